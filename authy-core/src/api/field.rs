@@ -1,0 +1,192 @@
+//! Reading the fields of a request: all of them, and every wrong one reported at once.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use crate::{Error, ErrorKind, NewPassword, Result, Secret, error::FieldError};
+
+/// Why a value is none of a checked type's: a code for programs and a sentence for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    code: &'static str,
+    message: &'static str,
+}
+
+impl Invalid {
+    /// Why a value is wrong.
+    pub const fn new(code: &'static str, message: &'static str) -> Self {
+        Self { code, message }
+    }
+
+    /// The same, said of a field.
+    pub fn of(self, field: &str) -> FieldError {
+        FieldError { field: field.to_owned(), code: self.code.to_owned(), message: self.message.to_owned() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// A type that a field of a request can have.
+pub trait Field: Sized {
+    /// Reads it from text: a query, a path, or a JSON string.
+    ///
+    /// # Errors
+    /// Why the text is no value of this type.
+    fn from_text(text: &str) -> Result<Self, Invalid>;
+
+    /// Reads it from JSON.
+    ///
+    /// # Errors
+    /// Why the value is none of this type.
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        match value {
+            Value::String(text) => Self::from_text(&text),
+            _ => Err(Invalid::new("wrong_type", "must be a string")),
+        }
+    }
+
+    /// What it is when it was not sent.
+    ///
+    /// # Errors
+    /// That it is required, unless the type is an `Option`.
+    fn missing() -> Result<Self, Invalid> {
+        Err(Invalid::new("required", "is required"))
+    }
+}
+
+impl Field for String {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        Ok(text.to_owned())
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        T::from_text(text).map(Some)
+    }
+
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::from_json(value).map(Some),
+        }
+    }
+
+    fn missing() -> Result<Self, Invalid> {
+        Ok(None)
+    }
+}
+
+/// The fields that arrived, and what was found wrong with them so far.
+#[derive(Debug)]
+pub struct Fields {
+    sent: Map<String, Value>,
+    wrong: Vec<FieldError>,
+    // A query may carry parameters that are not ours; a body may not.
+    closed: bool,
+}
+
+impl Fields {
+    /// The fields of a JSON object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MalformedJson`] with line and column in its source.
+    pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let Object(sent) = serde_json::from_slice(body)?;
+        Ok(Self { sent, wrong: Vec::new(), closed: true })
+    }
+
+    /// The fields of a query, already split and decoded. A field sent twice is wrong.
+    pub fn from_query(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut fields = Self { sent: Map::new(), wrong: Vec::new(), closed: false };
+        for (name, value) in pairs {
+            let twice = Invalid::new("duplicate", "was sent twice").of(&name);
+            if fields.sent.insert(name, Value::String(value)).is_some() && !fields.wrong.contains(&twice) {
+                fields.wrong.push(twice);
+            }
+        }
+        fields
+    }
+
+    /// No fields at all.
+    pub fn none() -> Self {
+        Self { sent: Map::new(), wrong: Vec::new(), closed: true }
+    }
+
+    /// Takes the field of that name; `None` when it is wrong, which is then remembered.
+    pub fn take<T: Field>(&mut self, name: &str) -> Option<T> {
+        let read = match self.sent.remove(name) {
+            // The values of a query are text, and a number among them is still a number.
+            Some(Value::String(text)) if !self.closed => T::from_text(&text),
+            Some(value) => T::from_json(value),
+            None => T::missing(),
+        };
+        read.map_err(|why| self.wrong.push(why.of(name))).ok()
+    }
+
+    /// Remembers what is wrong between fields.
+    pub fn also(&mut self, wrong: Option<FieldError>) {
+        self.wrong.extend(wrong);
+    }
+
+    /// Ends the reading: what is left over is unknown.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] with everything that was found wrong.
+    pub fn finish(mut self) -> Result<()> {
+        if self.closed {
+            let unknown = Invalid::new("unknown_field", "is not a field of this request");
+            // Enough to mend a client by; a body of 64 KiB could name thousands.
+            self.wrong
+                .extend(self.sent.keys().take(20).map(|name| unknown.of(&name.chars().take(100).collect::<String>())));
+        } else {
+            // Sent twice, but not ours: not our business.
+            self.wrong.retain(|wrong| wrong.code != "duplicate" || !self.sent.contains_key(&wrong.field));
+        }
+        if self.wrong.is_empty() { Ok(()) } else { Err(Error::invalid(self.wrong)) }
+    }
+}
+
+/// A JSON object that names no field twice: parsers disagree on which one counts, and that is how checks are evaded.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Unique;
+        impl<'de> Visitor<'de> for Unique {
+            type Value = Map<String, Value>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+                let mut object = Map::new();
+                while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+                    if object.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a field is named twice"));
+                    }
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Unique).map(Object)
+    }
+}
+
+/// What is wrong with a password's confirmation, when both arrived and differ.
+pub(super) fn differ(password: Option<&NewPassword>, confirmation: Option<&Secret>) -> Option<FieldError> {
+    (password?.as_secret() != confirmation?)
+        .then(|| Invalid::new(ErrorKind::PasswordsDiffer.code(), "is not the same as password").of("confirm_password"))
+}

@@ -1,0 +1,202 @@
+//! Sessions: logging in, being checked, and the keys to check tokens with.
+
+use std::borrow::Cow;
+
+use super::{Nothing, Reply, endpoints, requests};
+use crate::{
+    Access, Level, RoleName, Secret, SessionId, Timestamp, UserId, Username, access::ADMIN, revocation::Revocation,
+};
+
+endpoints! {
+    /// Log in.
+    ///
+    /// Unknown name, wrong password and deleted user get the same answer after the same time.
+    Login: POST "/authy/login" () Credentials => Tokens, Access::Public, Login;
+        fails InvalidCredentials | NoRole | Overloaded;
+
+    /// Exchange a refresh token for fresh tokens.
+    ///
+    /// The same token again, within half a minute, yields the same refresh token again. Later, or an older one: somebody
+    /// has a copy, and the session is over.
+    Refresh: POST "/authy/token" () RefreshToken => Tokens, Access::Public;
+        fails InvalidInput | InvalidRefreshToken | NoRole;
+
+    /// Log out: this session is over, its access tokens too, at once.
+    Logout: POST "/authy/logout" () Nothing => Nothing, Access::Authenticated;
+
+    /// My sessions, the one used last first.
+    ListSessions: GET "/authy/user/session" () Nothing => SessionList, Access::Authenticated;
+
+    /// End all my other sessions.
+    EndOtherSessions: DELETE "/authy/user/session" () Nothing => Nothing, Access::Authenticated;
+
+    /// End one of my sessions.
+    EndSession: DELETE "/authy/user/session/{session_id}" (SessionId) Nothing => Nothing, Access::Authenticated;
+        fails NotFound;
+
+    /// End all sessions of a user.
+    EndUserSessions: DELETE "/authy/user/{public_id}/session" (UserId) Nothing => Nothing, Access::Level(ADMIN);
+        fails NotFound | AlreadyDeleted | BeyondYourLevel;
+
+    /// Check that the caller's level is the given one or smaller (a smaller level is more power).
+    CheckAccess: GET "/authy/checkaccess/{level}" (Level) Nothing => AccessGranted, Access::Authenticated, Exempt;
+        fails InvalidInput | InsufficientLevel;
+
+    /// The public keys that verify access tokens (RFC 7517).
+    GetKeys: GET "/authy/.well-known/jwks.json" () Nothing => JwkSet, Access::Public, Exempt;
+
+    /// The public keys that verify access tokens, at the place where libraries look for them.
+    GetKeysAtRoot: GET "/.well-known/jwks.json" () Nothing => JwkSet, Access::Public, Exempt;
+
+    /// Which tokens are void before they expire: all of them, or what was added since a cursor.
+    ///
+    /// Asked for `text/event-stream` it goes on: an event for everything that becomes void, and at least one a second as
+    /// long as the server itself is up to date. The id of each event is the cursor to resume at (`Last-Event-ID`).
+    GetRevocations: GET "/authy/revocations" () RevocationQuery => RevocationPage, Access::Public, Exempt;
+        fails InvalidInput;
+}
+
+requests! {
+    /// A name and a password.
+    pub struct Credentials {
+        /// The username, in any case.
+        pub username: String,
+        /// The password, exactly as it was chosen.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub password: Secret,
+    }
+}
+
+requests! {
+    /// A refresh token.
+    pub struct RefreshToken {
+        /// The token, as it came.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub refresh_token: Secret,
+    }
+
+    /// Since when.
+    pub struct RevocationQuery {
+        /// The cursor of an earlier answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub after: Option<String>,
+    }
+}
+
+impl Credentials {
+    /// A name and a password.
+    pub fn new(username: impl Into<String>, password: Secret) -> Self {
+        Self { username: username.into(), password }
+    }
+}
+
+wire! {
+    /// What a login yields.
+    pub struct Tokens {
+        /// The access token: a JWT of at most 1000 characters.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub token: Secret,
+        /// `Bearer`.
+        pub token_type: String,
+        /// Seconds until the access token expires.
+        pub expires_in: u64,
+        /// The token that the next access token is asked with.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub refresh_token: Secret,
+        /// Seconds until the refresh token expires, unless it is used.
+        pub refresh_expires_in: u64,
+        /// Who logged in.
+        pub public_id: UserId,
+    }
+
+    /// A caller who is powerful enough.
+    pub struct AccessGranted {
+        /// The caller.
+        pub public_id: UserId,
+        /// The caller's name.
+        pub username: Username,
+        /// The caller's level.
+        pub level: Level,
+        /// The names of the caller's roles, most powerful first.
+        pub roles: Vec<RoleName>,
+    }
+
+    /// A user's sessions.
+    pub struct SessionList {
+        /// The sessions, the one used last first.
+        pub sessions: Vec<SessionView>,
+    }
+
+    /// One login, and the chain of tokens that came from it.
+    pub struct SessionView {
+        /// The session.
+        pub session_id: SessionId,
+        /// When the user logged in.
+        pub created: Timestamp,
+        /// When tokens were last issued.
+        pub last_used: Timestamp,
+        /// When it ends, unless it is used.
+        pub expires: Timestamp,
+        /// The address that logged in.
+        pub ip: Option<String>,
+        /// What logged in.
+        pub user_agent: Option<String>,
+        /// Whether it is the one that this request's token came from.
+        pub current: bool,
+    }
+
+    /// What is void.
+    pub struct RevocationPage {
+        /// What is void, or became so since the cursor; some of it may have been told before.
+        pub revocations: Vec<Revocation>,
+        /// Where to go on.
+        pub cursor: String,
+    }
+
+    /// A set of public keys (RFC 7517, section 5).
+    pub struct JwkSet {
+        /// The keys.
+        pub keys: Vec<Jwk>,
+        /// How long it may be kept, in seconds: told in `Cache-Control`.
+        #[serde(skip)]
+        pub max_age: u64,
+    }
+
+    /// A public key (RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2).
+    pub struct Jwk {
+        /// `OKP`, `EC` or `RSA`.
+        pub kty: String,
+        /// The key's RFC 7638 thumbprint.
+        pub kid: String,
+        /// `sig`.
+        #[serde(rename = "use")]
+        pub usage: String,
+        /// `EdDSA`, `ES256` or `RS256`.
+        pub alg: String,
+        /// The curve, of `OKP` and `EC` keys.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub crv: Option<String>,
+        /// The public key of `OKP`, the x coordinate of `EC`, base64url.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub x: Option<String>,
+        /// The y coordinate of `EC`, base64url.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub y: Option<String>,
+        /// The modulus of `RSA`, base64url.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub n: Option<String>,
+        /// The exponent of `RSA`, base64url.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub e: Option<String>,
+    }
+}
+
+impl Reply for Tokens {}
+impl Reply for AccessGranted {}
+impl Reply for SessionList {}
+impl Reply for RevocationPage {}
+impl Reply for JwkSet {
+    fn cache(&self) -> Cow<'static, str> {
+        format!("public, max-age={}", self.max_age).into()
+    }
+}

@@ -1,0 +1,236 @@
+//! Users: signing up, looking at oneself, and administering others.
+
+use super::{Field, Invalid, Nothing, Reply, endpoints, field::differ, requests, role::RoleView};
+use crate::{Access, Email, NewPassword, Secret, Timestamp, UserId, Username, access::ADMIN};
+
+endpoints! {
+    /// Sign up.
+    ///
+    /// The new user has the role `user`.
+    Register: POST "/authy/user" () NewUser => Created, Access::Public, Register;
+        fails InvalidInput | PasswordsDiffer | WeakPassword | AlreadyRegistered | Overloaded;
+
+    /// Who am I?
+    GetSelf: GET "/authy/user" () Nothing => OwnView, Access::Authenticated;
+
+    /// Delete myself.
+    ///
+    /// The row stays, so that nobody takes the name; every token is void at once.
+    DeleteSelf: DELETE "/authy/user" () Nothing => Nothing, Access::Authenticated; fails LastOfItsKind;
+
+    /// My roles, most powerful first.
+    GetOwnRoles: GET "/authy/user/role" () Nothing => OwnRoles, Access::Authenticated;
+
+    /// A page of all users, deleted ones included, in the order of their creation.
+    ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput;
+
+    /// Fetch one user, deleted or not.
+    GetUser: GET "/authy/user/{public_id}" (UserId) Nothing => UserView, Access::Level(ADMIN); fails NotFound;
+
+    /// Delete a user.
+    DeleteUser: DELETE "/authy/user/{public_id}" (UserId) Nothing => Nothing, Access::Level(ADMIN);
+        fails NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
+
+    /// A user's roles, most powerful first.
+    GetUserRoles: GET "/authy/user/{public_id}/role" (UserId) Nothing => UserRoles, Access::Level(ADMIN); fails NotFound;
+
+    /// The name of a user who was not deleted. Sibling services ask without a token.
+    GetUsername: GET "/authy/username/{public_id}" (UserId) Nothing => NameOfUser, Access::Public; fails NotFound;
+
+    /// The public id of a name, unless its user was deleted.
+    FindUser: GET "/authy/fetch/{username}" (Username) Nothing => IdOfUser, Access::Public; fails NotFound;
+}
+
+requests! {
+    /// Somebody who signs up.
+    pub struct NewUser {
+        /// A name nobody has or had.
+        pub username: Username,
+        /// An address nobody has or had.
+        pub email: Email,
+        /// 8 to 256 characters, any characters, and not easily guessed.
+        #[serde(serialize_with = "crate::secret::dangerous_expose_new")]
+        pub password: NewPassword,
+        /// The same again.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub confirm_password: Secret,
+    }
+    check password, confirm_password => differ;
+
+    /// Which users to list.
+    pub struct UserQuery {
+        /// The page, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub page: Option<PageNumber>,
+        /// How many users a page has: 1 to 100, 20 when left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub per_page: Option<PageSize>,
+        /// The beginning of a username or an email.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub q: Option<String>,
+    }
+}
+
+impl NewUser {
+    /// Somebody with this name, this address and this password; no typing mistake is possible, so the confirmation is the
+    /// password itself.
+    ///
+    /// # Errors
+    /// Which of them is none that anybody can have.
+    pub fn new(username: &str, email: &str, password: Secret) -> Result<Self, Invalid> {
+        let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
+        let (username, email) = (username.parse()?, email.parse()?);
+        Ok(Self { username, email, password, confirm_password })
+    }
+}
+
+macro_rules! bounded {
+    ($($(#[doc = $doc:literal])+ $name:ident $range:expr, $code:literal $message:literal, $schema:tt)+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// That number.
+            ///
+            /// # Errors
+            /// When it is out of bounds.
+            pub fn new(number: u32) -> Result<Self, Invalid> {
+                if $range.contains(&number) { Ok(Self(number)) } else { Err(Invalid::new($code, $message)) }
+            }
+
+            /// The number.
+            pub fn get(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl Field for $name {
+            fn from_text(text: &str) -> Result<Self, Invalid> {
+                let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+                number.ok_or(Invalid::new($code, $message)).and_then(Self::new)
+            }
+        }
+
+        described!($name, $schema);
+    )+ };
+}
+
+bounded! {
+    /// The number of a page, from 1.
+    PageNumber 1..=1_000_000_000, "invalid_page" "must be a whole number from 1",
+        { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }
+    /// How many entries a page has.
+    PageSize 1..=100, "invalid_per_page" "must be a whole number from 1 to 100",
+        { "type": "integer", "minimum": 1, "maximum": 100 }
+}
+
+impl PageNumber {
+    /// The first page, which is also the one that is meant when none is named.
+    pub const FIRST: Self = Self(1);
+}
+
+impl PageSize {
+    /// The size that is meant when none is named: what fits on a screen.
+    pub const DEFAULT: Self = Self(20);
+}
+
+wire! {
+    /// A user that was made.
+    pub struct Created {
+        /// The new user.
+        pub public_id: UserId,
+    }
+
+    /// The caller.
+    pub struct OwnView {
+        /// The caller's public id.
+        pub public_id: UserId,
+        /// The caller's name.
+        pub username: Username,
+        /// The caller's address.
+        pub email: Email,
+        /// When the caller signed up.
+        pub created: Timestamp,
+        /// When the caller logged in last.
+        pub last_login: Option<Timestamp>,
+    }
+
+    /// A user, as administrators see it.
+    pub struct UserView {
+        /// The user's public id.
+        pub public_id: UserId,
+        /// The user's name.
+        pub username: Username,
+        /// The user's address.
+        pub email: Email,
+        /// When the user signed up.
+        pub created: Timestamp,
+        /// When the user logged in last.
+        pub last_login: Option<Timestamp>,
+        /// Whether the address was confirmed.
+        pub validated: bool,
+        /// Whether the user was deleted.
+        pub deleted: bool,
+        /// When the user was deleted.
+        pub delete_date: Option<Timestamp>,
+    }
+
+    /// A page of users.
+    pub struct UserPage {
+        /// The users of this page, in the order of their creation.
+        pub users: Vec<UserView>,
+        /// How many there are on all pages.
+        pub total_records: u64,
+        /// The page after this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_url: Option<String>,
+        /// The page before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub prev_url: Option<String>,
+    }
+
+    /// The caller's roles.
+    pub struct OwnRoles {
+        /// The roles, most powerful first.
+        pub roles: Vec<RoleView>,
+    }
+
+    /// A user's roles.
+    pub struct UserRoles {
+        /// The user's name.
+        pub username: Username,
+        /// The user's public id.
+        pub public_id: UserId,
+        /// The roles, most powerful first.
+        pub roles: Vec<RoleView>,
+    }
+
+    /// A user's name.
+    pub struct NameOfUser {
+        /// The name.
+        pub username: Username,
+    }
+
+    /// A user's public id.
+    pub struct IdOfUser {
+        /// The public id.
+        pub public_id: UserId,
+    }
+}
+
+impl Reply for Created {
+    const STATUS: u16 = 201;
+
+    fn location(&self) -> Option<String> {
+        Some(format!("/authy/user/{}", self.public_id))
+    }
+}
+impl Reply for OwnView {}
+impl Reply for UserView {}
+impl Reply for UserPage {}
+impl Reply for OwnRoles {}
+impl Reply for UserRoles {}
+impl Reply for NameOfUser {}
+impl Reply for IdOfUser {}

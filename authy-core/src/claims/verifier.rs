@@ -1,0 +1,122 @@
+//! The verification of access tokens.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm};
+use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk};
+
+/// How far ahead of ours the clock of an issuer may be, in seconds.
+const CLOCK_SKEW: u64 = 60;
+
+/// An access token that was verified: what it says, and which key signed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Who it belongs to.
+    pub identity: Identity,
+    /// The epoch of its user when it was issued.
+    pub ver: u64,
+    /// The key that signed it.
+    pub kid: Arc<str>,
+}
+
+/// Verifies access tokens: with exactly one algorithm a key, and `exp`, `iss`, `aud` and `sub` required.
+pub struct Verifier {
+    keys: HashMap<Arc<str>, (DecodingKey, Validation)>,
+}
+
+impl Verifier {
+    /// A verifier of the tokens that `issuer` issues for `audience` under these keys. Keys of an algorithm that is not on
+    /// the list are left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when a key of a known algorithm cannot be read.
+    pub fn new<'a>(issuer: &str, audience: &str, keys: impl IntoIterator<Item = &'a Jwk>) -> Result<Self> {
+        let mut verifier = Self { keys: HashMap::new() };
+        for key in keys {
+            let Ok(algorithm) = key.alg.parse::<SigningAlgorithm>() else { continue };
+            let mut validation = Validation::new(match algorithm {
+                SigningAlgorithm::EdDSA => Algorithm::EdDSA,
+                SigningAlgorithm::ES256 => Algorithm::ES256,
+                SigningAlgorithm::RS256 => Algorithm::RS256,
+            });
+            // The library's defaults are a minute of leeway, and `iss` and `aud` checked only where they are present.
+            validation.leeway = 0;
+            validation.validate_nbf = true;
+            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+            validation.set_issuer(&[issuer]);
+            validation.set_audience(&[audience]);
+            let decoding_key = decoding_key(key, algorithm)
+                .map_err(|cause| Error::with_source(ErrorKind::Internal, "a public key cannot be read", cause))?;
+            verifier.keys.insert(key.kid.as_str().into(), (decoding_key, validation));
+        }
+        Ok(verifier)
+    }
+
+    /// Whether a key with this `kid` is known.
+    pub fn knows(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
+    /// What the token says, when its signature and its claims are good.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidToken`] otherwise; what exactly is wrong is in the source, for the log.
+    pub fn verify(&self, token: &str) -> Result<Token> {
+        let header = header(token)?;
+        let known = self.keys.get_key_value(header.kid.as_str());
+        let (kid, (key, validation)) = known.ok_or_else(|| invalid("no key has the token's kid"))?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
+            .map_err(|cause| Error::with_source(ErrorKind::InvalidToken, "the token is not valid", cause))?
+            .claims;
+        if claims.sub != claims.public_id {
+            return Err(invalid("sub and public_id differ"));
+        }
+        if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
+            return Err(invalid("the token was issued in the future"));
+        }
+        Ok(Token { ver: claims.ver, kid: kid.clone(), identity: claims.into_identity() })
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.keys.keys()).finish()
+    }
+}
+
+/// The `kid` in a token's header, before anything is verified: to find out which key is missing, and for nothing else.
+///
+/// # Errors
+/// [`ErrorKind::InvalidToken`] when the header is not one of an access token.
+pub fn unverified_kid(token: &str) -> Result<String> {
+    header(token).map(|header| header.kid)
+}
+
+fn header(token: &str) -> Result<Header> {
+    if token.len() > MAX_TOKEN_LENGTH {
+        return Err(invalid("the token is too long"));
+    }
+    let header = token.split('.').next().unwrap_or_default();
+    let header =
+        BASE64_URL_SAFE_NO_PAD.decode(header).ok().and_then(|json| serde_json::from_slice::<Header>(&json).ok());
+    match header {
+        Some(header) if header.typ.eq_ignore_ascii_case("at+jwt") => Ok(header),
+        _ => Err(invalid("the token has no header of an access token")),
+    }
+}
+
+fn invalid(cause: &'static str) -> Error {
+    Error::with_source(ErrorKind::InvalidToken, "the token is not valid", cause)
+}
+
+fn decoding_key(key: &Jwk, algorithm: SigningAlgorithm) -> jsonwebtoken::errors::Result<DecodingKey> {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    match algorithm {
+        SigningAlgorithm::EdDSA => DecodingKey::from_ed_components(&part(&key.x)),
+        SigningAlgorithm::ES256 => DecodingKey::from_ec_components(&part(&key.x), &part(&key.y)),
+        SigningAlgorithm::RS256 => DecodingKey::from_rsa_components(&part(&key.n), &part(&key.e)),
+    }
+}

@@ -1,0 +1,195 @@
+//! The engine: everything that needs PostgreSQL or hashes a password.
+
+use std::{collections::HashSet, sync::Arc};
+
+mod background;
+mod caller;
+mod config;
+mod db;
+mod event;
+mod feed;
+mod hasher;
+mod key;
+mod lane;
+mod master;
+mod migrate;
+mod password;
+mod role;
+mod session;
+mod statements;
+mod user;
+
+pub use background::Background;
+pub use caller::{Caller, Origin};
+pub use config::{Config, HashConfig};
+pub use feed::{Batch, Cursor};
+pub use key::{KeyState, KeyView, Resealed};
+pub use master::MasterKeys;
+pub use migrate::MigrationReport;
+pub use password::{Argon2Params, InvalidArgon2Params};
+pub use user::Registration;
+
+use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory};
+use db::Db;
+use event::{Event, Write};
+use feed::Feed;
+use key::{KeyRing, KeySettings};
+use master::MacKeys;
+use password::Passwords;
+
+/// Authentication and authorization on one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Authy(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    db: Arc<Db>,
+    passwords: Passwords,
+    ring: KeyRing,
+    memory: TokenMemory,
+    feed: Arc<Feed>,
+    refresh_mac: MacKeys,
+    reserved: HashSet<String>,
+}
+
+impl Authy {
+    /// Begins with the database to use; several hosts and `target_session_attrs` follow a failover.
+    pub fn builder(database: tokio_postgres::Config) -> Builder {
+        Builder { database, master_keys: None, config: Config::default() }
+    }
+
+    /// That the database answers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.db().read(&user::sql::ANY, &[]).await.map(drop)
+    }
+
+    /// PREPAREs every SQL statement against the live schema; how many there are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when one does not fit; the log names it.
+    pub async fn check(&self) -> Result<usize> {
+        statements::check(&self.db().connect().await?).await
+    }
+
+    fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Commits a write with its event. What it voids is void here before anybody is answered, and everywhere else soon.
+    async fn commit(&self, write: Write<'_>, event: Event<'_>) -> Result<()> {
+        let revoked = write.commit(event).await?;
+        if !revoked.is_empty() {
+            self.feed().apply(&revoked);
+            self.feed().hint(&self.0.db);
+        }
+        Ok(())
+    }
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    fn ring(&self) -> &KeyRing {
+        &self.0.ring
+    }
+
+    fn memory(&self) -> &TokenMemory {
+        &self.0.memory
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.0.feed
+    }
+
+    fn refresh_mac(&self) -> &MacKeys {
+        &self.0.refresh_mac
+    }
+
+    fn reserved(&self, username_key: &str) -> bool {
+        self.0.reserved.contains(username_key)
+    }
+}
+
+/// What an [`Authy`] is made of.
+#[derive(Debug)]
+pub struct Builder {
+    database: tokio_postgres::Config,
+    master_keys: Option<MasterKeys>,
+    config: Config,
+}
+
+impl Builder {
+    /// The master keys, which everything secret in the database depends on. Required: keep them, and keep them apart
+    /// from the database.
+    #[must_use]
+    pub fn master_keys(mut self, keys: MasterKeys) -> Self {
+        self.master_keys = Some(keys);
+        self
+    }
+
+    /// How the engine behaves.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Brings the schema up to date, checks every statement against it, loads the signing keys or makes the first one,
+    /// and starts the hash threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away; [`ErrorKind::Internal`] when its schema is newer than this
+    /// program, or the master key is not the one it was sealed with.
+    pub async fn start(self) -> Result<Authy> {
+        let Self { database, master_keys, config } = self;
+        let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
+        let db = Arc::new(Db::new(database, config.connections)?);
+        migrate::migrate(&db).await?;
+        statements::check(&db.connect().await?).await?;
+        let refresh_mac = MacKeys::new(&master, "authy refresh tokens")?;
+        let passwords = Passwords::start(&config.hash, &master)?;
+        let settings = KeySettings {
+            algorithm: config.signing_algorithm,
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            max_age: config.jwks_max_age,
+            master,
+        };
+        let ring = KeyRing::start(&db, settings).await?;
+        let reserved = config.reserved_usernames.iter();
+        let reserved = reserved.filter_map(|name| name.parse::<Username>().ok()).map(|name| name.key()).collect();
+        let (memory, feed) = (TokenMemory::new(), Arc::new(Feed::new()));
+        Ok(Authy(Arc::new(Inner { config, db, passwords, ring, memory, feed, refresh_mac, reserved })))
+    }
+
+    /// Brings the schema up to date, and nothing else.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn migrate(self) -> Result<MigrationReport> {
+        migrate::migrate(&Db::new(self.database, 1)?).await
+    }
+}
+
+/// A page of a longer list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What is on this page.
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: u64,
+}
+
+impl<T> Page<T> {
+    /// LIMIT and OFFSET of a page.
+    fn window(page: u32, size: u32) -> (i64, i64) {
+        (i64::from(size), i64::from(page.saturating_sub(1)) * i64::from(size))
+    }
+}

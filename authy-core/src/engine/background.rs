@@ -1,0 +1,95 @@
+//! What goes on while nobody asks: following revocations, and the lives of the keys.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::sleep};
+
+use super::{
+    Authy,
+    event::Write,
+    feed::{self, Batch, Cursor},
+};
+use crate::{Result, api::session::RevocationPage};
+
+/// The background work; dropping this ends it.
+#[must_use = "dropped, it ends the background work"]
+#[derive(Debug)]
+pub struct Background(Vec<JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Authy {
+    /// Starts the background work. With it a token is checked without asking the database, and keys are replaced by
+    /// themselves; without it the database is asked each time: slower, and just as right.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn start_background(&self) -> Result<Background> {
+        let cursor = self.feed().prime(self.db()).await?;
+        let (follower, keeper) = (self.clone(), self.clone());
+        Ok(Background(vec![
+            tokio::spawn(async move { follower.feed().follow(follower.db(), follower.ring(), cursor).await }),
+            tokio::spawn(async move { keeper.keep_up().await }),
+        ]))
+    }
+
+    async fn keep_up(&self) {
+        let pause = (self.config().jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
+        loop {
+            if let Err(error) = self.advance_keys().await {
+                tracing::warn!(%error, "the signing keys cannot be looked after: trying again");
+            }
+            if let Err(error) = self.forget_revocations().await {
+                tracing::warn!(%error, "old revocations cannot be deleted: trying again");
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn forget_revocations(&self) -> Result<u64> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let forgotten = feed::forget(write.tx()).await?;
+        write.commit_without_event().await?;
+        Ok(forgotten)
+    }
+
+    /// What is void now, or what became so since a cursor.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn revocations(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
+        let Batch { revocations, cursor } = feed::read(self.db(), after).await?;
+        Ok(RevocationPage { revocations, cursor: cursor.to_string() })
+    }
+
+    /// What is void now, or since a cursor, and then everything that becomes void, for ever. As long as this instance is up
+    /// to date there is a batch at least every second; an empty one says that there is nothing new.
+    ///
+    /// Needs the [background work](Self::start_background).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn follow_revocations(&self, after: Option<&Cursor>) -> Result<impl Stream<Item = Batch> + Send + use<>> {
+        // First the ear, then the question: what becomes void in between is told twice, and that does no harm.
+        let live = self.feed().subscribe();
+        let begin = feed::read(self.db(), after).await?;
+        let state = (self.clone(), live, begin.cursor.clone());
+        let rest = stream::unfold(state, |(authy, mut live, cursor)| async move {
+            let batch = match live.recv().await {
+                Ok(batch) => Batch::clone(&batch),
+                // Too far behind: the database knows what was missed.
+                Err(RecvError::Lagged(_)) => feed::read(authy.db(), Some(&cursor)).await.ok()?,
+                Err(RecvError::Closed) => return None,
+            };
+            let cursor = batch.cursor.clone();
+            Some((batch, (authy, live, cursor)))
+        });
+        Ok(stream::once(async { begin }).chain(rest))
+    }
+}

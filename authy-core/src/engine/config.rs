@@ -1,0 +1,124 @@
+//! What can be set, each default with its reason.
+
+use std::time::Duration;
+
+use super::password::Argon2Params;
+use crate::claims::SigningAlgorithm;
+
+/// How the engine behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The `iss` of the tokens.
+    pub issuer: String,
+    /// The `aud` of the tokens.
+    pub audience: String,
+    /// How tokens are signed.
+    pub signing_algorithm: SigningAlgorithm,
+    /// How long an access token lives.
+    pub access_ttl: Duration,
+    /// How long a session lasts that is not used.
+    pub refresh_idle: Duration,
+    /// How long a session lasts at all.
+    pub refresh_absolute: Duration,
+    /// How long a refresh token that was just exchanged still yields the same successor.
+    pub refresh_grace: Duration,
+    /// How long others may keep the published keys.
+    pub jwks_max_age: Duration,
+    /// How long a key signs.
+    pub key_rotation: Duration,
+    /// How long nothing may be heard of revocations before the database is asked about every token.
+    pub max_staleness: Duration,
+    /// Usernames nobody can sign up with.
+    pub reserved_usernames: Vec<String>,
+    /// How passwords are hashed.
+    pub hash: HashConfig,
+    /// How many database connections transactions have.
+    pub connections: usize,
+}
+
+/// How passwords are hashed, and how many at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct HashConfig {
+    /// How many threads hash.
+    pub threads: usize,
+    /// How many passwords may wait, for all threads together.
+    pub queue: usize,
+    /// What one hash costs.
+    pub argon2: Argon2Params,
+}
+
+/// Names that a stranger could use to speak for the house.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "account",
+    "admin",
+    "administrator",
+    "anonymous",
+    "api",
+    "authy",
+    "everyone",
+    "guest",
+    "help",
+    "hostmaster",
+    "info",
+    "login",
+    "me",
+    "moderator",
+    "nobody",
+    "noreply",
+    "no-reply",
+    "null",
+    "operator",
+    "owner",
+    "postmaster",
+    "root",
+    "security",
+    "staff",
+    "superadmin",
+    "superuser",
+    "support",
+    "sysadmin",
+    "system",
+    "undefined",
+    "user",
+    "users",
+    "webmaster",
+    "www",
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            issuer: "authy".to_owned(),
+            audience: "authy".to_owned(),
+            signing_algorithm: SigningAlgorithm::default(),
+            // Short, because a service that cannot hear of revocations trusts a token for as long as it lives.
+            access_ttl: Duration::from_secs(15 * 60),
+            // Two weeks' holiday do not log anybody out.
+            refresh_idle: Duration::from_secs(14 * 24 * 3600),
+            // A stolen session ends by itself within a season.
+            refresh_absolute: Duration::from_secs(90 * 24 * 3600),
+            // An answer that got lost is asked for again well within this.
+            refresh_grace: Duration::from_secs(30),
+            // Short enough that a new key is known everywhere minutes after it was made.
+            jwks_max_age: Duration::from_secs(300),
+            // A key that leaks unnoticed is worth something for a month at most.
+            key_rotation: Duration::from_secs(30 * 24 * 3600),
+            // A failover of the database takes less; a logout that takes longer to arrive is none.
+            max_staleness: Duration::from_secs(30),
+            reserved_usernames: RESERVED.iter().map(ToString::to_string).collect(),
+            hash: HashConfig::default(),
+            // More transactions at a time than a small PostgreSQL has cores bring nothing.
+            connections: 8,
+        }
+    }
+}
+
+impl Default for HashConfig {
+    fn default() -> Self {
+        // A hash keeps a core and its caches busy: more threads than cores make every hash slower.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // At some 15 ms a hash the last in the queue waits a second: longer, and its client has gone.
+        Self { threads, queue: 64 * threads, argon2: Argon2Params::default() }
+    }
+}

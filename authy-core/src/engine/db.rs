@@ -1,0 +1,210 @@
+//! The way to PostgreSQL: a pool for transactions, and a few shared connections for single-row reads.
+//!
+//! A hot read goes over a long-lived, pipelined connection with a prepared statement, which is two to three times quicker
+//! than taking a connection from a pool. A transaction never runs on a shared connection: all others would wait for it.
+
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Row, config::SslMode, error::SqlState, types::ToSql};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{lane::Lanes, statements::Statement};
+use crate::{Error, ErrorKind, Result};
+
+/// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
+/// short enough that a caller hears "unavailable" before it gives up by itself.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The parameters of a statement.
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Connections to one database.
+pub(super) struct Db {
+    connector: Arc<Connector>,
+    pool: Pool,
+    lanes: Lanes,
+}
+
+impl Db {
+    /// Connections as `config` describes; none is opened yet. `connections` is the size of the pool.
+    pub(super) fn new(mut config: tokio_postgres::Config, connections: usize) -> Result<Self> {
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(2));
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("authy");
+        }
+        let connector = Arc::new(Connector::new(config)?);
+        let manager = Manager::from_connect(
+            connector.config.clone(),
+            Dial(connector.clone()),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(connections.max(1))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
+            .build()
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be made", cause))?;
+        Ok(Self { lanes: Lanes::new(connector.clone()), connector, pool })
+    }
+
+    /// A connection of one's own, outside the pool.
+    pub(super) async fn connect(&self) -> Result<Client> {
+        self.connector.connect().await
+    }
+
+    /// A connection of one's own that hears of notifications on a channel. They may never come: a pooler in between, say,
+    /// loses them.
+    pub(super) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
+        let heard = Arc::new(Notify::new());
+        let (client, _) = bounded(self.connector.open(heard.clone())).await?;
+        bounded(client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        Ok((client, heard))
+    }
+
+    /// A connection for a transaction.
+    pub(super) async fn connection(&self) -> Result<Object> {
+        self.pool.get().await.map_err(|cause| match cause {
+            PoolError::Backend(cause) => db_error(cause),
+            cause => Error::with_source(ErrorKind::Unavailable, "no database connection is free", cause)
+                .retry_after(Duration::from_secs(1)),
+        })
+    }
+
+    /// The rows of a read.
+    pub(super) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        self.lanes.read(statement, params).await
+    }
+
+    /// The first row of a read.
+    pub(super) async fn read_opt(&self, statement: &'static Statement, params: Params<'_>) -> Result<Option<Row>> {
+        Ok(self.read(statement, params).await?.into_iter().next())
+    }
+
+    /// The only row of a read.
+    pub(super) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
+        self.read_opt(statement, params).await?.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
+    }
+}
+
+/// How to reach the database.
+pub(super) struct Connector {
+    config: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Connector {
+    fn new(config: tokio_postgres::Config) -> Result<Self> {
+        // `prefer` would fall back to plain text anyway, so it protects nothing; who wants TLS says `require`, and then
+        // the certificate is verified against the system's roots.
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable | SslMode::Prefer => None,
+            _ => Some(MakeRustlsConnect::new(tls_config()?)),
+        };
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> Result<Client> {
+        bounded(async { self.open(Arc::default()).await.map(|(client, _)| client) }).await
+    }
+
+    async fn open(&self, heard: Arc<Notify>) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        Ok(match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                (client, tokio::spawn(drive(connection, heard)))
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                (client, tokio::spawn(drive(connection, heard)))
+            }
+        })
+    }
+}
+
+/// Runs a connection until it ends, and tells of the notifications that come over it.
+async fn drive<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a database connection ended");
+                break;
+            }
+        }
+    }
+    // Whoever listens finds out now, and not when the next poll is due.
+    heard.notify_one();
+}
+
+/// Lets the pool connect as everybody else does.
+struct Dial(Arc<Connector>);
+
+impl Connect for Dial {
+    fn connect(
+        &self,
+        _: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        self.0.open(Arc::default()).boxed()
+    }
+}
+
+fn tls_config() -> Result<rustls::ClientConfig> {
+    let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// Gives the database a bounded time.
+pub(super) async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+    match timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(db_error),
+        Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
+            .retry_after(Duration::from_secs(1))),
+    }
+}
+
+/// Tells "the database is away" from "we asked it something wrong".
+pub(super) fn db_error(cause: tokio_postgres::Error) -> Error {
+    let away = match cause.code() {
+        // No SQLSTATE: the connection failed before the server could say anything.
+        None => cause.is_closed() || cause.as_db_error().is_none(),
+        Some(code) => {
+            let class = code.code().get(..2).unwrap_or_default();
+            // Connection trouble, lack of resources, operator intervention, conflicts that a repetition resolves.
+            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
+        }
+    };
+    match away {
+        true => Error::with_source(ErrorKind::Unavailable, "the database is away", cause)
+            .retry_after(Duration::from_secs(1)),
+        false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),
+    }
+}

@@ -1,0 +1,148 @@
+//! Events: no commit without one. An event is the audit record and the outgoing message of a change, written by the
+//! transaction that makes the change.
+
+use deadpool_postgres::{Object, Transaction};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Caller, db::db_error, feed};
+use crate::{
+    Result, SessionId, UserId,
+    revocation::{Revocation, Void},
+};
+
+pub(super) mod sql;
+
+/// What can happen. The name is also the key that messages are routed by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum EventKind {
+    UserRegistered,
+    UserDeleted,
+    SessionOpened,
+    SessionRefreshed,
+    SessionReplayed,
+    SessionEnded,
+    SessionsEnded,
+    RoleCreated,
+    RoleDeleted,
+    RoleGranted,
+    RoleRevoked,
+    KeyCreated,
+    KeyActivated,
+    KeyRetired,
+    KeyRevoked,
+    KeyResealed,
+}
+
+impl EventKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::UserRegistered => "user.registered",
+            Self::UserDeleted => "user.deleted",
+            Self::SessionOpened => "session.opened",
+            Self::SessionRefreshed => "session.refreshed",
+            Self::SessionReplayed => "session.replayed",
+            Self::SessionEnded => "session.ended",
+            Self::SessionsEnded => "sessions.ended",
+            Self::RoleCreated => "role.created",
+            Self::RoleDeleted => "role.deleted",
+            Self::RoleGranted => "role.granted",
+            Self::RoleRevoked => "role.revoked",
+            Self::KeyCreated => "key.created",
+            Self::KeyActivated => "key.activated",
+            Self::KeyRetired => "key.retired",
+            Self::KeyRevoked => "key.revoked",
+            Self::KeyResealed => "key.resealed",
+        }
+    }
+}
+
+/// Something that happened: by whom, to whom, and what else there is to know. Never a secret.
+#[must_use = "a change without its event must not be committed"]
+pub(super) struct Event<'a> {
+    kind: EventKind,
+    caller: &'a Caller,
+    subject: Option<UserId>,
+    session: Option<SessionId>,
+    detail: Value,
+    void: Vec<Void>,
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn new(kind: EventKind, caller: &'a Caller) -> Self {
+        let session = caller.identity().map(|identity| identity.session_id);
+        Self { kind, caller, subject: None, session, detail: json!({}), void: Vec::new() }
+    }
+
+    pub(super) fn about(mut self, user: UserId) -> Self {
+        self.subject = Some(user);
+        self
+    }
+
+    pub(super) fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    pub(super) fn detail(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// Tokens that the change makes void.
+    pub(super) fn voiding(mut self, void: Void) -> Self {
+        self.void.push(void);
+        self
+    }
+
+    /// Writes the event, and what it makes void, into the transaction of its change; what became void.
+    pub(super) async fn append(self, tx: &tokio_postgres::Transaction<'_>) -> Result<Vec<Revocation>> {
+        let origin = self.caller.origin();
+        let actor = self.caller.id().map(|id| *id.as_uuid());
+        sql::APPEND
+            .execute(
+                tx,
+                &[
+                    // Version 7: in the order of time, so that the index grows at its end.
+                    &Uuid::now_v7(),
+                    &self.kind.as_str(),
+                    &actor,
+                    &self.caller.kind(),
+                    &self.subject.as_ref().map(UserId::as_uuid),
+                    &self.session.as_ref().map(SessionId::as_uuid),
+                    &origin.ip,
+                    &origin.user_agent,
+                    &origin.request_id,
+                    &self.detail,
+                ],
+            )
+            .await
+            .map_err(db_error)?;
+        feed::revoke(tx, self.void).await
+    }
+}
+
+/// A transaction whose only way to commit is with its event. Dropped, it is rolled back.
+pub(super) struct Write<'a>(Transaction<'a>);
+
+impl<'a> Write<'a> {
+    pub(super) async fn begin(connection: &'a mut Object) -> Result<Self> {
+        connection.transaction().await.map(Self).map_err(db_error)
+    }
+
+    pub(super) fn tx(&self) -> &tokio_postgres::Transaction<'a> {
+        &self.0
+    }
+
+    /// Commits with the event; what became void.
+    pub(super) async fn commit(self, event: Event<'_>) -> Result<Vec<Revocation>> {
+        let revoked = event.append(&self.0).await?;
+        self.0.commit().await.map_err(db_error)?;
+        Ok(revoked)
+    }
+
+    /// Commits what changes nothing that anybody could see, such as throwing away what has expired.
+    pub(super) async fn commit_without_event(self) -> Result<()> {
+        self.0.commit().await.map_err(db_error)
+    }
+}

@@ -1,0 +1,43 @@
+//! The statements of revocations.
+
+use crate::engine::statements::statements;
+
+statements! {
+    /// Voids the tokens of a session, when any of them still lives. A minute more, because clocks differ.
+    REVOKE_SESSION(UUID) =
+        "INSERT INTO authy.revocation (session_id, until)
+         SELECT session_id, access_until + interval '1 minute' FROM authy.session
+         WHERE session_id = $1 AND access_until > now() - interval '1 minute'
+         RETURNING until";
+
+    /// Voids a user's tokens of older epochs, when any of them still lives.
+    REVOKE_USER(UUID, INT8) =
+        "INSERT INTO authy.revocation (user_id, ver, until)
+         SELECT $1, $2, max(access_until) + interval '1 minute' FROM authy.session
+         WHERE user_id = $1 AND access_until > now() - interval '1 minute'
+         HAVING max(access_until) IS NOT NULL
+         RETURNING until";
+
+    /// Voids what a key signed or ever will: whoever stole it chooses the dates in its tokens, so this outlives any cache
+    /// that could still hold the key.
+    REVOKE_KEY(TEXT) =
+        "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '10 years') RETURNING until";
+
+    /// Every revocation of a transaction that was running or not begun at the cursor, and the next cursor: the oldest
+    /// transaction that is still running now. Both from one snapshot, so nobody who commits late is missed.
+    /// One row at least, the revocation empty in it when there is none.
+    POLL(TEXT) =
+        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
+                (SELECT system_identifier FROM pg_control_system())::text AS cluster,
+                (SELECT max(changed) FROM authy.signing_key) AS keys_changed,
+                r.revocation_id, r.session_id, r.user_id, r.ver, r.kid, r.until
+         FROM (SELECT) AS one
+         LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
+
+    /// Tells the others that there is something to read, after the commit: inside of a transaction a NOTIFY would make
+    /// every commit of the database wait for every other.
+    HINT() = "SELECT pg_notify('authy_revocation', '')";
+
+    /// Deletes what does not matter any more.
+    FORGET() = "DELETE FROM authy.revocation WHERE until < now()";
+}

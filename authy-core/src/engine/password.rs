@@ -1,0 +1,139 @@
+//! Passwords: how strong one must be, how it is hashed, and how it is verified.
+//!
+//! Everything here runs on the threads of a [`Hasher`], and an answer is one job: a sign-up waits once for strength
+//! and hash, a login once for the verification and the hash that replaces an outdated one.
+
+use std::{fmt, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use super::{HashConfig, MasterKeys, hasher::Hasher};
+use crate::{Error, ErrorKind, Result};
+
+mod argon2id;
+mod foreign;
+mod params;
+mod strength;
+mod workspace;
+
+use argon2id::{Argon2id, Pepper, Stored};
+
+pub use params::{Argon2Params, InvalidArgon2Params};
+pub(super) use strength::UserInputs;
+pub(super) use workspace::Workspace;
+
+/// How passwords are judged, hashed and verified.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    hasher: Hasher,
+    today: Arc<Argon2id>,
+}
+
+/// Whether a password is the right one.
+#[derive(PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is, and its hash is as a new one would be.
+    Match,
+    /// It is, and its hash should be replaced by `new_phc`: algorithm, parameters or pepper have changed since.
+    MatchButOutdated {
+        /// The hash of the same password as it is made today.
+        new_phc: String,
+    },
+    /// It is not, or there is nothing to compare it with.
+    Mismatch,
+}
+
+impl Passwords {
+    /// Starts the hashing threads. New hashes are made with the pepper of the first master key; hashes with any of the
+    /// peppers, or with none, are verified.
+    ///
+    /// # Errors
+    /// `internal` when a thread cannot be started.
+    pub(super) fn start(config: &HashConfig, keys: &MasterKeys) -> Result<Self> {
+        let peppers = keys.ids()?.into_iter().zip(keys.derive("authy password pepper")?);
+        let peppers = peppers.map(|(id, key)| Pepper::new(id, key)).collect();
+        Ok(Self { hasher: Hasher::start(config)?, today: Arc::new(Argon2id::new(config.argon2, peppers)?) })
+    }
+
+    /// What names the pepper of today in a PHC string: its `keyid`.
+    pub(super) fn pepper_id(&self) -> String {
+        self.today.pepper_id()
+    }
+
+    /// Hashes a password whose strength is not asked for. Answers a PHC string.
+    ///
+    /// # Errors
+    /// `overloaded` when too many hashes wait; `internal` when there is no randomness.
+    pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
+        let today = Arc::clone(&self.today);
+        self.hasher.run(move |workspace| today.hash(workspace, &password)).await?
+    }
+
+    /// Tells whether `password` is the one that `stored` was made from. `None` stands for a user that is unknown: the
+    /// answer takes as long as for one who is known, which is one hash of today.
+    ///
+    /// What is stored and cannot be read, or asks for more than the caps allow, matches no password.
+    ///
+    /// # Errors
+    /// `overloaded` when too many hashes wait; `internal` when the pepper of the hash is not configured.
+    pub(super) async fn verify(&self, password: Zeroizing<String>, stored: Option<&str>) -> Result<Verdict> {
+        let today = Arc::clone(&self.today);
+        let stored = stored.map(str::to_owned);
+        self.hasher.run(move |workspace| verify(&today, workspace, &password, stored.as_deref())).await?
+    }
+
+    /// Hashes a password somebody chooses, when it is strong enough for that user. Answers a PHC string.
+    ///
+    /// # Errors
+    /// `weak_password` with the estimate; `overloaded` when too many hashes wait; `internal` when there is no
+    /// randomness.
+    pub(super) async fn admit(&self, password: Zeroizing<String>, inputs: UserInputs) -> Result<String> {
+        let today = Arc::clone(&self.today);
+        let admit = move |workspace: &mut Workspace| {
+            strength::require(&password, &inputs)?;
+            today.hash(workspace, &password)
+        };
+        self.hasher.run(admit).await?
+    }
+}
+
+fn verify(today: &Argon2id, workspace: &mut Workspace, password: &str, stored: Option<&str>) -> Result<Verdict> {
+    let Some(stored) = stored else {
+        today.spend(workspace, password)?;
+        return Ok(Verdict::Mismatch);
+    };
+    let matches = match Stored::parse(stored) {
+        Some(Stored::Argon2(hash)) => match today.verify(workspace, password, &hash)? {
+            true if today.made(&hash) => return Ok(Verdict::Match),
+            matches => matches,
+        },
+        Some(Stored::Foreign(hash)) => hash.verify(password),
+        None => {
+            tracing::warn!("a stored password hash cannot be read, or asks for more than is allowed");
+            today.spend(workspace, password)?;
+            false
+        }
+    };
+    match matches {
+        true => today.hash(workspace, password).map(|new_phc| Verdict::MatchButOutdated { new_phc }),
+        false => Ok(Verdict::Mismatch),
+    }
+}
+
+// Does not show the hash: it is as good as the password to somebody who has time.
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Match => "Match",
+            Self::MatchButOutdated { .. } => "MatchButOutdated",
+            Self::Mismatch => "Mismatch",
+        })
+    }
+}
+
+fn internal(detail: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Checking a token: a hash, two look-ups, and nothing else, as long as somebody follows what becomes void.
+
+use super::*;
+
+#[async_trait]
+impl Authenticator for Authy {
+    async fn authenticate(&self, token: &str) -> Result<Identity> {
+        let verified = match self.memory().recall(token, || self.ring().verify(token)) {
+            Ok(verified) => verified,
+            Err(refused) => Arc::new(self.ring().verify_anew(self.db(), token, refused).await?),
+        };
+        let is_good = match self.feed().is_current(self.config().max_staleness) {
+            true => !self.feed().voids(&verified),
+            // Nobody follows in this process, or the database has been away for too long to answer for anything.
+            false => self.is_good_by_database(&verified).await?,
+        };
+        if is_good { Ok(verified.identity.clone()) } else { Err(void()) }
+    }
+}
+
+impl Authy {
+    async fn is_good_by_database(&self, token: &Token) -> Result<bool> {
+        let Identity { session_id, public_id, .. } = &token.identity;
+        let params: Params<'_> = &[session_id.as_uuid(), public_id.as_uuid(), &&*token.kid];
+        let row = self.db().read_opt(&sql::FIND_EPOCH, params).await?;
+        Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.ver))
+    }
+
+    /// What a caller who is powerful enough is told. The name and the roles are looked up only where they did not fit
+    /// into the token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when they have to be looked up and the database is away.
+    pub async fn access_granted(&self, caller: &Identity) -> Result<AccessGranted> {
+        let (username, roles) = match (&caller.username, &caller.roles) {
+            (Some(username), Some(roles)) => (username.clone(), roles.clone()),
+            _ => {
+                let found = self.find_user_roles(caller.public_id).await?.ok_or_else(void)?;
+                (found.username, found.roles.into_iter().map(|role| role.name).collect())
+            }
+        };
+        Ok(AccessGranted { public_id: caller.public_id, username, level: caller.level, roles })
+    }
+
+    /// The public keys that verify access tokens.
+    pub fn keys(&self) -> Arc<JwkSet> {
+        self.ring().published()
+    }
+}
+
+fn void() -> Error {
+    Error::new(ErrorKind::InvalidToken, "the token is no longer valid")
+}

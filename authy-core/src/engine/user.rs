@@ -1,0 +1,181 @@
+//! Users: signed up, looked at, deleted. A deleted user keeps the row, so that nobody takes the name.
+
+use std::time::SystemTime;
+
+use serde_json::json;
+use tokio_postgres::{Row, Transaction, error::SqlState};
+
+use super::{
+    Authy, Caller, Page,
+    db::db_error,
+    event::{Event, EventKind, Write},
+    password::UserInputs,
+    role, session,
+};
+use crate::{
+    Email, Error, ErrorKind, Level, Result, RoleName, Secret, Timestamp, UserId, Username,
+    api::{
+        Invalid,
+        user::{NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
+    },
+    revocation::Void,
+};
+
+mod register;
+pub(super) mod sql;
+
+pub use register::Registration;
+
+impl Authy {
+    /// One user, deleted or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn find_user(&self, user: UserId) -> Result<Option<UserView>> {
+        self.db().read_opt(&sql::FIND, &[user.as_uuid()]).await?.as_ref().map(view).transpose()
+    }
+
+    /// A page of all users, deleted ones included, in the order of their creation; `q` is the beginning of a username or
+    /// an email.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list_users(&self, page: PageNumber, per_page: PageSize, q: Option<&str>) -> Result<Page<UserView>> {
+        let (limit, offset) = Page::<()>::window(page.get(), per_page.get());
+        let (rows, total) = match q {
+            None => {
+                let rows = self.db().read(&sql::LIST, &[&limit, &offset]).await?;
+                (rows, self.db().read_one(&sql::COUNT, &[]).await?)
+            }
+            Some(prefix) => {
+                // PostgreSQL's text holds no NUL, so nobody's name begins with one.
+                let Some((from, to)) = range(prefix) else { return Ok(Page { items: Vec::new(), total: 0 }) };
+                let rows = self.db().read(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
+                (rows, self.db().read_one(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
+            }
+        };
+        let items = rows.iter().map(view).collect::<Result<_>>()?;
+        Ok(Page { items, total: total.get::<_, i64>(0).unsigned_abs() })
+    }
+
+    /// The name of a user; a deleted one has none that anybody may ask for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn find_username(&self, user: UserId) -> Result<Option<Username>> {
+        let row = self.db().read_opt(&sql::FIND_USERNAME, &[user.as_uuid()]).await?;
+        row.map(|row| checked(row.get(0))).transpose()
+    }
+
+    /// The user of a name, unless deleted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn find_user_id(&self, name: &Username) -> Result<Option<UserId>> {
+        Ok(self.db().read_opt(&sql::FIND_ID, &[&name.key()]).await?.map(|row| id(&row, "public_id")))
+    }
+
+    /// The name and the roles, most powerful first, of a user, deleted or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn find_user_roles(&self, user: UserId) -> Result<Option<UserRoles>> {
+        let Some(found) = self.find_user(user).await? else { return Ok(None) };
+        let roles = role::views(&self.db().read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?)?;
+        Ok(Some(UserRoles { username: found.username, public_id: user, roles }))
+    }
+
+    /// Deletes a user, who may be the caller: the row stays, name and email stay taken, every token is void.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
+    /// [`ErrorKind::LastOfItsKind`].
+    pub async fn delete_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let event = delete(write.tx(), caller, user).await?;
+        self.commit(write, event).await
+    }
+
+    /// [`delete_user`](Self::delete_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        delete(tx, caller, user).await?.append(tx).await.map(drop)
+    }
+}
+
+async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+    let subject = lock_live(tx, user).await?;
+    if caller.id() != Some(user) {
+        caller.reach(subject.level)?;
+    }
+    role::keep_last_of_its_kind(tx, user, None).await?;
+    sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    let void = begin_epoch(tx, user).await?;
+    session::sql::END_ALL.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    Ok(Event::new(EventKind::UserDeleted, caller).about(user).voiding(void))
+}
+
+/// What a change of a user depends on.
+pub(super) struct Subject {
+    pub(super) level: Option<Level>,
+}
+
+/// Holds a user who was not deleted until the transaction ends.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`].
+pub(super) async fn lock_live(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
+    let row = sql::LOCK.row(tx, &[user.as_uuid()]).await?;
+    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such user"))?;
+    if row.get::<_, Option<SystemTime>>("deleted_at").is_some() {
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"));
+    }
+    Ok(Subject { level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())) })
+}
+
+/// Begins a new epoch of the user's; what is void by that.
+pub(super) async fn begin_epoch(tx: &Transaction<'_>, user: UserId) -> Result<Void> {
+    let row = sql::BEGIN_EPOCH.row(tx, &[user.as_uuid()]).await?;
+    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such user"))?;
+    Ok(Void::User { public_id: user, ver: row.get::<_, i64>("ver").unsigned_abs() })
+}
+
+fn view(row: &Row) -> Result<UserView> {
+    let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);
+    let delete_date = time("deleted_at");
+    Ok(UserView {
+        public_id: id(row, "public_id"),
+        username: checked(row.get("username"))?,
+        email: checked(row.get("email"))?,
+        created: row.get::<_, SystemTime>("created").into(),
+        last_login: time("last_login"),
+        validated: time("validated_at").is_some(),
+        deleted: delete_date.is_some(),
+        delete_date,
+    })
+}
+
+impl From<UserView> for OwnView {
+    fn from(user: UserView) -> Self {
+        let UserView { public_id, username, email, created, last_login, .. } = user;
+        Self { public_id, username, email, created, last_login }
+    }
+}
+
+pub(super) fn id(row: &Row, column: &str) -> UserId {
+    UserId::from(row.get::<_, uuid::Uuid>(column))
+}
+
+/// A checked type from a column. What is in the database was checked on its way in.
+pub(super) fn checked<T: TryFrom<String, Error = Invalid>>(text: String) -> Result<T> {
+    T::try_from(text).map_err(|cause| Error::with_source(ErrorKind::Internal, "a stored name is not valid", cause))
+}
+
+/// The range of keys that begin with a prefix, the end excluded; `None` when no key can.
+fn range(prefix: &str) -> Option<(String, String)> {
+    let from = crate::name::caseless(prefix);
+    (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
+}

@@ -1,0 +1,137 @@
+//! Signing up.
+
+use super::*;
+
+/// Somebody who may sign up: the name is not reserved, the password is strong and hashed.
+///
+/// Hashing takes its time, so it is done before a transaction is opened.
+#[derive(Debug)]
+pub struct Registration {
+    username: Username,
+    email: Email,
+    phc: String,
+}
+
+impl Authy {
+    /// Signs somebody up, with the role `user`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
+    /// reserved; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when too many passwords wait to be hashed.
+    pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
+        self.register_with(caller, user, "user").await
+    }
+
+    /// Signs somebody up with a role.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register), and [`ErrorKind::NotFound`] when there is no such role,
+    /// [`ErrorKind::BeyondYourLevel`].
+    pub async fn create_user(&self, caller: &Caller, user: NewUser, role: &RoleName) -> Result<UserId> {
+        self.register_with(caller, user, role.as_str()).await
+    }
+
+    async fn register_with(&self, caller: &Caller, user: NewUser, role: &str) -> Result<UserId> {
+        let registration = self.prepare_registration(caller, user).await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let (user, event) = insert(write.tx(), caller, &registration, role).await?;
+        self.commit(write, event).await?;
+        Ok(user)
+    }
+
+    /// Checks and hashes, outside of a transaction; [`register_in`](Self::register_in) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn prepare_registration(&self, caller: &Caller, user: NewUser) -> Result<Registration> {
+        let NewUser { username, email, password, .. } = user;
+        let key = username.key();
+        // Whoever runs the house may use its reserved names.
+        if !caller.is_operator() && self.reserved(&key) {
+            return Err(Error::new(ErrorKind::AlreadyRegistered, "this username is reserved"));
+        }
+        if self.db().read_opt(&sql::IS_TAKEN, &[&key, &email.key()]).await?.is_some() {
+            return Err(taken());
+        }
+        let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
+        let phc = self.passwords().admit(password.as_secret().normalized(), inputs).await?;
+        Ok(Registration { username, email, phc })
+    }
+
+    /// Signs up in a transaction of the caller's: both happen, or neither does.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn register_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        registration: &Registration,
+    ) -> Result<UserId> {
+        let (user, event) = insert(tx, caller, registration, "user").await?;
+        event.append(tx).await?;
+        Ok(user)
+    }
+
+    /// Makes the first administrator of a database without users: a name, and a password that is told this once.
+    /// `None` when there are users, or another instance has just made it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn create_first_administrator(&self) -> Result<Option<(Username, Secret)>> {
+        if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {
+            return Ok(None);
+        }
+        let password = Secret::new(session::random_text::<15>()?);
+        let username: Username = checked("admin".to_owned())?;
+        let registration = Registration {
+            username: username.clone(),
+            // A domain that never exists (RFC 2606), so that no mail goes to a stranger.
+            email: checked("admin@authy.invalid".to_owned())?,
+            phc: self.passwords().hash(password.normalized()).await?,
+        };
+        let caller = Caller::operator(super::super::Origin::default());
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        sql::LOCK_FIRST.rows(write.tx(), &[]).await?;
+        if sql::ANY.row(write.tx(), &[]).await?.is_some() {
+            return Ok(None);
+        }
+        let (_, event) = insert(write.tx(), &caller, &registration, "superadmin").await?;
+        self.commit(write, event).await?;
+        Ok(Some((username, password)))
+    }
+}
+
+async fn insert<'a>(
+    tx: &Transaction<'_>,
+    caller: &'a Caller,
+    registration: &Registration,
+    role: &str,
+) -> Result<(UserId, Event<'a>)> {
+    let Registration { username, email, phc } = registration;
+    let user = UserId::random();
+    let created = sql::CREATE
+        .execute(tx, &[user.as_uuid(), &username.as_str(), &username.key(), &email.as_str(), &email.key()])
+        .await;
+    created.map_err(|cause| match cause.code() {
+        // Two signed up at once, and this one came second.
+        Some(&SqlState::UNIQUE_VIOLATION) => taken(),
+        _ => db_error(cause),
+    })?;
+    sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
+    let role: RoleName = checked(role.to_owned())?;
+    let row = role::sql::SHARE.row(tx, &[&role.key()]).await?;
+    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
+    // Everybody may become a `user`; any other role is granted, and whoever grants it must reach it.
+    if role.as_str() != "user" {
+        caller.reach(Some(Level::clamped(row.get::<_, i32>("level").unsigned_abs())))?;
+    }
+    role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
+    Ok((user, Event::new(EventKind::UserRegistered, caller).about(user).detail(json!({ "role": role }))))
+}
+
+fn taken() -> Error {
+    Error::new(ErrorKind::AlreadyRegistered, "this username or email is taken")
+}

@@ -1,0 +1,106 @@
+//! The identifiers of accounts and sessions: random UUIDs (version 4, RFC 9562), in one spelling only.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::api::{Field, Invalid, PathParam};
+
+macro_rules! identifiers {
+    ($($(#[doc = $doc:literal])+ $name:ident)+) => { $(
+        $(#[doc = $doc])+
+        ///
+        /// Its only spelling is lower case with dashes; any other is not this identifier.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh random one.
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+
+            /// The identifier as a UUID.
+            pub fn as_uuid(&self) -> &Uuid {
+                &self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                match Uuid::try_parse(text) {
+                    Ok(uuid) if uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text => Ok(Self(uuid)),
+                    _ => Err(Invalid::new("invalid_uuid", "must be a UUID in lower case with dashes")),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0.hyphenated(), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Field for $name {
+            fn from_text(text: &str) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+
+        impl PathParam for $name {}
+
+        described!($name, { "type": "string", "format": "uuid" });
+    )+ };
+}
+
+identifiers! {
+    /// An account's only public name for machines.
+    UserId
+    /// One login, and the chain of tokens that came from it.
+    SessionId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_spelling_is_an_identifier() {
+        let id = UserId::random();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for other in [id.to_string().to_uppercase(), id.as_uuid().simple().to_string(), format!("{{{id}}}"), "1".into()]
+        {
+            assert!(other.parse::<UserId>().is_err(), "{other}");
+        }
+    }
+}

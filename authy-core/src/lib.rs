@@ -1,0 +1,98 @@
+//! Authentication and authorization on PostgreSQL.
+//!
+//! The crate has three storeys, and arrows point down only:
+//!
+//! - **vocabulary** ([`UserId`], [`Username`], [`Level`], [`Identity`], [`Error`], [`claims`]): checked types, no I/O;
+//! - **the wire** ([`api`]): one row per endpoint, from which server, client and documentation are made;
+//! - **the engine** ([`Authy`], feature `engine`): everything that needs PostgreSQL or hashes a password.
+//!
+//! Without the feature `engine` this is the crate of types that a server and its clients share.
+
+// Types of the wire derive their JSON Schema only with the feature `schema`; the choice is made here, once.
+#[cfg(feature = "schema")]
+macro_rules! wire {
+    ($($(#[$attribute:meta])* pub $kind:ident $name:ident $body:tt)+) => { $(
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        $(#[$attribute])* pub $kind $name $body
+    )+ };
+}
+#[cfg(not(feature = "schema"))]
+macro_rules! wire {
+    ($($(#[$attribute:meta])* pub $kind:ident $name:ident $body:tt)+) => { $(
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        $(#[$attribute])* pub $kind $name $body
+    )+ };
+}
+
+#[cfg(feature = "schema")]
+macro_rules! sent {
+    ($item:item) => {
+        #[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
+        $item
+    };
+}
+#[cfg(not(feature = "schema"))]
+macro_rules! sent {
+    ($item:item) => {
+        #[derive(Clone, Debug, serde::Serialize)]
+        $item
+    };
+}
+
+/// Gives a checked type its JSON Schema, when the crate is built with the feature `schema`.
+#[cfg(feature = "schema")]
+macro_rules! described {
+    ($name:ident, $($schema:tt)+) => {
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($($schema)+)
+            }
+        }
+    };
+}
+#[cfg(not(feature = "schema"))]
+macro_rules! described {
+    ($name:ident, $($schema:tt)+) => {};
+}
+
+/// What can describe itself as a JSON Schema: every type of the wire.
+#[cfg(feature = "schema")]
+pub use schemars::JsonSchema as Schema;
+
+/// What can describe itself as a JSON Schema: every type of the wire, once the feature `schema` is on.
+#[cfg(not(feature = "schema"))]
+pub trait Schema {}
+#[cfg(not(feature = "schema"))]
+impl<T: ?Sized> Schema for T {}
+
+pub mod access;
+pub mod api;
+pub mod claims;
+pub mod error;
+mod id;
+mod identity;
+pub mod memory;
+mod name;
+pub mod revocation;
+mod secret;
+mod time;
+
+#[cfg(feature = "engine")]
+pub mod engine;
+
+pub use access::Access;
+pub use error::{Error, ErrorKind, Result};
+pub use id::{SessionId, UserId};
+pub use identity::{Authenticator, Identity};
+pub use name::{Description, Email, Level, RoleName, Username};
+pub use secret::{NewPassword, Secret};
+pub use time::Timestamp;
+
+#[cfg(feature = "engine")]
+pub use engine::Authy;

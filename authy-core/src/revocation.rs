@@ -1,0 +1,230 @@
+//! What is void before it expires: revocations, and the set of them that every check looks at. Pure: no clock, no I/O.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    hash::Hash,
+};
+
+use crate::{SessionId, Timestamp, UserId, claims::Token};
+
+wire! {
+    /// Tokens that are void.
+    #[serde(tag = "void", rename_all = "snake_case")]
+    #[derive(Eq, Hash)]
+    pub enum Void {
+        /// Every token of a user whose epoch (`ver`) is older than this one.
+        User {
+            /// The user.
+            public_id: UserId,
+            /// The oldest epoch that is still good.
+            ver: u64,
+        },
+        /// Every token of a session.
+        Session {
+            /// The session.
+            session_id: SessionId,
+        },
+        /// Every token that a key signed.
+        Key {
+            /// The key.
+            kid: String,
+        },
+    }
+
+    /// Tokens that are void, and until when that matters: the last of them has expired then.
+    pub struct Revocation {
+        /// Which tokens.
+        #[serde(flatten)]
+        pub void: Void,
+        /// When it may be forgotten.
+        pub until: Timestamp,
+    }
+}
+
+/// All that is void now. Its size is bounded by what was revoked within the longest life of a token.
+#[derive(Debug, Default)]
+pub struct RevocationSet {
+    users: HashMap<UserId, Epoch>,
+    sessions: HashMap<SessionId, Seconds>,
+    keys: HashMap<Box<str>, Seconds>,
+    // What expires first stands first, so that forgetting costs nothing as long as there is nothing to forget.
+    expiry: BinaryHeap<Reverse<(Seconds, Entry)>>,
+}
+
+/// Seconds since 1970; good until 2106, and half the size of a `u64`, a million times over.
+type Seconds = u32;
+
+#[derive(Debug)]
+struct Epoch {
+    ver: u64,
+    until: Seconds,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Entry {
+    User(UserId),
+    Session(SessionId),
+    Key(Box<str>),
+}
+
+impl RevocationSet {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a revocation. Adding it twice, or adding an older one later, changes nothing.
+    pub fn insert(&mut self, revocation: &Revocation) {
+        let until = seconds(revocation.until);
+        let (grown, entry) = match &revocation.void {
+            Void::User { public_id, ver } => {
+                let epoch = self.users.entry(*public_id).or_insert(Epoch { ver: 0, until: 0 });
+                epoch.ver = epoch.ver.max(*ver);
+                (grow(&mut epoch.until, until), Entry::User(*public_id))
+            }
+            Void::Session { session_id } => {
+                (grow(self.sessions.entry(*session_id).or_insert(0), until), Entry::Session(*session_id))
+            }
+            Void::Key { kid } => {
+                let kid: Box<str> = kid.as_str().into();
+                (grow(self.keys.entry(kid.clone()).or_insert(0), until), Entry::Key(kid))
+            }
+        };
+        if grown {
+            self.expiry.push(Reverse((until, entry)));
+        }
+    }
+
+    /// Whether a token is void.
+    pub fn voids(&self, token: &Token) -> bool {
+        self.sessions.contains_key(&token.identity.session_id)
+            || self.users.get(&token.identity.public_id).is_some_and(|epoch| token.ver < epoch.ver)
+            || (!self.keys.is_empty() && self.keys.contains_key(&*token.kid))
+    }
+
+    /// Forgets what does not matter any more.
+    pub fn forget_before(&mut self, now: Timestamp) {
+        let now = seconds(now);
+        while self.expiry.peek().is_some_and(|Reverse((until, _))| *until < now) {
+            let Some(Reverse((_, entry))) = self.expiry.pop() else { return };
+            // It may have been prolonged meanwhile; then it comes by once more.
+            match entry {
+                Entry::User(user) => forget(&mut self.users, &user, |epoch| epoch.until < now),
+                Entry::Session(session) => forget(&mut self.sessions, &session, |until| *until < now),
+                Entry::Key(kid) => forget(&mut self.keys, &kid, |until| *until < now),
+            }
+        }
+    }
+
+    /// How many revocations there are.
+    pub fn len(&self) -> usize {
+        self.users.len() + self.sessions.len() + self.keys.len()
+    }
+
+    /// Whether nothing is void.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn seconds(time: Timestamp) -> Seconds {
+    Seconds::try_from(time.as_unix()).unwrap_or(Seconds::MAX)
+}
+
+fn grow(until: &mut Seconds, to: Seconds) -> bool {
+    let grows = *until < to;
+    if grows {
+        *until = to;
+    }
+    grows
+}
+
+fn forget<K: Hash + Eq, V>(map: &mut HashMap<K, V>, key: &K, over: impl Fn(&V) -> bool) {
+    if map.get(key).is_some_and(over) {
+        map.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Identity, Level};
+
+    fn token(public_id: UserId, session_id: SessionId, ver: u64, kid: &str) -> Token {
+        let identity = Identity {
+            public_id,
+            username: None,
+            level: Level::clamped(10),
+            roles: None,
+            session_id,
+            expires: Timestamp::from_unix(0),
+        };
+        Token { identity, ver, kid: kid.into() }
+    }
+
+    fn revocation(void: Void, until: u64) -> Revocation {
+        Revocation { void, until: Timestamp::from_unix(until) }
+    }
+
+    #[test]
+    fn a_revocation_voids_what_it_names_and_nothing_else() {
+        let (user, session) = (UserId::random(), SessionId::random());
+        let mut set = RevocationSet::new();
+        set.insert(&revocation(Void::User { public_id: user, ver: 3 }, 100));
+        set.insert(&revocation(Void::Session { session_id: session }, 100));
+        set.insert(&revocation(Void::Key { kid: "lost".into() }, 100));
+        assert!(set.voids(&token(user, SessionId::random(), 2, "good")));
+        assert!(!set.voids(&token(user, SessionId::random(), 3, "good")));
+        assert!(set.voids(&token(UserId::random(), session, 1, "good")));
+        assert!(set.voids(&token(UserId::random(), SessionId::random(), 1, "lost")));
+        assert!(!set.voids(&token(UserId::random(), SessionId::random(), 1, "good")));
+    }
+
+    #[test]
+    fn the_wire_form_is_flat() {
+        let session_id = SessionId::random();
+        let json = serde_json::to_value(revocation(Void::Session { session_id }, 1_560_247_389)).unwrap();
+        let expected = serde_json::json!({
+            "void": "session", "session_id": session_id, "until": "Tue, 11 Jun 2019 10:03:09 GMT",
+        });
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_value::<Revocation>(json).unwrap().void, Void::Session { session_id });
+    }
+
+    proptest! {
+        /// In any order, with any repetition: what counts is the newest epoch and the latest end.
+        #[test]
+        fn order_and_repetition_do_not_matter(
+            mut rows in prop::collection::vec((0..3_usize, 1..5_u64, 1..50_u64), 1..30),
+            now in 0..60_u64,
+        ) {
+            let users = [UserId::random(), UserId::random(), UserId::random()];
+            let build = |rows: &[(usize, u64, u64)]| {
+                let mut set = RevocationSet::new();
+                for (user, ver, until) in rows {
+                    set.insert(&revocation(Void::User { public_id: users[*user], ver: *ver }, *until));
+                }
+                set.forget_before(Timestamp::from_unix(now));
+                set
+            };
+            let forward = build(&rows);
+            rows.reverse();
+            rows.extend(rows.clone());
+            let backward = build(&rows);
+            prop_assert_eq!(forward.len(), backward.len());
+            for (number, user) in users.into_iter().enumerate() {
+                let of_user: Vec<_> = rows.iter().filter(|row| row.0 == number).collect();
+                let live = of_user.iter().any(|row| row.2 >= now);
+                let newest = of_user.iter().map(|row| row.1).max().unwrap_or(0);
+                for ver in 0..6 {
+                    let token = token(user, SessionId::random(), ver, "key");
+                    prop_assert_eq!(forward.voids(&token), live && ver < newest);
+                    prop_assert_eq!(backward.voids(&token), live && ver < newest);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can go wrong, each with what to do about it.
+
+use std::{io, path::PathBuf};
+
+/// Why a cluster does not run.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no `postgres` and `initdb`.
+    #[error(
+        "the PostgreSQL server programs were not found: install them (Debian: apt-get install postgresql; \
+         macOS: brew install postgresql), name their folder in AUTHY_PG_BIN, \
+         or use a server that runs elsewhere by AUTHY_DATABASE_URL"
+    )]
+    NotInstalled,
+    /// The folder named holds no server programs.
+    #[error("{folder} holds no PostgreSQL server programs (postgres, initdb): name the folder that does")]
+    NoProgramsIn {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The cluster was made by another major version than any that is installed.
+    #[error(
+        "the cluster in {folder} was made by PostgreSQL {cluster}, and installed is {installed}: \
+         install PostgreSQL {cluster} as well, or move the data with pg_upgrade or pg_dumpall"
+    )]
+    OtherVersion {
+        /// The folder of the cluster.
+        folder: PathBuf,
+        /// The major version of the cluster.
+        cluster: u32,
+        /// The major versions that are installed.
+        installed: String,
+    },
+    /// Another program uses the folder.
+    #[error("{folder} is in use by another program: stop it, or use another folder")]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be written.
+    #[error("{path} cannot be written ({source}): give it to the user that starts the program, or use another folder")]
+    Unwritable {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The user that PostgreSQL has to run as cannot enter the folder.
+    #[error(
+        "PostgreSQL does not run as root, so it runs as {user}, who cannot enter {folder}: \
+         use a folder whose parents everybody may enter (such as /var/lib/authy), or start as an ordinary user"
+    )]
+    NotTraversable {
+        /// The folder.
+        folder: PathBuf,
+        /// The user.
+        user: String,
+    },
+    /// There is no ordinary user to run as.
+    #[error("PostgreSQL does not run as root, and there is no user postgres or nobody: start as an ordinary user")]
+    NoAccount,
+    /// `initdb` failed.
+    #[error("initdb could not make the cluster: {output}")]
+    Initdb {
+        /// What it said.
+        output: String,
+    },
+    /// A program could not be started.
+    #[error("{program} cannot be started: {source}")]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// PostgreSQL ended while it was starting.
+    #[error("PostgreSQL ended while it was starting; the end of its log:\n{log}")]
+    Ended {
+        /// The last lines of its log.
+        log: String,
+    },
+    /// PostgreSQL runs and cannot be reached.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unreachable(#[source] tokio_postgres::Error),
+    /// PostgreSQL did not end when it was told to.
+    #[error("PostgreSQL did not end when it was told to")]
+    Stuck,
+}

@@ -1,0 +1,177 @@
+//! The folder of a cluster: `postgres` is the data, `run` the socket, `lock` ours as long as we run, `postgres.log` the log.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::sleep;
+
+use crate::{Durability, Error, account::Account, first_line, programs::Programs};
+
+/// A unix socket's path has room for some hundred bytes, and PostgreSQL adds `/.s.PGSQL.5432`.
+const LONGEST_SOCKET_FOLDER: usize = 85;
+
+/// How long a PostgreSQL whose parent was killed may take to end.
+const ORPHAN: Duration = Duration::from_secs(30);
+
+/// A folder that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    socket: PathBuf,
+    _socket_elsewhere: Option<tempfile::TempDir>,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder, which is made when it is not there.
+    pub(crate) fn open(path: &Path, account: &Account) -> Result<Self, Error> {
+        let unwritable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Unwritable { path, source }
+        };
+        fs::create_dir_all(path).map_err(unwritable(path))?;
+        let path = path.canonicalize().map_err(unwritable(path))?;
+        let lock = path.join("lock");
+        let mut open = OpenOptions::new();
+        let lock = open.create(true).truncate(false).write(true).open(&lock).map_err(unwritable(&lock))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { folder: path }),
+            Err(TryLockError::Error(source)) => return Err(Error::Unwritable { path, source }),
+        }
+        account.check_access(&path)?;
+        let socket = path.join("run");
+        Ok(Self { path, socket, _socket_elsewhere: None, _lock: lock })
+    }
+
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.path.join("postgres")
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("postgres.log")
+    }
+
+    /// The major version that made the cluster, when there is one.
+    pub(crate) fn version(&self) -> Result<Option<(PathBuf, u32)>, Error> {
+        let path = self.cluster().join("PG_VERSION");
+        let wrong = |source| Error::Unwritable { path: path.clone(), source };
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let version = text.trim().parse().map_err(|_| wrong(io::Error::other("it holds no version")))?;
+                Ok(Some((self.path.clone(), version)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(wrong(error)),
+        }
+    }
+
+    /// Makes the cluster beside its place and moves it there when it is whole: a crash leaves none that is half made.
+    pub(crate) fn create_cluster(
+        &self,
+        programs: &Programs,
+        account: &Account,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let (new, cluster) = (self.path.join("postgres.new"), self.cluster());
+        let unwritable = |source| Error::Unwritable { path: new.clone(), source };
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(error)),
+            _ => {}
+        }
+        private_folder(&new, account)?;
+        let mut initdb = account.command(&programs.initdb());
+        // One locale everywhere, so that a cluster behaves the same on every machine. `trust` is right only because the
+        // socket is in a folder that nobody else can enter and there is no other way in.
+        initdb.arg("-D").arg(&new).args(["-U", crate::NAME, "-A", "trust", "-E", "UTF8", "--locale=C"]);
+        if durability == Durability::None {
+            initdb.arg("--no-sync");
+        }
+        let output = initdb.output().map_err(|source| Error::Spawn { program: programs.initdb(), source })?;
+        if !output.status.success() {
+            let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Error::Initdb { output });
+        }
+        fs::rename(&new, &cluster).and_then(|()| File::open(&self.path)?.sync_all()).map_err(unwritable)
+    }
+
+    /// Makes the folder of the socket, elsewhere when its path would be too long.
+    pub(crate) fn prepare_socket(&mut self, account: &Account) -> Result<(), Error> {
+        if self.socket.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
+            return private_folder(&self.socket, account);
+        }
+        let temporary = std::env::temp_dir();
+        let elsewhere = tempfile::Builder::new().prefix("authy-").tempdir_in(&temporary);
+        let elsewhere = elsewhere.map_err(|source| Error::Unwritable { path: temporary, source })?;
+        account.give(elsewhere.path())?;
+        self.socket = elsewhere.path().to_owned();
+        self._socket_elsewhere = Some(elsewhere);
+        Ok(())
+    }
+
+    /// Stops a PostgreSQL whose parent was killed, should it not have ended yet.
+    pub(crate) async fn wait_for_orphan(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        while let Some(pid) = live_postmaster(&self.cluster()) {
+            if begun.elapsed() > ORPHAN {
+                return Err(Error::InUse { folder: self.path.clone() });
+            }
+            // Fast shutdown; asking again does no harm.
+            let _ = kill_process(pid, Signal::INT);
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The socket's folder of the cluster that runs in this folder.
+pub(crate) fn running_socket(folder: &Path) -> Option<PathBuf> {
+    let cluster = folder.join("postgres");
+    live_postmaster(&cluster)?;
+    // The fifth line of postmaster.pid is the folder of the socket.
+    let pid_file = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
+    pid_file.lines().nth(4).filter(|line| !line.is_empty()).map(PathBuf::from)
+}
+
+/// The postmaster of a cluster, when it is alive and really one.
+fn live_postmaster(cluster: &Path) -> Option<Pid> {
+    let line = first_line(&cluster.join("postmaster.pid"))?;
+    let pid = Pid::from_raw(line.trim().parse().ok()?)?;
+    rustix::process::test_kill_process(pid).ok()?;
+    // After a reboot the number may be anybody's, and where nobody collects the dead it may be a dead one's. A postmaster
+    // works in the folder of its cluster; where the system does not show that, the number has to do.
+    let works_in = |pid: &str| fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    match works_in("self") {
+        Some(_) => (works_in(&pid.as_raw_nonzero().to_string()).as_deref() == Some(cluster)).then_some(pid),
+        None => Some(pid),
+    }
+}
+
+/// A folder that only the user who runs PostgreSQL can enter.
+fn private_folder(path: &Path, account: &Account) -> Result<(), Error> {
+    let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unwritable(error)),
+        _ => {}
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable)?;
+    account.give(path)
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+}

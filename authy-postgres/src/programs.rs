@@ -1,0 +1,75 @@
+//! The server programs that are installed: which there are, and which fit a cluster.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::Error;
+
+/// Where a version of PostgreSQL has its programs.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    folder: PathBuf,
+    version: u32,
+}
+
+/// Folders that hold a folder of programs per version, below `bin`: Debian, Red Hat, Homebrew (on both kinds of Mac),
+/// Postgres.app.
+const INSTALLATIONS: &[&str] = &[
+    "/usr/lib/postgresql",
+    "/usr",
+    "/opt/homebrew/opt",
+    "/usr/local/opt",
+    "/Applications/Postgres.app/Contents/Versions",
+];
+
+impl Programs {
+    /// The programs in `folder` (or `AUTHY_PG_BIN`), else the newest that fit a cluster of that version, else the newest.
+    pub(crate) fn find(folder: Option<&Path>, cluster: Option<(PathBuf, u32)>) -> Result<Self, Error> {
+        let named = folder.map(Path::to_owned).or_else(|| env::var_os("AUTHY_PG_BIN").map(PathBuf::from));
+        let mut installed = match named {
+            Some(folder) => vec![Self::in_folder(&folder).ok_or(Error::NoProgramsIn { folder })?],
+            None => Self::installed(),
+        };
+        installed.sort_by_key(|programs| programs.version);
+        let versions = installed.iter().map(|programs| programs.version.to_string()).collect::<Vec<_>>().join(", ");
+        let fits = |programs: &Self| cluster.as_ref().is_none_or(|(_, version)| programs.version == *version);
+        match (installed.is_empty(), installed.into_iter().rfind(fits), &cluster) {
+            (_, Some(programs), _) => Ok(programs),
+            (false, None, Some((folder, cluster))) => {
+                Err(Error::OtherVersion { folder: folder.clone(), cluster: *cluster, installed: versions })
+            }
+            _ => Err(Error::NotInstalled),
+        }
+    }
+
+    pub(crate) fn initdb(&self) -> PathBuf {
+        self.folder.join("initdb")
+    }
+
+    pub(crate) fn postgres(&self) -> PathBuf {
+        self.folder.join("postgres")
+    }
+
+    fn installed() -> Vec<Self> {
+        let below = |parent: &&str| fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut folders: Vec<PathBuf> = INSTALLATIONS.iter().flat_map(below).map(|path| path.join("bin")).collect();
+        folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+        folders.iter().filter_map(|folder| Self::in_folder(folder)).collect()
+    }
+
+    fn in_folder(folder: &Path) -> Option<Self> {
+        let postgres = folder.join("postgres");
+        if !postgres.is_file() || !folder.join("initdb").is_file() {
+            return None;
+        }
+        // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
+        let output = Command::new(postgres).arg("--version").output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let number = text.split_once(") ")?.1;
+        let major = number.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(Self { folder: folder.to_owned(), version: major.parse().ok()? })
+    }
+}
