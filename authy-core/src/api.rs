@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Access, ErrorKind, Result, Schema};
@@ -15,12 +16,14 @@ mod problem;
 pub mod role;
 pub mod session;
 pub mod system;
+mod token;
 pub mod user;
 
 pub use field::{Field, Fields, Invalid};
-pub use http::Method;
-pub use path::{PathError, PathParam, PathParams};
-pub use problem::Problem;
+pub use http::{Method, StatusCode};
+pub use path::{ParamVisitor, PathError, PathParam, PathParams};
+pub use problem::{Problem, challenge, status};
+pub use token::access_token;
 
 /// One thing a caller can ask for.
 pub trait Endpoint: Send + Sync + 'static {
@@ -40,6 +43,8 @@ pub trait Endpoint: Send + Sync + 'static {
 pub struct Info {
     /// Its name, which is its `operationId`.
     pub name: &'static str,
+    /// What it is about: `session`, `user`, `role` or `system`.
+    pub subject: &'static str,
     /// What it does; the first line is the summary.
     pub doc: &'static str,
     /// The method it answers.
@@ -92,6 +97,12 @@ pub trait Reply: Serialize + DeserializeOwned + Schema + Send + Sync + 'static {
         Self::CACHE.into()
     }
 
+    /// The answer as it came with this `Cache-Control`.
+    #[must_use]
+    fn cached(self, _: Option<&HeaderValue>) -> Self {
+        self
+    }
+
     /// Where the thing that was made can be found.
     fn location(&self) -> Option<String> {
         None
@@ -115,6 +126,20 @@ impl Request for Nothing {
 
 impl Reply for Nothing {
     const STATUS: u16 = 204;
+}
+
+/// Something that is done for every endpoint and needs its types.
+pub trait Visitor {
+    /// Does it for one.
+    fn visit<E: Endpoint>(&mut self);
+}
+
+/// Shows a visitor every endpoint there is, in the order of the documentation.
+pub fn visit(visitor: &mut impl Visitor) {
+    session::visit(visitor);
+    user::visit(visitor);
+    role::visit(visitor);
+    system::visit(visitor);
 }
 
 /// Every endpoint there is, in the order of the documentation.
@@ -143,6 +168,7 @@ macro_rules! endpoints {
 
                 const INFO: $crate::api::Info = $crate::api::Info {
                     name: stringify!($name),
+                    subject: SUBJECT,
                     doc: concat!($($doc, "\n"),+),
                     method: $crate::api::Method::$method,
                     path: $path,
@@ -155,6 +181,11 @@ macro_rules! endpoints {
 
         /// The endpoints of this module.
         pub const ENDPOINTS: &[$crate::api::Info] = &[$(<$name as $crate::api::Endpoint>::INFO),+];
+
+        /// Shows a visitor the endpoints of this module.
+        pub(super) fn visit(visitor: &mut impl $crate::api::Visitor) {
+            $(visitor.visit::<$name>();)+
+        }
     };
     (@limit) => { $crate::api::RateClass::Default };
     (@limit $limit:ident) => { $crate::api::RateClass::$limit };

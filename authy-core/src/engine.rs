@@ -22,7 +22,7 @@ mod user;
 pub use background::Background;
 pub use caller::{Caller, Origin};
 pub use config::{Config, HashConfig};
-pub use feed::{Batch, Cursor};
+pub use feed::Batch;
 pub use key::{KeyState, KeyView, Resealed};
 pub use master::MasterKeys;
 pub use migrate::MigrationReport;

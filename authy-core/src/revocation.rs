@@ -8,6 +8,10 @@ use std::{
 
 use crate::{SessionId, Timestamp, UserId, claims::Token};
 
+mod cursor;
+
+pub use cursor::Cursor;
+
 wire! {
     /// Tokens that are void.
     #[serde(tag = "void", rename_all = "snake_case")]
@@ -117,6 +121,24 @@ impl RevocationSet {
         }
     }
 
+    /// Every revocation, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = Revocation> {
+        let until = |until: &Seconds| Timestamp::from_unix(u64::from(*until));
+        let users = self.users.iter().map(move |(user, epoch)| Revocation {
+            void: Void::User { public_id: *user, ver: epoch.ver },
+            until: until(&epoch.until),
+        });
+        let sessions = self
+            .sessions
+            .iter()
+            .map(move |(session, end)| Revocation { void: Void::Session { session_id: *session }, until: until(end) });
+        let keys = self
+            .keys
+            .iter()
+            .map(move |(kid, end)| Revocation { void: Void::Key { kid: kid.to_string() }, until: until(end) });
+        users.chain(sessions).chain(keys)
+    }
+
     /// How many revocations there are.
     pub fn len(&self) -> usize {
         self.users.len() + self.sessions.len() + self.keys.len()
@@ -163,6 +185,20 @@ mod tests {
             expires: Timestamp::from_unix(0),
         };
         Token { identity, ver, kid: kid.into() }
+    }
+
+    #[test]
+    fn what_was_put_in_comes_out() {
+        let voids = [
+            Void::User { public_id: UserId::random(), ver: 3 },
+            Void::Session { session_id: SessionId::random() },
+            Void::Key { kid: "lost".into() },
+        ];
+        let mut set = RevocationSet::new();
+        voids.iter().for_each(|void| set.insert(&revocation(void.clone(), 100)));
+        let mut out: Vec<_> = set.iter().collect();
+        out.sort_by_key(|revocation| voids.iter().position(|void| *void == revocation.void));
+        assert_eq!(out, voids.map(|void| revocation(void, 100)));
     }
 
     fn revocation(void: Void, until: u64) -> Revocation {

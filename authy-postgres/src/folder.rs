@@ -136,7 +136,8 @@ impl Folder {
 
 /// The socket's folder of the cluster that runs in this folder.
 pub(crate) fn running_socket(folder: &Path) -> Option<PathBuf> {
-    let cluster = folder.join("postgres");
+    // As the postmaster's own working folder is written: whole, and without links.
+    let cluster = fs::canonicalize(folder.join("postgres")).ok()?;
     live_postmaster(&cluster)?;
     // The fifth line of postmaster.pid is the folder of the socket.
     let pid_file = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;

@@ -41,6 +41,12 @@ pub enum PathError {
     Invalid(FieldError),
 }
 
+/// Something that is done for every parameter of a path and needs its type.
+pub trait ParamVisitor {
+    /// Does it for one.
+    fn visit<T: PathParam>(&mut self);
+}
+
 /// The parameters of a path, in the order of its template.
 pub trait PathParams: Sized + Send + Sync + 'static {
     /// Reads them from decoded segments, each with its name.
@@ -51,6 +57,9 @@ pub trait PathParams: Sized + Send + Sync + 'static {
 
     /// Fills them into the template.
     fn fill(&self, template: &str) -> String;
+
+    /// Shows a visitor each of them, in order.
+    fn visit(visitor: &mut impl ParamVisitor);
 }
 
 fn read<T: PathParam>((name, text): &(&str, String)) -> Result<T, PathError> {
@@ -82,6 +91,8 @@ impl PathParams for () {
     fn fill(&self, template: &str) -> String {
         template.to_owned()
     }
+
+    fn visit(_: &mut impl ParamVisitor) {}
 }
 
 impl<A: PathParam> PathParams for (A,) {
@@ -95,6 +106,10 @@ impl<A: PathParam> PathParams for (A,) {
     fn fill(&self, template: &str) -> String {
         fill_in(template, &[&self.0])
     }
+
+    fn visit(visitor: &mut impl ParamVisitor) {
+        visitor.visit::<A>();
+    }
 }
 
 impl<A: PathParam, B: PathParam> PathParams for (A, B) {
@@ -107,6 +122,11 @@ impl<A: PathParam, B: PathParam> PathParams for (A, B) {
 
     fn fill(&self, template: &str) -> String {
         fill_in(template, &[&self.0, &self.1])
+    }
+
+    fn visit(visitor: &mut impl ParamVisitor) {
+        visitor.visit::<A>();
+        visitor.visit::<B>();
     }
 }
 

@@ -1,4 +1,6 @@
-//! The problem document of RFC 9457, which is every answer that is not a success.
+//! Answers that are not a success: the problem document of RFC 9457, and the status and the challenge that go with it.
+
+use http::StatusCode;
 
 use crate::{
     Error, ErrorKind,
@@ -38,8 +40,9 @@ wire! {
 
 impl Problem {
     /// What a caller is told about an error. Of what is wrong inside, nothing.
-    pub fn of(error: &Error, status: u16, request_id: &str) -> Self {
+    pub fn of(error: &Error, request_id: &str) -> Self {
         let (kind, strength) = (error.kind(), error.strength());
+        let status = status(kind).as_u16();
         let message = match status {
             500.. => kind.title(),
             _ => error.detail(),
@@ -61,5 +64,51 @@ impl Problem {
     /// The problem's kind, when this version of the crate knows its code.
     pub fn kind(&self) -> Option<ErrorKind> {
         ErrorKind::from_code(&self.code)
+    }
+}
+
+/// The status of an error: the one place where a kind becomes a status.
+pub fn status(kind: ErrorKind) -> StatusCode {
+    use ErrorKind::*;
+    match kind {
+        InvalidInput | MalformedJson | MalformedRequest | ConflictingTokens | PasswordsDiffer | WeakPassword => {
+            StatusCode::BAD_REQUEST
+        }
+        InvalidCredentials | InvalidRefreshToken | TokenRequired | InvalidToken => StatusCode::UNAUTHORIZED,
+        InsufficientLevel | BeyondYourLevel | NoRole | HttpsRequired => StatusCode::FORBIDDEN,
+        NotFound => StatusCode::NOT_FOUND,
+        MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        AlreadyRegistered | RoleExists | RoleInUse | AlreadyAssigned | LastOfItsKind => StatusCode::CONFLICT,
+        AlreadyDeleted => StatusCode::GONE,
+        BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Unavailable | Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What `WWW-Authenticate` says about an error (RFC 6750, section 3), when it is about the caller's token.
+pub fn challenge(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::TokenRequired | ErrorKind::InvalidCredentials | ErrorKind::InvalidRefreshToken => Some("Bearer"),
+        ErrorKind::InvalidToken => Some("Bearer error=\"invalid_token\""),
+        ErrorKind::InsufficientLevel => Some("Bearer error=\"insufficient_scope\""),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_a_status_of_its_own_choice() {
+        for &kind in ErrorKind::ALL {
+            let status = status(kind);
+            assert!(status.is_client_error() || status.is_server_error(), "{kind}");
+            assert_eq!(status == StatusCode::INTERNAL_SERVER_ERROR, kind == ErrorKind::Internal, "{kind}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use super::{Nothing, Reply, endpoints, requests, user::PageNumber};
 use crate::{Access, Description, Level, RoleName, UserId, Username, access::ADMIN};
 
+const SUBJECT: &str = "role";
+
 endpoints! {
     /// All roles, most powerful first.
     ListRoles: GET "/authy/role" () Nothing => RoleList, Access::Level(ADMIN);

@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
+
 use super::{Nothing, Reply, endpoints, requests};
 use crate::{
-    Access, Level, RoleName, Secret, SessionId, Timestamp, UserId, Username, access::ADMIN, revocation::Revocation,
+    Access, Level, RoleName, Secret, SessionId, Timestamp, UserId, Username,
+    access::ADMIN,
+    revocation::{Cursor, Revocation},
 };
+
+const SUBJECT: &str = "session";
 
 endpoints! {
     /// Log in.
@@ -79,7 +85,7 @@ requests! {
     pub struct RevocationQuery {
         /// The cursor of an earlier answer.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub after: Option<String>,
+        pub after: Option<Cursor>,
     }
 }
 
@@ -150,7 +156,7 @@ wire! {
         /// What is void, or became so since the cursor; some of it may have been told before.
         pub revocations: Vec<Revocation>,
         /// Where to go on.
-        pub cursor: String,
+        pub cursor: Cursor,
     }
 
     /// A set of public keys (RFC 7517, section 5).
@@ -198,5 +204,12 @@ impl Reply for RevocationPage {}
 impl Reply for JwkSet {
     fn cache(&self) -> Cow<'static, str> {
         format!("public, max-age={}", self.max_age).into()
+    }
+
+    fn cached(mut self, cache_control: Option<&HeaderValue>) -> Self {
+        let directives = cache_control.and_then(|value| value.to_str().ok()).unwrap_or_default().split(',');
+        let max_age = directives.filter_map(|directive| directive.trim().strip_prefix("max-age=")?.parse().ok()).next();
+        self.max_age = max_age.unwrap_or_default();
+        self
     }
 }

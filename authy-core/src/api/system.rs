@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use super::{Nothing, Reply, endpoints};
 use crate::Access;
 
+const SUBJECT: &str = "system";
+
 endpoints! {
     /// Every path and its methods.
     ListEndpoints: GET "/authy" () Nothing => EndpointList, Access::Public;

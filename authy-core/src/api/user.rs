@@ -3,6 +3,8 @@
 use super::{Field, Invalid, Nothing, Reply, endpoints, field::differ, requests, role::RoleView};
 use crate::{Access, Email, NewPassword, Secret, Timestamp, UserId, Username, access::ADMIN};
 
+const SUBJECT: &str = "user";
+
 endpoints! {
     /// Sign up.
     ///

@@ -8,9 +8,9 @@ use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::sleep};
 use super::{
     Authy,
     event::Write,
-    feed::{self, Batch, Cursor},
+    feed::{self, Batch},
 };
-use crate::{Result, api::session::RevocationPage};
+use crate::{Result, api::session::RevocationPage, revocation::Cursor};
 
 /// The background work; dropping this ends it.
 #[must_use = "dropped, it ends the background work"]
@@ -65,7 +65,7 @@ impl Authy {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn revocations(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
         let Batch { revocations, cursor } = feed::read(self.db(), after).await?;
-        Ok(RevocationPage { revocations, cursor: cursor.to_string() })
+        Ok(RevocationPage { revocations, cursor })
     }
 
     /// What is void now, or since a cursor, and then everything that becomes void, for ever. As long as this instance is up
@@ -79,7 +79,7 @@ impl Authy {
         // First the ear, then the question: what becomes void in between is told twice, and that does no harm.
         let live = self.feed().subscribe();
         let begin = feed::read(self.db(), after).await?;
-        let state = (self.clone(), live, begin.cursor.clone());
+        let state = (self.clone(), live, begin.cursor);
         let rest = stream::unfold(state, |(authy, mut live, cursor)| async move {
             let batch = match live.recv().await {
                 Ok(batch) => Batch::clone(&batch),
@@ -87,7 +87,7 @@ impl Authy {
                 Err(RecvError::Lagged(_)) => feed::read(authy.db(), Some(&cursor)).await.ok()?,
                 Err(RecvError::Closed) => return None,
             };
-            let cursor = batch.cursor.clone();
+            let cursor = batch.cursor;
             Some((batch, (authy, live, cursor)))
         });
         Ok(stream::once(async { begin }).chain(rest))

@@ -1,0 +1,30 @@
+# What a person runs. `make` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+
+.PHONY: help run test deps fmt bench
+
+help: ## List what can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: deps ## Build the server and start it: no configuration needed
+	$(CARGO) build --release --locked -p authy-server
+	exec ./target/release/authy-server
+
+test: deps ## Check everything: format, lints, documentation, every test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(CARGO) check -p authy-core --no-default-features --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
+	$(CARGO) test --workspace --all-features --locked
+
+bench: deps ## Measure: ratios against this machine's own limits, in one run
+	$(CARGO) bench --locked -p authy-tests --bench load
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+deps: ## Install what is missing: PostgreSQL's server programs, a C compiler, curl
+	@scripts/deps

@@ -1,0 +1,32 @@
+//! The typed client of authy.
+//!
+//! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
+//! - [`LocalVerifier`] verifies tokens without a request: it knows the public keys, and follows what becomes void.
+//! - [`RequireAuth`] guards a [tower](tower_service) service with either of them, or with an embedded `Authy`.
+//!
+//! ```no_run
+//! use authy_client::{Client, RequireAuth};
+//! use authy_core::{Secret, api::session::Credentials};
+//!
+//! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("https://auth.example.org").build()?;
+//! let tokens = client.login(Credentials::new("ada", Secret::new("difference-engine-no-2"))).await?;
+//! let me = client.with_token(tokens.token).get_self().await?;
+//!
+//! let verifier = client.verifier().audience("shop").start().await?;
+//! let guard = RequireAuth::new(verifier).level(10);
+//! # Ok(())
+//! # }
+//! ```
+
+mod calls;
+mod client;
+mod error;
+mod guard;
+mod local;
+mod transport;
+
+pub use client::{Builder, Client};
+pub use error::{Error, Result};
+pub use guard::{Guarded, RequireAuth};
+pub use local::{LocalVerifier, VerifierBuilder, WhenStale};

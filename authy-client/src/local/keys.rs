@@ -1,0 +1,114 @@
+//! The public keys, kept and fetched anew.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::session::JwkSet,
+    claims::{Token, Verifier, unverified_kid},
+};
+use tokio::sync::Mutex;
+
+use crate::Client;
+
+/// How often a key that is not known may make us ask for the keys: made-up names must not become requests.
+const COOLDOWN: Duration = Duration::from_secs(1);
+
+/// How long keys are kept when the server does not say.
+const UNTOLD: Duration = Duration::from_secs(300);
+
+/// The keys as they are known here.
+pub(super) struct Keys {
+    client: Client,
+    issuer: String,
+    audience: String,
+    verifier: ArcSwap<Verifier>,
+    published: RwLock<Arc<JwkSet>>,
+    // When they were asked for last, and whether there was an answer. Held while asking: whoever else needs them waits for
+    // that answer.
+    asked: Mutex<Option<(Instant, bool)>>,
+    requests: AtomicU64,
+}
+
+impl Keys {
+    /// No keys yet.
+    pub(super) fn new(client: Client, issuer: String, audience: String) -> Self {
+        Self {
+            client,
+            issuer,
+            audience,
+            verifier: ArcSwap::from_pointee(Verifier::default()),
+            published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
+            asked: Mutex::new(None),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes these keys instead of those that are known.
+    pub(super) fn install(&self, keys: &JwkSet) -> Result<()> {
+        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, &keys.keys)?));
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.clone());
+        Ok(())
+    }
+
+    /// The keys that are known.
+    pub(super) fn published(&self) -> Arc<JwkSet> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long they may be kept.
+    pub(super) fn max_age(&self) -> Duration {
+        match self.published().max_age {
+            0 => UNTOLD,
+            seconds => Duration::from_secs(seconds),
+        }
+    }
+
+    /// How often the server was asked.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What a token says, by the keys that are known.
+    pub(super) fn verify(&self, token: &str) -> Result<Token> {
+        self.verifier.load().verify(token)
+    }
+
+    /// The same for a token that was `refused`: when its key is not known, the server is asked for the keys, by one for
+    /// all, and not more often than once a second.
+    pub(super) async fn verify_anew(&self, token: &str, refused: Error) -> Result<Token> {
+        match unverified_kid(token) {
+            Ok(kid) if !self.verifier.load().knows(&kid) => {
+                self.refresh(COOLDOWN).await?;
+                self.verify(token)
+            }
+            _ => Err(refused),
+        }
+    }
+
+    /// Asks for the keys, unless that was done within `cooldown`.
+    pub(super) async fn refresh(&self, cooldown: Duration) -> Result<()> {
+        let mut asked = self.asked.lock().await;
+        let answered = match *asked {
+            Some((at, answered)) if at.elapsed() < cooldown => answered,
+            _ => {
+                *asked = Some((Instant::now(), false));
+                self.requests.fetch_add(1, Ordering::Relaxed);
+                let keys = self.client.get_keys().await.map_err(crate::Error::into_authentication_error)?;
+                self.install(&keys)?;
+                *asked = Some((Instant::now(), true));
+                true
+            }
+        };
+        // Without an answer nobody can tell whether there is such a key.
+        let unknown = || Error::new(ErrorKind::Unavailable, "the keys of authy cannot be asked for");
+        if answered { Ok(()) } else { Err(unknown()) }
+    }
+}

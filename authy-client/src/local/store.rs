@@ -1,0 +1,111 @@
+//! What a verifier knows, in a file: for a program that starts while the server is away.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use authy_core::{
+    Timestamp,
+    api::session::JwkSet,
+    revocation::{Cursor, Revocation},
+};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+/// The file.
+#[derive(Clone)]
+pub(super) struct Store {
+    file: PathBuf,
+    issuer: String,
+}
+
+/// What was known, and when.
+#[derive(Deserialize)]
+pub(super) struct Remembered {
+    #[serde(default)]
+    issuer: String,
+    as_of: Timestamp,
+    pub(super) keys: JwkSet,
+    pub(super) revocations: Vec<Revocation>,
+    pub(super) cursor: Cursor,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    issuer: &'a str,
+    as_of: Timestamp,
+    keys: &'a JwkSet,
+    revocations: &'a [Revocation],
+    cursor: Cursor,
+}
+
+impl Remembered {
+    pub(super) fn new(keys: Arc<JwkSet>, revocations: Vec<Revocation>, cursor: Cursor, age: Duration) -> Self {
+        let as_of = Timestamp::from_unix(Timestamp::now().as_unix().saturating_sub(age.as_secs().saturating_add(1)));
+        Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), revocations, cursor }
+    }
+
+    /// How old it is. A clock that was set back makes it useless rather than new.
+    pub(super) fn age(&self) -> Duration {
+        let age = Timestamp::now().as_unix().checked_sub(self.as_of.as_unix());
+        age.map_or(Duration::MAX, Duration::from_secs)
+    }
+}
+
+impl Store {
+    pub(super) fn new(file: PathBuf, issuer: &str) -> Self {
+        Self { file, issuer: issuer.to_owned() }
+    }
+
+    /// What the file says; `None` when there is none, or nothing of use in it.
+    pub(super) async fn load(&self) -> Option<Remembered> {
+        let file = self.file.clone();
+        let text = spawn_blocking(move || std::fs::read(file)).await.ok()?;
+        let text = match text {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "what was known cannot be read");
+                return None;
+            }
+        };
+        match serde_json::from_slice::<Remembered>(&text) {
+            Ok(remembered) if remembered.issuer == self.issuer => Some(remembered),
+            Ok(_) => {
+                tracing::warn!(file = %self.file.display(), "the file is of another issuer: not used");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "the file cannot be understood: not used");
+                None
+            }
+        }
+    }
+
+    /// Writes the file, all of it or nothing.
+    pub(super) async fn save(&self, remembered: Remembered) {
+        let Self { file, issuer } = self.clone();
+        let written = spawn_blocking(move || {
+            let Remembered { as_of, keys, revocations, cursor, .. } = &remembered;
+            let (as_of, cursor) = (*as_of, *cursor);
+            write(&file, &Written { issuer: &issuer, as_of, keys, revocations, cursor })
+        });
+        match written.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(file = %self.file.display(), %error, "what is known cannot be kept"),
+            Err(error) => tracing::warn!(%error, "what is known cannot be kept"),
+        }
+    }
+}
+
+fn write(file: &Path, what: &Written<'_>) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;
+    beside.flush()?;
+    beside.persist(file)?;
+    Ok(())
+}

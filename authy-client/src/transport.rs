@@ -1,0 +1,242 @@
+//! Requests out, answers in: within limits of time and size, and again where that is safe.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use authy_core::api::{Endpoint, Method, Problem, Reply};
+use backon::{ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, crypto::aws_lc_rs};
+use tokio::time::{sleep, timeout};
+
+use crate::{Error, Result};
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// An answer larger than this is not authy's.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The longest pause before something is repeated. Whoever asks for a longer one is not asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+const AGENT: &str = concat!("authy-client/", env!("CARGO_PKG_VERSION"));
+
+/// The connections to one server.
+pub(crate) struct Transport {
+    url: String,
+    timeout: Duration,
+    retries: usize,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// One call, ready to be sent as often as it takes.
+pub(crate) struct Asked {
+    method: Method,
+    path_and_query: String,
+    body: Option<Bytes>,
+    token: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// The call of an endpoint.
+    pub(crate) fn of<E: Endpoint>(path: String, request: &E::Request, token: Option<HeaderValue>) -> Result<Self> {
+        let unwritable =
+            |cause: Box<dyn StdError + Send + Sync>| Error::misuse("the request cannot be written").because(cause);
+        let method = E::INFO.method;
+        let in_query = method == Method::GET || method == Method::DELETE;
+        let has_fields = !<E::Request as authy_core::api::Request>::FIELDS.is_empty();
+        let query = match in_query && has_fields {
+            true => serde_urlencoded::to_string(request).map_err(|cause| unwritable(cause.into()))?,
+            false => String::new(),
+        };
+        let body = match !in_query && has_fields {
+            true => Some(serde_json::to_vec(request).map_err(|cause| unwritable(cause.into()))?.into()),
+            false => None,
+        };
+        let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
+        Ok(Self { method, path_and_query, body, token })
+    }
+
+    /// Whether doing it twice is as good as doing it once.
+    fn is_repeatable(&self) -> bool {
+        self.method == Method::GET
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(url: String, timeout: Duration, retries: usize, tls: Option<ClientConfig>) -> Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let connector = match tls {
+            Some(mut tls) => {
+                // The connector decides which versions are offered.
+                tls.alpn_protocols.clear();
+                HttpsConnectorBuilder::new().with_tls_config(tls)
+            }
+            None => HttpsConnectorBuilder::new()
+                .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
+                .map_err(|cause| Error::misuse("TLS cannot be set up").because(cause))?,
+        };
+        let connector = connector.https_or_http().enable_all_versions().wrap_connector(tcp);
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Shorter than the server keeps an idle connection, so that it is hardly ever closed under a request.
+            .pool_idle_timeout(Duration::from_secs(8))
+            .build(connector);
+        Ok(Self { url, timeout, retries, pool })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks until there is an answer, or asking again is not safe or makes no sense.
+    pub(crate) async fn ask<R: Reply>(&self, asked: Asked) -> Result<R> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(self.retries)
+            .with_jitter();
+        let may_ask_again = |error: &Error| match asked.is_repeatable() {
+            true => error.is_unavailable() || error.was_turned_away(),
+            false => error.was_turned_away() || (error.is_unavailable() && !error.may_have_been_sent()),
+        };
+        (|| self.ask_once(&asked))
+            .retry(pauses)
+            .sleep(sleep)
+            .when(may_ask_again)
+            .adjust(|error: &Error, pause| match error.retry_after() {
+                Some(wait) => pause.filter(|_| wait <= LONGEST_PAUSE).map(|pause| pause.max(wait)),
+                None => pause,
+            })
+            .await
+    }
+
+    async fn ask_once<R: Reply>(&self, asked: &Asked) -> Result<R> {
+        let answered = async {
+            let response = self.send(asked, "application/json").await?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|cause| {
+                let why =
+                    if cause.is::<LengthLimitError>() { "the answer is too large" } else { "the answer broke off" };
+                Error::answer(head.status.as_u16(), why).because(cause)
+            })?;
+            read(head.status.as_u16(), &head.headers, &body.to_bytes())
+        };
+        timeout(self.timeout, answered)
+            .await
+            .unwrap_or_else(|_| Err(Error::silence("the server did not answer in time", true)))
+    }
+
+    async fn send(&self, asked: &Asked, accept: &'static str) -> Result<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(&asked.method)
+            .uri(format!("{}{}", self.url, asked.path_and_query))
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, accept);
+        if let Some(token) = &asked.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if asked.body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::from(asked.body.clone().unwrap_or_default()))
+            .map_err(|cause| Error::misuse("the request cannot be written").because(cause))?;
+        self.pool.request(request).await.map_err(|cause| {
+            let was_sent = !cause.is_connect();
+            let why = if was_sent { "the connection broke" } else { "the server cannot be reached" };
+            Error::silence(why, was_sent).because(cause)
+        })
+    }
+
+    /// Opens a stream of events.
+    pub(crate) async fn events<E: Endpoint>(&self, request: &E::Request) -> Result<Incoming> {
+        let asked = Asked::of::<E>(E::INFO.path.to_owned(), request, None)?;
+        let opened = timeout(self.timeout, self.send(&asked, "text/event-stream")).await;
+        let response = opened.unwrap_or_else(|_| Err(Error::silence("the server did not answer in time", true)))?;
+        let is_stream = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        match response.status().is_success() && is_stream {
+            true => Ok(response.into_body()),
+            false => Err(Error::answer(response.status().as_u16(), "the server opens no stream of events")),
+        }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What an answer says.
+fn read<R: Reply>(status: u16, headers: &HeaderMap, body: &[u8]) -> Result<R> {
+    if status == R::STATUS {
+        // No content is an empty object.
+        let json = if status == 204 { b"{}" } else { body };
+        let reply = serde_json::from_slice(json).map(|reply: R| reply.cached(headers.get(CACHE_CONTROL)));
+        return reply
+            .map_err(|cause| Error::answer(status, "the answer is not what this version expects").because(cause));
+    }
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => {
+            let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            Err(Error::problem(Problem { status, ..problem }, wait.map(Duration::from_secs)))
+        }
+        Err(_) => Err(Error::answer(status, "the answer is not authy's")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authy_core::{
+        ErrorKind,
+        api::{Nothing, system::Status},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_read_with_its_wait() {
+        let error = authy_core::Error::new(ErrorKind::Overloaded, "a detail");
+        let body = serde_json::to_vec(&Problem::of(&error, "some-id")).unwrap();
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("3"))]);
+        let error = read::<Status>(503, &headers, &body).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (Some(ErrorKind::Overloaded), Some(503)));
+        assert_eq!((error.retry_after(), error.request_id()), (Some(Duration::from_secs(3)), Some("some-id")));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_authys_is_told_apart() {
+        for (status, body) in [(502, "<html>Bad Gateway</html>"), (200, "{}"), (301, ""), (204, "")] {
+            let error = read::<Status>(status, &HeaderMap::new(), body.as_bytes()).unwrap_err();
+            assert_eq!((error.kind(), error.status()), (None, Some(status)));
+            assert!(error.is_unavailable());
+        }
+        assert!(read::<Nothing>(204, &HeaderMap::new(), b"").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read(status in 100..600_u16, body: Vec<u8>) {
+            let _ = read::<Status>(status, &HeaderMap::new(), &body);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `authy-server key …`
+
+use authy_core::{Authy, engine::Caller};
+use clap::{Arg, ArgMatches, Command};
+
+use super::{Failure, given, print};
+
+pub(super) fn command() -> Command {
+    Command::new("key")
+        .about("Look at the signing keys, replace them, revoke one")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("list").about("List the keys, the newest first"))
+        .subcommand(
+            Command::new("rotate").about("Make a new key now; it signs as soon as every cache must have seen it"),
+        )
+        .subcommand(
+            Command::new("revoke")
+                .about("Void a key that somebody else has: every token it signed is refused everywhere within a second")
+                .arg(Arg::new("kid").value_name("KID").required(true).help("The key's name, as `key list` shows it")),
+        )
+        .subcommand(
+            Command::new("reseal").about("Seal every key with the first of the master keys, so that the others can go"),
+        )
+}
+
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("list", _)) => {
+            for key in authy.list_keys().await? {
+                let (state, changed) = (key.state.as_str(), key.changed);
+                print(&format!("{}  {:<5}  {state:<8}  since {changed}", key.kid, key.algorithm))?;
+            }
+            Ok(())
+        }
+        Some(("rotate", _)) => {
+            let kid = authy.rotate_key(caller).await?;
+            print(&format!("{kid} is published, and signs when every cache has seen it"))
+        }
+        Some(("revoke", matches)) => {
+            let kid = given::<String>(matches, "kid")?;
+            authy.revoke_key(caller, &kid).await?;
+            print(&format!("{kid} is void"))
+        }
+        Some(("reseal", _)) => {
+            let done = authy.reseal_keys(caller).await?;
+            print(&format!("{} keys are sealed anew", done.keys))?;
+            match done.passwords_left {
+                0 => print("no password depends on an older master key: it can go"),
+                left => print(&format!(
+                    "{left} passwords still depend on an older master key, each until its owner's next login: keep it"
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
+}

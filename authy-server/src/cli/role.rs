@@ -1,0 +1,46 @@
+//! `authy-server role …`
+
+use authy_core::{Authy, Description, Level, RoleName, api::role::NewRole, engine::Caller};
+use clap::{ArgMatches, Command};
+
+use super::{Failure, given, print, required};
+
+pub(super) fn command() -> Command {
+    let name = || required::<RoleName>("name", "The role's name");
+    Command::new("role")
+        .about("Create and list roles")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("create")
+                .about("Create a role")
+                .arg(name())
+                .arg(required::<Description>("description", "What it is for"))
+                .arg(required::<Level>("level", "How powerful it is: a smaller level is more power")),
+        )
+        .subcommand(Command::new("list").about("List the roles, most powerful first"))
+        .subcommand(Command::new("delete").about("Delete a role that nobody has").arg(name()))
+}
+
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("create", matches)) => {
+            let (name, description) = (given(matches, "name")?, given(matches, "description")?);
+            let role = NewRole { name, description, level: given(matches, "level")? };
+            let made = authy.create_role(caller, role).await?;
+            print(&format!("the role {} has level {}", made.name, made.level))
+        }
+        Some(("list", _)) => {
+            for role in authy.list_roles().await? {
+                print(&format!("{:>5}  {:<20}  {}", role.level.get(), role.name.as_str(), role.description))?;
+            }
+            Ok(())
+        }
+        Some(("delete", matches)) => {
+            let name = given::<RoleName>(matches, "name")?;
+            authy.delete_role(caller, &name).await?;
+            print(&format!("the role {name} is deleted"))
+        }
+        _ => Ok(()),
+    }
+}

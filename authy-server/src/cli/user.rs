@@ -1,0 +1,76 @@
+//! `authy-server user …`
+
+use std::io::BufRead as _;
+
+use authy_core::{Authy, Email, RoleName, Secret, Username, api::user::NewUser, engine::Caller};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use zeroize::Zeroizing;
+
+use super::{Failure, given, print, required, user_named};
+
+pub(super) fn command() -> Command {
+    let username = || required::<Username>("username", "The user's name");
+    let role = || required::<RoleName>("role", "The role's name");
+    Command::new("user")
+        .about("Create users, and say what they may do")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("create")
+                .about("Create a user")
+                .arg(username())
+                .arg(required::<Email>("email", "The user's address"))
+                .arg(role().required(false).default_value("user"))
+                .arg(
+                    Arg::new("password-stdin")
+                        .long("password-stdin")
+                        .action(ArgAction::SetTrue)
+                        .required(true)
+                        .help("Read the password from the first line of standard input"),
+                ),
+        )
+        .subcommand(Command::new("grant").about("Grant a role to a user").arg(username()).arg(role()))
+        .subcommand(Command::new("revoke").about("Take a role away from a user").arg(username()).arg(role()))
+        .subcommand(Command::new("delete").about("Delete a user; the name stays taken").arg(username()))
+}
+
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("create", matches)) => create(authy, caller, matches).await,
+        Some(("grant", matches)) => {
+            let (user, role) = (user_named(authy, matches).await?, given::<RoleName>(matches, "role")?);
+            authy.grant_role(caller, &role, user).await?;
+            print(&format!("{user} has the role {role} now"))
+        }
+        Some(("revoke", matches)) => {
+            let (user, role) = (user_named(authy, matches).await?, given::<RoleName>(matches, "role")?);
+            authy.revoke_role(caller, &role, user).await?;
+            print(&format!("{user} no longer has the role {role}"))
+        }
+        Some(("delete", matches)) => {
+            let user = user_named(authy, matches).await?;
+            authy.delete_user(caller, user).await?;
+            print(&format!("{user} is deleted"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+    let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
+    let role = given::<RoleName>(matches, "role")?;
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin().lock().read_line(&mut line)?;
+    let password = Secret::new(line.trim_end_matches(['\r', '\n']));
+    let user =
+        NewUser::new(username.as_str(), email.as_str(), password).map_err(|why| format!("the password {why}"))?;
+    let created = authy.create_user(caller, user, &role).await.map_err(|error| match error.strength() {
+        Some(strength) => {
+            let advice = strength.feedback.warning.iter().chain(&strength.feedback.suggestions);
+            let advice: Vec<_> = advice.map(String::as_str).collect();
+            Failure::from(format!("the password is too easy to guess. {}", advice.join(" ")))
+        }
+        None => error.into(),
+    })?;
+    print(&format!("{created} is {username}, with the role {role}"))
+}

@@ -1,0 +1,167 @@
+//! The settings: one table, from which come the variables, the flags, the keys of the file, the help and the README.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use authy_core::{
+    claims::SigningAlgorithm,
+    engine::{Argon2Params, MasterKeys},
+};
+use ipnet::IpNet;
+
+use crate::limit::RateLimit;
+
+mod source;
+mod value;
+
+pub(crate) use source::{Problems, Resolved, Sources};
+pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin};
+
+/// One setting, without its type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Its name in the file; `AUTHY_` and capitals make the variable, dashes the flag.
+    pub(crate) key: &'static str,
+    /// What it is when nobody says; empty when there is nothing to be said.
+    pub(crate) default: &'static str,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+    /// Whether it is never shown and never a flag; its variable can name a file instead, with `_FILE` behind it.
+    pub(crate) is_secret: bool,
+}
+
+impl Setting {
+    /// The variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("AUTHY_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The flag, without its dashes.
+    pub(crate) fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+}
+
+macro_rules! settings {
+    (@secret) => { false };
+    (@secret secret) => { true };
+    ($( #[doc = $meaning:literal] $key:ident: $type:ty = $default:literal $($secret:ident)?; )+) => {
+        /// Every setting, in the order of the README.
+        pub(crate) const TABLE: &[Setting] = &[$( Setting {
+            key: stringify!($key),
+            default: $default,
+            meaning: $meaning,
+            is_secret: settings!(@secret $($secret)?),
+        } ),+];
+
+        /// What is set.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Settings {
+            $( #[doc = $meaning] pub(crate) $key: $type, )+
+        }
+
+        impl Settings {
+            /// Reads every setting, and reports every wrong one.
+            fn read(resolved: &Resolved, problems: &mut Problems) -> Option<Self> {
+                $( let $key = resolved.read::<$type>(stringify!($key), problems); )+
+                Some(Self { $( $key: $key?, )+ })
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where to listen; port 0 takes a free one
+    listen: SocketAddr = "127.0.0.1:8080";
+    /// A PostgreSQL URL, several hosts allowed; without it a PostgreSQL of its own runs in the data folder
+    database_url: Option<DatabaseUrl> = "" secret;
+    /// The folder of the PostgreSQL of its own and of the generated master key
+    data_dir: PathBuf = "./.authy";
+    /// The folder of PostgreSQL's server programs, instead of the newest that is installed
+    pg_bin: Option<PathBuf> = "";
+    /// Base64 of 32 bytes, several separated by commas: the first seals, all open. Generated in the data folder; required with a database URL
+    master_key: Option<MasterKeys> = "" secret;
+    /// The issuer (`iss`) of tokens; the address it listens on when left out
+    issuer: Option<String> = "";
+    /// The audience (`aud`) of tokens
+    audience: String = "authy";
+    /// How tokens are signed: `EdDSA`, `ES256` or `RS256`
+    signing_alg: SigningAlgorithm = "EdDSA";
+    /// How long an access token lives
+    access_ttl: Duration = "15m";
+    /// A session ends when it is not used for so long
+    refresh_idle: Duration = "14d";
+    /// A session ends so long after its login, used or not
+    refresh_absolute: Duration = "90d";
+    /// How long a spent refresh token yields the same successor once more
+    refresh_grace: Duration = "30s";
+    /// How old what a server knows of revocations may be before it asks the database for each check
+    max_staleness: Duration = "30s";
+    /// How long others may keep the public keys
+    jwks_max_age: Duration = "5m";
+    /// How long a signing key signs
+    key_rotation: Duration = "30d";
+    /// Usernames nobody can sign up with, comma separated, instead of the built-in list
+    reserved_usernames: Option<List<String>> = "";
+    /// Logins an address may try
+    limit_login: RateLimit = "100/hour";
+    /// Sign-ups an address may try
+    limit_register: RateLimit = "20/hour";
+    /// All other requests of an address, token checks and keys excepted; `off` for no limit
+    limit_default: RateLimit = "500/minute,50/second";
+    /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    trusted_proxies: List<IpNet> = "";
+    /// Whether requests that did not come by https are refused
+    require_https: bool = "false";
+    /// The origins whose pages may call from a browser, comma separated
+    cors_origins: List<Origin> = "";
+    /// How many threads hash passwords; one a core when left out
+    hash_threads: Option<usize> = "";
+    /// How many passwords may wait to be hashed; 64 a thread when left out
+    hash_queue: Option<usize> = "";
+    /// What one hash costs: KiB of memory, passes, lanes
+    argon2: Argon2Params = "m=19456,t=2,p=1";
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,authy_core=debug`
+    log: Filter = "info";
+    /// `text` or `json`; text on a terminal and else json when left out
+    log_format: Option<LogFormat> = "";
+}
+
+/// The table of the README, generated.
+pub fn table_markdown() -> String {
+    let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
+    for setting in TABLE {
+        let or_file = if setting.is_secret { " or `…_FILE`" } else { "" };
+        let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+        let (variable, meaning) = (setting.variable(), setting.meaning.trim());
+        table.push_str(&format!("| `{variable}`{or_file} | {default} | {meaning} |\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_read() {
+        let mut problems = Problems::default();
+        let resolved = Sources::default().resolve(&mut problems);
+        assert!(Settings::read(&resolved, &mut problems).is_some(), "{problems}");
+        assert!(problems.is_empty(), "{problems}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_engine() {
+        let engine = authy_core::engine::Config::default();
+        let settings = Sources::default().settings().unwrap().1;
+        assert_eq!(settings.access_ttl, engine.access_ttl);
+        assert_eq!(settings.refresh_idle, engine.refresh_idle);
+        assert_eq!(settings.refresh_absolute, engine.refresh_absolute);
+        assert_eq!(settings.refresh_grace, engine.refresh_grace);
+        assert_eq!(settings.max_staleness, engine.max_staleness);
+        assert_eq!(settings.jwks_max_age, engine.jwks_max_age);
+        assert_eq!(settings.key_rotation, engine.key_rotation);
+        assert_eq!(settings.audience, engine.audience);
+        assert_eq!(settings.argon2, engine.hash.argon2);
+    }
+}

@@ -1,0 +1,273 @@
+//! Where settings come from: a flag goes before the environment, the environment before the file, the file before the
+//! default. What is not known is refused, and everything that is wrong is told at once.
+
+use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Setting, Settings, TABLE, value::Value};
+
+/// The variable that names the file.
+const FILE: &str = "AUTHY_CONFIG";
+
+/// What was said, by whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// The flags, by key.
+    pub(crate) flags: BTreeMap<String, String>,
+    /// The variables that begin with `AUTHY_`.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// The flag that names the file.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// The text of every setting, and where it came from.
+#[derive(Default)]
+pub(crate) struct Resolved(BTreeMap<&'static str, (Zeroizing<String>, String)>);
+
+/// Everything that is wrong, a line each.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+impl Problems {
+    pub(crate) fn push(&mut self, problem: String) {
+        self.0.push(problem);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Sources {
+    /// The environment of this process.
+    pub(crate) fn environment() -> BTreeMap<String, String> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let ours = variables.filter(|(name, _)| name.starts_with("AUTHY_"));
+        ours.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
+    }
+
+    /// The settings, and where each came from.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn settings(&self) -> Result<(Resolved, Settings), Problems> {
+        let mut problems = Problems::default();
+        let resolved = self.resolve(&mut problems);
+        let settings = Settings::read(&resolved, &mut problems);
+        match settings.filter(|_| problems.is_empty()) {
+            Some(settings) => Ok((resolved, settings)),
+            None => Err(problems),
+        }
+    }
+
+    pub(super) fn resolve(&self, problems: &mut Problems) -> Resolved {
+        let file = self.read_file(problems);
+        let mut known = vec![FILE.to_owned()];
+        let mut resolved = Resolved::default();
+        for setting in TABLE {
+            let (variable, file_variable) = (setting.variable(), format!("{}_FILE", setting.variable()));
+            let in_file = file.get(setting.key).map(|text| (text.clone(), "the file"));
+            let named = self.environment.get(&file_variable).filter(|_| setting.is_secret);
+            let in_environment = match (self.environment.get(&variable), named) {
+                (Some(_), Some(_)) => {
+                    problems.push(format!("{variable} and {file_variable}: only one of them can be set"));
+                    None
+                }
+                (Some(text), None) => Some((text.clone(), "the environment")),
+                (None, Some(path)) => read_secret(&file_variable, path, problems).map(|text| (text, "its own file")),
+                (None, None) => None,
+            };
+            let flag = self.flags.get(setting.key).map(|text| (text.clone(), "a flag"));
+            let default = (setting.default.to_owned(), "default");
+            let (text, origin) = flag.or(in_environment).or(in_file).unwrap_or(default);
+            resolved.0.insert(setting.key, (Zeroizing::new(text), origin.to_owned()));
+            known.push(variable);
+            known.extend(setting.is_secret.then_some(file_variable));
+        }
+        for unknown in self.environment.keys().filter(|name| !known.contains(name)) {
+            problems.push(format!("{unknown} is no setting{}", suggestion(unknown, known.iter().map(String::as_str))));
+        }
+        resolved
+    }
+
+    fn read_file(&self, problems: &mut Problems) -> BTreeMap<String, String> {
+        let named = self.file.clone().or_else(|| self.environment.get(FILE).map(PathBuf::from));
+        let Some(path) = named else { return BTreeMap::new() };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) => {
+                problems.push(format!("{}: cannot be read: {error}", path.display()));
+                return BTreeMap::new();
+            }
+        };
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                // The library's report quotes the line, and the line may be a secret.
+                let error: toml::de::Error = error;
+                let line =
+                    error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+                problems.push(format!("{}: line {line}: {}", path.display(), error.message()));
+                return BTreeMap::new();
+            }
+        };
+        let mut values = BTreeMap::new();
+        for (key, value) in table {
+            if !TABLE.iter().any(|setting| setting.key == key) {
+                let near = suggestion(&key, TABLE.iter().map(|setting| setting.key));
+                problems.push(format!("{}: {key} is no setting{near}", path.display()));
+            } else if let Some(text) = plain(&value) {
+                values.insert(key, text);
+            } else {
+                problems.push(format!("{}: {key} must be a text, a number, true, false or a list", path.display()));
+            }
+        }
+        values
+    }
+}
+
+impl Resolved {
+    /// Reads a setting.
+    pub(super) fn read<T: Value>(&self, key: &str, problems: &mut Problems) -> Option<T> {
+        let (text, origin) = self.0.get(key)?;
+        match T::parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let name = TABLE.iter().find(|setting| setting.key == key).map(Setting::variable).unwrap_or_default();
+                problems.push(format!("{name} (from {origin}) {why}"));
+                None
+            }
+        }
+    }
+
+    /// Every setting as it is, and where it came from.
+    pub(crate) fn show(&self) -> String {
+        let line = |setting: &Setting| {
+            let (text, origin) = self.0.get(setting.key)?;
+            let text = match text.as_str() {
+                "" => "(none)",
+                _ if setting.is_secret => "[secret]",
+                text => text,
+            };
+            Some(format!("{:<26} {text}    # {origin}\n", setting.variable()))
+        };
+        TABLE.iter().filter_map(line).collect()
+    }
+}
+
+// Blank of secrets, as `show` is.
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+/// A value of the file as the text of a variable would be.
+fn plain(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(list) => list.iter().map(plain).collect::<Option<Vec<_>>>().map(|list| list.join(",")),
+        _ => None,
+    }
+}
+
+fn read_secret(variable: &str, path: &str, problems: &mut Problems) -> Option<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => {
+            problems.push(format!("{variable}: {path}: {error}"));
+            None
+        }
+    }
+}
+
+/// What was probably meant.
+fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let scored = known.map(|name| (strsim::jaro_winkler(unknown, name), name));
+    let nearest = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8);
+    nearest.map_or(String::new(), |(_, name)| format!(": did you mean {name}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_environment_and_the_environment_before_the_file() {
+        let file = file("audience = \"file\"\nissuer = \"file\"\nsigning_alg = \"ES256\"\nhash_threads = 3");
+        let flags = [("audience".to_owned(), "flag".to_owned())].into();
+        let environment = environment(&[("AUTHY_AUDIENCE", "environment"), ("AUTHY_ISSUER", "environment")]);
+        let sources = Sources { flags, environment, file: Some(file.path().into()) };
+        let (resolved, settings) = sources.settings().unwrap();
+        assert_eq!(settings.audience, "flag");
+        assert_eq!(settings.issuer.as_deref(), Some("environment"));
+        assert_eq!((settings.signing_alg.as_str(), settings.hash_threads), ("ES256", Some(3)));
+        assert!(resolved.show().contains("flag    # a flag"), "{}", resolved.show());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_and_by_name() {
+        let file = file("lissten = \"127.0.0.1:1\"\nrequire_https = \"perhaps\"");
+        let environment = environment(&[
+            ("AUTHY_CONFIG", file.path().to_str().unwrap()),
+            ("AUTHY_ACCES_TTL", "1m"),
+            ("AUTHY_ARGON2", "cheap"),
+            ("AUTHY_MASTER_KEY", "hunter2"),
+            ("AUTHY_DATABASE_URL", "postgresql://db"),
+            ("AUTHY_DATABASE_URL_FILE", "/nowhere"),
+        ]);
+        let told = Sources { environment, ..Sources::default() }.settings().unwrap_err().to_string();
+        for part in [
+            "lissten is no setting: did you mean listen?",
+            "AUTHY_REQUIRE_HTTPS (from the file) must be true or false",
+            "AUTHY_ACCES_TTL is no setting: did you mean AUTHY_ACCESS_TTL?",
+            "AUTHY_ARGON2 (from the environment)",
+            "AUTHY_MASTER_KEY (from the environment)",
+            "AUTHY_DATABASE_URL and AUTHY_DATABASE_URL_FILE: only one of them can be set",
+        ] {
+            assert!(told.contains(part), "{part} is missing from:\n{told}");
+        }
+        assert!(!told.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_can_be_a_file_and_is_never_shown() {
+        let key = authy_core::engine::MasterKeys::generate().unwrap().to_base64();
+        let file = file(&format!("{}\n", *key));
+        let environment = environment(&[("AUTHY_MASTER_KEY_FILE", file.path().to_str().unwrap())]);
+        let (resolved, settings) = Sources { environment, ..Sources::default() }.settings().unwrap();
+        assert_eq!(*settings.master_key.unwrap().to_base64(), *key);
+        assert!(resolved.show().contains("[secret]") && !resolved.show().contains(key.as_str()));
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_by_line_and_not_quoted() {
+        let file = file("listen = \"127.0.0.1:1\"\nmaster_key = \"hunter2");
+        let sources = Sources { file: Some(file.path().into()), ..Sources::default() };
+        let told = sources.settings().unwrap_err().to_string();
+        assert!(told.contains("line 2") && !told.contains("hunter2"), "{told}");
+    }
+}

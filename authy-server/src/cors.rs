@@ -1,0 +1,48 @@
+//! Cross-origin requests from browsers (the CORS protocol of the Fetch standard), for configured origins only.
+
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, VARY,
+    },
+    request::Parts,
+};
+
+/// The origins whose pages may call.
+///
+/// Cookies play no part here, so credentials are never allowed: a page sends the token itself.
+pub(crate) struct Cors(Vec<HeaderValue>);
+
+impl Cors {
+    /// Allows these origins, each as browsers write it: `https://shop.example`.
+    pub(crate) fn new(origins: &[String]) -> Self {
+        let origins = origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
+        Self(origins.filter_map(|origin| HeaderValue::try_from(origin).ok()).collect())
+    }
+
+    /// Adds what a browser must be told about the answer to `request`, errors included.
+    pub(crate) fn tell(&self, request: &Parts, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        let Some(origin) = request.headers.get(ORIGIN).filter(|origin| self.0.contains(origin)) else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        let preflight =
+            request.method == Method::OPTIONS && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        match headers.get(ALLOW).filter(|_| preflight).cloned() {
+            Some(methods) => {
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+                let allowed = HeaderValue::from_static("authorization, content-type, x-access-token, x-request-id");
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+                // Two hours, which is as long as Chromium keeps it.
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+            }
+            None => {
+                let exposed = "location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
+                headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Sessions: logging in and out, being checked, and what is needed to check tokens elsewhere.
+
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{
+        Endpoint, Nothing,
+        session::{
+            AccessGranted, CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetRevocations, JwkSet,
+            ListSessions, Login, Logout, Refresh, RevocationPage, SessionList, Tokens,
+        },
+    },
+    engine::Batch,
+    revocation::Cursor,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+
+use crate::{call::Call, stream::event};
+
+pub(crate) async fn log_in(call: Call<'_, Login>) -> Result<Tokens> {
+    call.authy.login(call.caller, call.request).await
+}
+
+pub(crate) async fn refresh(call: Call<'_, Refresh>) -> Result<Tokens> {
+    call.authy.refresh(call.caller, call.request).await
+}
+
+pub(crate) async fn log_out(call: Call<'_, Logout>) -> Result<Nothing> {
+    call.authy.logout(call.caller, call.identity()?).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn list(call: Call<'_, ListSessions>) -> Result<SessionList> {
+    Ok(SessionList { sessions: call.authy.list_sessions(call.identity()?).await? })
+}
+
+pub(crate) async fn end_others(call: Call<'_, EndOtherSessions>) -> Result<Nothing> {
+    call.authy.end_other_sessions(call.caller, call.identity()?).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn end(call: Call<'_, EndSession>) -> Result<Nothing> {
+    call.authy.end_session(call.caller, call.identity()?.public_id, call.path.0).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn end_all_of(call: Call<'_, EndUserSessions>) -> Result<Nothing> {
+    call.authy.end_sessions(call.caller, call.path.0).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn check_access(call: Call<'_, CheckAccess>) -> Result<AccessGranted> {
+    let (identity, (level,)) = (call.identity()?, call.path);
+    match identity.level.reaches(level) {
+        true => call.authy.access_granted(identity).await,
+        false => Err(Error::new(ErrorKind::InsufficientLevel, "your level is not powerful enough for this")),
+    }
+}
+
+/// At both places where the keys can be found.
+pub(crate) async fn keys<E>(call: Call<'_, E>) -> Result<JwkSet>
+where
+    E: Endpoint<Path = (), Request = Nothing, Response = JwkSet>,
+{
+    Ok(JwkSet::clone(&call.authy.keys()))
+}
+
+pub(crate) async fn revocations(call: Call<'_, GetRevocations>) -> Result<RevocationPage> {
+    call.authy.revocations(call.request.after.as_ref()).await
+}
+
+/// How many revocations one event tells: a follower takes them in one after another, however many there are.
+const PART: usize = 1000;
+
+pub(crate) async fn revocation_stream(
+    call: Call<'_, GetRevocations>,
+    last_event_id: Option<&str>,
+) -> Result<impl Stream<Item = Bytes> + Send + use<>> {
+    // The id of the last event is where a client really is; one that is not ours is from another life of the client's.
+    let resumed = last_event_id.and_then(|id| id.parse::<Cursor>().ok());
+    let batches = call.authy.follow_revocations(resumed.or(call.request.after).as_ref()).await?;
+    Ok(batches.flat_map(|batch| stream::iter(events(batch))))
+}
+
+/// The events of a batch. Only the last one has an id: who lost the stream before that begins the batch again.
+fn events(Batch { mut revocations, cursor }: Batch) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    while revocations.len() > PART {
+        let rest = revocations.split_off(PART);
+        parts.push(event(None, &RevocationPage { revocations, cursor }));
+        revocations = rest;
+    }
+    parts.push(event(Some(&cursor), &RevocationPage { revocations, cursor }));
+    parts
+}

@@ -1,0 +1,49 @@
+//! The system itself: what it offers, and how it is.
+
+use std::{collections::HashSet, time::Duration};
+
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{
+        self, Nothing,
+        system::{EndpointEntry, EndpointList, GetRateLimited, OpenApi, Status},
+    },
+};
+
+use crate::{call::Call, openapi, route::methods};
+
+pub(crate) fn endpoints() -> EndpointList {
+    let mut seen = HashSet::new();
+    let entries = api::all().filter(|first| seen.insert(first.path)).map(|first| EndpointEntry {
+        url: first.path.replace('{', "<").replace('}', ">"),
+        methods: methods(api::all().filter(|info| info.path == first.path)).into_iter().map(str::to_owned).collect(),
+    });
+    EndpointList { endpoints: entries.collect() }
+}
+
+pub(crate) fn status() -> Status {
+    Status { message: "authy is here".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+pub(crate) async fn rate_limited(_: Call<'_, GetRateLimited>) -> Result<Nothing> {
+    Err(Error::new(ErrorKind::RateLimited, "this endpoint always says so").retry_after(Duration::from_secs(1)))
+}
+
+pub(crate) fn openapi() -> OpenApi {
+    OpenApi { document: openapi::document() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_has_one_entry_a_path_with_parameters_in_angle_brackets() {
+        let list = endpoints().endpoints;
+        let users = list.iter().find(|entry| entry.url == "/authy/role/<role_name>/users").unwrap();
+        assert_eq!(users.methods, ["OPTIONS", "HEAD", "GET"]);
+        let urls: HashSet<_> = list.iter().map(|entry| &entry.url).collect();
+        assert_eq!(urls.len(), list.len());
+        assert!(api::all().all(|info| urls.contains(&info.path.replace('{', "<").replace('}', ">"))));
+    }
+}

@@ -1,0 +1,26 @@
+//! authy as a standalone server: the JSON API under `/authy`, on plain hyper.
+//!
+//! [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program; the binary of this crate adds a
+//! command line, a configuration and a PostgreSQL of its own.
+
+pub mod cli;
+pub mod config;
+pub mod openapi;
+
+mod call;
+mod cors;
+mod handlers;
+mod limit;
+mod log;
+mod origin;
+mod reply;
+mod request;
+mod route;
+mod routes;
+mod server;
+mod service;
+mod start;
+mod stream;
+
+pub use limit::{InvalidRateLimit, Limits, RateLimit};
+pub use server::{HttpConfig, Server};

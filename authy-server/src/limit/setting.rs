@@ -1,0 +1,181 @@
+//! What can be set about limits, and how it is written: `500/minute,50/second`, or `off`.
+
+use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
+
+/// How many requests an address may make, class by class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attempts to log in.
+    pub login: RateLimit,
+    /// Sign-ups.
+    pub register: RateLimit,
+    /// Everything else that is limited.
+    pub default: RateLimit,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A whole office behind one address logs in; somebody who guesses passwords gets nowhere.
+            login: RateLimit(vec![Allowance::new(100, Unit::Hour)]),
+            // Nobody signs up twenty times an hour; whoever fills the table with users does.
+            register: RateLimit(vec![Allowance::new(20, Unit::Hour)]),
+            // A page that loads makes a burst; the minute stops who goes on like that.
+            default: RateLimit(vec![Allowance::new(500, Unit::Minute), Allowance::new(50, Unit::Second)]),
+        }
+    }
+}
+
+/// How many requests may be made in how long: `100/hour`, several of which all have to hold (`500/minute,50/second`), or
+/// `off`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit(Vec<Allowance>);
+
+impl RateLimit {
+    /// What all has to hold; nothing when the limit is off.
+    pub(super) fn allowances(&self) -> &[Allowance] {
+        &self.0
+    }
+}
+
+/// So many requests in a unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowance {
+    pub(super) count: NonZeroU32,
+    pub(super) unit: Unit,
+}
+
+impl Allowance {
+    const fn new(count: u32, unit: Unit) -> Self {
+        Self { count: NonZeroU32::MIN.saturating_add(count.saturating_sub(1)), unit }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unit {
+    Second,
+    Minute,
+    Hour,
+    Day,
+}
+
+impl Unit {
+    const ALL: [Self; 4] = [Self::Second, Self::Minute, Self::Hour, Self::Day];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    pub(super) fn duration(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 60 * 60,
+            Self::Day => 24 * 60 * 60,
+        })
+    }
+}
+
+/// A text that is no limit; the message says what is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a limit is written 100/hour, or 500/minute,50/second when both have to hold, or off; \
+     the count is 1 to 1000000, the unit second, minute, hour or day, each at most once"
+)]
+pub struct InvalidRateLimit;
+
+impl FromStr for RateLimit {
+    type Err = InvalidRateLimit;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRateLimit> {
+        if text == "off" {
+            return Ok(Self(Vec::new()));
+        }
+        let mut allowances = Vec::<Allowance>::new();
+        for part in text.split(',') {
+            let (count, unit) = part.trim().split_once('/').ok_or(InvalidRateLimit)?;
+            let count = count.bytes().all(|b| b.is_ascii_digit()).then(|| count.parse().ok()).flatten();
+            let count = count.filter(|count: &NonZeroU32| count.get() <= 1_000_000).ok_or(InvalidRateLimit)?;
+            let unit = Unit::ALL.into_iter().find(|known| known.name() == unit).ok_or(InvalidRateLimit)?;
+            if allowances.iter().any(|other| other.unit == unit) {
+                return Err(InvalidRateLimit);
+            }
+            allowances.push(Allowance { count, unit });
+        }
+        Ok(Self(allowances))
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("off");
+        }
+        for (position, Allowance { count, unit }) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "," };
+            write!(f, "{separator}{count}/{}", unit.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_written_as_they_are_documented() {
+        let Limits { login, register, default } = Limits::default();
+        assert_eq!(login.to_string(), "100/hour");
+        assert_eq!(register.to_string(), "20/hour");
+        assert_eq!(default.to_string(), "500/minute,50/second");
+    }
+
+    #[test]
+    fn what_is_no_limit_is_refused() {
+        let wrong = [
+            "",
+            "100",
+            "100/",
+            "/hour",
+            "0/hour",
+            "-1/hour",
+            "+1/hour",
+            "1000001/hour",
+            "99999999999/hour",
+            "1/week",
+            "1/Hour",
+            "1/hour,",
+            "1/hour,2/hour",
+            "off,1/hour",
+            "1 / hour",
+            "Off",
+        ];
+        for text in wrong {
+            assert_eq!(text.parse::<RateLimit>(), Err(InvalidRateLimit), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(minute in 1u32..=1_000_000, day in 1u32..=1_000_000) {
+            let limit = RateLimit(vec![Allowance::new(minute, Unit::Minute), Allowance::new(day, Unit::Day)]);
+            prop_assert_eq!(limit.to_string(), format!("{minute}/minute,{day}/day"));
+            prop_assert_eq!(limit.to_string().parse(), Ok(limit));
+        }
+
+        #[test]
+        fn any_text_is_a_limit_or_refused(text in "\\PC*") {
+            if let Ok(limit) = text.parse::<RateLimit>() {
+                prop_assert_eq!(limit.to_string().parse(), Ok(limit));
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The log: to standard error, for people on a terminal and else a line of JSON each.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+use crate::config::{Filter, LogFormat};
+
+/// Begins to log.
+pub(crate) fn start(Filter(filter): &Filter, format: Option<LogFormat>) {
+    let is_terminal = io::stderr().is_terminal();
+    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
+    let writer = match format {
+        LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
+    };
+    // What was configured was read as a filter before.
+    let filter = EnvFilter::try_new(filter).unwrap_or_default();
+    // Fails when there is a log already: then that one stays.
+    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(is_wanted))).try_init();
+}
+
+/// Some libraries say too much, whatever is configured.
+fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    let loudest = match metadata.target() {
+        // The driver writes the parameters of statements below this level, password hashes among them.
+        target if target.starts_with("tokio_postgres") => Level::INFO,
+        // What was applied, we say ourselves.
+        target if target.starts_with("refinery") => Level::WARN,
+        _ => Level::TRACE,
+    };
+    *metadata.level() <= loudest
+}

@@ -1,0 +1,153 @@
+//! Where a request comes from, when proxies stand between: what they say counts only when they are trusted.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) ip: IpAddr,
+    /// Whether it came by https.
+    pub(crate) https: bool,
+}
+
+/// The proxies whose word counts.
+pub(crate) struct Proxies {
+    trusted: Vec<IpNet>,
+    warned: AtomicBool,
+}
+
+impl Proxies {
+    /// Trusts these.
+    pub(crate) fn new(trusted: Vec<IpNet>) -> Self {
+        Self { trusted, warned: AtomicBool::new(false) }
+    }
+
+    /// Who sent a request that `peer` delivered.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            self.warn(headers);
+            return Client { ip: peer, https: false };
+        }
+        // Every proxy appends, so the rightmost entry is the word of the peer itself.
+        let proto = values(headers, &FORWARDED_PROTO).next();
+        let https = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        Client { ip: self.rightmost_untrusted(peer, values(headers, &FORWARDED_FOR)), https }
+    }
+
+    /// The client is the first hop from the right that is not one of ours: to its left anybody can write anything.
+    fn rightmost_untrusted<'a>(&self, peer: IpAddr, hops: impl Iterator<Item = &'a str>) -> IpAddr {
+        let mut last = peer;
+        for hop in hops {
+            // An entry that is no address ends the chain that can be trusted.
+            let Some(hop) = address(hop) else { break };
+            last = hop;
+            if !self.trusts(hop) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    fn warn(&self, headers: &HeaderMap) {
+        let nobody_trusted = self.trusted.is_empty() && !self.warned.load(Ordering::Relaxed);
+        if nobody_trusted && (headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED_PROTO)) {
+            self.warned.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                "a request has an X-Forwarded header, and no proxy is trusted: behind a proxy, every client seems to \
+                 have the proxy's address until AUTHY_TRUSTED_PROXIES names it"
+            );
+        }
+    }
+}
+
+/// The comma-separated entries of a header from right to left, over all its lines.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter().rev();
+    // What is not text is an entry too, one that is not valid.
+    lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(',').map(str::trim))
+}
+
+/// An address, with or without a port, as proxies write it.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client(peer: &str, lines: &[(&HeaderName, &str)]) -> (String, bool) {
+        let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let lines = lines.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap()));
+        let Client { ip, https } = proxies.client(peer.parse().unwrap(), &lines.collect());
+        (ip.to_string(), https)
+    }
+
+    fn forwarded(peer: &str, line: &str) -> String {
+        client(peer, &[(&FORWARDED_FOR, line)]).0
+    }
+
+    #[test]
+    fn only_a_trusted_peer_is_believed() {
+        assert_eq!(forwarded("192.0.2.1", "198.51.100.1"), "192.0.2.1");
+        assert_eq!(forwarded("10.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(forwarded("::ffff:10.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(client("192.0.2.1", &[(&FORWARDED_PROTO, "https")]), ("192.0.2.1".to_owned(), false));
+        assert_eq!(client("10.0.0.1", &[(&FORWARDED_PROTO, "HTTPS")]), ("10.0.0.1".to_owned(), true));
+        assert!(!client("10.0.0.1", &[(&FORWARDED_PROTO, "https, http")]).1, "the last hop was not by https");
+    }
+
+    #[test]
+    fn the_rightmost_hop_that_is_not_ours_is_the_client() {
+        assert_eq!(forwarded("10.0.0.1", "203.0.113.9, 198.51.100.1, 10.0.0.2"), "198.51.100.1");
+        assert_eq!(forwarded("10.0.0.1", "10.0.0.3, 10.0.0.2"), "10.0.0.3", "all are ours");
+        assert_eq!(forwarded("10.0.0.1", "203.0.113.9, nonsense, 10.0.0.2"), "10.0.0.2");
+        assert_eq!(forwarded("10.0.0.1", "203.0.113.9,, 10.0.0.2"), "10.0.0.2");
+        assert_eq!(forwarded("10.0.0.1", ""), "10.0.0.1");
+        let lines = [(&FORWARDED_FOR, "198.51.100.1"), (&FORWARDED_FOR, "203.0.113.9, 10.0.0.2")];
+        assert_eq!(client("10.0.0.1", &lines).0, "203.0.113.9", "several lines are one list");
+    }
+
+    #[test]
+    fn ports_and_brackets_are_read() {
+        assert_eq!(forwarded("10.0.0.1", "198.51.100.1:4711"), "198.51.100.1");
+        assert_eq!(forwarded("fd00::1", "[2001:db8::1]:4711"), "2001:db8::1");
+        assert_eq!(forwarded("fd00::1", "[2001:db8::1]"), "2001:db8::1");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_client_writes_moves_it(
+            forged in "[ -~]{0,40}",
+            client in any::<u32>().prop_map(|bits| IpAddr::from(bits.to_be_bytes())),
+            ours in prop::collection::vec(any::<[u8; 3]>(), 0..4),
+        ) {
+            prop_assume!(!client.to_string().starts_with("10."));
+            let mut line = format!("{forged}, {client}");
+            for [a, b, c] in ours {
+                line.push_str(&format!(",10.{a}.{b}.{c}"));
+            }
+            prop_assert_eq!(forwarded("10.0.0.1", &line), client.to_string());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is read from a request: its name in the logs, the token, and the fields.
+
+use std::{borrow::Cow, error::Error as StdError, time::Duration};
+
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{Fields, Info, Method},
+    engine::Origin,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+    request::Parts,
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body;
+use tokio::time::timeout;
+
+use crate::{origin::Client, reply::Failure};
+
+/// The name of a request in the logs.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Far more than any request of ours needs.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What a request is called: as its sender called it when that is a plain name, or else something fresh.
+pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
+    let plain = |c: &u8| c.is_ascii_alphanumeric() || b"._-".contains(c);
+    let sent = headers.get(&REQUEST_ID);
+    let sent = sent.filter(|id| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain));
+    sent.cloned().unwrap_or_else(|| {
+        let fresh = Bytes::from(format!("{:032x}", rand::random::<u128>()));
+        HeaderValue::from_maybe_shared(fresh).unwrap_or(HeaderValue::from_static("-"))
+    })
+}
+
+/// Where a request came from, for the audit trail.
+pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> Origin {
+    let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    // Long enough for every browser's; what is longer is meant to fill a database.
+    let agent = agent.map(|agent| if agent.len() <= 256 { agent } else { agent.chars().take(256).collect() });
+    Origin { ip: Some(client.ip), user_agent: agent.map(Cow::into_owned), request_id: Some(id.to_owned()) }
+}
+
+/// What was sent: the query of a GET or DELETE, the JSON body of everything else. No body is no fields.
+///
+/// # Errors
+/// [`ErrorKind::BodyTooLarge`], [`ErrorKind::RequestTimeout`], [`ErrorKind::UnsupportedMediaType`],
+/// [`ErrorKind::MalformedJson`], [`ErrorKind::MalformedRequest`].
+pub(crate) async fn fields<B>(info: &Info, head: &Parts, body: B, patience: Duration) -> Result<Fields, Failure>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    if info.method == Method::GET || info.method == Method::DELETE {
+        let query = head.uri.query().map(serde_urlencoded::from_str::<Vec<(String, String)>>);
+        let query =
+            query.transpose().map_err(|_| Error::new(ErrorKind::MalformedRequest, "the query cannot be read"))?;
+        return Ok(Fields::from_query(query.unwrap_or_default()));
+    }
+    if body.is_end_stream() {
+        return Ok(Fields::none());
+    }
+    // Known before a byte was read: a client that waits for "100 Continue" need not send it at all.
+    if body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_large().into());
+    }
+    if !is_json(&head.headers) {
+        let wrong = "a body needs Content-Type: application/json";
+        return Err(Failure::new(ErrorKind::UnsupportedMediaType, wrong));
+    }
+    let body = match timeout(patience, Limited::new(body, BODY_LIMIT).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(too_large().into()),
+        Ok(Err(_)) => {
+            return Err(Failure::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed"));
+        }
+        Err(_) => return Err(Failure::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
+    };
+    if body.is_empty() {
+        return Ok(Fields::none());
+    }
+    Fields::from_json(&body)
+        .map_err(|why| Failure::new(ErrorKind::MalformedJson, "the body is no JSON object").saying(why.to_string()))
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::BodyTooLarge, "a body has at most 64 KiB")
+}
+
+/// `application/json` or anything that ends in `+json` (RFC 6839), with or without parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || (media_type.contains('/') && media_type.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(lines: &[(&HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn json_goes_by_many_names() {
+        let json = |value| is_json(&headers(&[(&CONTENT_TYPE, value)]));
+        for name in
+            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", "text/x+json ;a=b"]
+        {
+            assert!(json(name), "{name}");
+        }
+        for name in ["", "json", "+json", "text/json", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert!(!json(name), "{name}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn fresh_ids_differ() {
+        assert_ne!(id(&HeaderMap::new()), id(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_the_senders_when_it_is_plain(sent in "[A-Za-z0-9._-]{1,64}", wrong in "[ -~]{0,80}") {
+            prop_assert_eq!(id(&headers(&[(&REQUEST_ID, &sent)])), sent.as_str());
+            let id = id(&headers(&[(&REQUEST_ID, &wrong)]));
+            let id = id.to_str().unwrap();
+            let is_plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+            prop_assert!((1..=64).contains(&id.len()) && is_plain);
+        }
+    }
+}

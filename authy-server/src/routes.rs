@@ -1,0 +1,46 @@
+//! Who answers what: a line per endpoint.
+
+use authy_core::api::{role::*, session::*, system::*, user::*};
+
+use crate::{
+    handlers::{role, session, system, user},
+    route::{Route, Routed as _},
+};
+
+/// Every route.
+pub(crate) fn all() -> Vec<Route> {
+    vec![
+        Login::to(session::log_in),
+        Refresh::to(session::refresh),
+        Logout::to(session::log_out),
+        ListSessions::to(session::list),
+        EndOtherSessions::to(session::end_others),
+        EndSession::to(session::end),
+        EndUserSessions::to(session::end_all_of),
+        CheckAccess::to(session::check_access),
+        GetKeys::to(session::keys),
+        GetKeysAtRoot::to(session::keys),
+        GetRevocations::to_either(session::revocations, session::revocation_stream),
+        Register::to(user::register),
+        GetSelf::to(user::get_self),
+        DeleteSelf::to(user::delete_self),
+        GetOwnRoles::to(user::own_roles),
+        ListUsers::to(user::list),
+        GetUser::to(user::get),
+        DeleteUser::to(user::delete),
+        GetUserRoles::to(user::roles),
+        GetUsername::to(user::name),
+        FindUser::to(user::find),
+        ListRoles::to(role::list),
+        CreateRole::to(role::create),
+        GetRole::to(role::get),
+        DeleteRole::to(role::delete),
+        ListRoleUsers::to(role::users),
+        GrantRole::to(role::grant),
+        RevokeRole::to(role::revoke),
+        ListEndpoints::always(system::endpoints),
+        GetStatus::always(system::status),
+        GetRateLimited::to(system::rate_limited),
+        GetOpenApi::always(system::openapi),
+    ]
+}

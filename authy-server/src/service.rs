@@ -1,0 +1,162 @@
+//! The life of a request, from its head to its answer.
+
+use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, time::Duration};
+
+use authy_core::{
+    Authenticator as _, Authy, ErrorKind,
+    api::{Endpoint as _, Method, RateClass, access_token, system::GetStatus},
+    engine::Caller,
+};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{ALLOW, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS},
+    request::Parts,
+};
+use hyper::body::Body;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use crate::{
+    call::Asked,
+    cors::Cors,
+    limit::Limiter,
+    origin::{Client, Proxies},
+    reply::{self, Failure, Response},
+    request::{self, REQUEST_ID},
+    route::Table,
+    routes,
+    server::HttpConfig,
+    stream::Streams,
+};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Answers requests, whatever they came over.
+pub(crate) struct Service {
+    authy: Authy,
+    table: Table,
+    proxies: Proxies,
+    /// Counts the requests of every address.
+    pub(crate) limiter: Limiter,
+    /// The streams that are open.
+    pub(crate) streams: Streams,
+    cors: Cors,
+    require_https: bool,
+    body_timeout: Duration,
+    request_timeout: Duration,
+}
+
+impl Service {
+    pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
+        Self {
+            authy,
+            table: Table::new(routes::all()),
+            proxies: Proxies::new(config.trusted_proxies.clone()),
+            limiter: Limiter::new(&config.limits),
+            streams: Streams::new(),
+            cors: Cors::new(&config.cors_origins),
+            require_https: config.require_https,
+            body_timeout: config.body_timeout,
+            request_timeout: config.request_timeout,
+        }
+    }
+
+    /// Answers a request, whatever becomes of it: in time, and even when answering it panics.
+    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let id = request::id(&head.headers);
+        let name = id.to_str().unwrap_or_default();
+        let client = self.proxies.client(peer, &head.headers);
+        let mut standing = HeaderMap::new();
+
+        // Whoever drops the work, by this deadline or by hanging up, leaves no write half done: a transaction that is
+        // dropped before its commit is rolled back.
+        let work = timeout(self.request_timeout, self.handle(&head, body, client, name, &mut standing));
+        let span = tracing::debug_span!("request", id = name, method = %head.method, path = head.uri.path());
+        let answered = match AssertUnwindSafe(work).catch_unwind().instrument(span).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) => Err(Failure::new(ErrorKind::Unavailable, "the answer took too long")),
+            // The panic has been printed with its place by the panic hook.
+            Err(_) => Err(Failure::new(ErrorKind::Internal, "answering the request panicked")),
+        };
+
+        let mut response = answered.unwrap_or_else(|failure| failure.into_response(name));
+        let headers = response.headers_mut();
+        headers.extend(standing);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if client.https {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        }
+        self.cors.tell(&head, headers);
+        headers.insert(REQUEST_ID, id);
+        response
+    }
+
+    async fn handle<B>(
+        &self,
+        head: &Parts,
+        body: B,
+        client: Client,
+        id: &str,
+        standing: &mut HeaderMap,
+    ) -> Result<Response, Failure>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let found = self.table.find(head.uri.path());
+        let route = found.as_ref().and_then(|(resource, _)| resource.route(&head.method));
+
+        // A load balancer asks for the status from within, without https.
+        if self.require_https && !client.https && route.is_none_or(|route| route.info.path != GetStatus::INFO.path) {
+            return Err(Failure::new(ErrorKind::HttpsRequired, "this server accepts requests over https only"));
+        }
+        self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, standing)?;
+
+        let Some((resource, segments)) = found else {
+            return Err(Failure::new(ErrorKind::NotFound, "there is nothing at this path"));
+        };
+        if head.method == Method::OPTIONS {
+            return Ok(reply::options(&resource.allow));
+        }
+        let Some(route) = route else {
+            let wrong = Failure::new(ErrorKind::MethodNotAllowed, "this path does not answer this method");
+            return Err(wrong.with(ALLOW, resource.allow.clone()));
+        };
+
+        let origin = request::origin(head, client, id);
+        let caller = if route.info.access.needs_token() {
+            let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
+            route.info.access.permit(&identity)?;
+            Caller::user(identity, origin)
+        } else {
+            Caller::nobody(origin)
+        };
+
+        let fields = request::fields(route.info, head, body, self.body_timeout).await?;
+        let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
+        let asked = Asked { authy, caller: &caller, segments: &segments, fields, headers, streams };
+        Ok(route.answer(asked).await?)
+    }
+
+    /// Counts a request, and tells in `headers` how its address stands.
+    fn limit(&self, class: RateClass, client: Client, headers: &mut HeaderMap) -> Result<(), Failure> {
+        let Some(standing) = self.limiter.count(class, client.ip) else { return Ok(()) };
+        headers.insert(RATE_LIMIT_POLICY, standing.policy);
+        headers.insert(RATE_LIMIT, standing.state);
+        match standing.wait {
+            None => Ok(()),
+            Some(wait) => {
+                let error = authy_core::Error::new(ErrorKind::RateLimited, "too many requests from this address");
+                Err(error.retry_after(wait).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the examples share: a PostgreSQL to run on, and the code of the README, compiled.
+
+use std::{env, error::Error};
+
+use authy_postgres::Cluster;
+
+/// Keeps the README's code true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
+/// What an example may fail with.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// The database that `DATABASE_URL` names, or else one of the example's own, which is gone when the example ends.
+pub struct Database {
+    config: tokio_postgres::Config,
+    _own: Option<(Cluster, tempfile::TempDir)>,
+}
+
+impl Database {
+    /// Opens or creates it.
+    ///
+    /// # Errors
+    /// When `DATABASE_URL` cannot be read, or PostgreSQL is not installed.
+    pub async fn open() -> Result<Self> {
+        if let Ok(url) = env::var("DATABASE_URL") {
+            return Ok(Self { config: url.parse()?, _own: None });
+        }
+        let folder = tempfile::Builder::new().prefix("authy-example-").tempdir()?;
+        // PostgreSQL runs as a user of its own when the example is started by root, and has to get in.
+        #[cfg(unix)]
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let cluster = Cluster::builder(folder.path()).start().await?;
+        Ok(Self { config: cluster.config(), _own: Some((cluster, folder)) })
+    }
+
+    /// How to connect.
+    pub fn config(&self) -> tokio_postgres::Config {
+        self.config.clone()
+    }
+}

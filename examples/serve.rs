@@ -1,0 +1,30 @@
+//! The whole server inside another program: `cargo run -p authy-examples --example serve`, then
+//! `curl http://127.0.0.1:8080/authy/status`. Control-C ends it.
+
+use std::env;
+
+use authy_core::{
+    Authy,
+    engine::{Config, MasterKeys},
+};
+use authy_examples::{Database, Result};
+use authy_server::{HttpConfig, Server};
+use tokio::{net::TcpListener, signal};
+
+#[tokio::main]
+async fn main() -> Result {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&address).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+
+    let database = Database::open().await?;
+    let config = Config { issuer: url.clone(), ..Config::default() };
+    let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).config(config).start().await?;
+    if let Some((name, password)) = authy.create_first_administrator().await? {
+        println!("administrator: {name} {}", password.expose());
+    }
+    println!("listening on {url}");
+    let stop = async { signal::ctrl_c().await.unwrap_or_default() };
+    Server::new(authy, HttpConfig::default()).serve(listener, stop).await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! How quick the server is, as ratios in one run against this machine's own limits: `cargo bench -p authy-tests --bench load`.
+//!
+//! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash. Server,
+//! database and load share the machine, so only the ratios mean anything elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
+use std::{env, time::Duration};
+
+mod generator;
+mod hash;
+mod servers;
+
+use generator::{Load, Measured, hammer};
+use servers::{Bare, House};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+
+/// How long each figure is measured. `LOAD_SECONDS` makes it longer.
+fn duration() -> Duration {
+    Duration::from_secs(env::var("LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(4))
+}
+
+fn main() -> Result {
+    // The servers are this program again, so that they are built as it is and their memory is their own.
+    if let Some(role) = env::var_os("LOAD_ROLE") {
+        return servers::run(&role);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure())
+}
+
+async fn measure() -> Result {
+    let hash = hash::cpu_seconds();
+    let cores = std::thread::available_parallelism()?.get();
+    let limit = cores as f64 / hash;
+    println!("one hash: {:.1} CPU ms; the limit on {cores} cores: {limit:.0} hashes/s\n", hash * 1e3);
+
+    let house = House::start().await?;
+    println!("idle memory of the server: {:.1} MB\n", house.megabytes()?);
+    println!("{:<12}{:>5}{:>12}{:>10}{:>10}{:>9}  ratio", "", "conn", "req/s", "p50 ms", "p99 ms", "MB");
+    let token = house.token().await?;
+    for (name, request) in [("checkaccess", check(&token)), ("own user", own_user(&token))] {
+        let bare = Bare::start(&house.answer(&request).await?).await?;
+        for connections in CONNECTIONS {
+            let limit = hammer(bare.address, &Load::Same(request.clone()), connections, duration()).await?;
+            let measured = hammer(house.address, &Load::Same(request.clone()), connections, duration()).await?;
+            let ratio = format!("{:.2} of bare hyper ({:.0} req/s)", measured.rate() / limit.rate(), limit.rate());
+            print(name, connections, &measured, house.megabytes()?, &ratio);
+        }
+    }
+    for connections in CONNECTIONS {
+        let login = hammer(house.address, &Load::Same(house.login()), connections, duration()).await?;
+        print("login", connections, &login, house.megabytes()?, &of_hashes(&login, limit));
+    }
+    for connections in CONNECTIONS {
+        let sign_up = hammer(house.address, &Load::SignUp, connections, duration()).await?;
+        print("sign-up", connections, &sign_up, house.megabytes()?, &of_hashes(&sign_up, limit));
+    }
+    storm(&house, &token).await
+}
+
+/// Token checks, alone and while sixteen connections do nothing but log in.
+async fn storm(house: &House, token: &str) -> Result {
+    println!("\ncheckaccess alone, and under a storm of 16 connections that log in:");
+    for connections in CONNECTIONS {
+        let (checks, logins) = (Load::Same(check(token)), Load::Same(house.login()));
+        let alone = hammer(house.address, &checks, connections, duration()).await?;
+        let (under, storm) = tokio::join!(
+            hammer(house.address, &checks, connections, duration()),
+            hammer(house.address, &logins, 16, duration()),
+        );
+        let (under, storm) = (under?, storm?);
+        let ratio = under.p99() / alone.p99();
+        println!(
+            "{:<12}{connections:>5}  p99 {:.2} -> {:.2} ms, ratio {ratio:.1}; {:.0} -> {:.0} req/s, {:.0} logins/s meanwhile",
+            "",
+            alone.p99(),
+            under.p99(),
+            alone.rate(),
+            under.rate(),
+            storm.rate(),
+        );
+    }
+    Ok(())
+}
+
+fn check(token: &str) -> Vec<u8> {
+    get("/authy/checkaccess/99", token)
+}
+
+fn own_user(token: &str) -> Vec<u8> {
+    get("/authy/user", token)
+}
+
+fn get(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-access-token: {token}\r\n\r\n").into_bytes()
+}
+
+fn of_hashes(measured: &Measured, limit: f64) -> String {
+    format!("{:.2} of the hash limit", measured.rate() / limit)
+}
+
+fn print(name: &str, connections: usize, measured: &Measured, megabytes: f64, ratio: &str) {
+    let (rate, p50, p99) = (measured.rate(), measured.p50(), measured.p99());
+    println!("{name:<12}{connections:>5}{rate:>12.0}{p50:>10.2}{p99:>10.2}{megabytes:>9.1}  {ratio}");
+    if measured.others > 0 {
+        println!("{:<12}{:>5}  {} answers were no success, the last: {}", "", "", measured.others, measured.last_other);
+    }
+}

@@ -1,0 +1,172 @@
+//! The servers under load, each a process of its own: authy as it is started by hand, and the least that hyper can do.
+
+use std::{
+    convert::Infallible,
+    ffi::OsStr,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body_util::Full;
+use hyper::{body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    Result,
+    generator::{answer, post},
+};
+
+const PASSWORD: &str = "tangerine-lighthouse-42";
+
+/// What a child does, instead of measuring.
+pub(crate) fn run(role: &OsStr) -> Result {
+    if role == "bare" {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(bare());
+    }
+    std::process::exit(i32::from(authy_server::cli::main() != std::process::ExitCode::SUCCESS));
+}
+
+/// authy, with everything as it comes but the limits on addresses: all the load has one.
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) async fn start() -> Result<Self> {
+        let folder = authy_tests::database::folder_on_disk();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env("LOAD_ROLE", "authy").env("AUTHY_DATA_DIR", folder.path()).env("AUTHY_LISTEN", "127.0.0.1:0");
+        for limit in ["LOGIN", "REGISTER", "DEFAULT"] {
+            command.env(format!("AUTHY_LIMIT_{limit}"), "off");
+        }
+        let (child, address) = start(command.env("AUTHY_LOG", "warn"))?;
+        let house = Self { address, child, _folder: folder };
+        let body = format!(
+            r#"{{"username":"ada","email":"ada@example.org","password":"{PASSWORD}","confirm_password":"{PASSWORD}"}}"#
+        );
+        house.answer(&post("/authy/user", &body)).await?;
+        Ok(house)
+    }
+
+    /// A login that succeeds.
+    pub(crate) fn login(&self) -> Vec<u8> {
+        post("/authy/login", &format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#))
+    }
+
+    /// An access token.
+    pub(crate) async fn token(&self) -> Result<String> {
+        let answer = String::from_utf8(self.answer(&self.login()).await?)?;
+        let (_, token) = answer.split_once(r#""token":""#).ok_or("no token")?;
+        Ok(token.split('"').next().unwrap_or_default().to_owned())
+    }
+
+    /// The bytes of the answer to a request, which must be a success.
+    pub(crate) async fn answer(&self, request: &[u8]) -> Result<Vec<u8>> {
+        let (mut stream, mut bytes) = (TcpStream::connect(self.address).await?, Vec::new());
+        stream.write_all(request).await?;
+        match answer(&mut stream, &mut bytes).await? {
+            true => Ok(bytes),
+            false => Err(String::from_utf8_lossy(&bytes).into_owned().into()),
+        }
+    }
+
+    /// The memory of the server, without its database.
+    pub(crate) fn megabytes(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line.and_then(|line| line.split_whitespace().next()).unwrap_or("NaN").parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// hyper, answering the same bytes whatever is asked.
+pub(crate) struct Bare {
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Bare {
+    pub(crate) async fn start(answer: &[u8]) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env("LOAD_ROLE", "bare").env("LOAD_ANSWER", std::str::from_utf8(answer)?);
+        let (child, address) = start(&mut command)?;
+        Ok(Self { address, child })
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// Starts a child and waits for the line that tells its address.
+fn start(command: &mut Command) -> Result<(Child, SocketAddr)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().ok_or("no output")?;
+    let mut lines = BufReader::new(output).lines();
+    for line in lines.by_ref() {
+        if let Some(address) = line?.strip_prefix("listening on http://") {
+            let address = address.parse()?;
+            return Ok((child, address));
+        }
+    }
+    Err(format!("the server ended: {}", child.wait()?).into())
+}
+
+fn stop(child: &mut Child) {
+    // Asked first: authy then stops its PostgreSQL in order.
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let _ = child.wait();
+}
+
+async fn bare() -> Result {
+    let (headers, body) = parse(&std::env::var("LOAD_ANSWER")?)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let (headers, body) = (headers.clone(), body.clone());
+        tokio::spawn(async move {
+            let service = service_fn(|_| {
+                let mut response = Response::new(Full::new(body.clone()));
+                *response.headers_mut() = headers.clone();
+                async move { Ok::<_, Infallible>(response) }
+            });
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
+
+/// The headers that hyper does not add by itself, and the body.
+fn parse(answer: &str) -> Result<(HeaderMap, Bytes)> {
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+    let mut headers = HeaderMap::new();
+    for line in head.lines().skip(1) {
+        let (name, value) = line.split_once(':').ok_or("no header")?;
+        if !["date", "content-length"].contains(&name) {
+            headers.append(HeaderName::try_from(name)?, HeaderValue::from_str(value.trim())?);
+        }
+    }
+    Ok((headers, Bytes::from(body.to_owned())))
+}

@@ -1,0 +1,219 @@
+//! A house for every test: a real server on a real PostgreSQL, with a database of its own, and the people who call it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use authy_client::Client;
+use authy_core::{
+    Authy, RoleName, Secret, UserId,
+    api::{
+        session::{Credentials, Login},
+        user::NewUser,
+    },
+    engine::{Background, Caller, Config, MasterKeys, Origin},
+};
+use authy_server::{HttpConfig, Limits, RateLimit, Server};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+#[path = "harness/database.rs"]
+pub mod database;
+#[path = "harness/wire.rs"]
+pub mod wire;
+
+/// A password that passes, for everybody who has no reason to choose another.
+pub const PASSWORD: &str = "tangerine-lighthouse-42";
+
+/// A server of one's own.
+pub struct House {
+    /// The engine the server runs on.
+    pub authy: Authy,
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// The way to the database.
+    pub database: tokio_postgres::Config,
+    /// The key everything secret depends on.
+    pub master_keys: MasterKeys,
+    stop: Option<oneshot::Sender<()>>,
+    background: Option<Background>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Somebody with an account who has logged in.
+pub struct Person {
+    /// The account's name.
+    pub username: String,
+    /// The account's public id.
+    pub id: UserId,
+    /// The access token.
+    pub token: Secret,
+    /// The refresh token.
+    pub refresh_token: Secret,
+    /// A client that sends the token.
+    pub client: Client,
+}
+
+impl House {
+    /// A house as it comes, without rate limits and with cheap hashes.
+    pub async fn new() -> Self {
+        Self::with(|_, _| ()).await
+    }
+
+    /// A house with something changed.
+    pub async fn with(change: impl FnOnce(&mut Config, &mut HttpConfig)) -> Self {
+        Self::on(database::fresh().await, MasterKeys::generate().unwrap(), change).await
+    }
+
+    /// A house on a database that is there already.
+    pub async fn on(
+        database: tokio_postgres::Config,
+        master_keys: MasterKeys,
+        change: impl FnOnce(&mut Config, &mut HttpConfig),
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut config, mut http) = (cheap(), unlimited());
+        config.issuer = format!("http://{address}");
+        change(&mut config, &mut http);
+        let authy =
+            Authy::builder(database.clone()).master_keys(master_keys.clone()).config(config).start().await.unwrap();
+        let background = Some(authy.start_background().await.unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let server = Server::new(authy.clone(), http);
+        let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+        Self { authy, address, database, master_keys, stop: Some(stop), background, serving }
+    }
+
+    /// Stops the server, and waits until it has.
+    pub async fn stop(mut self) {
+        drop((self.stop.take(), self.background.take()));
+        (&mut self.serving).await.unwrap().unwrap();
+    }
+
+    /// The server's base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A connection to the database.
+    pub async fn sql(&self) -> tokio_postgres::Client {
+        database::connect(&self.database).await
+    }
+
+    /// A client without a token.
+    pub fn nobody(&self) -> Client {
+        Client::builder(&self.url()).retries(0).build().unwrap()
+    }
+
+    /// Somebody with the role `user`.
+    pub async fn user(&self) -> Person {
+        self.person("user").await
+    }
+
+    /// Somebody with the role `admin`.
+    pub async fn admin(&self) -> Person {
+        self.person("admin").await
+    }
+
+    /// Somebody with the role `superadmin`.
+    pub async fn superadmin(&self) -> Person {
+        self.person("superadmin").await
+    }
+
+    /// Somebody with that role only, under a fresh name.
+    pub async fn person(&self, role: &str) -> Person {
+        let username = fresh_name(role);
+        let role: RoleName = role.parse().unwrap();
+        let id = self.authy.create_user(&operator(), new_user(&username), &role).await.unwrap();
+        self.log_in(&username, id).await
+    }
+
+    /// The same person, in a session of its own.
+    pub async fn again(&self, person: &Person) -> Person {
+        self.log_in(&person.username, person.id).await
+    }
+
+    async fn log_in(&self, username: &str, id: UserId) -> Person {
+        let tokens = self.nobody().call::<Login>((), credentials(username)).await.unwrap();
+        let client = self.nobody().with_token(tokens.token.clone());
+        Person { username: username.to_owned(), id, token: tokens.token, refresh_token: tokens.refresh_token, client }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Whoever runs the house.
+pub fn operator() -> Caller {
+    Caller::operator(Origin::default())
+}
+
+/// A name that nobody has.
+pub fn fresh_name(beginning: &str) -> String {
+    format!("{beginning}-{}", &UserId::random().to_string()[..8])
+}
+
+/// A sign-up that passes.
+pub fn new_user(username: &str) -> NewUser {
+    NewUser::new(username, &format!("{username}@example.org"), Secret::new(PASSWORD)).unwrap()
+}
+
+/// A login that passes.
+pub fn credentials(username: &str) -> Credentials {
+    Credentials::new(username, Secret::new(PASSWORD))
+}
+
+/// The engine's settings, with hashes that cost next to nothing.
+pub fn cheap() -> Config {
+    let mut config = Config::default();
+    config.hash.argon2 = "m=8,t=1,p=1".parse().unwrap();
+    config
+}
+
+fn unlimited() -> HttpConfig {
+    let off: RateLimit = "off".parse().unwrap();
+    HttpConfig { limits: Limits { login: off.clone(), register: off.clone(), default: off }, ..HttpConfig::default() }
+}
+
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not within ten seconds.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Something that many tasks do at the same moment.
+pub async fn at_once<T: Send + 'static, F>(times: usize, work: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
+    let gate = Arc::new(tokio::sync::Barrier::new(times));
+    let tasks: Vec<_> = (0..times)
+        .map(|number| {
+            let (gate, work) = (gate.clone(), work(number));
+            tokio::spawn(async move {
+                gate.wait().await;
+                work.await
+            })
+        })
+        .collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}

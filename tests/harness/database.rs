@@ -1,0 +1,99 @@
+//! One PostgreSQL for all tests of a process, and a database of its own for each.
+
+use std::{
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use authy_core::{Authy, engine::MasterKeys};
+use authy_postgres::Cluster;
+use tokio::runtime::Runtime;
+use tokio_postgres::NoTls;
+
+struct Shared {
+    cluster: Cluster,
+    // The cluster is watched over from a runtime of its own: those of the tests end with the tests.
+    runtime: Runtime,
+    // Gone with the process at the latest; PostgreSQL ends when its parent does.
+    _folder: tempfile::TempDir,
+}
+
+const TEMPLATE: &str = "authy_template";
+
+/// A new database with the schema in it.
+pub async fn fresh() -> tokio_postgres::Config {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let shared = shared();
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let config = shared.cluster.config_for(&name);
+    let (create, admin) = (statement(&name, TEMPLATE), shared.cluster.config());
+    // On the cluster's runtime, so that no test that ends early leaves a connection to the template behind.
+    shared.runtime.spawn(async move { run(&admin, &create).await }).await.unwrap();
+    config
+}
+
+/// A new database without a schema.
+pub async fn empty() -> tokio_postgres::Config {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let shared = shared();
+    let name = format!("empty_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    run(&shared.cluster.config(), &statement(&name, "template0")).await;
+    shared.cluster.config_for(&name)
+}
+
+/// A connection.
+pub async fn connect(config: &tokio_postgres::Config) -> tokio_postgres::Client {
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn statement(name: &str, template: &str) -> String {
+    // Copying files is the quicker way where the files are in memory.
+    format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+}
+
+async fn run(config: &tokio_postgres::Config, statement: &str) {
+    connect(config).await.batch_execute(statement).await.unwrap();
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    // On a thread of its own: a runtime cannot be entered from within another.
+    SHARED.get_or_init(|| std::thread::spawn(start).join().unwrap())
+}
+
+fn start() -> Shared {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let folder = folder();
+    let cluster = runtime.block_on(async {
+        let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
+        run(&cluster.config(), &format!("CREATE DATABASE {TEMPLATE}")).await;
+        let template = Authy::builder(cluster.config_for(TEMPLATE)).master_keys(MasterKeys::generate().unwrap());
+        template.migrate().await.unwrap();
+        cluster
+    });
+    Shared { cluster, runtime, _folder: folder }
+}
+
+/// A folder in memory where there is one, that PostgreSQL's own user can enter.
+pub fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { folder_in(memory) } else { folder_on_disk() }
+}
+
+/// A folder on disk, that PostgreSQL's own user can enter.
+pub fn folder_on_disk() -> tempfile::TempDir {
+    folder_in(&std::env::temp_dir())
+}
+
+fn folder_in(parent: &Path) -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("authy-test-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    builder.tempdir_in(parent).unwrap()
+}

@@ -1,0 +1,126 @@
+//! Every endpoint, called through the client: what the server answers is what the types say.
+
+use std::collections::BTreeSet;
+
+use authy_client::{Client, Error};
+use authy_core::{
+    ErrorKind, Level, UserId,
+    api::{
+        Endpoint, Nothing, all,
+        role::{
+            CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, NewRole, RevokeRole, RoleUserQuery,
+        },
+        session::{
+            CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetKeys, GetKeysAtRoot, GetRevocations,
+            ListSessions, Login, Logout, Refresh, RefreshToken, RevocationQuery,
+        },
+        system::{GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
+        user::{
+            DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers,
+            Register, UserQuery,
+        },
+    },
+};
+use authy_tests::{House, credentials, fresh_name, new_user};
+
+/// What was called.
+#[derive(Default)]
+struct Tour(BTreeSet<&'static str>);
+
+impl Tour {
+    async fn call<E: Endpoint>(
+        &mut self,
+        client: &Client,
+        path: E::Path,
+        request: E::Request,
+    ) -> Result<E::Response, Error> {
+        self.0.insert(E::INFO.name);
+        client.call::<E>(path, request).await
+    }
+
+    /// A call that must go well.
+    async fn ok<E: Endpoint>(&mut self, client: &Client, path: E::Path, request: E::Request) -> E::Response {
+        let answer = self.call::<E>(client, path, request).await;
+        answer.unwrap_or_else(|error| panic!("{}: {error:?}", E::INFO.name))
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_answers_the_client_as_its_types_say() {
+    let (house, mut tour) = (House::new().await, Tour::default());
+    let (nobody, root) = (house.nobody(), house.superadmin().await);
+    let name = fresh_name("ada");
+
+    let id = tour.ok::<Register>(&nobody, (), new_user(&name)).await.public_id;
+    let tokens = tour.ok::<Login>(&nobody, (), credentials(&name)).await;
+    assert_eq!((tokens.public_id, tokens.token_type.as_str(), tokens.expires_in), (id, "Bearer", 900));
+    let ada = nobody.with_token(tokens.token);
+    let me = tour.ok::<GetSelf>(&ada, (), Nothing {}).await;
+    assert_eq!((me.public_id, me.username.as_str(), me.last_login.is_some()), (id, name.as_str(), true));
+    let granted = tour.ok::<CheckAccess>(&ada, (Level::clamped(10),), Nothing {}).await;
+    assert_eq!((granted.public_id, granted.level.get(), granted.roles.len()), (id, 10, 1));
+    assert_eq!(tour.ok::<GetOwnRoles>(&ada, (), Nothing {}).await.roles[0].name.as_str(), "user");
+    let keys = tour.ok::<GetKeys>(&nobody, (), Nothing {}).await;
+    assert_eq!(keys.keys[0].alg, "EdDSA");
+    assert_eq!(tour.ok::<GetKeysAtRoot>(&nobody, (), Nothing {}).await, keys);
+
+    let mine = tour.ok::<ListSessions>(&ada, (), Nothing {}).await.sessions;
+    assert_eq!((mine.len(), mine[0].current), (1, true));
+    let refresh_token = tokens.refresh_token;
+    let again = tour.ok::<Refresh>(&nobody, (), RefreshToken { refresh_token }).await;
+    assert_eq!(again.public_id, id);
+    let other = nobody.login(credentials(&name)).await.unwrap();
+    tour.ok::<EndOtherSessions>(&ada, (), Nothing {}).await;
+    assert!(nobody.with_token(other.token).get_self().await.is_err());
+    let other = tour.ok::<Login>(&nobody, (), credentials(&name)).await;
+    let other = nobody.with_token(other.token);
+    tour.ok::<EndSession>(&other, (mine[0].session_id,), Nothing {}).await;
+    assert!(ada.get_self().await.is_err());
+    tour.ok::<Logout>(&other, (), Nothing {}).await;
+    let void = tour.ok::<GetRevocations>(&nobody, (), RevocationQuery { after: None }).await;
+    assert_eq!(void.revocations.len(), 3);
+    let since = RevocationQuery { after: Some(void.cursor) };
+    assert!(tour.ok::<GetRevocations>(&nobody, (), since).await.revocations.len() <= 3);
+    tour.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
+
+    let query = UserQuery { page: None, per_page: None, q: Some(name.clone()) };
+    let page = tour.ok::<ListUsers>(&root.client, (), query).await;
+    assert_eq!((page.total_records, page.users[0].public_id), (1, id));
+    assert_eq!(tour.ok::<GetUser>(&root.client, (id,), Nothing {}).await.username.as_str(), name);
+    assert_eq!(tour.ok::<GetUserRoles>(&root.client, (id,), Nothing {}).await.public_id, id);
+    assert_eq!(tour.ok::<GetUsername>(&nobody, (id,), Nothing {}).await.username.as_str(), name);
+    assert_eq!(tour.ok::<FindUser>(&nobody, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
+
+    let role = NewRole {
+        name: "auctioneer".parse().unwrap(),
+        description: "Auctioneer: opens and closes auctions".parse().unwrap(),
+        level: Level::clamped(7),
+    };
+    let auctioneer = role.name.clone();
+    tour.ok::<CreateRole>(&root.client, (), role).await;
+    assert_eq!(tour.ok::<GetRole>(&root.client, (auctioneer.clone(),), Nothing {}).await.role.level.get(), 7);
+    assert_eq!(tour.ok::<ListRoles>(&root.client, (), Nothing {}).await.roles.len(), 5);
+    tour.ok::<GrantRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
+    let holders = tour.ok::<ListRoleUsers>(&root.client, (auctioneer.clone(),), RoleUserQuery { page: None }).await;
+    assert_eq!((holders.total_records, holders.users[0].public_id), (1, id));
+    tour.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
+    tour.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;
+
+    let listed = tour.ok::<ListEndpoints>(&nobody, (), Nothing {}).await;
+    let paths: BTreeSet<_> = all().map(|info| info.path).collect();
+    assert_eq!(listed.endpoints.len(), paths.len());
+    assert_eq!(tour.ok::<GetStatus>(&nobody, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(tour.ok::<GetOpenApi>(&nobody, (), Nothing {}).await.document["openapi"], "3.1.0");
+    let limited = tour.call::<GetRateLimited>(&nobody, (), Nothing {}).await.unwrap_err();
+    assert_eq!(limited.kind(), Some(ErrorKind::RateLimited));
+    assert!(limited.retry_after().is_some());
+
+    let other = house.user().await;
+    tour.ok::<DeleteUser>(&root.client, (other.id,), Nothing {}).await;
+    tour.ok::<DeleteSelf>(&house.user().await.client, (), Nothing {}).await;
+    let gone = tour.call::<GetUser>(&root.client, (UserId::random(),), Nothing {}).await.unwrap_err();
+    assert_eq!(gone.kind(), Some(ErrorKind::NotFound));
+
+    let everything: BTreeSet<_> = all().map(|info| info.name).collect();
+    assert_eq!(tour.0, everything, "an endpoint has not been called");
+}
