@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run test deps fmt bench
+.PHONY: help run test deps tools fmt bench
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,7 +13,7 @@ run: deps ## Build the server and start it: no configuration needed
 	$(CARGO) build --release --locked -p authy-server
 	exec ./target/release/authy-server
 
-test: deps ## Check everything: format, lints, documentation, every test
+test: tools ## Check everything: format, lints, documentation, every test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	$(CARGO) check -p authy-core --no-default-features --locked
@@ -28,3 +28,7 @@ fmt: ## Format the code
 
 deps: ## Install what is missing: PostgreSQL's server programs, a C compiler, curl
 	@scripts/deps
+
+tools: ## Install what is missing for the tests as well: Python, Node, and the packages that the tests use
+	@scripts/deps --tests
+	@scripts/tools

@@ -10,7 +10,7 @@ use authy_postgres::Cluster;
 pub struct Readme;
 
 /// What an example may fail with.
-pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// The database that `DATABASE_URL` names, or else one of the example's own, which is gone when the example ends.
 pub struct Database {

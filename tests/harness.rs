@@ -24,6 +24,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
 pub mod database;
+#[path = "harness/tools.rs"]
+pub mod tools;
 #[path = "harness/wire.rs"]
 pub mod wire;
 

@@ -1,6 +1,7 @@
 //! One PostgreSQL for all tests of a process, and a database of its own for each.
 
 use std::{
+    fs::File,
     path::Path,
     sync::{
         OnceLock,
@@ -22,6 +23,7 @@ struct Shared {
 }
 
 const TEMPLATE: &str = "authy_template";
+const PREFIX: &str = "authy-test-";
 
 /// A new database with the schema in it.
 pub async fn fresh() -> tokio_postgres::Config {
@@ -69,6 +71,7 @@ fn shared() -> &'static Shared {
 fn start() -> Shared {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = folder();
+    folder.path().parent().into_iter().for_each(sweep);
     let cluster = runtime.block_on(async {
         let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
         run(&cluster.config(), &format!("CREATE DATABASE {TEMPLATE}")).await;
@@ -90,9 +93,21 @@ pub fn folder_on_disk() -> tempfile::TempDir {
     folder_in(&std::env::temp_dir())
 }
 
+/// Removes what earlier runs left: the cluster of a whole run ends with its process, and its folder stays.
+fn sweep(parent: &Path) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    for folder in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        // Whoever uses a cluster holds its lock.
+        let lock = File::open(folder.path().join("lock"));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = std::fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
 fn folder_in(parent: &Path) -> tempfile::TempDir {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("authy-test-");
+    builder.prefix(PREFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
     builder.tempdir_in(parent).unwrap()

@@ -9,4 +9,14 @@
 )]
 
 mod access;
+mod documents;
 mod drift;
+mod embedding;
+mod events;
+mod hazards;
+mod keys;
+mod languages;
+mod passwords;
+mod roles;
+mod schema;
+mod users;

@@ -149,7 +149,10 @@ where
             Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "a database connection ended");
+                tracing::warn!(
+                    error = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string),
+                    "a database connection ended"
+                );
                 break;
             }
         }

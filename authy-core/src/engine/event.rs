@@ -2,6 +2,7 @@
 //! transaction that makes the change.
 
 use deadpool_postgres::{Object, Transaction};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -127,7 +128,11 @@ pub(super) struct Write<'a>(Transaction<'a>);
 
 impl<'a> Write<'a> {
     pub(super) async fn begin(connection: &'a mut Object) -> Result<Self> {
-        connection.transaction().await.map(Self).map_err(db_error)
+        let tx = connection.transaction().await.map_err(db_error)?;
+        // Whoever waits longer for a row than a caller waits for an answer only holds a connection. Sent with the first
+        // statement and not waited for: should it fail, so does the transaction.
+        let _ = tx.batch_execute("SET LOCAL lock_timeout = '3s'").now_or_never();
+        Ok(Self(tx))
     }
 
     pub(super) fn tx(&self) -> &tokio_postgres::Transaction<'a> {

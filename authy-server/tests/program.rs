@@ -1,0 +1,275 @@
+//! The program as it is used: started in an empty folder, told what to do, killed, and the README's walk taken.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PASSWORD: &str = "tangerine-lighthouse-42";
+
+/// A folder to start in. Where root runs the tests, PostgreSQL's own user has to get in.
+fn folder() -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("authy-program-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    builder.tempdir().unwrap()
+}
+
+fn authy(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTHY_")) {
+        if name != "AUTHY_PG_BIN" {
+            command.env_remove(name);
+        }
+    }
+    command.env("AUTHY_ARGON2", "m=8,t=1,p=1");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    authy(folder, arguments).output().unwrap()
+}
+
+fn succeeds(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn fails(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(!output.status.success(), "{arguments:?}: {}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+/// A server that runs, and what it printed until it listened.
+struct Server {
+    child: Child,
+    banner: Vec<String>,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        Self::with(&mut authy(folder, &["--listen", "127.0.0.1:0"]))
+    }
+
+    fn with(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut banner = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            banner.push(line.unwrap());
+            if banner.last().is_some_and(|line| line.starts_with("listening on ")) {
+                return Self { child, banner };
+            }
+        }
+        panic!("the server ended: {:?} {banner:?}", child.wait());
+    }
+
+    fn url(&self) -> &str {
+        self.banner.last().unwrap().strip_prefix("listening on ").unwrap()
+    }
+
+    /// The first administrator's password.
+    fn password(&self) -> Option<&str> {
+        self.banner
+            .iter()
+            .find_map(|line| line.split_once("password (shown this once): "))
+            .map(|(_, password)| password)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn ends(&mut self) -> std::process::ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return status,
+                None => assert!(Instant::now() < deadline, "the server does not end"),
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn curl(&self, arguments: &[&str]) -> String {
+        let output = Command::new("curl").args(["-sS", "-m", "10"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn log_in(&self, username: &str, password: &str) -> String {
+        let body = serde_json::json!({ "username": username, "password": password }).to_string();
+        self.curl(&[&format!("{}/authy/login", self.url()), "-H", "content-type: application/json", "-d", &body])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn started_with_nothing_it_prints_the_administrators_password_once() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    let password = server.password().expect("no password").to_owned();
+    assert!(server.log_in("admin", &password).contains("\"token\""));
+    server.signal(Signal::TERM);
+    assert!(server.ends().success());
+    let again = Server::start(folder.path());
+    assert_eq!(again.password(), None);
+    assert!(again.log_in("admin", &password).contains("\"token\""));
+}
+
+#[test]
+fn killed_it_starts_again_with_everything_that_was_acknowledged() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    let password = server.password().unwrap().to_owned();
+    for _ in 0..2 {
+        assert!(server.log_in("admin", &password).contains("\"token\""));
+        server.signal(Signal::KILL);
+        server.ends();
+        server = Server::start(folder.path());
+    }
+    assert!(server.log_in("admin", &password).contains("\"token\""));
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_or_address_is_refused() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let error = fails(folder.path(), &["--listen", "127.0.0.1:0"]);
+    assert!(error.contains("in use by another program"), "{error}");
+    let address = server.url().strip_prefix("http://").unwrap();
+    let error = fails(folder.path(), &["--listen", address]);
+    assert!(error.contains("cannot listen on") && error.contains("AUTHY_LISTEN"), "{error}");
+}
+
+#[test]
+fn commands_work_beside_a_server_that_runs_and_without_one() {
+    let folder = folder();
+    let create = |password: &str, arguments: &[&str]| {
+        let mut child = authy(folder.path(), &["user", "create", "--password-stdin", "--username", "grace"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let weak = create("password1", &["--email", "grace@example.org", "--role", "admin"]);
+    assert!(!weak.status.success() && text(&weak.stderr).contains("too easy to guess"), "{}", text(&weak.stderr));
+    let made = create(PASSWORD, &["--email", "grace@example.org", "--role", "admin"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+
+    let server = Server::start(folder.path());
+    assert_eq!(server.password(), None, "there is an administrator");
+    assert!(server.log_in("grace", PASSWORD).contains("\"token\""));
+    let path = folder.path();
+    succeeds(path, &["role", "create", "--name", "auctioneer", "--description", "Opens auctions", "--level", "7"]);
+    assert!(succeeds(path, &["role", "list"]).contains("    7  auctioneer"));
+    succeeds(path, &["user", "grant", "--username", "grace", "--role", "auctioneer"]);
+    assert!(
+        fails(path, &["user", "grant", "--username", "grace", "--role", "auctioneer"]).contains("already_assigned")
+    );
+    succeeds(path, &["user", "revoke", "--username", "GRACE", "--role", "auctioneer"]);
+    succeeds(path, &["role", "delete", "--name", "auctioneer"]);
+    assert!(succeeds(path, &["key", "list"]).contains("active"));
+    assert!(succeeds(path, &["migrate"]).contains("the schema is at version"));
+    assert!(fails(path, &["user", "delete", "--username", "nobody-at-all"]).contains("there is no user"));
+    succeeds(path, &["user", "delete", "--username", "grace"]);
+    assert!(server.log_in("grace", PASSWORD).contains("invalid_credentials"));
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_all_at_once_and_nothing_starts() {
+    let folder = folder();
+    let output = authy(folder.path(), &["--access-ttl", "soon"]).env("AUTHY_LISSTEN", "x").output().unwrap();
+    let error = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(error.contains("AUTHY_ACCESS_TTL") && error.contains("did you mean AUTHY_LISTEN?"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
+    let output = authy(folder.path(), &[]).env("AUTHY_DATABASE_URL", "postgresql://localhost/x").output().unwrap();
+    assert!(text(&output.stderr).contains("a master key is required"), "{}", text(&output.stderr));
+    assert!(succeeds(folder.path(), &["config", "--audience", "shop"]).contains("shop    # a flag"));
+    assert!(fails(folder.path(), &["no-such-command"]).contains("unrecognized"));
+    let document: serde_json::Value = serde_json::from_str(&succeeds(folder.path(), &["openapi"])).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[test]
+fn told_to_stop_it_answers_what_it_has_begun() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    let mut stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+    let body = r#"{"username":"nobody","password":"x"}"#;
+    let head = "POST /authy/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nexpect: 100-continue";
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+    // The server asks for the body: it is in the middle of the request.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    server.signal(Signal::TERM);
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("invalid_credentials"), "{answer}");
+    assert!(server.ends().success());
+}
+
+#[test]
+fn the_walk_of_the_readme_works() {
+    let readme = include_str!("../../README.md");
+    let walk = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", walk])
+        .env("AUTHY", server.url())
+        .env("ADMIN_PASSWORD", server.password().unwrap())
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    // What a reader is told to expect, in this order.
+    let mut rest = said.as_str();
+    for expected in [
+        "\"public_id\"",
+        "\"username\":\"ada\"",
+        "\"level\":10",
+        "insufficient_level",
+        "\"name\":\"auctioneer\"",
+        "has the role auctioneer now",
+        "invalid_token",
+        "\"level\":5",
+        "\"total_records\":2",
+        "no longer has the role auctioneer",
+    ] {
+        let at = rest.find(expected).unwrap_or_else(|| panic!("{expected} is missing from\n{rest}\nof\n{said}"));
+        rest = &rest[at + expected.len()..];
+    }
+}

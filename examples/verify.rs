@@ -1,0 +1,20 @@
+//! Verifies an access token here, by the published keys and by what is void:
+//! `cargo run -p authy-examples --example verify -- http://127.0.0.1:8080 "$TOKEN"`.
+
+use std::env;
+
+use authy_client::Client;
+use authy_core::Authenticator as _;
+use authy_examples::Result;
+
+#[tokio::main]
+async fn main() -> Result {
+    let mut arguments = env::args().skip(1);
+    let (Some(url), Some(token)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: verify URL TOKEN".into());
+    };
+    let verifier = Client::builder(&url).build()?.verifier().start().await?;
+    let caller = verifier.authenticate(&token).await?;
+    println!("{} has level {}, until {}", caller.public_id, caller.level, caller.expires);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Where the programs are that the tests run, besides our own. `make tools` installs them.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the project.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Python, with the packages that the tests need.
+///
+/// # Panics
+/// When they are not installed.
+pub fn python() -> PathBuf {
+    installed("python/bin/python")
+}
+
+/// The folder in which Node finds the packages that the tests need.
+///
+/// # Panics
+/// When they are not installed.
+pub fn node() -> PathBuf {
+    installed("node/node_modules").join("..")
+}
+
+fn installed(path: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let path = target.join("tools").join(path);
+    assert!(path.exists(), "{} is missing: `make tools` installs it", path.display());
+    path
+}

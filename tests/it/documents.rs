@@ -1,0 +1,53 @@
+//! Documents that are made from the code: as they were last read by somebody, and as others want them.
+//!
+//! `UPDATE_SNAPSHOTS=1` writes them anew: read the diff.
+
+use std::{fs, path::Path};
+
+use authy_tests::tools;
+use tokio::process::Command;
+
+/// That a file says what the code says.
+fn is_up_to_date(file: &Path, made: &str) {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, made).unwrap();
+    }
+    let written = fs::read_to_string(file).unwrap_or_default();
+    let differs = made.lines().zip(written.lines()).find(|(made, written)| made != written);
+    assert!(
+        made == written,
+        "{} is stale: UPDATE_SNAPSHOTS=1 brings it up to date. The first line that differs: {differs:?}",
+        file.display()
+    );
+}
+
+fn openapi() -> String {
+    serde_json::to_string_pretty(&authy_server::openapi::document()).unwrap() + "\n"
+}
+
+#[test]
+fn the_openapi_document_is_the_one_that_was_read() {
+    is_up_to_date(&tools::root().join("tests/snapshots/openapi.json"), &openapi());
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_valid_by_the_schema_of_openapi_3_1() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), openapi()).unwrap();
+    let mut command = Command::new(tools::python());
+    let output =
+        command.args(["-m", "openapi_spec_validator", "--schema", "3.1.0"]).arg(file.path()).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_readme_has_the_table_of_settings() {
+    const MARKS: [&str; 2] = ["<!-- configuration -->\n", "<!-- /configuration -->"];
+    let file = tools::root().join("README.md");
+    let readme = fs::read_to_string(&file).unwrap();
+    let (before, rest) = readme.split_once(MARKS[0]).unwrap();
+    let (_, after) = rest.split_once(MARKS[1]).unwrap();
+    let table = authy_server::config::table_markdown();
+    is_up_to_date(&file, &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));
+}

@@ -1,0 +1,49 @@
+//! Tokens in other languages: the scripts of examples/, run as they are against a server.
+
+use std::process::Stdio;
+
+use authy_core::claims::SigningAlgorithm;
+use authy_tests::{House, tools};
+use tokio::process::Command;
+
+async fn verify(mut command: Command, house: &House, token: &str) -> (bool, String) {
+    let output = command.arg(house.url()).arg(token).stdin(Stdio::null()).output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+async fn is_verified_by(command: impl Fn() -> Command) {
+    for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::ES256, SigningAlgorithm::RS256] {
+        let house = House::with(|config, _| config.signing_algorithm = algorithm).await;
+        let person = house.user().await;
+        let token = person.token.expose();
+        let (good, said) = verify(command(), &house, token).await;
+        assert!(good && said.contains(&format!("is {}, with level 10", person.id)), "{algorithm}: {said}");
+        let other = House::with(|config, _| config.signing_algorithm = algorithm).await;
+        let (good, said) = verify(command(), &other, token).await;
+        assert!(!good && said.contains("the token is not valid"), "{algorithm}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_verified_in_python() {
+    is_verified_by(|| {
+        let mut command = Command::new(tools::python());
+        command.arg(tools::root().join("examples/verify.py"));
+        command
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_verified_in_javascript() {
+    // A script finds its packages from where it lies.
+    let script = tools::node().join("verify.mjs");
+    std::fs::copy(tools::root().join("examples/verify.mjs"), &script).unwrap();
+    is_verified_by(|| {
+        let mut command = Command::new("node");
+        command.arg(&script);
+        command
+    })
+    .await;
+}

@@ -1,0 +1,86 @@
+//! Passwords at rest and on the way there: stored hashes grow with their time, and a storm is turned away at once.
+
+use std::time::Duration;
+
+use authy_core::{ErrorKind, Secret, api::session::Credentials};
+use authy_tests::{House, at_once, credentials, new_user};
+
+async fn stored(house: &House, username: &str) -> String {
+    let sql = house.sql().await;
+    let row = sql
+        .query_one(
+            "SELECT phc FROM authy.password JOIN authy.users ON public_id = user_id WHERE username = $1",
+            &[&username],
+        )
+        .await
+        .unwrap();
+    row.get(0)
+}
+
+#[tokio::test]
+async fn a_hash_of_yesterday_is_replaced_at_the_next_login() {
+    let house = House::new().await;
+    house.nobody().register(new_user("ada")).await.unwrap();
+    let before = stored(&house, "ada").await;
+    assert!(before.starts_with("$argon2id$v=19$m=8,t=1,p=1,keyid="), "{before}");
+    house.nobody().login(credentials("ada")).await.unwrap();
+    assert_eq!(stored(&house, "ada").await, before, "a hash of today stays");
+
+    let stronger = House::on(house.database.clone(), house.master_keys.clone(), |config, _| {
+        config.hash.argon2 = "m=16,t=2,p=1".parse().unwrap();
+    });
+    let stronger = stronger.await;
+    stronger.nobody().login(credentials("ada")).await.unwrap();
+    let after = stored(&house, "ada").await;
+    assert!(after.starts_with("$argon2id$v=19$m=16,t=2,p=1,keyid="), "{after}");
+    stronger.nobody().login(credentials("ada")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hash_of_the_first_authy_lets_its_owner_in_and_is_replaced() {
+    let house = House::new().await;
+    house.nobody().register(new_user("ada")).await.unwrap();
+    // werkzeug's `generate_password_hash`, of "pässword with spaces 🔑".
+    let werkzeug = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
+                    e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
+    house.sql().await.execute("UPDATE authy.password SET phc = $1", &[&werkzeug]).await.unwrap();
+    let log_in = |password: &'static str| {
+        let nobody = house.nobody();
+        async move { nobody.login(Credentials::new("ada", Secret::new(password))).await }
+    };
+    assert_eq!(log_in("wrong").await.unwrap_err().kind(), Some(ErrorKind::InvalidCredentials));
+    log_in("pässword with spaces 🔑").await.unwrap();
+    assert!(stored(&house, "ada").await.starts_with("$argon2id$"));
+    log_in("pässword with spaces 🔑").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_storm_of_logins_is_turned_away_at_once_and_holds_nobody_else_up() {
+    let house = House::with(|config, _| {
+        config.hash.threads = 1;
+        config.hash.queue = 2;
+        // Long enough for the storm to meet a full queue, whatever the machine.
+        config.hash.argon2 = "m=65536,t=3,p=1".parse().unwrap();
+    });
+    let house = house.await;
+    let person = house.user().await;
+    let (nobody, name) = (house.nobody(), person.username.clone());
+    let storm = at_once(16, move |_| {
+        let (nobody, name) = (nobody.clone(), name.clone());
+        async move { nobody.login(credentials(&name)).await }
+    });
+    let checks = async {
+        for _ in 0..20 {
+            let checked = tokio::time::timeout(Duration::from_secs(5), person.client.get_self()).await;
+            checked.expect("a check waited for the storm").unwrap();
+        }
+    };
+    let (answers, ()) = tokio::join!(storm, checks);
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(!refused.is_empty() && refused.len() < 16, "{} of 16 were refused", refused.len());
+    for error in refused {
+        assert_eq!((error.kind(), error.status()), (Some(ErrorKind::Overloaded), Some(503)));
+        assert!(error.retry_after().is_some());
+    }
+    house.nobody().login(credentials(&person.username)).await.unwrap();
+}
