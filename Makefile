@@ -22,6 +22,7 @@ test: tools ## Check everything: format, lints, documentation, every test
 
 bench: deps ## Measure: ratios against this machine's own limits, in one run
 	$(CARGO) bench --locked -p authy-tests --bench load
+	$(CARGO) bench --locked -p authy-tests --bench revocation
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

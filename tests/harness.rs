@@ -24,6 +24,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
 pub mod database;
+#[path = "harness/forge.rs"]
+pub mod forge;
+#[path = "harness/proxy.rs"]
+pub mod proxy;
 #[path = "harness/tools.rs"]
 pub mod tools;
 #[path = "harness/wire.rs"]

@@ -1,17 +1,14 @@
 //! Tokens whose signature was verified before: the steady state of a check is a hash and a look-up.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::{Timestamp, claims::Token};
 
 /// How many tokens are remembered: some 60 MB when all are in use.
-const CAPACITY: u64 = 100_000;
-
-/// How long a token is remembered at most: most expire long before.
-const LIFE: Duration = Duration::from_secs(3600);
+const CAPACITY: usize = 100_000;
 
 /// Remembers verified tokens by their SHA-256 until they expire. That one is void is not its business: ask the
 /// [`RevocationSet`](crate::revocation::RevocationSet) each time.
@@ -20,7 +17,7 @@ pub struct TokenMemory(Cache<[u8; 32], Arc<Token>>);
 impl TokenMemory {
     /// An empty memory.
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(LIFE).build())
+        Self(Cache::new(CAPACITY))
     }
 
     /// What that token says, when it was verified before and has not expired; else what `verify` finds, remembered.
@@ -48,7 +45,7 @@ impl Default for TokenMemory {
 
 impl fmt::Debug for TokenMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenMemory").field("tokens", &self.0.entry_count()).finish()
+        f.debug_struct("TokenMemory").field("tokens", &self.0.len()).finish()
     }
 }
 

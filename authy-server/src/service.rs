@@ -1,6 +1,6 @@
 //! The life of a request, from its head to its answer.
 
-use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, time::Duration};
+use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use authy_core::{
     Authenticator as _, Authy, ErrorKind,
@@ -78,13 +78,17 @@ impl Service {
 
         // Whoever drops the work, by this deadline or by hanging up, leaves no write half done: a transaction that is
         // dropped before its commit is rolled back.
-        let work = timeout(self.request_timeout, self.handle(&head, body, client, name, &mut standing));
-        let span = tracing::debug_span!("request", id = name, method = %head.method, path = head.uri.path());
-        let answered = match AssertUnwindSafe(work).catch_unwind().instrument(span).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_)) => Err(Failure::new(ErrorKind::Unavailable, "the answer took too long")),
-            // The panic has been printed with its place by the panic hook.
-            Err(_) => Err(Failure::new(ErrorKind::Internal, "answering the request panicked")),
+        let answered = {
+            // Pinned here, so that the wrappers around it move a pointer.
+            let work = pin!(self.handle(&head, body, client, name, &mut standing));
+            let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
+            let span = tracing::debug_span!("request", id = name, method = %head.method, path = head.uri.path());
+            match work.instrument(span).await {
+                Ok(Ok(answered)) => answered,
+                Ok(Err(_)) => Err(Failure::new(ErrorKind::Unavailable, "the answer took too long")),
+                // The panic has been printed with its place by the panic hook.
+                Err(_) => Err(Failure::new(ErrorKind::Internal, "answering the request panicked")),
+            }
         };
 
         let mut response = answered.unwrap_or_else(|failure| failure.into_response(name));

@@ -92,9 +92,14 @@ impl fmt::Debug for Verifier {
 /// The `kid` in a token's header, before anything is verified: to find out which key is missing, and for nothing else.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidToken`] when the header is not one of an access token.
+/// [`ErrorKind::InvalidToken`] when the header is not one of an access token, or its `kid` is no thumbprint as RFC 7638
+/// makes them: no key of ours has another name, so there is no reason to look for one.
 pub fn unverified_kid(token: &str) -> Result<String> {
-    header(token).map(|header| header.kid)
+    let kid = header(token)?.kid;
+    match BASE64_URL_SAFE_NO_PAD.decode(&kid) {
+        Ok(thumbprint) if thumbprint.len() == 32 => Ok(kid),
+        _ => Err(invalid("the token's kid is no thumbprint")),
+    }
 }
 
 /// What a token says, verified by nobody: for somebody who was told by the server that the token is good.

@@ -27,6 +27,10 @@ use crate::{Error, ErrorKind, Result};
 /// short enough that a caller hears "unavailable" before it gives up by itself.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a write waits for a row that somebody else holds: less than a caller waits for an answer, so that a connection of
+/// the pool is not held for nobody.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -84,6 +88,21 @@ impl Db {
             cause => Error::with_source(ErrorKind::Unavailable, "no database connection is free", cause)
                 .retry_after(Duration::from_secs(1)),
         })
+    }
+
+    /// Runs a write that is one statement, its event included, and so needs no transaction around it; the row it returns.
+    pub(super) async fn write(&self, statement: &'static Statement, params: Params<'_>) -> Result<Option<Row>> {
+        let connection = self.connection().await?;
+        let written = bounded_by(LOCK_PATIENCE, async {
+            let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
+            connection.query_opt(&prepared, params).await
+        });
+        let written = written.await;
+        if written.as_ref().is_err_and(Error::is_unavailable) {
+            // It may still be waiting for its answer: nobody else should wait behind it.
+            drop(Object::take(connection));
+        }
+        written
     }
 
     /// The rows of a read.
@@ -187,7 +206,11 @@ fn tls_config() -> Result<rustls::ClientConfig> {
 
 /// Gives the database a bounded time.
 pub(super) async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
-    match timeout(PATIENCE, work).await {
+    bounded_by(PATIENCE, work).await
+}
+
+async fn bounded_by<T>(patience: Duration, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+    match timeout(patience, work).await {
         Ok(done) => done.map_err(db_error),
         Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
             .retry_after(Duration::from_secs(1))),

@@ -1,12 +1,18 @@
 //! Events: no commit without one. An event is the audit record and the outgoing message of a change, written by the
 //! transaction that makes the change.
 
+use std::net::IpAddr;
+
 use deadpool_postgres::{Object, Transaction};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Caller, db::db_error, feed};
+use super::{
+    Caller, Origin,
+    db::{LOCK_PATIENCE, Params, db_error},
+    feed,
+};
 use crate::{
     Result, SessionId, UserId,
     revocation::{Revocation, Void},
@@ -98,29 +104,39 @@ impl<'a> Event<'a> {
 
     /// Writes the event, and what it makes void, into the transaction of its change; what became void.
     pub(super) async fn append(self, tx: &tokio_postgres::Transaction<'_>) -> Result<Vec<Revocation>> {
-        let origin = self.caller.origin();
-        let actor = self.caller.id().map(|id| *id.as_uuid());
-        sql::APPEND
-            .execute(
-                tx,
-                &[
-                    // Version 7: in the order of time, so that the index grows at its end.
-                    &Uuid::now_v7(),
-                    &self.kind.as_str(),
-                    &actor,
-                    &self.caller.kind(),
-                    &self.subject.as_ref().map(UserId::as_uuid),
-                    &self.session.as_ref().map(SessionId::as_uuid),
-                    &origin.ip,
-                    &origin.user_agent,
-                    &origin.request_id,
-                    &self.detail,
-                ],
-            )
-            .await
-            .map_err(db_error)?;
+        let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } = self.columns();
+        let (subject, session) = (self.subject.map(|user| *user.as_uuid()), self.session.map(|id| *id.as_uuid()));
+        let params: Params<'_> =
+            &[&event_id, &kind, &actor, &origin, &subject, &session, &ip, &user_agent, &request_id, &self.detail];
+        sql::APPEND.execute(tx, params).await.map_err(db_error)?;
         feed::revoke(tx, self.void).await
     }
+
+    /// What every event tells, for a statement that writes its event itself.
+    pub(super) fn columns(&self) -> Columns<'a> {
+        let Origin { ip, user_agent, request_id } = self.caller.origin();
+        Columns {
+            // Version 7: in the order of time, so that the index grows at its end.
+            event_id: Uuid::now_v7(),
+            kind: self.kind.as_str(),
+            actor: self.caller.id().map(|id| *id.as_uuid()),
+            origin: self.caller.kind(),
+            ip: *ip,
+            user_agent: user_agent.as_deref(),
+            request_id: request_id.as_deref(),
+        }
+    }
+}
+
+/// The columns of an event that do not depend on what happened.
+pub(super) struct Columns<'a> {
+    pub(super) event_id: Uuid,
+    pub(super) kind: &'static str,
+    pub(super) actor: Option<Uuid>,
+    pub(super) origin: &'static str,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) user_agent: Option<&'a str>,
+    pub(super) request_id: Option<&'a str>,
 }
 
 /// A transaction whose only way to commit is with its event. Dropped, it is rolled back.
@@ -131,7 +147,7 @@ impl<'a> Write<'a> {
         let tx = connection.transaction().await.map_err(db_error)?;
         // Whoever waits longer for a row than a caller waits for an answer only holds a connection. Sent with the first
         // statement and not waited for: should it fail, so does the transaction.
-        let _ = tx.batch_execute("SET LOCAL lock_timeout = '3s'").now_or_never();
+        let _ = tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_PATIENCE.as_millis())).now_or_never();
         Ok(Self(tx))
     }
 

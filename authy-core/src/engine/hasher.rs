@@ -24,7 +24,8 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    /// Starts the threads. Each keeps the memory of one hash, once it has needed it, and wipes it after each use.
+    /// Starts the threads. Each keeps the memory of one hash, once it has needed it, and wipes it when there is nothing to
+    /// hash.
     ///
     /// # Errors
     /// `internal` when a thread cannot be started.
@@ -190,6 +191,7 @@ impl Shared {
                 task(Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is slow").retry_after(wait)));
             }
         }
+        workspace.release();
     }
 
     fn next(&self, workspace: &mut Workspace) -> Option<Waiting> {
@@ -198,6 +200,13 @@ impl Shared {
             if let Some(next) = state.queue.pop_front() {
                 state.running += 1;
                 return Some(next);
+            }
+            if !workspace.is_wiped() {
+                // The next hash would overwrite it; but there is none.
+                drop(state);
+                workspace.wipe();
+                state = self.lock();
+                continue;
             }
             let (woken, waited) = self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;

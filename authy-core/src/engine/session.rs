@@ -12,16 +12,13 @@ use uuid::Uuid;
 use super::{
     Authy, Caller,
     db::{Params, db_error},
-    event::{Event, EventKind, Write},
+    event::{Columns, Event, EventKind, Write},
     password::Verdict,
     role, user,
 };
 use crate::{
-    Authenticator, Error, ErrorKind, Identity, Result, Secret, SessionId, Timestamp, UserId, Username,
-    api::{
-        role::RoleView,
-        session::{AccessGranted, Credentials, JwkSet, RefreshToken, SessionView, Tokens},
-    },
+    Authenticator, Error, ErrorKind, Identity, Level, Result, RoleName, Secret, SessionId, Timestamp, UserId, Username,
+    api::session::{AccessGranted, Credentials, JwkSet, RefreshToken, SessionView, Tokens},
     claims::{Claims, Token},
     revocation::Void,
 };
@@ -40,64 +37,92 @@ impl Authy {
     /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NoRole`] when there is nothing the account may do;
     /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
-        let known = match credentials.username.parse::<Username>() {
-            Ok(name) => self.db().read_opt(&user::sql::FIND_CREDENTIALS, &[&name.key()]).await?,
-            // No account can have this name, and finding that out must take as long as any other refusal.
-            Err(_) => None,
-        };
-        let known = known.filter(|row| !row.get::<_, bool>("deleted"));
-        let (id, phc): (Option<Uuid>, Option<String>) = match &known {
-            Some(row) => (row.get("public_id"), row.get("phc")),
-            None => (None, None),
-        };
-        let verdict = self.passwords().verify(credentials.password.normalized(), phc.as_deref()).await?;
-        let (Some(id), Some(phc)) = (id.map(UserId::from), phc) else { return Err(refused()) };
-        let rehashed = match verdict {
-            Verdict::Mismatch => return Err(refused()),
-            Verdict::Match => None,
-            Verdict::MatchButOutdated { new_phc } => Some(new_phc),
-        };
-        let mut connection = self.db().connection().await?;
-        let write = Write::begin(&mut connection).await?;
-        let (tokens, event) = self.open(write.tx(), caller, id, &phc).await?;
-        if let Some(new) = rehashed {
-            user::sql::REHASH.execute(write.tx(), &[id.as_uuid(), &phc, &new.as_str()]).await.map_err(db_error)?;
+        let name = credentials.username.parse::<Username>().ok();
+        let known = self.find_account(name.as_ref()).await?;
+        let phc = known.as_ref().map(|known| known.phc.as_str());
+        let verdict = self.passwords().verify(credentials.password.normalized(), phc).await?;
+        let Some(mut known) = known else { return Err(refused()) };
+        if verdict == Verdict::Mismatch {
+            return Err(refused());
         }
-        self.commit(write, event).await?;
+        let mut attempts = 0;
+        let tokens = loop {
+            if let Some(tokens) = self.open(caller, &known).await? {
+                break tokens;
+            }
+            // The account changed while the password was verified.
+            let now = self.find_account(name.as_ref()).await?.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
+            attempts += 1;
+            match now.has_role {
+                false => return Err(no_role()),
+                true if attempts == 3 => return Err(Error::new(ErrorKind::Unavailable, "the account keeps changing")),
+                true => known = now,
+            }
+        };
+        if let Verdict::MatchButOutdated { new_phc } = verdict {
+            // The login is done; a hash that stays as it is will be replaced at the next.
+            if let Err(error) = self.rehash(&known, &new_phc).await {
+                tracing::warn!(%error, "an outdated password hash could not be replaced");
+            }
+        }
         Ok(tokens)
     }
 
-    async fn open<'a>(
-        &self,
-        tx: &Transaction<'_>,
-        caller: &'a Caller,
-        user: UserId,
-        phc: &str,
-    ) -> Result<(Tokens, Event<'a>)> {
+    /// The account of a name, unless it was deleted. No account can have no name, and finding that out must take as long
+    /// as any other refusal.
+    async fn find_account(&self, name: Option<&Username>) -> Result<Option<Known>> {
+        let Some(name) = name else { return Ok(None) };
+        let row = self.db().read_opt(&user::sql::FIND_CREDENTIALS, &[&name.key()]).await?;
+        let row = row.filter(|row| !row.get::<_, bool>("deleted"));
+        Ok(row.and_then(|row| {
+            let phc = row.get::<_, Option<String>>("phc")?;
+            Some(Known { id: user::id(&row, "public_id"), ver: row.get("ver"), has_role: row.get("has_role"), phc })
+        }))
+    }
+
+    /// Opens a session; `None` when the account is not as it was.
+    async fn open(&self, caller: &Caller, known: &Known) -> Result<Option<Tokens>> {
         let config = self.config();
         let first = Ticket { session: SessionId::random(), generation: 0 };
-        let row = sql::NOTE_LOGIN.row(tx, &[user.as_uuid(), &phc]).await?.ok_or_else(refused)?;
-        let account = Account::read(tx, &row).await?;
-        let level = account.level()?;
-        let origin = caller.origin();
         let (lifetime, ttl) = (config.refresh_absolute.as_secs_f64(), config.access_ttl.as_secs_f64());
-        sql::OPEN
-            .execute(tx, &[first.session.as_uuid(), user.as_uuid(), &lifetime, &ttl, &origin.ip, &origin.user_agent])
-            .await
-            .map_err(db_error)?;
-        let event = Event::new(EventKind::SessionOpened, caller).about(user).session(first.session);
-        Ok((self.mint(account, first, lifetime)?, event.detail(json!({ "level": level }))))
+        let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
+            Event::new(EventKind::SessionOpened, caller).columns();
+        let (user, session) = (known.id.as_uuid(), first.session.as_uuid());
+        let params: Params<'_> = &[
+            user,
+            &known.ver,
+            session,
+            &lifetime,
+            &ttl,
+            &ip,
+            &user_agent,
+            &event_id,
+            &kind,
+            &actor,
+            &origin,
+            &request_id,
+        ];
+        let row = self.db().write(&sql::OPEN, params).await?;
+        row.map(|row| self.mint(Account::of(&row)?, first, lifetime)).transpose()
+    }
+
+    async fn rehash(&self, known: &Known, new_phc: &str) -> Result<()> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let params: Params<'_> = &[known.id.as_uuid(), &known.phc, &new_phc];
+        user::sql::REHASH.execute(write.tx(), params).await.map_err(db_error)?;
+        write.commit_without_event().await
     }
 
     /// The tokens of a session that lasts so many seconds more at most.
     fn mint(&self, account: Account, ticket: Ticket, remaining: f64) -> Result<Tokens> {
-        let (config, level) = (self.config(), account.level()?);
+        let config = self.config();
         let now = Timestamp::now();
         let claims = Claims {
             public_id: account.id,
             username: Some(account.username),
-            level,
-            roles: Some(account.roles.into_iter().map(|role| role.name).collect()),
+            level: account.level,
+            roles: Some(account.roles),
             ver: account.ver,
             sid: ticket.session,
             iss: config.issuer.clone(),
@@ -118,26 +143,49 @@ impl Authy {
     }
 }
 
-/// What a token says about its user, as it is inside of a transaction that holds the user.
+/// An account as it was when its password was looked up.
+struct Known {
+    id: UserId,
+    ver: i64,
+    has_role: bool,
+    phc: String,
+}
+
+/// What a token says about its user.
 struct Account {
     id: UserId,
     username: Username,
     ver: u64,
-    roles: Vec<RoleView>,
+    level: Level,
+    roles: Vec<RoleName>,
 }
 
 impl Account {
+    /// As a statement returned it.
+    fn of(row: &Row) -> Result<Self> {
+        let level: Option<i32> = row.get("level");
+        let level = level.ok_or_else(no_role)?.unsigned_abs();
+        Ok(Self {
+            id: user::id(row, "public_id"),
+            username: user::checked(row.get("username"))?,
+            ver: row.get::<_, i64>("ver").unsigned_abs(),
+            level: Level::clamped(level),
+            roles: row.get::<_, Vec<String>>("roles").into_iter().map(user::checked).collect::<Result<_>>()?,
+        })
+    }
+
+    /// As it is inside of a transaction that holds the user.
     async fn read(tx: &Transaction<'_>, user: &Row) -> Result<Self> {
         let id = user::id(user, "public_id");
         // A statement of its own: it sees the roles as they are now that the user is held.
         let roles = role::views(&role::sql::LIST_OF_USER.rows(tx, &[id.as_uuid()]).await?)?;
-        let ver = user.get::<_, i64>("ver").unsigned_abs();
-        Ok(Self { id, username: user::checked(user.get("username"))?, ver, roles })
-    }
-
-    fn level(&self) -> Result<crate::Level> {
-        let first = self.roles.first().map(|role| role.level);
-        first.ok_or_else(|| Error::new(ErrorKind::NoRole, "this account has no role: ask an administrator"))
+        Ok(Self {
+            id,
+            username: user::checked(user.get("username"))?,
+            ver: user.get::<_, i64>("ver").unsigned_abs(),
+            level: roles.first().map(|role| role.level).ok_or_else(no_role)?,
+            roles: roles.into_iter().map(|role| role.name).collect(),
+        })
     }
 }
 
@@ -146,6 +194,10 @@ pub(super) fn random_text<const BYTES: usize>() -> Result<String> {
     let mut bytes = [0; BYTES];
     rand::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Internal, "the system has no randomness"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn no_role() -> Error {
+    Error::new(ErrorKind::NoRole, "this account has no role: ask an administrator")
 }
 
 fn refused() -> Error {

@@ -1,5 +1,7 @@
 //! How quick the server is, as ratios in one run against this machine's own limits: `cargo bench -p authy-tests --bench load`.
 //!
+//! `LOAD_ONLY` picks one part by its name.
+//!
 //! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash. Server,
 //! database and load share the machine, so only the ratios mean anything elsewhere.
 
@@ -20,6 +22,10 @@ mod servers;
 use generator::{Load, Measured, hammer};
 use servers::{Bare, House};
 
+// As the server has it, for all that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -39,16 +45,24 @@ fn main() -> Result {
 }
 
 async fn measure() -> Result {
-    let hash = hash::cpu_seconds();
+    let only = env::var("LOAD_ONLY").ok();
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let cores = std::thread::available_parallelism()?.get();
-    let limit = cores as f64 / hash;
-    println!("one hash: {:.1} CPU ms; the limit on {cores} cores: {limit:.0} hashes/s\n", hash * 1e3);
+    let hash = hash::measure(cores);
+    let limit = cores as f64 / hash.together;
+    let (alone, together) = (hash.alone * 1e3, hash.together * 1e3);
+    println!(
+        "one hash: {alone:.1} CPU ms alone, {together:.1} CPU ms while all {cores} cores hash: the limit is {limit:.0}/s\n"
+    );
 
     let house = House::start().await?;
     println!("idle memory of the server: {:.1} MB\n", house.megabytes()?);
     println!("{:<12}{:>5}{:>12}{:>10}{:>10}{:>9}  ratio", "", "conn", "req/s", "p50 ms", "p99 ms", "MB");
     let token = house.token().await?;
     for (name, request) in [("checkaccess", check(&token)), ("own user", own_user(&token))] {
+        if !wanted(name) {
+            continue;
+        }
         let bare = Bare::start(&house.answer(&request).await?).await?;
         for connections in CONNECTIONS {
             let limit = hammer(bare.address, &Load::Same(request.clone()), connections, duration()).await?;
@@ -57,15 +71,15 @@ async fn measure() -> Result {
             print(name, connections, &measured, house.megabytes()?, &ratio);
         }
     }
-    for connections in CONNECTIONS {
+    for connections in CONNECTIONS.into_iter().filter(|_| wanted("login")) {
         let login = hammer(house.address, &Load::Same(house.login()), connections, duration()).await?;
         print("login", connections, &login, house.megabytes()?, &of_hashes(&login, limit));
     }
-    for connections in CONNECTIONS {
+    for connections in CONNECTIONS.into_iter().filter(|_| wanted("sign-up")) {
         let sign_up = hammer(house.address, &Load::SignUp, connections, duration()).await?;
         print("sign-up", connections, &sign_up, house.megabytes()?, &of_hashes(&sign_up, limit));
     }
-    storm(&house, &token).await
+    if wanted("storm") { storm(&house, &token).await } else { Ok(()) }
 }
 
 /// Token checks, alone and while sixteen connections do nothing but log in.

@@ -7,12 +7,13 @@ impl Authenticator for Authy {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
         let verified = match self.memory().recall(token, || self.ring().verify(token)) {
             Ok(verified) => verified,
-            Err(refused) => Arc::new(self.ring().verify_anew(self.db(), token, refused).await?),
+            // Whatever is rare is boxed, so that what is frequent stays small.
+            Err(refused) => Arc::new(Box::pin(self.ring().verify_anew(self.db(), token, refused)).await?),
         };
         let is_good = match self.feed().is_current(self.config().max_staleness) {
             true => !self.feed().voids(&verified),
             // Nobody follows in this process, or the database has been away for too long to answer for anything.
-            false => self.is_good_by_database(&verified).await?,
+            false => Box::pin(self.is_good_by_database(&verified)).await?,
         };
         if is_good { Ok(verified.identity.clone()) } else { Err(void()) }
     }
@@ -35,7 +36,7 @@ impl Authy {
         let (username, roles) = match (&caller.username, &caller.roles) {
             (Some(username), Some(roles)) => (username.clone(), roles.clone()),
             _ => {
-                let found = self.find_user_roles(caller.public_id).await?.ok_or_else(void)?;
+                let found = Box::pin(self.find_user_roles(caller.public_id)).await?.ok_or_else(void)?;
                 (found.username, found.roles.into_iter().map(|role| role.name).collect())
             }
         };

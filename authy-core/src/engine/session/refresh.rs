@@ -13,6 +13,13 @@ pub(super) struct Ticket {
     pub(super) generation: u64,
 }
 
+impl Ticket {
+    /// The one after it.
+    fn next(self) -> Self {
+        Self { generation: self.generation + 1, ..self }
+    }
+}
+
 impl Authy {
     /// Exchanges a refresh token for fresh tokens.
     ///
@@ -22,34 +29,47 @@ impl Authy {
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
         // A forged one costs a MAC, and the database is not asked.
         let ticket = self.read_ticket(request.refresh_token.expose()).ok_or_else(invalid)?;
+        let config = self.config();
+        let (idle, ttl) = (config.refresh_idle.as_secs_f64(), config.access_ttl.as_secs_f64());
+        let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
+            Event::new(EventKind::SessionRefreshed, caller).columns();
+        let (session, generation) = (ticket.session.as_uuid(), ticket.generation.cast_signed());
+        let params: Params<'_> =
+            &[session, &generation, &idle, &ttl, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
+        match self.db().write(&sql::ROTATE, params).await? {
+            Some(row) => self.mint(Account::of(&row)?, ticket.next(), row.get("remaining")),
+            // It is not the current one of a live session: then what is it?
+            None => self.refresh_spent(caller, ticket).await,
+        }
+    }
+
+    /// The successor of a token that was exchanged just now, once more.
+    async fn refresh_spent(&self, caller: &Caller, ticket: Ticket) -> Result<Tokens> {
+        let config = self.config();
+        let (idle, grace) = (config.refresh_idle.as_secs_f64(), config.refresh_grace.as_secs_f64());
+        let ttl = config.access_ttl.as_secs_f64();
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         let tx = write.tx();
         // Always the user first, then the session, as everybody who ends sessions does.
         let session = ticket.session.as_uuid();
         let user = sql::SHARE_USER.row(tx, &[session]).await?.ok_or_else(invalid)?;
-        let config = self.config();
-        let (idle, ttl) = (config.refresh_idle.as_secs_f64(), config.access_ttl.as_secs_f64());
-        let generation = ticket.generation.cast_signed();
-        let row = match sql::ROTATE.row(tx, &[session, &generation, &idle, &ttl]).await? {
-            Some(row) => row,
-            None => {
-                let grace = config.refresh_grace.as_secs_f64();
-                let row = sql::LOCK.row(tx, &[session, &idle, &grace]).await?.ok_or_else(invalid)?;
-                let current = row.get::<_, i64>("generation").unsigned_abs();
-                if !row.get::<_, bool>("live") || current <= ticket.generation {
-                    return Err(invalid());
-                }
-                if current != ticket.generation + 1 || !row.get::<_, bool>("just_rotated") {
-                    return self.end_replayed(write, caller, user::id(&row, "user_id"), ticket).await;
-                }
-                sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
-                row
-            }
-        };
+        let row = sql::LOCK.row(tx, &[session, &idle, &grace]).await?.ok_or_else(invalid)?;
+        let current = row.get::<_, i64>("generation").unsigned_abs();
+        if !row.get::<_, bool>("live") {
+            return Err(invalid());
+        }
         let account = Account::read(tx, &user).await?;
-        let next = Ticket { session: ticket.session, generation: ticket.generation + 1 };
-        let id = account.id;
+        if current <= ticket.generation {
+            // It could not be exchanged and yet is the current one: the account has a role again, or the clock of the
+            // database was set. Whoever tries once more succeeds.
+            return Err(Error::new(ErrorKind::Unavailable, "the session changed meanwhile"));
+        }
+        if current != ticket.generation + 1 || !row.get::<_, bool>("just_rotated") {
+            return self.end_replayed(write, caller, account.id, ticket).await;
+        }
+        sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
+        let (id, next) = (account.id, ticket.next());
         let tokens = self.mint(account, next, row.get("remaining"))?;
         let event = Event::new(EventKind::SessionRefreshed, caller).about(id).session(ticket.session);
         self.commit(write, event.detail(json!({ "generation": next.generation }))).await?;

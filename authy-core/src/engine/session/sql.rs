@@ -3,37 +3,73 @@
 use crate::engine::statements::statements;
 
 statements! {
-    /// Opens a session: how long it lasts, and how long its first access token lives.
-    OPEN(UUID, UUID, FLOAT8, FLOAT8, INET, TEXT) =
-        "INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
-         VALUES ($1, $2, now() + make_interval(secs => $3), now() + make_interval(secs => $4), $5, $6)";
+    /// Opens a session for a user whose epoch is still the one that was looked at with the password, tells of it, and
+    /// returns what the tokens say. All in one statement: a login holds no lock while it waits for anything.
+    ///
+    /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
+    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
+        "WITH noted AS (
+             UPDATE authy.users SET last_login = now()
+             WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL
+               AND EXISTS (SELECT FROM authy.user_role WHERE user_id = $1)
+             RETURNING public_id, username, ver,
+                 ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
+                       WHERE user_id = $1 ORDER BY role.level) AS roles,
+                 (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
+                  WHERE user_id = $1) AS level
+         ), opened AS (
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
+             SELECT $3, public_id, now() + make_interval(secs => $4), now() + make_interval(secs => $5), $6, $7
+             FROM noted
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $8, $9, $10, $11, public_id, $3, $6, $7, $12, jsonb_build_object('level', level) FROM noted
+         )
+         SELECT public_id, username, ver, roles, level FROM noted";
 
-    /// Notes a login, unless the user was deleted or the password changed since it was looked at.
-    NOTE_LOGIN(UUID, TEXT) =
-        "UPDATE authy.users SET last_login = now()
-         WHERE public_id = $1 AND deleted_at IS NULL
-           AND EXISTS (SELECT 1 FROM authy.password WHERE user_id = $1 AND phc = $2)
-         RETURNING public_id, username, ver";
+    /// Exchanges a refresh token for the next, tells of it, and returns what the tokens say. Only one of many who try at
+    /// once does, and only in a live session.
+    ///
+    /// The owner is held first, as by everybody who ends sessions. Name, epoch and roles are read as they were when the
+    /// statement began: should they change meanwhile, the epoch that is returned is void already.
+    ROTATE(UUID, INT8, FLOAT8, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
+        "WITH owner AS (
+             SELECT public_id FROM authy.users
+             WHERE public_id = (SELECT user_id FROM authy.session WHERE session_id = $1) AND deleted_at IS NULL
+             FOR KEY SHARE
+         ), rotated AS (
+             UPDATE authy.session
+             SET generation = generation + 1, rotated = now(), last_used = now(),
+                 access_until = greatest(access_until, now() + make_interval(secs => $4))
+             FROM owner
+             WHERE session_id = $1 AND user_id = public_id AND generation = $2 AND ended_at IS NULL
+               AND expires > now() AND last_used > now() - make_interval(secs => $3)
+               AND EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id)
+             RETURNING user_id, extract(epoch FROM expires - now())::float8 AS remaining
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $5, $6, $7, $8, user_id, $1, $9, $10, $11, jsonb_build_object('generation', $2 + 1) FROM rotated
+         )
+         SELECT public_id, username, ver, remaining,
+             ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
+                   WHERE user_role.user_id = public_id ORDER BY role.level) AS roles,
+             (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
+              WHERE user_role.user_id = public_id) AS level
+         FROM rotated JOIN authy.users ON public_id = rotated.user_id";
 
     /// A session's user, who cannot change while the transaction lasts.
     SHARE_USER(UUID) =
         "SELECT public_id, username, ver FROM authy.session JOIN authy.users ON public_id = user_id
          WHERE session_id = $1 AND deleted_at IS NULL FOR KEY SHARE OF users";
 
-    /// Exchanges a refresh token for the next: only one of many who try at once does, and only in a live session.
-    ROTATE(UUID, INT8, FLOAT8, FLOAT8) =
-        "UPDATE authy.session
-         SET generation = generation + 1, rotated = now(), last_used = now(),
-             access_until = greatest(access_until, now() + make_interval(secs => $4))
-         WHERE session_id = $1 AND generation = $2 AND ended_at IS NULL
-           AND expires > now() AND last_used > now() - make_interval(secs => $3)
-         RETURNING extract(epoch FROM expires - now())::float8 AS remaining";
-
-    /// What became of a session whose token was not the current one; held until the transaction ends.
+    /// What became of a session whose token was not the current one; held until the transaction ends. The grace is counted
+    /// from the clock and not from the beginning of the transaction, which may lie before the exchange it waited for.
     LOCK(UUID, FLOAT8, FLOAT8) =
         "SELECT user_id, generation, extract(epoch FROM expires - now())::float8 AS remaining,
                 ended_at IS NULL AND expires > now() AND last_used > now() - make_interval(secs => $2) AS live,
-                coalesce(rotated > now() - make_interval(secs => $3), false) AS just_rotated
+                coalesce(rotated > clock_timestamp() - make_interval(secs => $3), false) AS just_rotated
          FROM authy.session WHERE session_id = $1 FOR UPDATE";
 
     /// Another access token of the same generation was issued.

@@ -71,6 +71,7 @@ statements! {
 
     /// What a login needs to know, and a session a lock on.
     FIND_CREDENTIALS(TEXT) =
-        "SELECT public_id, deleted_at IS NOT NULL AS deleted, phc
-         FROM authy.users LEFT JOIN authy.password ON user_id = public_id WHERE username_key = $1";
+        "SELECT public_id, deleted_at IS NOT NULL AS deleted, phc, ver,
+                EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
+         FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE username_key = $1";
 }

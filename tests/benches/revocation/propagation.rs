@@ -1,0 +1,83 @@
+//! How long it takes until everybody refuses: three servers and ten verifiers, each with a database connection or a stream
+//! of its own, while tokens are revoked one after another.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use authy_core::{Authenticator, RoleName};
+use authy_tests::{House, Person, operator};
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+
+const REVOCATIONS: usize = 60;
+
+pub(crate) async fn measure() {
+    let first = House::new().await;
+    let issuer = first.url();
+    let mut houses = Vec::new();
+    for _ in 0..2 {
+        let issuer = issuer.clone();
+        let on = House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer);
+        houses.push(on.await);
+    }
+    houses.push(first);
+    let mut everybody: Vec<Arc<dyn Authenticator>> = Vec::new();
+    for number in 0..10 {
+        let client = houses[number % houses.len()].nobody();
+        everybody.push(Arc::new(client.verifier().issuer(&issuer).start().await.unwrap()));
+    }
+    // The server that revokes knows at once, so only the others are measured.
+    everybody.extend(houses[..2].iter().map(|house| Arc::new(house.authy.clone()) as _));
+    let home = &houses[2];
+    println!("\nuntil each of 10 verifiers and 2 other servers refuses a token, {REVOCATIONS} times:");
+    for notified in [true, false] {
+        let mut delays = Histogram::<u64>::new(3).unwrap();
+        for _ in 0..REVOCATIONS {
+            let person = home.user().await;
+            for authenticator in &everybody {
+                authenticator.authenticate(person.token.expose()).await.unwrap();
+            }
+            let watching = watch(&everybody, &person);
+            if notified {
+                person.client.logout().await.unwrap();
+            } else {
+                // A host program's own commit sends no NOTIFY: followers have only their polls.
+                let mut host = home.sql().await;
+                let tx = host.transaction().await.unwrap();
+                let user: RoleName = "user".parse().unwrap();
+                home.authy.revoke_role_in(&tx, &operator(), &user, person.id).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            let revoked = Instant::now();
+            for refused in watching.join_all().await {
+                let delay = refused.saturating_duration_since(revoked);
+                delays.record(u64::try_from(delay.as_micros()).unwrap().max(1)).unwrap();
+            }
+        }
+        let ms = |quantile: f64| delays.value_at_quantile(quantile) as f64 / 1e3;
+        println!(
+            "  NOTIFY {:<3}  p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+            if notified { "on" } else { "off" },
+            ms(0.5),
+            ms(0.99),
+            ms(1.0)
+        );
+    }
+}
+
+/// When each of them refuses.
+fn watch(everybody: &[Arc<dyn Authenticator>], person: &Person) -> JoinSet<Instant> {
+    let mut watching = JoinSet::new();
+    for authenticator in everybody {
+        let (authenticator, token) = (authenticator.clone(), person.token.clone());
+        watching.spawn(async move {
+            while authenticator.authenticate(token.expose()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Instant::now()
+        });
+    }
+    watching
+}

@@ -1,0 +1,321 @@
+//! Refresh tokens: one chain a session, whatever is lost, repeated, stolen or done at once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use authy_client::Client;
+use authy_core::{
+    ErrorKind, Secret,
+    api::{
+        Nothing,
+        session::{RefreshToken, Tokens},
+    },
+    engine::MasterKeys,
+};
+use authy_tests::{House, Person, at_once, credentials, until};
+use proptest::{prelude::*, test_runner::TestRunner};
+
+async fn present(client: &Client, token: &str) -> Result<Tokens, ErrorKind> {
+    let request = RefreshToken { refresh_token: Secret::new(token) };
+    client.refresh(request).await.map_err(|error| error.kind().unwrap())
+}
+
+fn text(tokens: &Tokens) -> String {
+    tokens.refresh_token.expose().to_owned()
+}
+
+async fn ended(house: &House, person: &Person) -> bool {
+    let sql = house.sql().await;
+    let row = sql
+        .query_one("SELECT ended_at IS NOT NULL FROM authy.session WHERE user_id = $1", &[person.id.as_uuid()])
+        .await;
+    row.unwrap().get(0)
+}
+
+async fn events(house: &House, person: &Person, kind: &str) -> i64 {
+    let sql = house.sql().await;
+    let count = "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = $2";
+    sql.query_one(count, &[person.id.as_uuid(), &kind]).await.unwrap().get(0)
+}
+
+/// A house in which a spent token is good for its successor for ever, or never.
+async fn house(forgives: bool) -> House {
+    House::with(|config, _| config.refresh_grace = Duration::from_secs(if forgives { 3600 } else { 0 })).await
+}
+
+#[tokio::test]
+async fn a_hundred_who_refresh_at_once_get_one_successor_and_keep_the_session() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let (nobody, token) = (house.nobody(), person.refresh_token.expose().to_owned());
+    let answers = at_once(100, move |_| {
+        let (nobody, token) = (nobody.clone(), token.clone());
+        async move { present(&nobody, &token).await }
+    });
+    let answers: Vec<_> = answers.await.into_iter().map(Result::unwrap).collect();
+    assert!(answers.iter().all(|tokens| text(tokens) == text(&answers[0])), "two successors");
+    let next = present(&house.nobody(), &text(&answers[0])).await.unwrap();
+    for tokens in answers.iter().chain([&next]) {
+        assert!(house.nobody().with_token(tokens.token.clone()).get_self().await.is_ok());
+    }
+    assert!(!ended(&house, &person).await);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_given_again() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let lost = text(&present(&house.nobody(), person.refresh_token.expose()).await.unwrap());
+    let again = present(&house.nobody(), person.refresh_token.expose()).await.unwrap();
+    assert_eq!(text(&again), lost);
+    assert_eq!((again.expires_in, again.public_id), (900, person.id));
+    assert!(again.refresh_expires_in > 13 * 24 * 3600);
+}
+
+#[tokio::test]
+async fn a_spent_token_kills_its_session_and_says_so() {
+    for (forgives, generations) in [(false, 1), (true, 2)] {
+        let house = house(forgives).await;
+        let person = house.user().await;
+        let mut last = None;
+        let mut token = person.refresh_token.expose().to_owned();
+        for _ in 0..generations {
+            let tokens = present(&house.nobody(), &token).await.unwrap();
+            token = text(&tokens);
+            last = Some(tokens);
+        }
+        let refused = present(&house.nobody(), person.refresh_token.expose()).await;
+        assert_eq!(refused.unwrap_err(), ErrorKind::InvalidRefreshToken);
+        assert!(ended(&house, &person).await);
+        assert_eq!(events(&house, &person, "session.replayed").await, 1);
+        assert_eq!(present(&house.nobody(), &token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+        for token in [person.token, last.unwrap().token] {
+            let refused = house.nobody().with_token(token).get_self().await.unwrap_err();
+            assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken), "its access tokens are void at once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_is_refused() {
+    let house = House::new().await;
+    let (person, other) = (house.user().await, house.user().await);
+    let good = person.refresh_token.expose();
+    let parts: Vec<_> = good.split('.').collect();
+    let of_other: Vec<_> = other.refresh_token.expose().split('.').collect();
+    for wrong in [
+        String::new(),
+        "x".into(),
+        "..".into(),
+        format!("{good}x"),
+        format!("{good}."),
+        good[..good.len() - 1].to_owned(),
+        good.to_uppercase(),
+        format!("{}.1.{}", parts[0], parts[2]),
+        format!("{}.-1.{}", parts[0], parts[2]),
+        format!("{}.00.{}", parts[0], parts[2]),
+        format!("{}.18446744073709551616.{}", parts[0], parts[2]),
+        format!("{}.{}.{}", of_other[0], parts[1], parts[2]),
+        format!("{}.{}.", parts[0], parts[1]),
+        person.token.expose().to_owned(),
+        "é".repeat(5000),
+    ] {
+        assert_eq!(present(&house.nobody(), &wrong).await.unwrap_err(), ErrorKind::InvalidRefreshToken, "{wrong}");
+    }
+    assert!(present(&house.nobody(), good).await.is_ok(), "the session has survived all of it");
+}
+
+#[tokio::test]
+async fn what_ends_a_session_ends_its_refresh_token() {
+    let house = House::new().await;
+    let root = house.superadmin().await;
+    for end in 0..5 {
+        let person = house.user().await;
+        let other = house.again(&person).await;
+        let ended = match end {
+            0 => person.client.logout().await,
+            1 => other.client.end_other_sessions().await,
+            2 => root.client.end_user_sessions(person.id).await,
+            3 => person.client.delete_self().await,
+            _ => root.client.revoke_role("user".parse().unwrap(), person.id).await.map(|_| Nothing {}),
+        };
+        ended.unwrap();
+        let refused = present(&house.nobody(), person.refresh_token.expose()).await.unwrap_err();
+        let expected = if end == 4 { ErrorKind::NoRole } else { ErrorKind::InvalidRefreshToken };
+        assert_eq!(refused, expected, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_used_or_is_too_old_ends() {
+    for (idle, absolute) in [(1, 3600), (3600, 1)] {
+        let house = House::with(|config, _| {
+            config.refresh_idle = Duration::from_secs(idle);
+            config.refresh_absolute = Duration::from_secs(absolute);
+        });
+        let house = house.await;
+        let person = house.user().await;
+        // A used one lasts as long as it may, and a refused attempt does not count as use.
+        let sql = house.sql().await;
+        until("a second has gone by", || async {
+            let query = "SELECT now() > last_used + interval '1 second' FROM authy.session WHERE user_id = $1";
+            sql.query_one(query, &[person.id.as_uuid()]).await.unwrap().get(0)
+        })
+        .await;
+        let refused = present(&house.nobody(), person.refresh_token.expose()).await.unwrap_err();
+        assert_eq!(refused, ErrorKind::InvalidRefreshToken, "idle {idle}, absolute {absolute}");
+        assert!(house.again(&person).await.client.list_sessions().await.unwrap().sessions.iter().all(|s| s.current));
+    }
+}
+
+#[tokio::test]
+async fn a_dump_and_an_old_token_open_nothing_without_the_master_key() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let spent = person.refresh_token.expose().to_owned();
+    let current = text(&present(&house.nobody(), &spent).await.unwrap());
+    // Everything that a dump knows: the session and its generation. What it does not know is the MAC.
+    let session = spent.split('.').next().unwrap().to_owned();
+    let guessed = format!("{session}.1.{}", spent.split('.').nth(2).unwrap());
+    assert_eq!(present(&house.nobody(), &guessed).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+    // A copy of the database under another master key does not even start; see keys.rs. With the key of the copy's owner,
+    // tokens made under the old one are none.
+    let sql = house.sql().await;
+    sql.batch_execute("DELETE FROM authy.signing_key").await.unwrap();
+    let thief = House::on(house.database.clone(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    for token in [&spent, &current] {
+        assert_eq!(present(&thief.nobody(), token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Presents the token of so many generations ago.
+    Present(usize),
+    /// The same, and the answer is lost.
+    Lose(usize),
+    /// Many present tokens at once.
+    Together(usize, usize),
+    LogOut,
+}
+
+fn steps() -> impl Strategy<Value = (bool, Vec<Step>)> {
+    let step = prop_oneof![
+        6 => Just(Step::Present(0)),
+        2 => (0..3_usize).prop_map(Step::Present),
+        2 => (0..2_usize).prop_map(Step::Lose),
+        2 => (0..2_usize, 0..3_usize).prop_map(|(a, b)| Step::Together(a, b)),
+        1 => Just(Step::LogOut),
+    ];
+    (any::<bool>(), prop::collection::vec(step, 1..14))
+}
+
+/// What the owner and a thief hold, and what must be true of it.
+struct Chain<'a> {
+    house: &'a House,
+    forgives: bool,
+    tokens: BTreeMap<usize, String>,
+    current: usize,
+    cause_of_death: Option<&'static str>,
+}
+
+impl Chain<'_> {
+    fn token(&self, ago: usize) -> (usize, String) {
+        let generation = self.current.saturating_sub(ago);
+        // One whose answer was lost is asked for again by its parent, so here it is not known.
+        let known = self.tokens.range(..=generation).next_back().unwrap();
+        (*known.0, known.1.clone())
+    }
+
+    /// What must come of presenting a token; changes the state accordingly.
+    fn expect(&mut self, generation: usize) -> Option<usize> {
+        if self.cause_of_death.is_some() {
+            return None;
+        }
+        if generation == self.current {
+            self.current += 1;
+            return Some(self.current);
+        }
+        if self.forgives && generation + 1 == self.current {
+            return Some(self.current);
+        }
+        self.cause_of_death = Some("session.replayed");
+        None
+    }
+
+    /// What came, which is the only successor of its parent there is.
+    fn learn(&mut self, generation: usize, token: String) {
+        let known = self.tokens.entry(generation).or_insert_with(|| token.clone());
+        assert_eq!(*known, token, "two chains live");
+    }
+
+    async fn step(&mut self, step: Step, person: &Person) {
+        let nobody = self.house.nobody();
+        match step {
+            Step::Present(ago) | Step::Lose(ago) => {
+                let (generation, token) = self.token(ago);
+                let answer = present(&nobody, &token).await;
+                match self.expect(generation) {
+                    Some(next) if matches!(step, Step::Present(_)) => self.learn(next, text(&answer.unwrap())),
+                    Some(_) => assert!(answer.is_ok()),
+                    None => assert_eq!(answer.unwrap_err(), ErrorKind::InvalidRefreshToken),
+                }
+            }
+            Step::Together(one, other) => {
+                let (one, other) = (self.token(one), self.token(other));
+                let (a, b) = tokio::join!(present(&nobody, &one.1), present(&nobody, &other.1));
+                // Either order is right; in this one or in the other everything must fit.
+                let before = (self.current, self.cause_of_death);
+                let fits =
+                    |expected: Option<usize>, answer: &Result<Tokens, ErrorKind>| expected.is_some() == answer.is_ok();
+                let (first, second) = (self.expect(one.0), self.expect(other.0));
+                let (first, second) = if fits(first, &a) && fits(second, &b) {
+                    (first, second)
+                } else {
+                    (self.current, self.cause_of_death) = before;
+                    let second = self.expect(other.0);
+                    (self.expect(one.0), second)
+                };
+                assert!(fits(first, &a) && fits(second, &b), "{first:?} {a:?} {second:?} {b:?}");
+                for (generation, answer) in [(first, a), (second, b)] {
+                    if let (Some(generation), Ok(tokens)) = (generation, answer) {
+                        self.learn(generation, text(&tokens));
+                    }
+                }
+            }
+            Step::LogOut => {
+                let ended = person.client.logout().await;
+                assert_eq!(ended.is_ok(), self.cause_of_death.is_none());
+                self.cause_of_death.get_or_insert("session.ended");
+            }
+        }
+    }
+}
+
+#[test]
+fn never_two_live_chains_and_never_a_dead_one_without_a_cause() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let houses = runtime.block_on(async { (house(false).await, house(true).await) });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
+    let checked = runner.run(&steps(), |(forgives, steps)| {
+        let house = if forgives { &houses.1 } else { &houses.0 };
+        runtime.block_on(async {
+            let person = house.user().await;
+            let tokens = BTreeMap::from([(0, person.refresh_token.expose().to_owned())]);
+            let mut chain = Chain { house, forgives, tokens, current: 0, cause_of_death: None };
+            for step in steps {
+                chain.step(step, &person).await;
+            }
+            assert_eq!(ended(house, &person).await, chain.cause_of_death.is_some());
+            for kind in ["session.replayed", "session.ended"] {
+                let expected = i64::from(chain.cause_of_death == Some(kind));
+                assert_eq!(events(house, &person, kind).await, expected, "{kind}");
+            }
+        });
+        Ok(())
+    });
+    checked.unwrap();
+    runtime.block_on(async {
+        assert!(houses.0.nobody().login(credentials("nobody-at-all")).await.is_err());
+    });
+}

@@ -1,0 +1,243 @@
+//! What is void is void everywhere: whatever is slow, cut off, restarted or late.
+
+use std::time::{Duration, Instant};
+
+use authy_client::{Client, LocalVerifier, WhenStale};
+use authy_core::{Authenticator, ErrorKind, revocation::Cursor};
+use authy_tests::{House, Person, operator, proxy::Proxy, until};
+use futures_util::StreamExt as _;
+
+async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
+    authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
+}
+
+async fn until_it_is(expected: Result<(), ErrorKind>, authenticator: &impl Authenticator, person: &Person) {
+    until(&format!("it is {expected:?}"), || async { verdict(authenticator, person).await == expected }).await;
+}
+
+/// Another server on the same database, under the same name.
+async fn another(house: &House) -> House {
+    let issuer = house.url();
+    House::on(house.database.clone(), house.master_keys.clone(), |config, _| config.issuer = issuer).await
+}
+
+fn by(proxy: &Proxy) -> Client {
+    Client::builder(&proxy.url()).retries(0).build().unwrap()
+}
+
+const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+const UNKNOWN: Result<(), ErrorKind> = Err(ErrorKind::Unavailable);
+
+#[tokio::test]
+async fn what_one_server_voids_every_server_and_every_verifier_refuses() {
+    let first = House::new().await;
+    let houses = [another(&first).await, another(&first).await, first];
+    let mut verifiers = Vec::new();
+    for number in 0..10 {
+        let house = &houses[number % houses.len()];
+        verifiers.push(house.nobody().verifier().issuer(houses[2].url()).start().await.unwrap());
+    }
+    for round in 0..12 {
+        let person = houses[2].user().await;
+        for verifier in &verifiers {
+            assert_eq!(verdict(verifier, &person).await, Ok(()));
+        }
+        let at = &houses[round % houses.len()];
+        at.nobody().with_token(person.token.clone()).logout().await.unwrap();
+        // Where it was voided, it is void before the answer; elsewhere within a second.
+        assert_eq!(verdict(&at.authy, &person).await, VOID);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        for house in &houses {
+            until_it_is(VOID, &house.authy, &person).await;
+        }
+        for verifier in &verifiers {
+            until_it_is(VOID, verifier, &person).await;
+        }
+        assert!(Instant::now() < deadline, "it took more than a second");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_commits_late_is_not_skipped() {
+    let house = House::new().await;
+    let other = another(&house).await;
+    let verifier = other.nobody().verifier().issuer(house.url()).start().await.unwrap();
+    let late = house.user().await;
+    let mut host = house.sql().await;
+    // It writes its revocation first,
+    let tx = host.transaction().await.unwrap();
+    house.authy.delete_user_in(&tx, &operator(), late.id).await.unwrap();
+    // others come later and are heard of everywhere, so that every cursor has moved on,
+    for _ in 0..3 {
+        let person = house.user().await;
+        person.client.logout().await.unwrap();
+        until_it_is(VOID, &other.authy, &person).await;
+        until_it_is(VOID, &verifier, &person).await;
+    }
+    assert_eq!(verdict(&verifier, &late).await, Ok(()), "nothing is committed yet");
+    // and only then it commits.
+    tx.commit().await.unwrap();
+    until_it_is(VOID, &house.authy, &late).await;
+    until_it_is(VOID, &other.authy, &late).await;
+    until_it_is(VOID, &verifier, &late).await;
+}
+
+#[tokio::test]
+async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
+    let house = House::new().await;
+    let proxy = Proxy::to(house.address).await;
+    let bound = Duration::from_secs(2);
+    let builder = || by(&proxy).verifier().issuer(house.url()).max_staleness(bound);
+    let (strict, asking) =
+        (builder().start().await.unwrap(), builder().when_stale(WhenStale::AskServer).start().await.unwrap());
+    let person = house.user().await;
+    for verifier in [&strict, &asking] {
+        assert_eq!(verdict(verifier, &person).await, Ok(()));
+    }
+    proxy.cut();
+    let cut = Instant::now();
+    assert_eq!(verdict(&strict, &person).await, Ok(()), "what is known is recent enough");
+    until_it_is(UNKNOWN, &strict, &person).await;
+    assert!(cut.elapsed() < bound * 2);
+    assert_eq!(verdict(&asking, &person).await, UNKNOWN, "nobody can be asked");
+    assert!(strict.staleness().unwrap() > bound);
+    let forged = strict.authenticate("a.b.c").await.unwrap_err();
+    assert_eq!(forged.kind(), ErrorKind::InvalidToken, "what is wrong is wrong, however stale");
+    proxy.mend(house.address);
+    for verifier in [&strict, &asking] {
+        until_it_is(Ok(()), verifier, &person).await;
+    }
+    person.client.logout().await.unwrap();
+    for verifier in [&strict, &asking] {
+        until_it_is(VOID, verifier, &person).await;
+    }
+}
+
+#[tokio::test]
+async fn a_verifier_that_is_stale_may_ask_the_server_instead() {
+    let house = House::new().await;
+    let proxy = Proxy::to(house.address).await;
+    let verifier = by(&proxy).verifier().issuer(house.url()).max_staleness(Duration::ZERO);
+    let verifier = verifier.when_stale(WhenStale::AskServer).start().await.unwrap();
+    let person = house.user().await;
+    assert_eq!(verdict(&verifier, &person).await, Ok(()));
+    person.client.logout().await.unwrap();
+    assert_eq!(verdict(&verifier, &person).await, VOID, "the server knows at once");
+}
+
+#[tokio::test]
+async fn what_was_voided_while_the_stream_was_down_is_told_when_it_is_back() {
+    let first = House::new().await;
+    let second = another(&first).await;
+    let proxy = Proxy::to(first.address).await;
+    let verifier = by(&proxy).verifier().issuer(first.url()).start().await.unwrap();
+    let (during, before) = (first.user().await, first.user().await);
+    before.client.logout().await.unwrap();
+    until_it_is(VOID, &verifier, &before).await;
+    assert_eq!(verdict(&verifier, &during).await, Ok(()));
+    // The server goes, as in a restart, and somebody logs out by another one meanwhile.
+    proxy.cut();
+    first.stop().await;
+    second.nobody().with_token(during.token.clone()).logout().await.unwrap();
+    assert_eq!(verdict(&verifier, &during).await, Ok(()), "nobody could tell it");
+    proxy.mend(second.address);
+    until_it_is(VOID, &verifier, &during).await;
+    assert_eq!(verdict(&verifier, &before).await, VOID);
+}
+
+async fn starts(
+    client: &Client,
+    house_url: &str,
+    file: &std::path::Path,
+    bound: Duration,
+) -> Result<LocalVerifier, ErrorKind> {
+    let builder = client.verifier().issuer(house_url).persist_to(file).max_staleness(bound);
+    builder.start().await.map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
+    let house = House::new().await;
+    let proxy = Proxy::to(house.address).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, url, long) = (folder.path().join("authy.json"), house.url(), Duration::from_secs(3600));
+    let client = by(&proxy);
+    let (good, void) = (house.user().await, house.user().await);
+    let verifier = starts(&client, &url, &file, Duration::from_secs(4)).await.unwrap();
+    void.client.logout().await.unwrap();
+    until_it_is(VOID, &verifier, &void).await;
+    let session =
+        serde_json::to_string(&house.authy.authenticate(good.token.expose()).await.unwrap().session_id).unwrap();
+    until("it is written down", || async {
+        std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"session_id\"") && !text.contains(&session))
+    })
+    .await;
+    drop(verifier);
+    proxy.cut();
+    let again = starts(&client, &url, &file, long).await.unwrap();
+    assert_eq!((verdict(&again, &good).await, verdict(&again, &void).await), (Ok(()), VOID));
+    assert!(again.staleness().unwrap() < long);
+    // Too old, of another issuer, damaged, not there: then nobody knows anything.
+    assert_eq!(starts(&client, &url, &file, Duration::ZERO).await.err(), Some(ErrorKind::Unavailable));
+    assert_eq!(starts(&client, "http://elsewhere", &file, long).await.err(), Some(ErrorKind::Unavailable));
+    std::fs::write(&file, "{\"as_of\":").unwrap();
+    assert_eq!(starts(&client, &url, &file, long).await.err(), Some(ErrorKind::Unavailable));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(starts(&client, &url, &file, long).await.err(), Some(ErrorKind::Unavailable));
+    proxy.mend(house.address);
+    assert!(starts(&client, &url, &file, long).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
+    let house = House::new().await;
+    // More than one event holds.
+    let sql = house.sql().await;
+    sql.execute(
+        "INSERT INTO authy.revocation (session_id, until)
+         SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 2500)",
+        &[],
+    )
+    .await
+    .unwrap();
+    let mut batches = Box::pin(house.authy.follow_revocations(None).await.unwrap());
+    let first = batches.next().await.unwrap();
+    assert_eq!(first.revocations.len(), 2500);
+    let verifier = house.nobody().verifier().start().await.unwrap();
+    let person = house.user().await;
+    assert_eq!(verdict(&verifier, &person).await, Ok(()));
+    person.client.logout().await.unwrap();
+    until_it_is(VOID, &verifier, &person).await;
+    let resumed = house.authy.revocations(Some(&first.cursor)).await.unwrap();
+    assert!((1..2500).contains(&resumed.revocations.len()), "{}", resumed.revocations.len());
+    // A cursor of another cluster, from before a restore say, begins anew.
+    let other: Cursor = "1-99999999".parse().unwrap();
+    assert_eq!(house.authy.revocations(Some(&other)).await.unwrap().revocations.len(), 2501);
+}
+
+#[tokio::test]
+async fn while_nothing_happens_the_stream_says_so_every_second() {
+    let house = House::new().await;
+    let mut batches = Box::pin(house.authy.follow_revocations(None).await.unwrap());
+    batches.next().await.unwrap();
+    for _ in 0..2 {
+        let batch = tokio::time::timeout(Duration::from_secs(3), batches.next()).await.unwrap().unwrap();
+        assert!(batch.revocations.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn old_revocations_are_forgotten() {
+    let house = House::with(|config, _| config.jwks_max_age = Duration::from_secs(1)).await;
+    let sql = house.sql().await;
+    sql.execute(
+        "INSERT INTO authy.revocation (session_id, until) VALUES (gen_random_uuid(), now() - interval '1 day')",
+        &[],
+    )
+    .await
+    .unwrap();
+    until("it is forgotten", || async {
+        sql.query_one("SELECT count(*) FROM authy.revocation", &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
+}

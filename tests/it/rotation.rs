@@ -1,0 +1,136 @@
+//! The life of signing keys: replaced under load without a refusal, revoked everywhere at once.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use authy_core::{
+    Authenticator as _, Authy, ErrorKind, Secret, api::session::RefreshToken, claims::unverified_kid,
+    engine::MasterKeys,
+};
+use authy_tests::{House, cheap, credentials, operator, until};
+
+async fn states(house: &House) -> Vec<(String, String)> {
+    let keys = house.authy.list_keys().await.unwrap();
+    keys.into_iter().map(|key| (key.kid, key.state.as_str().to_owned())).collect()
+}
+
+async fn active(house: &House) -> String {
+    let mut active = states(house).await.into_iter().filter(|(_, state)| state == "active");
+    let (kid, _) = active.next().unwrap();
+    assert_eq!(active.next(), None, "two keys are active");
+    kid
+}
+
+#[tokio::test]
+async fn keys_that_change_every_few_seconds_cost_nobody_a_refusal() {
+    let quick = |config: &mut authy_core::engine::Config| {
+        config.jwks_max_age = Duration::from_secs(1);
+        config.key_rotation = Duration::from_secs(4);
+        config.access_ttl = Duration::from_secs(2);
+    };
+    let first = House::with(|config, _| quick(config)).await;
+    let issuer = first.url();
+    let second = House::on(first.database.clone(), first.master_keys.clone(), |config, _| {
+        quick(config);
+        config.issuer = issuer;
+    });
+    let second = second.await;
+    let verifiers = [
+        first.nobody().verifier().start().await.unwrap(),
+        second.nobody().verifier().issuer(first.url()).start().await.unwrap(),
+    ];
+    let person = first.user().await;
+    let mut refresh_token = person.refresh_token.expose().to_owned();
+    let (mut kids, begun) = (HashSet::new(), Instant::now());
+    let mut turn = 0;
+    while kids.len() < 4 {
+        assert!(begun.elapsed() < Duration::from_secs(40), "the keys do not change");
+        turn += 1;
+        let issuing = if turn % 2 == 0 { &first } else { &second };
+        let request = RefreshToken { refresh_token: Secret::new(refresh_token) };
+        let tokens = issuing.nobody().refresh(request).await.unwrap();
+        refresh_token = tokens.refresh_token.expose().to_owned();
+        let token = tokens.token.expose();
+        kids.insert(unverified_kid(token).unwrap());
+        for house in [&first, &second] {
+            house.authy.authenticate(token).await.unwrap();
+            house.nobody().authenticate(token).await.unwrap();
+        }
+        for verifier in &verifiers {
+            verifier.authenticate(token).await.unwrap();
+        }
+    }
+    active(&first).await;
+    assert!(states(&first).await.iter().any(|(_, state)| state == "retiring"), "old keys verify a while longer");
+}
+
+#[tokio::test]
+async fn servers_that_rotate_at_once_agree_on_one_active_key() {
+    let quick = Duration::from_secs(1);
+    let first = House::with(|config, _| config.jwks_max_age = quick).await;
+    let second =
+        House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.jwks_max_age = quick).await;
+    let old = active(&first).await;
+    let caller = operator();
+    let (one, other) = tokio::join!(first.authy.rotate_key(&caller), second.authy.rotate_key(&caller));
+    assert_eq!(active(&first).await, old, "a key that no cache has seen does not sign");
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    until("a new key signs", || async { active(&second).await != old }).await;
+    let states = states(&first).await;
+    assert!(states.iter().filter(|(_, state)| state == "active").count() == 1, "{states:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
+    let first = House::new().await;
+    let issuer = first.url();
+    let second = House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer).await;
+    let verifier = second.nobody().verifier().issuer(first.url()).start().await.unwrap();
+    let person = first.user().await;
+    let (token, lost) = (person.token.expose(), active(&first).await);
+    assert!(verifier.authenticate(token).await.is_ok());
+    first.authy.revoke_key(&operator(), &lost).await.unwrap();
+    let revoked = Instant::now();
+    let is_void = |answer: authy_core::Result<_>| {
+        answer.is_err_and(|error: authy_core::Error| error.kind() == ErrorKind::InvalidToken)
+    };
+    assert!(is_void(first.authy.authenticate(token).await.map(drop)), "at once where it was revoked");
+    until("every server refuses", || async { is_void(second.authy.authenticate(token).await.map(drop)) }).await;
+    until("every verifier refuses", || async { is_void(verifier.authenticate(token).await.map(drop)) }).await;
+    assert!(revoked.elapsed() < Duration::from_secs(1));
+    // Whoever logs in again is served by every server and every verifier, with another key.
+    assert_ne!(active(&first).await, lost);
+    for house in [&first, &second] {
+        let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
+        assert_ne!(unverified_kid(token.expose()).unwrap(), lost);
+        until("it is accepted", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
+    }
+    assert!(!first.nobody().get_keys().await.unwrap().keys.iter().any(|key| key.kid == lost));
+}
+
+#[tokio::test]
+async fn a_master_key_is_replaced_without_a_stop() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let (old, new) = (house.master_keys.to_base64(), MasterKeys::generate().unwrap().to_base64());
+    let both = MasterKeys::parse(&format!("{},{}", *new, *old)).unwrap();
+    let issuer = house.url();
+    let between = House::on(house.database.clone(), both, |config, _| config.issuer = issuer.clone()).await;
+    assert!(between.authy.authenticate(person.token.expose()).await.is_ok());
+    let request = RefreshToken { refresh_token: person.refresh_token.clone() };
+    assert!(between.nobody().refresh(request).await.is_ok(), "refresh tokens of the old key are good");
+    let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
+    assert_eq!((resealed.keys, resealed.passwords_left), (1, 1));
+    // Its owner logs in: the password is hashed anew.
+    between.nobody().login(credentials(&person.username)).await.unwrap();
+    let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
+    assert_eq!((resealed.keys, resealed.passwords_left), (0, 0));
+
+    let only_new = MasterKeys::parse(&new).unwrap();
+    let after = House::on(house.database.clone(), only_new, |config, _| config.issuer = issuer.clone()).await;
+    assert!(after.nobody().login(credentials(&person.username)).await.is_ok());
+    let only_old = Authy::builder(house.database.clone()).master_keys(MasterKeys::parse(&old).unwrap()).config(cheap());
+    assert_eq!(only_old.start().await.err().unwrap().kind(), ErrorKind::Internal);
+}
