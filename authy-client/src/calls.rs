@@ -2,7 +2,7 @@
 
 use authy_core::{
     Level, RoleName, SessionId, UserId, Username,
-    api::{Endpoint, Nothing, role::*, session::*, system::*, user::*},
+    api::{Endpoint, Nothing, event::*, role::*, session::*, system::*, user::*},
 };
 
 use crate::{Client, Result};
@@ -89,6 +89,8 @@ calls! {
     grant_role: GrantRole(role: RoleName, user: UserId);
     /// Takes a role away.
     revoke_role: RevokeRole(role: RoleName, user: UserId);
+    /// The audit trail.
+    list_events: ListEvents() request;
     /// Every path and its methods.
     list_endpoints: ListEndpoints();
     /// That the server is there.

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Access, ErrorKind, Result, Schema};
 
+pub mod event;
 mod field;
 mod path;
 mod problem;
@@ -43,7 +44,7 @@ pub trait Endpoint: Send + Sync + 'static {
 pub struct Info {
     /// Its name, which is its `operationId`.
     pub name: &'static str,
-    /// What it is about: `session`, `user`, `role` or `system`.
+    /// What it is about: `session`, `user`, `role`, `event` or `system`.
     pub subject: &'static str,
     /// What it does; the first line is the summary.
     pub doc: &'static str,
@@ -139,12 +140,13 @@ pub fn visit(visitor: &mut impl Visitor) {
     session::visit(visitor);
     user::visit(visitor);
     role::visit(visitor);
+    event::visit(visitor);
     system::visit(visitor);
 }
 
 /// Every endpoint there is, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Info> {
-    [session::ENDPOINTS, user::ENDPOINTS, role::ENDPOINTS, system::ENDPOINTS].into_iter().flatten()
+    [session::ENDPOINTS, user::ENDPOINTS, role::ENDPOINTS, event::ENDPOINTS, system::ENDPOINTS].into_iter().flatten()
 }
 
 /// Declares endpoints, a row each:

@@ -14,9 +14,12 @@ mod lane;
 mod master;
 mod migrate;
 mod password;
+mod relay;
 mod role;
 mod session;
+mod sink;
 mod statements;
+mod upkeep;
 mod user;
 
 pub use background::Background;
@@ -27,6 +30,9 @@ pub use key::{KeyState, KeyView, Resealed};
 pub use master::MasterKeys;
 pub use migrate::MigrationReport;
 pub use password::{Argon2Params, InvalidArgon2Params};
+pub use relay::{SinkStatus, Stuck};
+pub use sink::{Pace, Sink, Undelivered};
+pub use upkeep::UpkeepReport;
 pub use user::Registration;
 
 use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory};
@@ -81,6 +87,7 @@ impl Authy {
     /// Commits a write with its event. What it voids is void here before anybody is answered, and everywhere else soon.
     async fn commit(&self, write: Write<'_>, event: Event<'_>) -> Result<()> {
         let revoked = write.commit(event).await?;
+        self.db().tell_written();
         if !revoked.is_empty() {
             self.feed().apply(&revoked);
             self.feed().hint(&self.0.db);

@@ -1,4 +1,4 @@
-//! The identifiers of accounts and sessions: random UUIDs (version 4, RFC 9562), in one spelling only.
+//! The identifiers of accounts, sessions and events: UUIDs (RFC 9562), in one spelling only.
 
 use std::{fmt, str::FromStr};
 
@@ -88,6 +88,8 @@ identifiers! {
     UserId
     /// One login, and the chain of tokens that came from it.
     SessionId
+    /// Something that happened.
+    EventId
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub mod engine;
 
 pub use access::Access;
 pub use error::{Error, ErrorKind, Result};
-pub use id::{SessionId, UserId};
+pub use id::{EventId, SessionId, UserId};
 pub use identity::{Authenticator, Identity};
 pub use name::{Description, Email, Level, RoleName, Username};
 pub use secret::{NewPassword, Secret};

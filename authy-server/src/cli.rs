@@ -18,6 +18,7 @@ use crate::{
     start::{self, Database, Failure, Sharing},
 };
 
+mod event;
 mod key;
 mod role;
 mod user;
@@ -93,6 +94,7 @@ fn command() -> Command {
         .subcommand(user::command())
         .subcommand(role::command())
         .subcommand(key::command())
+        .subcommand(event::command())
 }
 
 fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), Failure> {
@@ -133,6 +135,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
         match noun {
             "user" => user::run(&authy, &caller, matches).await,
             "role" => role::run(&authy, &caller, matches).await,
+            "event" => event::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,
         }
     };

@@ -100,6 +100,8 @@ settings! {
     jwks_max_age: Duration = "5m";
     /// How long a signing key signs
     key_rotation: Duration = "30d";
+    /// How long the audit trail is kept, by whole months; for ever when left out
+    event_retention: Option<Duration> = "";
     /// Usernames nobody can sign up with, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try

@@ -52,6 +52,7 @@ pub fn document() -> Map<String, Value> {
             { "name": "session", "description": "Logging in and out, and checking tokens" },
             { "name": "user", "description": "Accounts" },
             { "name": "role", "description": "What people may do" },
+            { "name": "event", "description": "What happened" },
             { "name": "system", "description": "The service itself" },
         ],
         "paths": items,

@@ -1,9 +1,9 @@
 //! Who answers what: a line per endpoint.
 
-use authy_core::api::{role::*, session::*, system::*, user::*};
+use authy_core::api::{event::*, role::*, session::*, system::*, user::*};
 
 use crate::{
-    handlers::{role, session, system, user},
+    handlers::{event, role, session, system, user},
     route::{Route, Routed as _},
 };
 
@@ -38,6 +38,7 @@ pub(crate) fn all() -> Vec<Route> {
         ListRoleUsers::to(role::users),
         GrantRole::to(role::grant),
         RevokeRole::to(role::revoke),
+        ListEvents::to(event::list),
         ListEndpoints::always(system::endpoints),
         GetStatus::always(system::status),
         GetRateLimited::to(system::rate_limited),

@@ -125,6 +125,7 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         max_staleness: settings.max_staleness,
         jwks_max_age: settings.jwks_max_age,
         key_rotation: settings.key_rotation,
+        event_retention: settings.event_retention,
         reserved_usernames: reserved.map_or(defaults.reserved_usernames, |List(names)| names),
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
         ..defaults

@@ -200,6 +200,13 @@ fn commands_work_beside_a_server_that_runs_and_without_one() {
     succeeds(path, &["user", "revoke", "--username", "GRACE", "--role", "auctioneer"]);
     succeeds(path, &["role", "delete", "--name", "auctioneer"]);
     assert!(succeeds(path, &["key", "list"]).contains("active"));
+    let trail = succeeds(path, &["event", "list", "--kind", "role.granted"]);
+    assert!(trail.lines().count() == 1 && trail.contains("by operator {\"role\":\"auctioneer\"}"), "{trail}");
+    assert_eq!(succeeds(path, &["event", "list", "--stuck"]), "");
+    assert_eq!(succeeds(path, &["event", "sinks"]), "");
+    assert!(fails(path, &["event", "list", "--kind", "no.such"]).contains("is not a kind of event"));
+    let nothing = ["event", "skip", "--sink", "x", "0198a0f0-0000-7000-8000-000000000000"];
+    assert!(fails(path, &nothing).contains("no such event is stuck"));
     assert!(succeeds(path, &["migrate"]).contains("the schema is at version"));
     assert!(fails(path, &["user", "delete", "--username", "nobody-at-all"]).contains("there is no user"));
     succeeds(path, &["user", "delete", "--username", "grace"]);

@@ -49,6 +49,7 @@ const MATRIX: &[(&str, Who)] = &[
     ("ListRoleUsers", Who::Admin),
     ("GrantRole", Who::Admin),
     ("RevokeRole", Who::Admin),
+    ("ListEvents", Who::Admin),
     ("ListEndpoints", Who::Public),
     ("GetStatus", Who::Public),
     ("GetRateLimited", Who::Public),

@@ -7,6 +7,7 @@ use authy_core::{
     ErrorKind, Level, UserId,
     api::{
         Endpoint, Nothing, all,
+        event::{EventKind, EventQuery, ListEvents},
         role::{
             CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, NewRole, RevokeRole, RoleUserQuery,
         },
@@ -105,6 +106,10 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert_eq!((holders.total_records, holders.users[0].public_id), (1, id));
     tour.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
     tour.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;
+
+    let query = EventQuery { user: Some(id), kind: Some(EventKind::RoleGranted), after: None, limit: None };
+    let trail = tour.ok::<ListEvents>(&root.client, (), query).await;
+    assert_eq!((trail.events.len(), trail.events[0].actor, trail.next), (1, Some(root.id), None));
 
     let listed = tour.ok::<ListEndpoints>(&nobody, (), Nothing {}).await;
     let paths: BTreeSet<_> = all().map(|info| info.path).collect();

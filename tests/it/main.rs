@@ -18,6 +18,7 @@ mod keys;
 mod languages;
 mod passwords;
 mod refresh;
+mod relay;
 mod revocation;
 mod roles;
 mod rotation;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use authy_client::{Client, LocalVerifier, WhenStale};
-use authy_core::{Authenticator, ErrorKind, revocation::Cursor};
-use authy_tests::{House, Person, operator, proxy::Proxy, until};
+use authy_core::{Authenticator, ErrorKind, engine::MasterKeys, revocation::Cursor};
+use authy_postgres::Cluster;
+use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
 use futures_util::StreamExt as _;
 
 async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
@@ -99,7 +100,8 @@ async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
     assert_eq!(verdict(&strict, &person).await, Ok(()), "what is known is recent enough");
     until_it_is(UNKNOWN, &strict, &person).await;
     assert!(cut.elapsed() < bound * 2);
-    assert_eq!(verdict(&asking, &person).await, UNKNOWN, "nobody can be asked");
+    // Nobody can be asked; it may have heard a moment later than the other.
+    until_it_is(UNKNOWN, &asking, &person).await;
     assert!(strict.staleness().unwrap() > bound);
     let forged = strict.authenticate("a.b.c").await.unwrap_err();
     assert_eq!(forged.kind(), ErrorKind::InvalidToken, "what is wrong is wrong, however stale");
@@ -190,7 +192,10 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
 
 #[tokio::test]
 async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
-    let house = House::new().await;
+    // A cluster of its own: a transaction of another test that runs for long would hold the cursor back, as it should.
+    let folder = database::folder();
+    let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
+    let house = House::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
     // More than one event holds.
     let sql = house.sql().await;
     sql.execute(

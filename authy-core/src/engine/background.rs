@@ -1,13 +1,12 @@
-//! What goes on while nobody asks: following revocations, and the lives of the keys.
+//! What goes on while nobody asks: following revocations, telling the sinks, and upkeep.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::sleep};
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use super::{
-    Authy,
-    event::Write,
+    Authy, Sink,
     feed::{self, Batch},
 };
 use crate::{Result, api::session::RevocationPage, revocation::Cursor};
@@ -30,33 +29,26 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn start_background(&self) -> Result<Background> {
+        self.start_background_with(Vec::new()).await
+    }
+
+    /// Starts the background work, and tells these sinks of every event from now on, or from where they were told last.
+    ///
+    /// # Errors
+    /// As [`start_background`](Self::start_background).
+    pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
         let cursor = self.feed().prime(self.db()).await?;
         let (follower, keeper) = (self.clone(), self.clone());
-        Ok(Background(vec![
+        let mut tasks = vec![
             tokio::spawn(async move { follower.feed().follow(follower.db(), follower.ring(), cursor).await }),
             tokio::spawn(async move { keeper.keep_up().await }),
-        ]))
-    }
-
-    async fn keep_up(&self) {
-        let pause = (self.config().jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
-        loop {
-            if let Err(error) = self.advance_keys().await {
-                tracing::warn!(%error, "the signing keys cannot be looked after: trying again");
-            }
-            if let Err(error) = self.forget_revocations().await {
-                tracing::warn!(%error, "old revocations cannot be deleted: trying again");
-            }
-            sleep(pause).await;
+        ];
+        for sink in sinks {
+            // Before anything can happen that it should be told of.
+            self.prepare_relay(&*sink).await?;
+            tasks.push(tokio::spawn(self.clone().relay(sink)));
         }
-    }
-
-    async fn forget_revocations(&self) -> Result<u64> {
-        let mut connection = self.db().connection().await?;
-        let write = Write::begin(&mut connection).await?;
-        let forgotten = feed::forget(write.tx()).await?;
-        write.commit_without_event().await?;
-        Ok(forgotten)
+        Ok(Background(tasks))
     }
 
     /// What is void now, or what became so since a cursor.

@@ -28,6 +28,8 @@ pub struct Config {
     pub key_rotation: Duration,
     /// How long nothing may be heard of revocations before the database is asked about every token.
     pub max_staleness: Duration,
+    /// How long the audit trail is kept, by whole months; for ever when `None`.
+    pub event_retention: Option<Duration>,
     /// Usernames nobody can sign up with.
     pub reserved_usernames: Vec<String>,
     /// How passwords are hashed.
@@ -106,6 +108,8 @@ impl Default for Config {
             key_rotation: Duration::from_secs(30 * 24 * 3600),
             // A failover of the database takes less; a logout that takes longer to arrive is none.
             max_staleness: Duration::from_secs(30),
+            // An audit trail that forgets by itself has to be asked for.
+            event_retention: None,
             reserved_usernames: RESERVED.iter().map(ToString::to_string).collect(),
             hash: HashConfig::default(),
             // More transactions at a time than a small PostgreSQL has cores bring nothing.

@@ -13,7 +13,7 @@ use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -39,6 +39,7 @@ pub(super) struct Db {
     connector: Arc<Connector>,
     pool: Pool,
     lanes: Lanes,
+    written: watch::Sender<()>,
 }
 
 impl Db {
@@ -64,7 +65,7 @@ impl Db {
             .recycle_timeout(Some(PATIENCE))
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be made", cause))?;
-        Ok(Self { lanes: Lanes::new(connector.clone()), connector, pool })
+        Ok(Self { lanes: Lanes::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
     }
 
     /// A connection of one's own, outside the pool.
@@ -102,7 +103,18 @@ impl Db {
             // It may still be waiting for its answer: nobody else should wait behind it.
             drop(Object::take(connection));
         }
+        self.tell_written();
         written
+    }
+
+    /// Tells whoever waits for it that something was written here.
+    pub(super) fn tell_written(&self) {
+        self.written.send_replace(());
+    }
+
+    /// Changes whenever something was written here; what is written elsewhere does not show.
+    pub(super) fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
     }
 
     /// The rows of a read.
@@ -209,7 +221,11 @@ pub(super) async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgr
     bounded_by(PATIENCE, work).await
 }
 
-async fn bounded_by<T>(patience: Duration, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+/// Gives the database so much time.
+pub(super) async fn bounded_by<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T> {
     match timeout(patience, work).await {
         Ok(done) => done.map_err(db_error),
         Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")

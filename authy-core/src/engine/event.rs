@@ -1,67 +1,92 @@
 //! Events: no commit without one. An event is the audit record and the outgoing message of a change, written by the
 //! transaction that makes the change.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use deadpool_postgres::{Object, Transaction};
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    Caller, Origin,
+    Authy, Caller, Origin,
     db::{LOCK_PATIENCE, Params, db_error},
     feed,
 };
 use crate::{
     Result, SessionId, UserId,
+    api::{
+        event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
+        user::PageSize,
+    },
     revocation::{Revocation, Void},
 };
 
 pub(super) mod sql;
 
-/// What can happen. The name is also the key that messages are routed by.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum EventKind {
-    UserRegistered,
-    UserDeleted,
-    SessionOpened,
-    SessionRefreshed,
-    SessionReplayed,
-    SessionEnded,
-    SessionsEnded,
-    RoleCreated,
-    RoleDeleted,
-    RoleGranted,
-    RoleRevoked,
-    KeyCreated,
-    KeyActivated,
-    KeyRetired,
-    KeyRevoked,
-    KeyResealed,
+impl Authy {
+    /// A page of the audit trail, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn list_events(&self, query: &EventQuery) -> Result<EventPage> {
+        let limit = i64::from(query.limit.unwrap_or(PageSize::DEFAULT).get());
+        let (before, event_id) = match &query.after {
+            Some(cursor) => (instant(cursor.happened), *cursor.event_id.as_uuid()),
+            // Clocks differ, and nothing happens a day ahead.
+            None => (SystemTime::now() + Duration::from_secs(24 * 3600), Uuid::max()),
+        };
+        let kind = query.kind.map(EventKind::as_str);
+        // One more than is shown tells whether there are more.
+        let more = limit + 1;
+        let rows = match query.user {
+            Some(user) => {
+                let params: Params<'_> = &[&before, &event_id, &kind, &more, user.as_uuid()];
+                self.db().read(&sql::LIST_OF_USER, params).await?
+            }
+            None => self.db().read(&sql::LIST, &[&before, &event_id, &kind, &more]).await?,
+        };
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = rows.get(shown).and_then(|_| rows.get(shown.saturating_sub(1))).map(cursor);
+        Ok(EventPage { events: rows.iter().take(shown).map(view).collect(), next })
+    }
 }
 
-impl EventKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::UserRegistered => "user.registered",
-            Self::UserDeleted => "user.deleted",
-            Self::SessionOpened => "session.opened",
-            Self::SessionRefreshed => "session.refreshed",
-            Self::SessionReplayed => "session.replayed",
-            Self::SessionEnded => "session.ended",
-            Self::SessionsEnded => "sessions.ended",
-            Self::RoleCreated => "role.created",
-            Self::RoleDeleted => "role.deleted",
-            Self::RoleGranted => "role.granted",
-            Self::RoleRevoked => "role.revoked",
-            Self::KeyCreated => "key.created",
-            Self::KeyActivated => "key.activated",
-            Self::KeyRetired => "key.retired",
-            Self::KeyRevoked => "key.revoked",
-            Self::KeyResealed => "key.resealed",
-        }
+/// An event from its row.
+pub(super) fn view(row: &Row) -> EventView {
+    let detail = match row.get("detail") {
+        Value::Object(detail) => detail,
+        _ => Map::new(),
+    };
+    EventView {
+        event_id: row.get::<_, Uuid>("event_id").into(),
+        kind: row.get("kind"),
+        happened: row.get::<_, SystemTime>("happened").into(),
+        actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
+        origin: row.get("origin"),
+        subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
+        session_id: row.get::<_, Option<Uuid>>("session_id").map(SessionId::from),
+        ip: row.get("ip"),
+        user_agent: row.get("user_agent"),
+        request_id: row.get("request_id"),
+        detail,
     }
+}
+
+/// Where a page ends that ends with this row.
+fn cursor(row: &Row) -> EventCursor {
+    let since = row.get::<_, SystemTime>("happened").duration_since(UNIX_EPOCH).unwrap_or_default();
+    let happened = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    EventCursor { happened, event_id: row.get::<_, Uuid>("event_id").into() }
+}
+
+/// Microseconds since 1970 as a point in time.
+fn instant(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs())
 }
 
 /// Something that happened: by whom, to whom, and what else there is to know. Never a secret.

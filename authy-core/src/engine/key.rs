@@ -12,11 +12,14 @@ use tokio::sync::Mutex;
 use super::{
     Authy, Caller, MasterKeys, Origin,
     db::{Db, db_error},
-    event::{Event, EventKind, Write},
+    event::{Event, Write},
 };
 use crate::{
     Error, ErrorKind, Level, Result, Secret,
-    api::session::{Jwk, JwkSet},
+    api::{
+        event::EventKind,
+        session::{Jwk, JwkSet},
+    },
     claims::{Claims, SigningAlgorithm, Token, Verifier, unverified_kid},
 };
 

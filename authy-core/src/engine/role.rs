@@ -6,12 +6,13 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 use super::{
     Authy, Caller, Page,
     db::db_error,
-    event::{Event, EventKind, Write},
+    event::{Event, Write},
     user,
 };
 use crate::{
     Error, ErrorKind, Level, Result, RoleName, UserId,
     api::{
+        event::EventKind,
         role::{NewRole, RoleUser, RoleView},
         user::PageNumber,
     },

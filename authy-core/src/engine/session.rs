@@ -12,13 +12,16 @@ use uuid::Uuid;
 use super::{
     Authy, Caller,
     db::{Params, db_error},
-    event::{Columns, Event, EventKind, Write},
+    event::{Columns, Event, Write},
     password::Verdict,
     role, user,
 };
 use crate::{
     Authenticator, Error, ErrorKind, Identity, Level, Result, RoleName, Secret, SessionId, Timestamp, UserId, Username,
-    api::session::{AccessGranted, Credentials, JwkSet, RefreshToken, SessionView, Tokens},
+    api::{
+        event::EventKind,
+        session::{AccessGranted, Credentials, JwkSet, RefreshToken, SessionView, Tokens},
+    },
     claims::{Claims, Token},
     revocation::Void,
 };

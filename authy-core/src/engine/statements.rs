@@ -1,14 +1,16 @@
 //! SQL with a name, an owner and a test: every statement is declared in its noun's `sql.rs`, and all of them are PREPAREd
 //! against the live schema at start and in the tests.
 
+use std::time::Duration;
+
 use tokio_postgres::{
     Client, Row, Transaction,
     types::{ToSql, Type},
 };
 
 use super::{
-    db::{Params, db_error},
-    event, feed, key, role, session, user,
+    db::{Params, bounded_by, db_error},
+    event, feed, key, relay, role, session, upkeep, user,
 };
 use crate::Result;
 
@@ -21,10 +23,19 @@ pub(super) struct Statement {
 
 /// Every statement of the crate.
 fn all() -> impl Iterator<Item = &'static Statement> {
-    [user::sql::ALL, role::sql::ALL, session::sql::ALL, key::sql::ALL, event::sql::ALL, feed::sql::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        user::sql::ALL,
+        role::sql::ALL,
+        session::sql::ALL,
+        key::sql::ALL,
+        event::sql::ALL,
+        feed::sql::ALL,
+        relay::sql::ALL,
+        upkeep::sql::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// PREPAREs every statement.
@@ -57,6 +68,11 @@ impl Statement {
     /// Runs it; the number of rows it changed. The caller decides what a violated constraint means.
     pub(super) async fn execute(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<u64, tokio_postgres::Error> {
         tx.execute_typed(self.sql, &self.typed(params)).await
+    }
+
+    /// The same outside of a transaction, on a connection of one's own, in so much time.
+    pub(super) async fn ask(&self, client: &Client, patience: Duration, params: Params<'_>) -> Result<Vec<Row>> {
+        bounded_by(patience, client.query_typed(self.sql, &self.typed(params))).await
     }
 
     fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 use super::{
     Authy, Caller, Page,
     db::db_error,
-    event::{Event, EventKind, Write},
+    event::{Event, Write},
     password::UserInputs,
     role, session,
 };
@@ -16,6 +16,7 @@ use crate::{
     Email, Error, ErrorKind, Level, Result, RoleName, Secret, Timestamp, UserId, Username,
     api::{
         Invalid,
+        event::EventKind,
         user::{NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
     },
     revocation::Void,

@@ -2,10 +2,49 @@
 
 use crate::engine::statements::statements;
 
+macro_rules! event_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT event_id, kind, happened, happened::text AS happened_text, actor, origin, subject, session_id,
+                    host(ip) AS ip, user_agent, request_id, detail FROM authy.event ",
+            $rest
+        )
+    };
+}
+
+pub(in crate::engine) use event_view;
+
 statements! {
     /// Writes an event.
     APPEND(UUID, TEXT, UUID, TEXT, UUID, UUID, INET, TEXT, TEXT, JSONB) =
         "INSERT INTO authy.event
              (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+    /// Makes the partitions of this month and so many more; how many there were to make.
+    MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
+
+    /// Drops the partitions that are older than so many seconds; how many.
+    DROP_PARTITIONS(FLOAT8) = "SELECT authy.drop_event_partitions($1)";
+
+    /// What happened before a point, newest first, by kind.
+    LIST(TIMESTAMPTZ, UUID, TEXT, INT8) = event_view!(
+        "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3)
+         ORDER BY happened DESC, event_id DESC LIMIT $4"
+    );
+
+    /// What was done to a user or by a user before a point, newest first, by kind. Each half has an index of its own.
+    LIST_OF_USER(TIMESTAMPTZ, UUID, TEXT, INT8, UUID) = concat!(
+        "SELECT * FROM (",
+        event_view!(
+            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND subject = $5
+             ORDER BY happened DESC, event_id DESC LIMIT $4"
+        ),
+        ") AS undergone UNION SELECT * FROM (",
+        event_view!(
+            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND actor = $5
+             ORDER BY happened DESC, event_id DESC LIMIT $4"
+        ),
+        ") AS done ORDER BY happened DESC, event_id DESC LIMIT $4"
+    );
 }

@@ -104,4 +104,10 @@ statements! {
 
     /// Ends all sessions of a user.
     END_ALL(UUID) = "UPDATE authy.session SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL";
+
+    /// Deletes the sessions that have been over for a day, none of whose tokens lives.
+    FORGET() =
+        "DELETE FROM authy.session
+         WHERE (ended_at < now() - interval '1 day' OR expires < now() - interval '1 day')
+           AND access_until < now() - interval '1 day'";
 }

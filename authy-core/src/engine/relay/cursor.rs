@@ -1,0 +1,156 @@
+//! How far a sink was told, and what comes next.
+
+use tokio::sync::watch;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    api::event::EventView,
+    engine::{db::Params, event, event::Write},
+};
+
+/// How many events are read at a time: enough to keep a broker busy, few enough to be forgotten.
+const PAGE: i64 = 1000;
+
+/// Reads the events that a sink has not been told of, page by page.
+pub(super) struct Reader<'a> {
+    authy: &'a Authy,
+    lead: &'a Lead,
+    sink: &'a dyn Sink,
+    cursor: Cursor,
+    written: watch::Receiver<()>,
+}
+
+/// A sink's row in `event_cursor`.
+#[derive(Clone)]
+struct Cursor {
+    epoch: i32,
+    seen: String,
+    pass: Option<String>,
+    happened: String,
+    event_id: Uuid,
+    turn: i64,
+}
+
+/// Some events, and the cursor once they were handed over.
+pub(super) struct Page {
+    pub(super) events: Vec<EventView>,
+    next: Cursor,
+}
+
+const BEGINNING: &str = "-infinity";
+
+/// A snapshot that shows nothing.
+const NOTHING: &str = "1:1:";
+
+impl<'a> Reader<'a> {
+    pub(super) async fn load(authy: &'a Authy, lead: &'a Lead, sink: &'a dyn Sink) -> Result<Self> {
+        let row = lead.read_one(&sql::FIND_CURSOR, &[&sink.name()]).await?;
+        let cursor = Cursor {
+            epoch: row.get("epoch"),
+            seen: row.get("seen"),
+            pass: row.get("pass"),
+            happened: row.get("happened"),
+            event_id: row.get("event_id"),
+            turn: row.get("turn"),
+        };
+        Ok(Self { authy, lead, sink, cursor, written: authy.db().written() })
+    }
+
+    /// Waits for events.
+    pub(super) async fn next(&mut self) -> Result<Page> {
+        loop {
+            self.lead.holds()?;
+            if let Some(page) = self.read().await? {
+                return Ok(page);
+            }
+            // What is written elsewhere is found by the poll.
+            let _ = tokio::time::timeout(POLL, self.written.changed()).await;
+        }
+    }
+
+    /// The next page; `None` when there is nothing new.
+    async fn read(&mut self) -> Result<Option<Page>> {
+        loop {
+            let Cursor { epoch, seen, pass, happened, event_id, .. } = &self.cursor;
+            if let Some(pass) = pass {
+                let params: Params<'_> = &[epoch, seen, pass, happened, event_id, &PAGE];
+                let rows = self.lead.read(&sql::READ, params).await?;
+                return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
+            }
+            let row = self.lead.read_one(&sql::LOOK, &[epoch, seen]).await?;
+            if !row.get::<_, bool>("here") {
+                // Not a mistake: the lock is taken again, and with it a new epoch begins.
+                return Err(Error::new(ErrorKind::Unavailable, "the database has moved into another cluster"));
+            }
+            let current: i32 = row.get("epoch");
+            if *epoch < current {
+                let params: Params<'_> = &[epoch, seen, happened, event_id, &PAGE, &self.sink.name()];
+                let rows = self.lead.read(&sql::READ_LEFT, params).await?;
+                return Ok(Some(self.page(&rows, NOTHING.to_owned(), epoch + 1)));
+            }
+            let now: String = row.get("now");
+            match row.get::<_, Option<String>>("first") {
+                // Remembered here only: what is not new now is never new again.
+                None => {
+                    self.cursor.seen = now;
+                    return Ok(None);
+                }
+                Some(first) => {
+                    self.cursor.pass = Some(now);
+                    self.cursor.happened = first;
+                    self.cursor.event_id = Uuid::nil();
+                }
+            }
+        }
+    }
+
+    /// A page, and where to go on after it: `seen` and `epoch` when it is the last one.
+    fn page(&self, rows: &[Row], seen: String, epoch: i32) -> Page {
+        let mut next = self.cursor.clone();
+        match rows.last().filter(|_| i64::try_from(rows.len()) == Ok(PAGE)) {
+            Some(last) => {
+                next.happened = last.get("happened_text");
+                next.event_id = last.get("event_id");
+            }
+            None => {
+                next.epoch = epoch;
+                next.seen = seen;
+                next.pass = None;
+                next.happened = BEGINNING.to_owned();
+                next.event_id = Uuid::nil();
+            }
+        }
+        Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(&event.kind)).collect(), next }
+    }
+
+    /// Moves on behind a page that was handed over.
+    pub(super) async fn commit(&mut self, page: Page) -> Result<()> {
+        self.write(page, &[]).await
+    }
+
+    /// Moves on behind a page, whose events are queued by the same transaction.
+    pub(super) async fn commit_queued(&mut self, page: Page) -> Result<()> {
+        let queued: Vec<Uuid> = page.events.iter().map(|event| *event.event_id.as_uuid()).collect();
+        self.write(page, &queued).await
+    }
+
+    async fn write(&mut self, Page { mut next, .. }: Page, queued: &[Uuid]) -> Result<()> {
+        let mut connection = self.authy.db().connection().await?;
+        // Nothing that anybody could see: the events are there already.
+        let write = Write::begin(&mut connection).await?;
+        if !queued.is_empty() {
+            sql::ENQUEUE.rows(write.tx(), &[&self.sink.name(), &queued]).await?;
+        }
+        let Cursor { epoch, seen, pass, happened, event_id, turn } = &next;
+        let params: Params<'_> = &[&self.sink.name(), turn, epoch, seen, pass, happened, event_id];
+        if sql::MOVE_CURSOR.execute(write.tx(), params).await.map_err(crate::engine::db::db_error)? == 0 {
+            return Err(Error::new(ErrorKind::Unavailable, "another instance tells the sink"));
+        }
+        write.commit_without_event().await?;
+        next.turn += 1;
+        self.cursor = next;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! What has to be looked after while nobody asks: the lives of the keys, what has expired, and the months of the audit trail.
+//!
+//! Every step is taken under a lock or does no harm when two instances take it, so each instance simply tries.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    Authy,
+    db::{Params, db_error},
+    event::{self, Write},
+    feed, session,
+};
+use crate::Result;
+
+pub(super) mod sql;
+
+/// How many months of the audit trail have their partitions made ahead: whoever is down for a month misses none.
+const MONTHS_AHEAD: i32 = 2;
+
+/// What an upkeep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpkeepReport {
+    /// Steps in the lives of the signing keys.
+    pub key_steps: usize,
+    /// Revocations that mattered to nobody any more.
+    pub revocations: u64,
+    /// Sessions that have been over for a day.
+    pub sessions: u64,
+    /// Deliveries that were made long ago.
+    pub deliveries: u64,
+    /// Months of the audit trail that were made.
+    pub months_made: u64,
+    /// Months of the audit trail that were older than they are kept.
+    pub months_dropped: u64,
+}
+
+impl Authy {
+    /// Looks after everything, for ever.
+    pub(super) async fn keep_up(&self) {
+        let pause = (self.config().jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
+        loop {
+            match self.upkeep().await {
+                Ok(done) if done == UpkeepReport::default() => {}
+                Ok(done) => {
+                    let UpkeepReport { key_steps, revocations, sessions, deliveries, months_made, months_dropped } =
+                        done;
+                    tracing::info!(
+                        key_steps,
+                        revocations,
+                        sessions,
+                        deliveries,
+                        months_made,
+                        months_dropped,
+                        "looked after the house"
+                    );
+                }
+                Err(error) => tracing::warn!(%error, "the house cannot be looked after: trying again"),
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Looks after everything, once: takes the steps that are due in the lives of the keys, throws away what has expired, and
+    /// makes and drops months of the audit trail. The [background work](Self::start_background) does it by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn upkeep(&self) -> Result<UpkeepReport> {
+        let key_steps = self.advance_keys().await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        sql::LOCK.rows(tx, &[]).await?;
+        let count =
+            |row: Option<tokio_postgres::Row>| row.map_or(0, |row| u64::from(row.get::<_, i32>(0).unsigned_abs()));
+        let months_made = count(event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?);
+        let months_dropped = match self.config().event_retention {
+            None => 0,
+            Some(retention) => {
+                let params: Params<'_> = &[&retention.as_secs_f64()];
+                count(event::sql::DROP_PARTITIONS.row(tx, params).await?)
+            }
+        };
+        let report = UpkeepReport {
+            key_steps,
+            revocations: feed::forget(tx).await?,
+            sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            deliveries: super::relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            months_made,
+            months_dropped,
+        };
+        write.commit_without_event().await?;
+        Ok(report)
+    }
+}

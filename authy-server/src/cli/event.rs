@@ -1,0 +1,130 @@
+//! `authy-server event …`
+
+use std::time::Duration;
+
+use authy_core::{
+    Authy, EventId, UserId,
+    api::{
+        event::{EventKind, EventQuery, EventView},
+        user::PageSize,
+    },
+    engine::Caller,
+};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{Failure, given, print, required};
+
+/// How often `tail` looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) fn command() -> Command {
+    let sink = || required::<String>("sink", "The sink's name, as `event list --stuck` shows it");
+    let event =
+        || Arg::new("event").value_name("EVENT").required(true).value_parser(str::parse::<EventId>).help("Which event");
+    let user = || {
+        Arg::new("user")
+            .long("user")
+            .value_name("PUBLIC_ID")
+            .value_parser(str::parse::<UserId>)
+            .help("Only this user's")
+    };
+    let kind = || {
+        Arg::new("kind").long("kind").value_name("KIND").value_parser(str::parse::<EventKind>).help("Only this kind")
+    };
+    let limit = Arg::new("limit")
+        .long("limit")
+        .value_name("NUMBER")
+        .value_parser(value_parser!(u32).range(1..=100))
+        .default_value("20")
+        .help("How many");
+    let stuck = Arg::new("stuck")
+        .long("stuck")
+        .action(ArgAction::SetTrue)
+        .conflicts_with_all(["user", "kind"])
+        .help("Only what a sink has not taken, the oldest first");
+    Command::new("event")
+        .about("Look at what happened, and at what has not reached whom it is for")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("list").about("List events, the newest first").args([user(), kind()]).args([limit, stuck]),
+        )
+        .subcommand(Command::new("tail").about("Print events as they happen").args([user(), kind()]))
+        .subcommand(Command::new("sinks").about("List the sinks, and how far behind each is"))
+        .subcommand(Command::new("retry").about("Hand an event that is stuck out again, now").arg(sink()).arg(event()))
+        .subcommand(Command::new("skip").about("Give up on an event that is stuck").arg(sink()).arg(event()))
+}
+
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("list", matches)) if matches.get_flag("stuck") => list_stuck(authy, given(matches, "limit")?).await,
+        Some(("list", matches)) => {
+            let query = EventQuery { limit: Some(PageSize::new(given(matches, "limit")?)?), ..query(matches) };
+            authy.list_events(&query).await?.events.iter().try_for_each(|event| print(&line(event)))
+        }
+        Some(("tail", matches)) => tail(authy, query(matches)).await,
+        Some(("sinks", _)) => {
+            for sink in authy.list_sinks().await? {
+                let oldest = sink.oldest.map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
+                print(&format!("{}  {} waiting{oldest}, {} stuck", sink.sink, sink.waiting, sink.stuck))?;
+            }
+            Ok(())
+        }
+        Some(("retry", matches)) => {
+            let (sink, event): (String, EventId) = (given(matches, "sink")?, given(matches, "event")?);
+            authy.retry_delivery(caller, &sink, event).await?;
+            print(&format!("{event} is handed to {sink} again"))
+        }
+        Some(("skip", matches)) => {
+            let (sink, event): (String, EventId) = (given(matches, "sink")?, given(matches, "event")?);
+            authy.skip_delivery(caller, &sink, event).await?;
+            print(&format!("{event} is not handed to {sink} any more"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn query(matches: &ArgMatches) -> EventQuery {
+    let (user, kind) = (matches.get_one("user").copied(), matches.get_one("kind").copied());
+    EventQuery { user, kind, after: None, limit: None }
+}
+
+async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
+    for stuck in authy.list_stuck(limit).await? {
+        let kind = stuck.kind.as_deref().unwrap_or("?");
+        let about = stuck.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
+        let next = match stuck.is_given_up {
+            true => "given up".to_owned(),
+            false => format!("next attempt {}", stuck.next_attempt),
+        };
+        let error = stuck.error.as_deref().unwrap_or_default();
+        let (sink, event, attempts) = (&stuck.sink, stuck.event_id, stuck.attempts);
+        print(&format!("{event}  {sink}  {kind}{about}  {attempts} attempts, {next}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Prints what happens from now on, until the process is told to end.
+async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
+    // Whoever commits late is listed behind whoever committed early: the newest page is looked at each time, and what was
+    // printed is not printed again.
+    let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
+    let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<Vec<_>>();
+    let mut printed = ids(&authy.list_events(&query).await?.events);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let events = authy.list_events(&query).await?.events;
+        for event in events.iter().rev().filter(|event| !printed.contains(&event.event_id)) {
+            print(&line(event))?;
+        }
+        printed = ids(&events);
+    }
+}
+
+fn line(event: &EventView) -> String {
+    let actor = event.actor.map_or_else(|| event.origin.clone(), |actor| actor.to_string());
+    let about = event.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
+    let from = event.ip.as_ref().map(|ip| format!(" from {ip}")).unwrap_or_default();
+    let detail = serde_json::Value::Object(event.detail.clone());
+    format!("{}  {}  {}{about} by {actor}{from} {detail}", event.happened, event.event_id, event.kind)
+}

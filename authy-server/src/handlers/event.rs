@@ -1,0 +1,12 @@
+//! Events: what happened.
+
+use authy_core::{
+    Result,
+    api::event::{EventPage, ListEvents},
+};
+
+use crate::call::Call;
+
+pub(crate) async fn list(call: Call<'_, ListEvents>) -> Result<EventPage> {
+    call.authy.list_events(&call.request).await
+}
