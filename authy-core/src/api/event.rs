@@ -43,11 +43,7 @@ macro_rules! kinds {
             }
         }
 
-        described!(EventKind, {
-            "type": "string",
-            "enum": [$($text),+],
-            "description": concat!($("`", $text, "`:" $(, $doc)+, "\n"),+),
-        });
+        described!(EventKind, { "type": "string", "enum": [$($text),+] });
     };
 }
 
