@@ -319,3 +319,37 @@ fn never_two_live_chains_and_never_a_dead_one_without_a_cause() {
         assert!(houses.0.nobody().login(credentials("nobody-at-all")).await.is_err());
     });
 }
+
+#[tokio::test]
+async fn a_token_that_is_made_while_the_account_changes_is_void_for_as_long_as_it_lives() {
+    let house = House::new().await;
+    let (root, person) = (house.superadmin().await, house.user().await);
+    let mut sql = house.sql().await;
+    // Nothing that the session ever got lives any more.
+    let idle =
+        "UPDATE authy.session SET last_used = now() - interval '2 hours', access_until = now() - interval '105 minutes'
+                WHERE user_id = $1";
+    sql.execute(idle, &[person.id.as_uuid()]).await.unwrap();
+    let held = sql.transaction().await.unwrap();
+    held.execute("SELECT FROM authy.session WHERE user_id = $1 FOR UPDATE", &[person.id.as_uuid()]).await.unwrap();
+    let (nobody, refresh_token) = (house.nobody(), person.refresh_token.clone());
+    let refresh = tokio::spawn(async move { nobody.refresh(RefreshToken { refresh_token }).await });
+    let watch = house.sql().await;
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%authy.session%'";
+    until("the refresh waits for the session", async || {
+        watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    root.client.grant_role("guest".parse().unwrap(), person.id).await.unwrap();
+    held.rollback().await.unwrap();
+
+    let made = refresh.await.unwrap().unwrap();
+    let refused = house.nobody().with_token(made.token).get_self().await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken));
+    let lives = "SELECT until > now() + interval '15 minutes' FROM authy.revocation WHERE user_id = $1";
+    assert!(watch.query_one(lives, &[person.id.as_uuid()]).await.unwrap().get::<_, bool>(0));
+    let refresh_token = made.refresh_token;
+    let next = house.nobody().refresh(RefreshToken { refresh_token }).await.unwrap();
+    assert!(house.nobody().with_token(next.token).get_self().await.is_ok());
+}

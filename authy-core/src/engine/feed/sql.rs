@@ -10,11 +10,15 @@ statements! {
          WHERE session_id = $1 AND access_until > now() - interval '1 minute'
          RETURNING until";
 
-    /// Voids a user's tokens of older epochs, when any of them still lives.
+    /// Voids a user's tokens of older epochs, when any of them still lives or is being made: a refresh that is under way does
+    /// not wait for this, and what it makes lives as long as what it made last.
     REVOKE_USER(UUID, INT8) =
         "INSERT INTO authy.revocation (user_id, ver, until)
-         SELECT $1, $2, max(access_until) + interval '1 minute' FROM authy.session
-         WHERE user_id = $1 AND access_until > now() - interval '1 minute'
+         SELECT $1, $2,
+             greatest(max(access_until), now() + max(access_until - last_used)) + interval '1 minute'
+         FROM authy.session
+         WHERE user_id = $1
+           AND (access_until > now() - interval '1 minute' OR (ended_at IS NULL AND expires > now()))
          HAVING max(access_until) IS NOT NULL
          RETURNING until";
 

@@ -1,5 +1,7 @@
 //! How far a sink was told, and what comes next.
 
+use std::time::SystemTime;
+
 use tokio::sync::watch;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -36,6 +38,8 @@ struct Cursor {
 /// Some events, and the cursor once they were handed over.
 pub(super) struct Page {
     pub(super) events: Vec<EventView>,
+    // When the first and the last of what was read happened.
+    span: Option<(SystemTime, SystemTime)>,
     next: Cursor,
 }
 
@@ -122,7 +126,9 @@ impl<'a> Reader<'a> {
                 next.event_id = Uuid::nil();
             }
         }
-        Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(&event.kind)).collect(), next }
+        let happened = |row: &Row| row.get::<_, SystemTime>("happened");
+        let span = rows.first().map(happened).zip(rows.last().map(happened));
+        Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(&event.kind)).collect(), span, next }
     }
 
     /// Moves on behind a page that was handed over.
@@ -136,12 +142,12 @@ impl<'a> Reader<'a> {
         self.write(page, &queued).await
     }
 
-    async fn write(&mut self, Page { mut next, .. }: Page, queued: &[Uuid]) -> Result<()> {
+    async fn write(&mut self, Page { mut next, span, .. }: Page, queued: &[Uuid]) -> Result<()> {
         let mut connection = self.authy.db().connection().await?;
         // Nothing that anybody could see: the events are there already.
         let write = Write::begin(&mut connection).await?;
-        if !queued.is_empty() {
-            sql::ENQUEUE.rows(write.tx(), &[&self.sink.name(), &queued]).await?;
+        if let Some((first, last)) = span.filter(|_| !queued.is_empty()) {
+            sql::ENQUEUE.rows(write.tx(), &[&self.sink.name(), &queued, &first, &last]).await?;
         }
         let Cursor { epoch, seen, pass, happened, event_id, turn } = &next;
         let params: Params<'_> = &[&self.sink.name(), turn, epoch, seen, pass, happened, event_id];

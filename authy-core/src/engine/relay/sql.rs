@@ -56,10 +56,11 @@ statements! {
     /// Leads the telling of a sink, when nobody else does.
     LEAD(TEXT) = "SELECT pg_try_advisory_xact_lock(1635088489, hashtext($1)) AS leads";
 
-    /// Puts events on their way.
-    ENQUEUE(TEXT, UUID_ARRAY) =
+    /// Puts events on their way that happened in a span of time: without it every month would be searched.
+    ENQUEUE(TEXT, UUID_ARRAY, TIMESTAMPTZ, TIMESTAMPTZ) =
         "INSERT INTO authy.delivery (sink, event_id, happened, subject)
-         SELECT $1, event_id, happened, subject FROM authy.event WHERE event_id = ANY ($2)
+         SELECT $1, event_id, happened, subject FROM authy.event
+         WHERE event_id = ANY ($2) AND happened BETWEEN $3 AND $4
          ON CONFLICT DO NOTHING";
 
     /// What is due and not under way already, and has nothing of the same user's before it. By the clock: the transaction that

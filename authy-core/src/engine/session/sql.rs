@@ -10,13 +10,10 @@ statements! {
     OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
         "WITH noted AS (
              UPDATE authy.users SET last_login = now()
-             WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL
-               AND EXISTS (SELECT FROM authy.user_role WHERE user_id = $1)
-             RETURNING public_id, username, ver,
-                 ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
-                       WHERE user_id = $1 ORDER BY role.level) AS roles,
-                 (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
-                  WHERE user_id = $1) AS level
+             FROM (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
+                   FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1) AS granted
+             WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL AND granted.level IS NOT NULL
+             RETURNING public_id, username, ver, roles, level
          ), opened AS (
              INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
              SELECT $3, public_id, now() + make_interval(secs => $4), now() + make_interval(secs => $5), $6, $7
@@ -31,33 +28,28 @@ statements! {
     /// Exchanges a refresh token for the next, tells of it, and returns what the tokens say. Only one of many who try at
     /// once does, and only in a live session.
     ///
-    /// The owner is held first, as by everybody who ends sessions. Name, epoch and roles are read as they were when the
-    /// statement began: should they change meanwhile, the epoch that is returned is void already.
+    /// The owner is not held, so that a refresh writes nothing but the session and the event. Name, epoch and roles are read as
+    /// they were when the statement began: should they change meanwhile, the epoch that is returned is void already, for as long
+    /// as a token that is being made now can live.
     ROTATE(UUID, INT8, FLOAT8, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
-        "WITH owner AS (
-             SELECT public_id FROM authy.users
-             WHERE public_id = (SELECT user_id FROM authy.session WHERE session_id = $1) AND deleted_at IS NULL
-             FOR KEY SHARE
-         ), rotated AS (
+        "WITH rotated AS (
              UPDATE authy.session
              SET generation = generation + 1, rotated = now(), last_used = now(),
                  access_until = greatest(access_until, now() + make_interval(secs => $4))
-             FROM owner
-             WHERE session_id = $1 AND user_id = public_id AND generation = $2 AND ended_at IS NULL
+             FROM authy.users, LATERAL (
+                 SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
+                 FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id
+             ) AS granted
+             WHERE session_id = $1 AND session.user_id = public_id AND deleted_at IS NULL AND granted.level IS NOT NULL
+               AND generation = $2 AND ended_at IS NULL
                AND expires > now() AND last_used > now() - make_interval(secs => $3)
-               AND EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id)
-             RETURNING user_id, extract(epoch FROM expires - now())::float8 AS remaining
+             RETURNING public_id, username, ver, extract(epoch FROM expires - now())::float8 AS remaining, roles, level
          ), told AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
-             SELECT $5, $6, $7, $8, user_id, $1, $9, $10, $11, jsonb_build_object('generation', $2 + 1) FROM rotated
+             SELECT $5, $6, $7, $8, public_id, $1, $9, $10, $11, jsonb_build_object('generation', $2 + 1) FROM rotated
          )
-         SELECT public_id, username, ver, remaining,
-             ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
-                   WHERE user_role.user_id = public_id ORDER BY role.level) AS roles,
-             (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
-              WHERE user_role.user_id = public_id) AS level
-         FROM rotated JOIN authy.users ON public_id = rotated.user_id";
+         SELECT public_id, username, ver, remaining, roles, level FROM rotated";
 
     /// A session's user, who cannot change while the transaction lasts.
     SHARE_USER(UUID) =
@@ -91,6 +83,11 @@ statements! {
          WHERE user_id = $1 AND ended_at IS NULL AND expires > now()
            AND last_used > now() - make_interval(secs => $2)
          ORDER BY last_used DESC, session_id";
+
+    /// Every session of a user's that is kept.
+    EXPORT(UUID) =
+        "SELECT session_id, created, last_used, expires, ended_at, host(ip) AS ip, user_agent
+         FROM authy.session WHERE user_id = $1 ORDER BY created DESC, session_id";
 
     /// Ends a session of a user.
     END(UUID, UUID) =
