@@ -14,10 +14,11 @@ use authy_client::Client;
 use authy_core::{
     Authy, RoleName, Secret, UserId,
     api::{
+        event::{EventKind, EventQuery},
         session::{Credentials, Login},
         user::NewUser,
     },
-    engine::{Background, Caller, Config, MasterKeys, Origin},
+    engine::{Background, Caller, Config, Letter, MasterKeys, Origin},
 };
 use authy_server::{HttpConfig, Limits, RateLimit, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -145,6 +146,18 @@ impl House {
         self.log_in(&person.username, person.id).await
     }
 
+    /// What a user is to be told by mail of the last event of a kind.
+    pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Letter> {
+        let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
+        let events = self.authy.list_events(&query).await.unwrap().events;
+        self.authy.list_letters(events.first().unwrap()).await.unwrap()
+    }
+
+    /// The code that a user is to be sent because of the last event of a kind.
+    pub async fn code(&self, user: UserId, kind: EventKind) -> Secret {
+        self.letters(user, kind).await.into_iter().find_map(|letter| letter.code).unwrap()
+    }
+
     async fn log_in(&self, username: &str, id: UserId) -> Person {
         let tokens = self.nobody().call::<Login>((), credentials(username)).await.unwrap();
         let client = self.nobody().with_token(tokens.token.clone());
@@ -187,7 +200,16 @@ pub fn cheap() -> Config {
 
 fn unlimited() -> HttpConfig {
     let off: RateLimit = "off".parse().unwrap();
-    HttpConfig { limits: Limits { login: off.clone(), register: off.clone(), default: off }, ..HttpConfig::default() }
+    HttpConfig {
+        limits: Limits {
+            login: off.clone(),
+            register: off.clone(),
+            validate: off.clone(),
+            forgot: off.clone(),
+            default: off,
+        },
+        ..HttpConfig::default()
+    }
 }
 
 /// Waits until something holds.

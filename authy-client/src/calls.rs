@@ -2,7 +2,7 @@
 
 use authy_core::{
     Level, RoleName, SessionId, UserId, Username,
-    api::{Endpoint, Nothing, event::*, role::*, session::*, system::*, user::*},
+    api::{Endpoint, Nothing, account::*, event::*, role::*, session::*, system::*, user::*},
 };
 
 use crate::{Client, Result};
@@ -67,14 +67,34 @@ calls! {
     list_users: ListUsers() request;
     /// One user.
     get_user: GetUser(user: UserId);
-    /// Deletes a user.
-    delete_user: DeleteUser(user: UserId);
+    /// Deletes a user, with `Deletion::ERASE` for good.
+    delete_user: DeleteUser(user: UserId) request;
     /// A user's roles.
     get_user_roles: GetUserRoles(user: UserId);
     /// A user's name.
     get_username: GetUsername(user: UserId);
     /// The public id of a name.
     find_user: FindUser(username: Username);
+    /// Changes a user's password, address, or both.
+    change_user: ChangeUser(user: UserId) request;
+    /// Confirms an address, as by following the link in a mail.
+    follow_validation: FollowValidation(code: Code);
+    /// Confirms an address.
+    validate: Validate(code: Code);
+    /// Sends the caller a fresh code to confirm the address with.
+    resend_validation: ResendValidation();
+    /// Asks for a mail with a code that resets a password.
+    forgot_password: ForgotPassword() request;
+    /// Chooses a new password with a code.
+    reset_password: ResetPassword() request;
+    /// Sends a user a code that resets the password.
+    send_reset: SendReset(user: UserId);
+    /// Brings a deleted user back.
+    restore_user: RestoreUser(user: UserId);
+    /// Everything that is held about the caller.
+    export_self: ExportSelf();
+    /// Where to change one's password.
+    find_password_page: FindPasswordPage();
     /// All roles.
     list_roles: ListRoles();
     /// Creates a role.

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Access, ErrorKind, Result, Schema};
 
+pub mod account;
 pub mod event;
 mod field;
 mod path;
@@ -44,7 +45,7 @@ pub trait Endpoint: Send + Sync + 'static {
 pub struct Info {
     /// Its name, which is its `operationId`.
     pub name: &'static str,
-    /// What it is about: `session`, `user`, `role`, `event` or `system`.
+    /// What it is about: `session`, `user`, `account`, `role`, `event` or `system`.
     pub subject: &'static str,
     /// What it does; the first line is the summary.
     pub doc: &'static str,
@@ -67,6 +68,10 @@ pub enum RateClass {
     Login,
     /// Sign-ups.
     Register,
+    /// Presenting a one-time code, or asking for another.
+    Validate,
+    /// Asking for a mail that resets a password.
+    Forgot,
     /// Everything that has no class of its own.
     Default,
     /// Not limited: what sibling services call on every request.
@@ -139,6 +144,7 @@ pub trait Visitor {
 pub fn visit(visitor: &mut impl Visitor) {
     session::visit(visitor);
     user::visit(visitor);
+    account::visit(visitor);
     role::visit(visitor);
     event::visit(visitor);
     system::visit(visitor);
@@ -146,7 +152,9 @@ pub fn visit(visitor: &mut impl Visitor) {
 
 /// Every endpoint there is, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Info> {
-    [session::ENDPOINTS, user::ENDPOINTS, role::ENDPOINTS, event::ENDPOINTS, system::ENDPOINTS].into_iter().flatten()
+    [session::ENDPOINTS, user::ENDPOINTS, account::ENDPOINTS, role::ENDPOINTS, event::ENDPOINTS, system::ENDPOINTS]
+        .into_iter()
+        .flatten()
 }
 
 /// Declares endpoints, a row each:

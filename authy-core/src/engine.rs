@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 mod background;
 mod caller;
+mod code;
 mod config;
 mod db;
 mod event;
@@ -11,6 +12,7 @@ mod feed;
 mod hasher;
 mod key;
 mod lane;
+mod letter;
 mod master;
 mod migrate;
 mod password;
@@ -27,6 +29,7 @@ pub use caller::{Caller, Origin};
 pub use config::{Config, HashConfig};
 pub use feed::Batch;
 pub use key::{KeyState, KeyView, Resealed};
+pub use letter::{Letter, LetterKind};
 pub use master::MasterKeys;
 pub use migrate::MigrationReport;
 pub use password::{Argon2Params, InvalidArgon2Params};
@@ -55,6 +58,8 @@ struct Inner {
     memory: TokenMemory,
     feed: Arc<Feed>,
     refresh_mac: MacKeys,
+    code_mac: MacKeys,
+    erasure_mac: MacKeys,
     reserved: HashSet<String>,
 }
 
@@ -78,6 +83,11 @@ impl Authy {
     /// [`ErrorKind::Internal`] when one does not fit; the log names it.
     pub async fn check(&self) -> Result<usize> {
         statements::check(&self.db().connect().await?).await
+    }
+
+    /// The page where users change their password, when there is one.
+    pub fn change_password_url(&self) -> Option<&str> {
+        self.config().change_password_url.as_deref()
     }
 
     fn config(&self) -> &Config {
@@ -117,6 +127,14 @@ impl Authy {
 
     fn refresh_mac(&self) -> &MacKeys {
         &self.0.refresh_mac
+    }
+
+    fn code_mac(&self) -> &MacKeys {
+        &self.0.code_mac
+    }
+
+    fn erasure_mac(&self) -> &MacKeys {
+        &self.0.erasure_mac
     }
 
     fn reserved(&self, username_key: &str) -> bool {
@@ -161,6 +179,8 @@ impl Builder {
         migrate::migrate(&db).await?;
         statements::check(&db.connect().await?).await?;
         let refresh_mac = MacKeys::new(&master, "authy refresh tokens")?;
+        let code_mac = MacKeys::new(&master, "authy one-time codes")?;
+        let erasure_mac = MacKeys::new(&master, "authy names of erased users")?;
         let passwords = Passwords::start(&config.hash, &master)?;
         let settings = KeySettings {
             algorithm: config.signing_algorithm,
@@ -173,7 +193,18 @@ impl Builder {
         let reserved = config.reserved_usernames.iter();
         let reserved = reserved.filter_map(|name| name.parse::<Username>().ok()).map(|name| name.key()).collect();
         let (memory, feed) = (TokenMemory::new(), Arc::new(Feed::new()));
-        Ok(Authy(Arc::new(Inner { config, db, passwords, ring, memory, feed, refresh_mac, reserved })))
+        Ok(Authy(Arc::new(Inner {
+            config,
+            db,
+            passwords,
+            ring,
+            memory,
+            feed,
+            refresh_mac,
+            code_mac,
+            erasure_mac,
+            reserved,
+        })))
     }
 
     /// Brings the schema up to date, and nothing else.

@@ -51,6 +51,8 @@ kinds! {
     InvalidCredentials "invalid_credentials" "The credentials are wrong";
     /// The refresh token is forged, spent or expired, or its session is over.
     InvalidRefreshToken "invalid_refresh_token" "The refresh token is not valid";
+    /// One's own account is changed with `current_password`, or soon after a login; here it was neither.
+    ReauthenticationRequired "reauthentication_required" "Recent authentication is required";
     /// The endpoint needs a token and none was sent.
     TokenRequired "token_required" "A token is required";
     /// The token is malformed, forged, expired or void.
@@ -61,6 +63,8 @@ kinds! {
     BeyondYourLevel "beyond_your_level" "That is beyond your level";
     /// The account has no role, so there is nothing it may do.
     NoRole "no_role" "The account has no role";
+    /// The password is right, and the address has not been confirmed yet, which this server asks for.
+    NotValidated "not_validated" "The address is not confirmed";
     /// The server accepts requests over https only.
     HttpsRequired "https_required" "https is required";
     /// There is no such thing.
@@ -79,6 +83,8 @@ kinds! {
     AlreadyAssigned "already_assigned" "Already assigned";
     /// The last user with the most powerful role cannot lose it or be deleted.
     LastOfItsKind "last_of_its_kind" "The last of its kind";
+    /// The user was not deleted, so there is nobody to bring back.
+    NotDeleted "not_deleted" "Not deleted";
     /// The user was deleted before.
     AlreadyDeleted "already_deleted" "Already deleted";
     /// The body is larger than 64 KiB.

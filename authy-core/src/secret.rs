@@ -63,6 +63,14 @@ pub(crate) fn dangerous_expose<S: Serializer>(secret: &Secret, serializer: S) ->
     secret.expose().serialize(serializer)
 }
 
+/// As [`dangerous_expose`], of one that may be missing.
+pub(crate) fn dangerous_expose_option<S: Serializer>(
+    secret: &Option<Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(serializer)
+}
+
 /// A password somebody chooses: 8 to 256 characters, any characters, never trimmed, hashed as received after NFC.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPassword(Secret);
@@ -99,6 +107,14 @@ impl Field for NewPassword {
 /// As [`dangerous_expose`].
 pub(crate) fn dangerous_expose_new<S: Serializer>(password: &NewPassword, serializer: S) -> Result<S::Ok, S::Error> {
     dangerous_expose(&password.0, serializer)
+}
+
+/// As [`dangerous_expose`], of one that may be missing.
+pub(crate) fn dangerous_expose_new_option<S: Serializer>(
+    password: &Option<NewPassword>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    password.as_ref().map(|password| password.0.expose()).serialize(serializer)
 }
 
 described!(NewPassword, { "type": "string", "format": "password", "minLength": 8, "maxLength": 256 });

@@ -27,6 +27,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) authy: &'a Authy,
     /// Who asks, and from where.
     pub(crate) caller: &'a Caller,
+    /// Whether only the head of the answer was asked for.
+    pub(crate) is_head: bool,
     /// The parameters in the path, decoded, each with its name.
     pub(crate) segments: &'a [(&'a str, String)],
     /// What was sent.

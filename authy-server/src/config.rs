@@ -14,7 +14,7 @@ mod source;
 mod value;
 
 pub(crate) use source::{Problems, Resolved, Sources};
-pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin};
+pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin, Page};
 
 /// One setting, without its type.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +102,22 @@ settings! {
     key_rotation: Duration = "30d";
     /// How long the audit trail is kept, by whole months; for ever when left out
     event_retention: Option<Duration> = "";
+    /// Whether only a user with a confirmed address can log in
+    require_validated: bool = "false";
+    /// Whether an administrator can set the password of a less powerful user, or only send a reset
+    admin_sets_passwords: bool = "true";
+    /// The page where users change their password: `/.well-known/change-password` leads there
+    change_password_url: Option<Page> = "";
     /// Usernames nobody can sign up with, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try
     limit_login: RateLimit = "100/hour";
     /// Sign-ups an address may try
     limit_register: RateLimit = "20/hour";
+    /// One-time codes an address may present or ask for
+    limit_validate: RateLimit = "20/hour";
+    /// Mails that reset a password an address may ask for
+    limit_forgot: RateLimit = "10/hour";
     /// All other requests of an address, token checks and keys excepted; `off` for no limit
     limit_default: RateLimit = "500/minute,50/second";
     /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated

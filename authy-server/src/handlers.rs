@@ -5,6 +5,7 @@ use authy_core::api::{
     user::{PageNumber, PageSize},
 };
 
+pub(crate) mod account;
 pub(crate) mod event;
 pub(crate) mod role;
 pub(crate) mod session;

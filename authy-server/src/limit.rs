@@ -28,6 +28,8 @@ const CROWD: usize = 200_000;
 pub(crate) struct Limiter {
     login: Class,
     register: Class,
+    validate: Class,
+    forgot: Class,
     default: Class,
     crowded: AtomicBool,
 }
@@ -48,6 +50,8 @@ impl Limiter {
         Self {
             login: Class::new("login", &limits.login),
             register: Class::new("register", &limits.register),
+            validate: Class::new("validate", &limits.validate),
+            forgot: Class::new("forgot", &limits.forgot),
             default: Class::new("default", &limits.default),
             crowded: AtomicBool::new(false),
         }
@@ -58,6 +62,8 @@ impl Limiter {
         let class = match class {
             RateClass::Login => &self.login,
             RateClass::Register => &self.register,
+            RateClass::Validate => &self.validate,
+            RateClass::Forgot => &self.forgot,
             RateClass::Default => &self.default,
             RateClass::Exempt => return None,
         };
@@ -66,7 +72,7 @@ impl Limiter {
 
     /// Forgets the addresses whose allowance is whole again. To be called every now and then.
     pub(crate) fn forget(&self) {
-        let classes = [&self.login, &self.register, &self.default];
+        let classes = [&self.login, &self.register, &self.validate, &self.forgot, &self.default];
         let gates = classes.into_iter().flat_map(|class| &class.gates);
         let known = gates.map(|gate| {
             gate.counts.retain_recent();

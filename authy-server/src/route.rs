@@ -100,6 +100,24 @@ pub(crate) trait Routed: Endpoint + Sized {
         })
     }
 
+    /// The route to a handler that uses something up, and to one for HEAD, which must not.
+    fn to_get_or_head<G, H>(get: G, head: H) -> Route
+    where
+        G: for<'a> Handler<'a, Self>,
+        H: for<'a> Handler<'a, Self>,
+    {
+        Route::new::<Self>(move |asked| {
+            async move {
+                let reply = match asked.is_head {
+                    true => head.handle(asked.read()?).await?,
+                    false => get.handle(asked.read()?).await?,
+                };
+                Ok(reply::success(&reply)?.map(Either::Left))
+            }
+            .boxed()
+        })
+    }
+
     /// The route to a handler, and to a stream of events for whoever wants one.
     fn to_either<H, S>(handler: H, streamer: S) -> Route
     where

@@ -1,9 +1,9 @@
 //! Who answers what: a line per endpoint.
 
-use authy_core::api::{event::*, role::*, session::*, system::*, user::*};
+use authy_core::api::{account::*, event::*, role::*, session::*, system::*, user::*};
 
 use crate::{
-    handlers::{event, role, session, system, user},
+    handlers::{account, event, role, session, system, user},
     route::{Route, Routed as _},
 };
 
@@ -31,6 +31,16 @@ pub(crate) fn all() -> Vec<Route> {
         GetUserRoles::to(user::roles),
         GetUsername::to(user::name),
         FindUser::to(user::find),
+        ChangeUser::to(account::change),
+        FollowValidation::to_get_or_head(account::follow_validation, account::probe_validation),
+        Validate::to(account::validate),
+        ResendValidation::to(account::resend),
+        ForgotPassword::to(account::forgot),
+        ResetPassword::to(account::reset),
+        SendReset::to(account::send_reset),
+        RestoreUser::to(account::restore),
+        ExportSelf::to(account::export),
+        FindPasswordPage::to(account::password_page),
         ListRoles::to(role::list),
         CreateRole::to(role::create),
         GetRole::to(role::get),

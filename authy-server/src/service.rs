@@ -146,7 +146,8 @@ impl Service {
 
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
-        let asked = Asked { authy, caller: &caller, segments: &segments, fields, headers, streams };
+        let is_head = head.method == Method::HEAD;
+        let asked = Asked { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };
         Ok(route.answer(asked).await?)
     }
 

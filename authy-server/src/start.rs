@@ -126,6 +126,9 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         jwks_max_age: settings.jwks_max_age,
         key_rotation: settings.key_rotation,
         event_retention: settings.event_retention,
+        require_validated: settings.require_validated,
+        admin_sets_passwords: settings.admin_sets_passwords,
+        change_password_url: settings.change_password_url.as_ref().map(|page| page.0.clone()),
         reserved_usernames: reserved.map_or(defaults.reserved_usernames, |List(names)| names),
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
         ..defaults
@@ -140,6 +143,8 @@ fn http_config(settings: &Settings) -> HttpConfig {
         limits: Limits {
             login: settings.limit_login.clone(),
             register: settings.limit_register.clone(),
+            validate: settings.limit_validate.clone(),
+            forgot: settings.limit_forgot.clone(),
             default: settings.limit_default.clone(),
         },
         ..HttpConfig::default()

@@ -41,7 +41,7 @@ impl House {
         let authy = authy.start().await.unwrap();
         let off = || "off".parse().unwrap();
         let mut http = HttpConfig {
-            limits: Limits { login: off(), register: off(), default: off() },
+            limits: Limits { login: off(), register: off(), validate: off(), forgot: off(), default: off() },
             body_timeout: Duration::from_millis(300),
             ..HttpConfig::default()
         };

@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 
 use authy_client::{Client, Error};
 use authy_core::{
-    ErrorKind, Level, UserId,
+    ErrorKind, Level, Secret, UserId,
     api::{
-        Endpoint, Nothing, all,
+        Endpoint, Nothing,
+        account::{
+            AccountChange, ChangeUser, Code, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword,
+            ForgottenPassword, PasswordReset, ResendValidation, ResetPassword, RestoreUser, SendReset, Validate,
+        },
+        all,
         event::{EventKind, EventQuery, ListEvents},
         role::{
             CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, NewRole, RevokeRole, RoleUserQuery,
@@ -17,12 +22,12 @@ use authy_core::{
         },
         system::{GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
         user::{
-            DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers,
-            Register, UserQuery,
+            DeleteSelf, DeleteUser, Deletion, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
+            ListUsers, Register, UserQuery,
         },
     },
 };
-use authy_tests::{House, credentials, fresh_name, new_user};
+use authy_tests::{House, PASSWORD, credentials, fresh_name, new_user};
 
 /// What was called.
 #[derive(Default)]
@@ -48,7 +53,9 @@ impl Tour {
 
 #[tokio::test]
 async fn every_endpoint_answers_the_client_as_its_types_say() {
-    let (house, mut tour) = (House::new().await, Tour::default());
+    let password_page = "https://shop.example/account/password";
+    let house = House::with(|config, _| config.change_password_url = Some(password_page.to_owned())).await;
+    let mut tour = Tour::default();
     let (nobody, root) = (house.nobody(), house.superadmin().await);
     let name = fresh_name("ada");
 
@@ -92,6 +99,26 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert_eq!(tour.ok::<GetUsername>(&nobody, (id,), Nothing {}).await.username.as_str(), name);
     assert_eq!(tour.ok::<FindUser>(&nobody, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
 
+    let code = |secret| (Code::new(secret),);
+    tour.ok::<ResendValidation>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    let sent = house.code(id, EventKind::ValidationRequested).await;
+    assert_eq!(tour.ok::<FollowValidation>(&nobody, code(sent), Nothing {}).await.public_id, id);
+    let ada = ada_again(&nobody, &name).await;
+    let address = format!("{name}@example.com");
+    let change = AccountChange::email(Some(Secret::new(PASSWORD)), address.parse().unwrap());
+    assert_eq!(tour.ok::<ChangeUser>(&ada, (id,), change).await.email.as_str(), format!("{name}@example.org"));
+    let sent = house.code(id, EventKind::EmailRequested).await;
+    tour.ok::<Validate>(&nobody, code(sent), Nothing {}).await;
+    let forgotten = ForgottenPassword { email: address.parse().unwrap() };
+    tour.ok::<ForgotPassword>(&nobody, (), forgotten).await;
+    let sent = house.code(id, EventKind::ResetRequested).await;
+    let reset = PasswordReset::new(sent, Secret::new(PASSWORD)).unwrap();
+    tour.ok::<ResetPassword>(&nobody, (), reset).await;
+    tour.ok::<SendReset>(&root.client, (id,), Nothing {}).await;
+    let export = tour.ok::<ExportSelf>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    assert_eq!((export.user.email.as_str(), export.roles.len()), (address.as_str(), 1));
+    assert_eq!(tour.ok::<FindPasswordPage>(&nobody, (), Nothing {}).await.url, password_page);
+
     let role = NewRole {
         name: "auctioneer".parse().unwrap(),
         description: "Auctioneer: opens and closes auctions".parse().unwrap(),
@@ -121,11 +148,16 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert!(limited.retry_after().is_some());
 
     let other = house.user().await;
-    tour.ok::<DeleteUser>(&root.client, (other.id,), Nothing {}).await;
+    tour.ok::<DeleteUser>(&root.client, (other.id,), Deletion::PLAIN).await;
+    tour.ok::<RestoreUser>(&root.client, (other.id,), Nothing {}).await;
     tour.ok::<DeleteSelf>(&house.user().await.client, (), Nothing {}).await;
     let gone = tour.call::<GetUser>(&root.client, (UserId::random(),), Nothing {}).await.unwrap_err();
     assert_eq!(gone.kind(), Some(ErrorKind::NotFound));
 
     let everything: BTreeSet<_> = all().map(|info| info.name).collect();
     assert_eq!(tour.0, everything, "an endpoint has not been called");
+}
+
+async fn ada_again(nobody: &Client, name: &str) -> Client {
+    nobody.with_token(nobody.login(credentials(name)).await.unwrap().token)
 }

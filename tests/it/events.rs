@@ -1,6 +1,9 @@
 //! No change without its event: who, whom, what, when, and from where.
 
-use authy_core::{Level, api::role::NewRole};
+use authy_core::{
+    Level,
+    api::{role::NewRole, user::Deletion},
+};
 use authy_tests::{House, PASSWORD, Person, new_user, until};
 use serde_json::Value;
 use uuid::Uuid;
@@ -83,7 +86,7 @@ async fn every_change_tells_who_did_what_to_whom() {
     assert_last(&house, "sessions.ended", Some(&again), id).await;
     root.client.end_user_sessions(person.id).await.unwrap();
     assert_last(&house, "sessions.ended", Some(&root), id).await;
-    root.client.delete_user(person.id).await.unwrap();
+    root.client.delete_user(person.id, Deletion::PLAIN).await.unwrap();
     assert_last(&house, "user.deleted", Some(&root), id).await;
 }
 
@@ -96,7 +99,7 @@ async fn what_is_refused_changes_nothing_and_tells_nothing() {
         sql.query_one("SELECT count(*) FROM authy.event", &[]).await.unwrap().get::<_, i64>(0)
     };
     let before = count().await;
-    admin.client.delete_user(root.id).await.unwrap_err();
+    admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
     admin.client.grant_role("superadmin".parse().unwrap(), admin.id).await.unwrap_err();
     house.nobody().register(new_user(&admin.username)).await.unwrap_err();
     house.nobody().login(authy_tests::credentials("nobody-at-all")).await.unwrap_err();

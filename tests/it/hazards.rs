@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
-use authy_core::{Authenticator as _, Authy, ErrorKind, engine::MasterKeys};
+use authy_core::{Authenticator as _, Authy, ErrorKind, api::user::Deletion, engine::MasterKeys};
 use authy_postgres::Cluster;
 use authy_tests::{
     House, at_once, cheap, credentials, database, new_user, until,
@@ -31,7 +31,9 @@ async fn of_two_last_superadmins_who_delete_each_other_at_once_one_stays() {
     for _ in 0..5 {
         let house = House::new().await;
         let (one, other) = (house.superadmin().await, house.superadmin().await);
-        let (a, b) = tokio::join!(one.client.delete_user(other.id), other.client.delete_user(one.id));
+        let delete = Deletion::PLAIN;
+        let (a, b) =
+            tokio::join!(one.client.delete_user(other.id, delete.clone()), other.client.delete_user(one.id, delete));
         assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
         let sql = house.sql().await;
         let row = sql.query_one("SELECT count(*) FROM authy.users WHERE deleted_at IS NULL", &[]).await.unwrap();

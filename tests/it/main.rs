@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod account;
 mod documents;
 mod drift;
 mod embedding;

@@ -4,7 +4,7 @@ use authy_core::{
     ErrorKind, Secret, UserId,
     api::{
         session::Credentials,
-        user::{PageNumber, PageSize, UserQuery},
+        user::{Deletion, PageNumber, PageSize, UserQuery},
     },
 };
 use authy_tests::{
@@ -136,9 +136,9 @@ async fn a_deleted_user_keeps_the_row_and_loses_everything_else() {
     assert_eq!(house.nobody().get_username(person.id).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
     let name = person.username.parse().unwrap();
     assert_eq!(house.nobody().find_user(name).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
-    let again = admin.client.delete_user(person.id).await.unwrap_err();
+    let again = admin.client.delete_user(person.id, Deletion::PLAIN).await.unwrap_err();
     assert_eq!((again.kind(), again.status()), (Some(ErrorKind::AlreadyDeleted), Some(410)));
-    let unknown = admin.client.delete_user(UserId::random()).await.unwrap_err();
+    let unknown = admin.client.delete_user(UserId::random(), Deletion::PLAIN).await.unwrap_err();
     assert_eq!(unknown.kind(), Some(ErrorKind::NotFound));
 }
 
@@ -185,13 +185,13 @@ async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
 async fn nobody_reaches_beyond_their_level() {
     let house = House::new().await;
     let (root, admin, peer) = (house.superadmin().await, house.admin().await, house.admin().await);
-    let refused = admin.client.delete_user(root.id).await.unwrap_err();
+    let refused = admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::BeyondYourLevel), Some(403)));
     let refused = admin.client.end_user_sessions(root.id).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::BeyondYourLevel));
     // The same level is not beyond.
-    admin.client.delete_user(peer.id).await.unwrap();
-    root.client.delete_user(admin.id).await.unwrap();
+    admin.client.delete_user(peer.id, Deletion::PLAIN).await.unwrap();
+    root.client.delete_user(admin.id, Deletion::PLAIN).await.unwrap();
     let refused = root.client.delete_self().await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::LastOfItsKind), Some(409)));
     let second = house.superadmin().await;

@@ -48,10 +48,27 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Somebody signed up. `detail`: `role`.
+    /// Somebody signed up. `detail`: `role`, and `code_id` unless whoever made the account vouches for the address.
     UserRegistered "user.registered";
     /// A user was deleted; the row stays.
     UserDeleted "user.deleted";
+    /// A user was brought back.
+    UserRestored "user.restored";
+    /// The personal data of a user was erased for good.
+    UserErased "user.erased";
+    /// An address was confirmed.
+    UserValidated "user.validated";
+    /// A user asked for another code to confirm the address with. `detail`: `code_id`.
+    ValidationRequested "validation.requested";
+    /// A reset of a password was asked for; about nobody when nobody has the address. `detail`: `code_id`, unless the code was
+    /// handed to the operator.
+    ResetRequested "reset.requested";
+    /// A password was changed. `detail`: `reset`, whether with a code.
+    PasswordChanged "password.changed";
+    /// A new address was asked for, and is not in force yet. `detail`: `code_id`.
+    EmailRequested "email.requested";
+    /// An address was changed, and is confirmed.
+    EmailChanged "email.changed";
     /// A login. `detail`: `level`.
     SessionOpened "session.opened";
     /// A refresh token was exchanged. `detail`: `generation`.

@@ -71,6 +71,16 @@ impl Field for String {
     }
 }
 
+impl Field for bool {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        text.parse().map_err(|_| Invalid::new("wrong_type", "must be true or false"))
+    }
+
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        value.as_bool().ok_or(Invalid::new("wrong_type", "must be true or false"))
+    }
+}
+
 impl<T: Field> Field for Option<T> {
     fn from_text(text: &str) -> Result<Self, Invalid> {
         T::from_text(text).map(Some)

@@ -74,12 +74,16 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         InvalidInput | MalformedJson | MalformedRequest | ConflictingTokens | PasswordsDiffer | WeakPassword => {
             StatusCode::BAD_REQUEST
         }
-        InvalidCredentials | InvalidRefreshToken | TokenRequired | InvalidToken => StatusCode::UNAUTHORIZED,
-        InsufficientLevel | BeyondYourLevel | NoRole | HttpsRequired => StatusCode::FORBIDDEN,
+        InvalidCredentials | InvalidRefreshToken | ReauthenticationRequired | TokenRequired | InvalidToken => {
+            StatusCode::UNAUTHORIZED
+        }
+        InsufficientLevel | BeyondYourLevel | NoRole | NotValidated | HttpsRequired => StatusCode::FORBIDDEN,
         NotFound => StatusCode::NOT_FOUND,
         MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        AlreadyRegistered | RoleExists | RoleInUse | AlreadyAssigned | LastOfItsKind => StatusCode::CONFLICT,
+        AlreadyRegistered | RoleExists | RoleInUse | AlreadyAssigned | LastOfItsKind | NotDeleted => {
+            StatusCode::CONFLICT
+        }
         AlreadyDeleted => StatusCode::GONE,
         BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -89,11 +93,17 @@ pub fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// What `WWW-Authenticate` says about an error (RFC 6750, section 3), when it is about the caller's token.
+/// What `WWW-Authenticate` says about an error (RFC 6750, section 3, and RFC 9470, section 3), when it is about the caller's
+/// token.
 pub fn challenge(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::TokenRequired | ErrorKind::InvalidCredentials | ErrorKind::InvalidRefreshToken => Some("Bearer"),
         ErrorKind::InvalidToken => Some("Bearer error=\"invalid_token\""),
+        // Ten minutes: `engine::RECENT`.
+        ErrorKind::ReauthenticationRequired => Some(
+            "Bearer error=\"insufficient_user_authentication\", \
+             error_description=\"A more recent login is required\", max_age=\"600\"",
+        ),
         ErrorKind::InsufficientLevel => Some("Bearer error=\"insufficient_scope\""),
         _ => None,
     }

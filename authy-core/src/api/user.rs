@@ -29,9 +29,12 @@ endpoints! {
     /// Fetch one user, deleted or not.
     GetUser: GET "/authy/user/{public_id}" (UserId) Nothing => UserView, Access::Level(ADMIN); fails NotFound;
 
-    /// Delete a user.
-    DeleteUser: DELETE "/authy/user/{public_id}" (UserId) Nothing => Nothing, Access::Level(ADMIN);
-        fails NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
+    /// Delete a user; with `erase`, for good.
+    ///
+    /// Erased, name and address stay taken, as keyed hashes, and nothing that tells of the person is left: not in the account,
+    /// not in the audit trail. Only the most powerful may do that, to users who were deleted before too.
+    DeleteUser: DELETE "/authy/user/{public_id}" (UserId) Deletion => Nothing, Access::Level(ADMIN);
+        fails InvalidInput | NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
 
     /// A user's roles, most powerful first.
     GetUserRoles: GET "/authy/user/{public_id}/role" (UserId) Nothing => UserRoles, Access::Level(ADMIN); fails NotFound;
@@ -59,6 +62,13 @@ requests! {
     }
     check password, confirm_password => differ;
 
+    /// How to delete a user.
+    pub struct Deletion {
+        /// Whether the personal data goes, too. It does not when left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub erase: Option<bool>,
+    }
+
     /// Which users to list.
     pub struct UserQuery {
         /// The page, from 1.
@@ -71,6 +81,14 @@ requests! {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub q: Option<String>,
     }
+}
+
+impl Deletion {
+    /// The row stays as it is.
+    pub const PLAIN: Self = Self { erase: None };
+
+    /// Personal data goes for good.
+    pub const ERASE: Self = Self { erase: Some(true) };
 }
 
 impl NewUser {

@@ -30,6 +30,12 @@ pub struct Config {
     pub max_staleness: Duration,
     /// How long the audit trail is kept, by whole months; for ever when `None`.
     pub event_retention: Option<Duration>,
+    /// Whether only a user with a confirmed address can log in.
+    pub require_validated: bool,
+    /// Whether an administrator can set the password of a less powerful user, or only send a reset.
+    pub admin_sets_passwords: bool,
+    /// The page where users change their password, which `/.well-known/change-password` leads to.
+    pub change_password_url: Option<String>,
     /// Usernames nobody can sign up with.
     pub reserved_usernames: Vec<String>,
     /// How passwords are hashed.
@@ -110,6 +116,11 @@ impl Default for Config {
             max_staleness: Duration::from_secs(30),
             // An audit trail that forgets by itself has to be asked for.
             event_retention: None,
+            // Without mail nobody could ever log in.
+            require_validated: false,
+            // Somebody without a mailbox has to be helped, too; the user is told.
+            admin_sets_passwords: true,
+            change_password_url: None,
             reserved_usernames: RESERVED.iter().map(ToString::to_string).collect(),
             hash: HashConfig::default(),
             // More transactions at a time than a small PostgreSQL has cores bring nothing.

@@ -104,7 +104,7 @@ impl MasterKeys {
 
 const SEALING: &str = "authy sealing of private keys";
 
-/// Secrets that a caller carries and we recognize: refresh tokens.
+/// Secrets that a caller carries and we recognize: refresh tokens and one-time codes.
 #[derive(Clone)]
 pub(super) struct MacKeys(Vec<hmac::Key>);
 
@@ -119,6 +119,11 @@ impl MacKeys {
     pub(super) fn sign(&self, message: &str) -> String {
         let mac = self.0.first().map(|key| hmac::sign(key, message.as_bytes()));
         BASE64_URL_SAFE_NO_PAD.encode(mac.as_ref().map_or(&[][..], AsRef::as_ref))
+    }
+
+    /// The MAC of a message by each of the keys.
+    pub(super) fn sign_with_each(&self, message: &str) -> Vec<String> {
+        self.0.iter().map(|key| BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(key, message.as_bytes()))).collect()
     }
 
     /// Whether that is the MAC of the message, in constant time.

@@ -7,7 +7,7 @@ use super::{
     Authy, Caller, Page,
     db::db_error,
     event::{Event, Write},
-    user,
+    user::{self, Sessions},
 };
 use crate::{
     Error, ErrorKind, Level, Result, RoleName, UserId,
@@ -193,8 +193,8 @@ pub(super) async fn grant<'a>(
     if granted == 0 {
         return Err(Error::new(ErrorKind::AlreadyAssigned, "the user has the role already"));
     }
-    let void = user::begin_epoch(tx, user).await?;
-    Ok(Event::new(EventKind::RoleGranted, caller).about(user).detail(json!({ "role": name })).voiding(void))
+    let event = user::pass(tx, caller, user, EventKind::RoleGranted, Sessions::Kept).await?;
+    Ok(event.detail(json!({ "role": name })))
 }
 
 async fn revoke<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName, user: UserId) -> Result<Event<'a>> {
@@ -208,8 +208,8 @@ async fn revoke<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName, u
     if revoked == 0 {
         return Err(Error::new(ErrorKind::NotFound, "the user does not have the role"));
     }
-    let void = user::begin_epoch(tx, user).await?;
-    Ok(Event::new(EventKind::RoleRevoked, caller).about(user).detail(json!({ "role": name })).voiding(void))
+    let event = user::pass(tx, caller, user, EventKind::RoleRevoked, Sessions::Kept).await?;
+    Ok(event.detail(json!({ "role": name })))
 }
 
 /// Fails when the user is the last one with the most powerful role and is about to lose it: by losing `role`, or, when

@@ -37,7 +37,8 @@ impl Authy {
     /// Logs in. Unknown name, wrong password and deleted user cost the same work and get the same answer.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NoRole`] when there is nothing the account may do;
+    /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address has yet to be confirmed;
+    /// [`ErrorKind::NoRole`] when there is nothing the account may do;
     /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         let name = credentials.username.parse::<Username>().ok();
@@ -47,6 +48,14 @@ impl Authy {
         let Some(mut known) = known else { return Err(refused()) };
         if verdict == Verdict::Mismatch {
             return Err(refused());
+        }
+        if self.config().require_validated && !known.is_validated {
+            // Who knows the password may know that it is right, and needs a code to get in.
+            self.send_validation(caller, known.id).await?;
+            return Err(Error::new(
+                ErrorKind::NotValidated,
+                "confirm your address first: a mail with a fresh code is on its way",
+            ));
         }
         let mut attempts = 0;
         let tokens = loop {
@@ -79,7 +88,13 @@ impl Authy {
         let row = row.filter(|row| !row.get::<_, bool>("deleted"));
         Ok(row.and_then(|row| {
             let phc = row.get::<_, Option<String>>("phc")?;
-            Some(Known { id: user::id(&row, "public_id"), ver: row.get("ver"), has_role: row.get("has_role"), phc })
+            Some(Known {
+                id: user::id(&row, "public_id"),
+                ver: row.get("ver"),
+                has_role: row.get("has_role"),
+                is_validated: row.get("validated"),
+                phc,
+            })
         }))
     }
 
@@ -151,6 +166,7 @@ struct Known {
     id: UserId,
     ver: i64,
     has_role: bool,
+    is_validated: bool,
     phc: String,
 }
 

@@ -9,6 +9,7 @@ use tokio_postgres::{
 };
 
 use super::{
+    code,
     db::{Params, bounded_by, db_error},
     event, feed, key, relay, role, session, upkeep, user,
 };
@@ -27,6 +28,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         user::sql::ALL,
         role::sql::ALL,
         session::sql::ALL,
+        code::sql::ALL,
         key::sql::ALL,
         event::sql::ALL,
         feed::sql::ALL,

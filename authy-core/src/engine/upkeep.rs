@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    Authy,
+    Authy, code,
     db::{Params, db_error},
     event::{self, Write},
     feed, session,
@@ -28,6 +28,8 @@ pub struct UpkeepReport {
     pub revocations: u64,
     /// Sessions that have been over for a day.
     pub sessions: u64,
+    /// One-time codes that had expired.
+    pub codes: u64,
     /// Deliveries that were made long ago.
     pub deliveries: u64,
     /// Months of the audit trail that were made.
@@ -44,12 +46,20 @@ impl Authy {
             match self.upkeep().await {
                 Ok(done) if done == UpkeepReport::default() => {}
                 Ok(done) => {
-                    let UpkeepReport { key_steps, revocations, sessions, deliveries, months_made, months_dropped } =
-                        done;
+                    let UpkeepReport {
+                        key_steps,
+                        revocations,
+                        sessions,
+                        codes,
+                        deliveries,
+                        months_made,
+                        months_dropped,
+                    } = done;
                     tracing::info!(
                         key_steps,
                         revocations,
                         sessions,
+                        codes,
                         deliveries,
                         months_made,
                         months_dropped,
@@ -87,6 +97,7 @@ impl Authy {
             key_steps,
             revocations: feed::forget(tx).await?,
             sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            codes: code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             deliveries: super::relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             months_made,
             months_dropped,

@@ -22,8 +22,16 @@ use crate::{
     revocation::Void,
 };
 
+mod account;
+mod door;
+mod export;
+mod recovery;
 mod register;
+mod removal;
 pub(super) mod sql;
+mod validation;
+
+pub(super) use door::{Sessions, pass};
 
 pub use register::Registration;
 
@@ -85,43 +93,23 @@ impl Authy {
         let roles = role::views(&self.db().read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?)?;
         Ok(Some(UserRoles { username: found.username, public_id: user, roles }))
     }
-
-    /// Deletes a user, who may be the caller: the row stays, name and email stay taken, every token is void.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
-    /// [`ErrorKind::LastOfItsKind`].
-    pub async fn delete_user(&self, caller: &Caller, user: UserId) -> Result<()> {
-        let mut connection = self.db().connection().await?;
-        let write = Write::begin(&mut connection).await?;
-        let event = delete(write.tx(), caller, user).await?;
-        self.commit(write, event).await
-    }
-
-    /// [`delete_user`](Self::delete_user) in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn delete_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        delete(tx, caller, user).await?.append(tx).await.map(drop)
-    }
-}
-
-async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-    let subject = lock_live(tx, user).await?;
-    if caller.id() != Some(user) {
-        caller.reach(subject.level)?;
-    }
-    role::keep_last_of_its_kind(tx, user, None).await?;
-    sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    let void = begin_epoch(tx, user).await?;
-    session::sql::END_ALL.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    Ok(Event::new(EventKind::UserDeleted, caller).about(user).voiding(void))
 }
 
 /// What a change of a user depends on.
 pub(super) struct Subject {
     pub(super) level: Option<Level>,
+    is_deleted: bool,
+    is_erased: bool,
+}
+
+/// Holds a user, deleted or not, until the transaction ends.
+async fn lock(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
+    let row = sql::LOCK.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    Ok(Subject {
+        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+        is_deleted: row.get("deleted"),
+        is_erased: row.get("erased"),
+    })
 }
 
 /// Holds a user who was not deleted until the transaction ends.
@@ -129,18 +117,16 @@ pub(super) struct Subject {
 /// # Errors
 /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`].
 pub(super) async fn lock_live(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
-    let row = sql::LOCK.row(tx, &[user.as_uuid()]).await?;
-    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such user"))?;
-    if row.get::<_, Option<SystemTime>>("deleted_at").is_some() {
-        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"));
+    match lock(tx, user).await? {
+        Subject { is_deleted: true, .. } => Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted")),
+        subject => Ok(subject),
     }
-    Ok(Subject { level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())) })
 }
 
 /// Begins a new epoch of the user's; what is void by that.
-pub(super) async fn begin_epoch(tx: &Transaction<'_>, user: UserId) -> Result<Void> {
+async fn begin_epoch(tx: &Transaction<'_>, user: UserId) -> Result<Void> {
     let row = sql::BEGIN_EPOCH.row(tx, &[user.as_uuid()]).await?;
-    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such user"))?;
+    let row = row.ok_or_else(no_such_user)?;
     Ok(Void::User { public_id: user, ver: row.get::<_, i64>("ver").unsigned_abs() })
 }
 
@@ -179,4 +165,8 @@ pub(super) fn checked<T: TryFrom<String, Error = Invalid>>(text: String) -> Resu
 fn range(prefix: &str) -> Option<(String, String)> {
     let from = crate::name::caseless(prefix);
     (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
+}
+
+fn no_such_user() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such user")
 }

@@ -2,7 +2,7 @@
 
 use std::io::BufRead as _;
 
-use authy_core::{Authy, Email, RoleName, Secret, Username, api::user::NewUser, engine::Caller};
+use authy_core::{Authy, Email, RoleName, Secret, UserId, Username, api::user::NewUser, engine::Caller};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
@@ -10,6 +10,7 @@ use super::{Failure, given, print, required, user_named};
 
 pub(super) fn command() -> Command {
     let username = || required::<Username>("username", "The user's name");
+    let public_id = || required::<UserId>("public-id", "The user's public id");
     let role = || required::<RoleName>("role", "The role's name");
     Command::new("user")
         .about("Create users, and say what they may do")
@@ -32,6 +33,17 @@ pub(super) fn command() -> Command {
         .subcommand(Command::new("grant").about("Grant a role to a user").arg(username()).arg(role()))
         .subcommand(Command::new("revoke").about("Take a role away from a user").arg(username()).arg(role()))
         .subcommand(Command::new("delete").about("Delete a user; the name stays taken").arg(username()))
+        .subcommand(Command::new("restore").about("Bring a deleted user back").arg(public_id()))
+        .subcommand(
+            Command::new("erase")
+                .about("Erase a user, deleted or not, for good: no personal data is left, and the name stays taken")
+                .arg(public_id()),
+        )
+        .subcommand(
+            Command::new("reset-link")
+                .about("Make a one-time code that resets a user's password, to be handed over; it works for an hour")
+                .arg(username()),
+        )
 }
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
@@ -51,6 +63,21 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
             let user = user_named(authy, matches).await?;
             authy.delete_user(caller, user).await?;
             print(&format!("{user} is deleted"))
+        }
+        Some(("restore", matches)) => {
+            let user = given::<UserId>(matches, "public-id")?;
+            authy.restore_user(caller, user).await?;
+            print(&format!("{user} is back"))
+        }
+        Some(("erase", matches)) => {
+            let user = given::<UserId>(matches, "public-id")?;
+            authy.erase_user(caller, user).await?;
+            print(&format!("{user} is erased"))
+        }
+        Some(("reset-link", matches)) => {
+            let user = user_named(authy, matches).await?;
+            let code = authy.create_reset(caller, user).await?;
+            print(code.expose())
         }
         _ => Ok(()),
     }

@@ -125,6 +125,22 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// The address of a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Page(pub(crate) String);
+
+impl Value for Page {
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_page = text.parse::<Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        match is_page {
+            true => Ok(Self(text.to_owned())),
+            false => Err("must be the address of a page, such as https://shop.example/account/password".to_owned()),
+        }
+    }
+}
+
 /// The origin of a page: a scheme and a host, and nothing behind them.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin(pub(crate) String);

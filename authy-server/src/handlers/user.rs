@@ -48,7 +48,10 @@ pub(crate) async fn get(call: Call<'_, GetUser>) -> Result<UserView> {
 }
 
 pub(crate) async fn delete(call: Call<'_, DeleteUser>) -> Result<Nothing> {
-    call.authy.delete_user(call.caller, call.path.0).await?;
+    match call.request.erase {
+        Some(true) => call.authy.erase_user(call.caller, call.path.0).await?,
+        Some(false) | None => call.authy.delete_user(call.caller, call.path.0).await?,
+    }
     Ok(Nothing {})
 }
 

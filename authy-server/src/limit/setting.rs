@@ -9,6 +9,10 @@ pub struct Limits {
     pub login: RateLimit,
     /// Sign-ups.
     pub register: RateLimit,
+    /// Presenting one-time codes, and asking for others.
+    pub validate: RateLimit,
+    /// Asking for mails that reset a password.
+    pub forgot: RateLimit,
     /// Everything else that is limited.
     pub default: RateLimit,
 }
@@ -20,6 +24,10 @@ impl Default for Limits {
             login: RateLimit(vec![Allowance::new(100, Unit::Hour)]),
             // Nobody signs up twenty times an hour; whoever fills the table with users does.
             register: RateLimit(vec![Allowance::new(20, Unit::Hour)]),
+            // A code is used once; a link is clicked a few times.
+            validate: RateLimit(vec![Allowance::new(20, Unit::Hour)]),
+            // Each one may send a mail to somebody who did not ask for it.
+            forgot: RateLimit(vec![Allowance::new(10, Unit::Hour)]),
             // A page that loads makes a burst; the minute stops who goes on like that.
             default: RateLimit(vec![Allowance::new(500, Unit::Minute), Allowance::new(50, Unit::Second)]),
         }
@@ -132,9 +140,11 @@ mod tests {
 
     #[test]
     fn the_defaults_are_written_as_they_are_documented() {
-        let Limits { login, register, default } = Limits::default();
+        let Limits { login, register, validate, forgot, default } = Limits::default();
         assert_eq!(login.to_string(), "100/hour");
         assert_eq!(register.to_string(), "20/hour");
+        assert_eq!(validate.to_string(), "20/hour");
+        assert_eq!(forgot.to_string(), "10/hour");
         assert_eq!(default.to_string(), "500/minute,50/second");
     }
 

@@ -1,6 +1,7 @@
 //! Looking at sessions, and ending them: their tokens are void at once.
 
 use super::*;
+use crate::engine::user::Sessions;
 
 impl Authy {
     /// The caller's sessions, the one used last first.
@@ -82,8 +83,7 @@ impl Authy {
         if caller.id() != Some(user) {
             caller.reach(subject.level)?;
         }
-        let void = user::begin_epoch(write.tx(), user).await?;
-        sql::END_ALL.execute(write.tx(), &[user.as_uuid()]).await.map_err(db_error)?;
-        self.commit(write, Event::new(EventKind::SessionsEnded, caller).about(user).voiding(void)).await
+        let event = user::pass(write.tx(), caller, user, EventKind::SessionsEnded, Sessions::Ended).await?;
+        self.commit(write, event).await
     }
 }

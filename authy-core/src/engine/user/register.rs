@@ -1,6 +1,7 @@
 //! Signing up.
 
 use super::*;
+use crate::engine::code::{self, Purpose};
 
 /// Somebody who may sign up: the name is not reserved, the password is strong and hashed.
 ///
@@ -10,6 +11,8 @@ pub struct Registration {
     username: Username,
     email: Email,
     phc: String,
+    // Whoever makes an account for somebody else vouches for the address.
+    is_vouched_for: bool,
 }
 
 impl Authy {
@@ -51,12 +54,12 @@ impl Authy {
         if !caller.is_operator() && self.reserved(&key) {
             return Err(Error::new(ErrorKind::AlreadyRegistered, "this username is reserved"));
         }
-        if self.db().read_opt(&sql::IS_TAKEN, &[&key, &email.key()]).await?.is_some() {
+        if self.db().read_opt(&sql::IS_TAKEN, &[&self.keys_of(&key), &self.keys_of(&email.key())]).await?.is_some() {
             return Err(taken());
         }
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
         let phc = self.passwords().admit(password.as_secret().normalized(), inputs).await?;
-        Ok(Registration { username, email, phc })
+        Ok(Registration { username, email, phc, is_vouched_for: caller.is_operator() })
     }
 
     /// Signs up in a transaction of the caller's: both happen, or neither does.
@@ -90,6 +93,7 @@ impl Authy {
             // A domain that never exists (RFC 2606), so that no mail goes to a stranger.
             email: checked("admin@authy.invalid".to_owned())?,
             phc: self.passwords().hash(password.normalized()).await?,
+            is_vouched_for: true,
         };
         let caller = Caller::operator(super::super::Origin::default());
         let mut connection = self.db().connection().await?;
@@ -110,10 +114,13 @@ async fn insert<'a>(
     registration: &Registration,
     role: &str,
 ) -> Result<(UserId, Event<'a>)> {
-    let Registration { username, email, phc } = registration;
+    let Registration { username, email, phc, is_vouched_for } = registration;
     let user = UserId::random();
     let created = sql::CREATE
-        .execute(tx, &[user.as_uuid(), &username.as_str(), &username.key(), &email.as_str(), &email.key()])
+        .execute(
+            tx,
+            &[user.as_uuid(), &username.as_str(), &username.key(), &email.as_str(), &email.key(), is_vouched_for],
+        )
         .await;
     created.map_err(|cause| match cause.code() {
         // Two signed up at once, and this one came second.
@@ -129,7 +136,14 @@ async fn insert<'a>(
         caller.reach(Some(Level::clamped(row.get::<_, i32>("level").unsigned_abs())))?;
     }
     role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
-    Ok((user, Event::new(EventKind::UserRegistered, caller).about(user).detail(json!({ "role": role }))))
+    let detail = match is_vouched_for {
+        true => json!({ "role": role }),
+        false => {
+            let code = code::create(tx, user, Purpose::Validate, Some(email)).await?;
+            json!({ "role": role, "code_id": code })
+        }
+    };
+    Ok((user, Event::new(EventKind::UserRegistered, caller).about(user).detail(detail)))
 }
 
 fn taken() -> Error {

@@ -12,9 +12,10 @@ macro_rules! user_view {
 }
 
 statements! {
-    /// Makes a user.
-    CREATE(UUID, TEXT, TEXT, TEXT, TEXT) =
-        "INSERT INTO authy.users (public_id, username, username_key, email, email_key) VALUES ($1, $2, $3, $4, $5)";
+    /// Makes a user, whose address somebody vouches for or not.
+    CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL) =
+        "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
+         VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END)";
 
     /// Gives a user a first password.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
@@ -22,8 +23,8 @@ statements! {
     /// Replaces a password's hash, unless somebody changed the password meanwhile.
     REHASH(UUID, TEXT, TEXT) = "UPDATE authy.password SET phc = $3 WHERE user_id = $1 AND phc = $2";
 
-    /// Whether a name or an address is taken, by deleted users too.
-    IS_TAKEN(TEXT, TEXT) = "SELECT 1 FROM authy.users WHERE username_key = $1 OR email_key = $2 LIMIT 1";
+    /// Whether a name or an address is taken in any of these forms, by deleted users too.
+    IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) = "SELECT 1 FROM authy.users WHERE username_key = ANY ($1) OR email_key = ANY ($2) LIMIT 1";
 
     /// Whether there is any user.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
@@ -59,7 +60,8 @@ statements! {
 
     /// A user, held until the transaction ends.
     LOCK(UUID) =
-        "SELECT deleted_at, (SELECT min(level) FROM authy.user_role JOIN authy.role USING (role_id)
+        "SELECT deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased,
+                (SELECT min(level) FROM authy.user_role JOIN authy.role USING (role_id)
                              WHERE user_id = public_id) AS level
          FROM authy.users WHERE public_id = $1 FOR UPDATE";
 
@@ -69,9 +71,83 @@ statements! {
     /// Deletes a user, as far as a user is ever deleted.
     DELETE(UUID) = "UPDATE authy.users SET deleted_at = now() WHERE public_id = $1";
 
+    /// Brings a deleted user back.
+    RESTORE(UUID) = "UPDATE authy.users SET deleted_at = NULL WHERE public_id = $1";
+
+    /// A user's account before it is changed.
+    FIND_ACCOUNT(UUID) =
+        "SELECT username, email, deleted_at IS NOT NULL AS deleted, phc,
+                (SELECT min(level) FROM authy.user_role JOIN authy.role USING (role_id)
+                 WHERE user_role.user_id = public_id) AS level
+         FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = $1";
+
+    /// Whether a user's session was opened so many seconds ago at most.
+    IS_RECENT(UUID, UUID, FLOAT8) =
+        "SELECT 1 FROM authy.session
+         WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL
+           AND created > clock_timestamp() - make_interval(secs => $3)";
+
+    /// Whether a user's password is still the one of this hash.
+    HAS_PASSWORD(UUID, TEXT) = "SELECT 1 FROM authy.password WHERE user_id = $1 AND phc = $2";
+
+    /// Sets a user's password.
+    SET_PASSWORD(UUID, TEXT) =
+        "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)
+         ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed = now()";
+
+    /// Whether an address is taken in any of these forms, by anybody but this user.
+    IS_EMAIL_TAKEN(TEXT_ARRAY, UUID) = "SELECT 1 FROM authy.users WHERE email_key = ANY ($1) AND public_id <> $2 LIMIT 1";
+
+    /// Puts a confirmed address in force.
+    SET_EMAIL(UUID, TEXT, TEXT) =
+        "UPDATE authy.users SET email = $2, email_key = $3, validated_at = now() WHERE public_id = $1";
+
+    /// Confirms an address, unless it is the user's no more.
+    VALIDATE(UUID, TEXT) =
+        "UPDATE authy.users SET validated_at = coalesce(validated_at, now()) WHERE public_id = $1 AND email_key = $2";
+
+    /// Whether a user's address is confirmed, and how often in the last hour something of that kind happened to the user.
+    FIND_VALIDATION(UUID, TEXT) =
+        "SELECT email, validated_at IS NOT NULL AS validated,
+                (SELECT count(*) FROM authy.event
+                 WHERE subject = public_id AND kind = $2 AND happened > now() - interval '1 hour') AS sent
+         FROM authy.users WHERE public_id = $1";
+
+    /// Where a user is told of something.
+    FIND_ADDRESS(UUID) = "SELECT username, email FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
+
+    /// What is compared of a user's name and address.
+    FIND_KEYS(UUID) = "SELECT username_key, email_key FROM authy.users WHERE public_id = $1";
+
+    /// Replaces what tells of the person.
+    ERASE(UUID, TEXT, TEXT, TEXT, TEXT) =
+        "UPDATE authy.users
+         SET username = $2, username_key = $3, email = $4, email_key = $5, last_login = NULL, validated_at = NULL,
+             deleted_at = coalesce(deleted_at, now()), erased_at = now()
+         WHERE public_id = $1";
+
+    /// Forgets a user's password.
+    ERASE_PASSWORD(UUID) = "DELETE FROM authy.password WHERE user_id = $1";
+
+    /// Forgets a user's roles.
+    ERASE_ROLES(UUID) = "DELETE FROM authy.user_role WHERE user_id = $1";
+
+    /// Forgets where a user's sessions were opened; they stay until their tokens have expired, to void them by.
+    ERASE_SESSIONS(UUID) = "UPDATE authy.session SET ip = NULL, user_agent = NULL WHERE user_id = $1";
+
+    /// Forgets where a user acted from. What others did to the user stays as it is.
+    ERASE_ORIGINS(UUID) =
+        "UPDATE authy.event SET ip = NULL, user_agent = NULL
+         WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";
+
+    /// What is held about a user apart from sessions, roles and events.
+    FIND_EXPORT(UUID) =
+        "SELECT username, email, created, last_login, validated_at, changed
+         FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = $1";
+
     /// What a login needs to know, and a session a lock on.
     FIND_CREDENTIALS(TEXT) =
-        "SELECT public_id, deleted_at IS NOT NULL AS deleted, phc, ver,
+        "SELECT public_id, deleted_at IS NOT NULL AS deleted, validated_at IS NOT NULL AS validated, phc, ver,
                 EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE username_key = $1";
 }

@@ -1,0 +1,272 @@
+//! The life of an account: confirming its address, changing it, resetting its password, bringing it back, seeing all of it.
+
+use std::fmt;
+
+use super::{Field, Invalid, Nothing, Reply, endpoints, field::differ, path::PathParam, requests, role::RoleView};
+use crate::{
+    Access, Email, NewPassword, Secret, SessionId, Timestamp, UserId, Username,
+    access::ADMIN,
+    api::{event::EventView, user::UserView},
+};
+
+const SUBJECT: &str = "account";
+
+endpoints! {
+    /// Change a user's password, address, or both; all of it or nothing.
+    ///
+    /// Oneself: with `current_password`, or in a session that was opened at most ten minutes ago. Somebody else: an
+    /// administrator, for a user who is not more powerful.
+    ///
+    /// A new password ends every other session of the user's. A new address is not in force until the code that is sent to it
+    /// comes back; until then `email` is the old one, which is told. Whatever takes effect makes every access token of the
+    /// user's void, the caller's own too: refresh it.
+    ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::Authenticated;
+        fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
+            | InsufficientLevel | BeyondYourLevel | NotFound | AlreadyRegistered | AlreadyDeleted | Overloaded;
+
+    /// Confirm an address, by following the link in a mail. HEAD only tells whether the code works.
+    FollowValidation: GET "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;
+        fails NotFound | AlreadyRegistered;
+
+    /// Confirm an address.
+    ///
+    /// A code works once. 409 `already_registered` when somebody else took the new address meanwhile.
+    Validate: POST "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;
+        fails NotFound | AlreadyRegistered;
+
+    /// Send me a fresh code to confirm my address with; the old one is void.
+    ResendValidation: POST "/authy/validate/resend" () Nothing => Accepted, Access::Authenticated, Validate;
+        fails RateLimited;
+
+    /// Ask for a mail with a code that resets a password.
+    ///
+    /// The answer is the same, whether or not anybody has the address.
+    ForgotPassword: POST "/authy/password/forgot" () ForgottenPassword => Accepted, Access::Public, Forgot;
+        fails InvalidInput;
+
+    /// Choose a new password with the code from a mail. Every session of the user's ends.
+    ResetPassword: POST "/authy/password/reset" () PasswordReset => Nothing, Access::Public, Validate;
+        fails InvalidInput | PasswordsDiffer | WeakPassword | NotFound | Overloaded;
+
+    /// Send a user a code that resets the password.
+    SendReset: POST "/authy/user/{public_id}/reset" (UserId) Nothing => Accepted, Access::Level(ADMIN);
+        fails NotFound | AlreadyDeleted | BeyondYourLevel;
+
+    /// Bring a deleted user back, with name, address, password and roles.
+    RestoreUser: POST "/authy/user/{public_id}/restore" (UserId) Nothing => Nothing, Access::Level(ADMIN);
+        fails NotFound | NotDeleted | AlreadyDeleted | BeyondYourLevel;
+
+    /// Everything that is held about me.
+    ExportSelf: GET "/authy/user/export" () Nothing => Export, Access::Authenticated;
+
+    /// Where to change one's password, for browsers and password managers
+    /// ([A Well-Known URL for Changing Passwords](https://www.w3.org/TR/change-password-url/)). 404 unless a page is configured.
+    FindPasswordPage: GET "/.well-known/change-password" () Nothing => PasswordPage, Access::Public; fails NotFound;
+}
+
+requests! {
+    /// What to change; what is left out stays.
+    pub struct AccountChange {
+        /// The password that is in force, when one changes oneself and has not just logged in.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
+        pub current_password: Option<Secret>,
+        /// The new password: 8 to 256 characters, any characters, and not easily guessed.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_new_option")]
+        pub password: Option<NewPassword>,
+        /// The new password again.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
+        pub confirm_password: Option<Secret>,
+        /// The new address, which nobody has or had.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub email: Option<Email>,
+    }
+    check password, confirm_password, email => change_is_complete;
+
+    /// Whose password was forgotten.
+    pub struct ForgottenPassword {
+        /// The address of the account.
+        pub email: Email,
+    }
+
+    /// A new password, and the code that permits it.
+    pub struct PasswordReset {
+        /// The code from the mail.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub code: Secret,
+        /// The new password: 8 to 256 characters, any characters, and not easily guessed.
+        #[serde(serialize_with = "crate::secret::dangerous_expose_new")]
+        pub password: NewPassword,
+        /// The same again.
+        #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        pub confirm_password: Secret,
+    }
+    check password, confirm_password => differ;
+}
+
+/// A password needs its confirmation and the confirmation its password, and something has to change.
+fn change_is_complete(
+    password: Option<&Option<NewPassword>>,
+    confirmation: Option<&Option<Secret>>,
+    email: Option<&Option<Email>>,
+) -> Option<crate::error::FieldError> {
+    let required = Invalid::new("required", "is required");
+    match (password?, confirmation?, email?) {
+        (Some(password), Some(confirmation), _) => differ(Some(password), Some(confirmation)),
+        (Some(_), None, _) => Some(required.of("confirm_password")),
+        (None, Some(_), _) => Some(required.of("password")),
+        (None, None, None) => Some(Invalid::new("nothing_to_change", "password or email is required").of("password")),
+        (None, None, Some(_)) => None,
+    }
+}
+
+impl AccountChange {
+    /// A new password for an account whose password is known.
+    ///
+    /// # Errors
+    /// When nobody can have that password.
+    pub fn password(current: Option<Secret>, password: Secret) -> Result<Self, Invalid> {
+        let (new, again) = (NewPassword::new(password.clone())?, password);
+        Ok(Self { current_password: current, password: Some(new), confirm_password: Some(again), email: None })
+    }
+
+    /// A new address.
+    pub fn email(current: Option<Secret>, email: Email) -> Self {
+        Self { current_password: current, password: None, confirm_password: None, email: Some(email) }
+    }
+}
+
+impl PasswordReset {
+    /// A new password; no typing mistake is possible, so the confirmation is the password itself.
+    ///
+    /// # Errors
+    /// When nobody can have that password.
+    pub fn new(code: Secret, password: Secret) -> Result<Self, Invalid> {
+        let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
+        Ok(Self { code, password, confirm_password })
+    }
+}
+
+/// A one-time code, from a mail.
+#[derive(Clone)]
+pub struct Code(Secret);
+
+impl Code {
+    /// A code as it was mailed.
+    pub fn new(text: Secret) -> Self {
+        Self(text)
+    }
+
+    /// The code itself.
+    pub fn as_secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl Field for Code {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        Ok(Self(Secret::new(text)))
+    }
+}
+
+// Into a path, which is where it has to go.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.expose())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl PathParam for Code {}
+
+described!(Code, { "type": "string" });
+
+wire! {
+    /// The address is confirmed.
+    pub struct Validated {
+        /// For people.
+        pub message: String,
+        /// Whose address it is.
+        pub public_id: UserId,
+    }
+
+    /// It will be done.
+    pub struct Accepted {
+        /// For people.
+        pub message: String,
+    }
+
+    /// Everything that is held about a user, except what is only good for recognizing the password.
+    pub struct Export {
+        /// The account.
+        pub user: ExportedUser,
+        /// The roles, most powerful first.
+        pub roles: Vec<RoleView>,
+        /// The sessions, those that are over too for as long as they are kept.
+        pub sessions: Vec<ExportedSession>,
+        /// What was done by the user or to the user, newest first.
+        pub events: Vec<EventView>,
+    }
+
+    /// An account.
+    pub struct ExportedUser {
+        /// The public id.
+        pub public_id: UserId,
+        /// The name.
+        pub username: Username,
+        /// The address.
+        pub email: Email,
+        /// The address that was asked for and is not confirmed yet.
+        pub pending_email: Option<Email>,
+        /// When the user signed up.
+        pub created: Timestamp,
+        /// When the user logged in last.
+        pub last_login: Option<Timestamp>,
+        /// When the address was confirmed.
+        pub validated: Option<Timestamp>,
+        /// When the password was changed last.
+        pub password_changed: Option<Timestamp>,
+    }
+
+    /// A session.
+    pub struct ExportedSession {
+        /// Which.
+        pub session_id: SessionId,
+        /// When it was opened.
+        pub created: Timestamp,
+        /// When it was used last.
+        pub last_used: Timestamp,
+        /// When it is over at the latest.
+        pub expires: Timestamp,
+        /// When it was ended.
+        pub ended: Option<Timestamp>,
+        /// The address it was opened from.
+        pub ip: Option<String>,
+        /// What it was opened with.
+        pub user_agent: Option<String>,
+    }
+
+    /// Where to change one's password.
+    pub struct PasswordPage {
+        /// The page.
+        pub url: String,
+    }
+}
+
+impl Reply for Validated {}
+impl Reply for Accepted {
+    const STATUS: u16 = 202;
+}
+impl Reply for Export {}
+impl Reply for PasswordPage {
+    // Temporary, as the specification has it: the page can move.
+    const STATUS: u16 = 302;
+
+    fn location(&self) -> Option<String> {
+        Some(self.url.clone())
+    }
+}

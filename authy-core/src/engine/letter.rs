@@ -1,0 +1,156 @@
+//! Letters: what a user is told by mail of an event. Who writes and sends them is outside.
+
+use std::time::SystemTime;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Authy,
+    code::{self, Purpose},
+    db::Params,
+    user,
+};
+use crate::{
+    Email, Result, Secret, Timestamp, UserId, Username,
+    api::event::{EventKind, EventView},
+};
+
+/// How many letters with a code that resets the password a user gets in an hour: whoever asks for more sends them to nobody.
+const RESETS_AN_HOUR: i64 = 5;
+
+/// What a letter is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LetterKind {
+    /// Confirm the address of the new account; with a code.
+    Validate,
+    /// Confirm the new address, to which it goes; with a code.
+    ConfirmEmail,
+    /// Choose a new password; with a code.
+    Reset,
+    /// The password was changed.
+    PasswordChanged,
+    /// A new address was asked for; goes to the one in force.
+    EmailRequested,
+    /// Somebody logged in with a device that was not seen before.
+    NewDevice,
+}
+
+impl LetterKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::Validate,
+        Self::ConfirmEmail,
+        Self::Reset,
+        Self::PasswordChanged,
+        Self::EmailRequested,
+        Self::NewDevice,
+    ];
+
+    /// Its name, which its templates are called by.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::ConfirmEmail => "confirm-email",
+            Self::Reset => "reset",
+            Self::PasswordChanged => "password-changed",
+            Self::EmailRequested => "email-requested",
+            Self::NewDevice => "new-device",
+        }
+    }
+
+    /// Whether anybody is ever told by mail of an event of that kind.
+    pub fn may_come_of(kind: &str) -> bool {
+        use EventKind::*;
+        let told =
+            [UserRegistered, ValidationRequested, EmailRequested, ResetRequested, PasswordChanged, SessionOpened];
+        told.iter().any(|known| known.as_str() == kind)
+    }
+}
+
+/// A letter to a user.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// What it is about.
+    pub kind: LetterKind,
+    /// Where it goes.
+    pub to: Email,
+    /// Who it is for.
+    pub username: Username,
+    /// The code in it.
+    pub code: Option<Secret>,
+    /// Until when the code works.
+    pub expires: Option<Timestamp>,
+    /// When what it tells of happened.
+    pub happened: Timestamp,
+    /// The address from which it was done.
+    pub ip: Option<String>,
+    /// What it was done with.
+    pub user_agent: Option<String>,
+}
+
+impl Authy {
+    /// What is to be told by mail of an event, as things are now: nothing of a code that has been used, and nothing to a user
+    /// who was deleted. A notice comes before a code.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn list_letters(&self, event: &EventView) -> Result<Vec<Letter>> {
+        let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
+        let letters = match kind {
+            EventKind::UserRegistered | EventKind::ValidationRequested => {
+                [None, self.with_code(event, LetterKind::Validate, Purpose::Validate).await?]
+            }
+            EventKind::EmailRequested => match self.with_code(event, LetterKind::ConfirmEmail, Purpose::Email).await? {
+                // Used or replaced before anybody was told: then there is a later event to tell of.
+                None => [None, None],
+                code => [self.notice(event, subject, LetterKind::EmailRequested).await?, code],
+            },
+            EventKind::ResetRequested => [None, self.with_code(event, LetterKind::Reset, Purpose::Reset).await?],
+            EventKind::PasswordChanged => [self.notice(event, subject, LetterKind::PasswordChanged).await?, None],
+            EventKind::SessionOpened if event.detail.get("new_device") == Some(&Value::Bool(true)) => {
+                [self.notice(event, subject, LetterKind::NewDevice).await?, None]
+            }
+            _ => [None, None],
+        };
+        Ok(letters.into_iter().flatten().collect())
+    }
+
+    async fn notice(&self, event: &EventView, user: UserId, kind: LetterKind) -> Result<Option<Letter>> {
+        let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
+        row.map(|row| {
+            Ok(Letter {
+                kind,
+                to: user::checked(row.get("email"))?,
+                username: user::checked(row.get("username"))?,
+                code: None,
+                expires: None,
+                happened: event.happened,
+                ip: event.ip.clone(),
+                user_agent: event.user_agent.clone(),
+            })
+        })
+        .transpose()
+    }
+
+    async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {
+        let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+        let Some(id) = id else { return Ok(None) };
+        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &event.kind, &RESETS_AN_HOUR];
+        let row = self.db().read_opt(&code::sql::FIND_LETTER, params).await?;
+        row.map(|row| {
+            Ok(Letter {
+                kind,
+                to: user::checked(row.get("email"))?,
+                username: user::checked(row.get("username"))?,
+                code: Some(self.code_text(id)),
+                expires: Some(row.get::<_, SystemTime>("expires").into()),
+                happened: event.happened,
+                ip: event.ip.clone(),
+                user_agent: event.user_agent.clone(),
+            })
+        })
+        .transpose()
+    }
+}

@@ -1,0 +1,189 @@
+//! Changing an account: by its owner, who has to be there in person, or by an administrator.
+
+use super::*;
+use crate::{
+    Access, SessionId,
+    access::ADMIN,
+    api::account::AccountChange,
+    engine::{
+        code::{self, Purpose},
+        db::Params,
+        password::Verdict,
+    },
+};
+
+/// How long ago a login may be that is as good as the password. The challenge of [`ErrorKind::ReauthenticationRequired`] says
+/// the same.
+const RECENT: f64 = 600.0;
+
+impl Authy {
+    /// Changes a user's password, address, or both. A new address is in force once its code comes back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,
+    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for somebody else's account,
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::AlreadyRegistered`] when the address is taken,
+    /// [`ErrorKind::WeakPassword`], [`ErrorKind::Overloaded`].
+    pub async fn change_user(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
+        let is_own = caller.id() == Some(user);
+        if let Some(identity) = caller.identity().filter(|_| !is_own) {
+            Access::Level(ADMIN).permit(identity)?;
+        }
+        let account = self.find_changeable(user).await?;
+        let AccountChange { current_password, password, email, .. } = change;
+        let proof = match (caller.identity().filter(|_| is_own), &current_password) {
+            (Some(_), Some(current)) => {
+                self.require_password(&account, current).await?;
+                Proof::Password(account.phc.as_deref())
+            }
+            (Some(identity), None) => {
+                // Before anything is hashed in vain; the transaction asks once more.
+                let params: Params<'_> = &[identity.session_id.as_uuid(), user.as_uuid(), &RECENT];
+                require_recent(self.db().read_opt(&sql::IS_RECENT, params).await?)?;
+                Proof::Login(identity.session_id)
+            }
+            (None, _) => {
+                caller.reach(account.level)?;
+                Proof::Power
+            }
+        };
+        if !is_own && password.is_some() && !caller.is_operator() && !self.config().admin_sets_passwords {
+            return Err(Error::new(
+                ErrorKind::InsufficientLevel,
+                "nobody sets somebody else's password here: send a reset",
+            ));
+        }
+        let phc = match &password {
+            Some(password) => Some(self.passwords().admit(password.as_secret().normalized(), account.inputs()).await?),
+            None => None,
+        };
+
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        let subject = lock_live(tx, user).await?;
+        proof.holds(tx, caller, user, subject.level).await?;
+        let changed = match phc {
+            Some(phc) => Some(set_password(tx, caller, user, &phc, false).await?),
+            None => None,
+        };
+        let requested = match email.filter(|email| email.key() != account.email.key()) {
+            Some(email) => Some(self.request_email(tx, caller, user, &email).await?),
+            None => None,
+        };
+        match (changed, requested) {
+            (Some(changed), Some(requested)) => {
+                requested.append(tx).await?;
+                self.commit(write, changed).await?;
+            }
+            (Some(event), None) | (None, Some(event)) => self.commit(write, event).await?,
+            // It is the address that is in force.
+            (None, None) => drop(write),
+        }
+        self.find_user(user).await?.ok_or_else(no_such_user)
+    }
+
+    /// Asks for a new address, inside of a transaction that holds the user.
+    async fn request_email<'a>(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &'a Caller,
+        user: UserId,
+        email: &Email,
+    ) -> Result<Event<'a>> {
+        if sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyRegistered, "this email is taken"));
+        }
+        code::void(tx, user, Some(Purpose::Email)).await?;
+        let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
+        Ok(Event::new(EventKind::EmailRequested, caller).about(user).detail(json!({ "code_id": code })))
+    }
+
+    /// An account as it is before its change.
+    pub(super) async fn find_changeable(&self, user: UserId) -> Result<Account> {
+        let row = self.db().read_opt(&sql::FIND_ACCOUNT, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+        if row.get("deleted") {
+            return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"));
+        }
+        Ok(Account {
+            username: checked(row.get("username"))?,
+            email: checked(row.get("email"))?,
+            phc: row.get("phc"),
+            level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+        })
+    }
+
+    async fn require_password(&self, account: &Account, password: &Secret) -> Result<()> {
+        match self.passwords().verify(password.normalized(), account.phc.as_deref()).await? {
+            Verdict::Mismatch => Err(Error::new(ErrorKind::InvalidCredentials, "current_password is wrong")),
+            Verdict::Match | Verdict::MatchButOutdated { .. } => Ok(()),
+        }
+    }
+}
+
+/// Why somebody may change an account.
+enum Proof<'a> {
+    /// It is one's own, and the password was right: the one of this hash.
+    Password(Option<&'a str>),
+    /// It is one's own, and the session is young.
+    Login(SessionId),
+    /// It is somebody else's, who is not more powerful.
+    Power,
+}
+
+impl Proof<'_> {
+    /// That it still holds now that nobody else can change the account.
+    async fn holds(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId, level: Option<Level>) -> Result<()> {
+        match self {
+            Self::Power => caller.reach(level),
+            Self::Login(session) => {
+                let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT];
+                require_recent(sql::IS_RECENT.row(tx, params).await?)
+            }
+            Self::Password(phc) => match sql::HAS_PASSWORD.row(tx, &[user.as_uuid(), phc]).await? {
+                Some(_) => Ok(()),
+                None => Err(Error::new(ErrorKind::InvalidCredentials, "the password was changed meanwhile")),
+            },
+        }
+    }
+}
+
+/// An account before its change.
+pub(super) struct Account {
+    username: Username,
+    pub(super) email: Email,
+    phc: Option<String>,
+    level: Option<Level>,
+}
+
+impl Account {
+    /// What a password must not resemble.
+    pub(super) fn inputs(&self) -> UserInputs {
+        UserInputs { username: self.username.as_str().to_owned(), email: self.email.as_str().to_owned() }
+    }
+}
+
+/// Sets a password, inside of a transaction that holds the user.
+pub(super) async fn set_password<'a>(
+    tx: &Transaction<'_>,
+    caller: &'a Caller,
+    user: UserId,
+    phc: &str,
+    reset: bool,
+) -> Result<Event<'a>> {
+    sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
+    let own = caller.identity().filter(|identity| identity.public_id == user && !reset);
+    let sessions = own.map_or(Sessions::Ended, |identity| Sessions::EndedBut(identity.session_id));
+    let event = door::pass(tx, caller, user, EventKind::PasswordChanged, sessions).await?;
+    Ok(event.detail(json!({ "reset": reset })))
+}
+
+fn require_recent(row: Option<Row>) -> Result<()> {
+    match row {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::ReauthenticationRequired,
+            "send current_password, or log in again: the last login was more than ten minutes ago",
+        )),
+    }
+}

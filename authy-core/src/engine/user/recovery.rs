@@ -1,0 +1,80 @@
+//! Getting back in when the password is forgotten.
+
+use super::{account::set_password, *};
+use crate::{
+    api::account::{ForgottenPassword, PasswordReset},
+    engine::{
+        code::{self, Purpose, no_such_code, unless_gone},
+        db::Params,
+        event::Columns,
+    },
+};
+
+impl Authy {
+    /// Sends a code that resets the password to whoever has the address, when anybody has it: a few in an hour.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn forgot_password(&self, caller: &Caller, forgotten: &ForgottenPassword) -> Result<()> {
+        let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
+            Event::new(EventKind::ResetRequested, caller).columns();
+        let (key, code, lifetime) =
+            (forgotten.email.key(), uuid::Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
+        let params: Params<'_> =
+            &[&key, &code, &lifetime, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
+        self.db().write(&code::sql::CREATE_RESET, params).await.map(drop)
+    }
+
+    /// Sends a user a code that resets the password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn send_reset(&self, caller: &Caller, user: UserId) -> Result<()> {
+        let account = self.find_changeable(user).await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let subject = lock_live(write.tx(), user).await?;
+        caller.reach(subject.level)?;
+        let code = code::create(write.tx(), user, Purpose::Reset, Some(&account.email)).await?;
+        let event = Event::new(EventKind::ResetRequested, caller).about(user);
+        self.commit(write, event.detail(json!({ "code_id": code }))).await
+    }
+
+    /// Makes a code that resets a user's password, for whoever runs the house to hand over. It is mailed to nobody.
+    ///
+    /// # Errors
+    /// As [`send_reset`](Self::send_reset).
+    pub async fn create_reset(&self, caller: &Caller, user: UserId) -> Result<Secret> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let subject = lock_live(write.tx(), user).await?;
+        caller.reach(subject.level)?;
+        let code = code::create(write.tx(), user, Purpose::Reset, None).await?;
+        self.commit(write, Event::new(EventKind::ResetRequested, caller).about(user)).await?;
+        Ok(self.code_text(code))
+    }
+
+    /// Sets a new password with a code. Every session of the user's ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
+    /// [`ErrorKind::WeakPassword`], and then the code still works; [`ErrorKind::Overloaded`].
+    pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
+        let id = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), id).await?.filter(|code| code.is_for(Purpose::Reset));
+        let user = found.ok_or_else(no_such_code)?.user;
+        let account = self.find_changeable(user).await.map_err(unless_gone)?;
+        let phc = self.passwords().admit(reset.password.as_secret().normalized(), account.inputs()).await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        lock_live(tx, user).await.map_err(unless_gone)?;
+        let code = code::take(tx, id).await?.ok_or_else(no_such_code)?;
+        if let Some(email) = code.email {
+            // Whoever has the code has the mailbox.
+            sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
+        }
+        let event = set_password(tx, caller, user, &phc, true).await?;
+        self.commit(write, event).await
+    }
+}

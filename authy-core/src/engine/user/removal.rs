@@ -1,0 +1,101 @@
+//! Deleting a user, bringing one back, and erasing one for good.
+
+use super::*;
+use crate::engine::db::Params;
+
+impl Authy {
+    /// Deletes a user, who may be the caller: the row stays, name and email stay taken, every token is void.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
+    /// [`ErrorKind::LastOfItsKind`].
+    pub async fn delete_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let event = delete(write.tx(), caller, user).await?;
+        self.commit(write, event).await
+    }
+
+    /// [`delete_user`](Self::delete_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        delete(tx, caller, user).await?.append(tx).await.map(drop)
+    }
+
+    /// Brings a deleted user back, with name, address, password and roles.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NotDeleted`], [`ErrorKind::AlreadyDeleted`] when the user was erased for good,
+    /// [`ErrorKind::BeyondYourLevel`].
+    pub async fn restore_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        let held = lock(tx, user).await?;
+        if held.is_erased {
+            return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
+        }
+        if !held.is_deleted {
+            return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
+        }
+        caller.reach(held.level)?;
+        sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+        let event = door::pass(tx, caller, user, EventKind::UserRestored, Sessions::Ended).await?;
+        self.commit(write, event).await
+    }
+
+    /// Erases a user, deleted or not: nothing that tells of the person is left, and name and address stay taken, as keyed
+    /// hashes. Only for who is as powerful as one can be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,
+    /// [`ErrorKind::LastOfItsKind`].
+    pub async fn erase_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        caller.reach(Some(Level::clamped(0)))?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        let held = lock(tx, user).await?;
+        if held.is_erased {
+            return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
+        }
+        role::keep_last_of_its_kind(tx, user, None).await?;
+        let event = door::pass(tx, caller, user, EventKind::UserErased, Sessions::Ended).await?;
+        let row = sql::FIND_KEYS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+        let (username_key, email_key) = (self.erased_key(row.get(0)), self.erased_key(row.get(1)));
+        // What stands in for the name is a name, because wherever a user is shown there is one.
+        let username = format!("erased-{}", user.as_uuid().simple());
+        let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
+        sql::ERASE.execute(tx, params).await.map_err(db_error)?;
+        for statement in [&sql::ERASE_PASSWORD, &sql::ERASE_ROLES, &sql::ERASE_SESSIONS, &sql::ERASE_ORIGINS] {
+            statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+        }
+        self.commit(write, event).await
+    }
+
+    /// What keeps a name or an address taken once it was erased: a keyed hash, which is no name that anybody could have.
+    fn erased_key(&self, key: &str) -> String {
+        format!("{ERASED}{}", self.erasure_mac().sign(key))
+    }
+
+    /// Every form that a name or an address may be taken in.
+    pub(super) fn keys_of(&self, key: &str) -> Vec<String> {
+        let erased = self.erasure_mac().sign_with_each(key).into_iter().map(|mac| format!("{ERASED}{mac}"));
+        [key.to_owned()].into_iter().chain(erased).collect()
+    }
+}
+
+/// No name and no address begins so.
+const ERASED: &str = "erased:";
+
+async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+    let subject = lock_live(tx, user).await?;
+    if caller.id() != Some(user) {
+        caller.reach(subject.level)?;
+    }
+    role::keep_last_of_its_kind(tx, user, None).await?;
+    sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    door::pass(tx, caller, user, EventKind::UserDeleted, Sessions::Ended).await
+}

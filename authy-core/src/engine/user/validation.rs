@@ -1,0 +1,111 @@
+//! Confirming an address with the code that went to it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    api::account::Validated,
+    engine::{
+        code::{self, Purpose, no_such_code, unless_gone},
+        db::Params,
+    },
+};
+
+/// How many codes a user is sent in an hour.
+const CODES_AN_HOUR: i64 = 5;
+
+impl Authy {
+    /// Confirms an address with the code that went to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
+    /// [`ErrorKind::AlreadyRegistered`] when somebody else took the new address meanwhile.
+    pub async fn validate(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
+        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), id).await?.ok_or_else(no_such_code)?;
+        let user = found.user;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        // Always the user first, then what belongs to the user.
+        lock_live(tx, user).await.map_err(unless_gone)?;
+        let taken = code::take(tx, id).await?.ok_or_else(no_such_code)?;
+        let email = taken.email.as_ref().filter(|_| !taken.is_for(Purpose::Reset)).ok_or_else(no_such_code)?;
+        let event = if taken.is_for(Purpose::Email) {
+            self.set_email(tx, caller, user, email).await?
+        } else {
+            sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
+            code::void(tx, user, Some(Purpose::Validate)).await?;
+            Event::new(EventKind::UserValidated, caller).about(user)
+        };
+        self.commit(write, event).await?;
+        Ok(Validated { message: "the address is confirmed".to_owned(), public_id: user })
+    }
+
+    async fn set_email<'a>(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &'a Caller,
+        user: UserId,
+        email: &Email,
+    ) -> Result<Event<'a>> {
+        let taken = || Error::new(ErrorKind::AlreadyRegistered, "somebody else has taken this email meanwhile");
+        if sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await?.is_some() {
+            return Err(taken());
+        }
+        let params: Params<'_> = &[user.as_uuid(), &email.as_str(), &email.key()];
+        sql::SET_EMAIL.execute(tx, params).await.map_err(|cause| match cause.code() {
+            Some(&SqlState::UNIQUE_VIOLATION) => taken(),
+            _ => db_error(cause),
+        })?;
+        door::pass(tx, caller, user, EventKind::EmailChanged, Sessions::Kept).await
+    }
+
+    /// Whether a code that confirms an address works still; whose it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it does not.
+    pub async fn find_validation(&self, code: &Secret) -> Result<UserId> {
+        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
+        found.map(|code| code.user).ok_or_else(no_such_code)
+    }
+
+    /// Sends the caller a fresh code to confirm the address with, unless that is done. The one before is void.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RateLimited`] after five in an hour.
+    pub async fn resend_validation(&self, caller: &Caller) -> Result<()> {
+        let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
+        match self.send_validation(caller, user).await? {
+            true => Ok(()),
+            false => {
+                let error =
+                    Error::new(ErrorKind::RateLimited, "so many codes were sent already: look for the last one");
+                Err(error.retry_after(Duration::from_secs(3600)))
+            }
+        }
+    }
+
+    /// Sends a fresh code; `false` when enough were sent.
+    pub(in crate::engine) async fn send_validation(&self, caller: &Caller, user: UserId) -> Result<bool> {
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let tx = write.tx();
+        lock_live(tx, user).await?;
+        let kind = EventKind::ValidationRequested;
+        let row = sql::FIND_VALIDATION.row(tx, &[user.as_uuid(), &kind.as_str()]).await?.ok_or_else(no_such_user)?;
+        if row.get("validated") {
+            return Ok(true);
+        }
+        if row.get::<_, i64>("sent") >= CODES_AN_HOUR {
+            return Ok(false);
+        }
+        let email: Email = checked(row.get("email"))?;
+        code::void(tx, user, Some(Purpose::Validate)).await?;
+        let code = code::create(tx, user, Purpose::Validate, Some(&email)).await?;
+        let event = Event::new(kind, caller).about(user).detail(json!({ "code_id": code }));
+        self.commit(write, event).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,71 @@
+//! The life of an account: confirming its address, changing it, resetting its password, bringing it back, seeing all of it.
+
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{
+        Nothing,
+        account::{
+            Accepted, ChangeUser, Export, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword, PasswordPage,
+            ResendValidation, ResetPassword, RestoreUser, SendReset, Validate, Validated,
+        },
+        user::UserView,
+    },
+};
+
+use crate::call::Call;
+
+pub(crate) async fn change(call: Call<'_, ChangeUser>) -> Result<UserView> {
+    call.authy.change_user(call.caller, call.path.0, call.request).await
+}
+
+pub(crate) async fn follow_validation(call: Call<'_, FollowValidation>) -> Result<Validated> {
+    call.authy.validate(call.caller, call.path.0.as_secret()).await
+}
+
+/// The answer to HEAD: programs that look at the links in a mail before its reader does use no code up.
+pub(crate) async fn probe_validation(call: Call<'_, FollowValidation>) -> Result<Validated> {
+    let public_id = call.authy.find_validation(call.path.0.as_secret()).await?;
+    Ok(Validated { message: "the code works".to_owned(), public_id })
+}
+
+pub(crate) async fn validate(call: Call<'_, Validate>) -> Result<Validated> {
+    call.authy.validate(call.caller, call.path.0.as_secret()).await
+}
+
+pub(crate) async fn resend(call: Call<'_, ResendValidation>) -> Result<Accepted> {
+    call.authy.resend_validation(call.caller).await?;
+    Ok(accepted("a mail with a code is on its way, unless your address is confirmed"))
+}
+
+pub(crate) async fn forgot(call: Call<'_, ForgotPassword>) -> Result<Accepted> {
+    call.authy.forgot_password(call.caller, &call.request).await?;
+    Ok(accepted("if anybody has this address, a mail with a code is on its way to it"))
+}
+
+pub(crate) async fn reset(call: Call<'_, ResetPassword>) -> Result<Nothing> {
+    call.authy.reset_password(call.caller, call.request).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn send_reset(call: Call<'_, SendReset>) -> Result<Accepted> {
+    call.authy.send_reset(call.caller, call.path.0).await?;
+    Ok(accepted("a mail with a code is on its way to the user"))
+}
+
+pub(crate) async fn restore(call: Call<'_, RestoreUser>) -> Result<Nothing> {
+    call.authy.restore_user(call.caller, call.path.0).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn export(call: Call<'_, ExportSelf>) -> Result<Export> {
+    call.authy.export_user(call.identity()?.public_id).await
+}
+
+pub(crate) async fn password_page(call: Call<'_, FindPasswordPage>) -> Result<PasswordPage> {
+    let page = call.authy.change_password_url().map(|url| PasswordPage { url: url.to_owned() });
+    page.ok_or_else(|| Error::new(ErrorKind::NotFound, "no page to change passwords is configured here"))
+}
+
+fn accepted(message: &str) -> Accepted {
+    Accepted { message: message.to_owned() }
+}

@@ -1,0 +1,369 @@
+//! Changing an account: who may, what holds until a code comes back, and what ends.
+
+use authy_client::Client;
+use authy_core::{
+    ErrorKind, Secret, UserId,
+    api::{
+        account::{AccountChange, Code, PasswordReset},
+        event::EventKind,
+        session::{Credentials, RefreshToken},
+        user::{Deletion, NewUser},
+    },
+    engine::LetterKind,
+};
+use authy_tests::{
+    House, PASSWORD, Person, at_once, credentials, fresh_name, new_user,
+    wire::{get, post, send},
+};
+
+mod recovery;
+mod removal;
+
+/// Another password that passes.
+const OTHER: &str = "marmalade-submarine-17";
+
+fn current() -> Option<Secret> {
+    Some(Secret::new(PASSWORD))
+}
+
+fn new_password() -> AccountChange {
+    AccountChange::password(None, Secret::new(OTHER)).unwrap()
+}
+
+async fn logs_in(house: &House, username: &str, password: &str) -> bool {
+    house.nobody().login(Credentials::new(username, Secret::new(password))).await.is_ok()
+}
+
+/// Makes every session of somebody's older than a login may be that counts as recent.
+async fn grow_old(house: &House, person: &Person) {
+    let age = "UPDATE authy.session SET created = created - interval '11 minutes' WHERE user_id = $1";
+    house.sql().await.execute(age, &[person.id.as_uuid()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_may_change_whom() {
+    const ROLES: [&str; 4] = ["superadmin", "admin", "user", "guest"];
+    // A line a caller: what each of them is answered about a superadmin, an admin, a user, and a guest.
+    const TABLE: [(&str, [&str; 4]); 5] = [
+        ("superadmin", ["ok", "ok", "ok", "ok"]),
+        ("admin", ["beyond_your_level", "ok", "ok", "ok"]),
+        ("user", ["insufficient_level"; 4]),
+        ("guest", ["insufficient_level"; 4]),
+        ("nobody", ["token_required"; 4]),
+    ];
+    let house = House::new().await;
+    for (caller, answers) in TABLE {
+        for (target, expected) in ROLES.into_iter().zip(answers) {
+            let target_person = house.person(target).await;
+            let client = match caller {
+                "nobody" => house.nobody(),
+                role => house.person(role).await.client,
+            };
+            let email = format!("{}@example.com", fresh_name("new")).parse().unwrap();
+            let change = AccountChange { email: Some(email), ..new_password() };
+            let answer = client.change_user(target_person.id, change).await;
+            let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
+            assert_eq!(said, expected, "{caller} changes {target}");
+            let is_changed = said == "ok";
+            assert_eq!(logs_in(&house, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&house, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
+            assert_eq!(target_person.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
+        }
+    }
+    for role in ROLES {
+        let person = house.person(role).await;
+        let view = person.client.change_user(person.id, new_password()).await.unwrap();
+        assert_eq!(view.public_id, person.id);
+        assert!(logs_in(&house, &person.username, OTHER).await, "{role} changes oneself");
+    }
+    let (admin, unknown) = (house.admin().await, UserId::random());
+    let missing = admin.client.change_user(unknown, new_password()).await.unwrap_err();
+    assert_eq!(missing.kind(), Some(ErrorKind::NotFound));
+    let gone = house.user().await;
+    admin.client.delete_user(gone.id, Deletion::PLAIN).await.unwrap();
+    let deleted = admin.client.change_user(gone.id, new_password()).await.unwrap_err();
+    assert_eq!(deleted.kind(), Some(ErrorKind::AlreadyDeleted));
+}
+
+#[tokio::test]
+async fn oneself_is_changed_with_the_password_or_soon_after_a_login() {
+    let house = House::new().await;
+    let person = house.user().await;
+    grow_old(&house, &person).await;
+    let path = format!("/authy/user/{}", person.id);
+    let head =
+        format!("PUT {path} HTTP/1.1\ncontent-type: application/json\nx-access-token: {}", person.token.expose());
+    let body = format!(r#"{{"password": "{OTHER}", "confirm_password": "{OTHER}"}}"#);
+    let answer = send(house.address, &head, &body).await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "reauthentication_required"));
+    let challenge = answer.header("www-authenticate");
+    assert!(challenge.contains("error=\"insufficient_user_authentication\"") && challenge.contains("max_age=\"600\""));
+
+    let wrong = AccountChange::password(Some(Secret::new(OTHER)), Secret::new(OTHER)).unwrap();
+    let refused = person.client.change_user(person.id, wrong).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::InvalidCredentials));
+    assert!(person.client.get_self().await.is_ok(), "nothing has changed");
+    let right = AccountChange::password(current(), Secret::new(OTHER)).unwrap();
+    person.client.change_user(person.id, right).await.unwrap();
+    assert!(logs_in(&house, &person.username, OTHER).await);
+
+    // An administrator is somebody else's administrator, and one's own user.
+    let admin = house.admin().await;
+    grow_old(&house, &admin).await;
+    let refused = admin.client.change_user(admin.id, new_password()).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::ReauthenticationRequired));
+    admin.client.change_user(person.id, new_password()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_other_session_and_is_told() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let other = house.again(&person).await;
+    person.client.change_user(person.id, new_password()).await.unwrap();
+    for client in [&person.client, &other.client] {
+        assert_eq!(client.get_self().await.unwrap_err().kind(), Some(ErrorKind::InvalidToken));
+    }
+    let refresh = async |refresh_token| house.nobody().refresh(RefreshToken { refresh_token }).await;
+    drop(refresh(other.refresh_token.clone()).await.unwrap_err());
+    let own = refresh(person.refresh_token.clone()).await.unwrap();
+    assert!(house.nobody().with_token(own.token).get_self().await.is_ok());
+    let letters = house.letters(person.id, EventKind::PasswordChanged).await;
+    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::PasswordChanged));
+}
+
+#[tokio::test]
+async fn what_cannot_be_changed_so_is_refused_with_nothing_done() {
+    let house = House::new().await;
+    let (person, other) = (house.user().await, house.user().await);
+    let put = |body: String| {
+        let token = person.token.expose();
+        let head =
+            format!("PUT /authy/user/{} HTTP/1.1\ncontent-type: application/json\nx-access-token: {token}", person.id);
+        async move { send(house.address, &head, &body).await }
+    };
+    let cases = [
+        ("{}".to_owned(), "invalid_input"),
+        (format!(r#"{{"password": "{OTHER}"}}"#), "invalid_input"),
+        (format!(r#"{{"confirm_password": "{OTHER}"}}"#), "invalid_input"),
+        (format!(r#"{{"password": "{OTHER}", "confirm_password": "x"}}"#), "passwords_differ"),
+        (r#"{"password": "password1", "confirm_password": "password1"}"#.to_owned(), "weak_password"),
+        (r#"{"email": "nonsense"}"#.to_owned(), "invalid_input"),
+        (r#"{"username": "somebody-else"}"#.to_owned(), "invalid_input"),
+        // All or nothing: the password would pass.
+        (
+            format!(
+                r#"{{"password": "{OTHER}", "confirm_password": "{OTHER}", "email": "{}@EXAMPLE.org"}}"#,
+                other.username
+            ),
+            "already_registered",
+        ),
+    ];
+    for (body, code) in cases {
+        assert_eq!(put(body.clone()).await.code(), code, "{body}");
+    }
+    assert!(person.client.get_self().await.is_ok(), "no epoch has begun");
+    assert!(logs_in(&house, &person.username, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn a_new_address_is_in_force_once_its_code_comes_back() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let address = format!("{}@example.com", person.username);
+    let change = AccountChange::email(None, address.parse().unwrap());
+    let view = person.client.change_user(person.id, change).await.unwrap();
+    let old = format!("{}@example.org", person.username);
+    assert_eq!(view.email.as_str(), old);
+    let letters = house.letters(person.id, EventKind::EmailRequested).await;
+    let told: Vec<_> = letters.iter().map(|letter| (letter.kind, letter.to.as_str())).collect();
+    assert_eq!(told, [(LetterKind::EmailRequested, old.as_str()), (LetterKind::ConfirmEmail, address.as_str())]);
+    assert!(person.client.get_self().await.is_ok());
+
+    let code = house.code(person.id, EventKind::EmailRequested).await;
+    house.nobody().validate(Code::new(code.clone())).await.unwrap();
+    assert!(person.client.get_self().await.is_err(), "the token says the old address is in force");
+    let refresh_token = person.refresh_token.clone();
+    let fresh = house.nobody().refresh(RefreshToken { refresh_token }).await.unwrap();
+    let view = house.nobody().with_token(fresh.token).get_self().await.unwrap();
+    assert_eq!(view.email.as_str(), address);
+    assert_eq!(house.nobody().validate(Code::new(code)).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    // The old address is free again.
+    house.nobody().register(NewUser::new(&fresh_name("next"), &old, Secret::new(PASSWORD)).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_new_addresses_the_later_counts_and_one_that_was_taken_meanwhile_is_refused() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let name = &person.username;
+    let ask = async |address: String| {
+        let change = AccountChange::email(None, address.parse().unwrap());
+        person.client.change_user(person.id, change).await.unwrap();
+        house.code(person.id, EventKind::EmailRequested).await
+    };
+    let first = ask(format!("{name}-first@example.com")).await;
+    let second = ask(format!("{name}-second@example.com")).await;
+    let void = house.nobody().validate(Code::new(first)).await.unwrap_err();
+    assert_eq!(void.kind(), Some(ErrorKind::NotFound));
+
+    let wanted = format!("{name}-second@example.com");
+    let rival = NewUser::new(&fresh_name("rival"), &wanted, Secret::new(PASSWORD)).unwrap();
+    house.nobody().register(rival).await.unwrap();
+    let taken = house.nobody().validate(Code::new(second)).await.unwrap_err();
+    assert_eq!(taken.kind(), Some(ErrorKind::AlreadyRegistered));
+    let view = person.client.get_self().await.unwrap();
+    assert_eq!(view.email.as_str(), format!("{name}@example.org"), "nothing is lost");
+
+    let third = ask(format!("{name}-third@example.com")).await;
+    house.nobody().validate(Code::new(third)).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_change_one_account_at_once_and_one_address_remains() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let answers = at_once(8, |number| {
+        let (client, id) = (person.client.clone(), person.id);
+        let address = format!("{}-{number}@example.com", person.username);
+        async move { client.change_user(id, AccountChange::email(current(), address.parse().unwrap())).await.is_ok() }
+    })
+    .await;
+    assert!(answers.iter().all(|done| *done), "{answers:?}");
+    let pending = "SELECT count(*) FROM authy.code WHERE user_id = $1 AND purpose = 'email'";
+    let row = house.sql().await.query_one(pending, &[person.id.as_uuid()]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1);
+}
+
+async fn sign_up(house: &House) -> (UserId, String, Client) {
+    let name = fresh_name("new");
+    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let token = house.nobody().login(credentials(&name)).await.unwrap().token;
+    (id, name, house.nobody().with_token(token))
+}
+
+#[tokio::test]
+async fn an_address_is_confirmed_by_following_a_link_once() {
+    let house = House::new().await;
+    let (id, _, client) = sign_up(&house).await;
+    let letters = house.letters(id, EventKind::UserRegistered).await;
+    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::Validate));
+    let code = house.code(id, EventKind::UserRegistered).await;
+    let path = format!("/authy/validate/{}", code.expose());
+    let head = send(house.address, &format!("HEAD {path} HTTP/1.1"), "").await;
+    assert_eq!(head.status, 200, "a program looks at the link first");
+    let followed = get(house.address, &path).await;
+    assert_eq!((followed.status, followed.json()["public_id"].as_str()), (200, Some(&*id.to_string())));
+    assert_eq!(send(house.address, &format!("HEAD {path} HTTP/1.1"), "").await.status, 404);
+    assert_eq!(get(house.address, &path).await.status, 404);
+    let admin = house.admin().await;
+    assert!(admin.client.get_user(id).await.unwrap().validated);
+    // Confirmed: nothing is sent any more.
+    client.resend_validation().await.unwrap();
+    let sql = house.sql().await;
+    let codes = sql.query_one("SELECT count(*) FROM authy.code WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
+    assert_eq!(codes.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn of_many_who_present_one_code_at_once_one_wins() {
+    let house = House::new().await;
+    let (id, _, _) = sign_up(&house).await;
+    let code = house.code(id, EventKind::UserRegistered).await;
+    let answers = at_once(8, |_| {
+        let (nobody, code) = (house.nobody(), Code::new(code.clone()));
+        async move { nobody.validate(code).await.map_err(|error| error.kind()) }
+    })
+    .await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+    assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|kind| *kind == Some(ErrorKind::NotFound)));
+}
+
+#[tokio::test]
+async fn a_fresh_code_voids_the_one_before_and_five_an_hour_are_enough() {
+    let house = House::new().await;
+    let (id, _, client) = sign_up(&house).await;
+    let first = house.code(id, EventKind::UserRegistered).await;
+    for _ in 0..5 {
+        client.resend_validation().await.unwrap();
+    }
+    let refused = client.resend_validation().await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::RateLimited));
+    let last = house.code(id, EventKind::ValidationRequested).await;
+    assert!(house.nobody().validate(Code::new(first)).await.is_err());
+    house.nobody().validate(Code::new(last)).await.unwrap();
+}
+
+#[tokio::test]
+async fn codes_expire_die_with_a_change_and_are_good_for_one_thing_only() {
+    let house = House::new().await;
+    let sql = house.sql().await;
+    let (id, _, client) = sign_up(&house).await;
+    let code = house.code(id, EventKind::UserRegistered).await;
+    client.change_user(id, new_password()).await.unwrap();
+    assert!(house.nobody().validate(Code::new(code)).await.is_err(), "the account has changed");
+
+    let (id, _, _) = sign_up(&house).await;
+    let code = house.code(id, EventKind::UserRegistered).await;
+    let reset = PasswordReset::new(code.clone(), Secret::new(OTHER)).unwrap();
+    assert_eq!(house.nobody().reset_password(reset).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    sql.execute("UPDATE authy.code SET expires = now() WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
+    assert!(house.nobody().validate(Code::new(code.clone())).await.is_err(), "it has expired");
+    assert_eq!(house.authy.upkeep().await.unwrap().codes, 1);
+
+    // What we did not make is refused without a look at the database.
+    let forged = [String::new(), "a".to_owned(), "a".repeat(65), "é".repeat(40), {
+        let mut text = code.expose().to_owned();
+        let last = text.pop().unwrap();
+        text.push(if last == 'A' { 'B' } else { 'A' });
+        text
+    }];
+    for text in forged {
+        let answer = house.nobody().validate(Code::new(Secret::new(text.clone()))).await.unwrap_err();
+        assert_eq!(answer.status(), Some(404), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn only_who_confirmed_the_address_logs_in_where_that_is_asked_for() {
+    let house = House::with(|config, _| config.require_validated = true).await;
+    let name = fresh_name("new");
+    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let first = house.code(id, EventKind::UserRegistered).await;
+    let refused = house.nobody().login(credentials(&name)).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::NotValidated), Some(403)));
+    let wrong = house.nobody().login(Credentials::new(&name, Secret::new(OTHER))).await.unwrap_err();
+    assert_eq!(wrong.kind(), Some(ErrorKind::InvalidCredentials), "who does not know the password learns nothing");
+    // The attempt with the right password sent a fresh code.
+    assert!(house.nobody().validate(Code::new(first)).await.is_err());
+    let code = house.code(id, EventKind::ValidationRequested).await;
+    house.nobody().validate(Code::new(code)).await.unwrap();
+    house.nobody().login(credentials(&name)).await.unwrap();
+    // Somebody whom the operator made is vouched for.
+    house.user().await;
+}
+
+#[tokio::test]
+async fn an_administrator_can_be_kept_from_setting_passwords() {
+    let house = House::with(|config, _| config.admin_sets_passwords = false).await;
+    let (admin, person) = (house.admin().await, house.user().await);
+    let refused = admin.client.change_user(person.id, new_password()).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::InsufficientLevel));
+    let address = format!("{}@example.com", person.username).parse().unwrap();
+    admin.client.change_user(person.id, AccountChange::email(None, address)).await.unwrap();
+    admin.client.send_reset(person.id).await.unwrap();
+    let _ = house.code(person.id, EventKind::ResetRequested).await;
+    admin.client.change_user(admin.id, new_password()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_for_changing_passwords_is_found_where_the_w3c_says() {
+    let page = "https://shop.example/account/password";
+    let house = House::with(|config, _| config.change_password_url = Some(page.to_owned())).await;
+    let answer = get(house.address, "/.well-known/change-password").await;
+    assert_eq!((answer.status, answer.header("location")), (302, page));
+    // How a browser finds out that the answer means something.
+    let probe = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200";
+    assert_eq!(get(house.address, probe).await.status, 404);
+    assert_eq!(get(House::new().await.address, "/.well-known/change-password").await.status, 404);
+}
