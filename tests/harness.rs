@@ -29,6 +29,8 @@ pub mod database;
 pub mod forge;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
+#[path = "harness/receiver.rs"]
+pub mod receiver;
 #[path = "harness/tools.rs"]
 pub mod tools;
 #[path = "harness/wire.rs"]

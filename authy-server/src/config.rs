@@ -8,7 +8,10 @@ use authy_core::{
 };
 use ipnet::IpNet;
 
-use crate::limit::RateLimit;
+use crate::{
+    limit::RateLimit,
+    sink::{WebhookSecrets, WebhookUrl},
+};
 
 mod source;
 mod value;
@@ -108,6 +111,10 @@ settings! {
     admin_sets_passwords: bool = "true";
     /// The page where users change their password: `/.well-known/change-password` leads there
     change_password_url: Option<Page> = "";
+    /// The URL that is told of every sign-up, http or https
+    webhook_url: Option<WebhookUrl> = "";
+    /// What the receiver knows requests to it by: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
+    webhook_secret: Option<WebhookSecrets> = "" secret;
     /// Usernames nobody can sign up with, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try

@@ -19,8 +19,10 @@ mod route;
 mod routes;
 mod server;
 mod service;
+mod sink;
 mod start;
 mod stream;
 
 pub use limit::{InvalidRateLimit, Limits, RateLimit};
 pub use server::{HttpConfig, Server};
+pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};

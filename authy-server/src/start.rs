@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     HttpConfig, Limits, Server,
     config::{DatabaseUrl, List, Settings},
+    sink,
 };
 
 /// Why something cannot be started; its text says what to do.
@@ -153,6 +154,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
 
 /// Serves until the process is told to end.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
+    sink::check(settings)?;
     // First of all: when the address is taken, nothing else has been started in vain.
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -164,7 +166,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let database = Database::open(settings, Sharing::Alone).await?;
     let served = async {
         let authy = database.engine(settings, settings.issuer.as_deref().unwrap_or(&url)).start().await?;
-        let background = authy.start_background().await?;
+        let background = authy.start_background_with(sink::sinks(settings, &authy)?).await?;
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());

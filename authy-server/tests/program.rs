@@ -223,6 +223,16 @@ fn settings_that_are_wrong_are_told_all_at_once_and_nothing_starts() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
     let output = authy(folder.path(), &[]).env("AUTHY_DATABASE_URL", "postgresql://localhost/x").output().unwrap();
     assert!(text(&output.stderr).contains("a master key is required"), "{}", text(&output.stderr));
+    let wrong = authy(folder.path(), &["--webhook-url", "ftp://a"]).env("AUTHY_WEBHOOK_SECRET", "hunter2").output();
+    let error = text(&wrong.unwrap().stderr);
+    assert!(error.contains("AUTHY_WEBHOOK_URL (from a flag) must be an http or https URL"), "{error}");
+    assert!(
+        error.contains("AUTHY_WEBHOOK_SECRET") && error.contains("openssl") && !error.contains("hunter2"),
+        "{error}"
+    );
+    let error = fails(folder.path(), &["--webhook-url", "https://details.example/", "--listen", "127.0.0.1:0"]);
+    assert!(error.contains("a secret is required"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
     assert!(succeeds(folder.path(), &["config", "--audience", "shop"]).contains("shop    # a flag"));
     assert!(fails(folder.path(), &["no-such-command"]).contains("unrecognized"));
     let document: serde_json::Value = serde_json::from_str(&succeeds(folder.path(), &["openapi"])).unwrap();

@@ -26,3 +26,4 @@ mod rotation;
 mod schema;
 mod swap;
 mod users;
+mod webhook;

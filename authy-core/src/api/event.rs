@@ -79,6 +79,8 @@ kinds! {
     SessionEnded "session.ended";
     /// Several sessions of a user were ended.
     SessionsEnded "sessions.ended";
+    /// Whoever runs the house was given an access token of a user's, in a session of its own. `detail`: `level`.
+    TokenIssued "token.issued";
     /// A role was made. `detail`: `role`, `level`.
     RoleCreated "role.created";
     /// A role was deleted. `detail`: `role`.

@@ -195,6 +195,9 @@ wire! {
         pub deleted: bool,
         /// When the user was deleted.
         pub delete_date: Option<Timestamp>,
+        /// What became of telling the webhook of the sign-up; left out when nobody wanted to be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub details: Option<Details>,
     }
 
     /// A page of users.
@@ -239,6 +242,20 @@ wire! {
         pub public_id: UserId,
     }
 }
+
+/// Whether the service behind the webhook has made the details of a user that it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Details {
+    /// It has not answered yet that it has.
+    Pending,
+    /// It has.
+    Created,
+    /// Nobody asks it any more: the user was deleted before, or an operator gave up.
+    Failed,
+}
+
+described!(Details, { "type": "string", "enum": ["pending", "created", "failed"] });
 
 impl Reply for Created {
     const STATUS: u16 = 201;

@@ -28,6 +28,7 @@ use crate::{
 
 mod check;
 mod end;
+mod issue;
 mod refresh;
 pub(super) mod sql;
 
@@ -135,28 +136,32 @@ impl Authy {
     /// The tokens of a session that lasts so many seconds more at most.
     fn mint(&self, account: Account, ticket: Ticket, remaining: f64) -> Result<Tokens> {
         let config = self.config();
-        let now = Timestamp::now();
-        let claims = Claims {
+        Ok(Tokens {
+            token: self.access_token(&account, ticket.session)?,
+            token_type: "Bearer".to_owned(),
+            expires_in: config.access_ttl.as_secs(),
+            refresh_token: self.refresh_token(ticket),
+            refresh_expires_in: config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64,
             public_id: account.id,
-            username: Some(account.username),
+        })
+    }
+
+    fn access_token(&self, account: &Account, session: SessionId) -> Result<Secret> {
+        let config = self.config();
+        let now = Timestamp::now();
+        self.ring().sign(Claims {
+            public_id: account.id,
+            username: Some(account.username.clone()),
             level: account.level,
-            roles: Some(account.roles),
+            roles: Some(account.roles.clone()),
             ver: account.ver,
-            sid: ticket.session,
+            sid: session,
             iss: config.issuer.clone(),
             aud: config.audience.clone(),
             sub: account.id,
             iat: now.as_unix(),
             exp: now.plus(config.access_ttl).as_unix(),
             jti: random_text::<12>()?,
-        };
-        Ok(Tokens {
-            token: self.ring().sign(claims)?,
-            token_type: "Bearer".to_owned(),
-            expires_in: config.access_ttl.as_secs(),
-            refresh_token: self.refresh_token(ticket),
-            refresh_expires_in: config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64,
-            public_id: account.id,
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     api::{
         Invalid,
         event::EventKind,
-        user::{NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
+        user::{Details, NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
     },
     revocation::Void,
 };
@@ -142,6 +142,12 @@ fn view(row: &Row) -> Result<UserView> {
         validated: time("validated_at").is_some(),
         deleted: delete_date.is_some(),
         delete_date,
+        details: row.get::<_, Option<&str>>("details").and_then(|state| match state {
+            "waiting" => Some(Details::Pending),
+            "delivered" => Some(Details::Created),
+            "given_up" => Some(Details::Failed),
+            _ => None,
+        }),
     })
 }
 

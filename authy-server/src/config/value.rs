@@ -10,7 +10,10 @@ use http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::limit::RateLimit;
+use crate::{
+    limit::RateLimit,
+    sink::{WebhookSecrets, WebhookUrl},
+};
 
 /// A type that a setting can have.
 pub(crate) trait Value: Sized {
@@ -91,7 +94,7 @@ macro_rules! told {
     )+ };
 }
 
-told!(RateLimit, SigningAlgorithm, Argon2Params);
+told!(RateLimit, SigningAlgorithm, Argon2Params, WebhookSecrets, WebhookUrl);
 
 impl Value for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {

@@ -122,6 +122,8 @@ statements! {
          ) AS queued ON true
          ORDER BY c.sink";
 
-    /// Forgets deliveries that were made a month ago.
-    FORGET() = "DELETE FROM authy.delivery WHERE state = 'delivered' AND changed < now() - interval '30 days'";
+    /// Forgets deliveries that were made a month ago. What the webhook was told is kept: it is shown with the user.
+    FORGET() =
+        "DELETE FROM authy.delivery
+         WHERE state = 'delivered' AND sink <> 'webhook' AND changed < now() - interval '30 days'";
 }

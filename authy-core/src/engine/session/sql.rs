@@ -25,6 +25,33 @@ statements! {
          )
          SELECT public_id, username, ver, roles, level FROM noted";
 
+    /// Opens a session for a user without a login, tells of it, and returns what the token says. The session ends with its
+    /// only access token.
+    ///
+    /// The owner is held first, as by everybody who ends sessions. Name, epoch and roles are read as they were when the
+    /// statement began: should they change meanwhile, the epoch that is returned is void already.
+    ISSUE(UUID, UUID, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
+        "WITH owner AS (
+             SELECT public_id FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
+         ), opened AS (
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
+             SELECT $2, public_id, now() + make_interval(secs => $3), now() + make_interval(secs => $3), $4, $5
+             FROM owner WHERE EXISTS (SELECT FROM authy.user_role WHERE user_id = public_id)
+             RETURNING user_id
+         ), account AS (
+             SELECT public_id, username, ver,
+                 ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
+                       WHERE user_role.user_id = public_id ORDER BY role.level) AS roles,
+                 (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
+                  WHERE user_role.user_id = public_id) AS level
+             FROM opened JOIN authy.users ON public_id = opened.user_id
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $6, $7, $8, $9, public_id, $2, $4, $5, $10, jsonb_build_object('level', level) FROM account
+         )
+         SELECT public_id, username, ver, roles, level FROM account";
+
     /// Exchanges a refresh token for the next, tells of it, and returns what the tokens say. Only one of many who try at
     /// once does, and only in a live session.
     ///

@@ -1,0 +1,348 @@
+//! The webhook is told of every sign-up until it answers 201, whatever it does instead, and nobody waits for it.
+
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use authy_client::Client;
+use authy_core::{
+    Authenticator as _, ErrorKind, Level, Secret, UserId,
+    api::{
+        event::{EventKind, EventQuery},
+        user::{Details, UserQuery},
+    },
+    engine::{Background, Caller, Origin, Stuck},
+};
+use authy_server::Webhook;
+use authy_tests::{
+    House, fresh_name, new_user, operator,
+    receiver::{Reaction, Received, Receiver},
+    tools, until,
+    wire::send,
+};
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpSocket,
+    process::Command,
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A house, whom it tells, and in less time than anybody would want to wait.
+async fn told_by(mind: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> (House, Receiver, Background) {
+    let (house, receiver) = (House::new().await, Receiver::start(mind).await);
+    let background = tell(&house, receiver.address).await;
+    (house, receiver, background)
+}
+
+async fn tell(house: &House, address: SocketAddr) -> Background {
+    let url = format!("http://{address}/details?from=authy").parse().unwrap();
+    let webhook = Webhook::new(house.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
+    let webhook = webhook.timeout(Duration::from_millis(500));
+    house.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap()
+}
+
+/// Signs somebody up over HTTP.
+async fn sign_up(house: &House) -> UserId {
+    house.nobody().register(new_user(&fresh_name("ada"))).await.unwrap().public_id
+}
+
+async fn details(house: &House, user: UserId) -> Option<Details> {
+    house.authy.find_user(user).await.unwrap().unwrap().details
+}
+
+async fn until_details_are(house: &House, user: UserId, expected: Details) {
+    until(&format!("the details are {expected:?}"), || async { details(house, user).await == Some(expected) }).await;
+}
+
+/// Why it has not gone well so far, once it was tried.
+async fn until_stuck(house: &House) -> Stuck {
+    until("an attempt has failed", || async { !house.authy.list_stuck(1).await.unwrap().is_empty() }).await;
+    house.authy.list_stuck(1).await.unwrap().remove(0)
+}
+
+fn told_of(receiver: &Receiver, user: UserId) -> usize {
+    receiver.received().iter().filter(|request| request.body.contains(&user.to_string())).count()
+}
+
+/// As a receiver would verify it.
+fn is_signed(request: &Received, secret: &str) -> bool {
+    let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+    let message = format!("{id}.{timestamp}.{}", request.body);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let is_fresh = now.abs_diff(timestamp.parse().unwrap()) < 300;
+    let signed = request.header("webhook-signature").split(' ').any(|signature| {
+        let mac = BASE64_STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
+        hmac::verify(&key, message.as_bytes(), &mac).is_ok()
+    });
+    is_fresh && signed
+}
+
+#[tokio::test]
+async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
+    let (house, receiver, _background) = told_by(|_| Reaction::Status(201)).await;
+    let user = sign_up(&house).await;
+    until_details_are(&house, user, Details::Created).await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 1);
+    let request = &received[0];
+    assert_eq!(request.line, "POST /details?from=authy HTTP/1.1");
+    assert_eq!(request.header("content-type"), "application/json");
+    assert_eq!(request.body, format!(r#"{{"public_id":"{user}"}}"#));
+    assert!(is_signed(request, SECRET));
+    assert!(!is_signed(request, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"));
+    let changed =
+        Received { body: request.body.replace(&user.to_string(), &UserId::random().to_string()), ..request.clone() };
+    assert!(!is_signed(&changed, SECRET));
+
+    let client = house.nobody().with_token(Secret::new(request.header("x-access-token")));
+    let granted = client.check_access(Level::clamped(10)).await.unwrap();
+    assert_eq!((granted.public_id, granted.level.get()), (user, 10));
+    assert!(client.check_access(Level::clamped(5)).await.is_err());
+    let me = client.get_self().await.unwrap();
+    assert_eq!(me.last_login, None, "it is no login");
+    let sessions = client.list_sessions().await.unwrap().sessions;
+    assert_eq!((sessions.len(), sessions[0].current), (1, true));
+    assert!(sessions[0].user_agent.as_deref().unwrap().ends_with("(webhook)"), "{sessions:?}");
+    let query = EventQuery { user: Some(user), kind: Some(EventKind::TokenIssued), after: None, limit: None };
+    let trail = house.authy.list_events(&query).await.unwrap().events;
+    assert_eq!(
+        (trail.len(), trail[0].origin.as_str(), trail[0].session_id),
+        (1, "operator", Some(sessions[0].session_id))
+    );
+
+    house.authy.delete_user(&operator(), user).await.unwrap();
+    assert_eq!(client.get_self().await.unwrap_err().kind(), Some(ErrorKind::InvalidToken));
+    assert_eq!(details(&house, user).await, Some(Details::Created));
+}
+
+#[tokio::test]
+async fn whatever_is_not_201_is_tried_again_until_it_is() {
+    let endless = [b"HTTP/1.1 500 x\r\ncontent-length: 1000000000000\r\n\r\n".as_slice(), &[b'x'; 4096]].concat();
+    let long_head = [b"HTTP/1.1 201 x\r\n".as_slice(), &b"a: b\r\n".repeat(1000)].concat();
+    let redirect = b"HTTP/1.1 307 x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let reactions = [
+        (Reaction::Status(500), "did not answer 201: 500"),
+        (Reaction::Status(200), "did not answer 201: 200"),
+        (Reaction::Status(202), "did not answer 201: 202"),
+        (Reaction::Status(401), "did not answer 201: 401"),
+        (Reaction::Bytes(redirect), "did not answer 201: 307"),
+        (Reaction::Hang, "did not answer in time"),
+        (Reaction::Close, "gave no answer"),
+        (Reaction::Bytes(b"HTTP/1.1 20".to_vec()), "gave no answer"),
+        (Reaction::Bytes(b"\x16\x03\x01 no http at all".to_vec()), "gave no answer"),
+        (Reaction::Bytes(vec![0xff; 100_000]), "gave no answer"),
+        (Reaction::Endless(endless), "did not answer 201: 500"),
+        (Reaction::Endless(long_head), "gave no answer"),
+    ];
+    let tasks = reactions.map(|(reaction, reason)| tokio::spawn(is_tried_again_after(reaction, reason)));
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+async fn is_tried_again_after(reaction: Reaction, reason: &'static str) {
+    let (house, receiver, _background) = told_by(move |_| reaction.clone()).await;
+    let user = sign_up(&house).await;
+    let stuck = until_stuck(&house).await;
+    let error = stuck.error.unwrap();
+    assert!(error.contains(reason), "{reason} is not in: {error}");
+    assert_eq!((stuck.sink.as_str(), stuck.subject, stuck.is_given_up), ("webhook", Some(user), false));
+    assert_eq!(details(&house, user).await, Some(Details::Pending));
+    receiver.react(|_| Reaction::Status(201));
+    until_details_are(&house, user, Details::Created).await;
+    let received = receiver.received();
+    assert!(received.iter().all(|request| is_signed(request, SECRET) && request.line.contains(" /details")));
+    let ids: Vec<_> = received.iter().map(|request| request.header("webhook-id")).collect();
+    assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "a repetition is known by its id: {ids:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_not_there_is_told_when_it_comes() {
+    let house = House::new().await;
+    // Its address is taken, and nobody listens there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let _background = tell(&house, socket.local_addr().unwrap()).await;
+    let user = house.nobody().register(new_user("ada")).await.unwrap().public_id;
+    let error = until_stuck(&house).await.error.unwrap();
+    assert!(error.contains("cannot be reached"), "{error}");
+    let receiver = Receiver::on(socket.listen(16).unwrap(), |_| Reaction::Status(201));
+    until_details_are(&house, user, Details::Created).await;
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn one_who_is_stuck_holds_up_nobody() {
+    let first = Arc::new(AtomicUsize::new(0));
+    let stuck = Arc::new(std::sync::Mutex::new(String::new()));
+    let mind = {
+        let (first, stuck) = (first.clone(), stuck.clone());
+        move |request: &Received| {
+            if first.fetch_add(1, Ordering::SeqCst) == 0 {
+                *stuck.lock().unwrap() = request.body.clone();
+            }
+            match *stuck.lock().unwrap() == request.body {
+                true => Reaction::Hang,
+                false => Reaction::Status(201),
+            }
+        }
+    };
+    let (house, receiver, _background) = told_by(mind).await;
+    let unlucky = sign_up(&house).await;
+    until("the first one hangs", || async { told_of(&receiver, unlucky) == 1 }).await;
+    for _ in 0..20 {
+        let user = sign_up(&house).await;
+        until_details_are(&house, user, Details::Created).await;
+    }
+    assert_eq!(details(&house, unlucky).await, Some(Details::Pending));
+}
+
+#[tokio::test]
+async fn signing_up_does_not_wait_for_a_receiver_that_hangs() {
+    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Hang).await);
+    let url = format!("http://{}/", receiver.address).parse().unwrap();
+    let webhook = Webhook::new(house.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
+    let _background = house.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..30 {
+        house.nobody().register(new_user(&fresh_name("ada"))).await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    until("as many hang as may at a time", || async { receiver.received().len() == 16 }).await;
+}
+
+#[tokio::test]
+async fn who_is_deleted_meanwhile_is_not_told_of_and_an_operator_decides_about_the_rest() {
+    let (house, receiver, _background) = told_by(|_| Reaction::Status(500)).await;
+    let (deleted, given_up) = (sign_up(&house).await, sign_up(&house).await);
+    until("both were tried", || async { told_of(&receiver, deleted) > 0 && told_of(&receiver, given_up) > 0 }).await;
+    house.authy.delete_user(&operator(), deleted).await.unwrap();
+    until_details_are(&house, deleted, Details::Failed).await;
+    let stuck = house.authy.list_stuck(10).await.unwrap();
+    let of = |user| stuck.iter().find(|stuck| stuck.subject == Some(user)).unwrap();
+    assert!(of(deleted).is_given_up);
+    assert_eq!(of(deleted).error.as_deref(), Some("the user was deleted before the webhook had taken it"));
+
+    let event = of(given_up).event_id;
+    house.authy.skip_delivery(&operator(), "webhook", event).await.unwrap();
+    assert_eq!(details(&house, given_up).await, Some(Details::Failed));
+    receiver.react(|_| Reaction::Status(201));
+    house.authy.retry_delivery(&operator(), "webhook", event).await.unwrap();
+    until_details_are(&house, given_up, Details::Created).await;
+    assert_eq!(details(&house, deleted).await, Some(Details::Failed));
+}
+
+#[tokio::test]
+async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
+    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Status(500)).await);
+    let early = house.admin().await;
+    let seen = |client: &Client, user| {
+        let client = client.clone();
+        async move { serde_json::to_value(client.get_user(user).await.unwrap()).unwrap()["details"].clone() }
+    };
+    assert!(seen(&early.client, early.id).await.is_null(), "there is no webhook");
+    let _background = tell(&house, receiver.address).await;
+    assert!(seen(&early.client, early.id).await.is_null(), "who signed up before there was a webhook is not told of");
+    let ada = house.nobody().register(new_user("ada")).await.unwrap().public_id;
+    assert_eq!(seen(&early.client, ada).await, "pending");
+    receiver.react(|_| Reaction::Status(201));
+    until("it was told", || async { seen(&early.client, ada).await == "created" }).await;
+    let query = |q: Option<&str>| UserQuery { page: None, per_page: None, q: q.map(ToOwned::to_owned) };
+    for q in [None, Some("ada")] {
+        let page = early.client.list_users(query(q)).await.unwrap().users;
+        assert_eq!(page.last().map(|user| (user.public_id, user.details)), Some((ada, Some(Details::Created))));
+    }
+    // Upkeep forgets what was told a month ago, and this is not forgotten.
+    let sql = house.sql().await;
+    sql.batch_execute("UPDATE authy.delivery SET changed = now() - interval '1 year'").await.unwrap();
+    house.authy.upkeep().await.unwrap();
+    assert_eq!(seen(&early.client, ada).await, "created");
+}
+
+#[tokio::test]
+async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
+    let house = House::new().await;
+    let script = std::fs::read_to_string(tools::root().join("examples/webhook.py")).unwrap();
+    let verification = script.split("\n\n\n").find(|part| part.starts_with("def is_from_authy")).unwrap();
+    let readme = std::fs::read_to_string(tools::root().join("README.md")).unwrap();
+    assert!(readme.contains(verification), "the README shows other lines");
+    let mut command = Command::new(tools::python());
+    command.arg("-c").arg(script).args([house.url().as_str(), SECRET]).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut running = command.spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let address = lines.next_line().await.unwrap().unwrap();
+    let address = address.trim_start_matches("listening on http://").trim_end_matches('/').parse().unwrap();
+
+    let _background = tell(&house, address).await;
+    let ada = sign_up(&house).await;
+    until_details_are(&house, ada, Details::Created).await;
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("{ada} signed up"));
+
+    // Nobody signed it, but the token is good.
+    let token = house.authy.issue_token(&operator(), ada).await.unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let head = format!(
+        "POST / HTTP/1.1\nx-access-token: {}\nwebhook-id: a\nwebhook-timestamp: {now}\nwebhook-signature: v1,AAAA",
+        token.expose()
+    );
+    assert_eq!(send(address, &head, &format!(r#"{{"public_id":"{ada}"}}"#)).await.status, 401);
+    // It is signed, but the token is another house's.
+    let (elsewhere, receiver, _background) = told_by(|_| Reaction::Status(201)).await;
+    until_details_are(&elsewhere, sign_up(&elsewhere).await, Details::Created).await;
+    let foreign = &receiver.received()[0];
+    let headers = foreign.headers.iter().filter(|(name, _)| name.starts_with("webhook-") || name == "x-access-token");
+    let headers: String = headers.map(|(name, value)| format!("\n{name}: {value}")).collect();
+    assert_eq!(send(address, &format!("POST / HTTP/1.1{headers}"), &foreign.body).await.status, 401);
+}
+
+#[tokio::test]
+async fn who_was_not_queued_yet_is_pending() {
+    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Status(201)).await);
+    let before = house.user().await.id;
+    drop(tell(&house, receiver.address).await);
+    let ada = house.nobody().register(new_user("ada")).await.unwrap().public_id;
+    assert_eq!((details(&house, before).await, details(&house, ada).await), (None, Some(Details::Pending)));
+    assert_eq!(receiver.received().len(), 0);
+    let _background = tell(&house, receiver.address).await;
+    until_details_are(&house, ada, Details::Created).await;
+    assert_eq!(details(&house, before).await, None);
+}
+
+#[tokio::test]
+async fn only_the_operator_is_given_a_token_of_somebody_elses() {
+    let house = House::new().await;
+    let (root, user) = (house.superadmin().await, house.user().await);
+    let identity = house.authy.authenticate(root.token.expose()).await.unwrap();
+    for caller in [Caller::nobody(Origin::default()), Caller::user(identity, Origin::default())] {
+        let refused = house.authy.issue_token(&caller, user.id).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::BeyondYourLevel);
+    }
+    let operator = operator();
+    let issue = |user| house.authy.issue_token(&operator, user);
+    let nobody = issue(UserId::random()).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::NotFound);
+    let token = issue(user.id).await.unwrap();
+    assert_eq!(house.authy.authenticate(token.expose()).await.unwrap().public_id, user.id);
+    // It is void with the roles it speaks of, as any other.
+    house.authy.revoke_role(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
+    assert_eq!(house.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);
+    assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::NoRole);
+    house.authy.delete_user(&operator, user.id).await.unwrap();
+    assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::AlreadyDeleted);
+    // And forgotten like any other: the login's and the token's.
+    let old = "UPDATE authy.session SET expires = now() - interval '2 days', access_until = now() - interval '2 days'
+               WHERE user_id = $1";
+    house.sql().await.execute(old, &[user.id.as_uuid()]).await.unwrap();
+    assert_eq!(house.authy.upkeep().await.unwrap().sessions, 2);
+}
