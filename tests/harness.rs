@@ -27,6 +27,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub mod database;
 #[path = "harness/forge.rs"]
 pub mod forge;
+#[path = "harness/ledger.rs"]
+pub mod ledger;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
 #[path = "harness/receiver.rs"]
@@ -38,6 +40,9 @@ pub mod wire;
 
 /// A password that passes, for everybody who has no reason to choose another.
 pub const PASSWORD: &str = "tangerine-lighthouse-42";
+
+/// What the servers call themselves that are processes of their own, so that one goes on where another was killed.
+pub const VICTIMS_ISSUER: &str = "http://authy.test";
 
 /// A server of one's own.
 pub struct House {
@@ -200,7 +205,8 @@ pub fn cheap() -> Config {
     config
 }
 
-fn unlimited() -> HttpConfig {
+/// The server's settings, without rate limits.
+pub fn unlimited() -> HttpConfig {
     let off: RateLimit = "off".parse().unwrap();
     HttpConfig {
         limits: Limits {

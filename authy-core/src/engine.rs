@@ -8,6 +8,7 @@ mod code;
 mod config;
 mod db;
 mod event;
+mod fault;
 mod feed;
 mod hasher;
 mod key;
@@ -27,6 +28,8 @@ mod user;
 pub use background::Background;
 pub use caller::{Caller, Origin};
 pub use config::{Config, HashConfig};
+#[cfg(feature = "dangerous-fault-points")]
+pub use fault::{Track, dangerous_die_at};
 pub use feed::Batch;
 pub use key::{KeyState, KeyView, Resealed};
 pub use letter::{Letter, LetterKind};
@@ -102,6 +105,7 @@ impl Authy {
             self.feed().apply(&revoked);
             self.feed().hint(&self.0.db);
         }
+        fault::point("the caller is told");
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod account;
+mod crash;
 mod documents;
 mod drift;
 mod embedding;

@@ -7,6 +7,7 @@ use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use super::{
     Authy, Sink,
+    fault::{self, Track},
     feed::{self, Batch},
 };
 use crate::{Result, api::session::RevocationPage, revocation::Cursor};
@@ -40,13 +41,15 @@ impl Authy {
         let cursor = self.feed().prime(self.db()).await?;
         let (follower, keeper) = (self.clone(), self.clone());
         let mut tasks = vec![
-            tokio::spawn(async move { follower.feed().follow(follower.db(), follower.ring(), cursor).await }),
-            tokio::spawn(async move { keeper.keep_up().await }),
+            tokio::spawn(fault::on(Track::Follow, async move {
+                follower.feed().follow(follower.db(), follower.ring(), cursor).await
+            })),
+            tokio::spawn(fault::on(Track::Upkeep, async move { keeper.keep_up().await })),
         ];
         for sink in sinks {
             // Before anything can happen that it should be told of.
             self.prepare_relay(&*sink).await?;
-            tasks.push(tokio::spawn(self.clone().relay(sink)));
+            tasks.push(tokio::spawn(fault::on(Track::Relay, self.clone().relay(sink))));
         }
         Ok(Background(tasks))
     }

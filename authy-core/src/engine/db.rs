@@ -20,7 +20,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Row, config::SslMode, error::SqlState, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{lane::Lanes, statements::Statement};
+use super::{fault, lane::Lanes, statements::Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
@@ -96,7 +96,7 @@ impl Db {
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_PATIENCE, async {
             let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
-            connection.query_opt(&prepared, params).await
+            fault::around(statement.name, connection.query_opt(&prepared, params)).await
         });
         let written = written.await;
         if written.as_ref().is_err_and(Error::is_unavailable) {

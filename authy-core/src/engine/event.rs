@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Authy, Caller, Origin,
     db::{LOCK_PATIENCE, Params, db_error},
-    feed,
+    fault, feed,
 };
 use crate::{
     Result, SessionId, UserId,
@@ -169,7 +169,7 @@ pub(super) struct Write<'a>(Transaction<'a>);
 
 impl<'a> Write<'a> {
     pub(super) async fn begin(connection: &'a mut Object) -> Result<Self> {
-        let tx = connection.transaction().await.map_err(db_error)?;
+        let tx = fault::around("begin", connection.transaction()).await.map_err(db_error)?;
         // Whoever waits longer for a row than a caller waits for an answer only holds a connection. Sent with the first
         // statement and not waited for: should it fail, so does the transaction.
         let _ = tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_PATIENCE.as_millis())).now_or_never();
@@ -183,12 +183,14 @@ impl<'a> Write<'a> {
     /// Commits with the event; what became void.
     pub(super) async fn commit(self, event: Event<'_>) -> Result<Vec<Revocation>> {
         let revoked = event.append(&self.0).await?;
-        self.0.commit().await.map_err(db_error)?;
+        fault::point("the commit");
+        fault::around("commit", self.0.commit()).await.map_err(db_error)?;
         Ok(revoked)
     }
 
     /// Commits what changes nothing that anybody could see, such as throwing away what has expired.
     pub(super) async fn commit_without_event(self) -> Result<()> {
-        self.0.commit().await.map_err(db_error)
+        fault::point("the commit");
+        fault::around("commit", self.0.commit()).await.map_err(db_error)
     }
 }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::{
     db::{Db, bounded, db_error},
+    fault::{self, Track},
     key::KeyRing,
 };
 use crate::{
@@ -103,13 +104,13 @@ impl Feed {
             return;
         }
         let (feed, db) = (self.clone(), db.clone());
-        tokio::spawn(async move {
+        tokio::spawn(fault::on(Track::Follow, async move {
             // Before, not after: what is committed from here on asks for a hint of its own.
             feed.hinting.store(false, Ordering::Release);
             if let Err(error) = db.read(&sql::HINT, &[]).await {
                 tracing::debug!(%error, "the other instances will hear of a revocation by their next poll");
             }
-        });
+        }));
     }
 
     /// What becomes void from now on.

@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Row};
 
 use super::{
     db::{Connector, Params, bounded},
+    fault,
     statements::Statement,
 };
 use crate::{Error, ErrorKind, Result};
@@ -103,7 +104,7 @@ impl Open {
                     prepared
                 }
             };
-            self.client.query(&prepared, params).await
+            fault::around(statement.name, self.client.query(&prepared, params)).await
         })
         .await
     }

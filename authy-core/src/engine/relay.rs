@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Row};
 use super::{
     Authy, Sink, Undelivered,
     db::{Db, Params, bounded},
+    fault,
     sink::Pace,
     statements::Statement,
 };
@@ -55,9 +56,9 @@ impl Authy {
                 tracing::warn!(
                     "the database has moved into another cluster: what was not handed over is looked for anew"
                 );
-                connection.query(sql::BEGIN_EPOCH.sql, &[]).await?;
+                fault::around(sql::BEGIN_EPOCH.name, connection.query(sql::BEGIN_EPOCH.sql, &[])).await?;
             }
-            connection.execute(sql::CREATE_CURSOR.sql, &[&sink.name()]).await
+            fault::around(sql::CREATE_CURSOR.name, connection.execute(sql::CREATE_CURSOR.sql, &[&sink.name()])).await
         })
         .await
         .map(drop)
@@ -139,7 +140,8 @@ fn wait(attempts: usize) -> Duration {
 
 /// Tells a sink of one event, within bounds.
 async fn deliver(sink: &dyn Sink, event: &crate::api::event::EventView) -> Result<(), Undelivered> {
-    match tokio::time::timeout(PATIENCE, sink.deliver(event)).await {
+    fault::point("the delivery");
+    match fault::around("deliver", tokio::time::timeout(PATIENCE, sink.deliver(event))).await {
         Ok(told) => told,
         Err(_) => Err(Undelivered::for_now("it did not answer in time")),
     }

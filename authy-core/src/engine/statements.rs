@@ -11,7 +11,7 @@ use tokio_postgres::{
 use super::{
     code,
     db::{Params, bounded_by, db_error},
-    event, feed, key, relay, role, session, upkeep, user,
+    event, fault, feed, key, relay, role, session, upkeep, user,
 };
 use crate::Result;
 
@@ -60,7 +60,7 @@ pub(super) async fn check(client: &Client) -> Result<usize> {
 /// connection, so that a pooler in transaction mode may stand in between.
 impl Statement {
     pub(super) async fn rows(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Vec<Row>> {
-        tx.query_typed(self.sql, &self.typed(params)).await.map_err(db_error)
+        fault::around(self.name, tx.query_typed(self.sql, &self.typed(params))).await.map_err(db_error)
     }
 
     pub(super) async fn row(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Option<Row>> {
@@ -69,12 +69,12 @@ impl Statement {
 
     /// Runs it; the number of rows it changed. The caller decides what a violated constraint means.
     pub(super) async fn execute(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<u64, tokio_postgres::Error> {
-        tx.execute_typed(self.sql, &self.typed(params)).await
+        fault::around(self.name, tx.execute_typed(self.sql, &self.typed(params))).await
     }
 
     /// The same outside of a transaction, on a connection of one's own, in so much time.
     pub(super) async fn ask(&self, client: &Client, patience: Duration, params: Params<'_>) -> Result<Vec<Row>> {
-        bounded_by(patience, client.query_typed(self.sql, &self.typed(params))).await
+        bounded_by(patience, fault::around(self.name, client.query_typed(self.sql, &self.typed(params)))).await
     }
 
     fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

@@ -1,0 +1,162 @@
+//! What the events tell, and what the tables hold: the same, or something is half done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// The state of a house.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Books {
+    users: BTreeMap<Uuid, User>,
+    sessions: BTreeMap<Uuid, Session>,
+    roles: BTreeSet<String>,
+    void_sessions: BTreeSet<Uuid>,
+    void_epochs: BTreeSet<(Uuid, i64)>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct User {
+    roles: BTreeSet<String>,
+    ver: i64,
+    is_deleted: bool,
+    has_logged_in: bool,
+    has_password: bool,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Session {
+    user: Uuid,
+    generation: i64,
+    has_ended: bool,
+}
+
+/// That every event has its effect and every effect its event.
+pub(super) async fn balance(sql: &Client, when: &str) {
+    let (told, kept) = (told(sql).await, kept(sql).await);
+    assert_eq!(told, kept, "{when}: the events tell (left) what the tables do not hold (right)");
+}
+
+/// What the events tell.
+async fn told(sql: &Client) -> Books {
+    let mut books = Books::default();
+    let query = "SELECT kind, actor, subject, session_id, detail FROM authy.event ORDER BY happened, event_id";
+    for row in sql.query(query, &[]).await.unwrap() {
+        let (kind, detail): (String, Value) = (row.get("kind"), row.get("detail"));
+        let [actor, subject, session] = ["actor", "subject", "session_id"].map(|column| row.get(column));
+        books.take(&kind, actor, subject, session, &detail);
+    }
+    books
+}
+
+impl Books {
+    fn take(&mut self, kind: &str, actor: Option<Uuid>, subject: Option<Uuid>, session: Option<Uuid>, detail: &Value) {
+        let role = || detail["role"].as_str().unwrap().to_owned();
+        match kind {
+            "user.registered" => {
+                let user = User { roles: BTreeSet::from([role()]), ver: 1, has_password: true, ..User::default() };
+                assert!(self.users.insert(subject.unwrap(), user).is_none(), "registered twice");
+            }
+            "user.deleted" => {
+                self.user(subject).is_deleted = true;
+                self.begin_epoch(subject.unwrap());
+                self.end(|_, session| Some(session.user) == subject);
+            }
+            "role.granted" => {
+                assert!(self.user(subject).roles.insert(role()), "granted twice");
+                self.begin_epoch(subject.unwrap());
+            }
+            "role.revoked" => {
+                assert!(self.user(subject).roles.remove(&role()), "revoked twice");
+                self.begin_epoch(subject.unwrap());
+            }
+            "session.opened" => {
+                self.user(subject).has_logged_in = true;
+                let opened = Session { user: subject.unwrap(), ..Session::default() };
+                assert!(self.sessions.insert(session.unwrap(), opened).is_none(), "opened twice");
+            }
+            "session.refreshed" => {
+                let generation = detail["generation"].as_i64().unwrap();
+                let session = self.sessions.get_mut(&session.unwrap()).expect("no session was refreshed");
+                // The same once more, or the next: nothing is left out.
+                assert!([session.generation, session.generation + 1].contains(&generation), "{session:?} {generation}");
+                session.generation = generation;
+            }
+            "session.ended" | "session.replayed" => {
+                let ended = self.end(|id, _| Some(id) == session);
+                assert_eq!(ended.len(), 1, "ended twice, or never opened");
+                self.void_sessions.extend(ended);
+            }
+            // All but one's own, or all of a user's by somebody else.
+            "sessions.ended" if actor == subject => {
+                let ended = self.end(|id, of| Some(of.user) == subject && Some(id) != session);
+                assert!(!ended.is_empty(), "an event without an effect");
+                self.void_sessions.extend(ended);
+            }
+            "sessions.ended" => {
+                self.begin_epoch(subject.unwrap());
+                self.end(|_, session| Some(session.user) == subject);
+            }
+            "role.created" => assert!(self.roles.insert(role()), "made twice"),
+            "role.deleted" => assert!(self.roles.remove(&role()), "deleted twice"),
+            _ => assert!(kind.starts_with("key."), "{kind}"),
+        }
+    }
+
+    fn user(&mut self, id: Option<Uuid>) -> &mut User {
+        self.users.get_mut(&id.unwrap()).expect("an event of a user that nobody registered")
+    }
+
+    /// Every older token is void; that is told only where there is one.
+    fn begin_epoch(&mut self, user: Uuid) {
+        let ver = self.user(Some(user)).ver + 1;
+        self.user(Some(user)).ver = ver;
+        if self.sessions.values().any(|session| session.user == user) {
+            self.void_epochs.insert((user, ver));
+        }
+    }
+
+    fn end(&mut self, which: impl Fn(Uuid, &Session) -> bool) -> Vec<Uuid> {
+        let live = self.sessions.iter_mut().filter(|(id, session)| !session.has_ended && which(**id, session));
+        live.map(|(id, session)| {
+            session.has_ended = true;
+            *id
+        })
+        .collect()
+    }
+}
+
+/// What the tables hold.
+async fn kept(sql: &Client) -> Books {
+    let rows = async |query: &str| sql.query(query, &[]).await.unwrap();
+    let users = rows(
+        "SELECT public_id, ver, deleted_at IS NOT NULL, last_login IS NOT NULL, phc IS NOT NULL,
+                ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id)
+         FROM authy.users LEFT JOIN authy.password ON user_id = public_id",
+    );
+    let users = users.await.into_iter().map(|row| {
+        let user = User {
+            ver: row.get(1),
+            is_deleted: row.get(2),
+            has_logged_in: row.get(3),
+            has_password: row.get(4),
+            roles: row.get::<_, Vec<String>>(5).into_iter().collect(),
+        };
+        (row.get(0), user)
+    });
+    let sessions = rows("SELECT session_id, user_id, generation, ended_at IS NOT NULL FROM authy.session").await;
+    let sessions = sessions
+        .into_iter()
+        .map(|row| (row.get(0), Session { user: row.get(1), generation: row.get(2), has_ended: row.get(3) }));
+    let mut books = Books { users: users.collect(), sessions: sessions.collect(), ..Books::default() };
+    books.roles = rows("SELECT name FROM authy.role WHERE NOT seeded").await.iter().map(|row| row.get(0)).collect();
+    for row in rows("SELECT session_id, user_id, ver FROM authy.revocation WHERE kid IS NULL").await {
+        let is_new = match row.get::<_, Option<Uuid>>(0) {
+            Some(session) => books.void_sessions.insert(session),
+            None => books.void_epochs.insert((row.get(1), row.get(2))),
+        };
+        assert!(is_new, "voided twice: {row:?}");
+    }
+    books
+}

@@ -1,0 +1,234 @@
+//! What a server is killed in the middle of: every kind of write.
+
+use authy_client::{Client, Error, Result};
+use authy_core::{
+    Authy, ErrorKind, RoleName, Secret, UserId,
+    api::{
+        role::NewRole,
+        session::{RefreshToken, Tokens},
+        user::Deletion,
+    },
+    engine::{Caller, Origin},
+};
+use authy_tests::{credentials, fresh_name, new_user, operator, until};
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    SignUp,
+    LogIn,
+    GrantRole,
+    RevokeRole,
+    DeleteUser,
+    Refresh,
+    /// A token whose answer was lost, within the grace.
+    RefreshAgain,
+    /// A token that was spent long ago: the session ends.
+    Replay,
+    LogOut,
+    EndOtherSessions,
+    EndUserSessions,
+    CreateRole,
+    DeleteRole,
+}
+
+use Deed::*;
+
+pub(super) const ALL: [Deed; 13] = [
+    SignUp,
+    LogIn,
+    GrantRole,
+    RevokeRole,
+    DeleteUser,
+    Refresh,
+    RefreshAgain,
+    Replay,
+    LogOut,
+    EndOtherSessions,
+    EndUserSessions,
+    CreateRole,
+    DeleteRole,
+];
+
+/// Whom or what it is done to.
+pub(super) struct Scene {
+    /// The name of a user or a role.
+    name: String,
+    user: UserId,
+    /// The one that is used, and two more of the same user's.
+    sessions: Vec<Tokens>,
+    /// Presented to be exchanged.
+    presented: Option<Secret>,
+    root: Secret,
+    level: u32,
+}
+
+impl Deed {
+    /// Everything that must be there before, done by a house that is not killed.
+    pub(super) async fn prepare(self, house: &Authy, root: &Secret, round: u64) -> Scene {
+        let name = fresh_name("victim");
+        let mut scene = Scene {
+            user: UserId::random(),
+            sessions: Vec::new(),
+            presented: None,
+            root: root.clone(),
+            level: 1000 + u32::try_from(round).unwrap(),
+            name,
+        };
+        if matches!(self, CreateRole | DeleteRole | SignUp) {
+            if self == DeleteRole {
+                house.create_role(&operator(), scene.role()).await.unwrap();
+            }
+            return scene;
+        }
+        // Whether somebody is the last superadmin takes the longest to find out.
+        let role = if matches!(self, RevokeRole | DeleteUser) { "superadmin" } else { "user" };
+        let role = role.parse().unwrap();
+        scene.user = house.create_user(&operator(), new_user(&scene.name), &role).await.unwrap();
+        let sessions = if matches!(self, LogIn) { 0 } else { 3 };
+        for _ in 0..sessions {
+            scene.sessions.push(house.login(&nobody(), credentials(&scene.name)).await.unwrap());
+        }
+        scene.presented = scene.sessions.first().map(|tokens| tokens.refresh_token.clone());
+        let spent = match self {
+            RefreshAgain => 1,
+            Replay => 2,
+            _ => 0,
+        };
+        let mut token = scene.presented.clone();
+        for _ in 0..spent {
+            token = Some(house.refresh(&nobody(), refresh(token.unwrap())).await.unwrap().refresh_token);
+        }
+        scene
+    }
+
+    /// Does it, once. A refresh yields its token.
+    pub(super) async fn act(self, client: &Client, scene: &Scene) -> Result<Option<String>> {
+        let root = || client.with_token(scene.root.clone());
+        let own = || client.with_token(scene.sessions[0].token.clone());
+        let role = |name: &str| name.parse::<RoleName>().unwrap();
+        match self {
+            SignUp => client.register(new_user(&scene.name)).await.map(|_| None),
+            LogIn => client.login(credentials(&scene.name)).await.map(|_| None),
+            GrantRole => root().grant_role(role("admin"), scene.user).await.map(|_| None),
+            RevokeRole => root().revoke_role(role("superadmin"), scene.user).await.map(|_| None),
+            DeleteUser => root().delete_user(scene.user, Deletion::PLAIN).await.map(|_| None),
+            Refresh | RefreshAgain => {
+                let tokens = client.refresh(refresh(scene.presented.clone().unwrap())).await?;
+                Ok(Some(tokens.refresh_token.expose().to_owned()))
+            }
+            Replay => match client.refresh(refresh(scene.presented.clone().unwrap())).await {
+                // That is its answer.
+                Err(error) if error.kind() == Some(ErrorKind::InvalidRefreshToken) => Ok(None),
+                Err(error) => Err(error),
+                Ok(_) => panic!("a spent token was exchanged"),
+            },
+            LogOut => own().logout().await.map(|_| None),
+            EndOtherSessions => {
+                client.with_token(scene.sessions[1].token.clone()).end_other_sessions().await.map(|_| None)
+            }
+            EndUserSessions => root().end_user_sessions(scene.user).await.map(|_| None),
+            CreateRole => root().create_role(scene.role()).await.map(|_| None),
+            DeleteRole => root().delete_role(role(&scene.name)).await.map(|_| None),
+        }
+    }
+
+    /// Whether it was done.
+    pub(super) async fn is_done(self, sql: &tokio_postgres::Client, scene: &Scene) -> bool {
+        let user = *scene.user.as_uuid();
+        let count = async |what: &str, id: &(dyn tokio_postgres::types::ToSql + Sync)| {
+            let query = format!("SELECT count(*) FROM authy.{what}");
+            sql.query_one(&query, &[id]).await.unwrap().get::<_, i64>(0)
+        };
+        let has = "user_role JOIN authy.role USING (role_id) WHERE user_id = $1 AND name = ";
+        match self {
+            SignUp => count("users WHERE username = $1", &scene.name).await == 1,
+            LogIn => count("session WHERE user_id = $1", &user).await >= 1,
+            GrantRole => count(&format!("{has}'admin'"), &user).await == 1,
+            RevokeRole => count(&format!("{has}'superadmin'"), &user).await == 0,
+            DeleteUser => count("users WHERE public_id = $1 AND deleted_at IS NOT NULL", &user).await == 1,
+            Refresh => count("session WHERE session_id = $1 AND generation = 1", &scene.session(0)).await == 1,
+            RefreshAgain => {
+                count("event WHERE session_id = $1 AND kind = 'session.refreshed'", &scene.session(0)).await >= 2
+            }
+            Replay | LogOut => {
+                count("session WHERE session_id = $1 AND ended_at IS NOT NULL", &scene.session(0)).await == 1
+            }
+            EndOtherSessions => count("session WHERE user_id = $1 AND ended_at IS NOT NULL", &user).await == 2,
+            EndUserSessions => count("session WHERE user_id = $1 AND ended_at IS NOT NULL", &user).await == 3,
+            CreateRole => count("role WHERE name = $1", &scene.name).await == 1,
+            DeleteRole => count("role WHERE name = $1", &scene.name).await == 0,
+        }
+    }
+
+    /// What whoever heard nothing does next, and what must come of it; then it is done, and done once.
+    pub(super) async fn repeat(
+        self,
+        client: &Client,
+        house: &Authy,
+        scene: &Scene,
+        was_done: bool,
+        answer: Option<String>,
+    ) {
+        if self.voids() {
+            let client = client.with_token(scene.sessions[0].token.clone());
+            let is_void =
+                async || client.get_self().await.is_err_and(|error| error.kind() == Some(ErrorKind::InvalidToken));
+            if was_done {
+                // The one who died may have told nobody; the others find out by themselves.
+                until("the token is void", &is_void).await;
+            } else {
+                assert!(!is_void().await, "the token is void and nothing was done");
+            }
+        }
+        let again = self.act(client, scene).await;
+        if let Ok(Some(token)) = &again {
+            let successor = house.refresh(&nobody(), refresh(scene.presented.clone().unwrap())).await.unwrap();
+            assert_eq!(token, successor.refresh_token.expose(), "two successors");
+            assert!(answer.is_none_or(|answer| answer == *token), "two successors");
+        }
+        let refused = again.err().map(|error: Error| error.kind().unwrap());
+        assert_eq!(refused, self.refusal().filter(|_| was_done), "the repetition");
+    }
+
+    /// Whether the first session's token is void by it.
+    fn voids(self) -> bool {
+        !matches!(self, SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole)
+    }
+
+    /// What is said to whoever wants it done once more; where nothing is, it does no harm.
+    fn refusal(self) -> Option<ErrorKind> {
+        match self {
+            SignUp => Some(ErrorKind::AlreadyRegistered),
+            GrantRole => Some(ErrorKind::AlreadyAssigned),
+            RevokeRole | DeleteRole => Some(ErrorKind::NotFound),
+            DeleteUser => Some(ErrorKind::AlreadyDeleted),
+            LogOut => Some(ErrorKind::InvalidToken),
+            CreateRole => Some(ErrorKind::RoleExists),
+            LogIn | Refresh | RefreshAgain | Replay | EndOtherSessions | EndUserSessions => None,
+        }
+    }
+}
+
+impl Scene {
+    fn role(&self) -> NewRole {
+        NewRole {
+            name: self.name.parse().unwrap(),
+            description: "Made to go".parse().unwrap(),
+            level: authy_core::Level::clamped(self.level),
+        }
+    }
+
+    /// The session of a refresh token, which begins with it.
+    fn session(&self, number: usize) -> Uuid {
+        self.sessions[number].refresh_token.expose().split('.').next().unwrap().parse().unwrap()
+    }
+}
+
+fn refresh(token: Secret) -> RefreshToken {
+    RefreshToken { refresh_token: token }
+}
+
+fn nobody() -> Caller {
+    Caller::nobody(Origin::default())
+}

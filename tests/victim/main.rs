@@ -1,0 +1,72 @@
+//! A server that is made to be killed: the real engine, the real server, and a sink that outlives them. It dies where it is told
+//! to, and ends when whoever started it does.
+//!
+//! `authy-victim DATABASE LEDGER stream|queue deterministic|threaded [TRACK N]`, with the master key in `VICTIM_KEY`. Once it
+//! listens it takes further `TRACK N` on its standard input.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
+use std::{io::BufRead as _, path::Path, sync::Arc, thread};
+
+use authy_core::{
+    Authy,
+    engine::{MasterKeys, Pace, Track, dangerous_die_at},
+};
+use authy_server::Server;
+use authy_tests::{cheap, ledger::Ledger, unlimited};
+use tokio::{net::TcpListener, runtime};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [track, nth] = &arguments[4..] {
+        die_at(track, nth);
+    }
+    let mut runtime = match arguments[3].as_str() {
+        // Everything in turn, so that the n-th point is the same one in every run.
+        "deterministic" => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build().unwrap().block_on(serve(&arguments));
+}
+
+async fn serve(arguments: &[String]) {
+    let keys = MasterKeys::parse(&std::env::var("VICTIM_KEY").unwrap()).unwrap();
+    let mut config = cheap();
+    config.issuer = authy_tests::VICTIMS_ISSUER.to_owned();
+    let authy = Authy::builder(arguments[0].parse().unwrap()).master_keys(keys).config(config).start().await.unwrap();
+    let pace = match arguments[2].as_str() {
+        "stream" => Pace::Stream { in_flight: 3 },
+        _ => Pace::Queue { in_flight: 3 },
+    };
+    let ledger = Arc::new(Ledger::open(Path::new(&arguments[1]), pace));
+    let _background = authy.start_background_with(vec![ledger]).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    thread::spawn(listen_to_killer);
+    Server::new(authy, unlimited()).serve(listener, std::future::pending()).await.unwrap();
+}
+
+fn listen_to_killer() {
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let (track, nth) = line.split_once(' ').unwrap();
+        die_at(track, nth);
+        println!("armed");
+    }
+    std::process::exit(0);
+}
+
+fn die_at(track: &str, nth: &str) {
+    let track = match track {
+        "request" => Track::Request,
+        "relay" => Track::Relay,
+        other => panic!("there is no track {other}"),
+    };
+    dangerous_die_at(track, nth.parse().unwrap());
+}
