@@ -18,7 +18,7 @@ use authy_core::{
         session::{Credentials, Login},
         user::NewUser,
     },
-    engine::{Background, Caller, Config, Letter, MasterKeys, Origin},
+    engine::{Background, Caller, Config, Letter, MasterKeys, Origin, Sink},
 };
 use authy_server::{HttpConfig, Limits, RateLimit, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -33,6 +33,8 @@ pub mod ledger;
 pub mod proxy;
 #[path = "harness/receiver.rs"]
 pub mod receiver;
+#[path = "harness/smtp.rs"]
+pub mod smtp;
 #[path = "harness/tools.rs"]
 pub mod tools;
 #[path = "harness/wire.rs"]
@@ -90,6 +92,20 @@ impl House {
         master_keys: MasterKeys,
         change: impl FnOnce(&mut Config, &mut HttpConfig),
     ) -> Self {
+        Self::build(database, master_keys, change, |_| Vec::new()).await
+    }
+
+    /// A house that tells these sinks of what happens.
+    pub async fn with_sinks(sinks: impl FnOnce(&Authy) -> Vec<Arc<dyn Sink>>) -> Self {
+        Self::build(database::fresh().await, MasterKeys::generate().unwrap(), |_, _| (), sinks).await
+    }
+
+    async fn build(
+        database: tokio_postgres::Config,
+        master_keys: MasterKeys,
+        change: impl FnOnce(&mut Config, &mut HttpConfig),
+        sinks: impl FnOnce(&Authy) -> Vec<Arc<dyn Sink>>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mut config, mut http) = (cheap(), unlimited());
@@ -97,7 +113,7 @@ impl House {
         change(&mut config, &mut http);
         let authy =
             Authy::builder(database.clone()).master_keys(master_keys.clone()).config(config).start().await.unwrap();
-        let background = Some(authy.start_background().await.unwrap());
+        let background = Some(authy.start_background_with(sinks(&authy)).await.unwrap());
         let (stop, stopped) = oneshot::channel();
         let server = Server::new(authy.clone(), http);
         let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));

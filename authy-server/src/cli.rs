@@ -133,7 +133,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
         let authy = database.engine(settings, "").start().await?;
         let caller = Caller::operator(Origin::default());
         match noun {
-            "user" => user::run(&authy, &caller, matches).await,
+            "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
             "role" => role::run(&authy, &caller, matches).await,
             "event" => event::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::{
     limit::RateLimit,
-    sink::{WebhookSecrets, WebhookUrl},
+    sink::{Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
 };
 
 mod source;
@@ -133,6 +133,18 @@ settings! {
     require_https: bool = "false";
     /// The origins whose pages may call from a browser, comma separated
     cors_origins: List<Origin> = "";
+    /// Where people reach this server, for links in mails; the issuer when it is a URL, or else the address it listens on when left out
+    public_url: Option<PublicUrl> = "";
+    /// A mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), `smtp://localhost`. Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
+    smtp_url: Option<SmtpUrl> = "" secret;
+    /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server
+    mail_from: Option<Sender> = "";
+    /// A folder with files that replace the texts of mails
+    mail_templates: Option<PathBuf> = "";
+    /// The page that confirms an address with the `{code}` in it; `/authy/validate/{code}` of this server when left out
+    validate_url: Option<Link> = "";
+    /// The page on which a new password is chosen with the `{code}` in it, such as `https://shop.example/reset?code={code}`; the mail gives the code itself when left out
+    reset_url: Option<Link> = "";
     /// How many threads hash passwords; one a core when left out
     hash_threads: Option<usize> = "";
     /// How many passwords may wait to be hashed; 64 a thread when left out

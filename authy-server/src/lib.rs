@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod openapi;
+pub mod sink;
 
 mod call;
 mod cors;
@@ -19,7 +20,6 @@ mod route;
 mod routes;
 mod server;
 mod service;
-mod sink;
 mod start;
 mod stream;
 

@@ -6,8 +6,12 @@ use authy_core::{Authy, engine::Sink};
 
 use crate::{config::Settings, start::Failure};
 
+mod mail;
 mod webhook;
 
+pub use mail::{
+    InvalidLink, InvalidSender, InvalidSmtpUrl, Link, MailConfig, MailSink, Post, PublicUrl, Sender, SmtpUrl, Templates,
+};
 pub use webhook::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};
 
 /// That nothing is missing, before anything is started.
@@ -15,9 +19,12 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     webhook::required(settings).map(drop)
 }
 
-/// The sinks that are configured.
-pub(crate) fn sinks(settings: &Settings, authy: &Authy) -> Result<Vec<Arc<dyn Sink>>, Failure> {
+/// The sinks that are configured. `public_url` is where people reach this server.
+pub(crate) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Vec<Arc<dyn Sink>>, Failure> {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    if let Some(mail) = mail::of_settings(settings, authy, public_url)? {
+        sinks.push(Arc::new(mail));
+    }
     if let Some(webhook) = webhook::configured(settings, authy)? {
         sinks.push(Arc::new(webhook));
     }

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     HttpConfig, Limits, Server,
     config::{DatabaseUrl, List, Settings},
-    sink,
+    sink::{self, PublicUrl},
 };
 
 /// Why something cannot be started; its text says what to do.
@@ -152,6 +152,13 @@ fn http_config(settings: &Settings) -> HttpConfig {
     }
 }
 
+/// Where people reach this server, as far as is known.
+fn public_url(settings: &Settings, listening: &str) -> String {
+    let issuer = || settings.issuer.as_ref()?.parse().ok();
+    let url: Option<PublicUrl> = settings.public_url.clone().or_else(issuer);
+    url.map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())
+}
+
 /// Serves until the process is told to end.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
     sink::check(settings)?;
@@ -166,7 +173,8 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let database = Database::open(settings, Sharing::Alone).await?;
     let served = async {
         let authy = database.engine(settings, settings.issuer.as_deref().unwrap_or(&url)).start().await?;
-        let background = authy.start_background_with(sink::sinks(settings, &authy)?).await?;
+        let sinks = sink::sinks(settings, &authy, &public_url(settings, &url))?;
+        let background = authy.start_background_with(sinks).await?;
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());

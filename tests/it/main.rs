@@ -18,6 +18,7 @@ mod events;
 mod hazards;
 mod keys;
 mod languages;
+mod mail;
 mod passwords;
 mod refresh;
 mod relay;

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
 use super::{Failure, given, print, required, user_named};
+use crate::sink::Link;
 
 pub(super) fn command() -> Command {
     let username = || required::<Username>("username", "The user's name");
@@ -41,12 +42,17 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("reset-link")
-                .about("Make a one-time code that resets a user's password, to be handed over; it works for an hour")
+                .about("Make a one-time link that resets a user's password, to be handed over; it works for an hour. Without AUTHY_RESET_URL it is the code alone")
                 .arg(username()),
         )
 }
 
-pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+pub(super) async fn run(
+    authy: &Authy,
+    caller: &Caller,
+    matches: &ArgMatches,
+    reset_url: Option<&Link>,
+) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("create", matches)) => create(authy, caller, matches).await,
         Some(("grant", matches)) => {
@@ -77,7 +83,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("reset-link", matches)) => {
             let user = user_named(authy, matches).await?;
             let code = authy.create_reset(caller, user).await?;
-            print(code.expose())
+            // Without a page to choose a password on, the code itself.
+            print(&reset_url.map_or_else(|| code.expose().to_owned(), |link| link.with(&code)))
         }
         _ => Ok(()),
     }

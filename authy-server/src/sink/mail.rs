@@ -1,0 +1,208 @@
+//! Mail: what users are told of what happened to their accounts.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use authy_core::{
+    Authy, EventId,
+    api::event::EventView,
+    engine::{Letter, LetterKind, Pace, Sink, Undelivered},
+};
+
+use crate::{config::Settings, start::Failure};
+
+mod folder;
+mod link;
+mod message;
+mod smtp;
+mod template;
+
+pub use link::{InvalidLink, Link, PublicUrl};
+pub use message::{InvalidSender, Sender};
+pub use smtp::{InvalidSmtpUrl, SmtpUrl};
+pub use template::Templates;
+
+use folder::Folder;
+use smtp::SmtpServer;
+
+/// How many letters are on their way at a time: few mail servers like more connections of one client.
+const IN_FLIGHT: usize = 4;
+
+/// Of how many events it is remembered which of their letters are done.
+const REMEMBERED: usize = 1000;
+
+/// What mails look like.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// Whom they are from.
+    pub from: Sender,
+    /// What the service is called, when the sender has no name.
+    pub service: String,
+    /// The page that confirms an address.
+    pub validate_url: Link,
+    /// The page on which a new password is chosen; without it the mail gives the code itself.
+    pub reset_url: Option<Link>,
+    /// Their texts.
+    pub templates: Templates,
+}
+
+/// Who takes mails.
+#[derive(Debug)]
+pub struct Post(Way);
+
+#[derive(Debug)]
+enum Way {
+    Smtp(Box<SmtpServer>),
+    Folder(Folder),
+}
+
+impl Post {
+    /// A mail server.
+    ///
+    /// # Errors
+    /// When there are no certificates to recognize it by.
+    pub fn smtp(url: &SmtpUrl) -> Result<Self, Failure> {
+        Ok(Self(Way::Smtp(Box::new(SmtpServer::new(url)?))))
+    }
+
+    /// A folder in which every mail is a file, for want of a mail server.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(path: &std::path::Path) -> Result<Self, Failure> {
+        Ok(Self(Way::Folder(Folder::new(path)?)))
+    }
+}
+
+/// Sends users the letters that events give rise to.
+pub struct MailSink {
+    authy: Authy,
+    post: Post,
+    config: MailConfig,
+    /// What has become of the letters of events that are told again because of another letter: nobody is told twice because
+    /// somebody else's mailbox is full.
+    done: Mutex<HashMap<EventId, HashMap<LetterKind, Done>>>,
+}
+
+/// What has become of a letter.
+#[derive(Clone, Debug)]
+enum Done {
+    Sent,
+    Refused(String),
+}
+
+impl MailSink {
+    /// A sink that writes of what happens at `authy`.
+    pub fn new(authy: Authy, post: Post, config: MailConfig) -> Self {
+        Self { authy, post, config, done: Mutex::default() }
+    }
+
+    async fn send(&self, event: EventId, letter: &Letter) -> Result<(), Undelivered> {
+        let message = self.config.compose(event, letter)?;
+        match &self.post.0 {
+            Way::Smtp(server) => server.send(message.envelope(), &message.formatted()).await,
+            Way::Folder(folder) => {
+                let name = format!("{event}.{}.eml", letter.kind.as_str());
+                let path = folder.write(&name, message.formatted()).await?;
+                tracing::info!(path = %path.display(), "no mail server is configured: the mail is in a file");
+                Ok(())
+            }
+        }
+    }
+
+    fn recall(&self, event: EventId) -> HashMap<LetterKind, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&event).unwrap_or_default()
+    }
+
+    fn remember(&self, event: EventId, done: HashMap<LetterKind, Done>) {
+        let mut remembered = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED {
+            // An operator has given up on most of these; to forget one that is still told costs a repetition.
+            remembered.clear();
+        }
+        if !done.is_empty() {
+            remembered.insert(event, done);
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for MailSink {
+    fn name(&self) -> &'static str {
+        "mail"
+    }
+
+    fn wants(&self, kind: &str) -> bool {
+        LetterKind::may_come_of(kind)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Queue { in_flight: IN_FLIGHT }
+    }
+
+    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+        let id = event.event_id;
+        let letters =
+            self.authy.list_letters(event).await.map_err(|error| {
+                Undelivered::for_now("the database does not say what there is to write").because(error)
+            })?;
+        let mut done = self.recall(id);
+        let mut waiting = None;
+        let open: Vec<&Letter> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
+        for letter in open {
+            match self.send(id, letter).await {
+                Ok(()) => drop(done.insert(letter.kind, Done::Sent)),
+                Err(refused) if refused.is_final() => {
+                    let reason = reason(&refused);
+                    tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
+                    done.insert(letter.kind, Done::Refused(reason));
+                }
+                // The other letter does not wait for it: it goes to another mailbox.
+                Err(later) => waiting = waiting.or(Some(later)),
+            }
+        }
+        if let Some(later) = waiting {
+            self.remember(id, done);
+            return Err(later);
+        }
+        // What counts is the last one: a notice that nobody reads any more does not make a code less useful.
+        match letters.last().and_then(|letter| done.remove(&letter.kind)) {
+            Some(Done::Refused(reason)) => Err(Undelivered::for_good("the mail was refused").because(reason)),
+            Some(Done::Sent) | None => Ok(()),
+        }
+    }
+}
+
+/// A failure and its cause.
+fn reason(refused: &Undelivered) -> String {
+    let cause = std::error::Error::source(refused).map(|cause| format!(": {cause}"));
+    format!("{refused}{}", cause.unwrap_or_default())
+}
+
+/// The sink that is configured, if any.
+pub(super) fn of_settings(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Option<MailSink>, Failure> {
+    // First of all, and whether or not there is a mail server: a template that is wrong is told at once.
+    let templates = Templates::load(settings.mail_templates.as_deref())?;
+    let (post, from) = match (&settings.smtp_url, &settings.mail_from) {
+        (Some(url), Some(from)) => (Post::smtp(url)?, from.clone()),
+        (Some(_), None) => return Err("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM".into()),
+        (None, _) if settings.database_url.is_some() => {
+            tracing::warn!("mail is off: nobody can confirm an address or reset a password (AUTHY_SMTP_URL)");
+            return Ok(None);
+        }
+        (None, from) => {
+            let from = from.clone().map_or_else(Sender::nobody, Ok)?;
+            (Post::folder(&settings.data_dir.join("mail"))?, from)
+        }
+    };
+    let validate_url = match &settings.validate_url {
+        Some(link) => link.clone(),
+        None => format!("{public_url}/authy/validate/{{code}}").parse()?,
+    };
+    let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
+    let config = MailConfig { from, service, validate_url, reset_url: settings.reset_url.clone(), templates };
+    Ok(Some(MailSink::new(authy.clone(), post, config)))
+}

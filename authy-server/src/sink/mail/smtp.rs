@@ -1,0 +1,330 @@
+//! The way of a mail to a mail server.
+//!
+//! Command by command, over lettre's connections: lettre's own transport does not tell which command was refused. A mailbox that
+//! is refused is refused for good; when the server refuses *us*, somebody has to set it right, and no mail may be lost meanwhile.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use authy_core::{Secret, engine::Undelivered};
+use lettre::{
+    address::Envelope,
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, Mechanism},
+        client::{AsyncSmtpConnection, TlsParameters},
+        commands::{Data, Mail, Rcpt},
+        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
+    },
+};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use crate::start::Failure;
+
+/// How long one mail may take. RFC 5321 would have us wait for ten minutes after the last line, but we come again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait for a connection.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// For how long a connection is kept for the next mail: servers close idle ones after minutes.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Where a mail server is, as a URL.
+#[derive(Clone, Debug)]
+pub struct SmtpUrl {
+    host: String,
+    port: u16,
+    security: Security,
+    hello: Option<String>,
+    login: Option<(String, Secret)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Security {
+    None,
+    /// STARTTLS when the server offers it.
+    Opportunistic,
+    /// STARTTLS, or nothing.
+    Required,
+    /// TLS from the first byte.
+    Wrapper,
+}
+
+/// Why a text is no [`SmtpUrl`]; it never repeats the text, which may have a password in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSmtpUrl(&'static str);
+
+impl FromStr for SmtpUrl {
+    type Err = InvalidSmtpUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSmtpUrl> {
+        const EXPECTED: InvalidSmtpUrl = InvalidSmtpUrl(
+            "must be the URL of a mail server: smtps://user:password@mail.example, smtp://mail.example?tls=required \
+             (STARTTLS), or smtp://localhost",
+        );
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
+        let (mut tls, mut pairs) = (None, url.query_pairs());
+        if let Some((key, value)) = pairs.next() {
+            tls = Some((key == "tls").then_some(value).ok_or(EXPECTED)?);
+        }
+        // The ports of RFC 5321, RFC 6409 and RFC 8314.
+        let (security, port) = match (url.scheme(), tls.as_deref()) {
+            ("smtp", None) => (Security::None, 25),
+            ("smtp", Some("opportunistic")) => (Security::Opportunistic, 587),
+            ("smtp", Some("required")) => (Security::Required, 587),
+            ("smtps", None) => (Security::Wrapper, 465),
+            _ => return Err(EXPECTED),
+        };
+        if pairs.next().is_some() || url.fragment().is_some() {
+            return Err(EXPECTED);
+        }
+        let host = url.host().ok_or(EXPECTED)?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| EXPECTED);
+        let login = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) if !user.is_empty() => Some((decoded(user)?, Secret::new(decoded(password)?))),
+            _ => return Err(EXPECTED),
+        };
+        if login.is_some() && matches!(security, Security::None | Security::Opportunistic) && !is_here(&host) {
+            return Err(InvalidSmtpUrl(
+                "would send the password to another machine without encryption: use smtps://, or ?tls=required",
+            ));
+        }
+        let hello = url.path().trim_matches('/');
+        let hello = (!hello.is_empty()).then(|| decoded(hello)).transpose()?;
+        if hello.as_ref().is_some_and(|name| !name.chars().all(|c| c.is_ascii_graphic())) {
+            return Err(EXPECTED);
+        }
+        let host = match host {
+            // Without the brackets of the URL.
+            Host::Ipv6(address) => address.to_string(),
+            host => decoded(&host.to_string())?,
+        };
+        Ok(Self { host, port: url.port().unwrap_or(port), security, hello, login })
+    }
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &Host<&str>) -> bool {
+    match host {
+        // The host of a scheme that the parser does not know is not read as an address.
+        Host::Domain(name) => {
+            *name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// A mail server.
+pub(super) struct SmtpServer {
+    host: String,
+    port: u16,
+    security: Security,
+    tls: Option<TlsParameters>,
+    hello: ClientId,
+    credentials: Option<Credentials>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl fmt::Debug for SmtpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpServer").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl SmtpServer {
+    pub(super) fn new(url: &SmtpUrl) -> Result<Self, Failure> {
+        let tls = match url.security {
+            Security::None => None,
+            _ => Some(TlsParameters::new(url.host.clone()).map_err(|error| {
+                format!("the certificates by which a mail server is recognized cannot be read: {error}")
+            })?),
+        };
+        Ok(Self {
+            host: url.host.clone(),
+            port: url.port,
+            security: url.security,
+            tls,
+            hello: url.hello.clone().map_or_else(ClientId::default, ClientId::Domain),
+            credentials: url
+                .login
+                .as_ref()
+                .map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned())),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Hands a mail over.
+    pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
+        let handed = timeout(PATIENCE, async {
+            let mut connection = self.connection().await?;
+            match hand_over(&mut connection, envelope, mail).await {
+                Ok(()) => self.keep(connection),
+                Err(failure) => {
+                    connection.abort().await;
+                    return Err(failure);
+                }
+            }
+            Ok(())
+        });
+        handed.await.unwrap_or_else(|_| Err(Undelivered::for_now("the mail server did not answer in time")))
+    }
+
+    async fn connection(&self) -> Result<AsyncSmtpConnection, Undelivered> {
+        while let Some(mut connection) = self.take() {
+            // It may have been closed meanwhile.
+            if connection.test_connected().await {
+                return Ok(connection);
+            }
+        }
+        let unreachable = |error: Error| Undelivered::for_now("the mail server cannot be talked to").because(error);
+        let (wrapper, upgrade) = match self.security {
+            Security::Wrapper => (self.tls.clone(), None),
+            _ => (None, self.tls.clone()),
+        };
+        let server = (self.host.as_str(), self.port);
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECTING), &self.hello, wrapper, None);
+        let mut connection = connecting.await.map_err(unreachable)?;
+        if let Some(tls) = upgrade
+            && (self.security == Security::Required || connection.can_starttls())
+        {
+            connection.starttls(tls, &self.hello).await.map_err(unreachable)?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            if let Err(error) = connection.auth(&mechanisms, credentials).await {
+                connection.abort().await;
+                // Not in the server's words: a server may repeat what it was sent, and that was the password.
+                let code = error.status().map_or_else(|| "no answer".to_owned(), |code| code.to_string());
+                return Err(Undelivered::for_now("the mail server does not accept the login").because(code));
+            }
+        }
+        Ok(connection)
+    }
+
+    /// The connection that was used last, unless it is too old.
+    fn take(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|idle| idle.since.elapsed() < KEPT);
+        idle.pop().map(|idle| idle.connection)
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let idle = Idle { connection, since: Instant::now() };
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+    }
+}
+
+/// The transaction of RFC 5321, section 3.3.
+async fn hand_over(connection: &mut AsyncSmtpConnection, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
+    let refused = |reason, error: Error| Undelivered::for_now(reason).because(error);
+    let mut parameters = Vec::new();
+    if !envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Undelivered::for_good("the mail server takes no addresses with such letters (SMTPUTF8)"));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !mail.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let from = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
+    from.map_err(|error| refused("the mail server does not accept the sender", error))?;
+    for to in envelope.to() {
+        let to = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
+        to.map_err(|error| match is_about_the_mail(&error) {
+            true => Undelivered::for_good("the mailbox is refused").because(error),
+            false => refused("the mailbox is refused for now", error),
+        })?;
+    }
+    let sent = match connection.command(Data).await {
+        Ok(_) => connection.message(mail).await,
+        Err(error) => Err(error),
+    };
+    sent.map(drop).map_err(|error| match is_about_the_mail(&error) {
+        true => Undelivered::for_good("the mail is refused").because(error),
+        false => refused("the mail is refused for now", error),
+    })
+}
+
+/// Whether a refusal is for good and about this mail. The codes for commands that a server does not know (500 to 504), and for
+/// logins that it wants (530 to 538), are about us.
+fn is_about_the_mail(error: &Error) -> bool {
+    let code = error.status().map_or(0, u16::from);
+    error.is_permanent() && !matches!(code, 500..=504 | 530..=538)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_url_says_how_to_get_to_the_server() {
+        let read = |text: &str| {
+            let url: SmtpUrl = text.parse().unwrap();
+            (url.host, url.port, url.security)
+        };
+        let host = |name: &str| name.to_owned();
+        assert_eq!(read("smtp://mail.example"), (host("mail.example"), 25, Security::None));
+        assert_eq!(read("smtp://mail.example:2525/me.example"), (host("mail.example"), 2525, Security::None));
+        assert_eq!(read("smtp://mail.example?tls=required"), (host("mail.example"), 587, Security::Required));
+        assert_eq!(read("smtp://mail.example?tls=opportunistic"), (host("mail.example"), 587, Security::Opportunistic));
+        assert_eq!(read("smtps://[::1]"), (host("::1"), 465, Security::Wrapper));
+        let url: SmtpUrl = "smtps://ada%40shop.example:p%40ss@mail.example".parse().unwrap();
+        let (user, password) = url.login.clone().unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("ada@shop.example", "p@ss"));
+        assert!(!format!("{url:?}").contains("p@ss"));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_mail_server_is_refused_and_its_password_not_repeated() {
+        for text in [
+            "",
+            "mail.example",
+            "http://mail.example",
+            "smtp://",
+            "smtp://mail.example?tls=none",
+            "smtp://mail.example?ssl=required",
+            "smtps://mail.example?tls=required&tls=required",
+            "smtps://user@mail.example",
+            "smtps://:hunter2@mail.example",
+            "smtps://user:hunter2@mail.example:port",
+            "smtp://mail.example/me%0d%0aRSET",
+            // Everybody on the way would read the password.
+            "smtp://user:hunter2@mail.example",
+            "smtp://user:hunter2@mail.example?tls=opportunistic",
+            "smtp://user:hunter2@127.0.0.1.evil.example",
+        ] {
+            let error = text.parse::<SmtpUrl>().unwrap_err().to_string();
+            assert!(error.starts_with("must be") || error.contains("without encryption"), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for text in ["smtp://user:hunter2@localhost:2525", "smtp://user:hunter2@127.0.0.1", "smtp://user:hunter2@[::1]"]
+        {
+            assert!(text.parse::<SmtpUrl>().is_ok(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text: String, rest in "[ -~]{0,40}") {
+            let _ = (text.parse::<SmtpUrl>(), format!("smtp://{rest}").parse::<SmtpUrl>());
+        }
+    }
+}

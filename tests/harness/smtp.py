@@ -1,0 +1,93 @@
+"""A mail server that tells on its output, a line of JSON each, what reaches it; ends when its input does.
+
+Mailboxes that begin with `gone` are refused for good, those that begin with `busy` twice for now.
+"""
+
+import argparse
+import asyncio
+import collections
+import email
+import email.policy
+import json
+import logging
+import ssl
+import sys
+import warnings
+
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+# What it says of logins without TLS is what some tests are about.
+warnings.simplefilter("ignore")
+logging.disable()
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--login", nargs=2, metavar=("USER", "PASSWORD"))
+arguments.add_argument("--certificate", nargs=2, metavar=("CERTIFICATE", "KEY"))
+arguments.add_argument("--smtps", action="store_true", help="TLS from the first byte")
+arguments.add_argument("--refuse-sender", action="store_true")
+arguments = arguments.parse_args()
+
+
+def tell(**line):
+    print(json.dumps(line), flush=True)
+
+
+class Handler:
+    attempts = collections.Counter()
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if arguments.refuse_sender:
+            return "550 5.7.1 you may not send under this address"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        self.attempts[address] += 1
+        if address.startswith("gone"):
+            return "550 5.1.1 no such mailbox"
+        if address.startswith("busy") and self.attempts[address] <= 2:
+            return "451 4.7.1 try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        mail = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
+        part = lambda kind: mail.get_body((kind,)).get_content().replace("\r\n", "\n")
+        tell(
+            sender=envelope.mail_from,
+            to=envelope.rcpt_tos[0],
+            headers=[[name, str(value)] for name, value in mail.items()],
+            text=part("plain"),
+            html=part("html"),
+            defects=[str(defect) for p in mail.walk() for defect in p.defects],
+            tls=session.ssl is not None or arguments.smtps,
+            login=session.auth_data.login.decode() if session.auth_data else None,
+        )
+        return "250 OK"
+
+
+def authenticate(server, session, envelope, mechanism, data):
+    user, password = arguments.login
+    good = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
+    return AuthResult(success=good, handled=False, auth_data=data)
+
+
+async def serve():
+    tls = None
+    if arguments.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*arguments.certificate)
+    starttls = tls if tls and not arguments.smtps else None
+    settings = dict(enable_SMTPUTF8=True, hostname="mail.test", tls_context=starttls, require_starttls=bool(starttls))
+    if arguments.login:
+        settings |= dict(authenticator=authenticate, auth_required=True, auth_require_tls=False)
+    loop = asyncio.get_running_loop()
+    handler = Handler()
+    wrapper = tls if arguments.smtps else None
+    server = await loop.create_server(lambda: SMTP(handler, loop=loop, **settings), "127.0.0.1", 0, ssl=wrapper)
+    tell(port=server.sockets[0].getsockname()[1])
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+asyncio.run(serve())

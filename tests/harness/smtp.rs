@@ -1,0 +1,173 @@
+//! Where mail arrives: a real mail server, and what it received, read by somebody else's parser.
+
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use authy_core::{Authy, Secret, engine::Sink};
+use authy_server::sink::{MailConfig, MailSink, Post, Templates};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use crate::tools;
+
+/// What the links in mails begin with.
+pub const PUBLIC_URL: &str = "https://auth.example.org";
+
+/// A mail server, and all that reached it.
+pub struct Mailbox {
+    /// Where it listens.
+    pub address: SocketAddr,
+    arrived: Arc<Mutex<Vec<Mail>>>,
+    news: watch::Receiver<usize>,
+    reading: JoinHandle<()>,
+    // It ends when this is dropped.
+    _server: Child,
+}
+
+/// A mail as it arrived.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mail {
+    /// Whom it is from, by the envelope.
+    pub sender: String,
+    /// Whom it is for, by the envelope.
+    pub to: String,
+    /// Its headers, decoded, in their order.
+    pub headers: Vec<(String, String)>,
+    /// Its text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+    /// What is wrong with it.
+    pub defects: Vec<String>,
+    /// Whether it came encrypted.
+    pub tls: bool,
+    /// The login it came with.
+    pub login: Option<String>,
+}
+
+impl Mail {
+    /// A header.
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> &str {
+        self.header("subject")
+    }
+
+    /// The code in it: no other word is as long.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn code(&self) -> Secret {
+        let words = self.text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
+        let code = words.max_by_key(|word| word.len()).filter(|word| word.len() >= 40);
+        Secret::new(code.unwrap_or_else(|| panic!("no code in {self:?}")))
+    }
+}
+
+impl Mailbox {
+    /// A mail server as it comes.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A mail server with something changed: see `smtp.py`.
+    pub async fn with(arguments: &[&str]) -> Self {
+        let mut server = Command::new(tools::python())
+            .arg(tools::root().join("tests/harness/smtp.py"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        #[derive(Deserialize)]
+        struct Ready {
+            port: u16,
+        }
+        let ready: Ready = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let arrived = Arc::new(Mutex::default());
+        let (told, news) = watch::channel(0);
+        let reading = tokio::spawn(read(lines, Arc::clone(&arrived), told));
+        Self { address: ([127, 0, 0, 1], ready.port).into(), arrived, news, reading, _server: server }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("smtp://{}", self.address)
+    }
+
+    /// A sink that sends mails here.
+    pub fn sink(&self, authy: &Authy) -> Arc<dyn Sink> {
+        mail_sink(authy, &self.url(), |_| ())
+    }
+
+    /// The mail that arrived first of those to an address, which is waited for. It is taken out.
+    ///
+    /// # Panics
+    /// When none arrives within twenty seconds.
+    pub async fn next_to(&self, address: &str) -> Mail {
+        let mut news = self.news.clone();
+        let waiting = async {
+            loop {
+                news.borrow_and_update();
+                if let Some(mail) = self.take(address) {
+                    return mail;
+                }
+                news.changed().await.unwrap();
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        waited.unwrap_or_else(|_| panic!("no mail to {address}; there is {:?}", self.waiting()))
+    }
+
+    /// The mails that arrived and were not taken out.
+    pub fn waiting(&self) -> Vec<Mail> {
+        self.arrived.lock().unwrap().clone()
+    }
+
+    fn take(&self, address: &str) -> Option<Mail> {
+        let mut arrived = self.arrived.lock().unwrap();
+        let place = arrived.iter().position(|mail| mail.to == address)?;
+        Some(arrived.remove(place))
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// A sink that sends mails to a URL, with something changed.
+pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(&mut MailConfig)) -> Arc<dyn Sink> {
+    let mut config = MailConfig {
+        from: "The Shop <no-reply@shop.example>".parse().unwrap(),
+        service: PUBLIC_URL.to_owned(),
+        validate_url: format!("{PUBLIC_URL}/authy/validate/{{code}}").parse().unwrap(),
+        reset_url: Some("https://shop.example/reset?code={code}".parse().unwrap()),
+        templates: Templates::load(None).unwrap(),
+    };
+    change(&mut config);
+    Arc::new(MailSink::new(authy.clone(), Post::smtp(&url.parse().unwrap()).unwrap(), config))
+}
+
+async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, told: watch::Sender<usize>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        arrived.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+        told.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,334 @@
+//! What happens to an account reaches its owner by mail: over a real mail server, read by somebody else's parser.
+
+use std::{net::IpAddr, path::Path};
+
+use authy_core::{
+    Authy, Email, ErrorKind, Secret, UserId,
+    api::account::{AccountChange, ForgottenPassword, PasswordReset},
+    engine::{Caller, Origin, Sink},
+};
+use authy_server::sink::Templates;
+use authy_tests::{
+    House, credentials, fresh_name, new_user, operator,
+    proxy::Proxy,
+    smtp::{Mail, Mailbox, PUBLIC_URL, mail_sink},
+    until,
+};
+
+const NEW_PASSWORD: &str = "gooseberry-semaphore-77";
+
+async fn house_with(mailbox: &Mailbox) -> House {
+    House::with_sinks(|authy| vec![mailbox.sink(authy)]).await
+}
+
+/// Somebody at a browser.
+fn stranger(user_agent: &str) -> Caller {
+    let origin =
+        Origin { ip: Some(IpAddr::from([192, 0, 2, 7])), user_agent: Some(user_agent.to_owned()), request_id: None };
+    Caller::nobody(origin)
+}
+
+/// Signs up under a fresh name that begins so; the id and the address.
+async fn sign_up(authy: &Authy, beginning: &str) -> (UserId, String) {
+    let user = new_user(&fresh_name(beginning));
+    let address = user.email.to_string();
+    (authy.register(&stranger("Firefox"), user).await.unwrap(), address)
+}
+
+async fn forget_password(authy: &Authy, address: &str, user_agent: &str) {
+    let forgotten = ForgottenPassword { email: address.parse().unwrap() };
+    authy.forgot_password(&stranger(user_agent), &forgotten).await.unwrap();
+}
+
+async fn is_validated(authy: &Authy, user: UserId) -> bool {
+    authy.find_user(user).await.unwrap().unwrap().validated
+}
+
+fn unescaped(html: &str) -> String {
+    html.replace("&#x2f;", "/").replace("&amp;", "&")
+}
+
+/// That everything said so far has been told: a mail to somebody new comes after all that came before.
+async fn all_is_told(house: &House) {
+    until("all mails are sent", || async {
+        house.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let mail = mailbox.next_to(&address).await;
+    assert_eq!(mail.defects, Vec::<String>::new());
+    assert_eq!(mail.subject(), "Confirm your address for The Shop");
+    assert_eq!(
+        (mail.sender.as_str(), mail.header("from")),
+        ("no-reply@shop.example", "The Shop <no-reply@shop.example>")
+    );
+    assert_eq!((mail.header("to"), mail.header("auto-submitted")), (address.as_str(), "auto-generated"));
+    assert!(mail.header("message-id").ends_with(".validate@shop.example>"), "{mail:?}");
+    assert!(!mail.header("date").is_empty());
+    let code = mail.code();
+    let link = format!("{PUBLIC_URL}/authy/validate/{}", code.expose());
+    assert!(mail.text.contains(&format!("\n{link}\n")), "{}", mail.text);
+    assert!(unescaped(&mail.html).contains(&format!("<a href=\"{link}\">")), "{}", mail.html);
+    assert!(!is_validated(&house.authy, ada).await);
+    assert_eq!(house.authy.validate(&stranger("Firefox"), &code).await.unwrap().public_id, ada);
+    assert!(is_validated(&house.authy, ada).await);
+    let again = house.authy.validate(&stranger("Firefox"), &code).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn who_forgot_the_password_chooses_another_with_the_code_of_the_mail_and_is_told() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    let name = address.split_once('@').unwrap().0;
+    mailbox.next_to(&address).await;
+    forget_password(&house.authy, &address, "Firefox").await;
+    let mail = mailbox.next_to(&address).await;
+    assert!(mail.text.contains("https://shop.example/reset?code="), "{}", mail.text);
+    let reset = PasswordReset::new(mail.code(), Secret::new(NEW_PASSWORD)).unwrap();
+    house.authy.reset_password(&stranger("Opera"), reset).await.unwrap();
+    let notice = mailbox.next_to(&address).await;
+    assert_eq!(notice.subject(), "Your password for The Shop was changed");
+    assert!(notice.text.contains("From: 192.0.2.7\nWith: Opera\n"), "{}", notice.text);
+    assert!(house.authy.login(&operator(), credentials(name)).await.is_err());
+}
+
+#[tokio::test]
+async fn without_a_page_for_it_the_mail_gives_the_code_itself() {
+    let mailbox = Mailbox::start().await;
+    let sink = |authy: &Authy| vec![mail_sink(authy, &mailbox.url(), |config| config.reset_url = None)];
+    let house = House::with_sinks(sink).await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    forget_password(&house.authy, &address, "Firefox").await;
+    let mail = mailbox.next_to(&address).await;
+    assert!(mail.text.contains("enter this code") && !mail.text.contains("http"), "{}", mail.text);
+    assert!(mail.html.contains(&format!("<code>{}</code>", mail.code().expose())), "{}", mail.html);
+}
+
+async fn request_email(house: &House, user: UserId, email: &str) {
+    let change = AccountChange::email(None, email.parse::<Email>().unwrap());
+    house.authy.change_user(&operator(), user, change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_of_address_is_told_to_the_old_one_and_confirmed_at_the_new_one() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (ada, old) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&old).await;
+    let new = format!("new-{old}");
+    request_email(&house, ada, &new).await;
+    let code = mailbox.next_to(&new).await.code();
+    let notice = mailbox.next_to(&old).await;
+    assert_eq!(notice.subject(), "A new address for your account at The Shop");
+    assert!(!notice.text.contains(code.expose()) && !notice.html.contains(code.expose()));
+    house.authy.validate(&stranger("Firefox"), &code).await.unwrap();
+    assert_eq!(house.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), new);
+}
+
+#[tokio::test]
+async fn an_old_address_that_is_gone_does_not_keep_the_new_one_from_its_code() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    // The sign-up is given up as well: the mailbox never was there.
+    let (ada, _) = sign_up(&house.authy, "gone").await;
+    let new = format!("{}@example.org", fresh_name("new"));
+    request_email(&house, ada, &new).await;
+    let code = mailbox.next_to(&new).await.code();
+    house.authy.validate(&stranger("Firefox"), &code).await.unwrap();
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 0);
+}
+
+#[tokio::test]
+async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (ada, old) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&old).await;
+    let new = format!("{}@example.org", fresh_name("busy"));
+    request_email(&house, ada, &new).await;
+    mailbox.next_to(&new).await;
+    mailbox.next_to(&old).await;
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 0);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_code_that_was_used_or_of_an_account_that_is_gone() {
+    let mailbox = Mailbox::start().await;
+    let network = Proxy::to(mailbox.address).await;
+    let house = House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    network.cut();
+    let (user, used) = sign_up(&house.authy, "used").await;
+    forget_password(&house.authy, &used, "Firefox").await;
+    let (deleted, _) = sign_up(&house.authy, "deleted").await;
+    house.authy.delete_user(&operator(), deleted).await.unwrap();
+    // This voids every code that was sent before.
+    let code = house.authy.create_reset(&operator(), user).await.unwrap();
+    let reset = PasswordReset::new(code, Secret::new(NEW_PASSWORD)).unwrap();
+    house.authy.reset_password(&stranger("Firefox"), reset).await.unwrap();
+    network.mend(mailbox.address);
+    let notice = mailbox.next_to(&used).await;
+    assert_eq!(notice.subject(), "Your password for The Shop was changed");
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 0);
+}
+
+#[tokio::test]
+async fn a_mailbox_is_not_flooded_with_codes() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    for _ in 0..8 {
+        forget_password(&house.authy, &address, "Firefox").await;
+    }
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 5);
+}
+
+#[tokio::test]
+async fn mails_wait_for_a_mail_server_that_is_away() {
+    let mailbox = Mailbox::start().await;
+    let network = Proxy::to(mailbox.address).await;
+    let house = House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    let (_, before) = sign_up(&house.authy, "before").await;
+    mailbox.next_to(&before).await;
+    network.cut();
+    let mut addresses = Vec::new();
+    for _ in 0..12 {
+        addresses.push(sign_up(&house.authy, "ada").await.1);
+    }
+    until("somebody noticed", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+    network.mend(mailbox.address);
+    for address in addresses {
+        mailbox.next_to(&address).await;
+    }
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 0);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (gone, _) = sign_up(&house.authy, "gone").await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    until("it was given up", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+    let stuck = house.authy.list_stuck(10).await.unwrap();
+    assert_eq!((stuck.len(), stuck[0].subject, stuck[0].sink.as_str()), (1, Some(gone), "mail"), "{stuck:?}");
+    let error = stuck[0].error.as_deref().unwrap();
+    assert!(error.contains("mailbox is refused") && error.contains("no such mailbox"), "{error}");
+    all_is_told(&house).await;
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_busy_is_tried_again() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (_, address) = sign_up(&house.authy, "busy").await;
+    mailbox.next_to(&address).await;
+    all_is_told(&house).await;
+    assert!(house.authy.list_stuck(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_us_costs_no_mail() {
+    // The sender, a wrong password, no password at all.
+    for (arguments, login) in [
+        (&["--refuse-sender"][..], ""),
+        (&["--login", "shop", "another"], "shop:hunter2@"),
+        (&["--login", "shop", "another"], ""),
+    ] {
+        let (wrong, right) = (Mailbox::with(arguments).await, Mailbox::with(&["--login", "shop", "hunter2"]).await);
+        let network = Proxy::to(wrong.address).await;
+        let house =
+            House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
+                .await;
+        let (_, address) = sign_up(&house.authy, "ada").await;
+        until("it was tried", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+        let stuck = house.authy.list_stuck(10).await.unwrap();
+        assert!(!stuck[0].is_given_up && !format!("{stuck:?}").contains("hunter2"), "{stuck:?}");
+        let right = if login.is_empty() { Mailbox::start().await } else { right };
+        network.cut();
+        network.mend(right.address);
+        right.next_to(&address).await;
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_can_want_a_login() {
+    let mailbox = Mailbox::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
+    let url = format!("smtp://ada%40shop.example:p%40ss%2Fword@{}", mailbox.address);
+    let house = House::with_sinks(|authy| vec![mail_sink(authy, &url, |_| ())]).await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    assert_eq!(mailbox.next_to(&address).await.login.as_deref(), Some("ada@shop.example"));
+}
+
+#[tokio::test]
+async fn what_a_stranger_calls_his_browser_does_no_harm() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (ada, address) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    let hostile = "<script>alert(1)</script>\r\nBcc: eve@example.org\r\n.\r\n{{ code }}\u{202e}";
+    forget_password(&house.authy, &address, hostile).await;
+    let reset = mailbox.next_to(&address).await;
+    // Whoever knows an address makes us write to it: not in his words.
+    assert!(!reset.text.contains("script") && !reset.html.contains("alert"), "{reset:?}");
+    let code = PasswordReset::new(reset.code(), Secret::new(NEW_PASSWORD)).unwrap();
+    house.authy.reset_password(&stranger(hostile), code).await.unwrap();
+    let notice = mailbox.next_to(&address).await;
+    let shown = "With: <script>alert(1)</script>Bcc: eve@example.org.{{ code }}\n";
+    assert!(notice.text.contains(shown), "{}", notice.text);
+    assert!(!notice.html.contains("<script") && notice.html.contains("&lt;script&gt;"), "{}", notice.html);
+    assert_eq!((notice.header("bcc"), notice.defects.len(), notice.headers.len()), ("", 0, reset.headers.len()));
+    assert!(house.authy.find_user(ada).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_international_address_gets_its_mail() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    for (email, arrives_at) in
+        [("ada@bücher.example", "ada@xn--bcher-kva.example"), ("jörg@example.org", "jörg@example.org")]
+    {
+        let mut user = new_user(&fresh_name("ada"));
+        user.email = email.parse().unwrap();
+        house.authy.register(&stranger("Firefox"), user).await.unwrap();
+        let Mail { defects, .. } = mailbox.next_to(arrives_at).await;
+        assert!(defects.is_empty(), "{defects:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_texts_of_mails_can_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("validate.txt"),
+        "Subject: Grüße, {{ username }}\n\nCode: {{ code }}, bis {{ expires }}, {{ service }}\n",
+    )
+    .unwrap();
+    let mailbox = Mailbox::start().await;
+    let templates = Templates::load(Some(Path::new(folder.path()))).unwrap();
+    let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
+        vec![mail_sink(authy, &mailbox.url(), |config| config.templates = templates)]
+    };
+    let house = House::with_sinks(sink).await;
+    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let mail = mailbox.next_to(&address).await;
+    assert_eq!(mail.subject(), format!("Grüße, {}", address.split_once('@').unwrap().0));
+    assert!(mail.text.starts_with("Code: ") && mail.text.contains("GMT, The Shop"), "{}", mail.text);
+    assert!(mail.html.contains("confirm that it is yours"), "the other part is the built-in one: {}", mail.html);
+    assert_eq!(house.authy.validate(&operator(), &mail.code()).await.unwrap().public_id, ada);
+}
