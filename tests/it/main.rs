@@ -22,6 +22,7 @@ mod mail;
 mod passwords;
 mod refresh;
 mod relay;
+mod restore;
 mod revocation;
 mod roles;
 mod rotation;

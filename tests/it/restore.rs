@@ -1,0 +1,124 @@
+//! A dump that is restored into a new cluster, with PostgreSQL's own programs: transactions are counted anew there, and all who
+//! remember how far they were go on, skip nothing and lose nothing.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use authy_client::Client;
+use authy_core::{
+    Authenticator, Authy, ErrorKind,
+    engine::{MasterKeys, Pace},
+};
+use authy_postgres::Cluster;
+use authy_tests::{
+    House, Person, database, fresh_name,
+    ledger::{self, Ledger},
+    new_user, operator,
+    proxy::Proxy,
+    until,
+};
+use tokio_postgres::config::Host;
+
+/// A cluster of one's own, in which so many transactions have happened already.
+async fn cluster(folder: &Path, past: u32) -> Cluster {
+    let cluster = Cluster::builder(folder).dangerous_volatile().start().await.unwrap();
+    let sql = database::connect(&cluster.config()).await;
+    let past = format!("DO $$ BEGIN FOR i IN 1..{past} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$");
+    sql.batch_execute(&past).await.unwrap();
+    cluster
+}
+
+/// Runs a program of the PostgreSQL that the cluster runs on, and that has to succeed.
+async fn run(program: &str, cluster: &Cluster, arguments: &[&str]) {
+    let config = cluster.config();
+    let sql = database::connect(&config).await;
+    let programs = sql.query_one("SELECT setting FROM pg_config() WHERE name = 'BINDIR'", &[]).await.unwrap();
+    let [Host::Unix(socket)] = config.get_hosts() else { panic!("no socket") };
+    let mut command = Command::new(PathBuf::from(programs.get::<_, &str>(0)).join(program));
+    command.arg("-h").arg(socket).args(["-U", config.get_user().unwrap(), "-d", config.get_dbname().unwrap()]);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Signs somebody up, grants a role and takes it away again: three events of one user.
+async fn live(authy: &Authy) {
+    let admin = "admin".parse().unwrap();
+    let user = authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    authy.grant_role(&operator(), &admin, user).await.unwrap();
+    authy.revoke_role(&operator(), &admin, user).await.unwrap();
+}
+
+async fn until_told(authy: &Authy) {
+    until("everything is told", || async {
+        authy.list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum::<u64>() == 0
+    })
+    .await;
+}
+
+async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
+    authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
+}
+
+const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+
+#[tokio::test]
+async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or_lost() {
+    // Transactions have smaller numbers in the new cluster, or larger ones.
+    let cases = [(Pace::Stream { in_flight: 8 }, 3000, 0), (Pace::Queue { in_flight: 8 }, 0, 3000)];
+    for (pace, past_of_old, past_of_new) in cases {
+        let folders = [database::folder(), database::folder(), database::folder()];
+        let (path, dump) = (folders[2].path().join("ledger"), folders[2].path().join("dump.sql"));
+        let ledger = || Arc::new(Ledger::open(&path, pace));
+        let keys = MasterKeys::generate().unwrap();
+
+        let old = cluster(folders[0].path(), past_of_old).await;
+        let house = House::on(old.config(), keys.clone(), |_, _| ()).await;
+        let (issuer, proxy) = (house.url(), Proxy::to(house.address).await);
+        let client = Client::builder(&proxy.url()).retries(0).build().unwrap();
+        let follower = client.verifier().issuer(&issuer).start().await.unwrap();
+        let relay = house.authy.start_background_with(vec![ledger()]).await.unwrap();
+        let (void, good, late) = (house.user().await, house.user().await, house.user().await);
+        void.client.logout().await.unwrap();
+        live(&house.authy).await;
+        until_told(&house.authy).await;
+        drop(relay);
+        let told = Ledger::read(&path).len();
+        // In the dump, and told to nobody yet.
+        live(&house.authy).await;
+        let unheard = house.user().await;
+        house.again(&unheard).await.client.end_other_sessions().await.unwrap();
+        proxy.cut();
+        run("pg_dump", &old, &["-f", dump.to_str().unwrap()]).await;
+        house.stop().await;
+        old.stop().await.unwrap();
+        assert_eq!(Ledger::read(&path).len(), told);
+
+        let new = cluster(folders[1].path(), past_of_new).await;
+        run("psql", &new, &["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()]).await;
+        let house = House::on(new.config(), keys, |config, _| config.issuer = issuer.clone()).await;
+        // Before anybody who tells has noticed the move, and after it.
+        live(&house.authy).await;
+        let _relay = house.authy.start_background_with(vec![ledger()]).await.unwrap();
+        live(&house.authy).await;
+        until_told(&house.authy).await;
+        let sql = house.sql().await;
+        ledger::audit(&sql, &path, &format!("{pace:?}")).await;
+
+        // What was void is void, to the server and to those who follow, whatever they had heard before the move.
+        for (person, expected) in [(&void, VOID), (&unheard, VOID), (&good, Ok(())), (&late, Ok(()))] {
+            assert_eq!(verdict(&house.authy, person).await, expected);
+        }
+        proxy.mend(house.address);
+        until("the follower has moved over", || async { verdict(&follower, &unheard).await == VOID }).await;
+        assert_eq!((verdict(&follower, &void).await, verdict(&follower, &good).await), (VOID, Ok(())));
+        house.nobody().with_token(late.token.clone()).logout().await.unwrap();
+        until("the follower goes on", || async { verdict(&follower, &late).await == VOID }).await;
+        assert_eq!(verdict(&follower, &good).await, Ok(()));
+        until_told(&house.authy).await;
+        ledger::audit(&sql, &path, &format!("{pace:?}, after a logout")).await;
+    }
+}
