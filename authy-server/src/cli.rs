@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod event;
+mod health;
 mod key;
 mod role;
 mod user;
@@ -54,6 +55,7 @@ async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings
     match matches.subcommand() {
         None | Some(("serve", _)) => start::serve(settings).await,
         Some(("config", _)) => print(resolved.show().trim_end()),
+        Some(("health", _)) => health::run(settings).await,
         Some(("migrate", _)) => migrate(settings).await,
         Some((noun, matches)) => command_on_engine(noun, matches, settings).await,
     }
@@ -90,6 +92,7 @@ fn command() -> Command {
         .subcommand(Command::new("serve").about("Serve: what happens without a command"))
         .subcommand(Command::new("migrate").about("Bring the database's schema up to date"))
         .subcommand(Command::new("config").about("Show every setting, and where it came from"))
+        .subcommand(Command::new("health").about("Ask the server that listens on AUTHY_LISTEN whether it answers"))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(user::command())
         .subcommand(role::command())

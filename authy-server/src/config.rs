@@ -182,6 +182,31 @@ mod tests {
     }
 
     #[test]
+    fn the_deployment_names_only_settings_and_secrets_that_there_are() {
+        const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
+        const SECRETS: &str = include_str!("../../deploy/secrets");
+        let names = |text: &'static str, prefix: &'static str| {
+            let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            text.split(prefix).skip(1).filter_map(move |rest| rest.split(is_end).next())
+        };
+        let known = TABLE.iter().flat_map(|setting| {
+            let variable = setting.variable();
+            let file = setting.is_secret.then(|| format!("{variable}_FILE"));
+            [Some(variable), file].into_iter().flatten()
+        });
+        let known: Vec<_> = known.collect();
+        for text in [COMPOSE, SECRETS, include_str!("../../deploy/Dockerfile")] {
+            // The broker's setting comes with its sink.
+            for name in names(text, "AUTHY_").filter(|name| *name != "AMQP_URL_FILE") {
+                assert!(known.contains(&format!("AUTHY_{name}")), "AUTHY_{name}");
+            }
+        }
+        let secrets: Vec<_> = names(COMPOSE, "file: .secrets/").collect();
+        assert_eq!(secrets.len(), 6);
+        assert!(secrets.iter().all(|name| SECRETS.contains(name)), "{secrets:?}");
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_engine() {
         let engine = authy_core::engine::Config::default();
         let settings = Sources::default().settings().unwrap().1;

@@ -11,7 +11,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -237,6 +237,35 @@ fn settings_that_are_wrong_are_told_all_at_once_and_nothing_starts() {
     assert!(fails(folder.path(), &["no-such-command"]).contains("unrecognized"));
     let document: serde_json::Value = serde_json::from_str(&succeeds(folder.path(), &["openapi"])).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[test]
+fn whether_a_server_answers_is_asked_without_any_other_program() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    let ask = ["health", "--listen", &address];
+    assert_eq!(succeeds(folder.path(), &ask), format!("{address} answers\n"));
+    server.signal(Signal::TERM);
+    server.ends();
+    assert!(fails(folder.path(), &ask).contains("cannot be reached"));
+    // Somebody who listens and does not answer, and somebody else who does.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ask = |listener: &TcpListener| {
+        fails(folder.path(), &["health", "--listen", &listener.local_addr().unwrap().to_string()])
+    };
+    assert!(ask(&mute).contains("did not answer in time"));
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = stranger.accept().unwrap().0;
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        ask(&stranger)
+    });
+    assert!(error.contains("answered 404"), "{error}");
+    assert!(fails(folder.path(), &["health", "--listen", "127.0.0.1:0"]).contains("port 0"));
 }
 
 #[test]
