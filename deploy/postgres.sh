@@ -6,6 +6,6 @@ psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname post
 \set password `cat /run/secrets/authy_database_password`
 CREATE ROLE authy LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 CREATE DATABASE authy;
-REVOKE ALL ON DATABASE authy FROM PUBLIC;
+REVOKE ALL ON DATABASE authy, postgres, template1 FROM PUBLIC;
 GRANT CONNECT, CREATE ON DATABASE authy TO authy;
 SQL

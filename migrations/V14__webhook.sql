@@ -1,3 +1,6 @@
+-- Since when a sink is told: who signed up before is not told of.
+ALTER TABLE authy.event_cursor ADD COLUMN begun timestamptz NOT NULL DEFAULT clock_timestamp();
+
 -- What the webhook was told of a user is shown with the user, so it is found by the user, and kept for ever.
 CREATE INDEX delivery_of_user ON authy.delivery (subject, happened) WHERE sink = 'webhook';
 

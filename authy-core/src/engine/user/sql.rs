@@ -2,20 +2,15 @@
 
 use crate::engine::statements::statements;
 
-/// The users, and what became of telling the webhook of each: what its delivery says, or that there will be one because its
-/// cursor has not passed the sign-up. The users are picked first, so that only those that are shown are looked up. Whoever signs
-/// up is told of within a day, so that of the months of the audit trail one or two are looked at.
+/// The users, and what became of telling the webhook of each: what its delivery says, or that there will be one because whoever
+/// signs up after its cursor was made is told of. The users are picked first, so that only those that are shown are looked up.
 macro_rules! user_view {
     ($rest:literal) => {
         concat!(
             "SELECT public_id, username, email, created, last_login, validated_at, deleted_at, coalesce(
                  (SELECT d.state FROM authy.delivery d
                   WHERE d.sink = 'webhook' AND d.subject = public_id ORDER BY d.happened LIMIT 1),
-                 (SELECT 'waiting' FROM authy.event_cursor c
-                  JOIN authy.event e ON e.epoch > c.epoch
-                      OR (e.epoch = c.epoch AND NOT pg_visible_in_snapshot(e.xid, c.seen))
-                  WHERE c.sink = 'webhook' AND e.subject = public_id AND e.kind = 'user.registered'
-                    AND e.happened >= created AND e.happened < created + interval '1 day' LIMIT 1)
+                 (SELECT 'waiting' FROM authy.event_cursor c WHERE c.sink = 'webhook' AND c.begun <= created)
              ) AS details
              FROM (SELECT public_id, username, email, created, last_login, validated_at, deleted_at FROM authy.users ",
             $rest,
