@@ -48,8 +48,13 @@ impl Database {
             return Ok(Self { config: config.clone(), cluster: None, keys });
         }
         let data_dir = &settings.data_dir;
-        fs::create_dir_all(data_dir)
-            .map_err(|error| format!("the data folder {} cannot be made: {error}", data_dir.display()))?;
+        fs::create_dir_all(data_dir).map_err(|error| {
+            let shown = data_dir.display();
+            format!(
+                "the data folder {shown} (AUTHY_DATA_DIR) cannot be made: {error}; for a PostgreSQL of yours, set \
+                     AUTHY_DATABASE_URL"
+            )
+        })?;
         let keys = match &settings.master_key {
             Some(keys) => keys.clone(),
             None => master_key(&data_dir.join("master.key"), &data_dir.join("postgres"))?,
