@@ -31,6 +31,8 @@ pub mod forge;
 pub mod ledger;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
+#[path = "harness/rabbit.rs"]
+pub mod rabbit;
 #[path = "harness/receiver.rs"]
 pub mod receiver;
 #[path = "harness/smtp.rs"]
@@ -240,8 +242,16 @@ pub fn unlimited() -> HttpConfig {
 ///
 /// # Panics
 /// When it does not within ten seconds.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {
+    until_within(Duration::from_secs(10), what, holds).await;
+}
+
+/// The same for what takes longer.
+///
+/// # Panics
+/// When it does not within that time.
+pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + patience;
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

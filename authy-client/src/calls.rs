@@ -119,6 +119,8 @@ calls! {
     get_rate_limited: GetRateLimited();
     /// The OpenAPI document.
     get_openapi: GetOpenApi();
+    /// The AsyncAPI document of the messages that a broker is sent.
+    get_asyncapi: GetAsyncApi();
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{Access, ErrorKind, Result, Schema};
 pub mod account;
 pub mod event;
 mod field;
+pub mod message;
 mod path;
 mod problem;
 pub mod role;

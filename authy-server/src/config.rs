@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::{
     limit::RateLimit,
-    sink::{Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
+    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
 };
 
 mod source;
@@ -115,6 +115,8 @@ settings! {
     webhook_url: Option<WebhookUrl> = "";
     /// What the receiver knows requests to it by: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<WebhookSecrets> = "" secret;
+    /// Where RabbitMQ is that is told of every event, as a URL: `amqp://` or `amqps://`
+    amqp_url: Option<AmqpUrl> = "" secret;
     /// Usernames nobody can sign up with, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try

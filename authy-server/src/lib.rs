@@ -3,6 +3,7 @@
 //! [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program; the binary of this crate adds a
 //! command line, a configuration and a PostgreSQL of its own.
 
+pub mod asyncapi;
 pub mod cli;
 pub mod config;
 pub mod openapi;

@@ -53,5 +53,6 @@ pub(crate) fn all() -> Vec<Route> {
         GetStatus::always(system::status),
         GetRateLimited::to(system::rate_limited),
         GetOpenApi::always(system::openapi),
+        GetAsyncApi::always(system::asyncapi),
     ]
 }

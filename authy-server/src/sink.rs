@@ -6,9 +6,12 @@ use authy_core::{Authy, engine::Sink};
 
 use crate::{config::Settings, start::Failure};
 
+mod amqp;
 mod mail;
 mod webhook;
 
+pub use amqp::{Amqp, AmqpUrl, InvalidAmqpUrl};
+pub(crate) use amqp::{EXCHANGE, QUEUE};
 pub use mail::{
     InvalidLink, InvalidSender, InvalidSmtpUrl, Link, MailConfig, MailSink, Post, PublicUrl, Sender, SmtpUrl, Templates,
 };
@@ -22,6 +25,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
 /// The sinks that are configured. `public_url` is where people reach this server.
 pub(crate) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Vec<Arc<dyn Sink>>, Failure> {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    if let Some(url) = &settings.amqp_url {
+        sinks.push(Arc::new(Amqp::new(url.clone())));
+    }
     if let Some(mail) = mail::of_settings(settings, authy, public_url)? {
         sinks.push(Arc::new(mail));
     }

@@ -73,7 +73,15 @@ impl Server {
     }
 
     fn with(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::spawn(command.stderr(Stdio::null()))
+    }
+
+    fn logging(command: &mut Command, log: &Path) -> Self {
+        Self::spawn(command.stderr(fs::File::create(log).unwrap()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut banner = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             banner.push(line.unwrap());
@@ -318,4 +326,28 @@ fn the_walk_of_the_readme_works() {
         let at = rest.find(expected).unwrap_or_else(|| panic!("{expected} is missing from\n{rest}\nof\n{said}"));
         rest = &rest[at + expected.len()..];
     }
+}
+
+#[test]
+fn a_broker_that_is_away_delays_nothing_and_its_password_is_not_logged() {
+    let folder = folder();
+    let log = folder.path().join("log");
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log", "trace"]);
+    command.env("AUTHY_AMQP_URL", "amqp://authy:hunter2@127.0.0.1:1");
+    let mut server = Server::logging(&mut command, &log);
+    // The first administrator is an event already.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let logged = || fs::read_to_string(&log).unwrap();
+    while !logged().contains("RabbitMQ cannot be reached") {
+        assert!(Instant::now() < deadline, "{}", logged());
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.log_in("admin", server.password().unwrap());
+    server.signal(Signal::TERM);
+    assert!(server.ends().success());
+    assert!(!logged().contains("hunter2"));
+
+    let refused = authy(folder.path(), &[]).env("AUTHY_AMQP_URL", "http://authy:hunter2@mq").output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("AUTHY_AMQP_URL") && !said.contains("hunter2"), "{said}");
 }

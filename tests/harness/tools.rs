@@ -23,6 +23,20 @@ pub fn node() -> PathBuf {
     installed("node/node_modules").join("..")
 }
 
+/// That JSON texts are valid by a JSON Schema in a file.
+///
+/// # Panics
+/// When one is not.
+pub async fn validate(schema: &Path, texts: &[String]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("texts.json");
+    std::fs::write(&file, format!("[{}]", texts.join(","))).unwrap();
+    let script = root().join("tests/harness/validate.py");
+    let mut command = tokio::process::Command::new(python());
+    let output = command.arg(script).arg(schema).arg(file).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn installed(path: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let path = target.join("tools").join(path);

@@ -64,6 +64,7 @@ const MATRIX: &[(&str, Who)] = &[
     ("GetStatus", Who::Public),
     ("GetRateLimited", Who::Public),
     ("GetOpenApi", Who::Public),
+    ("GetAsyncApi", Who::Public),
 ];
 
 fn matrix() -> impl Iterator<Item = (&'static Info, Who)> {

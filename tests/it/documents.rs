@@ -41,6 +41,21 @@ async fn the_openapi_document_is_valid_by_the_schema_of_openapi_3_1() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+fn asyncapi() -> String {
+    serde_json::to_string_pretty(&authy_server::asyncapi::document()).unwrap() + "\n"
+}
+
+#[test]
+fn the_asyncapi_document_is_the_one_that_was_read() {
+    is_up_to_date(&tools::root().join("tests/snapshots/asyncapi.json"), &asyncapi());
+}
+
+#[tokio::test]
+async fn the_asyncapi_document_is_valid_by_the_schema_of_asyncapi_3_0() {
+    let schema = tools::node().join("node_modules/@asyncapi/specs/schemas/3.0.0.json");
+    tools::validate(&schema, &[asyncapi()]).await;
+}
+
 #[test]
 fn the_readme_has_the_table_of_settings() {
     const MARKS: [&str; 2] = ["<!-- configuration -->\n", "<!-- /configuration -->"];

@@ -20,7 +20,7 @@ use authy_core::{
             CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetKeys, GetKeysAtRoot, GetRevocations,
             ListSessions, Login, Logout, Refresh, RefreshToken, RevocationQuery,
         },
-        system::{GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
+        system::{GetAsyncApi, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
         user::{
             DeleteSelf, DeleteUser, Deletion, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
             ListUsers, Register, UserQuery,
@@ -142,6 +142,7 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     let paths: BTreeSet<_> = all().map(|info| info.path).collect();
     assert_eq!(listed.endpoints.len(), paths.len());
     assert_eq!(tour.ok::<GetStatus>(&nobody, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(tour.ok::<GetAsyncApi>(&nobody, (), Nothing {}).await.document["asyncapi"], "3.0.0");
     assert_eq!(tour.ok::<GetOpenApi>(&nobody, (), Nothing {}).await.document["openapi"], "3.1.0");
     let limited = tour.call::<GetRateLimited>(&nobody, (), Nothing {}).await.unwrap_err();
     assert_eq!(limited.kind(), Some(ErrorKind::RateLimited));

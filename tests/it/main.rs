@@ -10,6 +10,7 @@
 
 mod access;
 mod account;
+mod amqp;
 mod crash;
 mod documents;
 mod drift;

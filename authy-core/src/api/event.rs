@@ -30,6 +30,11 @@ macro_rules! kinds {
             pub fn as_str(self) -> &'static str {
                 match self { $(EventKind::$name => $text,)+ }
             }
+
+            /// What it means, and what its `detail` says.
+            pub fn meaning(self) -> &'static str {
+                match self { $(EventKind::$name => concat!($($doc, "\n"),+).trim_ascii(),)+ }
+            }
         }
 
         impl FromStr for EventKind {
@@ -126,6 +131,8 @@ wire! {
         pub kind: String,
         /// When.
         pub happened: Timestamp,
+        /// When exactly: microseconds since 1970. `happened` knows whole seconds only, and much can happen in one.
+        pub happened_micros: i64,
         /// Who did it; nobody when it was a stranger or the operator.
         pub actor: Option<UserId>,
         /// What `actor` is: `stranger`, `user` or `operator`.

@@ -19,6 +19,9 @@ endpoints! {
 
     /// This document.
     GetOpenApi: GET "/authy/openapi.json" () Nothing => OpenApi, Access::Public;
+
+    /// The AsyncAPI document of the messages that a broker is sent.
+    GetAsyncApi: GET "/authy/asyncapi.json" () Nothing => AsyncApi, Access::Public;
 }
 
 wire! {
@@ -50,6 +53,13 @@ wire! {
         /// The document.
         pub document: Map<String, Value>,
     }
+
+    /// An AsyncAPI 3.0 document.
+    #[serde(transparent)]
+    pub struct AsyncApi {
+        /// The document.
+        pub document: Map<String, Value>,
+    }
 }
 
 impl Reply for EndpointList {
@@ -57,5 +67,8 @@ impl Reply for EndpointList {
 }
 impl Reply for Status {}
 impl Reply for OpenApi {
+    const CACHE: &'static str = "public, max-age=300";
+}
+impl Reply for AsyncApi {
     const CACHE: &'static str = "public, max-age=300";
 }

@@ -66,6 +66,7 @@ pub(super) fn view(row: &Row) -> EventView {
         event_id: row.get::<_, Uuid>("event_id").into(),
         kind: row.get("kind"),
         happened: row.get::<_, SystemTime>("happened").into(),
+        happened_micros: micros(row),
         actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
         origin: row.get("origin"),
         subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
@@ -79,9 +80,13 @@ pub(super) fn view(row: &Row) -> EventView {
 
 /// Where a page ends that ends with this row.
 fn cursor(row: &Row) -> EventCursor {
+    EventCursor { happened: micros(row), event_id: row.get::<_, Uuid>("event_id").into() }
+}
+
+/// When an event happened, in microseconds since 1970.
+fn micros(row: &Row) -> i64 {
     let since = row.get::<_, SystemTime>("happened").duration_since(UNIX_EPOCH).unwrap_or_default();
-    let happened = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-    EventCursor { happened, event_id: row.get::<_, Uuid>("event_id").into() }
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Microseconds since 1970 as a point in time.

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     limit::RateLimit,
-    sink::{Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
+    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
 };
 
 /// A type that a setting can have.
@@ -94,7 +94,7 @@ macro_rules! told {
     )+ };
 }
 
-told!(RateLimit, SigningAlgorithm, Argon2Params, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl);
+told!(RateLimit, SigningAlgorithm, Argon2Params, AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl);
 
 impl Value for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {

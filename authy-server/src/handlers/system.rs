@@ -6,11 +6,11 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         self, Nothing,
-        system::{EndpointEntry, EndpointList, GetRateLimited, OpenApi, Status},
+        system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, OpenApi, Status},
     },
 };
 
-use crate::{call::Call, openapi, route::methods};
+use crate::{asyncapi, call::Call, openapi, route::methods};
 
 pub(crate) fn endpoints() -> EndpointList {
     let mut seen = HashSet::new();
@@ -31,6 +31,10 @@ pub(crate) async fn rate_limited(_: Call<'_, GetRateLimited>) -> Result<Nothing>
 
 pub(crate) fn openapi() -> OpenApi {
     OpenApi { document: openapi::document() }
+}
+
+pub(crate) fn asyncapi() -> AsyncApi {
+    AsyncApi { document: asyncapi::document() }
 }
 
 #[cfg(test)]

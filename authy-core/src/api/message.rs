@@ -1,0 +1,59 @@
+//! Messages: how an event looks to a neighbour that hears of it through a broker.
+
+use super::event::EventView;
+
+wire! {
+    /// An event on its way. Whoever reads it passes over fields that are not known: more may be added within a version.
+    pub struct EventMessage {
+        /// The version of the message's form. A field that is taken away or means something else makes a new version.
+        pub version: u32,
+        /// The event.
+        #[serde(flatten)]
+        pub event: EventView,
+    }
+}
+
+impl EventMessage {
+    /// The version that this crate writes.
+    pub const VERSION: u32 = 1;
+
+    /// The type of its content.
+    pub const CONTENT_TYPE: &'static str = "application/json";
+
+    /// The message of an event.
+    pub fn new(event: EventView) -> Self {
+        Self { version: Self::VERSION, event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::{EventId, Timestamp};
+
+    #[test]
+    fn a_message_is_one_flat_object_and_fields_of_later_versions_do_no_harm() {
+        let event = EventView {
+            event_id: EventId::random(),
+            kind: "user.registered".to_owned(),
+            happened: Timestamp::from_unix(1_560_247_389),
+            happened_micros: 1_560_247_389_000_001,
+            actor: None,
+            origin: "stranger".to_owned(),
+            subject: None,
+            session_id: None,
+            ip: None,
+            user_agent: None,
+            request_id: None,
+            detail: Map::new(),
+        };
+        let message = EventMessage::new(event);
+        let mut sent = serde_json::to_value(&message).unwrap();
+        assert_eq!((&sent["version"], &sent["kind"]), (&json!(1), &json!("user.registered")));
+        assert_eq!(sent["happened_micros"], json!(1_560_247_389_000_001_i64));
+        sent["something"] = json!("new");
+        assert_eq!(serde_json::from_value::<EventMessage>(sent).unwrap(), message);
+    }
+}

@@ -1,0 +1,116 @@
+//! The AsyncAPI 3.0 document of the messages that leave the house, made from the kinds of events and the type of the message.
+
+use authy_core::api::{event::EventKind, message::EventMessage};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::sink::{EXCHANGE, QUEUE};
+
+const DESCRIPTION: &str = "\
+What happened: who did what to whom, when, and from where. Every change commits together with its event, and each event is \
+published to the topic exchange `authy.events` with its kind as the routing key: persistent, mandatory, and until the broker \
+has confirmed it.
+
+A message comes at least once: tell repetitions by `event_id`, which is also the AMQP property `message-id`. Those of one \
+user (`subject`) come in the order in which they happened. There is never a secret in a message.
+
+The queue `authy.audit` takes every event. Declare a queue of your own and bind it by what you want to hear of: `user.*`, or \
+`#` for everything. Pass over kinds and fields that you do not know: newer versions of authy have more of them.";
+
+/// The document.
+pub fn document() -> Map<String, Value> {
+    // The schemas of AsyncAPI are those of draft 7, and some more.
+    let settings = SchemaSettings::draft07().for_serialize().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    generator.subschema_for::<EventMessage>();
+    let mut schemas = generator.take_definitions(true);
+    if let Some(version) = schemas.get_mut("EventMessage").and_then(|schema| schema.pointer_mut("/properties/version"))
+    {
+        *version = json!({ "const": EventMessage::VERSION, "description": version.get("description") });
+    }
+    let kinds = || EventKind::ALL.iter().map(|kind| kind.as_str());
+    let messages: Map<_, _> = EventKind::ALL.iter().map(|&kind| (kind.to_string(), message(kind))).collect();
+    let reference = |of: &str, kind: &str| json!({ "$ref": format!("{of}/{kind}") });
+    let published = kinds().map(|kind| (kind.to_owned(), reference("#/components/messages", kind)));
+    let document = json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "authy",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "defaultContentType": EventMessage::CONTENT_TYPE,
+        "channels": {
+            "events": {
+                "address": "{kind}",
+                "title": "What happened",
+                "description": format!("The exchange `{EXCHANGE}`; the queue `{QUEUE}` is bound to it with `#`."),
+                "parameters": {
+                    "kind": { "description": "What happened: the routing key.", "enum": kinds().collect::<Vec<_>>() },
+                },
+                "messages": published.collect::<Map<_, _>>(),
+                "bindings": { "amqp": {
+                    "is": "routingKey",
+                    "exchange": { "name": EXCHANGE, "type": "topic", "durable": true, "autoDelete": false },
+                    "bindingVersion": "0.3.0",
+                } },
+            },
+        },
+        "operations": {
+            "tell": {
+                "action": "send",
+                "channel": { "$ref": "#/channels/events" },
+                "summary": "Tells whoever listens of an event, once it is committed.",
+                "messages": kinds().map(|kind| reference("#/channels/events/messages", kind)).collect::<Vec<_>>(),
+                "bindings": { "amqp": {
+                    "deliveryMode": 2,
+                    "mandatory": true,
+                    "timestamp": true,
+                    "bindingVersion": "0.3.0",
+                } },
+            },
+        },
+        "components": { "messages": messages, "schemas": schemas },
+    });
+    match document {
+        Value::Object(document) => document,
+        _ => Map::new(),
+    }
+}
+
+fn message(kind: EventKind) -> Value {
+    json!({
+        "name": kind,
+        "title": kind,
+        "summary": kind.meaning().lines().map(str::trim).collect::<Vec<_>>().join(" "),
+        "contentType": EventMessage::CONTENT_TYPE,
+        "payload": { "allOf": [
+            { "$ref": "#/components/schemas/EventMessage" },
+            { "properties": { "kind": { "const": kind } } },
+        ] },
+        "bindings": { "amqp": { "messageType": kind, "bindingVersion": "0.3.0" } },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_event_is_described() {
+        let document = Value::Object(document());
+        for kind in EventKind::ALL {
+            let message = &document["components"]["messages"][kind.as_str()];
+            assert!(message["summary"].as_str().is_some_and(|summary| summary.len() > 10), "{kind}");
+            assert!(document["channels"]["events"]["messages"][kind.as_str()].is_object(), "{kind}");
+        }
+        let required = document["components"]["schemas"]["EventMessage"]["required"].as_array().unwrap();
+        for field in ["version", "event_id", "kind", "happened", "happened_micros", "detail"] {
+            assert!(required.iter().any(|name| name == field), "{field}: {required:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Where RabbitMQ is, and who we are to it.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+
+/// How often each side shows that it is there, in seconds, unless the URL says otherwise: what has gone without a word is
+/// noticed after twice as long. RabbitMQ's own 60 seconds would be long for a stream that waits.
+const HEARTBEAT: u16 = 10;
+
+/// A URL of RabbitMQ. It has a password in it, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AmqpUrl(pub(super) AMQPUri);
+
+/// Why a text is not a URL of RabbitMQ. It never repeats the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidAmqpUrl(&'static str);
+
+impl AmqpUrl {
+    /// The host and the port, which can be shown.
+    pub(super) fn address(&self) -> String {
+        let authority = &self.0.authority;
+        let scheme = match self.0.scheme {
+            AMQPScheme::AMQP => "amqp",
+            AMQPScheme::AMQPS => "amqps",
+        };
+        format!("{scheme}://{}:{}", authority.host, authority.port)
+    }
+}
+
+impl FromStr for AmqpUrl {
+    type Err = InvalidAmqpUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmqpUrl> {
+        const EXPECTED: InvalidAmqpUrl = InvalidAmqpUrl(
+            "must be a URL of RabbitMQ, such as amqps://authy:password@mq.example, what is special in name, password and \
+             virtual host percent-encoded",
+        );
+        let rest = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")).ok_or(EXPECTED)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        if host.is_empty() || host.starts_with(':') {
+            return Err(InvalidAmqpUrl("must name a host"));
+        }
+        let mut uri: AMQPUri = text.parse().map_err(|_| EXPECTED)?;
+        // The library takes `localhost` where it should take an address of IPv6.
+        if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            uri.authority.host = address.parse::<Ipv6Addr>().map_err(|_| EXPECTED)?.to_string();
+        }
+        uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT));
+        Ok(Self(uri))
+    }
+}
+
+impl fmt::Debug for AmqpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_and_as_whom() {
+        let url: AmqpUrl = "amqps://au%40thy:p%2Fw@mq.example/house".parse().unwrap();
+        let user = &url.0.authority.userinfo;
+        assert_eq!((user.username.as_str(), user.password.as_str(), url.0.vhost.as_str()), ("au@thy", "p/w", "house"));
+        assert_eq!(url.address(), "amqps://mq.example:5671");
+        assert_eq!(url.0.query.heartbeat, Some(HEARTBEAT));
+        for (text, host, port, vhost) in [
+            ("amqp://mq", "mq", 5672, "/"),
+            ("amqp://10.0.0.1:99/%2f", "10.0.0.1", 99, "/"),
+            ("amqp://a:b@[::1]:99/x", "::1", 99, "x"),
+        ] {
+            let AmqpUrl(uri) = text.parse().unwrap();
+            assert_eq!((uri.authority.host.as_str(), uri.authority.port, uri.vhost.as_str()), (host, port, vhost));
+        }
+        assert_eq!("amqp://mq?heartbeat=3".parse::<AmqpUrl>().unwrap().0.query.heartbeat, Some(3));
+    }
+
+    #[test]
+    fn what_is_not_one_is_refused_and_never_repeated() {
+        for text in [
+            "",
+            "mq",
+            "http://u:hunter2@mq",
+            "amqp://",
+            "amqp://u:hunter2@",
+            "amqp:///x",
+            "amqp://u:hunter2@mq:port",
+            "amqp://[::1",
+            "amqp:mq",
+        ] {
+            let error = text.parse::<AmqpUrl>().unwrap_err().to_string();
+            assert!(error.starts_with("must ") && !error.contains("hunter2"), "{text}: {error}");
+        }
+        let url: AmqpUrl = "amqp://u:hunter2@mq".parse().unwrap();
+        assert!(!format!("{url:?} {}", url.address()).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_is_too_much(rest in "[ -~]{0,40}|\\PC*") {
+            let _ = format!("amqp://{rest}").parse::<AmqpUrl>();
+            let _ = rest.parse::<AmqpUrl>();
+        }
+    }
+}
