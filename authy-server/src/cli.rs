@@ -85,7 +85,7 @@ fn command() -> Command {
         .long_about(
             "Who is this, and may they? Authentication and authorization over HTTP.\n\nWithout a command it serves. Every \
              setting is a flag, a variable and a key of the file; a flag goes before the environment, the environment \
-             before the file. Secrets are never flags: AUTHY_DATABASE_URL, AUTHY_MASTER_KEY, AUTHY_AMQP_URL, or with _FILE \
+             before the file. Secrets are never flags: AUTHY_DATABASE_URL, AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE \
              behind.",
         )
         .arg(file)

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::{
     limit::RateLimit,
-    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
+    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
 };
 
 mod source;
@@ -142,7 +142,7 @@ settings! {
     /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server
     mail_from: Option<Sender> = "";
     /// A folder with files that replace the texts of mails
-    mail_templates: Option<PathBuf> = "";
+    mail_templates: Templates = "";
     /// The page that confirms an address with the `{code}` in it; `/authy/validate/{code}` of this server when left out
     validate_url: Option<Link> = "";
     /// The page on which a new password is chosen with the `{code}` in it, such as `https://shop.example/reset?code={code}`; the mail gives the code itself when left out

@@ -22,6 +22,11 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     webhook::required(settings).map(drop)
 }
 
+/// Refuses settings that do not go together, before anything has been started.
+pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+    mail::check(settings)
+}
+
 /// The sinks that are configured. `public_url` is where people reach this server.
 pub(crate) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Vec<Arc<dyn Sink>>, Failure> {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();

@@ -6,6 +6,7 @@ Mailboxes that begin with `gone` are refused for good, those that begin with `bu
 import argparse
 import asyncio
 import collections
+import datetime
 import email
 import email.policy
 import json
@@ -15,6 +16,9 @@ import sys
 import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 # What it says of logins without TLS is what some tests are about.
 warnings.simplefilter("ignore")
@@ -22,8 +26,8 @@ logging.disable()
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--login", nargs=2, metavar=("USER", "PASSWORD"))
-arguments.add_argument("--certificate", nargs=2, metavar=("CERTIFICATE", "KEY"))
-arguments.add_argument("--smtps", action="store_true", help="TLS from the first byte")
+arguments.add_argument("--tls", metavar="FILE", help="STARTTLS, with a certificate for localhost that is written there")
+arguments.add_argument("--smtps", action="store_true", help="TLS from the first byte instead")
 arguments.add_argument("--refuse-sender", action="store_true")
 arguments = arguments.parse_args()
 
@@ -73,11 +77,34 @@ def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=good, handled=False, auth_data=data)
 
 
+def certified(path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    with open(path, "wb") as file:
+        file.write(certificate.public_bytes(pem))
+    with open(path + ".key", "wb") as file:
+        plain = serialization.NoEncryption()
+        file.write(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, path + ".key")
+    return context
+
+
 async def serve():
-    tls = None
-    if arguments.certificate:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*arguments.certificate)
+    tls = certified(arguments.tls) if arguments.tls else None
     starttls = tls if tls and not arguments.smtps else None
     settings = dict(enable_SMTPUTF8=True, hostname="mail.test", tls_context=starttls, require_starttls=bool(starttls))
     if arguments.login:

@@ -1,6 +1,12 @@
 //! What a setting's value can be, and how it is read from text.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use authy_core::{
     claims::SigningAlgorithm,
@@ -12,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     limit::RateLimit,
-    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl},
+    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
 };
 
 /// A type that a setting can have.
@@ -99,6 +105,14 @@ told!(RateLimit, SigningAlgorithm, Argon2Params, AmqpUrl, Link, PublicUrl, Sende
 impl Value for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.detail().to_owned())
+    }
+}
+
+/// A folder, read at once: what is wrong in it is told before anything starts.
+impl Value for Templates {
+    fn parse(text: &str) -> Result<Self, String> {
+        let folder = (!text.is_empty()).then_some(Path::new(text));
+        Self::load(folder).map_err(|error| format!("cannot be used: {error}"))
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use authy_core::{
-    Authy, EventId,
+    Authy, EventId, Timestamp,
     api::event::EventView,
     engine::{Letter, LetterKind, Pace, Sink, Undelivered},
 };
@@ -30,6 +31,10 @@ use smtp::SmtpServer;
 
 /// How many letters are on their way at a time: few mail servers like more connections of one client.
 const IN_FLIGHT: usize = 4;
+
+/// How old what a mail tells of may be when it is tried for the last time (RFC 5321, section 4.5.4.1): a notice that nobody can
+/// take would hold up all later mails of its user for ever. Every code has expired by then.
+const GIVE_UP: Duration = Duration::from_secs(4 * 24 * 3600);
 
 /// Of how many events it is remembered which of their letters are done.
 const REMEMBERED: usize = 1000;
@@ -150,12 +155,12 @@ impl Sink for MailSink {
                 Undelivered::for_now("the database does not say what there is to write").because(error)
             })?;
         let mut done = self.recall(id);
-        let mut waiting = None;
+        let (mut waiting, is_old) = (None, event.happened.plus(GIVE_UP) < Timestamp::now());
         let open: Vec<&Letter> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
         for letter in open {
             match self.send(id, letter).await {
                 Ok(()) => drop(done.insert(letter.kind, Done::Sent)),
-                Err(refused) if refused.is_final() => {
+                Err(refused) if refused.is_final() || is_old => {
                     let reason = reason(&refused);
                     tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
                     done.insert(letter.kind, Done::Refused(reason));
@@ -182,19 +187,30 @@ fn reason(refused: &Undelivered) -> String {
     format!("{refused}{}", cause.unwrap_or_default())
 }
 
+/// The mail server that is configured, and whom mails are from.
+fn server(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender)>, Failure> {
+    match (&settings.smtp_url, &settings.mail_from) {
+        (Some(url), Some(from)) => Ok(Some((url, from))),
+        (Some(_), None) => Err("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM".into()),
+        (None, _) => Ok(None),
+    }
+}
+
+/// Refuses settings that do not go together, before anything has been started.
+pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
+    server(settings).map(drop)
+}
+
 /// The sink that is configured, if any.
 pub(super) fn of_settings(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Option<MailSink>, Failure> {
-    // First of all, and whether or not there is a mail server: a template that is wrong is told at once.
-    let templates = Templates::load(settings.mail_templates.as_deref())?;
-    let (post, from) = match (&settings.smtp_url, &settings.mail_from) {
-        (Some(url), Some(from)) => (Post::smtp(url)?, from.clone()),
-        (Some(_), None) => return Err("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM".into()),
-        (None, _) if settings.database_url.is_some() => {
+    let (post, from) = match server(settings)? {
+        Some((url, from)) => (Post::smtp(url)?, from.clone()),
+        None if settings.database_url.is_some() => {
             tracing::warn!("mail is off: nobody can confirm an address or reset a password (AUTHY_SMTP_URL)");
             return Ok(None);
         }
-        (None, from) => {
-            let from = from.clone().map_or_else(Sender::nobody, Ok)?;
+        None => {
+            let from = settings.mail_from.clone().map_or_else(Sender::nobody, Ok)?;
             (Post::folder(&settings.data_dir.join("mail"))?, from)
         }
     };
@@ -203,6 +219,7 @@ pub(super) fn of_settings(settings: &Settings, authy: &Authy, public_url: &str) 
         None => format!("{public_url}/authy/validate/{{code}}").parse()?,
     };
     let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
-    let config = MailConfig { from, service, validate_url, reset_url: settings.reset_url.clone(), templates };
+    let (reset_url, templates) = (settings.reset_url.clone(), settings.mail_templates.clone());
+    let config = MailConfig { from, service, validate_url, reset_url, templates };
     Ok(Some(MailSink::new(authy.clone(), post, config)))
 }

@@ -28,7 +28,10 @@ impl FromStr for Link {
     type Err = InvalidLink;
 
     fn from_str(text: &str) -> Result<Self, InvalidLink> {
-        let sound = text.matches(CODE).count() == 1 && is_web(text);
+        let before = text.split_once(CODE).and_then(|(before, _)| before.split_once("://"));
+        // Behind the host: a code is for nobody else's server.
+        let behind = before.and_then(|(_, before)| before.find(['/', '?', '#'])).is_some_and(|end| end > 0);
+        let sound = behind && text.matches(CODE).count() == 1 && is_web(text);
         match sound && page(&text.replacen(CODE, "x", 1)).is_some() {
             true => Ok(Self(text.to_owned())),
             false => Err(InvalidLink(
@@ -98,6 +101,8 @@ mod tests {
             "ftp://shop.example/{code}",
             "javascript:alert('{code}')",
             "https:///{code}",
+            "https://{code}.example/",
+            "https://shop{code}.example/",
             "https://shop.example/ {code}",
             "https://shop.example/\r\nBcc:{code}",
             "https://user@shop.example/{code}",

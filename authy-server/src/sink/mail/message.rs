@@ -208,7 +208,7 @@ mod tests {
             let rendered = config.templates.render(letter.kind, |name| config.value(&letter, name)).unwrap();
             prop_assert!(!rendered.html.contains("<script"), "{}", rendered.html);
             prop_assert!(!rendered.text.contains("\nBcc"), "{}", rendered.text);
-            prop_assert_eq!(rendered.text.matches('\n').count(), 9, "{}", rendered.text);
+            prop_assert!(rendered.text.matches('\n').count() <= 9, "{}", rendered.text);
         }
 
         #[test]

@@ -27,8 +27,9 @@ use url::{Host, Url};
 
 use crate::start::Failure;
 
-/// How long one mail may take. RFC 5321 would have us wait for ten minutes after the last line, but we come again.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one mail may take. RFC 5321 would have us wait for ten minutes after the last line, but we come again; and the
+/// relay gives two letters of one event two minutes.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// How long to wait for a connection.
 const CONNECTING: Duration = Duration::from_secs(10);
