@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use authy_core::{
     Authenticator, ErrorKind, Identity, Level, Secret,
-    api::{Endpoint, Nothing, PathParams as _, session::CheckAccess},
+    api::{
+        Endpoint, Nothing, PathParams as _,
+        session::{CheckAccess, Login},
+    },
     claims::{MAX_TOKEN_LENGTH, dangerous_unverified_claims},
 };
 use http::{HeaderValue, Uri};
@@ -21,6 +24,7 @@ use crate::{
 pub struct Client {
     transport: Arc<Transport>,
     token: Option<HeaderValue>,
+    device_token: Option<HeaderValue>,
 }
 
 /// How a client is made.
@@ -54,7 +58,18 @@ impl Client {
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .unwrap_or(HeaderValue::from_static("Bearer invalid"));
         value.set_sensitive(true);
-        Self { transport: self.transport.clone(), token: Some(value) }
+        Self { token: Some(value), ..self.clone() }
+    }
+
+    /// The same client on a device that has logged in before: [`login`](Self::login) sends the
+    /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier one, so that the guesses of others do not
+    /// hold it up.
+    #[must_use]
+    pub fn with_device_token(&self, token: &Secret) -> Self {
+        // What cannot stand in a header is no device token, and then the login has none.
+        let mut value = HeaderValue::try_from(token.expose()).ok();
+        value.iter_mut().for_each(|value| value.set_sensitive(true));
+        Self { device_token: value, ..self.clone() }
     }
 
     /// Calls an endpoint.
@@ -65,13 +80,15 @@ impl Client {
     /// # Errors
     /// What the server said, or why it could not be asked.
     pub async fn call<E: Endpoint>(&self, path: E::Path, request: E::Request) -> Result<E::Response> {
-        let asked = Asked::of::<E>(path.fill(E::INFO.path), &request, self.token.clone())?;
+        let mut asked = Asked::of::<E>(path.fill(E::INFO.path), &request, self.token.clone())?;
+        // Nobody else has any use for it.
+        asked.device_token = self.device_token.clone().filter(|_| E::INFO.path == Login::INFO.path);
         self.transport.ask(asked).await
     }
 
     /// Verifies tokens here, without a request each.
     pub fn verifier(&self) -> VerifierBuilder {
-        VerifierBuilder::new(Self { transport: self.transport.clone(), token: None })
+        VerifierBuilder::new(Self { token: None, device_token: None, ..self.clone() })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -150,7 +167,7 @@ impl Builder {
             _ => return Err(Error::misuse("the server's URL must begin with https:// or http://")),
         }
         let transport = Transport::new(self.url, self.timeout, self.retries, self.tls)?;
-        Ok(Client { transport: Arc::new(transport), token: None })
+        Ok(Client { transport: Arc::new(transport), token: None, device_token: None })
     }
 }
 
@@ -181,6 +198,7 @@ mod tests {
     #[test]
     fn a_token_is_never_shown() {
         let client = Client::builder("http://localhost").build().unwrap().with_token(Secret::new("hunter2"));
+        let client = client.with_device_token(&Secret::new("hunter2"));
         assert!(!format!("{client:?}").contains("hunter2"));
     }
 }

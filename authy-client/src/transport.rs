@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use authy_core::api::{Endpoint, Method, Problem, Reply};
+use authy_core::api::{Endpoint, Method, Problem, Reply, session::DEVICE_TOKEN};
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use http::{
@@ -46,6 +46,8 @@ pub(crate) struct Asked {
     path_and_query: String,
     body: Option<Bytes>,
     token: Option<HeaderValue>,
+    /// Of an earlier login, for another.
+    pub(crate) device_token: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -65,7 +67,7 @@ impl Asked {
             false => None,
         };
         let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
-        Ok(Self { method, path_and_query, body, token })
+        Ok(Self { method, path_and_query, body, token, device_token: None })
     }
 
     /// Whether doing it twice is as good as doing it once.
@@ -149,6 +151,9 @@ impl Transport {
             .header(ACCEPT, accept);
         if let Some(token) = &asked.token {
             request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(token) = &asked.device_token {
+            request = request.header(DEVICE_TOKEN, token);
         }
         if asked.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");

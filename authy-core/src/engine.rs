@@ -14,6 +14,7 @@ mod hasher;
 mod key;
 mod lane;
 mod letter;
+mod lockout;
 mod master;
 mod migrate;
 mod password;
@@ -22,6 +23,7 @@ mod role;
 mod session;
 mod sink;
 mod statements;
+mod throttle;
 mod upkeep;
 mod user;
 
@@ -48,6 +50,7 @@ use feed::Feed;
 use key::{KeyRing, KeySettings};
 use master::MacKeys;
 use password::Passwords;
+use throttle::Throttle;
 
 /// Authentication and authorization on one database. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +66,8 @@ struct Inner {
     refresh_mac: MacKeys,
     code_mac: MacKeys,
     erasure_mac: MacKeys,
+    device_mac: MacKeys,
+    throttle: Throttle,
     reserved: HashSet<String>,
 }
 
@@ -141,6 +146,14 @@ impl Authy {
         &self.0.erasure_mac
     }
 
+    fn device_mac(&self) -> &MacKeys {
+        &self.0.device_mac
+    }
+
+    fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
     fn reserved(&self, username_key: &str) -> bool {
         self.0.reserved.contains(username_key)
     }
@@ -185,6 +198,8 @@ impl Builder {
         let refresh_mac = MacKeys::new(&master, "authy refresh tokens")?;
         let code_mac = MacKeys::new(&master, "authy one-time codes")?;
         let erasure_mac = MacKeys::new(&master, "authy names of erased users")?;
+        let device_mac = MacKeys::new(&master, "authy device tokens")?;
+        let throttle = Throttle::new(&master)?;
         let passwords = Passwords::start(&config.hash, &master)?;
         let settings = KeySettings {
             algorithm: config.signing_algorithm,
@@ -207,6 +222,8 @@ impl Builder {
             refresh_mac,
             code_mac,
             erasure_mac,
+            device_mac,
+            throttle,
             reserved,
         })))
     }

@@ -34,8 +34,8 @@ impl Cors {
         match headers.get(ALLOW).filter(|_| preflight).cloned() {
             Some(methods) => {
                 headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-                let allowed = HeaderValue::from_static("authorization, content-type, x-access-token, x-request-id");
-                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+                let allowed = "authorization, content-type, x-access-token, x-device-token, x-request-id";
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
                 // Two hours, which is as long as Chromium keeps it.
                 headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
             }

@@ -6,6 +6,7 @@ use authy_core::{
     Access, ErrorKind, Schema as _,
     api::{
         self, Endpoint, Info, Method, ParamVisitor, PathParam, PathParams, Problem, RateClass, Reply, Request, Visitor,
+        session::{DEVICE_TOKEN, Login},
     },
 };
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -103,6 +104,9 @@ impl Visitor for Paths {
         } else {
             parameters.extend(self.query_parameters::<E::Request>());
         }
+        if info.path == Login::INFO.path {
+            parameters.push(device_token());
+        }
         if !parameters.is_empty() {
             insert(&mut operation, "parameters", parameters.into());
         }
@@ -179,6 +183,17 @@ impl ParamVisitor for ParamSchemas<'_> {
     fn visit<T: PathParam>(&mut self) {
         self.schemas.push(self.generator.subschema_for::<T>().to_value());
     }
+}
+
+/// The header in which a device says that it has logged in before.
+fn device_token() -> Value {
+    json!({
+        "name": DEVICE_TOKEN,
+        "in": "header",
+        "description": "The `device_token` of an earlier login on this device: the guesses of others do not hold it up. One that \
+            is not good counts as none",
+        "schema": { "type": "string" },
+    })
 }
 
 fn has_body(info: &Info) -> bool {

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use authy_core::{
-    Error, ErrorKind, Result,
-    api::{Fields, Info, Method},
+    Error, ErrorKind, Result, Secret,
+    api::{Fields, Info, Method, session::DEVICE_TOKEN},
     engine::Origin,
 };
 use bytes::Bytes;
@@ -41,7 +41,13 @@ pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> Origin {
     let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     // Long enough for every browser's; what is longer is meant to fill a database.
     let agent = agent.map(|agent| if agent.len() <= 256 { agent } else { agent.chars().take(256).collect() });
-    Origin { ip: Some(client.ip), user_agent: agent.map(Cow::into_owned), request_id: Some(id.to_owned()) }
+    let device_token = head.headers.get(DEVICE_TOKEN).and_then(|token| token.to_str().ok()).map(Secret::new);
+    Origin {
+        ip: Some(client.ip),
+        user_agent: agent.map(Cow::into_owned),
+        request_id: Some(id.to_owned()),
+        device_token,
+    }
 }
 
 /// What was sent: the query of a GET or DELETE, the JSON body of everything else. No body is no fields.

@@ -17,13 +17,9 @@ pub use mail::{
 };
 pub use webhook::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};
 
-/// That nothing is missing, before anything is started.
-pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
-    webhook::required(settings).map(drop)
-}
-
 /// Refuses settings that do not go together, before anything has been started.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+    webhook::required(settings)?;
     mail::check(settings)
 }
 

@@ -330,7 +330,7 @@ async fn pages_of_configured_origins_may_call() {
     assert_eq!((allowed.status, allowed.header("vary")), (204, "Origin"));
     assert_eq!(allowed.header("access-control-allow-origin"), "https://shop.example");
     assert_eq!(allowed.header("access-control-allow-methods"), "OPTIONS, POST");
-    for header in ["authorization", "content-type", "x-access-token"] {
+    for header in ["authorization", "content-type", "x-access-token", "x-device-token"] {
         assert!(allowed.header("access-control-allow-headers").contains(header), "{header}");
     }
     let failed = house.send("GET /authy/user HTTP/1.1\norigin: https://shop.example", "").await;

@@ -24,7 +24,7 @@ async fn house_with(mailbox: &Mailbox) -> House {
 /// Somebody at a browser.
 fn stranger(user_agent: &str) -> Caller {
     let origin =
-        Origin { ip: Some(IpAddr::from([192, 0, 2, 7])), user_agent: Some(user_agent.to_owned()), request_id: None };
+        Origin { ip: Some(IpAddr::from([192, 0, 2, 7])), user_agent: Some(user_agent.to_owned()), ..Origin::default() };
     Caller::nobody(origin)
 }
 

@@ -16,6 +16,7 @@ mod documents;
 mod drift;
 mod embedding;
 mod events;
+mod guessing;
 mod hazards;
 mod keys;
 mod languages;

@@ -18,8 +18,8 @@ async fn any_number_of_servers_may_start_on_an_empty_database() {
     let made: Vec<_> = reports.iter().filter(|report| !report.applied.is_empty()).collect();
     assert_eq!(made.len(), 1, "one of them makes the schema");
     assert!(reports.iter().all(|report| report.version == made[0].version));
-    let last = made[0].applied.last().unwrap();
-    assert!(last.starts_with(&format!("V{}__", made[0].version)), "{last}");
+    let files = std::fs::read_dir(authy_tests::tools::root().join("migrations")).unwrap().count();
+    assert_eq!(made[0].applied.len(), files);
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ kinds! {
     EmailRequested "email.requested";
     /// An address was changed, and is confirmed.
     EmailChanged "email.changed";
-    /// A login. `detail`: `level`.
+    /// A login. `detail`: `level`, and `new_device` when nothing like it logged in before.
     SessionOpened "session.opened";
     /// A refresh token was exchanged. `detail`: `generation`.
     SessionRefreshed "session.refreshed";
@@ -86,6 +86,10 @@ kinds! {
     SessionsEnded "sessions.ended";
     /// Whoever runs the house was given an access token of a user's, in a session of its own. `detail`: `level`.
     TokenIssued "token.issued";
+    /// Too many wrong passwords in a row: from now on whoever goes on has to wait, until a success. Told once. About nobody when
+    /// nobody has the name that was tried. `detail`: `of` (`login` from devices that are not known, a known `device`, or the
+    /// `password` that is asked for again), `failures`.
+    AccountThrottled "account.throttled";
     /// A role was made. `detail`: `role`, `level`.
     RoleCreated "role.created";
     /// A role was deleted. `detail`: `role`.

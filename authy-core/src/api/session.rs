@@ -13,10 +13,15 @@ use crate::{
 
 const SUBJECT: &str = "session";
 
+/// The header in which a login sends the device token of an earlier one.
+pub const DEVICE_TOKEN: &str = "x-device-token";
+
 endpoints! {
     /// Log in.
     ///
-    /// Unknown name, wrong password and deleted user get the same answer after the same time.
+    /// Unknown name, wrong password and deleted user get the same answer after the same time. So does everybody while too
+    /// many wrong passwords are slowed, the right one included; a device that logged in before and sends its device token has
+    /// a count of its own.
     Login: POST "/authy/login" () Credentials => Tokens, Access::Public, Login;
         fails InvalidCredentials | NoRole | Overloaded;
 
@@ -113,6 +118,10 @@ wire! {
         pub refresh_expires_in: u64,
         /// Who logged in.
         pub public_id: UserId,
+        /// Of a login: what makes this device known for a year. Sent back with the next login it is not held up by the
+        /// guesses of others. It opens nothing by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
+        pub device_token: Option<Secret>,
     }
 
     /// A caller who is powerful enough.

@@ -1,8 +1,8 @@
 //! Who asks the engine for something, and from where: what every event tells.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use crate::{Error, ErrorKind, Identity, Level, Result, UserId};
+use crate::{Error, ErrorKind, Identity, Level, Result, Secret, UserId};
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,18 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// The request's name in the logs.
     pub request_id: Option<String>,
+    /// The device token that came with it, as an earlier login gave it out. One that is not good is none.
+    pub device_token: Option<Secret>,
+}
+
+impl Origin {
+    /// What counts as one address: an IPv4 address, or the /64 that one IPv6 client has all of.
+    pub(super) fn network(&self) -> Option<String> {
+        self.ip.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
+        })
+    }
 }
 
 /// Who asks, and from where.

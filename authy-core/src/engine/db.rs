@@ -93,6 +93,13 @@ impl Db {
 
     /// Runs a write that is one statement, its event included, and so needs no transaction around it; the row it returns.
     pub(super) async fn write(&self, statement: &'static Statement, params: Params<'_>) -> Result<Option<Row>> {
+        let written = self.note(statement, params).await;
+        self.tell_written();
+        written
+    }
+
+    /// Runs a write that is one statement and tells of nothing, as a rule; the row it returns.
+    pub(super) async fn note(&self, statement: &'static Statement, params: Params<'_>) -> Result<Option<Row>> {
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_PATIENCE, async {
             let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
@@ -103,7 +110,6 @@ impl Db {
             // It may still be waiting for its answer: nobody else should wait behind it.
             drop(Object::take(connection));
         }
-        self.tell_written();
         written
     }
 

@@ -144,7 +144,7 @@ impl<'a> Event<'a> {
 
     /// What every event tells, for a statement that writes its event itself.
     pub(super) fn columns(&self) -> Columns<'a> {
-        let Origin { ip, user_agent, request_id } = self.caller.origin();
+        let Origin { ip, user_agent, request_id, .. } = self.caller.origin();
         Columns {
             // Version 7: in the order of time, so that the index grows at its end.
             event_id: Uuid::now_v7(),

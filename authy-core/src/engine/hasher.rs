@@ -87,6 +87,14 @@ impl Hasher {
         result.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the hashing threads have ended")))
     }
 
+    /// That a job would find a place now: for whoever has something to do before it can ask for one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run) when the queue is full.
+    pub(super) fn has_room(&self) -> Result<()> {
+        self.shared.has_room(&self.shared.lock())
+    }
+
     /// How many jobs wait now.
     #[cfg(test)]
     fn queued(&self) -> usize {
@@ -162,16 +170,21 @@ struct Place<'a> {
 impl Shared {
     fn push(&self, task: Task) -> Result<Place<'_>> {
         let mut state = self.lock();
-        if state.queue.len() >= self.capacity {
-            let wait = self.wait(&state);
-            return Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is full").retry_after(wait));
-        }
+        self.has_room(&state)?;
         let id = state.next_id;
         state.next_id += 1;
         state.queue.push_back(Waiting { id, since: Instant::now(), task });
         drop(state);
         self.wake.notify_one();
         Ok(Place { shared: self, id })
+    }
+
+    fn has_room(&self, state: &State) -> Result<()> {
+        if state.queue.len() < self.capacity {
+            return Ok(());
+        }
+        let wait = self.wait(state);
+        Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is full").retry_after(wait))
     }
 
     fn work(&self, mut workspace: Workspace) {

@@ -60,6 +60,14 @@ impl Passwords {
         self.today.pepper_id()
     }
 
+    /// That there is room for one more. Asked before a guess is counted, so that a storm costs nothing but the answer.
+    ///
+    /// # Errors
+    /// `overloaded` when too many hashes wait.
+    pub(super) fn has_room(&self) -> Result<()> {
+        self.hasher.has_room()
+    }
+
     /// Hashes a password whose strength is not asked for. Answers a PHC string.
     ///
     /// # Errors

@@ -13,8 +13,9 @@ use super::{
     Authy, Caller,
     db::{Params, db_error},
     event::{Columns, Event, Write},
-    password::Verdict,
-    role, user,
+    role,
+    throttle::{Outcome, Subject},
+    user,
 };
 use crate::{
     Authenticator, Error, ErrorKind, Identity, Level, Result, RoleName, Secret, SessionId, Timestamp, UserId, Username,
@@ -27,30 +28,44 @@ use crate::{
 };
 
 mod check;
+mod device;
 mod end;
 mod issue;
 mod refresh;
 pub(super) mod sql;
+mod verify;
 
 use refresh::Ticket;
 
 impl Authy {
-    /// Logs in. Unknown name, wrong password and deleted user cost the same work and get the same answer.
+    /// Logs in. Unknown name, wrong password and deleted user cost the same work and get the same answer; so does everybody
+    /// while too many wrong passwords are slowed, the right one included. The [device token](Tokens::device_token) of an
+    /// earlier login, in the caller's [`Origin`](super::Origin), has a count of its own.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address has yet to be confirmed;
     /// [`ErrorKind::NoRole`] when there is nothing the account may do;
     /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
+        // A storm is turned away before it costs the database anything.
+        self.passwords().has_room()?;
         let name = credentials.username.parse::<Username>().ok();
         let known = self.find_account(name.as_ref()).await?;
+        let device = known.as_ref().and_then(|known| self.known_device(caller, known));
+        let subject = match (&known, &device) {
+            (Some(known), Some(device)) => Subject::password_on(device, known.id),
+            _ => {
+                let key = name.as_ref().map(Username::key);
+                let name = key.as_deref().unwrap_or(&credentials.username);
+                Subject::password_of(name, known.as_ref().map(|known| known.id))
+            }
+        };
+        let attempt = self.attempt(caller, subject).await?;
         let phc = known.as_ref().map(|known| known.phc.as_str());
-        let verdict = self.passwords().verify(credentials.password.normalized(), phc).await?;
+        let (attempt, new_phc) = self.try_password(attempt, &credentials.password, phc).await?;
         let Some(mut known) = known else { return Err(refused()) };
-        if verdict == Verdict::Mismatch {
-            return Err(refused());
-        }
         if self.config().require_validated && !known.is_validated {
+            attempt.end(Outcome::Succeeded).await?;
             // Who knows the password may know that it is right, and needs a code to get in.
             self.send_validation(caller, known.id).await?;
             return Err(Error::new(
@@ -59,20 +74,25 @@ impl Authy {
             ));
         }
         let mut attempts = 0;
-        let tokens = loop {
-            if let Some(tokens) = self.open(caller, &known).await? {
+        let mut tokens = loop {
+            if let Some(tokens) = self.open(caller, &known, device.is_some(), attempt.key()).await? {
                 break tokens;
             }
             // The account changed while the password was verified.
             let now = self.find_account(name.as_ref()).await?.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
             attempts += 1;
             match now.has_role {
-                false => return Err(no_role()),
+                false => {
+                    attempt.end(Outcome::Succeeded).await?;
+                    return Err(no_role());
+                }
                 true if attempts == 3 => return Err(Error::new(ErrorKind::Unavailable, "the account keeps changing")),
                 true => known = now,
             }
         };
-        if let Verdict::MatchButOutdated { new_phc } = verdict {
+        attempt.settled();
+        tokens.device_token = Some(self.device_token(&known, device)?);
+        if let Some(new_phc) = new_phc {
             // The login is done; a hash that stays as it is will be replaced at the next.
             if let Err(error) = self.rehash(&known, &new_phc).await {
                 tracing::warn!(%error, "an outdated password hash could not be replaced");
@@ -95,12 +115,19 @@ impl Authy {
                 has_role: row.get("has_role"),
                 is_validated: row.get("validated"),
                 phc,
+                password_since: row.get("changed"),
             })
         }))
     }
 
     /// Opens a session; `None` when the account is not as it was.
-    async fn open(&self, caller: &Caller, known: &Known) -> Result<Option<Tokens>> {
+    async fn open(
+        &self,
+        caller: &Caller,
+        known: &Known,
+        is_known_device: bool,
+        throttle_key: &str,
+    ) -> Result<Option<Tokens>> {
         let config = self.config();
         let first = Ticket { session: SessionId::random(), generation: 0 };
         let (lifetime, ttl) = (config.refresh_absolute.as_secs_f64(), config.access_ttl.as_secs_f64());
@@ -120,6 +147,8 @@ impl Authy {
             &actor,
             &origin,
             &request_id,
+            &throttle_key,
+            &is_known_device,
         ];
         let row = self.db().write(&sql::OPEN, params).await?;
         row.map(|row| self.mint(Account::of(&row)?, first, lifetime)).transpose()
@@ -143,6 +172,7 @@ impl Authy {
             refresh_token: self.refresh_token(ticket),
             refresh_expires_in: config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64,
             public_id: account.id,
+            device_token: None,
         })
     }
 
@@ -173,6 +203,8 @@ struct Known {
     has_role: bool,
     is_validated: bool,
     phc: String,
+    /// When the password was chosen; a new hash of the same one does not change it.
+    password_since: SystemTime,
 }
 
 /// What a token says about its user.

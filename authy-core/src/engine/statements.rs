@@ -11,7 +11,7 @@ use tokio_postgres::{
 use super::{
     code,
     db::{Params, bounded_by, db_error},
-    event, fault, feed, key, relay, role, session, upkeep, user,
+    event, fault, feed, key, relay, role, session, throttle, upkeep, user,
 };
 use crate::Result;
 
@@ -33,6 +33,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         event::sql::ALL,
         feed::sql::ALL,
         relay::sql::ALL,
+        throttle::sql::ALL,
         upkeep::sql::ALL,
     ]
     .into_iter()

@@ -32,6 +32,8 @@ pub struct UpkeepReport {
     pub codes: u64,
     /// Deliveries that were made long ago.
     pub deliveries: u64,
+    /// Counters of guesses that are remembered no more.
+    pub throttles: u64,
     /// Months of the audit trail that were made.
     pub months_made: u64,
     /// Months of the audit trail that were older than they are kept.
@@ -52,6 +54,7 @@ impl Authy {
                         sessions,
                         codes,
                         deliveries,
+                        throttles,
                         months_made,
                         months_dropped,
                     } = done;
@@ -61,6 +64,7 @@ impl Authy {
                         sessions,
                         codes,
                         deliveries,
+                        throttles,
                         months_made,
                         months_dropped,
                         "looked after the house"
@@ -99,6 +103,7 @@ impl Authy {
             sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             codes: code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             deliveries: super::relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            throttles: super::throttle::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             months_made,
             months_dropped,
         };

@@ -4,24 +4,35 @@ use crate::engine::statements::statements;
 
 statements! {
     /// Opens a session for a user whose epoch is still the one that was looked at with the password, tells of it, and
-    /// returns what the tokens say. All in one statement: a login holds no lock while it waits for anything.
+    /// returns what the tokens say; the guesses that failed are forgiven. All in one statement: a login holds no lock while
+    /// it waits for anything.
+    ///
+    /// A device is told of as new when it sent no token of an earlier login and none of the user's sessions was opened by
+    /// anything that calls itself so, unless it is the first login of all.
     ///
     /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
-    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
+    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL) =
         "WITH noted AS (
              UPDATE authy.users SET last_login = now()
              FROM (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
-                   FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1) AS granted
+                   FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1) AS granted,
+                  (SELECT NOT $14 AND last_login IS NOT NULL AND NOT EXISTS (
+                       SELECT FROM authy.session WHERE user_id = $1 AND user_agent IS NOT DISTINCT FROM $7
+                   ) AS is_new FROM authy.users WHERE public_id = $1) AS device
              WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL AND granted.level IS NOT NULL
-             RETURNING public_id, username, ver, roles, level
+             RETURNING public_id, username, ver, roles, level, is_new
          ), opened AS (
              INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
              SELECT $3, public_id, now() + make_interval(secs => $4), now() + make_interval(secs => $5), $6, $7
              FROM noted
+         ), forgiven AS (
+             DELETE FROM authy.throttle WHERE key = $13 AND EXISTS (SELECT FROM noted)
          ), told AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
-             SELECT $8, $9, $10, $11, public_id, $3, $6, $7, $12, jsonb_build_object('level', level) FROM noted
+             SELECT $8, $9, $10, $11, public_id, $3, $6, $7, $12,
+                    jsonb_strip_nulls(jsonb_build_object('level', level, 'new_device', nullif(is_new, false)))
+             FROM noted
          )
          SELECT public_id, username, ver, roles, level FROM noted";
 

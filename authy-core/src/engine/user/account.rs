@@ -8,7 +8,6 @@ use crate::{
     engine::{
         code::{self, Purpose},
         db::Params,
-        password::Verdict,
     },
 };
 
@@ -33,7 +32,7 @@ impl Authy {
         let AccountChange { current_password, password, email, .. } = change;
         let proof = match (caller.identity().filter(|_| is_own), &current_password) {
             (Some(_), Some(current)) => {
-                self.require_password(&account, current).await?;
+                self.verify_password(caller, user, current).await?;
                 Proof::Password(account.phc.as_deref())
             }
             (Some(identity), None) => {
@@ -64,7 +63,10 @@ impl Authy {
         let subject = lock_live(tx, user).await?;
         proof.holds(tx, caller, user, subject.level).await?;
         let changed = match phc {
-            Some(phc) => Some(set_password(tx, caller, user, &phc, false).await?),
+            Some(phc) => {
+                self.forgive_guesses(tx, &account.username).await?;
+                Some(set_password(tx, caller, user, &phc, false).await?)
+            }
             None => None,
         };
         let requested = match email.filter(|email| email.key() != account.email.key()) {
@@ -112,13 +114,6 @@ impl Authy {
             level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
         })
     }
-
-    async fn require_password(&self, account: &Account, password: &Secret) -> Result<()> {
-        match self.passwords().verify(password.normalized(), account.phc.as_deref()).await? {
-            Verdict::Mismatch => Err(Error::new(ErrorKind::InvalidCredentials, "current_password is wrong")),
-            Verdict::Match | Verdict::MatchButOutdated { .. } => Ok(()),
-        }
-    }
 }
 
 /// Why somebody may change an account.
@@ -150,7 +145,7 @@ impl Proof<'_> {
 
 /// An account before its change.
 pub(super) struct Account {
-    username: Username,
+    pub(super) username: Username,
     pub(super) email: Email,
     phc: Option<String>,
     level: Option<Level>,

@@ -74,6 +74,7 @@ impl Authy {
             // Whoever has the code has the mailbox.
             sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
         }
+        self.forgive_guesses(tx, &account.username).await?;
         let event = set_password(tx, caller, user, &phc, true).await?;
         self.commit(write, event).await
     }

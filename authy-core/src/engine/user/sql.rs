@@ -153,9 +153,14 @@ statements! {
         "SELECT username, email, created, last_login, validated_at, changed
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = $1";
 
+    /// The password's hash of a user who was not deleted.
+    FIND_PASSWORD(UUID) =
+        "SELECT phc FROM authy.password JOIN authy.users ON public_id = user_id
+         WHERE user_id = $1 AND deleted_at IS NULL";
+
     /// What a login needs to know, and a session a lock on.
     FIND_CREDENTIALS(TEXT) =
-        "SELECT public_id, deleted_at IS NOT NULL AS deleted, validated_at IS NOT NULL AS validated, phc, ver,
+        "SELECT public_id, deleted_at IS NOT NULL AS deleted, validated_at IS NOT NULL AS validated, phc, changed, ver,
                 EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE username_key = $1";
 }

@@ -1,0 +1,51 @@
+//! Verifying a password: the one way to it, counted as a guess.
+
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::engine::{password::Verdict, throttle::Attempt};
+
+impl Authy {
+    /// That a password is the one of a user whose token is good: asked for once more before something that matters.
+    ///
+    /// Its wrong guesses are slowed like those of a login, in a count of their own: whoever guesses at the login does not keep
+    /// a user from changing the password, and a stolen token is no way to guess faster.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidCredentials`] when it is not, the user was deleted, or too many were wrong;
+    /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
+    pub async fn verify_password(&self, caller: &Caller, user: UserId, password: &Secret) -> Result<()> {
+        self.passwords().has_room()?;
+        let row = self.db().read_opt(&user::sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
+        let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
+        let attempt = self.attempt(caller, Subject::password_again(user)).await?;
+        let phc = phc.as_ref().map(|phc| phc.as_str());
+        let (attempt, _) = self.try_password(attempt, password, phc).await?;
+        attempt.end(Outcome::Succeeded).await
+    }
+
+    /// Verifies a password as one attempt, which is over unless it was right; then with the hash that should replace an
+    /// outdated one. An attempt that is not admitted costs the hash of one that is wrong, and gets its answer.
+    pub(super) async fn try_password(
+        &self,
+        attempt: Attempt,
+        password: &Secret,
+        phc: Option<&str>,
+    ) -> Result<(Attempt, Option<String>)> {
+        let phc = phc.filter(|_| attempt.is_admitted());
+        match self.passwords().verify(password.normalized(), phc).await {
+            Ok(Verdict::Match) => Ok((attempt, None)),
+            Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
+            Ok(Verdict::Mismatch) => {
+                attempt.end(Outcome::Failed).await?;
+                Err(refused())
+            }
+            Err(error) => {
+                if let Err(error) = attempt.retract().await {
+                    tracing::warn!(%error, "an attempt that was turned away counts as a failure");
+                }
+                Err(error)
+            }
+        }
+    }
+}
