@@ -200,7 +200,7 @@ impl Builder {
         let erasure_mac = MacKeys::new(&master, "authy names of erased users")?;
         let device_mac = MacKeys::new(&master, "authy device tokens")?;
         let throttle = Throttle::new(&master)?;
-        let passwords = Passwords::start(&config.hash, &master)?;
+        let passwords = Passwords::start(&config.hash, &master)?.refusing_breached(config.pwned_passwords.as_deref());
         let settings = KeySettings {
             algorithm: config.signing_algorithm,
             issuer: config.issuer.clone(),

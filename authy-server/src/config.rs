@@ -153,6 +153,8 @@ settings! {
     hash_queue: Option<usize> = "";
     /// What one hash costs: KiB of memory, passes, lanes
     argon2: Argon2Params = "m=19456,t=2,p=1";
+    /// A file of breached passwords that nobody can choose, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, sorted by hash
+    pwned_passwords: Option<PathBuf> = "";
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,authy_core=debug`
     log: Filter = "info";
     /// `text` or `json`; text on a terminal and else json when left out

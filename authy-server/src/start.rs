@@ -136,6 +136,7 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         admin_sets_passwords: settings.admin_sets_passwords,
         change_password_url: settings.change_password_url.as_ref().map(|page| page.0.clone()),
         reserved_usernames: reserved.map_or(defaults.reserved_usernames, |List(names)| names),
+        pwned_passwords: settings.pwned_passwords.clone(),
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
         ..defaults
     }

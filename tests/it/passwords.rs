@@ -1,9 +1,10 @@
 //! Passwords at rest and on the way there: stored hashes grow with their time, and a storm is turned away at once.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use authy_core::{ErrorKind, Secret, api::session::Credentials};
-use authy_tests::{House, at_once, credentials, new_user};
+use authy_tests::{House, PASSWORD, at_once, credentials, new_user, wire::post};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 async fn stored(house: &House, username: &str) -> String {
     let sql = house.sql().await;
@@ -52,6 +53,31 @@ async fn a_hash_of_the_first_authy_lets_its_owner_in_and_is_replaced() {
     log_in("pässword with spaces 🔑").await.unwrap();
     assert!(stored(&house, "ada").await.starts_with("$argon2id$"));
     log_in("pässword with spaces 🔑").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_breached_password_cannot_be_chosen_and_a_list_that_is_missing_keeps_nobody_out() {
+    let mut list = tempfile::NamedTempFile::new().unwrap();
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, PASSWORD.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    write!(list, "{:0>40}:7\r\n{hash}:3\r\n{:F>40}:1\r\n", "", "").unwrap();
+    let house = House::with(|config, _| config.pwned_passwords = Some(list.path().to_owned())).await;
+    let refused = house.nobody().register(new_user("ada")).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::WeakPassword), Some(400)));
+    let body = r#"{"username":"ada","email":"ada@example.org","password":"PW","confirm_password":"PW"}"#;
+    for password in [PASSWORD, "Password1"] {
+        let answer = post(house.address, "/authy/user", &body.replace("PW", password)).await;
+        assert_eq!(answer.code(), "weak_password");
+        let warning = answer.json()["feedback"]["warning"].as_str().unwrap_or_default().to_owned();
+        assert!(warning.contains("breached"), "{answer:?}");
+    }
+    let answer = post(house.address, "/authy/user", &body.replace("PW", "tangerine-lighthouse-43")).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+
+    for missing in ["/no/such/file", "/"] {
+        let house = House::with(|config, _| config.pwned_passwords = Some(missing.into())).await;
+        house.nobody().register(new_user("ada")).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What can be set, each default with its reason.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::password::Argon2Params;
 use crate::claims::SigningAlgorithm;
@@ -38,6 +38,9 @@ pub struct Config {
     pub change_password_url: Option<String>,
     /// Usernames nobody can sign up with.
     pub reserved_usernames: Vec<String>,
+    /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, by hash. None of them can be
+    /// chosen. When it cannot be read, that is logged, and nobody is refused because of it.
+    pub pwned_passwords: Option<PathBuf>,
     /// How passwords are hashed.
     pub hash: HashConfig,
     /// How many database connections transactions have.
@@ -122,6 +125,8 @@ impl Default for Config {
             admin_sets_passwords: true,
             change_password_url: None,
             reserved_usernames: RESERVED.iter().map(ToString::to_string).collect(),
+            // It is large, and has to be fetched.
+            pwned_passwords: None,
             hash: HashConfig::default(),
             // More transactions at a time than a small PostgreSQL has cores bring nothing.
             connections: 8,

@@ -3,7 +3,7 @@
 //! Everything here runs on the threads of a [`Hasher`], and an answer is one job: a sign-up waits once for strength
 //! and hash, a login once for the verification and the hash that replaces an outdated one.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -11,12 +11,14 @@ use super::{HashConfig, MasterKeys, hasher::Hasher};
 use crate::{Error, ErrorKind, Result};
 
 mod argon2id;
+mod breached;
 mod foreign;
 mod params;
 mod strength;
 mod workspace;
 
 use argon2id::{Argon2id, Pepper, Stored};
+use breached::Breached;
 
 pub use params::{Argon2Params, InvalidArgon2Params};
 pub(super) use strength::UserInputs;
@@ -27,6 +29,7 @@ pub(super) use workspace::Workspace;
 pub(super) struct Passwords {
     hasher: Hasher,
     today: Arc<Argon2id>,
+    breached: Option<Arc<Breached>>,
 }
 
 /// Whether a password is the right one.
@@ -52,7 +55,13 @@ impl Passwords {
     pub(super) fn start(config: &HashConfig, keys: &MasterKeys) -> Result<Self> {
         let peppers = keys.ids()?.into_iter().zip(keys.derive("authy password pepper")?);
         let peppers = peppers.map(|(id, key)| Pepper::new(id, key)).collect();
-        Ok(Self { hasher: Hasher::start(config)?, today: Arc::new(Argon2id::new(config.argon2, peppers)?) })
+        let today = Arc::new(Argon2id::new(config.argon2, peppers)?);
+        Ok(Self { hasher: Hasher::start(config)?, today, breached: None })
+    }
+
+    /// The same, refusing the passwords that are in a file of breached ones, when there is one at the path.
+    pub(super) fn refusing_breached(self, path: Option<&Path>) -> Self {
+        Self { breached: Breached::open(path).map(Arc::new), ..self }
     }
 
     /// What names the pepper of today in a PHC string: its `keyid`.
@@ -96,9 +105,10 @@ impl Passwords {
     /// `weak_password` with the estimate; `overloaded` when too many hashes wait; `internal` when there is no
     /// randomness.
     pub(super) async fn admit(&self, password: Zeroizing<String>, inputs: UserInputs) -> Result<String> {
-        let today = Arc::clone(&self.today);
+        let (today, breached) = (Arc::clone(&self.today), self.breached.clone());
         let admit = move |workspace: &mut Workspace| {
-            strength::require(&password, &inputs)?;
+            let is_breached = breached.is_some_and(|breached| breached.contains(&password));
+            strength::require(&password, &inputs, is_breached)?;
             today.hash(workspace, &password)
         };
         self.hasher.run(admit).await?

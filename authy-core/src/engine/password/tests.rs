@@ -9,7 +9,7 @@ const SMALL: &str = "m=8,t=1,p=1";
 fn start(params: &str, peppers: Vec<Pepper>) -> Result<Passwords> {
     let config = HashConfig { threads: 1, queue: 8, argon2: params.parse().unwrap() };
     let today = Arc::new(Argon2id::new(config.argon2, peppers)?);
-    Ok(Passwords { hasher: Hasher::start(&config)?, today })
+    Ok(Passwords { hasher: Hasher::start(&config)?, today, breached: None })
 }
 
 fn passwords(params: &str, peppers: &[u8]) -> Passwords {

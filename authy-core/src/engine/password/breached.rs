@@ -1,0 +1,206 @@
+//! Passwords that are known from breaches: a file of SHA-1 hashes, as Have I Been Pwned publishes them.
+//!
+//! Its lines are `HASH:COUNT` in the order of their hashes (hexadecimal, in either case), ended by LF or CRLF. The count may be
+//! missing, and all hashes may be cut to the same length, ten digits at least, for a smaller file. It has some 40 GB in full,
+//! so it is searched where it lies, with some 35 small reads.
+//!
+//! The file is an addition, and nobody should be unable to sign up because of it: what cannot be read is logged, and then no
+//! password counts as breached. SHA-1 is no protection here, and none is needed: the hashes are public.
+
+use std::{
+    cmp::Ordering,
+    fs::File,
+    io::{Error, ErrorKind, Result},
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use zeroize::Zeroizing;
+
+/// Longer than any line: 40 digits, a colon, and a count of any length.
+const LONGEST_LINE: u64 = 128;
+
+/// Shorter, and strong passwords would be found by chance among a thousand million.
+const SHORTEST_HASH: usize = 10;
+
+/// A file of breached passwords.
+#[derive(Debug)]
+pub(in crate::engine) struct Breached {
+    file: File,
+    path: PathBuf,
+}
+
+impl Breached {
+    /// The file at a path, when there is one.
+    pub(in crate::engine) fn open(path: Option<&Path>) -> Option<Self> {
+        let Some(path) = path else {
+            tracing::info!("no file of breached passwords is configured: only the most common ones are refused");
+            return None;
+        };
+        match File::open(path) {
+            Ok(file) => Some(Self { file, path: path.to_owned() }),
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "the file of breached passwords cannot be opened: none counts as breached");
+                None
+            }
+        }
+    }
+
+    /// Whether a password is in the file. When that cannot be told, it is not.
+    pub(super) fn contains(&self, password: &str) -> bool {
+        let hash = Zeroizing::new(hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes())));
+        self.find(&hash).unwrap_or_else(|error| {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "the file of breached passwords cannot be searched: this one counts as good");
+            false
+        })
+    }
+
+    /// Whether a hash is in the file, by halving what is left of it.
+    fn find(&self, hash: &str) -> Result<bool> {
+        let mut left = 0..self.file.metadata()?.len();
+        while left.start < left.end {
+            let (line, hash_of_line) = self.line_at(left.start + (left.end - left.start) / 2, &left)?;
+            let cut = hash.get(..hash_of_line.len()).ok_or_else(malformed)?;
+            match cut.cmp(&hash_of_line) {
+                Ordering::Equal => return Ok(true),
+                Ordering::Less => left.end = line.start,
+                Ordering::Greater => left.start = line.end,
+            }
+        }
+        Ok(false)
+    }
+
+    /// The line around a position, with its end, and the hash in it.
+    fn line_at(&self, position: u64, left: &Range<u64>) -> Result<(Range<u64>, String)> {
+        let from = position.saturating_sub(LONGEST_LINE).max(left.start);
+        let until = position.saturating_add(LONGEST_LINE).min(left.end);
+        let mut window = vec![0; usize::try_from(until - from).map_err(|_| malformed())?];
+        self.file.read_exact_at(&mut window, from)?;
+        let middle = usize::try_from(position - from).map_err(|_| malformed())?;
+        let (before, after) = window.split_at_checked(middle).ok_or_else(malformed)?;
+        let start = match before.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => newline + 1,
+            None if from == left.start => 0,
+            None => return Err(malformed()),
+        };
+        let end = match after.iter().position(|byte| *byte == b'\n') {
+            Some(newline) => middle + newline + 1,
+            // The last line may have no end.
+            None if until == left.end => window.len(),
+            None => return Err(malformed()),
+        };
+        let line = window.get(start..end).ok_or_else(malformed)?;
+        Ok((from + start as u64..from + end as u64, hash_of(line)?))
+    }
+}
+
+/// The hash of a line, in upper case.
+fn hash_of(line: &[u8]) -> Result<String> {
+    let line = std::str::from_utf8(line).map_err(|_| malformed())?;
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    let (hash, count) = line.split_once(':').unwrap_or((line, ""));
+    let is_hash = hash.len() >= SHORTEST_HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_hash && count.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(hash.to_ascii_uppercase()),
+        false => Err(malformed()),
+    }
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::InvalidData, "a line is not HASH:COUNT")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, io::Write as _};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn breached(content: &[u8]) -> Breached {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        Breached::open(Some(file.path())).unwrap()
+    }
+
+    fn hash(password: &str) -> String {
+        hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()))
+    }
+
+    #[test]
+    fn a_password_is_found_by_its_hash() {
+        // As it is published.
+        let file = breached(b"5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:9659365\r\n");
+        assert!(file.contains("password"));
+        assert!(!file.contains("Password"));
+        assert!(!breached(b"").contains("password"));
+        assert!(breached(b"5baa61e4c9").contains("password"), "cut, in lower case, without a count and an end");
+    }
+
+    #[test]
+    fn what_cannot_be_read_contains_nothing() {
+        for content in
+            ["5BAA61E4C\n", "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8A:1\n", "\n", "5BAA61E4C9:x\n", ":1", "é"]
+        {
+            let file = breached(content.as_bytes());
+            assert!(file.find(&hash("password")).is_err(), "{content}");
+            assert!(!file.contains("password"), "{content}");
+        }
+        assert!(Breached::open(Some(Path::new("/no/such/file"))).is_none());
+        assert!(Breached::open(None).is_none());
+        // A folder can be opened, and not read.
+        assert!(!Breached::open(Some(Path::new("/"))).unwrap().contains("password"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_reading_every_line_finds(
+            hashes in prop::collection::btree_set("[0-9A-F]{40}", 0..60),
+            others in prop::collection::vec("[0-9A-F]{40}", 5),
+            counts in prop::collection::vec(0_u64.., 60),
+            length in SHORTEST_HASH..=40,
+            has_counts: bool,
+            is_lower: bool,
+            is_crlf: bool,
+            ends: bool,
+        ) {
+            let hashes: BTreeSet<_> = hashes.iter().map(|hash| &hash[..length]).collect();
+            let end = if is_crlf { "\r\n" } else { "\n" };
+            let lines = hashes.iter().zip(counts).map(|(hash, count)| match has_counts {
+                true => format!("{hash}:{count}"),
+                false => (*hash).to_owned(),
+            });
+            let mut text = lines.collect::<Vec<_>>().join(end);
+            if ends && !text.is_empty() {
+                text.push_str(end);
+            }
+            if is_lower {
+                text.make_ascii_lowercase();
+            }
+            let file = breached(text.as_bytes());
+            // Each of the lines, the first and the last among them, what differs from them in the last digit, and others.
+            let padded = hashes.iter().map(|hash| format!("{hash:0<40}"));
+            let near = hashes.iter().flat_map(|hash| ["0", "F"].map(|digit| format!("{:0<40}", format!("{}{digit}", &hash[..length - 1]))));
+            for wanted in padded.chain(near).chain(others) {
+                let is_there = text.lines().any(|line| {
+                    let hash = line.split(':').next().unwrap_or_default().to_ascii_uppercase();
+                    wanted.starts_with(&hash)
+                });
+                prop_assert_eq!(file.find(&wanted).unwrap(), is_there, "{}", wanted);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_searched(content: Vec<u8>, lines in "([0-9A-F]{8,42}:?[0-9]{0,3}[\r\n]{0,2}){0,20}", password: String) {
+            for content in [&content, lines.as_bytes()] {
+                let _ = breached(content).contains(&password);
+            }
+        }
+    }
+}
