@@ -20,8 +20,10 @@ test: tools ## Check everything: format, lints, documentation, every test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
 	$(CARGO) test --workspace --all-features --locked
 
-bench: deps ## Measure: ratios against this machine's own limits, in one run
+bench: ## Measure: ratios against this machine's own limits, in one run
+	@scripts/deps --tests
 	$(CARGO) bench --locked -p authy-tests --bench load
+	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
 
 fmt: ## Format the code
