@@ -25,6 +25,7 @@ bench: ## Measure: ratios against this machine's own limits, in one run
 	$(CARGO) bench --locked -p authy-tests --bench load
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
+	$(CARGO) bench --locked -p authy-tests --bench timing
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

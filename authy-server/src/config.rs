@@ -200,8 +200,7 @@ mod tests {
         });
         let known: Vec<_> = known.collect();
         for text in [COMPOSE, SECRETS, include_str!("../../deploy/Dockerfile")] {
-            // The broker's setting comes with its sink.
-            for name in names(text, "AUTHY_").filter(|name| *name != "AMQP_URL_FILE") {
+            for name in names(text, "AUTHY_") {
                 assert!(known.contains(&format!("AUTHY_{name}")), "AUTHY_{name}");
             }
         }

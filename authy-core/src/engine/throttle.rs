@@ -46,7 +46,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// What counts guesses.
 pub(super) struct Throttle {
-    /// Hides what is guessed at: who reads the table and has not the key cannot even check a name.
+    /// Hides what is guessed at: who reads the table and has not the key cannot even check a name. Another first master key
+    /// begins other counts.
     keys: MacKeys,
     turns: Arc<Turns>,
 }

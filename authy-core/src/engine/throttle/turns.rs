@@ -47,8 +47,8 @@ impl Turns {
         // turned away or leaves tidies up as well.
         let mut turn =
             Turn { turns: self.clone(), key: key.to_owned(), semaphore: Some(semaphore.clone()), permit: None };
-        // Each has it twice: itself, and in its permit or the wait for it.
-        if Arc::strong_count(&semaphore) > 2 * CROWD {
+        // The table has it, and each has it twice: itself, and in its permit or the wait for it.
+        if Arc::strong_count(&semaphore) > 2 * CROWD + 1 {
             return Err(crowded());
         }
         let permit = timeout(PATIENCE, semaphore.acquire_owned()).await;

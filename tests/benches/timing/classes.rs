@@ -1,0 +1,148 @@
+//! What is sent: groups of requests whose answers must not be told apart by their time.
+//!
+//! A new class is a line in [`groups`], and what it needs in the house a line in [`Stage::set`].
+
+use std::{
+    env,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use authy_core::{Secret, api::session::Credentials};
+use authy_tests::{House, PASSWORD, credentials, new_user, operator};
+use tokio_postgres::Client;
+
+/// A request: of many that differ in their names only, so that nothing is in a cache that others are not in.
+pub(crate) type Ask = fn(usize) -> String;
+
+pub(crate) struct Class {
+    pub(crate) name: &'static str,
+    pub(crate) ask: Ask,
+}
+
+/// Classes that are compared with each other.
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    /// What all of them are answered.
+    pub(crate) status: &'static str,
+    pub(crate) classes: Vec<Class>,
+}
+
+pub(crate) fn groups() -> Vec<Group> {
+    let class = |name, ask: Ask| Class { name, ask };
+    let logins = Group {
+        name: "refused logins",
+        status: "401",
+        classes: vec![
+            class("unknown name", |round| log_in("unknown", round, "wrong")),
+            class("wrong password", |round| log_in("known", round, "wrong")),
+            class("deleted, wrong password", |round| log_in("deleted", round, "wrong")),
+            class("deleted, right password", |round| log_in("deleted", round, PASSWORD)),
+            class("slowed, wrong password", |round| log_in("slowed", round, "wrong")),
+            class("slowed, right password", |round| log_in("slowed", round, PASSWORD)),
+            class("unvalidated, wrong password", |round| log_in("unvalidated", round, "wrong")),
+            class("foreign hash, replaced", |round| log_in("foreign", round, "wrong")),
+        ],
+    };
+    let resets = Group {
+        name: "forgotten passwords",
+        status: "202",
+        classes: vec![
+            class("unknown address", |round| forgot("unknown", round)),
+            class("known address", |round| forgot("known", round)),
+            class("address of a deleted user", |round| forgot("deleted", round)),
+        ],
+    };
+    vec![logins, resets]
+}
+
+/// How many accounts a class has.
+const ACCOUNTS: usize = 20;
+
+/// A house with everybody in it whom the classes are about.
+pub(crate) struct Stage {
+    _house: House,
+    sql: Client,
+    stream: TcpStream,
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Self {
+        let house = House::with(|config, _| {
+            let argon2 = env::var("TIMING_ARGON2").unwrap_or("m=4096,t=1,p=1".to_owned());
+            config.hash.argon2 = argon2.parse().unwrap();
+            config.require_validated = true;
+        });
+        let house = house.await;
+        let sql = house.sql().await;
+        for number in 0..ACCOUNTS {
+            for kind in ["known", "deleted", "slowed", "foreign", "unvalidated"] {
+                house.nobody().register(new_user(&format!("{kind}-{number}"))).await.unwrap();
+            }
+            let deleted = house.authy.find_user_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
+            house.authy.delete_user(&operator(), deleted.unwrap()).await.unwrap();
+            for _ in 0..5 {
+                let wrong = Credentials::new(format!("slowed-{number}"), Secret::new("wrong"));
+                house.nobody().login(wrong).await.unwrap_err();
+            }
+        }
+        // The address of all of them is slowed by now, too.
+        sql.execute("DELETE FROM authy.throttle WHERE failures > 5", &[]).await.unwrap();
+        let validated = "UPDATE authy.users SET validated_at = now() WHERE username NOT LIKE 'unvalidated-%'";
+        sql.execute(validated, &[]).await.unwrap();
+        // werkzeug's, of "pässword with spaces 🔑"; a login replaces it by one of ours.
+        let foreign = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
+                       e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
+        let import = "UPDATE authy.password SET phc = $1 FROM authy.users
+                      WHERE public_id = user_id AND username LIKE 'foreign-%'";
+        sql.execute(import, &[&foreign]).await.unwrap();
+        for number in 0..ACCOUNTS {
+            let owner = Credentials::new(format!("foreign-{number}"), Secret::new("pässword with spaces 🔑"));
+            house.nobody().login(owner).await.unwrap();
+            // Everybody has a past.
+            house.nobody().login(credentials(&format!("known-{number}"))).await.unwrap();
+        }
+        // Slowed for longer than this takes.
+        let slowed = "UPDATE authy.throttle SET counted = clock_timestamp() + interval '1 day' WHERE failures = 5";
+        assert_eq!(sql.execute(slowed, &[]).await.unwrap(), ACCOUNTS as u64);
+        let stream = TcpStream::connect(house.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { _house: house, sql, stream }
+    }
+
+    /// Forgets what was counted, but of those who are slowed.
+    pub(crate) async fn tidy(&self) {
+        self.sql.execute("DELETE FROM authy.throttle WHERE counted < clock_timestamp()", &[]).await.unwrap();
+    }
+
+    /// How long an answer takes, and so much longer.
+    pub(crate) fn time(&mut self, ask: &Ask, status: &str, round: usize, longer: Duration) -> Duration {
+        let request = ask(round);
+        let mut answer = [0; 4096];
+        let asked = Instant::now();
+        self.stream.write_all(request.as_bytes()).unwrap();
+        // An answer this small comes in one piece.
+        let length = self.stream.read(&mut answer).unwrap();
+        let time = asked.elapsed();
+        let text = String::from_utf8_lossy(&answer[..length]);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.ends_with('}'), "{text}");
+        time + longer
+    }
+}
+
+fn log_in(kind: &str, round: usize, password: &str) -> String {
+    let name = format!("{kind}-{}", round % ACCOUNTS);
+    post("/authy/login", &format!(r#"{{"username":"{name}","password":"{password}"}}"#))
+}
+
+fn forgot(kind: &str, round: usize) -> String {
+    post("/authy/password/forgot", &format!(r#"{{"email":"{kind}-{}@example.org"}}"#, round % ACCOUNTS))
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
