@@ -64,8 +64,10 @@ impl Authy {
         proof.holds(tx, caller, user, subject.level).await?;
         let changed = match phc {
             Some(phc) => {
-                self.forgive_guesses(tx, &account.username).await?;
-                Some(set_password(tx, caller, user, &phc, false).await?)
+                let own = caller.identity().filter(|_| is_own);
+                let sessions = own.map_or(Sessions::Ended, |identity| Sessions::EndedBut(identity.session_id));
+                let event = self.set_password(tx, caller, user, &account.username, &phc, sessions).await?;
+                Some(event.detail(json!({ "reset": false })))
             }
             None => None,
         };
@@ -93,12 +95,39 @@ impl Authy {
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
-        if sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyRegistered, "this email is taken"));
-        }
+        self.require_free(tx, user, email, "this email is taken").await?;
         code::void(tx, user, Some(Purpose::Email)).await?;
         let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
         Ok(Event::new(EventKind::EmailRequested, caller).about(user).detail(json!({ "code_id": code })))
+    }
+
+    /// That nobody else has or had an address.
+    pub(super) async fn require_free(
+        &self,
+        tx: &Transaction<'_>,
+        user: UserId,
+        email: &Email,
+        taken: &'static str,
+    ) -> Result<()> {
+        match sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await? {
+            Some(_) => Err(Error::new(ErrorKind::AlreadyRegistered, taken)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets a password, inside of a transaction that holds the user; what was guessed at the old one is forgiven.
+    pub(super) async fn set_password<'a>(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &'a Caller,
+        user: UserId,
+        username: &Username,
+        phc: &str,
+        sessions: Sessions,
+    ) -> Result<Event<'a>> {
+        self.forgive_guesses(tx, username).await?;
+        sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
+        door::pass(tx, caller, user, EventKind::PasswordChanged, sessions).await
     }
 
     /// An account as it is before its change.
@@ -156,21 +185,6 @@ impl Account {
     pub(super) fn inputs(&self) -> UserInputs {
         UserInputs { username: self.username.as_str().to_owned(), email: self.email.as_str().to_owned() }
     }
-}
-
-/// Sets a password, inside of a transaction that holds the user.
-pub(super) async fn set_password<'a>(
-    tx: &Transaction<'_>,
-    caller: &'a Caller,
-    user: UserId,
-    phc: &str,
-    reset: bool,
-) -> Result<Event<'a>> {
-    sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
-    let own = caller.identity().filter(|identity| identity.public_id == user && !reset);
-    let sessions = own.map_or(Sessions::Ended, |identity| Sessions::EndedBut(identity.session_id));
-    let event = door::pass(tx, caller, user, EventKind::PasswordChanged, sessions).await?;
-    Ok(event.detail(json!({ "reset": reset })))
 }
 
 fn require_recent(row: Option<Row>) -> Result<()> {

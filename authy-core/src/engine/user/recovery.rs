@@ -1,6 +1,6 @@
 //! Getting back in when the password is forgotten.
 
-use super::{account::set_password, *};
+use super::*;
 use crate::{
     api::account::{ForgottenPassword, PasswordReset},
     engine::{
@@ -74,8 +74,7 @@ impl Authy {
             // Whoever has the code has the mailbox.
             sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
         }
-        self.forgive_guesses(tx, &account.username).await?;
-        let event = set_password(tx, caller, user, &phc, true).await?;
-        self.commit(write, event).await
+        let event = self.set_password(tx, caller, user, &account.username, &phc, Sessions::Ended).await?;
+        self.commit(write, event.detail(json!({ "reset": true }))).await
     }
 }

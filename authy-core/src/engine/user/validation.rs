@@ -49,13 +49,11 @@ impl Authy {
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
-        let taken = || Error::new(ErrorKind::AlreadyRegistered, "somebody else has taken this email meanwhile");
-        if sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await?.is_some() {
-            return Err(taken());
-        }
+        const TAKEN: &str = "somebody else has taken this email meanwhile";
+        self.require_free(tx, user, email, TAKEN).await?;
         let params: Params<'_> = &[user.as_uuid(), &email.as_str(), &email.key()];
         sql::SET_EMAIL.execute(tx, params).await.map_err(|cause| match cause.code() {
-            Some(&SqlState::UNIQUE_VIOLATION) => taken(),
+            Some(&SqlState::UNIQUE_VIOLATION) => Error::new(ErrorKind::AlreadyRegistered, TAKEN),
             _ => db_error(cause),
         })?;
         door::pass(tx, caller, user, EventKind::EmailChanged, Sessions::Kept).await
