@@ -12,6 +12,8 @@ use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 fn example(name: &str) -> Command {
@@ -55,8 +57,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Asked, so that it can clear up.
+        // Asked, so that it can clear up; where we were started in the background the question may be ignored.
         let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let patience = Instant::now() + Duration::from_secs(5);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < patience {
+            sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
