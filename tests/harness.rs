@@ -102,7 +102,8 @@ impl House {
         Self::build(database::fresh().await, MasterKeys::generate().unwrap(), |_, _| (), sinks).await
     }
 
-    async fn build(
+    /// A house with all of that to choose.
+    pub async fn build(
         database: tokio_postgres::Config,
         master_keys: MasterKeys,
         change: impl FnOnce(&mut Config, &mut HttpConfig),

@@ -18,6 +18,7 @@ mod embedding;
 mod events;
 mod guessing;
 mod hazards;
+mod journey;
 mod keys;
 mod languages;
 mod mail;

@@ -14,6 +14,7 @@ pub(super) struct Books {
     roles: BTreeSet<String>,
     void_sessions: BTreeSet<Uuid>,
     void_epochs: BTreeSet<(Uuid, i64)>,
+    codes: BTreeMap<Uuid, (Uuid, String)>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -21,8 +22,13 @@ struct User {
     roles: BTreeSet<String>,
     ver: i64,
     is_deleted: bool,
+    is_erased: bool,
+    is_validated: bool,
     has_logged_in: bool,
     has_password: bool,
+    /// Not those of the sign-up.
+    has_new_password: bool,
+    has_new_email: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -55,8 +61,51 @@ impl Books {
         let role = || detail["role"].as_str().unwrap().to_owned();
         match kind {
             "user.registered" => {
-                let user = User { roles: BTreeSet::from([role()]), ver: 1, has_password: true, ..User::default() };
+                // Somebody vouches for the address, or it has to be confirmed.
+                let is_validated = self.take_code(subject, "validate", detail).is_none();
+                let roles = BTreeSet::from([role()]);
+                let user = User { roles, ver: 1, has_password: true, is_validated, ..User::default() };
                 assert!(self.users.insert(subject.unwrap(), user).is_none(), "registered twice");
+            }
+            "validation.requested" => {
+                self.void_codes(subject, Some("validate"));
+                self.take_code(subject, "validate", detail).expect("a code");
+            }
+            "email.requested" => {
+                self.void_codes(subject, Some("email"));
+                self.take_code(subject, "email", detail).expect("a code");
+            }
+            "reset.requested" => {
+                self.take_code(subject, "reset", detail).expect("a code");
+            }
+            "user.validated" => {
+                self.user(subject).is_validated = true;
+                self.void_codes(subject, Some("validate"));
+            }
+            "password.changed" => {
+                let user = self.user(subject);
+                user.has_new_password = true;
+                // Who has the code has the mailbox.
+                user.is_validated |= detail["reset"] == true;
+                self.begin_epoch(subject.unwrap());
+                let is_own = actor == subject;
+                self.end(|id, of| Some(of.user) == subject && !(is_own && Some(id) == session));
+            }
+            "email.changed" => {
+                let user = self.user(subject);
+                (user.has_new_email, user.is_validated) = (true, true);
+                self.begin_epoch(subject.unwrap());
+            }
+            "user.restored" => {
+                self.user(subject).is_deleted = false;
+                self.begin_epoch(subject.unwrap());
+            }
+            "user.erased" => {
+                self.begin_epoch(subject.unwrap());
+                self.end(|_, session| Some(session.user) == subject);
+                let user = self.user(subject);
+                *user =
+                    User { ver: user.ver, is_deleted: true, is_erased: true, has_new_email: true, ..User::default() };
             }
             "user.deleted" => {
                 self.user(subject).is_deleted = true;
@@ -108,8 +157,20 @@ impl Books {
         self.users.get_mut(&id.unwrap()).expect("an event of a user that nobody registered")
     }
 
-    /// Every older token is void; that is told only where there is one.
+    /// The code that an event tells of.
+    fn take_code(&mut self, user: Option<Uuid>, purpose: &str, detail: &Value) -> Option<Uuid> {
+        let code = detail["code_id"].as_str()?.parse().unwrap();
+        self.codes.insert(code, (user.unwrap(), purpose.to_owned()));
+        Some(code)
+    }
+
+    fn void_codes(&mut self, user: Option<Uuid>, purpose: Option<&str>) {
+        self.codes.retain(|_, (of, its)| Some(*of) != user || purpose.is_some_and(|purpose| its != purpose));
+    }
+
+    /// Every older token is void, and every code; of the tokens that is told only where there is one.
     fn begin_epoch(&mut self, user: Uuid) {
+        self.void_codes(Some(user), None);
         let ver = self.user(Some(user)).ver + 1;
         self.user(Some(user)).ver = ver;
         if self.sessions.values().any(|session| session.user == user) {
@@ -132,7 +193,9 @@ async fn kept(sql: &Client) -> Books {
     let rows = async |query: &str| sql.query(query, &[]).await.unwrap();
     let users = rows(
         "SELECT public_id, ver, deleted_at IS NOT NULL, last_login IS NOT NULL, phc IS NOT NULL,
-                ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id)
+                ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id),
+                erased_at IS NOT NULL, validated_at IS NOT NULL, coalesce(password.changed > created, false),
+                email <> username || '@example.org'
          FROM authy.users LEFT JOIN authy.password ON user_id = public_id",
     );
     let users = users.await.into_iter().map(|row| {
@@ -142,6 +205,10 @@ async fn kept(sql: &Client) -> Books {
             has_logged_in: row.get(3),
             has_password: row.get(4),
             roles: row.get::<_, Vec<String>>(5).into_iter().collect(),
+            is_erased: row.get(6),
+            is_validated: row.get(7),
+            has_new_password: row.get(8),
+            has_new_email: row.get(9),
         };
         (row.get(0), user)
     });
@@ -151,6 +218,8 @@ async fn kept(sql: &Client) -> Books {
         .map(|row| (row.get(0), Session { user: row.get(1), generation: row.get(2), has_ended: row.get(3) }));
     let mut books = Books { users: users.collect(), sessions: sessions.collect(), ..Books::default() };
     books.roles = rows("SELECT name FROM authy.role WHERE NOT seeded").await.iter().map(|row| row.get(0)).collect();
+    let codes = rows("SELECT code_id, user_id, purpose FROM authy.code").await;
+    books.codes = codes.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
     for row in rows("SELECT session_id, user_id, ver FROM authy.revocation WHERE kid IS NULL").await {
         let is_new = match row.get::<_, Option<Uuid>>(0) {
             Some(session) => books.void_sessions.insert(session),

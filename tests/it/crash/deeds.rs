@@ -4,13 +4,15 @@ use authy_client::{Client, Error, Result};
 use authy_core::{
     Authy, ErrorKind, RoleName, Secret, UserId,
     api::{
+        account::{AccountChange, Code, ForgottenPassword, PasswordReset},
+        event::{EventKind, EventQuery},
         role::NewRole,
         session::{RefreshToken, Tokens},
         user::Deletion,
     },
     engine::{Caller, Origin},
 };
-use authy_tests::{credentials, fresh_name, new_user, operator, until};
+use authy_tests::{PASSWORD, credentials, fresh_name, new_user, operator, until};
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +32,22 @@ pub(super) enum Deed {
     EndUserSessions,
     CreateRole,
     DeleteRole,
+    /// The code that came with the sign-up.
+    Validate,
+    ResendValidation,
+    ChangePassword,
+    RequestEmail,
+    /// The code that went to the new address.
+    ConfirmEmail,
+    ForgetPassword,
+    ResetPassword,
+    RestoreUser,
+    EraseUser,
 }
 
 use Deed::*;
 
-pub(super) const ALL: [Deed; 13] = [
+pub(super) const ALL: [Deed; 22] = [
     SignUp,
     LogIn,
     GrantRole,
@@ -48,7 +61,19 @@ pub(super) const ALL: [Deed; 13] = [
     EndUserSessions,
     CreateRole,
     DeleteRole,
+    Validate,
+    ResendValidation,
+    ChangePassword,
+    RequestEmail,
+    ConfirmEmail,
+    ForgetPassword,
+    ResetPassword,
+    RestoreUser,
+    EraseUser,
 ];
+
+/// The password that is chosen.
+const OTHER: &str = "carousel-marmalade-77";
 
 /// Whom or what it is done to.
 pub(super) struct Scene {
@@ -59,6 +84,8 @@ pub(super) struct Scene {
     sessions: Vec<Tokens>,
     /// Presented to be exchanged.
     presented: Option<Secret>,
+    /// What came by mail.
+    code: Option<Secret>,
     root: Secret,
     level: u32,
 }
@@ -71,6 +98,7 @@ impl Deed {
             user: UserId::random(),
             sessions: Vec::new(),
             presented: None,
+            code: None,
             root: root.clone(),
             level: 1000 + u32::try_from(round).unwrap(),
             name,
@@ -82,14 +110,32 @@ impl Deed {
             return scene;
         }
         // Whether somebody is the last superadmin takes the longest to find out.
-        let role = if matches!(self, RevokeRole | DeleteUser) { "superadmin" } else { "user" };
+        let role = if matches!(self, RevokeRole | DeleteUser | EraseUser) { "superadmin" } else { "user" };
         let role = role.parse().unwrap();
-        scene.user = house.create_user(&operator(), new_user(&scene.name), &role).await.unwrap();
+        scene.user = match self {
+            // Nobody vouches for the address.
+            Validate | ResendValidation => house.register(&nobody(), new_user(&scene.name)).await.unwrap(),
+            _ => house.create_user(&operator(), new_user(&scene.name), &role).await.unwrap(),
+        };
         let sessions = if matches!(self, LogIn) { 0 } else { 3 };
         for _ in 0..sessions {
             scene.sessions.push(house.login(&nobody(), credentials(&scene.name)).await.unwrap());
         }
         scene.presented = scene.sessions.first().map(|tokens| tokens.refresh_token.clone());
+        match self {
+            ConfirmEmail => {
+                house.change_user(&operator(), scene.user, scene.other_email(None)).await.unwrap();
+            }
+            ResetPassword => house.forgot_password(&nobody(), &scene.forgotten()).await.unwrap(),
+            RestoreUser => house.delete_user(&operator(), scene.user).await.unwrap(),
+            _ => {}
+        }
+        scene.code = match self {
+            Validate => Some(code(house, scene.user, EventKind::UserRegistered).await),
+            ConfirmEmail => Some(code(house, scene.user, EventKind::EmailRequested).await),
+            ResetPassword => Some(code(house, scene.user, EventKind::ResetRequested).await),
+            _ => None,
+        };
         let spent = match self {
             RefreshAgain => 1,
             Replay => 2,
@@ -130,6 +176,23 @@ impl Deed {
             EndUserSessions => root().end_user_sessions(scene.user).await.map(|_| None),
             CreateRole => root().create_role(scene.role()).await.map(|_| None),
             DeleteRole => root().delete_role(role(&scene.name)).await.map(|_| None),
+            Validate | ConfirmEmail => client.validate(Code::new(scene.code.clone().unwrap())).await.map(|_| None),
+            ResendValidation => own().resend_validation().await.map(|_| None),
+            ChangePassword => {
+                let change = AccountChange::password(Some(Secret::new(PASSWORD)), Secret::new(OTHER)).unwrap();
+                own().change_user(scene.user, change).await.map(|_| None)
+            }
+            RequestEmail => {
+                let change = scene.other_email(Some(Secret::new(PASSWORD)));
+                own().change_user(scene.user, change).await.map(|_| None)
+            }
+            ForgetPassword => client.forgot_password(scene.forgotten()).await.map(|_| None),
+            ResetPassword => {
+                let code = scene.code.clone().unwrap();
+                client.reset_password(PasswordReset::new(code, Secret::new(OTHER)).unwrap()).await.map(|_| None)
+            }
+            RestoreUser => root().restore_user(scene.user).await.map(|_| None),
+            EraseUser => root().delete_user(scene.user, Deletion::ERASE).await.map(|_| None),
         }
     }
 
@@ -158,6 +221,16 @@ impl Deed {
             EndUserSessions => count("session WHERE user_id = $1 AND ended_at IS NOT NULL", &user).await == 3,
             CreateRole => count("role WHERE name = $1", &scene.name).await == 1,
             DeleteRole => count("role WHERE name = $1", &scene.name).await == 0,
+            Validate => count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1,
+            ResendValidation => count("event WHERE subject = $1 AND kind = 'validation.requested'", &user).await >= 1,
+            ChangePassword | ResetPassword => {
+                count("event WHERE subject = $1 AND kind = 'password.changed'", &user).await == 1
+            }
+            RequestEmail => count("code WHERE user_id = $1 AND purpose = 'email'", &user).await == 1,
+            ConfirmEmail => count("users WHERE email = $1", &scene.other_address()).await == 1,
+            ForgetPassword => count("code WHERE user_id = $1 AND purpose = 'reset'", &user).await >= 1,
+            RestoreUser => count("users WHERE public_id = $1 AND deleted_at IS NULL", &user).await == 1,
+            EraseUser => count("users WHERE public_id = $1 AND erased_at IS NOT NULL", &user).await == 1,
         }
     }
 
@@ -193,7 +266,14 @@ impl Deed {
 
     /// Whether the first session's token is void by it.
     fn voids(self) -> bool {
-        !matches!(self, SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole)
+        match self {
+            SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
+            Validate | ResendValidation | RequestEmail | ForgetPassword => false,
+            // It was before.
+            RestoreUser => false,
+            GrantRole | RevokeRole | DeleteUser | Replay | LogOut | EndOtherSessions | EndUserSessions => true,
+            ChangePassword | ConfirmEmail | ResetPassword | EraseUser => true,
+        }
     }
 
     /// What is said to whoever wants it done once more; where nothing is, it does no harm.
@@ -201,11 +281,13 @@ impl Deed {
         match self {
             SignUp => Some(ErrorKind::AlreadyRegistered),
             GrantRole => Some(ErrorKind::AlreadyAssigned),
-            RevokeRole | DeleteRole => Some(ErrorKind::NotFound),
-            DeleteUser => Some(ErrorKind::AlreadyDeleted),
-            LogOut => Some(ErrorKind::InvalidToken),
+            RevokeRole | DeleteRole | Validate | ConfirmEmail | ResetPassword => Some(ErrorKind::NotFound),
+            DeleteUser | EraseUser => Some(ErrorKind::AlreadyDeleted),
+            RestoreUser => Some(ErrorKind::NotDeleted),
+            LogOut | ChangePassword => Some(ErrorKind::InvalidToken),
             CreateRole => Some(ErrorKind::RoleExists),
             LogIn | Refresh | RefreshAgain | Replay | EndOtherSessions | EndUserSessions => None,
+            ResendValidation | RequestEmail | ForgetPassword => None,
         }
     }
 }
@@ -219,10 +301,30 @@ impl Scene {
         }
     }
 
+    fn other_address(&self) -> String {
+        format!("{}@example.net", self.name)
+    }
+
+    fn other_email(&self, password: Option<Secret>) -> AccountChange {
+        AccountChange::email(password, self.other_address().parse().unwrap())
+    }
+
+    fn forgotten(&self) -> ForgottenPassword {
+        ForgottenPassword { email: format!("{}@example.org", self.name).parse().unwrap() }
+    }
+
     /// The session of a refresh token, which begins with it.
     fn session(&self, number: usize) -> Uuid {
         self.sessions[number].refresh_token.expose().split('.').next().unwrap().parse().unwrap()
     }
+}
+
+/// The code that a user is mailed because of the last event of a kind.
+async fn code(house: &Authy, user: UserId, kind: EventKind) -> Secret {
+    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
+    let events = house.list_events(&query).await.unwrap().events;
+    let letters = house.list_letters(&events[0]).await.unwrap();
+    letters.into_iter().find_map(|letter| letter.code).unwrap()
 }
 
 fn refresh(token: Secret) -> RefreshToken {

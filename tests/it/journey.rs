@@ -1,0 +1,104 @@
+//! A whole account life as its owner sees it: over HTTP, with a mailbox, and nothing else.
+
+use authy_client::Client;
+use authy_core::{
+    ErrorKind, Secret,
+    api::{
+        account::{AccountChange, ForgottenPassword, PasswordReset},
+        session::Credentials,
+        user::Deletion,
+    },
+    engine::MasterKeys,
+};
+use authy_tests::{
+    House, PASSWORD, credentials, database, fresh_name, new_user,
+    smtp::{Mail, Mailbox, PUBLIC_URL},
+    wire,
+};
+
+const SECOND: &str = "gooseberry-semaphore-77";
+const THIRD: &str = "carousel-marmalade-58";
+
+/// A house that lets nobody in whose address is not confirmed.
+async fn house_with(mailbox: &Mailbox) -> House {
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    House::build(database, keys, |config, _| config.require_validated = true, |authy| vec![mailbox.sink(authy)]).await
+}
+
+/// Clicks on the link in a mail; the status.
+async fn follow(house: &House, mail: &Mail) -> u16 {
+    let link = mail.text.lines().find_map(|line| line.strip_prefix(PUBLIC_URL)).expect("a link on a line of its own");
+    wire::get(house.address, link).await.status
+}
+
+async fn log_in(house: &House, name: &str, password: &str) -> Result<Client, ErrorKind> {
+    let answer = house.nobody().login(Credentials::new(name, Secret::new(password))).await;
+    match answer {
+        Ok(tokens) => Ok(house.nobody().with_token(tokens.token)),
+        Err(error) => Err(error.kind().unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (admin, root) = (house.admin().await, house.superadmin().await);
+    let name = fresh_name("ada");
+    let (first, second) = (format!("{name}@example.org"), format!("{name}@example.net"));
+    let subject_of_next_to = async |address: &str| mailbox.next_to(address).await.subject().to_owned();
+
+    // The address is confirmed with the link, the second one that was asked for, because that voids the first.
+    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let lost = mailbox.next_to(&first).await;
+    assert_eq!(log_in(&house, &name, PASSWORD).await.err(), Some(ErrorKind::NotValidated));
+    let confirmation = mailbox.next_to(&first).await;
+    assert_eq!((follow(&house, &lost).await, follow(&house, &confirmation).await), (404, 200));
+    assert_eq!(follow(&house, &confirmation).await, 404, "a link works once");
+    let ada = log_in(&house, &name, PASSWORD).await.unwrap();
+
+    // Password and address in one request: the password at once, the address when its code has come back.
+    let change = AccountChange {
+        email: Some(second.parse().unwrap()),
+        ..AccountChange::password(Some(Secret::new(PASSWORD)), Secret::new(SECOND)).unwrap()
+    };
+    assert_eq!(ada.change_user(id, change).await.unwrap().email.as_str(), first);
+    let notices = [subject_of_next_to(&first).await, subject_of_next_to(&first).await];
+    assert!(notices.iter().any(|subject| subject.contains("password")), "{notices:?}");
+    assert!(notices.iter().any(|subject| subject.contains("address")), "{notices:?}");
+    assert_eq!(follow(&house, &mailbox.next_to(&second).await).await, 200);
+    assert_eq!(log_in(&house, &name, PASSWORD).await.err(), Some(ErrorKind::InvalidCredentials));
+    let ada = log_in(&house, &name, SECOND).await.unwrap();
+    assert_eq!(ada.get_self().await.unwrap().email.as_str(), second);
+
+    // Forgotten: the mail goes to the new address, and none to the old one, which is nobody's now.
+    for address in [&first, &second] {
+        house.nobody().forgot_password(ForgottenPassword { email: address.parse().unwrap() }).await.unwrap();
+    }
+    let code = mailbox.next_to(&second).await.code();
+    house.nobody().reset_password(PasswordReset::new(code, Secret::new(THIRD)).unwrap()).await.unwrap();
+    assert!(subject_of_next_to(&second).await.contains("password"));
+    assert_eq!(log_in(&house, &name, SECOND).await.err(), Some(ErrorKind::InvalidCredentials));
+    log_in(&house, &name, THIRD).await.unwrap();
+
+    // An administrator helps, and the code is good until the account changes.
+    admin.client.send_reset(id).await.unwrap();
+    let code = mailbox.next_to(&second).await.code();
+    admin.client.delete_user(id, Deletion::PLAIN).await.unwrap();
+    assert_eq!(log_in(&house, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
+    admin.client.restore_user(id).await.unwrap();
+    let late = house.nobody().reset_password(PasswordReset::new(code, Secret::new(PASSWORD)).unwrap()).await;
+    assert_eq!(late.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    let ada = log_in(&house, &name, THIRD).await.unwrap();
+    let export = serde_json::to_string(&ada.export_self().await.unwrap()).unwrap();
+    assert!(export.contains(&second) && !export.contains("$argon2"), "{export}");
+
+    // For good, and even so nobody else takes the name.
+    root.client.delete_user(id, Deletion::ERASE).await.unwrap();
+    assert_eq!(log_in(&house, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
+    let again = house.nobody().register(new_user(&name)).await;
+    assert_eq!(again.unwrap_err().kind(), Some(ErrorKind::AlreadyRegistered));
+    assert!(house.nobody().login(credentials(&admin.username)).await.is_ok());
+    let left: Vec<_> = mailbox.waiting().into_iter().filter(|mail| mail.to.starts_with(&name)).collect();
+    assert!(left.iter().all(|mail| mail.to == second && mail.subject().contains("login")), "{left:?}");
+}
