@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -22,6 +25,8 @@ pub(super) struct Reader<'a> {
     sink: &'a dyn Sink,
     cursor: Cursor,
     written: watch::Receiver<()>,
+    // When it was last looked for something new.
+    looked: Option<Instant>,
 }
 
 /// A sink's row in `event_cursor`.
@@ -43,6 +48,10 @@ pub(super) struct Page {
     next: Cursor,
 }
 
+/// Looks are at least so far apart: where much is written, what was written meanwhile is read together, and telling costs the
+/// writers next to nothing.
+const GATHERING: Duration = Duration::from_millis(25);
+
 const BEGINNING: &str = "-infinity";
 
 /// A snapshot that shows nothing.
@@ -59,7 +68,7 @@ impl<'a> Reader<'a> {
             event_id: row.get("event_id"),
             turn: row.get("turn"),
         };
-        Ok(Self { authy, lead, sink, cursor, written: authy.db().written() })
+        Ok(Self { authy, lead, sink, cursor, written: authy.db().written(), looked: None })
     }
 
     /// Waits for events.
@@ -83,6 +92,10 @@ impl<'a> Reader<'a> {
                 let rows = self.lead.read(&sql::READ, params).await?;
                 return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
             }
+            if let Some(looked) = self.looked {
+                sleep_until(looked + GATHERING).await;
+            }
+            self.looked = Some(Instant::now());
             let row = self.lead.read_one(&sql::LOOK, &[epoch, seen]).await?;
             if !row.get::<_, bool>("here") {
                 // Not a mistake: the lock is taken again, and with it a new epoch begins.

@@ -49,7 +49,9 @@ statements! {
     FAIL(TEXT, BOOL, TEXT, FLOAT8, BOOL, UUID, TEXT, UUID, TEXT, UUID, INET, TEXT, TEXT, JSONB) = concat!(
         quick!("$5"),
         ", settled AS (
-             UPDATE authy.throttle SET pending = greatest(pending - 1, 0) FROM quick WHERE key = $1 AND $2
+             -- Not admitted, it was never under way: the same is written, so that it takes as long.
+             UPDATE authy.throttle SET pending = CASE WHEN $2 THEN greatest(pending - 1, 0) ELSE pending END
+             FROM quick WHERE key = $1
          ), counted AS (
              INSERT INTO authy.throttle AS known (key, failures, counted, forgotten)
              SELECT $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4) FROM quick WHERE $3 IS NOT NULL
