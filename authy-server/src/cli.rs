@@ -13,6 +13,7 @@ use authy_core::{
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
 
 use crate::{
+    chain::chain,
     config::{Resolved, Settings, Sources, TABLE},
     log, openapi,
     start::{self, Database, Failure, Sharing},
@@ -174,22 +175,6 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        let this_text = this.to_string();
-        // Some libraries repeat their cause.
-        if !text.contains(&this_text) {
-            text.push_str(": ");
-            text.push_str(&this_text);
-        }
-        cause = this.source();
-    }
-    text
 }
 
 #[cfg(test)]

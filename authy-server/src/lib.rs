@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod sink;
 
 mod call;
+mod chain;
 mod cors;
 mod handlers;
 mod limit;

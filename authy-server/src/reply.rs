@@ -1,6 +1,6 @@
 //! What goes back to the caller: answers, problem documents, and the one match from an error's kind to a status.
 
-use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, convert::Infallible, error::Error as StdError, time::Duration};
 
 use authy_core::{
     Error, ErrorKind, Result,
@@ -12,6 +12,8 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{Either, Full, combinators::UnsyncBoxBody};
+
+use crate::chain::chain;
 
 /// An answer whose body is known in full, so it has a length and goes out in one piece: all but the streams.
 pub(crate) type Whole = http::Response<Full<Bytes>>;
@@ -123,25 +125,13 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 fn log(error: &Error, status: StatusCode, request_id: &str) {
     let (kind, detail) = (error.kind().code(), error.detail());
     match status.as_u16() {
-        503 => tracing::warn!(request_id, kind, detail, cause = %Causes(error), "could not answer a request"),
-        500.. => tracing::error!(request_id, kind, detail, cause = %Causes(error), "failed to answer a request"),
-        _ => tracing::debug!(request_id, kind, detail, "refused a request"),
-    }
-}
-
-/// The chain of causes below an error.
-struct Causes<'a>(&'a Error);
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cause = self.0.source();
-        let mut separator = "";
-        while let Some(this) = cause {
-            write!(f, "{separator}{this}")?;
-            separator = ": ";
-            cause = this.source();
+        503 => {
+            tracing::warn!(request_id, kind, detail, cause = error.source().map(chain), "could not answer a request")
         }
-        Ok(())
+        500.. => {
+            tracing::error!(request_id, kind, detail, cause = error.source().map(chain), "failed to answer a request")
+        }
+        _ => tracing::debug!(request_id, kind, detail, "refused a request"),
     }
 }
 

@@ -149,15 +149,3 @@ async fn deliver(sink: &dyn Sink, event: &crate::api::event::EventView) -> Resul
         Err(_) => Err(Undelivered::for_now("it did not answer in time")),
     }
 }
-
-/// A failure and its causes, for whoever runs the house.
-fn describe(failure: &Undelivered) -> String {
-    let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
-    while let Some(this) = cause {
-        text.push_str(": ");
-        text.push_str(&this.to_string());
-        cause = this.source();
-    }
-    text.chars().take(500).collect()
-}

@@ -106,7 +106,7 @@ impl Authy {
     async fn find_account(&self, name: Option<&Username>) -> Result<Option<Known>> {
         let Some(name) = name else { return Ok(None) };
         let row = self.db().read_opt(&user::sql::FIND_CREDENTIALS, &[&name.key()]).await?;
-        let row = row.filter(|row| !row.get::<_, bool>("deleted"));
+        let row = row.filter(|row| row.get("is_found") && !row.get::<_, bool>("deleted"));
         Ok(row.and_then(|row| {
             let phc = row.get::<_, Option<String>>("phc")?;
             Some(Known {

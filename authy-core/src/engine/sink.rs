@@ -77,6 +77,18 @@ impl Undelivered {
     pub fn is_final(&self) -> bool {
         self.is_final
     }
+
+    /// The reason and all its causes, for whoever runs the house: at most 500 characters.
+    pub fn describe(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(this) = cause {
+            text.push_str(": ");
+            text.push_str(&this.to_string());
+            cause = this.source();
+        }
+        text.chars().take(500).collect()
+    }
 }
 
 impl fmt::Display for Undelivered {

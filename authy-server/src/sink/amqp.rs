@@ -77,7 +77,7 @@ impl Amqp {
         match opened {
             Ok(link) => Ok(state.link.insert(Arc::new(link)).clone()),
             Err(error) => {
-                state.failure = Some(Failure { when: Instant::now(), reason: text(&error) });
+                state.failure = Some(Failure { when: Instant::now(), reason: error.describe() });
                 Err(error)
             }
         }
@@ -118,12 +118,5 @@ impl Sink for Amqp {
 impl fmt::Debug for Amqp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Amqp").field("broker", &self.url.address()).finish_non_exhaustive()
-    }
-}
-
-fn text(error: &Undelivered) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

@@ -161,7 +161,7 @@ impl Sink for MailSink {
             match self.send(id, letter).await {
                 Ok(()) => drop(done.insert(letter.kind, Done::Sent)),
                 Err(refused) if refused.is_final() || is_old => {
-                    let reason = reason(&refused);
+                    let reason = refused.describe();
                     tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
                     done.insert(letter.kind, Done::Refused(reason));
                 }
@@ -179,12 +179,6 @@ impl Sink for MailSink {
             Some(Done::Sent) | None => Ok(()),
         }
     }
-}
-
-/// A failure and its cause.
-fn reason(refused: &Undelivered) -> String {
-    let cause = std::error::Error::source(refused).map(|cause| format!(": {cause}"));
-    format!("{refused}{}", cause.unwrap_or_default())
 }
 
 /// The mail server that is configured, and whom mails are from.

@@ -66,7 +66,7 @@ async fn settle(
         let params: Params<'_> = &[&sink, id, &"delivered", &None::<&str>];
         return authy.db().write(&sql::FINISH, params).await.map(drop);
     };
-    let reason = describe(&failure);
+    let reason = failure.describe();
     if failure.is_final() {
         tracing::warn!(sink, event = %event.event_id, kind = event.kind, reason, "gave up on an event");
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];

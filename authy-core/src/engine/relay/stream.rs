@@ -16,7 +16,7 @@ pub(super) async fn run(mut reader: Reader<'_>, lead: &Lead, sink: &dyn Sink, in
         while let Some(failure) = tell(sink, &mut chains, in_flight).await {
             let wait = wait(failures);
             if failures == 0 {
-                tracing::warn!(sink = sink.name(), reason = describe(&failure), "a sink takes nothing: trying again");
+                tracing::warn!(sink = sink.name(), reason = failure.describe(), "a sink takes nothing: trying again");
             }
             failures += 1;
             sleep(wait.min(Duration::from_secs(30))).await;

@@ -158,9 +158,15 @@ statements! {
         "SELECT phc FROM authy.password JOIN authy.users ON public_id = user_id
          WHERE user_id = $1 AND deleted_at IS NULL";
 
-    /// What a login needs to know, and a session a lock on.
+    /// What a login needs to know of a name. Where nobody has it, it is the next one's, or the last one's, that is read: to
+    /// find nobody takes as long as to find somebody.
     FIND_CREDENTIALS(TEXT) =
-        "SELECT public_id, deleted_at IS NOT NULL AS deleted, validated_at IS NOT NULL AS validated, phc, changed, ver,
+        "SELECT username_key = $1 AS is_found, public_id, deleted_at IS NOT NULL AS deleted,
+                validated_at IS NOT NULL AS validated, phc, changed, ver,
                 EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
-         FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE username_key = $1";
+         FROM ((SELECT * FROM authy.users WHERE username_key >= $1 ORDER BY username_key LIMIT 1)
+               UNION ALL
+               (SELECT * FROM authy.users ORDER BY username_key DESC LIMIT 1)
+               LIMIT 1) AS nearest
+              LEFT JOIN authy.password ON password.user_id = public_id";
 }
