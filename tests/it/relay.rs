@@ -11,13 +11,12 @@ use std::{
 use async_trait::async_trait;
 use authy_core::{
     Authy, ErrorKind, EventId, UserId,
-    api::{
-        event::{EventKind, EventQuery, EventView},
-        user::PageSize,
-    },
+    api::event::{EventKind, EventQuery, EventView},
     engine::{Background, MasterKeys, Pace, Sink, Undelivered},
 };
 use authy_tests::{at_once, cheap, credentials, database, fresh_name, new_user, operator, until};
+
+mod trail;
 
 /// A neighbour that remembers what it was told, and takes nothing while it is away.
 struct Neighbour {
@@ -238,87 +237,4 @@ async fn a_database_that_moved_into_another_cluster_goes_on_and_skips_nothing() 
         let epoch = sql.query_one("SELECT max(epoch) FROM authy.event", &[]).await.unwrap();
         assert_eq!(epoch.get::<_, i32>(0), 2);
     }
-}
-
-#[tokio::test]
-async fn the_audit_trail_is_append_only_even_for_its_owner() {
-    let config = database::fresh().await;
-    let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
-    authy.login(&operator(), credentials("nobody-at-all")).await.unwrap_err();
-    let id = live(&authy).await;
-    let sql = database::connect(&config).await;
-    for change in [
-        "UPDATE authy.event SET kind = 'other'",
-        "UPDATE authy.event SET subject = NULL, ip = NULL, user_agent = NULL",
-        "DELETE FROM authy.event",
-        "TRUNCATE authy.event",
-    ] {
-        let refused = sql.batch_execute(change).await.unwrap_err();
-        assert!(refused.as_db_error().unwrap().message().contains("append-only"), "{change}: {refused}");
-    }
-    let query = EventQuery { user: Some(id), kind: None, after: None, limit: None };
-    assert_eq!(authy.list_events(&query).await.unwrap().events.len(), 3);
-}
-
-#[tokio::test]
-async fn the_audit_trail_is_read_page_by_page() {
-    let config = database::fresh().await;
-    let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
-    let mut expected: Vec<EventId> = Vec::new();
-    for _ in 0..3 {
-        live(&authy).await;
-    }
-    let all = EventQuery { user: None, kind: None, after: None, limit: Some(page_size(100)) };
-    expected.extend(authy.list_events(&all).await.unwrap().events.iter().map(|event| event.event_id));
-    let (mut read, mut after) = (Vec::new(), None);
-    loop {
-        let page = EventQuery { after, limit: Some(page_size(4)), ..all.clone() };
-        let page = authy.list_events(&page).await.unwrap();
-        assert!(page.events.len() <= 4);
-        read.extend(page.events.iter().map(|event| event.event_id));
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    assert!(expected.len() >= 10);
-    assert_eq!(read, expected);
-}
-
-fn page_size(size: u32) -> PageSize {
-    PageSize::new(size).unwrap()
-}
-
-#[tokio::test]
-async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_lost_between_them() {
-    let config = database::fresh().await;
-    let keys = MasterKeys::generate().unwrap();
-    let settings =
-        authy_core::engine::Config { event_retention: Some(std::time::Duration::from_secs(90 * 24 * 3600)), ..cheap() };
-    let authy = Authy::builder(config.clone()).master_keys(keys).config(settings).start().await.unwrap();
-    let sql = database::connect(&config).await;
-    let count = |table: &'static str, part: &'static str| {
-        let sql = &sql;
-        async move {
-            let query = format!("SELECT count(*) FROM authy.{table} WHERE {part}");
-            sql.query_one(&query, &[]).await.unwrap().get::<_, i64>(0)
-        }
-    };
-    // Events of a month whose partition nobody had made, and of one that is older than is kept.
-    for age in ["1 month", "13 months"] {
-        let old = format!(
-            "INSERT INTO authy.event (event_id, happened, kind, origin)
-             VALUES (gen_random_uuid(), now() - interval '{age}', 'role.created', 'operator')"
-        );
-        sql.batch_execute(&old).await.unwrap();
-    }
-    assert_eq!(count("event_default", "true").await, 2);
-    let report = authy.upkeep().await.unwrap();
-    assert_eq!((report.months_made, report.months_dropped > 0), (13, true), "{report:?}");
-    assert_eq!(count("event_default", "true").await, 0);
-    assert_eq!(count("event", "happened < now() - interval '20 days'").await, 1);
-    sql.batch_execute("DELETE FROM authy.event").await.unwrap_err();
-    let report = authy.upkeep().await.unwrap();
-    assert_eq!((report.months_made, report.months_dropped), (0, 0), "{report:?}");
-    assert_eq!(live(&authy).await.to_string().len(), 36);
 }

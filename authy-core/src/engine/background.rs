@@ -40,11 +40,12 @@ impl Authy {
     pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
         let cursor = self.feed().prime(self.db()).await?;
         let (follower, keeper) = (self.clone(), self.clone());
+        let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         let mut tasks = vec![
             tokio::spawn(fault::on(Track::Follow, async move {
                 follower.feed().follow(follower.db(), follower.ring(), cursor).await
             })),
-            tokio::spawn(fault::on(Track::Upkeep, async move { keeper.keep_up().await })),
+            tokio::spawn(fault::on(Track::Upkeep, async move { keeper.keep_up(names).await })),
         ];
         for sink in sinks {
             // Before anything can happen that it should be told of.

@@ -51,6 +51,13 @@ impl Db {
         if config.get_application_name().is_none() {
             config.application_name("authy");
         }
+        // A host that vanished without a word is noticed, and the next one of the list is asked.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(2 * PATIENCE);
+        }
+        if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
+            config.keepalives_idle(PATIENCE).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
+        }
         let connector = Arc::new(Connector::new(config)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
@@ -123,7 +130,23 @@ impl Db {
         self.written.subscribe()
     }
 
-    /// The rows of a read.
+    /// The rows of a read that may take its time: over a connection of its own, and ended by the database when nobody waits for
+    /// it any more.
+    pub(super) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        let mut connection = self.connection().await?;
+        let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
+        let _ = tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", PATIENCE.as_millis())).now_or_never();
+        let rows = statement.rows(&tx, params).await?;
+        bounded(tx.commit()).await?;
+        Ok(rows)
+    }
+
+    /// The only row of such a read.
+    pub(super) async fn count(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
+        only(self.list(statement, params).await?.into_iter().next())
+    }
+
+    /// The rows of a read that takes no time.
     pub(super) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         self.lanes.read(statement, params).await
     }
@@ -135,8 +158,12 @@ impl Db {
 
     /// The only row of a read.
     pub(super) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
-        self.read_opt(statement, params).await?.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
+        only(self.read_opt(statement, params).await?)
     }
+}
+
+fn only(row: Option<Row>) -> Result<Row> {
+    row.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
 }
 
 /// How to reach the database.

@@ -28,6 +28,9 @@ use crate::{
 
 pub(super) mod sql;
 
+/// How long a statement of a write may take, unless it says otherwise.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Authy {
     /// A page of the audit trail, newest first.
     ///
@@ -46,9 +49,9 @@ impl Authy {
         let rows = match query.user {
             Some(user) => {
                 let params: Params<'_> = &[&before, &event_id, &kind, &more, user.as_uuid()];
-                self.db().read(&sql::LIST_OF_USER, params).await?
+                self.db().list(&sql::LIST_OF_USER, params).await?
             }
-            None => self.db().read(&sql::LIST, &[&before, &event_id, &kind, &more]).await?,
+            None => self.db().list(&sql::LIST, &[&before, &event_id, &kind, &more]).await?,
         };
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let next = rows.get(shown).and_then(|_| rows.get(shown.saturating_sub(1))).map(cursor);
@@ -175,10 +178,18 @@ pub(super) struct Write<'a>(Transaction<'a>);
 impl<'a> Write<'a> {
     pub(super) async fn begin(connection: &'a mut Object) -> Result<Self> {
         let tx = fault::around("begin", connection.transaction()).await.map_err(db_error)?;
-        // Whoever waits longer for a row than a caller waits for an answer only holds a connection. Sent with the first
-        // statement and not waited for: should it fail, so does the transaction.
-        let _ = tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_PATIENCE.as_millis())).now_or_never();
-        Ok(Self(tx))
+        let write = Self(tx);
+        write.within(STATEMENT_PATIENCE);
+        Ok(write)
+    }
+
+    /// Gives each statement so much time. Whoever waits longer for a row than a caller waits for an answer only holds a
+    /// connection.
+    pub(super) fn within(&self, time: Duration) {
+        let (lock, time) = (LOCK_PATIENCE.as_millis(), time.as_millis());
+        // Sent with the next statement and not waited for: should it fail, so does the transaction.
+        let set = format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {time}");
+        let _ = self.0.batch_execute(&set).now_or_never();
     }
 
     pub(super) fn tx(&self) -> &tokio_postgres::Transaction<'a> {

@@ -57,6 +57,11 @@ impl Lanes {
         match open.read(statement, params).await {
             // The connection died under the question. A read may be asked again, once, on a fresh one.
             Err(_) if open.client.is_closed() => lane.open(&self.connector).await?.read(statement, params).await,
+            Err(error) if error.is_unavailable() => {
+                // Nobody should wait behind a question that is not answered.
+                lane.leave(&open);
+                Err(error)
+            }
             done => done,
         }
     }
@@ -86,6 +91,14 @@ impl Lane {
                 *failed = Some(Instant::now());
                 Err(error)
             }
+        }
+    }
+}
+
+impl Lane {
+    fn leave(&self, open: &Arc<Open>) {
+        if self.open.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, open)) {
+            self.open.store(None);
         }
     }
 }

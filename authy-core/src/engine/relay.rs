@@ -15,7 +15,8 @@ use tokio_postgres::{Client, Row};
 
 use super::{
     Authy, Sink, Undelivered,
-    db::{Db, Params, bounded},
+    db::{Db, Params, bounded, db_error},
+    event::Write,
     fault,
     sink::Pace,
     statements::Statement,
@@ -50,18 +51,14 @@ impl Authy {
     /// Begins to tell a sink what happens from now on, or goes on where it was told last.
     pub(super) async fn prepare_relay(&self, sink: &dyn Sink) -> Result<()> {
         let here = self.db().read_one(&sql::IS_HERE, &[]).await?;
-        let connection = self.db().connection().await?;
-        bounded(async {
-            if !here.get::<_, bool>("here") {
-                tracing::warn!(
-                    "the database has moved into another cluster: what was not handed over is looked for anew"
-                );
-                fault::around(sql::BEGIN_EPOCH.name, connection.query(sql::BEGIN_EPOCH.sql, &[])).await?;
-            }
-            fault::around(sql::CREATE_CURSOR.name, connection.execute(sql::CREATE_CURSOR.sql, &[&sink.name()])).await
-        })
-        .await
-        .map(drop)
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        if !here.get::<_, bool>("here") {
+            tracing::warn!("the database has moved into another cluster: what was not handed over is looked for anew");
+            sql::BEGIN_EPOCH.rows(write.tx(), &[]).await?;
+        }
+        sql::CREATE_CURSOR.execute(write.tx(), &[&sink.name()]).await.map_err(db_error)?;
+        write.commit_without_event().await
     }
 
     /// Tells a sink, for ever, whenever no other instance does.
@@ -92,28 +89,44 @@ impl Authy {
 }
 
 /// The lock of a sink: held by a transaction on a connection of its own, so that it needs no session and goes with its holder.
-struct Lead(Client);
+/// Nothing is read in that transaction, which never ends: it would hold every table it had read, and no month could be made or
+/// dropped.
+struct Lead {
+    lock: Client,
+    reader: Client,
+}
 
 impl Lead {
     /// Waits until nobody else tells the sink.
     async fn take(db: &Db, sink: &str) -> Result<Self> {
-        let client = db.connect().await?;
-        // It holds no snapshot, so it keeps nobody from cleaning up.
-        // What it reads comes in the order of an index. Where nobody has counted the rows yet, the planner would rather sort
-        // all that is waiting, and again for each page of it.
+        let lock = db.connect().await?;
+        // It holds no snapshot, so it keeps nobody from cleaning up. Should its host lose power, the database notices.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 0;
-                     SET LOCAL enable_sort = off";
-        bounded(client.batch_execute(begin)).await?;
-        let lead = Self(client);
-        while !lead.read_one(&sql::LEAD, &[&sink]).await?.get::<_, bool>("leads") {
+                     SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1;
+                     SET LOCAL tcp_keepalives_count = 3";
+        bounded(lock.batch_execute(begin)).await?;
+        let leads = async || -> Result<bool> {
+            let rows = sql::LEAD.ask(&lock, READING, &[&sink]).await?;
+            Ok(rows.first().is_some_and(|row| row.get("leads")))
+        };
+        while !leads().await? {
             sleep(TAKE_OVER).await;
         }
-        Ok(lead)
+        Ok(Self { lock, reader: db.connect().await? })
     }
 
-    /// Reads over the connection of the lock: a long backlog takes its time, and nobody else's single rows wait behind it.
+    /// Reads over a connection of its own: a long backlog takes its time, and nobody else's single rows wait behind it.
     async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        statement.ask(&self.0, READING, params).await
+        statement.ask(&self.reader, READING, params).await
+    }
+
+    /// Reads along an index. Where nobody has counted the rows yet, the planner would rather sort all that is waiting, and again
+    /// for each page of it.
+    async fn read_in_order(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        bounded(self.reader.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
+        let rows = self.read(statement, params).await?;
+        bounded(self.reader.batch_execute("COMMIT")).await?;
+        Ok(rows)
     }
 
     async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
@@ -123,7 +136,7 @@ impl Lead {
 
     /// Fails when somebody else may tell the sink by now.
     fn holds(&self) -> Result<()> {
-        match self.0.is_closed() {
+        match self.lock.is_closed() || self.reader.is_closed() {
             false => Ok(()),
             true => Err(Error::new(ErrorKind::Unavailable, "the lock of a sink is lost")),
         }

@@ -52,8 +52,8 @@ impl Authy {
         let Some(role) = self.find_role(name).await? else { return Ok(None) };
         let key = name.key();
         let (limit, offset) = Page::<()>::window(page.get(), ROLE_PAGE);
-        let users = self.db().read(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
-        let total: i64 = self.db().read_one(&sql::COUNT_USERS, &[&key]).await?.get(0);
+        let users = self.db().list(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
+        let total: i64 = self.db().count(&sql::COUNT_USERS, &[&key]).await?.get(0);
         let items = users.iter().map(|row| {
             Ok(RoleUser { name: user::checked(row.get("username"))?, public_id: user::id(row, "public_id") })
         });

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_postgres::Row;
 
 use super::{
     Authy, code,
@@ -18,6 +19,9 @@ pub(super) mod sql;
 
 /// How many months of the audit trail have their partitions made ahead: whoever is down for a month misses none.
 const MONTHS_AHEAD: i32 = 2;
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What an upkeep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,14 +42,16 @@ pub struct UpkeepReport {
     pub months_made: u64,
     /// Months of the audit trail that were older than they are kept.
     pub months_dropped: u64,
+    /// Months that are as old and are there still, because a sink has not been told all that is in them.
+    pub months_untold: u64,
 }
 
 impl Authy {
     /// Looks after everything, for ever.
-    pub(super) async fn keep_up(&self) {
+    pub(super) async fn keep_up(&self, sinks: Vec<String>) {
         let pause = (self.config().jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
         loop {
-            match self.upkeep().await {
+            match self.upkeep_for(Some(&sinks)).await {
                 Ok(done) if done == UpkeepReport::default() => {}
                 Ok(done) => {
                     let UpkeepReport {
@@ -57,6 +63,7 @@ impl Authy {
                         throttles,
                         months_made,
                         months_dropped,
+                        months_untold,
                     } = done;
                     tracing::info!(
                         key_steps,
@@ -67,6 +74,7 @@ impl Authy {
                         throttles,
                         months_made,
                         months_dropped,
+                        months_untold,
                         "looked after the house"
                     );
                 }
@@ -79,22 +87,32 @@ impl Authy {
     /// Looks after everything, once: takes the steps that are due in the lives of the keys, throws away what has expired, and
     /// makes and drops months of the audit trail. The [background work](Self::start_background) does it by itself.
     ///
+    /// No month is dropped as long as there is a sink that has not been told of it. The background work minds its own sinks
+    /// only: one that is not there any more holds up nothing.
+    ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn upkeep(&self) -> Result<UpkeepReport> {
+        self.upkeep_for(None).await
+    }
+
+    async fn upkeep_for(&self, sinks: Option<&Vec<String>>) -> Result<UpkeepReport> {
         let key_steps = self.advance_keys().await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        // Events that move to another month take a while.
+        write.within(PATIENCE);
         let tx = write.tx();
         sql::LOCK.rows(tx, &[]).await?;
-        let count =
-            |row: Option<tokio_postgres::Row>| row.map_or(0, |row| u64::from(row.get::<_, i32>(0).unsigned_abs()));
-        let months_made = count(event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?);
-        let months_dropped = match self.config().event_retention {
-            None => 0,
+        let count = |row: &Option<Row>, column| {
+            row.as_ref().map_or(0, |row| u64::from(row.get::<_, i32>(column).unsigned_abs()))
+        };
+        let made = event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?;
+        let dropped = match self.config().event_retention {
+            None => None,
             Some(retention) => {
-                let params: Params<'_> = &[&retention.as_secs_f64()];
-                count(event::sql::DROP_PARTITIONS.row(tx, params).await?)
+                let params: Params<'_> = &[&retention.as_secs_f64(), &sinks];
+                event::sql::DROP_PARTITIONS.row(tx, params).await?
             }
         };
         let report = UpkeepReport {
@@ -104,8 +122,9 @@ impl Authy {
             codes: code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             deliveries: super::relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             throttles: super::throttle::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            months_made,
-            months_dropped,
+            months_made: count(&made, 0),
+            months_dropped: count(&dropped, 0),
+            months_untold: count(&dropped, 1),
         };
         write.commit_without_event().await?;
         Ok(report)

@@ -1,6 +1,6 @@
 //! `authy-server event …`
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use authy_core::{
     Authy, EventId, UserId,
@@ -66,7 +66,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("sinks", _)) => {
             for sink in authy.list_sinks().await? {
                 let oldest = sink.oldest.map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
-                print(&format!("{}  {} waiting{oldest}, {} stuck", sink.sink, sink.waiting, sink.stuck))?;
+                let error = sink.error.map(|error| format!("; it takes nothing: {error}")).unwrap_or_default();
+                print(&format!("{}  {} waiting{oldest}, {} stuck{error}", sink.sink, sink.waiting, sink.stuck))?;
             }
             Ok(())
         }
@@ -106,17 +107,26 @@ async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
 
 /// Prints what happens from now on, until the process is told to end.
 async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
-    // Whoever commits late is listed behind whoever committed early: the newest page is looked at each time, and what was
-    // printed is not printed again.
+    // Whoever commits late is listed behind whoever committed early: the newest events are looked at each time, as many pages of
+    // them as are new, and what was printed is not printed again.
     let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
-    let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<Vec<_>>();
-    let mut printed = ids(&authy.list_events(&query).await?.events);
+    let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<HashSet<_>>();
+    let first = authy.list_events(&query).await?.events;
+    // What is older was there before; in an empty house everything is new.
+    let mut oldest = first.first().map(|event| event.event_id);
+    let mut printed = ids(&first);
     loop {
         tokio::time::sleep(LOOK).await;
-        let events = authy.list_events(&query).await?.events;
+        let mut page = authy.list_events(&query).await?;
+        let mut events = std::mem::take(&mut page.events);
+        while let Some(next) = page.next.filter(|_| !events.iter().any(|event| Some(event.event_id) == oldest)) {
+            page = authy.list_events(&EventQuery { after: Some(next), ..query.clone() }).await?;
+            events.append(&mut page.events);
+        }
         for event in events.iter().rev().filter(|event| !printed.contains(&event.event_id)) {
             print(&line(event))?;
         }
+        oldest = events.first().map(|event| event.event_id).or(oldest);
         printed = ids(&events);
     }
 }

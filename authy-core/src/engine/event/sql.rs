@@ -24,8 +24,9 @@ statements! {
     /// Makes the partitions of this month and so many more; how many there were to make.
     MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
 
-    /// Drops the partitions that are older than so many seconds; how many.
-    DROP_PARTITIONS(FLOAT8) = "SELECT authy.drop_event_partitions($1)";
+    /// Drops the partitions that are older than so many seconds; how many, and how many had to be kept because one of these
+    /// sinks, or any, has not been told all that is in them.
+    DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";
 
     /// What happened before a point, newest first, by kind.
     LIST(TIMESTAMPTZ, UUID, TEXT, INT8) = event_view!(

@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             let Cursor { epoch, seen, pass, happened, event_id, .. } = &self.cursor;
             if let Some(pass) = pass {
                 let params: Params<'_> = &[epoch, seen, pass, happened, event_id, &PAGE];
-                let rows = self.lead.read(&sql::READ, params).await?;
+                let rows = self.lead.read_in_order(&sql::READ, params).await?;
                 return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
             }
             if let Some(looked) = self.looked {
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
             let current: i32 = row.get("epoch");
             if *epoch < current {
                 let params: Params<'_> = &[epoch, seen, happened, event_id, &PAGE, &self.sink.name()];
-                let rows = self.lead.read(&sql::READ_LEFT, params).await?;
+                let rows = self.lead.read_in_order(&sql::READ_LEFT, params).await?;
                 return Ok(Some(self.page(&rows, NOTHING.to_owned(), epoch + 1)));
             }
             let now: String = row.get("now");
@@ -142,6 +142,11 @@ impl<'a> Reader<'a> {
         let happened = |row: &Row| row.get::<_, SystemTime>("happened");
         let span = rows.first().map(happened).zip(rows.last().map(happened));
         Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(&event.kind)).collect(), span, next }
+    }
+
+    /// Notes why the page is not taken, for whoever looks after the sinks; it is forgotten with the next move.
+    pub(super) async fn blame(&self, reason: &str) -> Result<()> {
+        self.authy.db().note(&sql::BLAME, &[&self.sink.name(), &reason]).await.map(drop)
     }
 
     /// Moves on behind a page that was handed over.

@@ -50,8 +50,11 @@ statements! {
     MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID) =
         "UPDATE authy.event_cursor
          SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
-             seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1
+             seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
          WHERE sink = $1 AND turn = $2";
+
+    /// Notes why a sink takes nothing at present.
+    BLAME(TEXT, TEXT) = "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND error IS DISTINCT FROM $2";
 
     /// Leads the telling of a sink, when nobody else does.
     LEAD(TEXT) = "SELECT pg_try_advisory_xact_lock(1635088489, hashtext($1)) AS leads";
@@ -106,7 +109,7 @@ statements! {
     /// How the sinks are: how much they have not been told, and since when.
     LIST_SINKS() =
         "SELECT c.sink, coalesce(new.waiting, 0) + coalesce(queued.waiting, 0) AS waiting,
-                least(new.oldest, queued.oldest) AS oldest, coalesce(queued.stuck, 0) AS stuck
+                least(new.oldest, queued.oldest) AS oldest, coalesce(queued.stuck, 0) AS stuck, c.error
          FROM authy.event_cursor c
          LEFT JOIN LATERAL (
              SELECT count(*) AS waiting, min(e.happened) AS oldest FROM authy.event e

@@ -14,10 +14,11 @@ pub(super) async fn run(mut reader: Reader<'_>, lead: &Lead, sink: &dyn Sink, in
         let mut chains = chains(&page.events);
         let mut failures = 0;
         while let Some(failure) = tell(sink, &mut chains, in_flight).await {
-            let wait = wait(failures);
+            let (wait, reason) = (wait(failures), failure.describe());
             if failures == 0 {
-                tracing::warn!(sink = sink.name(), reason = failure.describe(), "a sink takes nothing: trying again");
+                tracing::warn!(sink = sink.name(), reason, "a sink takes nothing: trying again");
             }
+            reader.blame(&reason).await?;
             failures += 1;
             sleep(wait.min(Duration::from_secs(30))).await;
             lead.holds()?;

@@ -45,8 +45,10 @@ pub struct SinkStatus {
     pub waiting: u64,
     /// When the oldest of them happened.
     pub oldest: Option<Timestamp>,
-    /// How many were tried in vain.
+    /// How many were tried in vain, one by one.
     pub stuck: u64,
+    /// Why it takes nothing at present, when it is told everything as one stream.
+    pub error: Option<String>,
 }
 
 impl Authy {
@@ -55,7 +57,7 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is away.
     pub async fn list_stuck(&self, limit: u32) -> Result<Vec<Stuck>> {
-        let rows = self.db().read(&sql::LIST_STUCK, &[&i64::from(limit)]).await?;
+        let rows = self.db().list(&sql::LIST_STUCK, &[&i64::from(limit)]).await?;
         let stuck = rows.iter().map(|row| Stuck {
             sink: row.get("sink"),
             event_id: row.get::<_, Uuid>("event_id").into(),
@@ -74,12 +76,13 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is away.
     pub async fn list_sinks(&self) -> Result<Vec<SinkStatus>> {
-        let rows = self.db().read(&sql::LIST_SINKS, &[]).await?;
+        let rows = self.db().list(&sql::LIST_SINKS, &[]).await?;
         let status = rows.iter().map(|row| SinkStatus {
             sink: row.get("sink"),
             waiting: row.get::<_, i64>("waiting").unsigned_abs(),
             oldest: row.get::<_, Option<SystemTime>>("oldest").map(Timestamp::from),
             stuck: row.get::<_, i64>("stuck").unsigned_abs(),
+            error: row.get("error"),
         });
         Ok(status.collect())
     }
