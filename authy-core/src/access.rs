@@ -1,6 +1,6 @@
 //! Who may call: the access an endpoint asks for, and whether a caller has it.
 
-use crate::{Error, ErrorKind, Identity, Level, Result};
+use crate::{Error, ErrorKind, Identity, Level, Result, UserId};
 
 /// The level of an administrator: whoever has this level or a smaller one may manage users and roles.
 pub const ADMIN: u32 = 5;
@@ -14,6 +14,8 @@ pub enum Access {
     Authenticated,
     /// Anybody with a good token whose level is this or smaller (a smaller level is more power).
     Level(u32),
+    /// Anybody with a good token for the caller's own account, and for that of somebody else whose level is this or smaller.
+    OwnOrLevel(u32),
 }
 
 impl Access {
@@ -22,13 +24,14 @@ impl Access {
         self != Access::Public
     }
 
-    /// Permits the caller, or says why not.
+    /// Permits the caller what is about this user, or says why not.
     ///
     /// # Errors
     /// [`ErrorKind::InsufficientLevel`] when the caller is not powerful enough.
-    pub fn permit(self, caller: &Identity) -> Result<()> {
+    pub fn permit(self, caller: &Identity, user: Option<UserId>) -> Result<()> {
         match self {
-            Access::Level(level) if !caller.level.reaches(Level::clamped(level)) => {
+            Access::OwnOrLevel(_) if user == Some(caller.public_id) => Ok(()),
+            Access::Level(level) | Access::OwnOrLevel(level) if !caller.level.reaches(Level::clamped(level)) => {
                 Err(Error::new(ErrorKind::InsufficientLevel, "your roles do not permit this"))
             }
             _ => Ok(()),

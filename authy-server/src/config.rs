@@ -107,7 +107,7 @@ settings! {
     event_retention: Option<Duration> = "";
     /// Whether only a user with a confirmed address can log in
     require_validated: bool = "false";
-    /// Whether an administrator can set the password of a less powerful user, or only send a reset
+    /// Whether an administrator can set password and address of a user who is not more powerful, or only send a reset
     admin_sets_passwords: bool = "true";
     /// The page where users change their password: `/.well-known/change-password` leads there
     change_password_url: Option<Page> = "";

@@ -87,6 +87,11 @@ impl Limiter {
     }
 }
 
+/// What one client has all of: an IPv4 address, or the /64 of an IPv6 address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    key(address, false)
+}
+
 /// What shares one allowance: an IPv4 address, or the /64 that one IPv6 client has all of. In a crowd, a whole
 /// neighbourhood.
 fn key(address: IpAddr, crowded: bool) -> IpAddr {

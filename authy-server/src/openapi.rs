@@ -7,6 +7,7 @@ use authy_core::{
     api::{
         self, Endpoint, Info, Method, ParamVisitor, PathParam, PathParams, Problem, RateClass, Reply, Request, Visitor,
         session::{DEVICE_TOKEN, Login},
+        system::GetRateLimited,
     },
 };
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -154,7 +155,7 @@ impl Paths {
             responses.insert(status.to_string(), json!({ "description": lines.join("\n"), "content": content }));
         }
         // An endpoint that always fails has nothing else to answer.
-        if E::INFO.errors != [ErrorKind::RateLimited] {
+        if E::INFO.path != GetRateLimited::INFO.path {
             responses.insert(<E::Response as Reply>::STATUS.to_string(), self.success::<E::Response>());
         }
         responses
@@ -210,7 +211,7 @@ fn errors(info: &Info) -> Vec<ErrorKind> {
     if info.access.needs_token() {
         kinds.extend([TokenRequired, InvalidToken, ConflictingTokens]);
     }
-    if matches!(info.access, Access::Level(_)) {
+    if matches!(info.access, Access::Level(_) | Access::OwnOrLevel(_)) {
         kinds.push(InsufficientLevel);
     }
     if info.limit != RateClass::Exempt {

@@ -2,7 +2,7 @@
 //!
 //! A route is made of an endpoint's row and the handler that answers it; one whose types do not fit does not compile.
 
-use std::{collections::BTreeMap, future::Future, sync::OnceLock};
+use std::{collections::BTreeMap, future::Future, net::Ipv4Addr, sync::OnceLock};
 
 use authy_core::{
     Result,
@@ -127,9 +127,12 @@ pub(crate) trait Routed: Endpoint + Sized {
         Route::new::<Self>(move |asked| {
             async move {
                 let (headers, streams) = (asked.headers, asked.streams);
+                let address = asked.caller.origin().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
                 let call = asked.read()?;
                 if stream::is_wanted(headers) {
-                    return streams.open(streamer.stream(call, stream::last_event_id(headers)).await?);
+                    let place = streams.enter(address)?;
+                    let events = streamer.stream(call, stream::last_event_id(headers)).await?;
+                    return Ok(streams.open(place, events));
                 }
                 Ok(reply::success(&handler.handle(call).await?)?.map(Either::Left))
             }

@@ -1,6 +1,12 @@
 //! The life of a request, from its head to its answer.
 
-use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{
+    error::Error as StdError,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use authy_core::{
     Authenticator as _, Authy, ErrorKind,
@@ -30,6 +36,9 @@ use crate::{
     server::HttpConfig,
     stream::Streams,
 };
+
+/// From so long on a body takes its time.
+const SLOW: Duration = Duration::from_millis(500);
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -135,16 +144,23 @@ impl Service {
             return Err(wrong.with(ALLOW, resource.allow.clone()));
         };
 
-        let origin = request::origin(head, client, id);
-        let caller = if route.info.access.needs_token() {
+        let origin = || request::origin(head, client, id);
+        let permit = async || -> Result<Caller, Failure> {
+            if !route.info.access.needs_token() {
+                return Ok(Caller::nobody(origin()));
+            }
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
-            route.info.access.permit(&identity)?;
-            Caller::user(identity, origin)
-        } else {
-            Caller::nobody(origin)
+            let user = segments.iter().find(|(name, _)| *name == "public_id");
+            route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
+            Ok(Caller::user(identity, origin()))
         };
-
+        let mut caller = permit().await?;
+        let begun = Instant::now();
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
+        if begun.elapsed() >= SLOW {
+            // Who was permitted before a body that took its time may not be any more.
+            caller = permit().await?;
+        }
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
         let asked = Asked { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };

@@ -1,6 +1,12 @@
 //! Answers that go on: server-sent events (WHATWG HTML, section 9.2).
 
-use std::{convert::Infallible, fmt::Display, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    convert::Infallible,
+    fmt::Display,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use authy_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -12,22 +18,67 @@ use http::{
 use http_body_util::{BodyExt as _, Either, StreamBody};
 use hyper::body::Frame;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-use crate::reply::Response;
+use crate::{limit, reply::Response};
 
 /// How many streams may be open: each is a connection that nothing but its client ends.
 const STREAMS: usize = 4096;
 
+/// How many of them one address may have: enough for the services of one machine, too few to take them all.
+const STREAMS_OF_ONE: usize = 128;
+
 /// The streams that are open.
 pub(crate) struct Streams {
-    free: Arc<Semaphore>,
+    open: Arc<Mutex<Open>>,
     ended: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    of_address: HashMap<IpAddr, usize>,
+}
+
+/// A stream's place among those that may be open, until it is dropped.
+pub(crate) struct Place {
+    open: Arc<Mutex<Open>>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all -= 1;
+        if let Entry::Occupied(mut entry) = open.of_address.entry(self.address) {
+            match entry.get() {
+                0..=1 => drop(entry.remove()),
+                count => drop(entry.insert(count - 1)),
+            }
+        }
+    }
 }
 
 impl Streams {
     pub(crate) fn new() -> Self {
-        Self { free: Arc::new(Semaphore::new(STREAMS)), ended: watch::Sender::new(false) }
+        Self { open: Arc::default(), ended: watch::Sender::new(false) }
+    }
+
+    /// Takes a place, before anything is read for the stream.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Overloaded`] when too many are open.
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<Place> {
+        let address = limit::network(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = open.of_address.get(&address).copied().unwrap_or(0);
+        if open.all >= STREAMS || of_address >= STREAMS_OF_ONE {
+            return Err(Error::new(ErrorKind::Overloaded, "too many event streams are open"));
+        }
+        open.all += 1;
+        open.of_address.insert(address, of_address + 1);
+        drop(open);
+        Ok(Place { open: self.open.clone(), address })
     }
 
     /// Ends every stream, so that their connections can close.
@@ -36,12 +87,7 @@ impl Streams {
     }
 
     /// Opens a stream of events, as [`event`] writes them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Overloaded`] when too many are open.
-    pub(crate) fn open(&self, events: impl Stream<Item = Bytes> + Send + 'static) -> Result<Response> {
-        let place = self.free.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::new(ErrorKind::Overloaded, "too many event streams are open"))?;
+    pub(crate) fn open(&self, place: Place, events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
         let mut ended = self.ended.subscribe();
         let end = async move { drop(ended.wait_for(|ended| *ended).await) };
         let frames = events.take_until(Box::pin(end)).map(move |bytes| {
@@ -52,7 +98,7 @@ impl Streams {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        response
     }
 }
 
@@ -79,6 +125,20 @@ pub(crate) fn event(id: Option<&dyn Display>, data: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let streams = Streams::new();
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let mut places: Vec<_> = (0..STREAMS_OF_ONE).map(|_| streams.enter(address(1)).unwrap()).collect();
+        assert_eq!(streams.enter(address(1)).err().unwrap().kind(), ErrorKind::Overloaded);
+        places.push(streams.enter(address(2)).unwrap());
+        places.remove(0);
+        let again = streams.enter(address(1)).unwrap();
+        drop((places, again));
+        let open = streams.open.lock().unwrap();
+        assert_eq!((open.all, open.of_address.len()), (0, 0));
+    }
 
     #[test]
     fn a_stream_is_wanted_by_whoever_accepts_one() {

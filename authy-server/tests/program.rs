@@ -20,6 +20,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "program/operator.rs"]
+mod operator;
+
 #[path = "program/mail.rs"]
 mod mail;
 
@@ -328,7 +331,7 @@ fn the_walk_of_the_readme_works() {
         "\"name\":\"auctioneer\"",
         "has the role auctioneer now",
         "invalid_token",
-        "\"level\":5",
+        "\"level\":7",
         "\"total_records\":2",
         "no longer has the role auctioneer",
     ] {

@@ -42,7 +42,7 @@ const MATRIX: &[(&str, Who)] = &[
     ("GetUserRoles", Who::Admin),
     ("GetUsername", Who::Public),
     ("FindUser", Who::Public),
-    ("ChangeUser", Who::User),
+    ("ChangeUser", Who::Admin),
     ("FollowValidation", Who::Public),
     ("Validate", Who::Public),
     ("ResendValidation", Who::User),
@@ -174,10 +174,11 @@ async fn administration_is_for_administrators() {
 async fn who_may_not_call_is_told_so_before_the_body_is_looked_at() {
     let house = House::new().await;
     let weak = house.user().await;
-    for (info, who) in matrix().filter(|(info, who)| info.method == Method::POST && *who != Who::Public) {
+    let has_body = |info: &Info| [Method::POST, Method::PUT].contains(&info.method);
+    for (info, who) in matrix().filter(|(info, who)| has_body(info) && *who != Who::Public) {
         let path =
             info.path.replace("{role_name}", "no-such-role").replace("{public_id}", &UserId::random().to_string());
-        let head = format!("POST {path} HTTP/1.1\ncontent-type: text/plain");
+        let head = format!("{} {path} HTTP/1.1\ncontent-type: text/plain", info.method);
         assert_eq!(send(house.address, &head, "no json").await.status, 401, "{who:?} {}", info.name);
         let head = format!("{head}\nauthorization: Bearer {}", weak.token.expose());
         let expected = if who == Who::Admin { 403 } else { 415 };

@@ -16,6 +16,7 @@ use authy_tests::{
     wire::{get, post, send},
 };
 
+mod power;
 mod recovery;
 mod removal;
 
@@ -38,51 +39,6 @@ async fn logs_in(house: &House, username: &str, password: &str) -> bool {
 async fn grow_old(house: &House, person: &Person) {
     let age = "UPDATE authy.session SET created = created - interval '11 minutes' WHERE user_id = $1";
     house.sql().await.execute(age, &[person.id.as_uuid()]).await.unwrap();
-}
-
-#[tokio::test]
-async fn who_may_change_whom() {
-    const ROLES: [&str; 4] = ["superadmin", "admin", "user", "guest"];
-    // A line a caller: what each of them is answered about a superadmin, an admin, a user, and a guest.
-    const TABLE: [(&str, [&str; 4]); 5] = [
-        ("superadmin", ["ok", "ok", "ok", "ok"]),
-        ("admin", ["beyond_your_level", "ok", "ok", "ok"]),
-        ("user", ["insufficient_level"; 4]),
-        ("guest", ["insufficient_level"; 4]),
-        ("nobody", ["token_required"; 4]),
-    ];
-    let house = House::new().await;
-    for (caller, answers) in TABLE {
-        for (target, expected) in ROLES.into_iter().zip(answers) {
-            let target_person = house.person(target).await;
-            let client = match caller {
-                "nobody" => house.nobody(),
-                role => house.person(role).await.client,
-            };
-            let email = format!("{}@example.com", fresh_name("new")).parse().unwrap();
-            let change = AccountChange { email: Some(email), ..new_password() };
-            let answer = client.change_user(target_person.id, change).await;
-            let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
-            assert_eq!(said, expected, "{caller} changes {target}");
-            let is_changed = said == "ok";
-            assert_eq!(logs_in(&house, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
-            assert_eq!(logs_in(&house, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
-            assert_eq!(target_person.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
-        }
-    }
-    for role in ROLES {
-        let person = house.person(role).await;
-        let view = person.client.change_user(person.id, new_password()).await.unwrap();
-        assert_eq!(view.public_id, person.id);
-        assert!(logs_in(&house, &person.username, OTHER).await, "{role} changes oneself");
-    }
-    let (admin, unknown) = (house.admin().await, UserId::random());
-    let missing = admin.client.change_user(unknown, new_password()).await.unwrap_err();
-    assert_eq!(missing.kind(), Some(ErrorKind::NotFound));
-    let gone = house.user().await;
-    admin.client.delete_user(gone.id, Deletion::PLAIN).await.unwrap();
-    let deleted = admin.client.change_user(gone.id, new_password()).await.unwrap_err();
-    assert_eq!(deleted.kind(), Some(ErrorKind::AlreadyDeleted));
 }
 
 #[tokio::test]
@@ -226,10 +182,13 @@ async fn many_change_one_account_at_once_and_one_address_remains() {
     let answers = at_once(8, |number| {
         let (client, id) = (person.client.clone(), person.id);
         let address = format!("{}-{number}@example.com", person.username);
-        async move { client.change_user(id, AccountChange::email(current(), address.parse().unwrap())).await.is_ok() }
+        async move { client.change_user(id, AccountChange::email(current(), address.parse().unwrap())).await }
     })
     .await;
-    assert!(answers.iter().all(|done| *done), "{answers:?}");
+    // Each address is sent a mail: five in an hour are enough.
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (5, 3));
+    assert!(refused.iter().all(|answer| answer.as_ref().unwrap_err().kind() == Some(ErrorKind::RateLimited)));
     let pending = "SELECT count(*) FROM authy.code WHERE user_id = $1 AND purpose = 'email'";
     let row = house.sql().await.query_one(pending, &[person.id.as_uuid()]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 1);
@@ -349,8 +308,10 @@ async fn an_administrator_can_be_kept_from_setting_passwords() {
     let (admin, person) = (house.admin().await, house.user().await);
     let refused = admin.client.change_user(person.id, new_password()).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::InsufficientLevel));
+    // Whoever sets the address gets the code that sets the password.
     let address = format!("{}@example.com", person.username).parse().unwrap();
-    admin.client.change_user(person.id, AccountChange::email(None, address)).await.unwrap();
+    let refused = admin.client.change_user(person.id, AccountChange::email(None, address)).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::InsufficientLevel));
     admin.client.send_reset(person.id).await.unwrap();
     let _ = house.code(person.id, EventKind::ResetRequested).await;
     admin.client.change_user(admin.id, new_password()).await.unwrap();

@@ -13,6 +13,8 @@ use authy_tests::{
     wire::{Answer, send},
 };
 
+mod refusals;
+
 /// So many wrong passwords in a row are followed by no wait; `lockout.rs` says what comes then.
 const FREE: usize = 5;
 
@@ -231,34 +233,6 @@ async fn those_who_are_right_are_not_refused_because_many_log_in_at_once() {
     for answer in answers.await {
         answer.unwrap();
     }
-}
-
-#[tokio::test]
-async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
-    let house = House::new().await;
-    let (known, deleted) = (house.user().await, house.user().await);
-    house.authy.delete_user(&operator(), deleted.id).await.unwrap();
-    let names = [known.username, deleted.username, fresh_name("unknown"), "no name at all".to_owned()];
-    let mut answers = Vec::new();
-    for name in &names {
-        let mut series = Vec::new();
-        for attempt in 0..2 * FREE {
-            // Once it is slowed, the right one too.
-            let password = if attempt > FREE { PASSWORD } else { "wrong" };
-            let Answer { status, mut headers, body } = log_in(&house, name, password, "").await;
-            headers.retain(|(name, _)| name != "date");
-            series.push((status, headers, body));
-        }
-        answers.push(series);
-    }
-    let first = answers[0][0].clone();
-    assert_eq!(first.0, 401);
-    assert!(answers.iter().flatten().all(|answer| *answer == first), "{answers:#?}");
-    // And neither does the table, which holds no name and no address.
-    let counted = "SELECT count(*) FROM authy.throttle WHERE failures = 5 AND refused = 5 AND pending = 0";
-    assert_eq!(number(&house, counted).await, 4);
-    let named = "SELECT count(*) FROM authy.throttle WHERE key ILIKE '%unknown%' OR key LIKE '%127.0.0.1%'";
-    assert_eq!(number(&house, named).await, 0);
 }
 
 #[tokio::test]

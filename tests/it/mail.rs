@@ -232,6 +232,39 @@ async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
     let error = stuck[0].error.as_deref().unwrap();
     assert!(error.contains("mailbox is refused") && error.contains("no such mailbox"), "{error}");
     all_is_told(&house).await;
+    // Mail servers like to name the mailbox: not any more, once its owner was erased.
+    house.authy.erase_user(&operator(), gone).await.unwrap();
+    assert_eq!(house.authy.list_stuck(10).await.unwrap()[0].error, None);
+}
+
+#[tokio::test]
+async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let user = new_user(&fresh_name("busy"));
+    let old = user.email.to_string();
+    let id = house.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let new = format!("{}@example.org", fresh_name("new"));
+    request_email(&house, id, &new).await;
+    until("both have arrived", || async { mailbox.waiting().len() == 2 }).await;
+    let arrived: Vec<_> = mailbox.waiting().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(arrived, [old, new]);
+}
+
+#[tokio::test]
+async fn a_login_with_a_new_device_is_told() {
+    let mailbox = Mailbox::start().await;
+    let house = house_with(&mailbox).await;
+    let (_, address) = sign_up(&house.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    let name = address.split('@').next().unwrap();
+    for browser in ["Firefox", "Firefox", "Chrome"] {
+        house.authy.login(&stranger(browser), credentials(name)).await.unwrap();
+    }
+    let notice = mailbox.next_to(&address).await;
+    assert!(notice.subject().contains("new device") && notice.text.contains("With: Chrome"), "{notice:?}");
+    all_is_told(&house).await;
+    assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator as _, ErrorKind, Level, Secret, UserId,
     api::{
+        account::AccountChange,
         event::{EventKind, EventQuery},
         user::{Details, UserQuery},
     },
@@ -334,6 +335,10 @@ async fn only_the_operator_is_given_a_token_of_somebody_elses() {
     assert_eq!(nobody.kind(), ErrorKind::NotFound);
     let token = issue(user.id).await.unwrap();
     assert_eq!(house.authy.authenticate(token.expose()).await.unwrap().public_id, user.id);
+    // It is no login, so it is not enough to change the account with.
+    let change = AccountChange::password(None, Secret::new("carousel-marmalade-58")).unwrap();
+    let refused = house.nobody().with_token(token.clone()).change_user(user.id, change).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::ReauthenticationRequired));
     // It is void with the roles it speaks of, as any other.
     house.authy.revoke_role(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
     assert_eq!(house.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);

@@ -20,9 +20,9 @@ endpoints! {
     /// A new password ends every other session of the user's. A new address is not in force until the code that is sent to it
     /// comes back; until then `email` is the old one, which is told. Whatever takes effect makes every access token of the
     /// user's void, the caller's own too: refresh it.
-    ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::Authenticated;
+    ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::OwnOrLevel(ADMIN);
         fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
-            | InsufficientLevel | BeyondYourLevel | NotFound | AlreadyRegistered | AlreadyDeleted | Overloaded;
+            | BeyondYourLevel | NotFound | AlreadyRegistered | AlreadyDeleted | Overloaded;
 
     /// Confirm an address, by following the link in a mail. HEAD only tells whether the code works.
     FollowValidation: GET "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;

@@ -23,7 +23,7 @@ endpoints! {
     /// many wrong passwords are slowed, the right one included; a device that logged in before and sends its device token has
     /// a count of its own.
     Login: POST "/authy/login" () Credentials => Tokens, Access::Public, Login;
-        fails InvalidCredentials | NoRole | Overloaded;
+        fails InvalidInput | InvalidCredentials | NotValidated | NoRole | Overloaded;
 
     /// Exchange a refresh token for fresh tokens.
     ///

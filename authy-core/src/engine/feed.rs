@@ -182,8 +182,7 @@ impl Follower {
     fn take(&mut self, rows: &[Row]) -> Result<(bool, Batch)> {
         let first = first(rows)?;
         let mut cursor = cursor(first)?;
-        if cursor.cluster != self.cursor.cluster {
-            // Another cluster has taken over, from a dump say: its transactions are counted from elsewhere.
+        if cursor.is_elsewhere(&self.cursor) {
             cursor.xmin = 0;
         }
         let keys_changed: Option<SystemTime> = first.get("keys_changed");
@@ -202,7 +201,7 @@ pub(super) async fn read(db: &Db, after: Option<&Cursor>) -> Result<Batch> {
     let xmin = after.map_or(0, |cursor| cursor.xmin).to_string();
     let found = batch(&db.read(&sql::POLL, &[&xmin]).await?)?;
     match after {
-        Some(cursor) if cursor.cluster != found.cursor.cluster => batch(&db.read(&sql::POLL, &[&"0"]).await?),
+        Some(cursor) if found.cursor.is_elsewhere(cursor) => batch(&db.read(&sql::POLL, &[&"0"]).await?),
         _ => Ok(found),
     }
 }

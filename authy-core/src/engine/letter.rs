@@ -16,8 +16,12 @@ use crate::{
     api::event::{EventKind, EventView},
 };
 
-/// How many letters with a code that resets the password a user gets in an hour: whoever asks for more sends them to nobody.
+/// How many letters with a code that resets the password a user gets in an hour because somebody asked who did not say who he
+/// is: more go to nobody. The codes in those that went out work.
 const RESETS_AN_HOUR: i64 = 5;
+
+/// Where it is counted already how often they are asked for.
+const ANY_NUMBER: i64 = i64::MAX;
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +123,7 @@ impl Authy {
 
     async fn notice(&self, event: &EventView, user: UserId, kind: LetterKind) -> Result<Option<Letter>> {
         let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
+        let is_own = event.actor.is_none_or(|actor| actor == user);
         row.map(|row| {
             Ok(Letter {
                 kind,
@@ -127,8 +132,9 @@ impl Authy {
                 code: None,
                 expires: None,
                 happened: event.happened,
-                ip: event.ip.clone(),
-                user_agent: event.user_agent.clone(),
+                // From where an administrator acted is nobody else's business.
+                ip: event.ip.clone().filter(|_| is_own),
+                user_agent: event.user_agent.clone().filter(|_| is_own),
             })
         })
         .transpose()
@@ -137,7 +143,11 @@ impl Authy {
     async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {
         let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
         let Some(id) = id else { return Ok(None) };
-        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &event.kind, &RESETS_AN_HOUR];
+        let most = match (purpose, event.actor) {
+            (Purpose::Reset, None) => RESETS_AN_HOUR,
+            _ => ANY_NUMBER,
+        };
+        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &event.kind, &most];
         let row = self.db().read_opt(&code::sql::FIND_LETTER, params).await?;
         row.map(|row| {
             Ok(Letter {

@@ -67,27 +67,35 @@ impl Authy {
         if self.config().require_validated && !known.is_validated {
             attempt.end(Outcome::Succeeded).await?;
             // Who knows the password may know that it is right, and needs a code to get in.
-            self.send_validation(caller, known.id).await?;
-            return Err(Error::new(
-                ErrorKind::NotValidated,
-                "confirm your address first: a mail with a fresh code is on its way",
-            ));
+            let message = match self.send_validation(caller, known.id).await? {
+                true => "confirm your address first: a mail with a fresh code is on its way",
+                false => "confirm your address first: so many codes were sent that it takes an hour until the next",
+            };
+            return Err(Error::new(ErrorKind::NotValidated, message));
         }
-        let mut attempts = 0;
-        let mut tokens = loop {
-            if let Some(tokens) = self.open(caller, &known, device.is_some(), attempt.key()).await? {
-                break tokens;
-            }
-            // The account changed while the password was verified.
-            let now = self.find_account(name.as_ref()).await?.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
-            attempts += 1;
-            match now.has_role {
-                false => {
-                    attempt.end(Outcome::Succeeded).await?;
+        let opened = async {
+            for _ in 0..3 {
+                if let Some(tokens) = self.open(caller, &known, device.is_some(), attempt.key()).await? {
+                    return Ok(tokens);
+                }
+                // The account changed while the password was verified.
+                let now = self.find_account(name.as_ref()).await?;
+                known = now.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
+                if !known.has_role {
                     return Err(no_role());
                 }
-                true if attempts == 3 => return Err(Error::new(ErrorKind::Unavailable, "the account keeps changing")),
-                true => known = now,
+            }
+            Err(Error::new(ErrorKind::Unavailable, "the account keeps changing"))
+        };
+        let mut tokens = match opened.await {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::InvalidCredentials => attempt.end(Outcome::Failed).await?,
+                    ErrorKind::NoRole => attempt.end(Outcome::Succeeded).await?,
+                    _ => attempt.retract().await,
+                }
+                return Err(error);
             }
         };
         attempt.settled();

@@ -13,6 +13,7 @@
 //! of each other, four at a time are under way here, and whoever would be refused because of others under way waits for them.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -29,7 +30,7 @@ use super::{
     master::MacKeys,
     statements::Statement,
 };
-use crate::{Result, UserId, Username, api::event::EventKind};
+use crate::{Error, ErrorKind, Result, UserId, Username, api::event::EventKind};
 
 pub(super) mod sql;
 mod turns;
@@ -132,6 +133,29 @@ impl Authy {
 }
 
 impl Authy {
+    /// Looks at a code that somebody sent. A wrong one counts for its address, as a wrong password does, in one count for all
+    /// instances.
+    ///
+    /// # Errors
+    /// Those of the work, of which `not_found` counts; [`ErrorKind::RateLimited`] without any work after too many of them.
+    pub(super) async fn guess_code<T>(&self, caller: &Caller, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(network) = caller.origin().network() else { return work.await };
+        let address = self.throttle().key("address", &network);
+        let params: Params<'_> = &[&vec![&*address], &LONGEST_ATTEMPT.as_secs_f64()];
+        let found = self.db().read_one(&sql::FIND, params).await?;
+        if !ADDRESS.admits(state(&found), found.get("now")) {
+            let error = Error::new(ErrorKind::RateLimited, "too many wrong codes and passwords came from this address");
+            return Err(error.retry_after(ADDRESS.memory));
+        }
+        let done = work.await;
+        if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            let subject = Subject { what: "code", of: String::new(), account: None, counts_address: true };
+            let (authy, caller, address) = (self.clone(), caller.clone(), Some(address));
+            Record { authy, caller, subject, key: String::new(), address, failures: None }.fail().await?;
+        }
+        done
+    }
+
     /// Forgives the guesses at the password of a name, which there is a new one of.
     pub(super) async fn forgive_guesses(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
         let Subject { what, of, .. } = Subject::password_of(&name.key(), None);
@@ -164,11 +188,12 @@ impl Attempt {
         }
     }
 
-    /// Nobody has looked at the guess: it does not count.
-    pub(super) async fn retract(mut self) -> Result<()> {
-        match self.record.take() {
-            Some(record) if self.is_admitted => record.note(&sql::RETRACT).await,
-            _ => Ok(()),
+    /// Nobody has looked at the guess, or it was right and something else went wrong: it does not count.
+    pub(super) async fn retract(mut self) {
+        if let Some(record) = self.record.take().filter(|_| self.is_admitted)
+            && let Err(error) = record.note(&sql::RETRACT).await
+        {
+            tracing::warn!(%error, "an attempt that was not looked at counts as a failure");
         }
     }
 }

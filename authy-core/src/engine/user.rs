@@ -7,7 +7,7 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 
 use super::{
     Authy, Caller, Page,
-    db::db_error,
+    db::{Params, db_error},
     event::{Event, Write},
     password::UserInputs,
     role, session,
@@ -53,14 +53,14 @@ impl Authy {
         let (limit, offset) = Page::<()>::window(page.get(), per_page.get());
         let (rows, total) = match q {
             None => {
-                let rows = self.db().read(&sql::LIST, &[&limit, &offset]).await?;
-                (rows, self.db().read_one(&sql::COUNT, &[]).await?)
+                let rows = self.db().list(&sql::LIST, &[&limit, &offset]).await?;
+                (rows, self.db().count(&sql::COUNT, &[]).await?)
             }
             Some(prefix) => {
                 // PostgreSQL's text holds no NUL, so nobody's name begins with one.
                 let Some((from, to)) = range(prefix) else { return Ok(Page { items: Vec::new(), total: 0 }) };
-                let rows = self.db().read(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
-                (rows, self.db().read_one(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
+                let rows = self.db().list(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
+                (rows, self.db().count(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
             }
         };
         let items = rows.iter().map(view).collect::<Result<_>>()?;
@@ -104,9 +104,12 @@ pub(super) struct Subject {
 
 /// Holds a user, deleted or not, until the transaction ends.
 async fn lock(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
-    let row = sql::LOCK.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    // Sent together, and read one after the other: whoever had to wait for the user sees the roles as they are now.
+    let params: Params<'_> = &[user.as_uuid()];
+    let (row, roles) = tokio::try_join!(sql::LOCK.row(tx, params), sql::FIND_LEVEL.row(tx, params))?;
+    let (row, roles) = row.zip(roles).ok_or_else(no_such_user)?;
     Ok(Subject {
-        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+        level: roles.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
         is_deleted: row.get("deleted"),
         is_erased: row.get("erased"),
     })

@@ -13,6 +13,14 @@ pub struct Cursor {
     pub(crate) xmin: u64,
 }
 
+impl Cursor {
+    /// Whether transactions are not counted any more as they were at an earlier cursor: in another cluster, from a dump say, or
+    /// after a failover or a restore that went back in time, which nothing else does.
+    pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
+        self.cluster != earlier.cluster || self.xmin < earlier.xmin
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.cluster, self.xmin)

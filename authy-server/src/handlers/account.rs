@@ -24,7 +24,7 @@ pub(crate) async fn follow_validation(call: Call<'_, FollowValidation>) -> Resul
 
 /// The answer to HEAD: programs that look at the links in a mail before its reader does use no code up.
 pub(crate) async fn probe_validation(call: Call<'_, FollowValidation>) -> Result<Validated> {
-    let public_id = call.authy.find_validation(call.path.0.as_secret()).await?;
+    let public_id = call.authy.find_validation(call.caller, call.path.0.as_secret()).await?;
     Ok(Validated { message: "the code works".to_owned(), public_id })
 }
 

@@ -165,8 +165,12 @@ impl Sink for MailSink {
                     tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
                     done.insert(letter.kind, Done::Refused(reason));
                 }
-                // The other letter does not wait for it: it goes to another mailbox.
-                Err(later) => waiting = waiting.or(Some(later)),
+                // A code waits for the notice before it: else whoever asked for a new address could confirm it before the
+                // owner of the old one hears, who would then be told nothing any more.
+                Err(later) => {
+                    waiting = Some(later);
+                    break;
+                }
             }
         }
         if let Some(later) = waiting {

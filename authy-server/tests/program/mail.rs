@@ -115,7 +115,7 @@ impl Drop for Mailbox {
 }
 
 /// Waits for something to be there.
-fn until<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match found() {

@@ -24,7 +24,12 @@ impl Authy {
             Event::new(EventKind::TokenIssued, caller).columns();
         let (id, session) = (user.as_uuid(), ticket.session.as_uuid());
         let params: Params<'_> = &[id, session, &ttl, &ip, &user_agent, &event_id, &kind, &actor, &origin, &request_id];
-        match self.db().write(&sql::ISSUE, params).await? {
+        let issued = match self.db().write(&sql::ISSUE, params).await? {
+            // The user was being changed.
+            None => self.db().write(&sql::ISSUE, params).await?,
+            issued => issued,
+        };
+        match issued {
             Some(row) => self.access_token(&Account::of(&row)?, ticket.session),
             None => Err(match self.find_user(user).await? {
                 None => Error::new(ErrorKind::NotFound, "there is no such user"),

@@ -39,15 +39,16 @@ statements! {
     /// Opens a session for a user without a login, tells of it, and returns what the token says. The session ends with its
     /// only access token.
     ///
-    /// The owner is held first, as by everybody who ends sessions. Name, epoch and roles are read as they were when the
-    /// statement began: should they change meanwhile, the epoch that is returned is void already.
+    /// The owner is held first, as by everybody who ends sessions. Name and roles are read as they were when the statement
+    /// began: should the owner have changed until then, nothing is done.
     ISSUE(UUID, UUID, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
         "WITH owner AS (
-             SELECT public_id FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
+             SELECT public_id, ver FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
          ), opened AS (
-             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
-             SELECT $2, public_id, now() + make_interval(secs => $3), now() + make_interval(secs => $3), $4, $5
-             FROM owner WHERE EXISTS (SELECT FROM authy.user_role WHERE user_id = public_id)
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent, issued)
+             SELECT $2, public_id, now() + make_interval(secs => $3), now() + make_interval(secs => $3), $4, $5, true
+             FROM owner JOIN authy.users USING (public_id, ver)
+             WHERE EXISTS (SELECT FROM authy.user_role WHERE user_id = public_id)
              RETURNING user_id
          ), account AS (
              SELECT public_id, username, ver,

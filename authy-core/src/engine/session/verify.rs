@@ -41,9 +41,7 @@ impl Authy {
                 Err(refused())
             }
             Err(error) => {
-                if let Err(error) = attempt.retract().await {
-                    tracing::warn!(%error, "an attempt that was turned away counts as a failure");
-                }
+                attempt.retract().await;
                 Err(error)
             }
         }

@@ -1,19 +1,21 @@
 //! Changing an account: by its owner, who has to be there in person, or by an administrator.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     Access, SessionId,
     access::ADMIN,
     api::account::AccountChange,
-    engine::{
-        code::{self, Purpose},
-        db::Params,
-    },
+    engine::code::{self, Purpose},
 };
 
 /// How long ago a login may be that is as good as the password. The challenge of [`ErrorKind::ReauthenticationRequired`] says
 /// the same.
 const RECENT: f64 = 600.0;
+
+/// How many new addresses a user may ask for in an hour: each is sent a mail.
+const ADDRESSES_AN_HOUR: i64 = 5;
 
 impl Authy {
     /// Changes a user's password, address, or both. A new address is in force once its code comes back.
@@ -22,11 +24,11 @@ impl Authy {
     /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,
     /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for somebody else's account,
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::AlreadyRegistered`] when the address is taken,
-    /// [`ErrorKind::WeakPassword`], [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five new addresses in an hour, [`ErrorKind::Overloaded`].
     pub async fn change_user(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
         let is_own = caller.id() == Some(user);
-        if let Some(identity) = caller.identity().filter(|_| !is_own) {
-            Access::Level(ADMIN).permit(identity)?;
+        if let Some(identity) = caller.identity() {
+            Access::OwnOrLevel(ADMIN).permit(identity, Some(user))?;
         }
         let account = self.find_changeable(user).await?;
         let AccountChange { current_password, password, email, .. } = change;
@@ -46,14 +48,17 @@ impl Authy {
                 Proof::Power
             }
         };
-        if !is_own && password.is_some() && !caller.is_operator() && !self.config().admin_sets_passwords {
+        // Whoever sets the address can have a code sent there that sets the password.
+        if !is_own && !caller.is_operator() && !self.config().admin_sets_passwords {
             return Err(Error::new(
                 ErrorKind::InsufficientLevel,
-                "nobody sets somebody else's password here: send a reset",
+                "nobody sets somebody else's password or address here: send a reset",
             ));
         }
         let phc = match &password {
-            Some(password) => Some(self.passwords().admit(password.as_secret().normalized(), account.inputs()).await?),
+            Some(password) => {
+                Some(self.passwords().admit(password.as_secret().normalized(), account.inputs(email.as_ref())).await?)
+            }
             None => None,
         };
 
@@ -96,9 +101,15 @@ impl Authy {
         email: &Email,
     ) -> Result<Event<'a>> {
         self.require_free(tx, user, email, "this email is taken").await?;
+        let kind = EventKind::EmailRequested;
+        let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
+        if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {
+            let error = Error::new(ErrorKind::RateLimited, "this account was given so many new addresses already");
+            return Err(error.retry_after(Duration::from_secs(3600)));
+        }
         code::void(tx, user, Some(Purpose::Email)).await?;
         let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
-        Ok(Event::new(EventKind::EmailRequested, caller).about(user).detail(json!({ "code_id": code })))
+        Ok(Event::new(kind, caller).about(user).detail(json!({ "code_id": code })))
     }
 
     /// That nobody else has or had an address.
@@ -181,9 +192,10 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// What a password must not resemble.
-    pub(super) fn inputs(&self) -> UserInputs {
-        UserInputs { username: self.username.as_str().to_owned(), email: self.email.as_str().to_owned() }
+    /// What a password must not resemble: the name, and the address, which may be a new one.
+    pub(super) fn inputs(&self, new_email: Option<&Email>) -> UserInputs {
+        let email = new_email.unwrap_or(&self.email);
+        UserInputs { username: self.username.as_str().to_owned(), email: email.as_str().to_owned() }
     }
 }
 

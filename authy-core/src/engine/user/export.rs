@@ -5,7 +5,7 @@ use crate::{
     SessionId,
     api::{
         account::{Export, ExportedSession, ExportedUser},
-        event::EventQuery,
+        event::{EventQuery, EventView},
     },
     engine::code,
 };
@@ -30,17 +30,25 @@ impl Authy {
             password_changed: time("changed"),
         };
         let roles = role::views(&self.db().read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?)?;
-        let sessions = self.db().read(&session::sql::EXPORT, &[user.as_uuid()]).await?.iter().map(session).collect();
+        let sessions = self.db().list(&session::sql::EXPORT, &[user.as_uuid()]).await?.iter().map(session).collect();
         let mut query = EventQuery { user: Some(user), kind: None, after: None, limit: PageSize::new(100).ok() };
         let mut events = Vec::new();
         loop {
             let page = self.list_events(&query).await?;
-            events.extend(page.events);
+            events.extend(page.events.into_iter().map(|event| without_others(event, user)));
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(Export { user: exported, roles, sessions, events }),
             }
         }
+    }
+}
+
+/// From where somebody else acted is no data of the user's.
+fn without_others(event: EventView, user: UserId) -> EventView {
+    match event.actor {
+        Some(actor) if actor != user => EventView { ip: None, user_agent: None, request_id: None, ..event },
+        _ => event,
     }
 }
 

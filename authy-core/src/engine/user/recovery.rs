@@ -9,7 +9,6 @@ use crate::{
     api::account::{ForgottenPassword, PasswordReset},
     engine::{
         code::{self, Purpose, no_such_code, unless_gone},
-        db::Params,
         event::Columns,
     },
 };
@@ -70,13 +69,18 @@ impl Authy {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
-    /// [`ErrorKind::WeakPassword`], and then the code still works; [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::WeakPassword`], and then the code still works; [`ErrorKind::RateLimited`] after a hundred wrong codes from one
+    /// address; [`ErrorKind::Overloaded`].
     pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
+        self.guess_code(caller, self.replace_password(caller, reset)).await
+    }
+
+    async fn replace_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
         let id = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
         let found = code::find(self.db(), id).await?.filter(|code| code.is_for(Purpose::Reset));
         let user = found.ok_or_else(no_such_code)?.user;
         let account = self.find_changeable(user).await.map_err(unless_gone)?;
-        let phc = self.passwords().admit(reset.password.as_secret().normalized(), account.inputs()).await?;
+        let phc = self.passwords().admit(reset.password.as_secret().normalized(), account.inputs(None)).await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         let tx = write.tx();

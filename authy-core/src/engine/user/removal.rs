@@ -1,7 +1,8 @@
 //! Deleting a user, bringing one back, and erasing one for good.
 
+use std::time::Duration;
+
 use super::*;
-use crate::engine::db::Params;
 
 impl Authy {
     /// Deletes a user, who may be the caller: the row stays, name and email stay taken, every token is void.
@@ -56,6 +57,8 @@ impl Authy {
         caller.reach(Some(Level::clamped(0)))?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        // The trail of a long life takes a while.
+        write.within(Duration::from_secs(60));
         let tx = write.tx();
         let held = lock(tx, user).await?;
         if held.is_erased {
@@ -69,7 +72,9 @@ impl Authy {
         let username = format!("erased-{}", user.as_uuid().simple());
         let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
         sql::ERASE.execute(tx, params).await.map_err(db_error)?;
-        for statement in [&sql::ERASE_PASSWORD, &sql::ERASE_ROLES, &sql::ERASE_SESSIONS, &sql::ERASE_ORIGINS] {
+        for statement in
+            [&sql::ERASE_PASSWORD, &sql::ERASE_ROLES, &sql::ERASE_SESSIONS, &sql::ERASE_ORIGINS, &sql::ERASE_DELIVERIES]
+        {
             statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
         }
         self.commit(write, event).await

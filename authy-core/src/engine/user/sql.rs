@@ -68,10 +68,12 @@ statements! {
 
     /// A user, held until the transaction ends.
     LOCK(UUID) =
-        "SELECT deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased,
-                (SELECT min(level) FROM authy.user_role JOIN authy.role USING (role_id)
-                             WHERE user_id = public_id) AS level
+        "SELECT deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased
          FROM authy.users WHERE public_id = $1 FOR UPDATE";
+
+    /// The level of a user's most powerful role.
+    FIND_LEVEL(UUID) =
+        "SELECT min(level) AS level FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1";
 
     /// Begins a new epoch: every older token of the user is void.
     BEGIN_EPOCH(UUID) = "UPDATE authy.users SET ver = ver + 1 WHERE public_id = $1 RETURNING ver";
@@ -89,10 +91,10 @@ statements! {
                  WHERE user_role.user_id = public_id) AS level
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = $1";
 
-    /// Whether a user's session was opened so many seconds ago at most.
+    /// Whether a user's session was opened by a login, so many seconds ago at most.
     IS_RECENT(UUID, UUID, FLOAT8) =
         "SELECT 1 FROM authy.session
-         WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL
+         WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND NOT issued
            AND created > clock_timestamp() - make_interval(secs => $3)";
 
     /// Whether a user's password is still the one of this hash.
@@ -143,6 +145,10 @@ statements! {
     /// Forgets where a user's sessions were opened; they stay until their tokens have expired, to void them by.
     ERASE_SESSIONS(UUID) = "UPDATE authy.session SET ip = NULL, user_agent = NULL WHERE user_id = $1";
 
+    /// Forgets what mail servers said of a user's mailbox: they name it.
+    ERASE_DELIVERIES(UUID) =
+        "UPDATE authy.delivery SET error = NULL WHERE subject = $1 AND state <> 'delivered' AND error IS NOT NULL";
+
     /// Forgets where a user acted from. What others did to the user stays as it is.
     ERASE_ORIGINS(UUID) =
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
@@ -164,9 +170,11 @@ statements! {
         "SELECT username_key = $1 AS is_found, public_id, deleted_at IS NOT NULL AS deleted,
                 validated_at IS NOT NULL AS validated, phc, changed, ver,
                 EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
-         FROM ((SELECT * FROM authy.users WHERE username_key >= $1 ORDER BY username_key LIMIT 1)
+         FROM ((SELECT public_id, username_key, validated_at, deleted_at, ver
+                FROM authy.users WHERE username_key >= $1 ORDER BY username_key LIMIT 1)
                UNION ALL
-               (SELECT * FROM authy.users ORDER BY username_key DESC LIMIT 1)
+               (SELECT public_id, username_key, validated_at, deleted_at, ver
+                FROM authy.users ORDER BY username_key DESC LIMIT 1)
                LIMIT 1) AS nearest
               LEFT JOIN authy.password ON password.user_id = public_id";
 }

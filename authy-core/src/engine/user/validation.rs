@@ -5,10 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     api::account::Validated,
-    engine::{
-        code::{self, Purpose, no_such_code, unless_gone},
-        db::Params,
-    },
+    engine::code::{self, Purpose, no_such_code, unless_gone},
 };
 
 /// How many codes a user is sent in an hour.
@@ -19,8 +16,13 @@ impl Authy {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
-    /// [`ErrorKind::AlreadyRegistered`] when somebody else took the new address meanwhile.
+    /// [`ErrorKind::AlreadyRegistered`] when somebody else took the new address meanwhile; [`ErrorKind::RateLimited`] after a
+    /// hundred wrong codes from one address.
     pub async fn validate(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
+        self.guess_code(caller, self.confirm(caller, code)).await
+    }
+
+    async fn confirm(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
         let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
         let found = code::find(self.db(), id).await?.ok_or_else(no_such_code)?;
         let user = found.user;
@@ -62,11 +64,14 @@ impl Authy {
     /// Whether a code that confirms an address works still; whose it is.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when it does not.
-    pub async fn find_validation(&self, code: &Secret) -> Result<UserId> {
-        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
-        let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
-        found.map(|code| code.user).ok_or_else(no_such_code)
+    /// [`ErrorKind::NotFound`] when it does not; [`ErrorKind::RateLimited`].
+    pub async fn find_validation(&self, caller: &Caller, code: &Secret) -> Result<UserId> {
+        let find = async {
+            let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
+            let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
+            found.map(|code| code.user).ok_or_else(no_such_code)
+        };
+        self.guess_code(caller, find).await
     }
 
     /// Sends the caller a fresh code to confirm the address with, unless that is done. The one before is void.

@@ -1,0 +1,128 @@
+//! What only whoever runs the house does: accounts brought back and erased, links handed over, events watched and decided about.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use super::{mail::until, *};
+
+const NEW_PASSWORD: &str = "carousel-marmalade-58";
+
+fn reset(server: &Server, code: &str) -> String {
+    let body = serde_json::json!({ "code": code, "password": NEW_PASSWORD, "confirm_password": NEW_PASSWORD });
+    let url = format!("{}/authy/password/reset", server.url());
+    server.curl(&[&url, "-H", "content-type: application/json", "-d", &body.to_string()])
+}
+
+#[test]
+fn an_account_is_reset_deleted_restored_and_erased() {
+    let folder = folder();
+    let (path, server) = (folder.path(), Server::start(folder.path()));
+    server.sign_up("ada");
+    let page = "https://shop.example/reset?code={code}";
+    let link = succeeds(path, &["--reset-url", page, "user", "reset-link", "--username", "ada"]);
+    let code = link.trim().strip_prefix("https://shop.example/reset?code=").expect("a link");
+    assert_eq!(reset(&server, code), "");
+    assert!(reset(&server, code).contains("not_found"), "it works once");
+    assert!(server.log_in("ada", NEW_PASSWORD).contains("\"token\""));
+    let code = succeeds(path, &["user", "reset-link", "--username", "ada"]);
+    succeeds(path, &["user", "delete", "--username", "ada"]);
+    assert!(reset(&server, code.trim()).contains("not_found"), "a deletion voids it");
+
+    let id = succeeds(path, &["event", "list", "--kind", "user.deleted"]);
+    let id = id.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(server.log_in("ada", NEW_PASSWORD).contains("invalid_credentials"));
+    succeeds(path, &["user", "restore", "--public-id", id]);
+    assert!(fails(path, &["user", "restore", "--public-id", id]).contains("was not deleted"));
+    assert!(server.log_in("ada", NEW_PASSWORD).contains("\"token\""));
+    succeeds(path, &["user", "erase", "--public-id", id]);
+    assert!(fails(path, &["user", "restore", "--public-id", id]).contains("was erased"));
+    assert!(server.log_in("ada", NEW_PASSWORD).contains("invalid_credentials"));
+    assert!(fails(path, &["user", "reset-link", "--username", "ada"]).contains("there is no user"));
+}
+
+/// A command that goes on, and what it prints.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = authy(folder, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let (tell, lines) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, lines }
+    }
+
+    fn next(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(20)).expect("nothing more is printed")
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes to the database of the server that runs in a folder.
+fn write(folder: &Path, sql: &str) {
+    let config = authy_postgres::running(&folder.join(".authy")).expect("no database runs");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::select! {
+            done = client.batch_execute(sql) => done.unwrap(),
+            ended = connection => panic!("the database is gone: {ended:?}"),
+        }
+    });
+}
+
+#[test]
+fn every_event_is_printed_as_it_happens_and_once() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    server.sign_up("before");
+    let tail = Tail::start(folder.path(), &["event", "tail", "--kind", "session.opened"]);
+    // It prints what happens after its first look, whenever that is.
+    let first = until("it has begun", || {
+        assert!(server.log_in("before", PASSWORD).contains("\"token\""));
+        tail.lines.recv_timeout(Duration::from_millis(700)).ok()
+    });
+    assert!(first.contains("session.opened of "), "{first}");
+    while tail.lines.recv_timeout(Duration::from_secs(2)).is_ok() {}
+    // More than one page of them at once, as another instance writes them.
+    write(
+        folder.path(),
+        "INSERT INTO authy.event (event_id, kind, origin)
+         SELECT gen_random_uuid(), 'session.opened', 'operator' FROM generate_series(1, 250)",
+    );
+    let mut ids: Vec<String> = (0..250).map(|_| tail.next()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 250);
+    assert!(tail.lines.recv_timeout(Duration::from_secs(2)).is_err(), "something was printed twice");
+}
+
+#[test]
+fn what_is_stuck_is_shown_tried_again_and_given_up() {
+    let folder = folder();
+    let path = folder.path();
+    let mut command = authy(path, &["--listen", "127.0.0.1:0"]);
+    // Nobody is there.
+    command.env("AUTHY_WEBHOOK_URL", "http://127.0.0.1:1/");
+    command.env("AUTHY_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let server = Server::with(&mut command);
+    server.sign_up("ada");
+    let stuck = || succeeds(path, &["event", "list", "--stuck"]);
+    let line = until("it is stuck", || Some(stuck()).filter(|stuck| stuck.contains("webhook")));
+    assert!(line.contains("user.registered of ") && line.contains("next attempt"), "{line}");
+    let event = line.split(' ').next().unwrap();
+    assert!(succeeds(path, &["event", "retry", "--sink", "webhook", event]).contains("again"));
+    assert!(succeeds(path, &["event", "skip", "--sink", "webhook", event]).contains("not handed to webhook any more"));
+    assert!(stuck().contains("given up"), "{}", stuck());
+    assert!(fails(path, &["event", "skip", "--sink", "webhook", event]).contains("no such event is stuck"));
+    assert!(succeeds(path, &["event", "retry", "--sink", "webhook", event]).contains("again"));
+    assert!(succeeds(path, &["event", "list", "--kind", "delivery.skipped"]).contains(event));
+}

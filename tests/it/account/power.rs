@@ -1,0 +1,76 @@
+//! Who may change whom.
+
+use authy_tests::{operator, until};
+
+use super::*;
+
+#[tokio::test]
+async fn who_may_change_whom() {
+    const ROLES: [&str; 4] = ["superadmin", "admin", "user", "guest"];
+    // A line a caller: what each of them is answered about a superadmin, an admin, a user, and a guest.
+    const TABLE: [(&str, [&str; 4]); 5] = [
+        ("superadmin", ["ok", "ok", "ok", "ok"]),
+        ("admin", ["beyond_your_level", "ok", "ok", "ok"]),
+        ("user", ["insufficient_level"; 4]),
+        ("guest", ["insufficient_level"; 4]),
+        ("nobody", ["token_required"; 4]),
+    ];
+    let house = House::new().await;
+    for (caller, answers) in TABLE {
+        for (target, expected) in ROLES.into_iter().zip(answers) {
+            let target_person = house.person(target).await;
+            let client = match caller {
+                "nobody" => house.nobody(),
+                role => house.person(role).await.client,
+            };
+            let email = format!("{}@example.com", fresh_name("new")).parse().unwrap();
+            let change = AccountChange { email: Some(email), ..new_password() };
+            let answer = client.change_user(target_person.id, change).await;
+            let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
+            assert_eq!(said, expected, "{caller} changes {target}");
+            let is_changed = said == "ok";
+            assert_eq!(logs_in(&house, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&house, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
+            assert_eq!(target_person.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
+        }
+        // Somebody who has no role is less powerful than anybody.
+        let nobody = house.user().await;
+        house.authy.revoke_role(&operator(), &"user".parse().unwrap(), nobody.id).await.unwrap();
+        let client = match caller {
+            "nobody" => house.nobody(),
+            role => house.person(role).await.client,
+        };
+        let answer = client.change_user(nobody.id, new_password()).await;
+        let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
+        assert_eq!(said, answers[3], "{caller} changes nobody");
+    }
+    for role in ROLES {
+        let person = house.person(role).await;
+        let view = person.client.change_user(person.id, new_password()).await.unwrap();
+        assert_eq!(view.public_id, person.id);
+        assert!(logs_in(&house, &person.username, OTHER).await, "{role} changes oneself");
+    }
+    let (admin, unknown) = (house.admin().await, UserId::random());
+    let missing = admin.client.change_user(unknown, new_password()).await.unwrap_err();
+    assert_eq!(missing.kind(), Some(ErrorKind::NotFound));
+    let gone = house.user().await;
+    admin.client.delete_user(gone.id, Deletion::PLAIN).await.unwrap();
+    let deleted = admin.client.change_user(gone.id, new_password()).await.unwrap_err();
+    assert_eq!(deleted.kind(), Some(ErrorKind::AlreadyDeleted));
+}
+
+#[tokio::test]
+async fn who_rises_while_somebody_waits_to_change_him_is_beyond_reach() {
+    let house = House::new().await;
+    let (admin, person) = (house.admin().await, house.user().await);
+    let mut sql = house.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    let superadmin = "superadmin".parse().unwrap();
+    house.authy.grant_role_in(&tx, &operator(), &superadmin, person.id).await.unwrap();
+    let change = tokio::spawn(async move { admin.client.change_user(person.id, new_password()).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let watcher = house.sql().await;
+    until("it waits", || async { watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 }).await;
+    tx.commit().await.unwrap();
+    assert_eq!(change.await.unwrap().unwrap_err().kind(), Some(ErrorKind::BeyondYourLevel));
+}

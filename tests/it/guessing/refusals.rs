@@ -1,0 +1,99 @@
+//! What is refused says no more than that; and what goes wrong elsewhere is nobody's guess.
+
+use authy_core::api::account::{Code, PasswordReset};
+
+use super::*;
+
+/// werkzeug's, of "pässword with spaces 🔑".
+const FOREIGN: &str = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
+                       e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
+
+#[tokio::test]
+async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
+    let house = House::with(|config, _| config.require_validated = true).await;
+    let [known, deleted, foreign, replaced] = [(); 4].map(|()| house.user());
+    let (known, deleted, foreign, replaced) = tokio::join!(known, deleted, foreign, replaced);
+    house.authy.delete_user(&operator(), deleted.id).await.unwrap();
+    let import = "UPDATE authy.password SET phc = $1 WHERE user_id = $2";
+    for person in [&foreign, &replaced] {
+        house.sql().await.execute(import, &[&FOREIGN, person.id.as_uuid()]).await.unwrap();
+    }
+    // Its first login has replaced the hash.
+    let owner = Credentials::new(&replaced.username, Secret::new("pässword with spaces 🔑"));
+    house.nobody().login(owner).await.unwrap();
+    let unvalidated = fresh_name("unvalidated");
+    house.nobody().register(authy_tests::new_user(&unvalidated)).await.unwrap();
+    let names = [
+        known.username,
+        deleted.username,
+        foreign.username,
+        replaced.username,
+        unvalidated,
+        fresh_name("unknown"),
+        "no name at all".to_owned(),
+    ];
+    let mut answers = Vec::new();
+    for name in &names {
+        let mut series = Vec::new();
+        for attempt in 0..2 * FREE {
+            // Once it is slowed, the right one too.
+            let password = if attempt > FREE { PASSWORD } else { "wrong" };
+            let Answer { status, mut headers, body } = log_in(&house, name, password, "").await;
+            headers.retain(|(name, _)| name != "date");
+            series.push((status, headers, body));
+        }
+        answers.push(series);
+    }
+    let first = answers[0][0].clone();
+    assert_eq!(first.0, 401);
+    assert!(answers.iter().flatten().all(|answer| *answer == first), "{answers:#?}");
+    // And neither does the table, which holds no name and no address.
+    let counted = "SELECT count(*) FROM authy.throttle WHERE failures = 5 AND refused = 5 AND pending = 0";
+    assert_eq!(number(&house, counted).await, 7);
+    let named = "SELECT count(*) FROM authy.throttle WHERE key ILIKE '%unknown%' OR key LIKE '%127.0.0.1%'";
+    assert_eq!(number(&house, named).await, 0);
+}
+
+#[tokio::test]
+async fn wrong_codes_count_for_their_address_in_all_instances_together() {
+    let house = behind_a_proxy().await;
+    let other = House::on(house.database.clone(), house.master_keys.clone(), |_, http| {
+        http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let other = other.await;
+    let wrong = async |house: &House, address: &str| {
+        let head = format!("POST /authy/validate/no-such-code HTTP/1.1\nx-forwarded-for: {address}");
+        send(house.address, &head, "").await.status
+    };
+    for number in 0..100 {
+        let house = if number % 2 == 0 { &house } else { &other };
+        assert_eq!(wrong(house, "192.0.2.1").await, 404, "{number}");
+    }
+    assert_eq!((wrong(&house, "192.0.2.1").await, wrong(&other, "192.0.2.1").await), (429, 429));
+    assert_eq!(wrong(&other, "192.0.2.2").await, 404);
+    // A wrong password from there is not looked at either, and a right code is not from elsewhere only.
+    assert_eq!(log_in(&house, "unknown", "wrong", "x-forwarded-for: 192.0.2.1").await.status, 401);
+    let reset = PasswordReset::new(Secret::new("no-such-code"), Secret::new("carousel-marmalade-58")).unwrap();
+    let refused = house.nobody().reset_password(reset).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::NotFound));
+    assert!(house.nobody().validate(Code::new(Secret::new("another"))).await.is_err());
+}
+
+#[tokio::test]
+async fn a_right_password_is_no_failure_because_the_database_is_slow() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let mut sql = house.sql().await;
+    let holder = sql.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE authy.session IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    // More than a wrong password would be forgiven, four at a time.
+    for _ in 0..2 {
+        let answers = at_once(4, |_| {
+            let (client, credentials) = (house.nobody(), credentials(&person.username));
+            async move { client.login(credentials).await.unwrap_err().kind() }
+        });
+        assert!(answers.await.iter().all(|kind| *kind == Some(ErrorKind::Unavailable)));
+    }
+    drop(holder);
+    assert!(gets_in(&house.nobody(), &person.username).await);
+}
