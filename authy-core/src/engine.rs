@@ -41,7 +41,7 @@ pub use password::{Argon2Params, InvalidArgon2Params};
 pub use relay::{SinkStatus, Stuck};
 pub use sink::{Pace, Sink, Undelivered};
 pub use upkeep::UpkeepReport;
-pub use user::Registration;
+pub use user::{PreparedChange, PreparedReset, Registration};
 
 use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory};
 use db::Db;

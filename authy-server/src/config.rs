@@ -159,6 +159,8 @@ settings! {
     log: Filter = "info";
     /// `text` or `json`; text on a terminal and else json when left out
     log_format: Option<LogFormat> = "";
+    /// Whether every event is a line in the log, of one of the servers
+    log_events: bool = "false";
 }
 
 /// The table of the README, generated.

@@ -7,6 +7,7 @@ use authy_core::{Authy, engine::Sink};
 use crate::{config::Settings, start::Failure};
 
 mod amqp;
+mod log;
 mod mail;
 mod webhook;
 
@@ -26,6 +27,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
 /// The sinks that are configured. `public_url` is where people reach this server.
 pub(crate) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Vec<Arc<dyn Sink>>, Failure> {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    if settings.log_events {
+        sinks.push(Arc::new(log::LogSink));
+    }
     if let Some(url) = &settings.amqp_url {
         sinks.push(Arc::new(Amqp::new(url.clone())));
     }

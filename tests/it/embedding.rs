@@ -1,7 +1,12 @@
 //! authy inside another program, in that program's database and in its transactions.
 
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind, RoleName,
+    Authenticator as _, Authy, ErrorKind, RoleName, Secret, UserId,
+    api::{
+        account::{AccountChange, PasswordReset},
+        event::{EventKind, EventQuery},
+        session::Credentials,
+    },
     engine::{Caller, MasterKeys, Origin},
 };
 use authy_tests::{cheap, credentials, database, new_user, operator};
@@ -86,4 +91,89 @@ async fn a_reader_of_a_half_done_transaction_sees_nothing_of_it() {
     assert!(authy.find_user(id).await.unwrap().is_none());
     tx.commit().await.unwrap();
     assert!(authy.find_user(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn every_change_of_an_account_joins_a_transaction() {
+    let (mut client, authy) = host().await;
+    let (nobody, operator) = (Caller::nobody(Origin::default()), operator());
+    let new = |password: &str| Secret::new(format!("{password}-marmalade-58"));
+    let logs_in =
+        async |name: &str, password: Secret| authy.login(&nobody, Credentials::new(name, password)).await.is_ok();
+    let registration = authy.prepare_registration(&operator, new_user("ada")).await.unwrap();
+    let tx = client.transaction().await.unwrap();
+    let id = authy.create_user_in(&tx, &operator, &registration, &"admin".parse().unwrap()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // Each is rolled back first, and then it is as if nothing had been.
+    let change = AccountChange {
+        email: Some("ada@example.com".parse().unwrap()),
+        ..AccountChange::password(None, new("changed")).unwrap()
+    };
+    let change = authy.prepare_change(&operator, id, change).await.unwrap();
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        authy.change_user_in(&tx, &operator, &change).await.unwrap();
+        end(tx, commits).await;
+        assert_eq!(logs_in("ada", new("changed")).await, commits);
+    }
+    let code = code(&authy, id, EventKind::EmailRequested).await;
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        assert_eq!(authy.validate_in(&tx, &nobody, &code).await.unwrap().public_id, id);
+        end(tx, commits).await;
+        let email = authy.find_user(id).await.unwrap().unwrap().email;
+        assert_eq!(email.as_str() == "ada@example.com", commits);
+    }
+    let mut code = None;
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        authy.send_reset_in(&tx, &operator, id).await.unwrap();
+        code = Some(authy.create_reset_in(&tx, &operator, id).await.unwrap());
+        end(tx, commits).await;
+        let reset = PasswordReset::new(code.clone().unwrap(), new("reset")).unwrap();
+        assert_eq!(authy.prepare_reset(reset).await.is_ok(), commits);
+    }
+    let reset = authy.prepare_reset(PasswordReset::new(code.unwrap(), new("reset")).unwrap()).await.unwrap();
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        authy.reset_password_in(&tx, &nobody, &reset).await.unwrap();
+        end(tx, commits).await;
+        assert_eq!(logs_in("ada", new("reset")).await, commits);
+    }
+    let token = authy.login(&nobody, Credentials::new("ada", new("reset"))).await.unwrap().token;
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        authy.end_sessions_in(&tx, &operator, id).await.unwrap();
+        end(tx, commits).await;
+        assert_eq!(authy.authenticate(token.expose()).await.is_err(), commits);
+    }
+    for commits in [false, true] {
+        let tx = client.transaction().await.unwrap();
+        authy.delete_user_in(&tx, &operator, id).await.unwrap();
+        authy.restore_user_in(&tx, &operator, id).await.unwrap();
+        authy.erase_user_in(&tx, &operator, id).await.unwrap();
+        end(tx, commits).await;
+        let user = authy.find_user(id).await.unwrap().unwrap();
+        assert_eq!((user.deleted, user.username.as_str() == "ada"), (commits, !commits));
+    }
+    // The deletion, the restoration and the erasure of the transaction that was committed.
+    let events = authy.list_events(&EventQuery { user: Some(id), kind: None, after: None, limit: None }).await.unwrap();
+    let kinds: Vec<_> = events.events.iter().take(3).map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["user.erased", "user.restored", "user.deleted"]);
+}
+
+async fn end(tx: tokio_postgres::Transaction<'_>, commits: bool) {
+    match commits {
+        true => tx.commit().await.unwrap(),
+        false => tx.rollback().await.unwrap(),
+    }
+}
+
+/// The code that a user is mailed because of the last event of a kind.
+async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
+    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
+    let events = authy.list_events(&query).await.unwrap().events;
+    let letters = authy.list_letters(&events[0]).await.unwrap();
+    letters.into_iter().find_map(|letter| letter.code).unwrap()
 }

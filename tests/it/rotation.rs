@@ -134,3 +134,21 @@ async fn a_master_key_is_replaced_without_a_stop() {
     let only_old = Authy::builder(house.database.clone()).master_keys(MasterKeys::parse(&old).unwrap()).config(cheap());
     assert_eq!(only_old.start().await.err().unwrap().kind(), ErrorKind::Internal);
 }
+
+#[tokio::test]
+async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old() {
+    let house = House::new().await;
+    let old = active(&house).await;
+    let other = House::on(house.database.clone(), house.master_keys.clone(), |config, _| {
+        config.signing_algorithm = "ES256".parse().unwrap();
+    });
+    let other = other.await;
+    let state = async |kid: &str| states(&other).await.into_iter().find(|(known, _)| known == kid).unwrap().1;
+    other.authy.upkeep().await.unwrap();
+    assert_eq!(state(&old).await, "active", "somebody may use it still");
+    drop(house);
+    let age = "UPDATE authy.signing_key SET changed = changed - interval '1 year' WHERE kid = $1";
+    other.sql().await.execute(age, &[&old]).await.unwrap();
+    assert_eq!(other.authy.upkeep().await.unwrap().key_steps, 1);
+    assert_eq!(state(&old).await, "retired");
+}

@@ -57,7 +57,7 @@ endpoints! {
         fails NotFound | NotDeleted | AlreadyDeleted | BeyondYourLevel;
 
     /// Everything that is held about me.
-    ExportSelf: GET "/authy/user/export" () Nothing => Export, Access::Authenticated;
+    ExportSelf: GET "/authy/user/export" () Nothing => Export, Access::Authenticated; fails Overloaded;
 
     /// Where to change one's password, for browsers and password managers
     /// ([A Well-Known URL for Changing Passwords](https://www.w3.org/TR/change-password-url/)). 404 unless a page is configured.

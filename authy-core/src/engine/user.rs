@@ -33,6 +33,8 @@ mod validation;
 
 pub(super) use door::{Sessions, pass};
 
+pub use account::PreparedChange;
+pub use recovery::PreparedReset;
 pub use register::Registration;
 
 impl Authy {

@@ -126,3 +126,20 @@ fn what_is_stuck_is_shown_tried_again_and_given_up() {
     assert!(succeeds(path, &["event", "retry", "--sink", "webhook", event]).contains("again"));
     assert!(succeeds(path, &["event", "list", "--kind", "delivery.skipped"]).contains(event));
 }
+
+#[test]
+fn events_are_lines_in_the_log_where_that_is_asked_for() {
+    let folder = folder();
+    let log = folder.path().join("log");
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log-events", "true"]);
+    let server = Server::with_log(&mut command, fs::File::create(&log).unwrap());
+    server.sign_up("ada");
+    let line = until("it is in the log", || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().find(|line| line.contains("user.registered") && line.contains("stranger")).map(str::to_owned)
+    });
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["kind"], "user.registered");
+    assert_eq!((&line["origin"], &line["ip"]), (&"stranger".into(), &"127.0.0.1".into()));
+    assert!(!line.to_string().contains(PASSWORD));
+}

@@ -203,12 +203,23 @@ impl Authy {
         {
             set_state(&write, &kid, KeyState::Retired).await?;
             Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
+        } else if let Some(kid) = forgotten(&write, config, lead).await? {
+            set_state(&write, &kid, KeyState::Retired).await?;
+            Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
         } else {
             return Ok(false);
         };
         self.commit(write, event).await?;
         Ok(true)
     }
+}
+
+/// A key of an algorithm that was used before: an instance that used it still would have replaced the key, and what it signed has
+/// expired.
+async fn forgotten(write: &Write<'_>, config: &crate::engine::Config, lead: Duration) -> Result<Option<String>> {
+    let age = (config.key_rotation + lead + config.access_ttl + SKEW).as_secs_f64();
+    let row = sql::FIND_FORGOTTEN.row(write.tx(), &[&config.signing_algorithm.as_str(), &age]).await?;
+    Ok(row.map(|row| row.get("kid")))
 }
 
 /// Makes the first key of this algorithm. The lock makes instances that start together agree on one.

@@ -32,6 +32,12 @@ statements! {
         "SELECT kid, state, extract(epoch FROM clock_timestamp() - changed)::float8 AS age
          FROM authy.signing_key WHERE algorithm = $1 AND state <> 'retired'";
 
+    /// A key of another algorithm that nobody has looked after for so many seconds: no instance uses that algorithm any more.
+    FIND_FORGOTTEN(TEXT, FLOAT8) =
+        "SELECT kid FROM authy.signing_key
+         WHERE algorithm <> $1 AND state <> 'retired' AND changed < clock_timestamp() - make_interval(secs => $2)
+         ORDER BY changed LIMIT 1";
+
     /// Every sealed key.
     LIST_SEALED() = "SELECT kid, sealed FROM authy.signing_key ORDER BY kid FOR UPDATE";
 

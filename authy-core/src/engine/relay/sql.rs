@@ -19,15 +19,16 @@ statements! {
     FIND_CURSOR(TEXT) =
         "SELECT epoch, seen::text, pass::text, happened::text, event_id, turn FROM authy.event_cursor WHERE sink = $1";
 
-    /// What is new since a snapshot, and the snapshot it is new in. The two aggregates together keep the planner from walking
-    /// along the time.
+    /// What is new since a snapshot, and the snapshot it is new in: what was running then, or has begun since. So a transaction
+    /// that runs for long has nobody read again and again what was committed meanwhile. The two aggregates together keep the
+    /// planner from walking along the time.
     LOOK(INT4, TEXT) =
         "SELECT pg_current_snapshot()::text AS now, count(*) AS waiting, min(happened)::text AS first,
                 (SELECT epoch FROM authy.event_epoch) AS epoch,
                 (SELECT cluster = system_identifier FROM authy.event_epoch, pg_control_system()) AS here
          FROM authy.event
-         WHERE epoch = $1 AND xid >= pg_snapshot_xmin($2::pg_snapshot)
-           AND NOT pg_visible_in_snapshot(xid, $2::pg_snapshot)";
+         WHERE epoch = $1 AND (xid >= pg_snapshot_xmax($2::pg_snapshot)
+                               OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($2::pg_snapshot))))";
 
     /// What one snapshot shows and the other does not, in the order in which it happened, after a point.
     READ(INT4, TEXT, TEXT, TEXT, UUID, INT8) = event_view!(

@@ -79,11 +79,23 @@ impl Authy {
     pub async fn end_sessions(&self, caller: &Caller, user: UserId) -> Result<()> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let subject = user::lock_live(write.tx(), user).await?;
-        if caller.id() != Some(user) {
-            caller.reach(subject.level)?;
-        }
-        let event = user::pass(write.tx(), caller, user, EventKind::SessionsEnded, Sessions::Ended).await?;
+        let event = end_all(write.tx(), caller, user).await?;
         self.commit(write, event).await
     }
+
+    /// [`end_sessions`](Self::end_sessions) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn end_sessions_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        end_all(tx, caller, user).await?.append(tx).await.map(drop)
+    }
+}
+
+async fn end_all<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+    let subject = user::lock_live(tx, user).await?;
+    if caller.id() != Some(user) {
+        caller.reach(subject.level)?;
+    }
+    user::pass(tx, caller, user, EventKind::SessionsEnded, Sessions::Ended).await
 }

@@ -26,6 +26,38 @@ impl Authy {
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::AlreadyRegistered`] when the address is taken,
     /// [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five new addresses in an hour, [`ErrorKind::Overloaded`].
     pub async fn change_user(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
+        let change = self.prepare_change(caller, user, change).await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        match self.change(write.tx(), caller, &change).await? {
+            (Some(changed), Some(requested)) => {
+                requested.append(write.tx()).await?;
+                self.commit(write, changed).await?;
+            }
+            (Some(event), None) | (None, Some(event)) => self.commit(write, event).await?,
+            // It is the address that is in force.
+            (None, None) => drop(write),
+        }
+        self.find_user(user).await?.ok_or_else(no_such_user)
+    }
+
+    /// [`change_user`](Self::change_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn change_user_in(&self, tx: &Transaction<'_>, caller: &Caller, change: &PreparedChange) -> Result<()> {
+        let (changed, requested) = self.change(tx, caller, change).await?;
+        for event in [requested, changed].into_iter().flatten() {
+            event.append(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks and hashes, outside of a transaction; [`change_user_in`](Self::change_user_in) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`change_user`](Self::change_user).
+    pub async fn prepare_change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<PreparedChange> {
         let is_own = caller.id() == Some(user);
         if let Some(identity) = caller.identity() {
             Access::OwnOrLevel(ADMIN).permit(identity, Some(user))?;
@@ -35,7 +67,7 @@ impl Authy {
         let proof = match (caller.identity().filter(|_| is_own), &current_password) {
             (Some(_), Some(current)) => {
                 self.verify_password(caller, user, current).await?;
-                Proof::Password(account.phc.as_deref())
+                Proof::Password(account.phc.clone())
             }
             (Some(identity), None) => {
                 // Before anything is hashed in vain; the transaction asks once more.
@@ -61,35 +93,35 @@ impl Authy {
             }
             None => None,
         };
+        let email = email.filter(|email| email.key() != account.email.key());
+        Ok(PreparedChange { user, proof, username: account.username, phc, email })
+    }
 
-        let mut connection = self.db().connection().await?;
-        let write = Write::begin(&mut connection).await?;
-        let tx = write.tx();
+    /// What is told of a changed password, and of an address that was asked for.
+    async fn change<'a>(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &'a Caller,
+        change: &PreparedChange,
+    ) -> Result<(Option<Event<'a>>, Option<Event<'a>>)> {
+        let PreparedChange { user, proof, username, phc, email } = change;
+        let user = *user;
         let subject = lock_live(tx, user).await?;
         proof.holds(tx, caller, user, subject.level).await?;
         let changed = match phc {
             Some(phc) => {
-                let own = caller.identity().filter(|_| is_own);
+                let own = caller.identity().filter(|identity| identity.public_id == user);
                 let sessions = own.map_or(Sessions::Ended, |identity| Sessions::EndedBut(identity.session_id));
-                let event = self.set_password(tx, caller, user, &account.username, &phc, sessions).await?;
+                let event = self.set_password(tx, caller, user, username, phc, sessions).await?;
                 Some(event.detail(json!({ "reset": false })))
             }
             None => None,
         };
-        let requested = match email.filter(|email| email.key() != account.email.key()) {
-            Some(email) => Some(self.request_email(tx, caller, user, &email).await?),
+        let requested = match email {
+            Some(email) => Some(self.request_email(tx, caller, user, email).await?),
             None => None,
         };
-        match (changed, requested) {
-            (Some(changed), Some(requested)) => {
-                requested.append(tx).await?;
-                self.commit(write, changed).await?;
-            }
-            (Some(event), None) | (None, Some(event)) => self.commit(write, event).await?,
-            // It is the address that is in force.
-            (None, None) => drop(write),
-        }
-        self.find_user(user).await?.ok_or_else(no_such_user)
+        Ok((changed, requested))
     }
 
     /// Asks for a new address, inside of a transaction that holds the user.
@@ -156,17 +188,28 @@ impl Authy {
     }
 }
 
+/// A change of an account that may be made: whoever wants it has shown that he may, and the password is strong and hashed.
+#[derive(Debug)]
+pub struct PreparedChange {
+    user: UserId,
+    proof: Proof,
+    username: Username,
+    phc: Option<String>,
+    email: Option<Email>,
+}
+
 /// Why somebody may change an account.
-enum Proof<'a> {
+#[derive(Debug)]
+enum Proof {
     /// It is one's own, and the password was right: the one of this hash.
-    Password(Option<&'a str>),
+    Password(Option<String>),
     /// It is one's own, and the session is young.
     Login(SessionId),
     /// It is somebody else's, who is not more powerful.
     Power,
 }
 
-impl Proof<'_> {
+impl Proof {
     /// That it still holds now that nobody else can change the account.
     async fn holds(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId, level: Option<Level>) -> Result<()> {
         match self {

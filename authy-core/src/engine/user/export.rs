@@ -1,5 +1,9 @@
 //! Everything that is held about a user.
 
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
 use super::*;
 use crate::{
     SessionId,
@@ -10,12 +14,20 @@ use crate::{
     engine::code,
 };
 
+/// How many users are exported at a time.
+static EXPORTS: Semaphore = Semaphore::const_new(2);
+
 impl Authy {
     /// Everything that is held about a user, except what is only good for recognizing the password.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Overloaded`] while others are exported; [`ErrorKind::Unavailable`] when the database
+    /// is away.
     pub async fn export_user(&self, user: UserId) -> Result<Export> {
+        // A long life takes much memory, until it is sent.
+        let _turn = EXPORTS.try_acquire().map_err(|_| {
+            Error::new(ErrorKind::Overloaded, "others are exported at present").retry_after(Duration::from_secs(2))
+        })?;
         let row = self.db().read_opt(&sql::FIND_EXPORT, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
         let pending = self.db().read_opt(&code::sql::FIND_PENDING_EMAIL, &[user.as_uuid()]).await?;
         let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);

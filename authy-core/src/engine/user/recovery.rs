@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use super::*;
 use crate::{
@@ -26,8 +27,7 @@ impl Authy {
     pub async fn forgot_password(&self, caller: &Caller, forgotten: &ForgottenPassword) -> Result<()> {
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
             Event::new(EventKind::ResetRequested, caller).columns();
-        let (key, code, lifetime) =
-            (forgotten.email.key(), uuid::Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
+        let (key, code, lifetime) = (forgotten.email.key(), Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
         let params: Params<'_> =
             &[&key, &code, &lifetime, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
         let done_at = Instant::now() + FORGOTTEN;
@@ -41,14 +41,18 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`].
     pub async fn send_reset(&self, caller: &Caller, user: UserId) -> Result<()> {
-        let account = self.find_changeable(user).await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let subject = lock_live(write.tx(), user).await?;
-        caller.reach(subject.level)?;
-        let code = code::create(write.tx(), user, Purpose::Reset, Some(&account.email)).await?;
-        let event = Event::new(EventKind::ResetRequested, caller).about(user);
-        self.commit(write, event.detail(json!({ "code_id": code }))).await
+        let event = send_reset(write.tx(), caller, user).await?;
+        self.commit(write, event).await
+    }
+
+    /// [`send_reset`](Self::send_reset) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_reset_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        send_reset(tx, caller, user).await?.append(tx).await.map(drop)
     }
 
     /// Makes a code that resets a user's password, for whoever runs the house to hand over. It is mailed to nobody.
@@ -58,10 +62,18 @@ impl Authy {
     pub async fn create_reset(&self, caller: &Caller, user: UserId) -> Result<Secret> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let subject = lock_live(write.tx(), user).await?;
-        caller.reach(subject.level)?;
-        let code = code::create(write.tx(), user, Purpose::Reset, None).await?;
-        self.commit(write, Event::new(EventKind::ResetRequested, caller).about(user)).await?;
+        let (code, event) = create_reset(write.tx(), caller, user).await?;
+        self.commit(write, event).await?;
+        Ok(self.code_text(code))
+    }
+
+    /// [`create_reset`](Self::create_reset) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_reset_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Secret> {
+        let (code, event) = create_reset(tx, caller, user).await?;
+        event.append(tx).await?;
         Ok(self.code_text(code))
     }
 
@@ -76,21 +88,69 @@ impl Authy {
     }
 
     async fn replace_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
-        let id = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
-        let found = code::find(self.db(), id).await?.filter(|code| code.is_for(Purpose::Reset));
+        let reset = self.prepare_reset(reset).await?;
+        let mut connection = self.db().connection().await?;
+        let write = Write::begin(&mut connection).await?;
+        let event = self.reset(write.tx(), caller, &reset).await?;
+        self.commit(write, event).await
+    }
+
+    /// [`reset_password`](Self::reset_password) in a transaction of the caller's. Wrong codes are not counted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn reset_password_in(&self, tx: &Transaction<'_>, caller: &Caller, reset: &PreparedReset) -> Result<()> {
+        self.reset(tx, caller, reset).await?.append(tx).await.map(drop)
+    }
+
+    /// Checks and hashes, outside of a transaction; [`reset_password_in`](Self::reset_password_in) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`reset_password`](Self::reset_password).
+    pub async fn prepare_reset(&self, reset: PasswordReset) -> Result<PreparedReset> {
+        let code = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), code).await?.filter(|code| code.is_for(Purpose::Reset));
         let user = found.ok_or_else(no_such_code)?.user;
         let account = self.find_changeable(user).await.map_err(unless_gone)?;
         let phc = self.passwords().admit(reset.password.as_secret().normalized(), account.inputs(None)).await?;
-        let mut connection = self.db().connection().await?;
-        let write = Write::begin(&mut connection).await?;
-        let tx = write.tx();
-        lock_live(tx, user).await.map_err(unless_gone)?;
-        let code = code::take(tx, id).await?.ok_or_else(no_such_code)?;
+        Ok(PreparedReset { code, user, username: account.username, phc })
+    }
+
+    async fn reset<'a>(&self, tx: &Transaction<'_>, caller: &'a Caller, reset: &PreparedReset) -> Result<Event<'a>> {
+        let PreparedReset { code, user, username, phc } = reset;
+        lock_live(tx, *user).await.map_err(unless_gone)?;
+        let code = code::take(tx, *code).await?.ok_or_else(no_such_code)?;
         if let Some(email) = code.email {
             // Whoever has the code has the mailbox.
             sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
         }
-        let event = self.set_password(tx, caller, user, &account.username, &phc, Sessions::Ended).await?;
-        self.commit(write, event.detail(json!({ "reset": true }))).await
+        let event = self.set_password(tx, caller, *user, username, phc, Sessions::Ended).await?;
+        Ok(event.detail(json!({ "reset": true })))
     }
+}
+
+/// A reset that may be made: its code worked when it was looked at, and the password is strong and hashed.
+#[derive(Debug)]
+pub struct PreparedReset {
+    code: Uuid,
+    user: UserId,
+    username: Username,
+    phc: String,
+}
+
+async fn send_reset<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+    let subject = lock_live(tx, user).await?;
+    caller.reach(subject.level)?;
+    let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    let email: Email = checked(row.get("email"))?;
+    let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
+    Ok(Event::new(EventKind::ResetRequested, caller).about(user).detail(json!({ "code_id": code })))
+}
+
+/// A code that is mailed to nobody, and the event that tells nobody which.
+async fn create_reset<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<(Uuid, Event<'a>)> {
+    let subject = lock_live(tx, user).await?;
+    caller.reach(subject.level)?;
+    let code = code::create(tx, user, Purpose::Reset, None).await?;
+    Ok((code, Event::new(EventKind::ResetRequested, caller).about(user)))
 }

@@ -77,6 +77,22 @@ impl Authy {
         Ok(user)
     }
 
+    /// [`create_user`](Self::create_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_user_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        registration: &Registration,
+        role: &RoleName,
+    ) -> Result<UserId> {
+        let (user, event) = insert(tx, caller, registration, role.as_str()).await?;
+        event.append(tx).await?;
+        Ok(user)
+    }
+
     /// Makes the first administrator of a database without users: a name, and a password that is told this once.
     /// `None` when there are users, or another instance has just made it.
     ///

@@ -33,18 +33,16 @@ impl Authy {
     pub async fn restore_user(&self, caller: &Caller, user: UserId) -> Result<()> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let tx = write.tx();
-        let held = lock(tx, user).await?;
-        if held.is_erased {
-            return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
-        }
-        if !held.is_deleted {
-            return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
-        }
-        caller.reach(held.level)?;
-        sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-        let event = door::pass(tx, caller, user, EventKind::UserRestored, Sessions::Ended).await?;
+        let event = restore(write.tx(), caller, user).await?;
         self.commit(write, event).await
+    }
+
+    /// [`restore_user`](Self::restore_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn restore_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        restore(tx, caller, user).await?.append(tx).await.map(drop)
     }
 
     /// Erases a user, deleted or not: nothing that tells of the person is left, and name and address stay taken, as keyed
@@ -54,12 +52,24 @@ impl Authy {
     /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,
     /// [`ErrorKind::LastOfItsKind`].
     pub async fn erase_user(&self, caller: &Caller, user: UserId) -> Result<()> {
-        caller.reach(Some(Level::clamped(0)))?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         // The trail of a long life takes a while.
         write.within(Duration::from_secs(60));
-        let tx = write.tx();
+        let event = self.erase(write.tx(), caller, user).await?;
+        self.commit(write, event).await
+    }
+
+    /// [`erase_user`](Self::erase_user) in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn erase_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
+        self.erase(tx, caller, user).await?.append(tx).await.map(drop)
+    }
+
+    async fn erase<'a>(&self, tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+        caller.reach(Some(Level::clamped(0)))?;
         let held = lock(tx, user).await?;
         if held.is_erased {
             return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
@@ -77,7 +87,7 @@ impl Authy {
         {
             statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
         }
-        self.commit(write, event).await
+        Ok(event)
     }
 
     /// What keeps a name or an address taken once it was erased: a keyed hash, which is no name that anybody could have.
@@ -103,4 +113,17 @@ async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> R
     role::keep_last_of_its_kind(tx, user, None).await?;
     sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
     door::pass(tx, caller, user, EventKind::UserDeleted, Sessions::Ended).await
+}
+
+async fn restore<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
+    let held = lock(tx, user).await?;
+    if held.is_erased {
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
+    }
+    if !held.is_deleted {
+        return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
+    }
+    caller.reach(held.level)?;
+    sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    door::pass(tx, caller, user, EventKind::UserRestored, Sessions::Ended).await
 }

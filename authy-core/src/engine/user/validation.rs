@@ -23,12 +23,31 @@ impl Authy {
     }
 
     async fn confirm(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
-        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
-        let found = code::find(self.db(), id).await?.ok_or_else(no_such_code)?;
-        let user = found.user;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let tx = write.tx();
+        let (user, event) = self.take_validation(write.tx(), caller, code).await?;
+        self.commit(write, event).await?;
+        Ok(confirmed(user))
+    }
+
+    /// [`validate`](Self::validate) in a transaction of the caller's. Wrong codes are not counted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn validate_in(&self, tx: &Transaction<'_>, caller: &Caller, code: &Secret) -> Result<Validated> {
+        let (user, event) = self.take_validation(tx, caller, code).await?;
+        event.append(tx).await?;
+        Ok(confirmed(user))
+    }
+
+    async fn take_validation<'a>(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &'a Caller,
+        code: &Secret,
+    ) -> Result<(UserId, Event<'a>)> {
+        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
+        let user = code::find(self.db(), id).await?.ok_or_else(no_such_code)?.user;
         // Always the user first, then what belongs to the user.
         lock_live(tx, user).await.map_err(unless_gone)?;
         let taken = code::take(tx, id).await?.ok_or_else(no_such_code)?;
@@ -40,8 +59,7 @@ impl Authy {
             code::void(tx, user, Some(Purpose::Validate)).await?;
             Event::new(EventKind::UserValidated, caller).about(user)
         };
-        self.commit(write, event).await?;
-        Ok(Validated { message: "the address is confirmed".to_owned(), public_id: user })
+        Ok((user, event))
     }
 
     async fn set_email<'a>(
@@ -111,4 +129,8 @@ impl Authy {
         self.commit(write, event).await?;
         Ok(true)
     }
+}
+
+fn confirmed(user: UserId) -> Validated {
+    Validated { message: "the address is confirmed".to_owned(), public_id: user }
 }

@@ -1,0 +1,41 @@
+//! The log: a line for every event, for whoever collects logs.
+
+use async_trait::async_trait;
+use authy_core::{
+    api::event::EventView,
+    engine::{Pace, Sink, Undelivered},
+};
+
+/// Writes every event to the log of this program.
+#[derive(Debug)]
+pub(super) struct LogSink;
+
+#[async_trait]
+impl Sink for LogSink {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Stream { in_flight: 1 }
+    }
+
+    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+        let detail = serde_json::to_string(&event.detail)
+            .map_err(|error| Undelivered::for_now("the detail of an event cannot be written").because(error))?;
+        tracing::info!(
+            event_id = %event.event_id,
+            kind = event.kind,
+            happened = %event.happened,
+            origin = event.origin,
+            actor = event.actor.map(tracing::field::display),
+            subject = event.subject.map(tracing::field::display),
+            session_id = event.session_id.map(tracing::field::display),
+            ip = event.ip,
+            request_id = event.request_id,
+            detail,
+            "it happened"
+        );
+        Ok(())
+    }
+}
