@@ -7,6 +7,7 @@ use authy_core::{
     engine::{Builder, Config, HashConfig, MasterKeys},
 };
 use authy_postgres::Cluster;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -165,9 +166,18 @@ fn public_url(settings: &Settings, listening: &str) -> String {
     url.map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())
 }
 
+/// Lets this process have as many connections as it is allowed to: many systems begin with 1024, and allow many more.
+fn raise_file_limit() {
+    let allowed = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
+        tracing::warn!(%error, "the number of connections stays as limited as it was");
+    }
+}
+
 /// Serves until the process is told to end.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
     sink::check(settings)?;
+    raise_file_limit();
     // First of all: when the address is taken, nothing else has been started in vain.
     let listener = TcpListener::bind(settings.listen)
         .await

@@ -61,7 +61,8 @@ impl Undelivered {
         Self { reason, is_final: false, source: None }
     }
 
-    /// It will never take it, so there is no sense in repeating it: a mailbox that does not exist.
+    /// It will never take it, so there is no sense in repeating it: a mailbox that does not exist. A sink that is told one event
+    /// by one is not told of this one again; one that is told everything as one stream is, because all that follows waits.
     pub fn for_good(reason: &'static str) -> Self {
         Self { reason, is_final: true, source: None }
     }

@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL, RabbitMQ and the relay share the machine, so only the ratios and the orders of magnitude mean anything
 //! elsewhere. Both keep what they write in memory where there is `/dev/shm`. `RELAY_ONLY` picks one part by its name: `backlog`,
-//! `lag`, `cost`.
+//! `lag`, `cost`, `away`.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,9 +49,18 @@ fn main() {
         if wanted("lag") {
             lag().await;
         }
-        if wanted("cost") {
-            for (name, config) in [("real hashes", Config::default()), ("cheap hashes", cheap())] {
-                cost(name, &config).await;
+        for (name, config) in [("real hashes", Config::default()), ("cheap hashes", cheap())] {
+            if wanted("cost") {
+                let broker = rabbit::shared().await;
+                let url = broker.url(&rabbit::fresh_host());
+                cost(&format!("{name}, by 16 at a time, RabbitMQ on the same machine"), &config, &url, true).await;
+            }
+            if wanted("away") {
+                let mut broker = rabbit::alone().await;
+                let url = broker.url(&rabbit::fresh_host());
+                broker.stop().await;
+                cost(&format!("{name}, by 16 at a time, while RabbitMQ is away"), &config, &url, false).await;
+                broker.start().await;
             }
         }
     });
@@ -176,15 +185,13 @@ async fn lag() {
     println!("  p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", ms(0.5), ms(0.99), ms(1.0));
 }
 
-/// What sign-ups lose when RabbitMQ hears of them: with and without, by turns.
-async fn cost(name: &str, config: &Config) {
+/// What sign-ups lose when RabbitMQ hears of them, or is to hear of them once it is there: with and without, by turns.
+async fn cost(name: &str, config: &Config, url: &str, is_there: bool) {
     const ROUNDS: usize = 4;
     const ROUND: Duration = Duration::from_secs(5);
-    let broker = rabbit::shared().await;
-    let url = broker.url(&rabbit::fresh_host());
     let (_, with) = house(config.clone()).await;
     let (_, without) = house(config.clone()).await;
-    let sink = Watched::new(&url);
+    let sink = Watched::new(url);
     let _backgrounds =
         (with.start_background_with(vec![sink.clone()]).await.unwrap(), without.start_background().await.unwrap());
     let (mut on, mut off) = (0, 0);
@@ -192,10 +199,12 @@ async fn cost(name: &str, config: &Config) {
         off += sign_ups(&without, ROUND).await;
         on += sign_ups(&with, ROUND).await;
         // What is left over is not on the others' account.
-        sink.has_told(on).await;
+        if is_there {
+            sink.has_told(on).await;
+        }
     }
     let rate = |users: usize| users as f64 / (ROUNDS as f64 * ROUND.as_secs_f64());
-    println!("\nsign-ups with {name}, by 16 at a time, RabbitMQ on the same machine:");
+    println!("\nsign-ups with {name}:");
     println!("  {:.0}/s without, {:.0}/s with it: {:.2}", rate(off), rate(on), rate(on) / rate(off));
 }
 

@@ -214,6 +214,10 @@ impl Proof {
     async fn holds(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId, level: Option<Level>) -> Result<()> {
         match self {
             Self::Power => caller.reach(level),
+            // Prepared by somebody else.
+            _ if caller.id() != Some(user) => {
+                Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner may change the account so"))
+            }
             Self::Login(session) => {
                 let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT];
                 require_recent(sql::IS_RECENT.row(tx, params).await?)
