@@ -56,8 +56,8 @@ impl Sink for Ledger {
     }
 
     /// The keys of a house are made before anybody is told anything.
-    fn wants(&self, kind: &str) -> bool {
-        !kind.starts_with("key.")
+    fn wants(&self, event: &EventView) -> bool {
+        !event.kind.starts_with("key.")
     }
 
     fn pace(&self) -> Pace {

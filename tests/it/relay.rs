@@ -46,8 +46,8 @@ impl Sink for Neighbour {
         "neighbour"
     }
 
-    fn wants(&self, kind: &str) -> bool {
-        kind != "key.created"
+    fn wants(&self, event: &EventView) -> bool {
+        event.kind != "key.created"
     }
 
     fn pace(&self) -> Pace {

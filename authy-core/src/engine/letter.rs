@@ -64,12 +64,14 @@ impl LetterKind {
         }
     }
 
-    /// Whether anybody is ever told by mail of an event of that kind.
-    pub fn may_come_of(kind: &str) -> bool {
+    /// Whether anybody may be told by mail of an event.
+    pub fn may_come_of(event: &EventView) -> bool {
         use EventKind::*;
-        let told =
-            [UserRegistered, ValidationRequested, EmailRequested, ResetRequested, PasswordChanged, SessionOpened];
-        told.iter().any(|known| known.as_str() == kind)
+        match event.known_kind() {
+            Some(UserRegistered | ValidationRequested | EmailRequested | ResetRequested | PasswordChanged) => true,
+            Some(SessionOpened) => is_from_a_new_device(event),
+            _ => false,
+        }
     }
 }
 
@@ -113,7 +115,7 @@ impl Authy {
             },
             EventKind::ResetRequested => [None, self.with_code(event, LetterKind::Reset, Purpose::Reset).await?],
             EventKind::PasswordChanged => [self.notice(event, subject, LetterKind::PasswordChanged).await?, None],
-            EventKind::SessionOpened if event.detail.get("new_device") == Some(&Value::Bool(true)) => {
+            EventKind::SessionOpened if is_from_a_new_device(event) => {
                 [self.notice(event, subject, LetterKind::NewDevice).await?, None]
             }
             _ => [None, None],
@@ -163,4 +165,8 @@ impl Authy {
         })
         .transpose()
     }
+}
+
+fn is_from_a_new_device(login: &EventView) -> bool {
+    login.detail.get("new_device") == Some(&Value::Bool(true))
 }

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tokio_postgres::{Client, Row};
 
 use super::{
@@ -79,9 +79,10 @@ impl Authy {
         match sink.pace() {
             Pace::Stream { in_flight } => stream::run(reader, &lead, sink, in_flight).await,
             Pace::Queue { in_flight } => {
+                let queued = Notify::new();
                 tokio::select! {
-                    ended = queue::fill(reader) => ended,
-                    ended = queue::work(self, &lead, sink, in_flight) => ended,
+                    ended = queue::fill(reader, &queued) => ended,
+                    ended = queue::work(self, &lead, sink, in_flight, &queued) => ended,
                 }
             }
         }

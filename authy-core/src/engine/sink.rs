@@ -14,9 +14,9 @@ pub trait Sink: Send + Sync + 'static {
     /// Its name: how far it was told is remembered under it, so it must not change.
     fn name(&self) -> &'static str;
 
-    /// Whether it is told of events of this kind (`user.registered`). All kinds, unless it says otherwise.
-    fn wants(&self, kind: &str) -> bool {
-        let _ = kind;
+    /// Whether it is told of this event. Of all, unless it says otherwise.
+    fn wants(&self, event: &EventView) -> bool {
+        let _ = event;
         true
     }
 

@@ -140,8 +140,8 @@ impl Sink for MailSink {
         "mail"
     }
 
-    fn wants(&self, kind: &str) -> bool {
-        LetterKind::may_come_of(kind)
+    fn wants(&self, event: &EventView) -> bool {
+        LetterKind::may_come_of(event)
     }
 
     fn pace(&self) -> Pace {

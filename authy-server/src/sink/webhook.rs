@@ -126,8 +126,8 @@ impl Sink for Webhook {
         "webhook"
     }
 
-    fn wants(&self, kind: &str) -> bool {
-        kind == EventKind::UserRegistered.as_str()
+    fn wants(&self, event: &EventView) -> bool {
+        event.kind == EventKind::UserRegistered.as_str()
     }
 
     fn pace(&self) -> Pace {

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +22,8 @@ use crate::Result;
 pub(crate) enum Load {
     /// The same bytes each time.
     Same(Vec<u8>),
+    /// One of these after the other.
+    InTurn(Arc<[Vec<u8>]>),
     /// A sign-up under a fresh name each time.
     SignUp,
 }
@@ -27,6 +32,11 @@ impl Load {
     fn request(&self) -> Vec<u8> {
         match self {
             Self::Same(request) => request.clone(),
+            Self::InTurn(requests) => {
+                static NEXT: AtomicUsize = AtomicUsize::new(0);
+                let next = NEXT.fetch_add(1, Ordering::Relaxed) % requests.len();
+                requests.get(next).cloned().unwrap_or_default()
+            }
             Self::SignUp => {
                 static NEXT: AtomicU64 = AtomicU64::new(0);
                 let name = format!("load-{}", NEXT.fetch_add(1, Ordering::Relaxed));

@@ -71,9 +71,11 @@ async fn measure() -> Result {
             print(name, connections, &measured, house.megabytes()?, &ratio);
         }
     }
-    for connections in CONNECTIONS.into_iter().filter(|_| wanted("login")) {
-        let login = hammer(house.address, &Load::Same(house.login()), connections, duration()).await?;
-        print("login", connections, &login, house.megabytes()?, &of_hashes(&login, limit));
+    for (name, logins) in [("login", house.logins()), ("login of one", Load::Same(house.login()))] {
+        for connections in CONNECTIONS.into_iter().filter(|_| wanted(name)) {
+            let login = hammer(house.address, &logins, connections, duration()).await?;
+            print(name, connections, &login, house.megabytes()?, &of_hashes(&login, limit));
+        }
     }
     for connections in CONNECTIONS.into_iter().filter(|_| wanted("sign-up")) {
         let sign_up = hammer(house.address, &Load::SignUp, connections, duration()).await?;
@@ -86,7 +88,7 @@ async fn measure() -> Result {
 async fn storm(house: &House, token: &str) -> Result {
     println!("\ncheckaccess alone, and under a storm of 16 connections that log in:");
     for connections in CONNECTIONS {
-        let (checks, logins) = (Load::Same(check(token)), Load::Same(house.login()));
+        let (checks, logins) = (Load::Same(check(token)), house.logins());
         let alone = hammer(house.address, &checks, connections, duration()).await?;
         let (under, storm) = tokio::join!(
             hammer(house.address, &checks, connections, duration()),

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     Result,
-    generator::{answer, post},
+    generator::{Load, answer, post},
 };
 
 const PASSWORD: &str = "tangerine-lighthouse-42";
@@ -32,6 +32,17 @@ pub(crate) fn run(role: &OsStr) -> Result {
         return runtime.block_on(bare());
     }
     std::process::exit(i32::from(authy_server::cli::main() != std::process::ExitCode::SUCCESS));
+}
+
+/// How many people there are.
+const PEOPLE: usize = 64;
+
+fn names() -> impl Iterator<Item = String> {
+    (0..PEOPLE).map(|number| format!("ada-{number}"))
+}
+
+fn log_in(name: &str) -> Vec<u8> {
+    post("/authy/login", &format!(r#"{{"username":"{name}","password":"{PASSWORD}"}}"#))
 }
 
 /// authy, with everything as it comes but the limits on addresses: all the load has one.
@@ -51,16 +62,23 @@ impl House {
         }
         let (child, address) = start(command.env("AUTHY_LOG", "warn"))?;
         let house = Self { address, child, _folder: folder };
-        let body = format!(
-            r#"{{"username":"ada","email":"ada@example.org","password":"{PASSWORD}","confirm_password":"{PASSWORD}"}}"#
-        );
-        house.answer(&post("/authy/user", &body)).await?;
+        for name in names() {
+            let body = format!(
+                r#"{{"username":"{name}","email":"{name}@example.org","password":"{PASSWORD}","confirm_password":"{PASSWORD}"}}"#
+            );
+            house.answer(&post("/authy/user", &body)).await?;
+        }
         Ok(house)
     }
 
     /// A login that succeeds.
     pub(crate) fn login(&self) -> Vec<u8> {
-        post("/authy/login", &format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#))
+        log_in("ada-0")
+    }
+
+    /// Logins of many, who each succeed.
+    pub(crate) fn logins(&self) -> Load {
+        Load::InTurn(names().map(|name| log_in(&name)).collect())
     }
 
     /// An access token.

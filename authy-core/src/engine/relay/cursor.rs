@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         }
         let happened = |row: &Row| row.get::<_, SystemTime>("happened");
         let span = rows.first().map(happened).zip(rows.last().map(happened));
-        Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(&event.kind)).collect(), span, next }
+        Page { events: rows.iter().map(event::view).filter(|event| self.sink.wants(event)).collect(), span, next }
     }
 
     /// Notes why the page is not taken, for whoever looks after the sinks; it is forgotten with the next move.

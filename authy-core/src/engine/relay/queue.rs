@@ -9,19 +9,22 @@ use crate::{
     engine::{db::Params, event},
 };
 
-/// Puts what is new on its way.
-pub(super) async fn fill(mut reader: Reader<'_>) -> Result<()> {
+/// Puts what is new on its way, and says so.
+pub(super) async fn fill(mut reader: Reader<'_>, queued: &Notify) -> Result<()> {
     loop {
         let page = reader.next().await?;
+        let has_events = !page.events.is_empty();
         reader.commit_queued(page).await?;
+        if has_events {
+            queued.notify_one();
+        }
     }
 }
 
 /// Tells the sink what is due.
-pub(super) async fn work(authy: &Authy, lead: &Lead, sink: &dyn Sink, in_flight: usize) -> Result<()> {
+pub(super) async fn work(authy: &Authy, lead: &Lead, sink: &dyn Sink, in_flight: usize, queued: &Notify) -> Result<()> {
     let mut under_way: Vec<Uuid> = Vec::new();
     let mut telling = FuturesUnordered::new();
-    let mut written = authy.db().written();
     loop {
         lead.holds()?;
         let room = i64::try_from(in_flight.max(1).saturating_sub(under_way.len())).unwrap_or(i64::MAX);
@@ -37,7 +40,8 @@ pub(super) async fn work(authy: &Authy, lead: &Lead, sink: &dyn Sink, in_flight:
                 settle(authy, sink.name(), &event, attempts, outcome).await?;
                 under_way.retain(|id| id != event.event_id.as_uuid());
             }
-            _ = written.changed() => {}
+            () = queued.notified() => {}
+            // An operator may have had something tried again.
             () = sleep(POLL) => {}
         }
     }
