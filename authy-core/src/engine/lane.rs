@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, Row};
 
 use super::{
-    db::{Connector, Params, bounded},
+    db::{Connector, PATIENCE, Params, bounded_by},
     fault,
     statements::Statement,
 };
@@ -38,8 +38,9 @@ struct Lane {
     failed: Mutex<Option<Instant>>,
 }
 
-struct Open {
-    client: Client,
+/// A connection with the statements that were prepared on it.
+pub(super) struct Open {
+    pub(super) client: Client,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
 }
 
@@ -54,9 +55,11 @@ impl Lanes {
             return Err(Error::new(ErrorKind::Internal, "there is no such connection"));
         };
         let open = lane.open(&self.connector).await?;
-        match open.read(statement, params).await {
+        match open.read(statement, PATIENCE, params).await {
             // The connection died under the question. A read may be asked again, once, on a fresh one.
-            Err(_) if open.client.is_closed() => lane.open(&self.connector).await?.read(statement, params).await,
+            Err(_) if open.client.is_closed() => {
+                lane.open(&self.connector).await?.read(statement, PATIENCE, params).await
+            }
             Err(error) if error.is_unavailable() => {
                 // Nobody should wait behind a question that is not answered.
                 lane.leave(&open);
@@ -83,7 +86,7 @@ impl Lane {
         match connector.connect().await {
             Ok(client) => {
                 *failed = None;
-                let open = Arc::new(Open { client, prepared: RwLock::default() });
+                let open = Arc::new(Open::new(client));
                 self.open.store(Some(open.clone()));
                 Ok(open)
             }
@@ -104,9 +107,19 @@ impl Lane {
 }
 
 impl Open {
-    async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, prepared: RwLock::default() }
+    }
+
+    /// The rows of a statement, in so much time. It is planned once and for all, which for some takes longer than to run them.
+    pub(super) async fn read(
+        &self,
+        statement: &'static Statement,
+        patience: Duration,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
         let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
-        bounded(async {
+        bounded_by(patience, async {
             let prepared = match known {
                 Some(prepared) => prepared,
                 None => {

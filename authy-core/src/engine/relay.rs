@@ -18,6 +18,7 @@ use super::{
     db::{Db, Params, bounded, db_error},
     event::Write,
     fault,
+    lane::Open,
     sink::Pace,
     statements::Statement,
 };
@@ -94,7 +95,7 @@ impl Authy {
 /// dropped.
 struct Lead {
     lock: Client,
-    reader: Client,
+    reader: Open,
 }
 
 impl Lead {
@@ -113,20 +114,20 @@ impl Lead {
         while !leads().await? {
             sleep(TAKE_OVER).await;
         }
-        Ok(Self { lock, reader: db.connect().await? })
+        Ok(Self { lock, reader: Open::new(db.connect().await?) })
     }
 
     /// Reads over a connection of its own: a long backlog takes its time, and nobody else's single rows wait behind it.
     async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        statement.ask(&self.reader, READING, params).await
+        self.reader.read(statement, READING, params).await
     }
 
     /// Reads along an index. Where nobody has counted the rows yet, the planner would rather sort all that is waiting, and again
     /// for each page of it.
     async fn read_in_order(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        bounded(self.reader.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
+        bounded(self.reader.client.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
         let rows = self.read(statement, params).await?;
-        bounded(self.reader.batch_execute("COMMIT")).await?;
+        bounded(self.reader.client.batch_execute("COMMIT")).await?;
         Ok(rows)
     }
 
@@ -137,7 +138,7 @@ impl Lead {
 
     /// Fails when somebody else may tell the sink by now.
     fn holds(&self) -> Result<()> {
-        match self.lock.is_closed() || self.reader.is_closed() {
+        match self.lock.is_closed() || self.reader.client.is_closed() {
             false => Ok(()),
             true => Err(Error::new(ErrorKind::Unavailable, "the lock of a sink is lost")),
         }

@@ -50,7 +50,7 @@ pub(super) struct Page {
 
 /// Looks are at least so far apart: where much is written, what was written meanwhile is read together, and telling costs the
 /// writers next to nothing.
-const GATHERING: Duration = Duration::from_millis(25);
+const GATHERING: Duration = Duration::from_millis(50);
 
 const BEGINNING: &str = "-infinity";
 
