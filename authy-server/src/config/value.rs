@@ -181,6 +181,10 @@ pub(crate) struct Filter(pub(crate) String);
 
 impl Value for Filter {
     fn parse(text: &str) -> Result<Self, String> {
+        // The library cuts other characters in two, and panics.
+        if !text.is_ascii() {
+            return Err("must be a level or a filter, in ASCII".to_owned());
+        }
         match EnvFilter::try_new(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(format!("must be a level or a filter: {error}")),
@@ -242,6 +246,12 @@ mod tests {
         let list = List::<IpNet>::parse(" 10.0.0.0/8, fd00::/8 ,").unwrap().0;
         assert_eq!(list.len(), 2);
         assert!(List::<IpNet>::parse("").unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_filter_that_the_library_would_cut_in_two_is_refused() {
+        assert!(Filter::parse("\u{2000}\u{1bc9e}=").is_err());
+        assert!(Filter::parse("info,authy_core=debug").is_ok());
     }
 
     proptest! {
