@@ -25,8 +25,8 @@ pub(super) struct Reader<'a> {
     sink: &'a dyn Sink,
     cursor: Cursor,
     written: watch::Receiver<()>,
-    // When it was last looked for something new.
-    looked: Option<Instant>,
+    // When something new was last found.
+    found: Option<Instant>,
 }
 
 /// A sink's row in `event_cursor`.
@@ -48,8 +48,8 @@ pub(super) struct Page {
     next: Cursor,
 }
 
-/// Looks are at least so far apart: where much is written, what was written meanwhile is read together, and telling costs the
-/// writers next to nothing.
+/// After something new was found the next look is so much later: where much is written, what was written meanwhile is read
+/// together, and telling costs the writers next to nothing.
 const GATHERING: Duration = Duration::from_millis(50);
 
 const BEGINNING: &str = "-infinity";
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
             event_id: row.get("event_id"),
             turn: row.get("turn"),
         };
-        Ok(Self { authy, lead, sink, cursor, written: authy.db().written(), looked: None })
+        Ok(Self { authy, lead, sink, cursor, written: authy.db().written(), found: None })
     }
 
     /// Waits for events.
@@ -92,10 +92,10 @@ impl<'a> Reader<'a> {
                 let rows = self.lead.read_in_order(&sql::READ, params).await?;
                 return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
             }
-            if let Some(looked) = self.looked {
-                sleep_until(looked + GATHERING).await;
+            if let Some(found) = self.found {
+                sleep_until(found + GATHERING).await;
             }
-            self.looked = Some(Instant::now());
+            let looked = Instant::now();
             let row = self.lead.read_one(&sql::LOOK, &[epoch, seen]).await?;
             if !row.get::<_, bool>("here") {
                 // Not a mistake: the lock is taken again, and with it a new epoch begins.
@@ -115,6 +115,7 @@ impl<'a> Reader<'a> {
                     return Ok(None);
                 }
                 Some(first) => {
+                    self.found = Some(looked);
                     self.cursor.pass = Some(now);
                     self.cursor.happened = first;
                     self.cursor.event_id = Uuid::nil();
