@@ -45,6 +45,13 @@ pub mod wire;
 /// A password that passes, for everybody who has no reason to choose another.
 pub const PASSWORD: &str = "tangerine-lighthouse-42";
 
+/// A hash of the first authy's, as werkzeug's `generate_password_hash` makes it, of [`FOREIGN_PASSWORD`].
+pub const FOREIGN_HASH: &str = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e\
+                                3496fcc2e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
+
+/// The password of [`FOREIGN_HASH`].
+pub const FOREIGN_PASSWORD: &str = "pässword with spaces 🔑";
+
 /// What the servers call themselves that are processes of their own, so that one goes on where another was killed.
 pub const VICTIMS_ISSUER: &str = "http://authy.test";
 
@@ -172,16 +179,14 @@ impl House {
         self.log_in(&person.username, person.id).await
     }
 
-    /// What a user is to be told by mail of the last event of a kind.
+    /// [`letters`] of this house.
     pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Letter> {
-        let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
-        let events = self.authy.list_events(&query).await.unwrap().events;
-        self.authy.list_letters(events.first().unwrap()).await.unwrap()
+        letters(&self.authy, user, kind).await
     }
 
-    /// The code that a user is to be sent because of the last event of a kind.
+    /// [`code`] of this house.
     pub async fn code(&self, user: UserId, kind: EventKind) -> Secret {
-        self.letters(user, kind).await.into_iter().find_map(|letter| letter.code).unwrap()
+        code(&self.authy, user, kind).await
     }
 
     async fn log_in(&self, username: &str, id: UserId) -> Person {
@@ -195,6 +200,18 @@ impl Drop for House {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// What a user is to be told by mail of the last event of a kind.
+pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Letter> {
+    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
+    let events = authy.list_events(&query).await.unwrap().events;
+    authy.list_letters(events.first().unwrap()).await.unwrap()
+}
+
+/// The code that a user is to be sent because of the last event of a kind.
+pub async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
+    letters(authy, user, kind).await.into_iter().find_map(|letter| letter.code).unwrap()
 }
 
 /// Whoever runs the house.

@@ -5,6 +5,21 @@ use std::{error::Error as StdError, fmt, time::Duration};
 /// What every fallible function of the crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// An error and its causes on one line, for the log. Some libraries repeat their cause: once is enough.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        let this_text = this.to_string();
+        if !text.contains(&this_text) {
+            text.push_str(": ");
+            text.push_str(&this_text);
+        }
+        cause = this.source();
+    }
+    text
+}
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $title:literal;)+) => {
         /// What went wrong, as a caller may act on it: the closed list of the codes on the wire.

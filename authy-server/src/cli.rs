@@ -9,11 +9,11 @@ use std::{
 use authy_core::{
     Authy,
     engine::{Caller, Origin},
+    error::chain,
 };
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
 
 use crate::{
-    chain::chain,
     config::{Resolved, Settings, Sources, TABLE},
     log, openapi,
     start::{self, Database, Failure, Sharing},

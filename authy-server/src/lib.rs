@@ -10,7 +10,6 @@ pub mod openapi;
 pub mod sink;
 
 mod call;
-mod chain;
 mod cors;
 mod handlers;
 mod limit;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, convert::Infallible, error::Error as StdError, time::Dura
 use authy_core::{
     Error, ErrorKind, Result,
     api::{Problem, Reply, challenge, status},
+    error::chain,
 };
 use bytes::Bytes;
 use http::{
@@ -12,8 +13,6 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{Either, Full, combinators::UnsyncBoxBody};
-
-use crate::chain::chain;
 
 /// An answer whose body is known in full, so it has a length and goes out in one piece: all but the streams.
 pub(crate) type Whole = http::Response<Full<Bytes>>;

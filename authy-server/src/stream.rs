@@ -34,11 +34,8 @@ pub(crate) struct Streams {
     ended: watch::Sender<bool>,
 }
 
-#[derive(Default)]
-struct Open {
-    all: usize,
-    of_address: HashMap<IpAddr, usize>,
-}
+/// How many each address has.
+type Open = HashMap<IpAddr, usize>;
 
 /// A stream's place among those that may be open, until it is dropped.
 pub(crate) struct Place {
@@ -49,8 +46,7 @@ pub(crate) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.all -= 1;
-        if let Entry::Occupied(mut entry) = open.of_address.entry(self.address) {
+        if let Entry::Occupied(mut entry) = open.entry(self.address) {
             match entry.get() {
                 0..=1 => drop(entry.remove()),
                 count => drop(entry.insert(count - 1)),
@@ -71,12 +67,11 @@ impl Streams {
     pub(crate) fn enter(&self, address: IpAddr) -> Result<Place> {
         let address = limit::network(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = open.of_address.get(&address).copied().unwrap_or(0);
-        if open.all >= STREAMS || of_address >= STREAMS_OF_ONE {
+        let of_address = open.get(&address).copied().unwrap_or(0);
+        if of_address >= STREAMS_OF_ONE || open.values().sum::<usize>() >= STREAMS {
             return Err(Error::new(ErrorKind::Overloaded, "too many event streams are open"));
         }
-        open.all += 1;
-        open.of_address.insert(address, of_address + 1);
+        open.insert(address, of_address + 1);
         drop(open);
         Ok(Place { open: self.open.clone(), address })
     }
@@ -136,8 +131,7 @@ mod tests {
         places.remove(0);
         let again = streams.enter(address(1)).unwrap();
         drop((places, again));
-        let open = streams.open.lock().unwrap();
-        assert_eq!((open.all, open.of_address.len()), (0, 0));
+        assert!(streams.open.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -12,8 +12,6 @@ use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
 fn example(name: &str) -> Command {
@@ -34,17 +32,24 @@ fn said(command: &mut Command) -> String {
 
 struct Running {
     child: Child,
+    /// What ends it.
+    signal: &'static str,
     lines: Vec<String>,
 }
 
 impl Running {
+    /// Starts what is ended by any signal. Not by SIGINT, which nobody hears who was started in the background.
     fn start(command: &mut Command) -> Self {
+        Self::ended_by("-TERM", command)
+    }
+
+    fn ended_by(signal: &'static str, command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             lines.push(line.unwrap());
             if lines.last().is_some_and(|line| line.starts_with("listening on ")) {
-                return Self { child, lines };
+                return Self { child, signal, lines };
             }
         }
         panic!("it ended: {:?} {lines:?}", child.wait());
@@ -57,13 +62,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Asked, so that it can clear up; where we were started in the background the question may be ignored.
-        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        let patience = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < patience {
-            sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
+        let _ = Command::new("kill").args([self.signal, &self.child.id().to_string()]).status();
         let _ = self.child.wait();
     }
 }
@@ -83,7 +82,8 @@ fn embed_signs_up_checks_and_deletes() {
 
 #[test]
 fn services_are_guarded_and_say_why_they_let_nobody_in() {
-    let server = Running::start(example("serve").arg("127.0.0.1:0"));
+    // It listens for that, so that it can clear up.
+    let server = Running::ended_by("-INT", example("serve").arg("127.0.0.1:0"));
     let administrator = server.lines.iter().find_map(|line| line.strip_prefix("administrator: ")).unwrap();
     let (name, password) = administrator.split_once(' ').unwrap();
     let body = format!(r#"{{"username":"{name}","password":"{password}"}}"#);

@@ -191,6 +191,25 @@ async fn what_somebody_else_has_declared_is_used_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_queue_that_refuses_what_it_has_no_room_for_is_waited_for_and_loses_nothing() {
+    let broker = rabbit::shared().await;
+    let url = broker.url(&rabbit::fresh_host());
+    let mut bounded = FieldTable::default();
+    bounded.insert("x-max-length".into(), AMQPValue::LongInt(10));
+    bounded.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let channel = rabbit::channel(&url).await;
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), durable, bounded).await.unwrap();
+    let (authy, _background) = house(&url).await;
+    sign_up(&authy, 20).await;
+    let error = async || authy.list_sinks().await.unwrap()[0].error.clone().unwrap_or_default();
+    until_within(PATIENCE, "it is full", || async { error().await.contains("a queue is full") }).await;
+    let mut consumer = Consumer::default();
+    consumer.hear_all(&url, 40).await;
+    assert!(consumer.lives.values().all(|heard| *heard == ["user.registered", "role.granted"]));
+}
+
+#[tokio::test]
 async fn as_few_channels_as_there_are_carry_everything() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());

@@ -170,7 +170,7 @@ async fn kill_at_every_step_of_telling(pace: &'static str) -> Vec<String> {
 
 #[tokio::test]
 async fn killed_at_any_step_of_any_write_nothing_is_half_done_lost_or_invented() {
-    let writes = deeds::ALL.map(|deed| kill_at_every_step_of(deed).boxed());
+    let writes = deeds::ALL.iter().map(|deed| kill_at_every_step_of(*deed).boxed());
     let telling = ["stream", "queue"].map(|pace| kill_at_every_step_of_telling(pace).boxed());
     // As many at a time as there are cores to start servers on, the longest first.
     let steps: Vec<_> = stream::iter(telling.into_iter().chain(writes)).buffer_unordered(2).collect().await;

@@ -1,7 +1,7 @@
 //! authy inside another program, in that program's database and in its transactions.
 
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind, RoleName, Secret, UserId,
+    Authenticator as _, Authy, ErrorKind, RoleName, Secret,
     api::{
         account::{AccountChange, PasswordReset},
         event::{EventKind, EventQuery},
@@ -9,7 +9,7 @@ use authy_core::{
     },
     engine::{Caller, MasterKeys, Origin},
 };
-use authy_tests::{cheap, credentials, database, new_user, operator};
+use authy_tests::{cheap, code, credentials, database, new_user, operator};
 
 async fn host() -> (tokio_postgres::Client, Authy) {
     let config = database::empty().await;
@@ -117,10 +117,10 @@ async fn every_change_of_an_account_joins_a_transaction() {
         end(tx, commits).await;
         assert_eq!(logs_in("ada", new("changed")).await, commits);
     }
-    let code = code(&authy, id, EventKind::EmailRequested).await;
+    let confirmation = code(&authy, id, EventKind::EmailRequested).await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        assert_eq!(authy.validate_in(&tx, &nobody, &code).await.unwrap().public_id, id);
+        assert_eq!(authy.validate_in(&tx, &nobody, &confirmation).await.unwrap().public_id, id);
         end(tx, commits).await;
         let email = authy.find_user(id).await.unwrap().unwrap().email;
         assert_eq!(email.as_str() == "ada@example.com", commits);
@@ -168,12 +168,4 @@ async fn end(tx: tokio_postgres::Transaction<'_>, commits: bool) {
         true => tx.commit().await.unwrap(),
         false => tx.rollback().await.unwrap(),
     }
-}
-
-/// The code that a user is mailed because of the last event of a kind.
-async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
-    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
-    let events = authy.list_events(&query).await.unwrap().events;
-    let letters = authy.list_letters(&events[0]).await.unwrap();
-    letters.into_iter().find_map(|letter| letter.code).unwrap()
 }

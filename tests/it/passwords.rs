@@ -3,7 +3,7 @@
 use std::{io::Write as _, time::Duration};
 
 use authy_core::{ErrorKind, Secret, api::session::Credentials};
-use authy_tests::{House, PASSWORD, at_once, credentials, new_user, wire::post};
+use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, House, PASSWORD, at_once, credentials, new_user, wire::post};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 async fn stored(house: &House, username: &str) -> String {
@@ -41,18 +41,15 @@ async fn a_hash_of_yesterday_is_replaced_at_the_next_login() {
 async fn a_hash_of_the_first_authy_lets_its_owner_in_and_is_replaced() {
     let house = House::new().await;
     house.nobody().register(new_user("ada")).await.unwrap();
-    // werkzeug's `generate_password_hash`, of "pässword with spaces 🔑".
-    let werkzeug = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
-                    e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
-    house.sql().await.execute("UPDATE authy.password SET phc = $1", &[&werkzeug]).await.unwrap();
+    house.sql().await.execute("UPDATE authy.password SET phc = $1", &[&FOREIGN_HASH]).await.unwrap();
     let log_in = |password: &'static str| {
         let nobody = house.nobody();
         async move { nobody.login(Credentials::new("ada", Secret::new(password))).await }
     };
     assert_eq!(log_in("wrong").await.unwrap_err().kind(), Some(ErrorKind::InvalidCredentials));
-    log_in("pässword with spaces 🔑").await.unwrap();
+    log_in(FOREIGN_PASSWORD).await.unwrap();
     assert!(stored(&house, "ada").await.starts_with("$argon2id$"));
-    log_in("pässword with spaces 🔑").await.unwrap();
+    log_in(FOREIGN_PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

@@ -59,6 +59,14 @@ impl Authy {
     }
 }
 
+/// An event as the user may see it whom it is about: from where somebody else acted is nobody else's business.
+pub(super) fn shown_to(user: UserId, event: EventView) -> EventView {
+    match event.actor {
+        Some(actor) if actor != user => EventView { ip: None, user_agent: None, request_id: None, ..event },
+        _ => event,
+    }
+}
+
 /// An event from its row.
 pub(super) fn view(row: &Row) -> EventView {
     let detail = match row.get("detail") {

@@ -34,12 +34,12 @@ pub(super) struct Lanes {
 
 #[derive(Default)]
 struct Lane {
-    open: ArcSwapOption<Open>,
+    open: ArcSwapOption<Prepared>,
     failed: Mutex<Option<Instant>>,
 }
 
 /// A connection with the statements that were prepared on it.
-pub(super) struct Open {
+pub(super) struct Prepared {
     pub(super) client: Client,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
 }
@@ -71,7 +71,7 @@ impl Lanes {
 }
 
 impl Lane {
-    async fn open(&self, connector: &Connector) -> Result<Arc<Open>> {
+    async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
         let live = || self.open.load_full().filter(|open| !open.client.is_closed());
         if let Some(open) = live() {
             return Ok(open);
@@ -86,7 +86,7 @@ impl Lane {
         match connector.connect().await {
             Ok(client) => {
                 *failed = None;
-                let open = Arc::new(Open::new(client));
+                let open = Arc::new(Prepared::new(client));
                 self.open.store(Some(open.clone()));
                 Ok(open)
             }
@@ -96,17 +96,16 @@ impl Lane {
             }
         }
     }
-}
 
-impl Lane {
-    fn leave(&self, open: &Arc<Open>) {
+    /// Has the next question go over a new connection.
+    fn leave(&self, open: &Arc<Prepared>) {
         if self.open.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, open)) {
             self.open.store(None);
         }
     }
 }
 
-impl Open {
+impl Prepared {
     pub(super) fn new(client: Client) -> Self {
         Self { client, prepared: RwLock::default() }
     }

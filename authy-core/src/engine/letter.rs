@@ -9,7 +9,7 @@ use super::{
     Authy,
     code::{self, Purpose},
     db::Params,
-    user,
+    event, user,
 };
 use crate::{
     Email, Result, Secret, Timestamp, UserId, Username,
@@ -19,9 +19,6 @@ use crate::{
 /// How many letters with a code that resets the password a user gets in an hour because somebody asked who did not say who he
 /// is: more go to nobody. The codes in those that went out work.
 const RESETS_AN_HOUR: i64 = 5;
-
-/// Where it is counted already how often they are asked for.
-const ANY_NUMBER: i64 = i64::MAX;
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +101,7 @@ impl Authy {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn list_letters(&self, event: &EventView) -> Result<Vec<Letter>> {
         let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
+        let event = &event::shown_to(subject, event.clone());
         let letters = match kind {
             EventKind::UserRegistered | EventKind::ValidationRequested => {
                 [None, self.with_code(event, LetterKind::Validate, Purpose::Validate).await?]
@@ -125,7 +123,6 @@ impl Authy {
 
     async fn notice(&self, event: &EventView, user: UserId, kind: LetterKind) -> Result<Option<Letter>> {
         let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
-        let is_own = event.actor.is_none_or(|actor| actor == user);
         row.map(|row| {
             Ok(Letter {
                 kind,
@@ -134,9 +131,8 @@ impl Authy {
                 code: None,
                 expires: None,
                 happened: event.happened,
-                // From where an administrator acted is nobody else's business.
-                ip: event.ip.clone().filter(|_| is_own),
-                user_agent: event.user_agent.clone().filter(|_| is_own),
+                ip: event.ip.clone(),
+                user_agent: event.user_agent.clone(),
             })
         })
         .transpose()
@@ -145,10 +141,8 @@ impl Authy {
     async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {
         let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
         let Some(id) = id else { return Ok(None) };
-        let most = match (purpose, event.actor) {
-            (Purpose::Reset, None) => RESETS_AN_HOUR,
-            _ => ANY_NUMBER,
-        };
+        // The others are counted when they are asked for.
+        let most = (purpose == Purpose::Reset && event.actor.is_none()).then_some(RESETS_AN_HOUR);
         let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &event.kind, &most];
         let row = self.db().read_opt(&code::sql::FIND_LETTER, params).await?;
         row.map(|row| {

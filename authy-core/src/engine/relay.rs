@@ -18,7 +18,7 @@ use super::{
     db::{Db, Params, bounded, db_error},
     event::Write,
     fault,
-    lane::Open,
+    lane::Prepared,
     sink::Pace,
     statements::Statement,
 };
@@ -95,7 +95,7 @@ impl Authy {
 /// dropped.
 struct Lead {
     lock: Client,
-    reader: Open,
+    reader: Prepared,
 }
 
 impl Lead {
@@ -114,7 +114,7 @@ impl Lead {
         while !leads().await? {
             sleep(TAKE_OVER).await;
         }
-        Ok(Self { lock, reader: Open::new(db.connect().await?) })
+        Ok(Self { lock, reader: Prepared::new(db.connect().await?) })
     }
 
     /// Reads over a connection of its own: a long backlog takes its time, and nobody else's single rows wait behind it.

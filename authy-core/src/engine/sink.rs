@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt};
 
 use async_trait::async_trait;
 
-use crate::api::event::EventView;
+use crate::{api::event::EventView, error::chain};
 
 /// A neighbour that is told of events: at least once, in order per user, each with an `event_id` to tell repetitions by.
 ///
@@ -81,14 +81,7 @@ impl Undelivered {
 
     /// The reason and all its causes, for whoever runs the house: at most 500 characters.
     pub fn describe(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(this) = cause {
-            text.push_str(": ");
-            text.push_str(&this.to_string());
-            cause = this.source();
-        }
-        text.chars().take(500).collect()
+        chain(self).chars().take(500).collect()
     }
 }
 

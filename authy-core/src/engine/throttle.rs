@@ -151,6 +151,7 @@ impl Authy {
         if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             let subject = Subject { what: "code", of: String::new(), account: None, counts_address: true };
             let (authy, caller, address) = (self.clone(), caller.clone(), Some(address));
+            // The address is all that counts: nothing is remembered under no key.
             Record { authy, caller, subject, key: String::new(), address, failures: None }.fail().await?;
         }
         done

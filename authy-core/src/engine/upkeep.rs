@@ -108,6 +108,7 @@ impl Authy {
             row.as_ref().map_or(0, |row| u64::from(row.get::<_, i32>(column).unsigned_abs()))
         };
         let made = event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?;
+        event::sql::KEEP_PARTITIONS.rows(tx, &[]).await?;
         let dropped = match self.config().event_retention {
             None => None,
             Some(retention) => {

@@ -112,21 +112,21 @@ async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
     let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
     let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<HashSet<_>>();
     let first = authy.list_events(&query).await?.events;
-    // What is older was there before; in an empty house everything is new.
-    let mut oldest = first.first().map(|event| event.event_id);
+    // What is listed behind it was there before; in an empty house everything is new.
+    let mut newest = first.first().map(|event| event.event_id);
     let mut printed = ids(&first);
     loop {
         tokio::time::sleep(LOOK).await;
         let mut page = authy.list_events(&query).await?;
         let mut events = std::mem::take(&mut page.events);
-        while let Some(next) = page.next.filter(|_| !events.iter().any(|event| Some(event.event_id) == oldest)) {
+        while let Some(next) = page.next.filter(|_| !events.iter().any(|event| Some(event.event_id) == newest)) {
             page = authy.list_events(&EventQuery { after: Some(next), ..query.clone() }).await?;
             events.append(&mut page.events);
         }
         for event in events.iter().rev().filter(|event| !printed.contains(&event.event_id)) {
             print(&line(event))?;
         }
-        oldest = events.first().map(|event| event.event_id).or(oldest);
+        newest = events.first().map(|event| event.event_id).or(newest);
         printed = ids(&events);
     }
 }

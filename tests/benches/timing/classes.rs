@@ -10,7 +10,7 @@ use std::{
 };
 
 use authy_core::{Secret, api::session::Credentials};
-use authy_tests::{House, PASSWORD, credentials, new_user, operator};
+use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, House, PASSWORD, credentials, new_user, operator};
 use tokio_postgres::Client;
 
 /// A request: of many that differ in their names only, so that nothing is in a cache that others are not in.
@@ -91,14 +91,12 @@ impl Stage {
         sql.execute("DELETE FROM authy.throttle WHERE failures > 5", &[]).await.unwrap();
         let validated = "UPDATE authy.users SET validated_at = now() WHERE username NOT LIKE 'unvalidated-%'";
         sql.execute(validated, &[]).await.unwrap();
-        // werkzeug's, of "pässword with spaces 🔑"; a login replaces it by one of ours.
-        let foreign = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
-                       e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
+        // A login replaces it by one of ours.
         let import = "UPDATE authy.password SET phc = $1 FROM authy.users
                       WHERE public_id = user_id AND username LIKE 'foreign-%'";
-        sql.execute(import, &[&foreign]).await.unwrap();
+        sql.execute(import, &[&FOREIGN_HASH]).await.unwrap();
         for number in 0..ACCOUNTS {
-            let owner = Credentials::new(format!("foreign-{number}"), Secret::new("pässword with spaces 🔑"));
+            let owner = Credentials::new(format!("foreign-{number}"), Secret::new(FOREIGN_PASSWORD));
             house.nobody().login(owner).await.unwrap();
             // Everybody has a past.
             house.nobody().login(credentials(&format!("known-{number}"))).await.unwrap();

@@ -5,18 +5,27 @@ use authy_core::{
     Authy, ErrorKind, RoleName, Secret, UserId,
     api::{
         account::{AccountChange, Code, ForgottenPassword, PasswordReset},
-        event::{EventKind, EventQuery},
+        event::EventKind,
         role::NewRole,
         session::{RefreshToken, Tokens},
         user::Deletion,
     },
     engine::{Caller, Origin},
 };
-use authy_tests::{PASSWORD, credentials, fresh_name, new_user, operator, until};
+use authy_tests::{PASSWORD, code, credentials, fresh_name, new_user, operator, until};
 use uuid::Uuid;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+/// Declares the deeds, and the list of them.
+macro_rules! deeds {
+    ($($(#[doc = $doc:literal])* $name:ident),+ $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Deed { $($(#[doc = $doc])* $name),+ }
+
+        pub(super) const ALL: &[Deed] = &[$($name),+];
+    };
+}
+
+deeds! {
     SignUp,
     LogIn,
     GrantRole,
@@ -46,31 +55,6 @@ pub(super) enum Deed {
 }
 
 use Deed::*;
-
-pub(super) const ALL: [Deed; 22] = [
-    SignUp,
-    LogIn,
-    GrantRole,
-    RevokeRole,
-    DeleteUser,
-    Refresh,
-    RefreshAgain,
-    Replay,
-    LogOut,
-    EndOtherSessions,
-    EndUserSessions,
-    CreateRole,
-    DeleteRole,
-    Validate,
-    ResendValidation,
-    ChangePassword,
-    RequestEmail,
-    ConfirmEmail,
-    ForgetPassword,
-    ResetPassword,
-    RestoreUser,
-    EraseUser,
-];
 
 /// The password that is chosen.
 const OTHER: &str = "carousel-marmalade-77";
@@ -317,14 +301,6 @@ impl Scene {
     fn session(&self, number: usize) -> Uuid {
         self.sessions[number].refresh_token.expose().split('.').next().unwrap().parse().unwrap()
     }
-}
-
-/// The code that a user is mailed because of the last event of a kind.
-async fn code(house: &Authy, user: UserId, kind: EventKind) -> Secret {
-    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
-    let events = house.list_events(&query).await.unwrap().events;
-    let letters = house.list_letters(&events[0]).await.unwrap();
-    letters.into_iter().find_map(|letter| letter.code).unwrap()
 }
 
 fn refresh(token: Secret) -> RefreshToken {

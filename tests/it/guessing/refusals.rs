@@ -1,12 +1,9 @@
 //! What is refused says no more than that; and what goes wrong elsewhere is nobody's guess.
 
 use authy_core::api::account::{Code, PasswordReset};
+use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, new_user};
 
 use super::*;
-
-/// werkzeug's, of "pässword with spaces 🔑".
-const FOREIGN: &str = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb81fc13a841276afd6a63e3a912c2ac8191152e109e3496fcc2\
-                       e27c03d1c64d510f7b924602223712d84ea2775d294144feef1486e7ca8c1de6";
 
 #[tokio::test]
 async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
@@ -16,13 +13,13 @@ async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
     house.authy.delete_user(&operator(), deleted.id).await.unwrap();
     let import = "UPDATE authy.password SET phc = $1 WHERE user_id = $2";
     for person in [&foreign, &replaced] {
-        house.sql().await.execute(import, &[&FOREIGN, person.id.as_uuid()]).await.unwrap();
+        house.sql().await.execute(import, &[&FOREIGN_HASH, person.id.as_uuid()]).await.unwrap();
     }
     // Its first login has replaced the hash.
-    let owner = Credentials::new(&replaced.username, Secret::new("pässword with spaces 🔑"));
+    let owner = Credentials::new(&replaced.username, Secret::new(FOREIGN_PASSWORD));
     house.nobody().login(owner).await.unwrap();
     let unvalidated = fresh_name("unvalidated");
-    house.nobody().register(authy_tests::new_user(&unvalidated)).await.unwrap();
+    house.nobody().register(new_user(&unvalidated)).await.unwrap();
     let names = [
         known.username,
         deleted.username,

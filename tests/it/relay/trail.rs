@@ -81,6 +81,8 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_los
     let report = authy.upkeep().await.unwrap();
     assert_eq!((report.months_made, report.months_dropped > 0), (13, true), "{report:?}");
     assert_eq!(count("event_default", "true").await, 0);
+    let kept = sql.batch_execute("TRUNCATE authy.event_default").await.unwrap_err();
+    assert!(kept.as_db_error().unwrap().message().contains("append-only"), "the default partition was made anew");
     assert_eq!(count("event", "happened < now() - interval '20 days'").await, 1);
     sql.batch_execute("DELETE FROM authy.event").await.unwrap_err();
     let report = authy.upkeep().await.unwrap();

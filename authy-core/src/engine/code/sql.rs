@@ -38,15 +38,16 @@ statements! {
     VOID(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
 
     /// Whom a code goes to, unless it works no more, or the event that tells of it is one too many of its kind in its hour of
-    /// the clock. So whoever goes on asking keeps nobody from getting the first ones of the next hour.
+    /// the clock, where they are limited. So whoever goes on asking keeps nobody from getting the first ones of the next hour.
     FIND_LETTER(UUID, TEXT, UUID, TEXT, INT8) =
         "SELECT username, code.email, code.expires
          FROM authy.code JOIN authy.users ON public_id = user_id
          WHERE code_id = $1 AND purpose = $2 AND code.email IS NOT NULL AND code.expires > now() AND deleted_at IS NULL
-           AND (SELECT count(*) FROM authy.event
-                WHERE subject = public_id AND kind = $4 AND event_id <> $3
-                  AND actor IS NULL AND happened >= date_trunc('hour', code.created)
-                  AND happened < code.created) < $5";
+           AND ($5 IS NULL
+                OR (SELECT count(*) FROM authy.event
+                    WHERE subject = public_id AND kind = $4 AND event_id <> $3
+                      AND actor IS NULL AND happened >= date_trunc('hour', code.created)
+                      AND happened < code.created) < $5)";
 
     /// How many new addresses a user has asked for in the last hour.
     COUNT_REQUESTED(UUID, TEXT) =

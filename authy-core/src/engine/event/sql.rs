@@ -24,6 +24,9 @@ statements! {
     /// Makes the partitions of this month and so many more; how many there were to make.
     MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
 
+    /// Sees to it that nobody empties a partition, the new ones included.
+    KEEP_PARTITIONS() = "SELECT authy.keep_event_partitions()";
+
     /// Drops the partitions that are older than so many seconds; how many, and how many had to be kept because one of these
     /// sinks, or any, has not been told all that is in them.
     DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";

@@ -198,16 +198,15 @@ impl Authy {
             .is_none_or(|(_, age)| age + lead.as_secs_f64() >= config.key_rotation.as_secs_f64())
         {
             create(&write, &self.ring().settings, "pending", &caller).await?.1
-        } else if let Some((kid, _)) =
-            oldest(KeyState::Retiring).filter(|(_, age)| *age > (config.access_ttl + SKEW).as_secs_f64())
-        {
-            set_state(&write, &kid, KeyState::Retired).await?;
-            Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
-        } else if let Some(kid) = forgotten(&write, config, lead).await? {
-            set_state(&write, &kid, KeyState::Retired).await?;
-            Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
         } else {
-            return Ok(false);
+            let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (config.access_ttl + SKEW).as_secs_f64());
+            let over = match expired {
+                Some((kid, _)) => Some(kid),
+                None => forgotten(&write, config, lead).await?,
+            };
+            let Some(kid) = over else { return Ok(false) };
+            set_state(&write, &kid, KeyState::Retired).await?;
+            Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
         };
         self.commit(write, event).await?;
         Ok(true)

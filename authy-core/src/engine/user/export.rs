@@ -9,9 +9,9 @@ use crate::{
     SessionId,
     api::{
         account::{Export, ExportedSession, ExportedUser},
-        event::{EventQuery, EventView},
+        event::EventQuery,
     },
-    engine::code,
+    engine::{code, event},
 };
 
 /// How many users are exported at a time.
@@ -47,20 +47,12 @@ impl Authy {
         let mut events = Vec::new();
         loop {
             let page = self.list_events(&query).await?;
-            events.extend(page.events.into_iter().map(|event| without_others(event, user)));
+            events.extend(page.events.into_iter().map(|event| event::shown_to(user, event)));
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(Export { user: exported, roles, sessions, events }),
             }
         }
-    }
-}
-
-/// From where somebody else acted is no data of the user's.
-fn without_others(event: EventView, user: UserId) -> EventView {
-    match event.actor {
-        Some(actor) if actor != user => EventView { ip: None, user_agent: None, request_id: None, ..event },
-        _ => event,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::*;
 use crate::{
     api::account::Validated,
@@ -23,9 +25,10 @@ impl Authy {
     }
 
     async fn confirm(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
+        let (id, user) = self.look_up(code).await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let (user, event) = self.take_validation(write.tx(), caller, code).await?;
+        let event = self.take_validation(write.tx(), caller, id, user).await?;
         self.commit(write, event).await?;
         Ok(confirmed(user))
     }
@@ -35,8 +38,8 @@ impl Authy {
     /// # Errors
     /// As there.
     pub async fn validate_in(&self, tx: &Transaction<'_>, caller: &Caller, code: &Secret) -> Result<Validated> {
-        let (user, event) = self.take_validation(tx, caller, code).await?;
-        event.append(tx).await?;
+        let (id, user) = self.look_up(code).await?;
+        self.take_validation(tx, caller, id, user).await?.append(tx).await?;
         Ok(confirmed(user))
     }
 
@@ -44,10 +47,9 @@ impl Authy {
         &self,
         tx: &Transaction<'_>,
         caller: &'a Caller,
-        code: &Secret,
-    ) -> Result<(UserId, Event<'a>)> {
-        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
-        let user = code::find(self.db(), id).await?.ok_or_else(no_such_code)?.user;
+        id: Uuid,
+        user: UserId,
+    ) -> Result<Event<'a>> {
         // Always the user first, then what belongs to the user.
         lock_live(tx, user).await.map_err(unless_gone)?;
         let taken = code::take(tx, id).await?.ok_or_else(no_such_code)?;
@@ -59,7 +61,14 @@ impl Authy {
             code::void(tx, user, Some(Purpose::Validate)).await?;
             Event::new(EventKind::UserValidated, caller).about(user)
         };
-        Ok((user, event))
+        Ok(event)
+    }
+
+    /// The row of a code that confirms an address, and whose it is, before anything is held for it.
+    async fn look_up(&self, code: &Secret) -> Result<(Uuid, UserId)> {
+        let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
+        Ok((id, found.ok_or_else(no_such_code)?.user))
     }
 
     async fn set_email<'a>(
@@ -84,12 +93,8 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::NotFound`] when it does not; [`ErrorKind::RateLimited`].
     pub async fn find_validation(&self, caller: &Caller, code: &Secret) -> Result<UserId> {
-        let find = async {
-            let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
-            let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
-            found.map(|code| code.user).ok_or_else(no_such_code)
-        };
-        self.guess_code(caller, find).await
+        let (_, user) = self.guess_code(caller, self.look_up(code)).await?;
+        Ok(user)
     }
 
     /// Sends the caller a fresh code to confirm the address with, unless that is done. The one before is void.
