@@ -147,6 +147,7 @@ impl Claims {
             username: self.username,
             level: self.level,
             roles: self.roles,
+            ver: self.ver,
             session_id: self.sid,
             expires: Timestamp::from_unix(self.exp),
         }

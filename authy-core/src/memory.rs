@@ -69,10 +69,11 @@ mod tests {
             username: None,
             level: Level::clamped(10),
             roles: None,
+            ver: 1,
             session_id: SessionId::random(),
             expires: Timestamp::from_unix(expires),
         };
-        Token { identity, ver: 1, kid: "key".into() }
+        Token { identity, kid: "key".into() }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl RevocationSet {
     /// Whether a token is void.
     pub fn voids(&self, token: &Token) -> bool {
         self.sessions.contains_key(&token.identity.session_id)
-            || self.users.get(&token.identity.public_id).is_some_and(|epoch| token.ver < epoch.ver)
+            || self.users.get(&token.identity.public_id).is_some_and(|epoch| token.identity.ver < epoch.ver)
             || (!self.keys.is_empty() && self.keys.contains_key(&*token.kid))
     }
 
@@ -181,10 +181,11 @@ mod tests {
             username: None,
             level: Level::clamped(10),
             roles: None,
+            ver,
             session_id,
             expires: Timestamp::from_unix(0),
         };
-        Token { identity, ver, kid: kid.into() }
+        Token { identity, kid: kid.into() }
     }
 
     #[test]

@@ -16,8 +16,6 @@ const CLOCK_SKEW: u64 = 60;
 pub struct Token {
     /// Who it belongs to.
     pub identity: Identity,
-    /// The epoch of its user when it was issued.
-    pub ver: u64,
     /// The key that signed it.
     pub kid: Arc<str>,
 }
@@ -79,7 +77,7 @@ impl Verifier {
         if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
         }
-        Ok(Token { ver: claims.ver, kid: kid.clone(), identity: claims.into_identity() })
+        Ok(Token { kid: kid.clone(), identity: claims.into_identity() })
     }
 }
 

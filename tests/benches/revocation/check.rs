@@ -53,8 +53,9 @@ fn set() {
 
 fn token(public_id: UserId) -> Token {
     let (session_id, expires) = (SessionId::random(), Timestamp::now());
-    let identity = Identity { public_id, username: None, level: Level::clamped(10), roles: None, session_id, expires };
-    Token { identity, ver: 1, kid: "key".into() }
+    let identity =
+        Identity { public_id, username: None, level: Level::clamped(10), roles: None, ver: 1, session_id, expires };
+    Token { identity, kid: "key".into() }
 }
 
 async fn verifier() {

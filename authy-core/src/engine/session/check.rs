@@ -24,7 +24,7 @@ impl Authy {
         let Identity { session_id, public_id, .. } = &token.identity;
         let params: Params<'_> = &[session_id.as_uuid(), public_id.as_uuid(), &&*token.kid];
         let row = self.db().read_opt(&sql::FIND_EPOCH, params).await?;
-        Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.ver))
+        Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.identity.ver))
     }
 
     /// What a caller who is powerful enough is told. The name and the roles are looked up only where they did not fit
