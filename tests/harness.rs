@@ -206,7 +206,7 @@ impl Drop for House {
 pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Letter> {
     let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
     let events = authy.list_events(&query).await.unwrap().events;
-    authy.list_letters(events.first().unwrap()).await.unwrap()
+    authy.list_letters(&operator(), events.first().unwrap()).await.unwrap()
 }
 
 /// The code that a user is to be sent because of the last event of a kind.

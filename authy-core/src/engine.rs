@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+mod actor;
 mod background;
 mod caller;
 mod code;
@@ -24,6 +25,7 @@ mod session;
 mod sink;
 mod statements;
 mod throttle;
+mod uncommitted;
 mod upkeep;
 mod user;
 
@@ -31,7 +33,7 @@ pub use background::Background;
 pub use caller::{Caller, Origin};
 pub use config::{Config, HashConfig};
 #[cfg(feature = "dangerous-fault-points")]
-pub use fault::{Track, dangerous_die_at};
+pub use fault::{DangerousHold, Track, dangerous_die_at};
 pub use feed::Batch;
 pub use key::{KeyState, KeyView, Resealed};
 pub use letter::{Letter, LetterKind};
@@ -40,10 +42,11 @@ pub use migrate::MigrationReport;
 pub use password::{Argon2Params, InvalidArgon2Params};
 pub use relay::{SinkStatus, Stuck};
 pub use sink::{Pace, Sink, Undelivered};
+pub use uncommitted::Uncommitted;
 pub use upkeep::UpkeepReport;
 pub use user::{PreparedChange, PreparedReset, Registration};
 
-use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory};
+use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory, revocation::Revocation};
 use db::Db;
 use event::{Event, Write};
 use feed::Feed;
@@ -105,13 +108,18 @@ impl Authy {
     /// Commits a write with its event. What it voids is void here before anybody is answered, and everywhere else soon.
     async fn commit(&self, write: Write<'_>, event: Event<'_>) -> Result<()> {
         let revoked = write.commit(event).await?;
-        self.db().tell_written();
-        if !revoked.is_empty() {
-            self.feed().apply(&revoked);
-            self.feed().hint(&self.0.db);
-        }
+        self.announce(&revoked);
         fault::point("the caller is told");
         Ok(())
+    }
+
+    /// Puts in force here what was committed just now, and has the sinks and the other instances look.
+    fn announce(&self, revoked: &[Revocation]) {
+        self.db().tell_written();
+        if !revoked.is_empty() {
+            self.feed().apply(revoked);
+            self.feed().hint(&self.0.db);
+        }
     }
 
     fn db(&self) -> &Db {

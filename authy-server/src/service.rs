@@ -1,12 +1,6 @@
 //! The life of a request, from its head to its answer.
 
-use std::{
-    error::Error as StdError,
-    net::IpAddr,
-    panic::AssertUnwindSafe,
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use authy_core::{
     Authenticator as _, Authy, ErrorKind,
@@ -36,9 +30,6 @@ use crate::{
     server::HttpConfig,
     stream::Streams,
 };
-
-/// From so long on a body takes its time.
-const SLOW: Duration = Duration::from_millis(500);
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -154,13 +145,9 @@ impl Service {
             route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
             Ok(Caller::user(identity, origin()))
         };
-        let mut caller = permit().await?;
-        let begun = Instant::now();
+        // A courtesy, so that nobody sends a body for nothing: the engine proves the caller again in the transaction of a write.
+        let caller = permit().await?;
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
-        if begun.elapsed() >= SLOW {
-            // Who was permitted before a body that took its time may not be any more.
-            caller = permit().await?;
-        }
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
         let asked = Asked { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };

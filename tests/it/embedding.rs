@@ -7,7 +7,7 @@ use authy_core::{
         event::{EventKind, EventQuery},
         session::Credentials,
     },
-    engine::{Caller, MasterKeys, Origin},
+    engine::{Caller, MasterKeys, Origin, Uncommitted},
 };
 use authy_tests::{cheap, code, credentials, database, new_user, operator};
 
@@ -38,13 +38,9 @@ async fn what_the_host_rolls_back_never_happened_and_what_it_commits_did() {
     let before = count(&client, "authy.event").await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let id = authy.register_in(&tx, &caller, &registration).await.unwrap();
-        tx.execute("INSERT INTO customer VALUES ($1)", &[id.as_uuid()]).await.unwrap();
-        if commits {
-            tx.commit().await.unwrap()
-        } else {
-            tx.rollback().await.unwrap()
-        }
+        let registered = authy.register_in(&tx, &caller, &registration).await.unwrap();
+        tx.execute("INSERT INTO customer VALUES ($1)", &[registered.value().as_uuid()]).await.unwrap();
+        end(&authy, tx, commits, registered).await;
         let expected = i64::from(commits);
         for table in ["authy.users", "authy.password", "authy.user_role", "customer"] {
             assert_eq!(count(&client, table).await, expected, "{table}");
@@ -64,21 +60,48 @@ async fn roles_and_deletions_join_a_transaction_too() {
     let admin: RoleName = "admin".parse().unwrap();
 
     let tx = client.transaction().await.unwrap();
-    authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap();
+    drop(authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap());
     tx.rollback().await.unwrap();
     assert_eq!(authy.authenticate(token.expose()).await.unwrap().level.get(), 10);
 
     let tx = client.transaction().await.unwrap();
-    authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap();
+    let granted = authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap();
     tx.commit().await.unwrap();
+    authy.committed(granted);
     let void = authy.authenticate(token.expose()).await.unwrap_err();
     assert_eq!(void.kind(), ErrorKind::InvalidToken);
 
     let tx = client.transaction().await.unwrap();
-    authy.revoke_role_in(&tx, &operator, &admin, id).await.unwrap();
-    authy.delete_user_in(&tx, &operator, id).await.unwrap();
+    let revoked = authy.revoke_role_in(&tx, &operator, &admin, id).await.unwrap();
+    let deleted = authy.delete_user_in(&tx, &operator, id).await.unwrap();
     tx.commit().await.unwrap();
+    authy.committed(revoked);
+    authy.committed(deleted);
     assert!(authy.find_user(id).await.unwrap().unwrap().deleted);
+}
+
+#[tokio::test]
+async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
+    let (mut client, authy) = host().await;
+    let _background = authy.start_background().await.unwrap();
+    let (nobody, operator) = (Caller::nobody(Origin::default()), operator());
+    let id = authy.register(&nobody, new_user("ada")).await.unwrap();
+    let guest: RoleName = "guest".parse().unwrap();
+    for number in 0..10 {
+        let token = authy.login(&nobody, credentials("ada")).await.unwrap().token;
+        authy.authenticate(token.expose()).await.unwrap();
+        let tx = client.transaction().await.unwrap();
+        let written = match number % 2 {
+            0 => authy.grant_role_in(&tx, &operator, &guest, id).await.unwrap(),
+            _ => authy.revoke_role_in(&tx, &operator, &guest, id).await.unwrap(),
+        };
+        authy.authenticate(token.expose()).await.unwrap();
+        tx.commit().await.unwrap();
+        authy.committed(written);
+        // No poll is waited for.
+        let void = authy.authenticate(token.expose()).await.unwrap_err();
+        assert_eq!(void.kind(), ErrorKind::InvalidToken, "round {number}");
+    }
 }
 
 #[tokio::test]
@@ -87,9 +110,10 @@ async fn a_reader_of_a_half_done_transaction_sees_nothing_of_it() {
     let caller = Caller::nobody(Origin::default());
     let registration = authy.prepare_registration(&caller, new_user("ada")).await.unwrap();
     let tx = client.transaction().await.unwrap();
-    let id = authy.register_in(&tx, &caller, &registration).await.unwrap();
-    assert!(authy.find_user(id).await.unwrap().is_none());
+    let registered = authy.register_in(&tx, &caller, &registration).await.unwrap();
+    assert!(authy.find_user(*registered.value()).await.unwrap().is_none());
     tx.commit().await.unwrap();
+    let id = authy.committed(registered);
     assert!(authy.find_user(id).await.unwrap().is_some());
 }
 
@@ -102,8 +126,9 @@ async fn every_change_of_an_account_joins_a_transaction() {
         async |name: &str, password: Secret| authy.login(&nobody, Credentials::new(name, password)).await.is_ok();
     let registration = authy.prepare_registration(&operator, new_user("ada")).await.unwrap();
     let tx = client.transaction().await.unwrap();
-    let id = authy.create_user_in(&tx, &operator, &registration, &"admin".parse().unwrap()).await.unwrap();
+    let created = authy.create_user_in(&tx, &operator, &registration, &"admin".parse().unwrap()).await.unwrap();
     tx.commit().await.unwrap();
+    let id = authy.committed(created);
 
     // Each is rolled back first, and then it is as if nothing had been.
     let change = AccountChange {
@@ -113,47 +138,49 @@ async fn every_change_of_an_account_joins_a_transaction() {
     let change = authy.prepare_change(&operator, id, change).await.unwrap();
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        authy.change_user_in(&tx, &operator, &change).await.unwrap();
-        end(tx, commits).await;
+        let changed = authy.change_user_in(&tx, &operator, &change).await.unwrap();
+        end(&authy, tx, commits, changed).await;
         assert_eq!(logs_in("ada", new("changed")).await, commits);
     }
     let confirmation = code(&authy, id, EventKind::EmailRequested).await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        assert_eq!(authy.validate_in(&tx, &nobody, &confirmation).await.unwrap().public_id, id);
-        end(tx, commits).await;
+        let validated = authy.validate_in(&tx, &nobody, &confirmation).await.unwrap();
+        assert_eq!(validated.value().public_id, id);
+        end(&authy, tx, commits, validated).await;
         let email = authy.find_user(id).await.unwrap().unwrap().email;
         assert_eq!(email.as_str() == "ada@example.com", commits);
     }
     let mut code = None;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        authy.send_reset_in(&tx, &operator, id).await.unwrap();
-        code = Some(authy.create_reset_in(&tx, &operator, id).await.unwrap());
-        end(tx, commits).await;
+        let sent = authy.send_reset_in(&tx, &operator, id).await.unwrap();
+        let created = authy.create_reset_in(&tx, &operator, id).await.unwrap();
+        code = Some(created.value().clone());
+        end(&authy, tx, commits, sent).await;
         let reset = PasswordReset::new(code.clone().unwrap(), new("reset")).unwrap();
         assert_eq!(authy.prepare_reset(reset).await.is_ok(), commits);
     }
     let reset = authy.prepare_reset(PasswordReset::new(code.unwrap(), new("reset")).unwrap()).await.unwrap();
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        authy.reset_password_in(&tx, &nobody, &reset).await.unwrap();
-        end(tx, commits).await;
+        let set = authy.reset_password_in(&tx, &nobody, &reset).await.unwrap();
+        end(&authy, tx, commits, set).await;
         assert_eq!(logs_in("ada", new("reset")).await, commits);
     }
     let token = authy.login(&nobody, Credentials::new("ada", new("reset"))).await.unwrap().token;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        authy.end_sessions_in(&tx, &operator, id).await.unwrap();
-        end(tx, commits).await;
+        let ended = authy.end_sessions_in(&tx, &operator, id).await.unwrap();
+        end(&authy, tx, commits, ended).await;
         assert_eq!(authy.authenticate(token.expose()).await.is_err(), commits);
     }
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        authy.delete_user_in(&tx, &operator, id).await.unwrap();
-        authy.restore_user_in(&tx, &operator, id).await.unwrap();
-        authy.erase_user_in(&tx, &operator, id).await.unwrap();
-        end(tx, commits).await;
+        drop(authy.delete_user_in(&tx, &operator, id).await.unwrap());
+        drop(authy.restore_user_in(&tx, &operator, id).await.unwrap());
+        let erased = authy.erase_user_in(&tx, &operator, id).await.unwrap();
+        end(&authy, tx, commits, erased).await;
         let user = authy.find_user(id).await.unwrap().unwrap();
         assert_eq!((user.deleted, user.username.as_str() == "ada"), (commits, !commits));
     }
@@ -163,9 +190,12 @@ async fn every_change_of_an_account_joins_a_transaction() {
     assert_eq!(kinds, ["user.erased", "user.restored", "user.deleted"]);
 }
 
-async fn end(tx: tokio_postgres::Transaction<'_>, commits: bool) {
+async fn end<T>(authy: &Authy, tx: tokio_postgres::Transaction<'_>, commits: bool, written: Uncommitted<T>) {
     match commits {
-        true => tx.commit().await.unwrap(),
+        true => {
+            tx.commit().await.unwrap();
+            authy.committed(written);
+        }
         false => tx.rollback().await.unwrap(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use authy_client::Client;
 use authy_core::{
-    Authy, ErrorKind, Secret,
+    Authenticator as _, Authy, ErrorKind, Secret,
     api::session::{Credentials, RefreshToken},
     engine::{Caller, Origin},
 };
@@ -337,9 +337,10 @@ async fn a_guess_whose_guesser_hangs_up_counts() {
 async fn a_password_asked_for_again_is_slowed_by_itself() {
     let house = House::new().await;
     let person = house.user().await;
+    let caller = Caller::user(house.authy.authenticate(person.token.expose()).await.unwrap(), Origin::default());
     let again = |password: &'static str| {
-        let authy = house.authy.clone();
-        async move { authy.verify_password(&operator(), person.id, &Secret::new(password)).await }
+        let (authy, caller) = (house.authy.clone(), caller.clone());
+        async move { authy.verify_password(&caller, &Secret::new(password)).await }
     };
     lock(&house, &person.username).await;
     again(PASSWORD).await.unwrap();

@@ -11,6 +11,7 @@
 mod access;
 mod account;
 mod amqp;
+mod authority;
 mod crash;
 mod documents;
 mod drift;

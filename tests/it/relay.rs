@@ -133,7 +133,7 @@ async fn who_commits_late_is_not_skipped_and_who_runs_for_long_holds_up_nobody()
         let caller = operator();
         let early = authy.prepare_registration(&caller, new_user("early")).await.unwrap();
         let tx = host.transaction().await.unwrap();
-        let late = authy.register_in(&tx, &caller, &early).await.unwrap();
+        let late = *authy.register_in(&tx, &caller, &early).await.unwrap().value();
         for _ in 0..3 {
             let known = sink.ids().len();
             live(&authy).await;

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::{Error, ErrorKind, Identity, Level, Result, Secret, UserId};
+use super::actor;
+use crate::{Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN};
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,8 @@ impl Caller {
         Self { who: Who::Stranger, origin }
     }
 
-    /// Somebody whose token is good.
+    /// The owner of a token that was good a moment ago. Whatever is done in this name is proven again where it is done: it fails
+    /// once the account, its session or the token has ended, or its roles have changed.
     pub fn user(identity: Identity, origin: Origin) -> Self {
         Self { who: Who::User(identity), origin }
     }
@@ -78,24 +80,19 @@ impl Caller {
         matches!(self.who, Who::Operator)
     }
 
-    pub(super) fn kind(&self) -> &'static str {
-        match self.who {
-            Who::Stranger => "stranger",
-            Who::User(_) => "user",
-            Who::Operator => "operator",
-        }
-    }
-
-    /// Fails when something of that level is beyond the caller's. What has no level is beyond nobody's.
-    pub(super) fn reach(&self, level: Option<Level>) -> Result<()> {
-        let reaches = match &self.who {
-            Who::Operator => true,
-            Who::User(identity) => level.is_none_or(|level| identity.level.reaches(level)),
-            Who::Stranger => false,
-        };
-        match reaches {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::BeyondYourLevel, "it is more powerful than you are")),
+    /// That the caller could act on an account of that level, by what the token says: a courtesy before work that costs
+    /// something. The transaction asks the database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`], [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
+    pub(super) fn may_act_on(&self, level: Option<Level>) -> Result<()> {
+        match &self.who {
+            Who::Operator => Ok(()),
+            Who::Stranger => Err(Error::new(ErrorKind::TokenRequired, "this needs a token")),
+            Who::User(identity) => {
+                Access::Level(ADMIN).permit(identity, None)?;
+                actor::within(Some(identity.level), level)
+            }
         }
     }
 }

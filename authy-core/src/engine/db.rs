@@ -31,6 +31,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// the pool is not held for nobody.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// What every connection relies on, whatever the defaults of the database or its role are: a write of one statement has no
+/// transaction around it that could say so.
+const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+
 /// The parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -189,7 +193,7 @@ impl Connector {
     }
 
     async fn open(&self, heard: Arc<Notify>) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        Ok(match &self.tls {
+        let (client, driving) = match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
                 (client, tokio::spawn(drive(connection, heard)))
@@ -198,7 +202,9 @@ impl Connector {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
                 (client, tokio::spawn(drive(connection, heard)))
             }
-        })
+        };
+        client.batch_execute(SESSION).await?;
+        Ok((client, driving))
     }
 }
 

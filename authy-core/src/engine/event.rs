@@ -9,11 +9,12 @@ use std::{
 use deadpool_postgres::{Object, Transaction};
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
-use tokio_postgres::Row;
+use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
 use super::{
-    Authy, Caller, Origin,
+    Authy, Origin,
+    actor::Actor,
     db::{LOCK_PATIENCE, Params, db_error},
     fault, feed,
 };
@@ -109,7 +110,7 @@ fn instant(micros: i64) -> SystemTime {
 #[must_use = "a change without its event must not be committed"]
 pub(super) struct Event<'a> {
     kind: EventKind,
-    caller: &'a Caller,
+    actor: Actor<'a>,
     subject: Option<UserId>,
     session: Option<SessionId>,
     detail: Value,
@@ -117,9 +118,9 @@ pub(super) struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn new(kind: EventKind, caller: &'a Caller) -> Self {
-        let session = caller.identity().map(|identity| identity.session_id);
-        Self { kind, caller, subject: None, session, detail: json!({}), void: Vec::new() }
+    pub(super) fn new(kind: EventKind, actor: &Actor<'a>) -> Self {
+        let (actor, session) = (*actor, actor.session());
+        Self { kind, actor, subject: None, session, detail: json!({}), void: Vec::new() }
     }
 
     pub(super) fn about(mut self, user: UserId) -> Self {
@@ -155,13 +156,13 @@ impl<'a> Event<'a> {
 
     /// What every event tells, for a statement that writes its event itself.
     pub(super) fn columns(&self) -> Columns<'a> {
-        let Origin { ip, user_agent, request_id, .. } = self.caller.origin();
+        let Origin { ip, user_agent, request_id, .. } = self.actor.caller().origin();
         Columns {
             // Version 7: in the order of time, so that the index grows at its end.
             event_id: Uuid::now_v7(),
             kind: self.kind.as_str(),
-            actor: self.caller.id().map(|id| *id.as_uuid()),
-            origin: self.caller.kind(),
+            actor: self.actor.user().map(|id| *id.as_uuid()),
+            origin: self.actor.kind(),
             ip: *ip,
             user_agent: user_agent.as_deref(),
             request_id: request_id.as_deref(),
@@ -185,7 +186,9 @@ pub(super) struct Write<'a>(Transaction<'a>);
 
 impl<'a> Write<'a> {
     pub(super) async fn begin(connection: &'a mut Object) -> Result<Self> {
-        let tx = fault::around("begin", connection.transaction()).await.map_err(db_error)?;
+        // Whatever the database's default is: what was read after a lock must be what the lock's last holder committed.
+        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
+        let tx = fault::around("begin", begin.start()).await.map_err(db_error)?;
         let write = Self(tx);
         write.within(STATEMENT_PATIENCE);
         Ok(write)

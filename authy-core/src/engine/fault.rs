@@ -10,7 +10,7 @@ mod armed;
 mod unarmed;
 
 #[cfg(feature = "dangerous-fault-points")]
-pub use armed::{Track, dangerous_die_at};
+pub use armed::{DangerousHold, Track, dangerous_die_at};
 #[cfg(feature = "dangerous-fault-points")]
 pub(super) use armed::{around, on, point};
 #[cfg(not(feature = "dangerous-fault-points"))]

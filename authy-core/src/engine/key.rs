@@ -11,11 +11,12 @@ use tokio::sync::Mutex;
 
 use super::{
     Authy, Caller, MasterKeys, Origin,
+    actor::Actor,
     db::{Db, db_error},
     event::{Event, Write},
 };
 use crate::{
-    Error, ErrorKind, Level, Result, Secret,
+    Error, ErrorKind, Result, Secret,
     api::{
         event::EventKind,
         session::{Jwk, JwkSet},

@@ -6,7 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Authy,
+    Authy, Caller,
+    actor::Actor,
     code::{self, Purpose},
     db::Params,
     event, user,
@@ -97,9 +98,13 @@ impl Authy {
     /// What is to be told by mail of an event, as things are now: nothing of a code that has been used, and nothing to a user
     /// who was deleted. A notice comes before a code.
     ///
+    /// For the operator only, because it hands out the codes that open accounts.
+    ///
     /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) for every other caller;
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
-    pub async fn list_letters(&self, event: &EventView) -> Result<Vec<Letter>> {
+    pub async fn list_letters(&self, caller: &Caller, event: &EventView) -> Result<Vec<Letter>> {
+        Actor::operator(caller)?;
         let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
         let event = &event::shown_to(subject, event.clone());
         let letters = match kind {

@@ -5,8 +5,10 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 
 use super::{
     Authy, Caller, Page,
+    actor::Actor,
     db::db_error,
     event::{Event, Write},
+    uncommitted::{Uncommitted, join},
     user::{self, Sessions},
 };
 use crate::{
@@ -76,8 +78,8 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn create_role_in(&self, tx: &Transaction<'_>, caller: &Caller, role: &NewRole) -> Result<()> {
-        create(tx, caller, role).await?.append(tx).await.map(drop)
+    pub async fn create_role_in(&self, tx: &Transaction<'_>, caller: &Caller, role: &NewRole) -> Result<Uncommitted> {
+        join(tx, create(tx, caller, role)).await
     }
 
     /// Deletes a role that nobody has and that did not come with the installation.
@@ -95,8 +97,8 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn delete_role_in(&self, tx: &Transaction<'_>, caller: &Caller, name: &RoleName) -> Result<()> {
-        delete(tx, caller, name).await?.append(tx).await.map(drop)
+    pub async fn delete_role_in(&self, tx: &Transaction<'_>, caller: &Caller, name: &RoleName) -> Result<Uncommitted> {
+        join(tx, delete(tx, caller, name)).await
     }
 
     /// Grants a role to a user, whose tokens are void from then on.
@@ -120,8 +122,8 @@ impl Authy {
         caller: &Caller,
         name: &RoleName,
         user: UserId,
-    ) -> Result<()> {
-        grant(tx, caller, name, user).await?.append(tx).await.map(drop)
+    ) -> Result<Uncommitted> {
+        join(tx, grant(tx, caller, name, user)).await
     }
 
     /// Takes a role away from a user, whose tokens are void from then on.
@@ -145,13 +147,14 @@ impl Authy {
         caller: &Caller,
         name: &RoleName,
         user: UserId,
-    ) -> Result<()> {
-        revoke(tx, caller, name, user).await?.append(tx).await.map(drop)
+    ) -> Result<Uncommitted> {
+        join(tx, revoke(tx, caller, name, user)).await
     }
 }
 
 async fn create<'a>(tx: &Transaction<'_>, caller: &'a Caller, role: &NewRole) -> Result<Event<'a>> {
-    caller.reach(Some(role.level))?;
+    let actor = Actor::prove(tx, caller).await?;
+    actor.require_power_over(Some(role.level))?;
     let level = role.level.get().cast_signed();
     let created =
         sql::CREATE.execute(tx, &[&role.name.as_str(), &role.name.key(), &role.description.as_str(), &level]).await;
@@ -161,13 +164,15 @@ async fn create<'a>(tx: &Transaction<'_>, caller: &'a Caller, role: &NewRole) ->
         }
         _ => db_error(cause),
     })?;
-    Ok(Event::new(EventKind::RoleCreated, caller).detail(json!({ "role": role.name, "level": role.level })))
+    Ok(Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": role.name, "level": role.level })))
 }
 
 async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName) -> Result<Event<'a>> {
+    let actor = Actor::prove(tx, caller).await?;
+    actor.require_administrator()?;
     let role = sql::LOCK.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
     let role_id: i32 = role.get("role_id");
-    caller.reach(Some(level(&role)))?;
+    actor.require_power_over(Some(level(&role)))?;
     if role.get("seeded") {
         return Err(Error::new(ErrorKind::RoleInUse, "the role came with the installation and stays"));
     }
@@ -175,40 +180,39 @@ async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName) -
         return Err(Error::new(ErrorKind::RoleInUse, "somebody has the role: take it away first"));
     }
     sql::DELETE.execute(tx, &[&role_id]).await.map_err(db_error)?;
-    Ok(Event::new(EventKind::RoleDeleted, caller).detail(json!({ "role": name })))
+    Ok(Event::new(EventKind::RoleDeleted, &actor).detail(json!({ "role": name })))
 }
 
-/// Always the user first, then the role: two who lock both cannot wait for each other.
-pub(super) async fn grant<'a>(
-    tx: &Transaction<'_>,
-    caller: &'a Caller,
-    name: &RoleName,
-    user: UserId,
-) -> Result<Event<'a>> {
-    let subject = user::lock_live(tx, user).await?;
+/// Always the users first, then the role: two who lock both cannot wait for each other.
+async fn grant<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName, user: UserId) -> Result<Event<'a>> {
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    let subject = subject.live()?;
+    actor.require_administrator()?;
     let role = sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
-    caller.reach(Some(level(&role)))?;
-    caller.reach(subject.level)?;
+    actor.require_power_over(Some(level(&role)))?;
+    actor.require_power_over(subject.level)?;
     let granted = sql::GRANT.execute(tx, &[user.as_uuid(), &role.get::<_, i32>("role_id")]).await.map_err(db_error)?;
     if granted == 0 {
         return Err(Error::new(ErrorKind::AlreadyAssigned, "the user has the role already"));
     }
-    let event = user::pass(tx, caller, user, EventKind::RoleGranted, Sessions::Kept).await?;
+    let event = user::pass(tx, &actor, user, EventKind::RoleGranted, Sessions::Kept).await?;
     Ok(event.detail(json!({ "role": name })))
 }
 
 async fn revoke<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName, user: UserId) -> Result<Event<'a>> {
-    let subject = user::lock_live(tx, user).await?;
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    let subject = subject.live()?;
+    actor.require_administrator()?;
     let role = sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
     let role_id: i32 = role.get("role_id");
-    caller.reach(Some(level(&role)))?;
-    caller.reach(subject.level)?;
+    actor.require_power_over(Some(level(&role)))?;
+    actor.require_power_over(subject.level)?;
     keep_last_of_its_kind(tx, user, Some(role_id)).await?;
     let revoked = sql::REVOKE.execute(tx, &[user.as_uuid(), &role_id]).await.map_err(db_error)?;
     if revoked == 0 {
         return Err(Error::new(ErrorKind::NotFound, "the user does not have the role"));
     }
-    let event = user::pass(tx, caller, user, EventKind::RoleRevoked, Sessions::Kept).await?;
+    let event = user::pass(tx, &actor, user, EventKind::RoleRevoked, Sessions::Kept).await?;
     Ok(event.detail(json!({ "role": name })))
 }
 

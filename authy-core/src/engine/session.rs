@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 use super::{
     Authy, Caller,
+    actor::Actor,
     db::{Params, db_error},
     event::{Columns, Event, Write},
     role,
     throttle::{Outcome, Subject},
+    uncommitted::{Uncommitted, join},
     user,
 };
 use crate::{
@@ -67,7 +69,7 @@ impl Authy {
         if self.config().require_validated && !known.is_validated {
             attempt.end(Outcome::Succeeded).await?;
             // Who knows the password may know that it is right, and needs a code to get in.
-            let message = match self.send_validation(caller, known.id).await? {
+            let message = match self.send_validation(caller, known.id, user::Shown::Password).await? {
                 true => "confirm your address first: a mail with a fresh code is on its way",
                 false => "confirm your address first: so many codes were sent that it takes an hour until the next",
             };
@@ -140,7 +142,7 @@ impl Authy {
         let first = Ticket { session: SessionId::random(), generation: 0 };
         let (lifetime, ttl) = (config.refresh_absolute.as_secs_f64(), config.access_ttl.as_secs_f64());
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
-            Event::new(EventKind::SessionOpened, caller).columns();
+            Event::new(EventKind::SessionOpened, &Actor::by_secret(caller)).columns();
         let (user, session) = (known.id.as_uuid(), first.session.as_uuid());
         let params: Params<'_> = &[
             user,

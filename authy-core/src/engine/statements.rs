@@ -9,7 +9,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    code,
+    actor, code,
     db::{Params, bounded_by, db_error},
     event, fault, feed, key, relay, role, session, throttle, upkeep, user,
 };
@@ -25,6 +25,7 @@ pub(super) struct Statement {
 /// Every statement of the crate.
 fn all() -> impl Iterator<Item = &'static Statement> {
     [
+        actor::sql::ALL,
         user::sql::ALL,
         role::sql::ALL,
         session::sql::ALL,

@@ -24,6 +24,7 @@ use tokio_postgres::{Row, Transaction};
 
 use super::{
     Authy, Caller, MasterKeys,
+    actor::Actor,
     db::Params,
     event::{Columns, Event},
     lockout::{ACCOUNT, ADDRESS, State},
@@ -256,7 +257,7 @@ impl Record {
     async fn fail(&self) -> Result<()> {
         let is_told = self.failures.is_some_and(|failures| ACCOUNT.begins_to_slow(failures));
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
-            Event::new(EventKind::AccountThrottled, &self.caller).columns();
+            Event::new(EventKind::AccountThrottled, &Actor::by_secret(&self.caller)).columns();
         let Subject { what, account, .. } = &self.subject;
         let (about, detail) = (account.map(|user| *user.as_uuid()), json!({ "of": what, "failures": self.failures }));
         let (was_admitted, memory) = (self.failures.is_some(), ADDRESS.memory.as_secs_f64());

@@ -7,10 +7,12 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 
 use super::{
     Authy, Caller, Page,
+    actor::{Actor, lock_live},
     db::{Params, db_error},
     event::{Event, Write},
     password::UserInputs,
     role, session,
+    uncommitted::{Uncommitted, join, join_with},
 };
 use crate::{
     Email, Error, ErrorKind, Level, Result, RoleName, Secret, Timestamp, UserId, Username,
@@ -32,6 +34,7 @@ pub(super) mod sql;
 mod validation;
 
 pub(super) use door::{Sessions, pass};
+pub(super) use validation::Shown;
 
 pub use account::PreparedChange;
 pub use recovery::PreparedReset;
@@ -94,37 +97,6 @@ impl Authy {
         let Some(found) = self.find_user(user).await? else { return Ok(None) };
         let roles = role::views(&self.db().read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?)?;
         Ok(Some(UserRoles { username: found.username, public_id: user, roles }))
-    }
-}
-
-/// What a change of a user depends on.
-pub(super) struct Subject {
-    pub(super) level: Option<Level>,
-    is_deleted: bool,
-    is_erased: bool,
-}
-
-/// Holds a user, deleted or not, until the transaction ends.
-async fn lock(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
-    // Sent together, and read one after the other: whoever had to wait for the user sees the roles as they are now.
-    let params: Params<'_> = &[user.as_uuid()];
-    let (row, roles) = tokio::try_join!(sql::LOCK.row(tx, params), sql::FIND_LEVEL.row(tx, params))?;
-    let (row, roles) = row.zip(roles).ok_or_else(no_such_user)?;
-    Ok(Subject {
-        level: roles.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
-        is_deleted: row.get("deleted"),
-        is_erased: row.get("erased"),
-    })
-}
-
-/// Holds a user who was not deleted until the transaction ends.
-///
-/// # Errors
-/// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`].
-pub(super) async fn lock_live(tx: &Transaction<'_>, user: UserId) -> Result<Subject> {
-    match lock(tx, user).await? {
-        Subject { is_deleted: true, .. } => Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted")),
-        subject => Ok(subject),
     }
 }
 

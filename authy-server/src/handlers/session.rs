@@ -26,7 +26,7 @@ pub(crate) async fn refresh(call: Call<'_, Refresh>) -> Result<Tokens> {
 }
 
 pub(crate) async fn log_out(call: Call<'_, Logout>) -> Result<Nothing> {
-    call.authy.logout(call.caller, call.identity()?).await?;
+    call.authy.logout(call.caller).await?;
     Ok(Nothing {})
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn list(call: Call<'_, ListSessions>) -> Result<SessionList> {
 }
 
 pub(crate) async fn end_others(call: Call<'_, EndOtherSessions>) -> Result<Nothing> {
-    call.authy.end_other_sessions(call.caller, call.identity()?).await?;
+    call.authy.end_other_sessions(call.caller).await?;
     Ok(Nothing {})
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use authy_core::{
     Authy, EventId, Timestamp,
     api::event::EventView,
-    engine::{Letter, LetterKind, Pace, Sink, Undelivered},
+    engine::{Caller, Letter, LetterKind, Origin, Pace, Sink, Undelivered},
 };
 
 use crate::{config::Settings, start::Failure};
@@ -150,10 +150,9 @@ impl Sink for MailSink {
 
     async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
         let id = event.event_id;
-        let letters =
-            self.authy.list_letters(event).await.map_err(|error| {
-                Undelivered::for_now("the database does not say what there is to write").because(error)
-            })?;
+        let letters = self.authy.list_letters(&Caller::operator(Origin::default()), event).await;
+        let letters = letters
+            .map_err(|error| Undelivered::for_now("the database does not say what there is to write").because(error))?;
         let mut done = self.recall(id);
         let (mut waiting, is_old) = (None, event.happened.plus(GIVE_UP) < Timestamp::now());
         let open: Vec<&Letter> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();

@@ -47,7 +47,8 @@ pub(crate) async fn measure() {
                 let mut host = home.sql().await;
                 let tx = host.transaction().await.unwrap();
                 let user: RoleName = "user".parse().unwrap();
-                home.authy.revoke_role_in(&tx, &operator(), &user, person.id).await.unwrap();
+                let forgotten = home.authy.revoke_role_in(&tx, &operator(), &user, person.id).await.unwrap();
+                drop(forgotten);
                 tx.commit().await.unwrap();
             }
             let revoked = Instant::now();

@@ -66,11 +66,12 @@ async fn who_rises_while_somebody_waits_to_change_him_is_beyond_reach() {
     let mut sql = house.sql().await;
     let tx = sql.transaction().await.unwrap();
     let superadmin = "superadmin".parse().unwrap();
-    house.authy.grant_role_in(&tx, &operator(), &superadmin, person.id).await.unwrap();
+    let granted = house.authy.grant_role_in(&tx, &operator(), &superadmin, person.id).await.unwrap();
     let change = tokio::spawn(async move { admin.client.change_user(person.id, new_password()).await });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let watcher = house.sql().await;
     until("it waits", || async { watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 }).await;
     tx.commit().await.unwrap();
+    house.authy.committed(granted);
     assert_eq!(change.await.unwrap().unwrap_err().kind(), Some(ErrorKind::BeyondYourLevel));
 }

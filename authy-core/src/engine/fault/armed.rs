@@ -3,12 +3,15 @@
 use std::{
     future::poll_fn,
     pin::pin,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
     task::Poll,
 };
 
 use rustix::process::{Signal, getpid, kill_process};
-use tokio::{task::yield_now, task_local};
+use tokio::{sync::Semaphore, task::yield_now, task_local};
 
 /// Who comes by a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub enum Track {
 
 task_local! {
     static TRACK: Track;
+    static HOLD: DangerousHold;
 }
 
 static DYING_TRACK: AtomicU8 = AtomicU8::new(0);
@@ -39,6 +43,53 @@ pub fn dangerous_die_at(track: Track, nth: u64) {
     LEFT.store(nth, Ordering::SeqCst);
 }
 
+/// Holds work at a point until it is released, so that a test can do something meanwhile.
+#[derive(Clone, Debug)]
+pub struct DangerousHold(Arc<Hold>);
+
+#[derive(Debug)]
+struct Hold {
+    left: AtomicU64,
+    reached: Semaphore,
+    released: Semaphore,
+}
+
+impl DangerousHold {
+    /// Holds at the `nth` point, from 1.
+    pub fn at(nth: u64) -> Self {
+        Self(Arc::new(Hold { left: AtomicU64::new(nth), reached: Semaphore::new(0), released: Semaphore::new(0) }))
+    }
+
+    /// The work, which is held.
+    pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        HOLD.scope(self.clone(), work)
+    }
+
+    /// Waits until the work has come to the point.
+    pub async fn reached(&self) {
+        let _ = self.0.reached.acquire().await;
+    }
+
+    /// Lets the work go on.
+    pub fn release(&self) {
+        self.0.released.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        if self.0.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.reached.add_permits(1);
+            let _ = self.0.released.acquire().await;
+        }
+    }
+}
+
+/// Waits while a test holds the work that comes by.
+async fn hold() {
+    if let Ok(hold) = HOLD.try_with(Clone::clone) {
+        hold.pass().await;
+    }
+}
+
 /// A point.
 pub(in crate::engine) fn point(name: &'static str) {
     if is_last() {
@@ -49,6 +100,7 @@ pub(in crate::engine) fn point(name: &'static str) {
 /// Work of the database's or of a sink's: a point when it was asked for and nobody knows yet what came of it, and one when it
 /// was done and nobody has been told.
 pub(in crate::engine) async fn around<F: Future>(name: &'static str, work: F) -> F::Output {
+    hold().await;
     let mut work = pin!(work);
     if is_last() {
         poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_ready())).await;
@@ -62,6 +114,7 @@ pub(in crate::engine) async fn around<F: Future>(name: &'static str, work: F) ->
     if is_last() {
         die("after", name);
     }
+    hold().await;
     done
 }
 

@@ -93,15 +93,15 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
     pub async fn rotate_key(&self, caller: &Caller) -> Result<String> {
-        caller.reach(Some(Level::clamped(0)))?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        let actor = prove_full_power(&write, caller).await?;
         sql::LOCK.rows(write.tx(), &[]).await?;
         let algorithm = self.config().signing_algorithm.as_str();
         if let Some(row) = sql::FIND_STATE.row(write.tx(), &[&algorithm, &"pending"]).await? {
             return Ok(row.get("kid"));
         }
-        let (kid, event) = create(&write, &self.ring().settings, "pending", caller).await?;
+        let (kid, event) = create(&write, &self.ring().settings, "pending", &actor).await?;
         self.commit(write, event).await?;
         self.ring().reload(self.db()).await?;
         Ok(kid)
@@ -113,18 +113,18 @@ impl Authy {
     /// [`ErrorKind::NotFound`] when there is no such key, [`ErrorKind::BeyondYourLevel`] unless the caller may do
     /// everything.
     pub async fn revoke_key(&self, caller: &Caller, kid: &str) -> Result<()> {
-        caller.reach(Some(Level::clamped(0)))?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        let actor = prove_full_power(&write, caller).await?;
         sql::LOCK.rows(write.tx(), &[]).await?;
         let row = sql::FIND.row(write.tx(), &[&kid]).await?;
         let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
         let algorithm: String = row.get("algorithm");
         set_state(&write, kid, KeyState::Retired).await?;
-        let mut event = Event::new(EventKind::KeyRevoked, caller).detail(json!({ "kid": kid }));
+        let mut event = Event::new(EventKind::KeyRevoked, &actor).detail(json!({ "kid": kid }));
         if row.get::<_, &str>("state") == "active" && algorithm == self.config().signing_algorithm.as_str() {
             // Nobody can have seen it yet; verifiers look for a key that they do not know.
-            let (next, _) = create(&write, &self.ring().settings, "active", caller).await?;
+            let (next, _) = create(&write, &self.ring().settings, "active", &actor).await?;
             event = event.detail(json!({ "kid": kid, "next": next }));
         }
         self.commit(write, event.voiding(Void::Key { kid: kid.to_owned() })).await?;
@@ -136,10 +136,10 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
     pub async fn reseal_keys(&self, caller: &Caller) -> Result<Resealed> {
-        caller.reach(Some(Level::clamped(0)))?;
         let master = &self.ring().settings.master;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        let actor = prove_full_power(&write, caller).await?;
         sql::LOCK.rows(write.tx(), &[]).await?;
         let mut keys = 0;
         for row in sql::LIST_SEALED.rows(write.tx(), &[]).await? {
@@ -153,7 +153,7 @@ impl Authy {
         let row = sql::COUNT_OTHER_PEPPERS.row(write.tx(), &[&pepper]).await?;
         let passwords_left = row.map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
         if keys > 0 {
-            let event = Event::new(EventKind::KeyResealed, caller).detail(json!({ "keys": keys }));
+            let event = Event::new(EventKind::KeyResealed, &actor).detail(json!({ "keys": keys }));
             self.commit(write, event).await?;
         }
         Ok(Resealed { keys, passwords_left })
@@ -174,6 +174,7 @@ impl Authy {
     async fn advance_one_key(&self) -> Result<bool> {
         let config = self.config();
         let caller = Caller::operator(Origin::default());
+        let actor = Actor::operator(&caller)?;
         // Twice, because a cache may have been filled just before the key was made, and answers travel.
         let lead = 2 * config.jwks_max_age;
         let mut connection = self.db().connection().await?;
@@ -193,11 +194,11 @@ impl Authy {
                 set_state(&write, &active, KeyState::Retiring).await?;
             }
             set_state(&write, &kid, KeyState::Active).await?;
-            Event::new(EventKind::KeyActivated, &caller).detail(json!({ "kid": kid }))
+            Event::new(EventKind::KeyActivated, &actor).detail(json!({ "kid": kid }))
         } else if oldest(KeyState::Active)
             .is_none_or(|(_, age)| age + lead.as_secs_f64() >= config.key_rotation.as_secs_f64())
         {
-            create(&write, &self.ring().settings, "pending", &caller).await?.1
+            create(&write, &self.ring().settings, "pending", &actor).await?.1
         } else {
             let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (config.access_ttl + SKEW).as_secs_f64());
             let over = match expired {
@@ -206,7 +207,7 @@ impl Authy {
             };
             let Some(kid) = over else { return Ok(false) };
             set_state(&write, &kid, KeyState::Retired).await?;
-            Event::new(EventKind::KeyRetired, &caller).detail(json!({ "kid": kid }))
+            Event::new(EventKind::KeyRetired, &actor).detail(json!({ "kid": kid }))
         };
         self.commit(write, event).await?;
         Ok(true)
@@ -230,7 +231,7 @@ pub(super) async fn ensure_active(db: &Db, settings: &KeySettings) -> Result<()>
     if sql::FIND_STATE.row(write.tx(), &[&settings.algorithm.as_str(), &"active"]).await?.is_some() {
         return Ok(());
     }
-    let (_, event) = create(&write, settings, "active", &caller).await?;
+    let (_, event) = create(&write, settings, "active", &Actor::operator(&caller)?).await?;
     write.commit(event).await.map(drop)
 }
 
@@ -238,7 +239,7 @@ async fn create<'a>(
     write: &Write<'_>,
     settings: &KeySettings,
     state: &str,
-    caller: &'a Caller,
+    actor: &Actor<'a>,
 ) -> Result<(String, Event<'a>)> {
     let algorithm = settings.algorithm.as_str();
     let (pair, private) = Pair::generate(settings.algorithm)?;
@@ -247,8 +248,15 @@ async fn create<'a>(
     let public: Value = json!(jwk);
     let created = sql::CREATE.execute(write.tx(), &[&jwk.kid, &algorithm, &state, &public, &sealed]).await;
     created.map_err(db_error)?;
-    let event = Event::new(EventKind::KeyCreated, caller);
+    let event = Event::new(EventKind::KeyCreated, actor);
     Ok((jwk.kid.clone(), event.detail(json!({ "kid": jwk.kid, "alg": algorithm, "state": state }))))
+}
+
+/// Keys are for those who may do everything.
+async fn prove_full_power<'a>(write: &Write<'_>, caller: &'a Caller) -> Result<Actor<'a>> {
+    let actor = Actor::prove(write.tx(), caller).await?;
+    actor.require_full_power()?;
+    Ok(actor)
 }
 
 async fn set_state(write: &Write<'_>, kid: &str, state: KeyState) -> Result<()> {

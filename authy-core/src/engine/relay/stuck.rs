@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    ErrorKind, EventId, Level, Timestamp, UserId,
+    ErrorKind, EventId, Timestamp, UserId,
     api::event::EventKind,
     engine::{
         Caller,
+        actor::Actor,
         event::{Event, Write},
     },
 };
@@ -111,12 +112,13 @@ impl Authy {
         sink: &str,
         event: EventId,
     ) -> Result<()> {
-        caller.reach(Some(Level::clamped(0)))?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        let actor = Actor::prove(write.tx(), caller).await?;
+        actor.require_full_power()?;
         let row = statement.row(write.tx(), &[&sink, event.as_uuid()]).await?;
         let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such event is stuck"))?;
-        let mut told = Event::new(kind, caller).detail(json!({ "sink": sink, "event_id": event }));
+        let mut told = Event::new(kind, &actor).detail(json!({ "sink": sink, "event_id": event }));
         if let Some(subject) = row.get::<_, Option<Uuid>>("subject") {
             told = told.about(subject.into());
         }

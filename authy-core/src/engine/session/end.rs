@@ -30,52 +30,65 @@ impl Authy {
     /// Ends the session that the caller's token came from.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away. That the session is over already is none.
-    pub async fn logout(&self, caller: &Caller, identity: &Identity) -> Result<()> {
+    /// [`ErrorKind::TokenRequired`] when the caller has none, [`ErrorKind::InvalidToken`] when the account has changed since,
+    /// [`ErrorKind::Unavailable`] when the database is away. That the session is over already is no error.
+    pub async fn logout(&self, caller: &Caller) -> Result<()> {
+        let identity = caller.identity().ok_or_else(token_required)?;
         match self.end_session(caller, identity.public_id, identity.session_id).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::InvalidToken && self.has_ended(identity).await? => Ok(()),
             done => done,
         }
     }
 
-    /// Ends a session of a user's.
+    /// Whether the session of a token is over, whatever else changed.
+    async fn has_ended(&self, identity: &Identity) -> Result<bool> {
+        Ok(self.db().read_opt(&sql::IS_OPEN, &[identity.session_id.as_uuid()]).await?.is_none())
+    }
+
+    /// Ends a session of a user's: of one's own, or, for administrators and the operator, of somebody else's.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the user has no such session.
+    /// [`ErrorKind::NotFound`] when the user has no such session; [`ErrorKind::InvalidToken`],
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
     pub async fn end_session(&self, caller: &Caller, user: UserId, session: SessionId) -> Result<()> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
+        let (actor, subject) = Actor::prove_on(write.tx(), caller, user).await?;
+        actor.require_own_or_power_over(&subject)?;
         sql::END
             .row(write.tx(), &[session.as_uuid(), user.as_uuid()])
             .await?
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such session"))?;
-        let event = Event::new(EventKind::SessionEnded, caller).about(user).session(session);
+        let event = Event::new(EventKind::SessionEnded, &actor).about(user).session(session);
         self.commit(write, event.voiding(Void::Session { session_id: session })).await
     }
 
     /// Ends all sessions of the caller's but the one the token came from.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
-    pub async fn end_other_sessions(&self, caller: &Caller, identity: &Identity) -> Result<()> {
+    /// [`ErrorKind::TokenRequired`] when the caller has none, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the
+    /// database is away.
+    pub async fn end_other_sessions(&self, caller: &Caller) -> Result<()> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let (user, own) = (identity.public_id, identity.session_id);
+        let actor = Actor::prove(write.tx(), caller).await?;
+        let (user, own) = actor.user().zip(actor.session()).ok_or_else(token_required)?;
         let ended = sql::END_OTHERS.rows(write.tx(), &[user.as_uuid(), own.as_uuid()]).await?;
         if ended.is_empty() {
             return Ok(());
         }
-        let mut event = Event::new(EventKind::SessionsEnded, caller).about(user);
+        let mut event = Event::new(EventKind::SessionsEnded, &actor).about(user);
         for row in ended {
             event = event.voiding(Void::Session { session_id: row.get::<_, Uuid>("session_id").into() });
         }
         self.commit(write, event).await
     }
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user: one's own, or, for administrators and the operator, somebody else's.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`].
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::InvalidToken`],
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
     pub async fn end_sessions(&self, caller: &Caller, user: UserId) -> Result<()> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
@@ -86,16 +99,18 @@ impl Authy {
     /// [`end_sessions`](Self::end_sessions) in a transaction of the caller's.
     ///
     /// # Errors
-    /// As there.
-    pub async fn end_sessions_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        end_all(tx, caller, user).await?.append(tx).await.map(drop)
+    /// As [`end_sessions`](Self::end_sessions).
+    pub async fn end_sessions_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        join(tx, end_all(tx, caller, user)).await
     }
 }
 
 async fn end_all<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-    let subject = user::lock_live(tx, user).await?;
-    if caller.id() != Some(user) {
-        caller.reach(subject.level)?;
-    }
-    user::pass(tx, caller, user, EventKind::SessionsEnded, Sessions::Ended).await
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    actor.require_own_or_power_over(&subject.live()?)?;
+    user::pass(tx, &actor, user, EventKind::SessionsEnded, Sessions::Ended).await
+}
+
+fn token_required() -> Error {
+    Error::new(ErrorKind::TokenRequired, "this needs a token")
 }

@@ -14,14 +14,12 @@ impl Authy {
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::NotFound`],
     /// [`ErrorKind::AlreadyDeleted`]; [`ErrorKind::NoRole`] when there is nothing the account may do.
     pub async fn issue_token(&self, caller: &Caller, user: UserId) -> Result<Secret> {
-        if !caller.is_operator() {
-            return Err(Error::new(ErrorKind::BeyondYourLevel, "only the operator may act for somebody else"));
-        }
+        let operator = Actor::operator(caller)?;
         // Its refresh token is never made, and nobody else can make it.
         let ticket = Ticket { session: SessionId::random(), generation: 0 };
         let ttl = self.config().access_ttl.as_secs_f64();
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
-            Event::new(EventKind::TokenIssued, caller).columns();
+            Event::new(EventKind::TokenIssued, &operator).columns();
         let (id, session) = (user.as_uuid(), ticket.session.as_uuid());
         let params: Params<'_> = &[id, session, &ttl, &ip, &user_agent, &event_id, &kind, &actor, &origin, &request_id];
         let issued = match self.db().write(&sql::ISSUE, params).await? {

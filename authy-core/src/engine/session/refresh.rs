@@ -32,7 +32,7 @@ impl Authy {
         let config = self.config();
         let (idle, ttl) = (config.refresh_idle.as_secs_f64(), config.access_ttl.as_secs_f64());
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
-            Event::new(EventKind::SessionRefreshed, caller).columns();
+            Event::new(EventKind::SessionRefreshed, &Actor::by_secret(caller)).columns();
         let (session, generation) = (ticket.session.as_uuid(), ticket.generation.cast_signed());
         let params: Params<'_> =
             &[session, &generation, &idle, &ttl, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
@@ -71,7 +71,8 @@ impl Authy {
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
         let (id, next) = (account.id, ticket.next());
         let tokens = self.mint(account, next, row.get("remaining"))?;
-        let event = Event::new(EventKind::SessionRefreshed, caller).about(id).session(ticket.session);
+        let event =
+            Event::new(EventKind::SessionRefreshed, &Actor::by_secret(caller)).about(id).session(ticket.session);
         self.commit(write, event.detail(json!({ "generation": next.generation }))).await?;
         Ok(tokens)
     }
@@ -80,7 +81,7 @@ impl Authy {
     async fn end_replayed(&self, write: Write<'_>, caller: &Caller, user: UserId, ticket: Ticket) -> Result<Tokens> {
         let Ticket { session, generation } = ticket;
         sql::END.rows(write.tx(), &[session.as_uuid(), user.as_uuid()]).await?;
-        let event = Event::new(EventKind::SessionReplayed, caller).about(user).session(session);
+        let event = Event::new(EventKind::SessionReplayed, &Actor::by_secret(caller)).about(user).session(session);
         let event = event.detail(json!({ "generation": generation })).voiding(Void::Session { session_id: session });
         self.commit(write, event).await?;
         tracing::warn!(%session, "a spent refresh token was presented: its session is over");

@@ -128,6 +128,9 @@ statements! {
         "SELECT session_id, created, last_used, expires, ended_at, host(ip) AS ip, user_agent
          FROM authy.session WHERE user_id = $1 ORDER BY created DESC, session_id";
 
+    /// A session that has not ended.
+    IS_OPEN(UUID) = "SELECT 1 FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
+
     /// Ends a session of a user.
     END(UUID, UUID) =
         "UPDATE authy.session SET ended_at = now()

@@ -6,15 +6,16 @@ use super::*;
 use crate::engine::{password::Verdict, throttle::Attempt};
 
 impl Authy {
-    /// That a password is the one of a user whose token is good: asked for once more before something that matters.
+    /// That a password is the caller's own: asked for once more, of somebody with a good token, before something that matters.
     ///
     /// Its wrong guesses are slowed like those of a login, in a count of their own: whoever guesses at the login does not keep
     /// a user from changing the password, and a stolen token is no way to guess faster.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidCredentials`] when it is not, the user was deleted, or too many were wrong;
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when it is not, the user was deleted, or too many were wrong;
     /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
-    pub async fn verify_password(&self, caller: &Caller, user: UserId, password: &Secret) -> Result<()> {
+    pub async fn verify_password(&self, caller: &Caller, password: &Secret) -> Result<()> {
+        let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
         self.passwords().has_room()?;
         let row = self.db().read_opt(&user::sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
         let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));

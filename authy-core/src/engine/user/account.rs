@@ -7,7 +7,11 @@ use crate::{
     Access, SessionId,
     access::ADMIN,
     api::account::AccountChange,
-    engine::code::{self, Purpose},
+    engine::{
+        actor::Subject,
+        code::{self, Purpose},
+        uncommitted::join_all,
+    },
 };
 
 /// How long ago a login may be that is as good as the password. The challenge of [`ErrorKind::ReauthenticationRequired`] says
@@ -31,6 +35,7 @@ impl Authy {
         let write = Write::begin(&mut connection).await?;
         match self.change(write.tx(), caller, &change).await? {
             (Some(changed), Some(requested)) => {
+                // It revokes nothing: what it says is in the event alone.
                 requested.append(write.tx()).await?;
                 self.commit(write, changed).await?;
             }
@@ -45,12 +50,17 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn change_user_in(&self, tx: &Transaction<'_>, caller: &Caller, change: &PreparedChange) -> Result<()> {
-        let (changed, requested) = self.change(tx, caller, change).await?;
-        for event in [requested, changed].into_iter().flatten() {
-            event.append(tx).await?;
-        }
-        Ok(())
+    pub async fn change_user_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        change: &PreparedChange,
+    ) -> Result<Uncommitted> {
+        join_all(tx, async {
+            let (changed, requested) = self.change(tx, caller, change).await?;
+            Ok([requested, changed].into_iter().flatten().collect())
+        })
+        .await
     }
 
     /// Checks and hashes, outside of a transaction; [`change_user_in`](Self::change_user_in) does the rest inside.
@@ -66,7 +76,7 @@ impl Authy {
         let AccountChange { current_password, password, email, .. } = change;
         let proof = match (caller.identity().filter(|_| is_own), &current_password) {
             (Some(_), Some(current)) => {
-                self.verify_password(caller, user, current).await?;
+                self.verify_password(caller, current).await?;
                 Proof::Password(account.phc.clone())
             }
             (Some(identity), None) => {
@@ -76,7 +86,7 @@ impl Authy {
                 Proof::Login(identity.session_id)
             }
             (None, _) => {
-                caller.reach(account.level)?;
+                caller.may_act_on(account.level)?;
                 Proof::Power
             }
         };
@@ -106,19 +116,19 @@ impl Authy {
     ) -> Result<(Option<Event<'a>>, Option<Event<'a>>)> {
         let PreparedChange { user, proof, username, phc, email } = change;
         let user = *user;
-        let subject = lock_live(tx, user).await?;
-        proof.holds(tx, caller, user, subject.level).await?;
+        let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+        proof.holds(tx, &actor, &subject.live()?).await?;
         let changed = match phc {
             Some(phc) => {
-                let own = caller.identity().filter(|identity| identity.public_id == user);
-                let sessions = own.map_or(Sessions::Ended, |identity| Sessions::EndedBut(identity.session_id));
-                let event = self.set_password(tx, caller, user, username, phc, sessions).await?;
+                let own = actor.session().filter(|_| actor.user() == Some(user));
+                let sessions = own.map_or(Sessions::Ended, Sessions::EndedBut);
+                let event = self.set_password(tx, &actor, user, username, phc, sessions).await?;
                 Some(event.detail(json!({ "reset": false })))
             }
             None => None,
         };
         let requested = match email {
-            Some(email) => Some(self.request_email(tx, caller, user, email).await?),
+            Some(email) => Some(self.request_email(tx, &actor, user, email).await?),
             None => None,
         };
         Ok((changed, requested))
@@ -128,7 +138,7 @@ impl Authy {
     async fn request_email<'a>(
         &self,
         tx: &Transaction<'_>,
-        caller: &'a Caller,
+        actor: &Actor<'a>,
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
@@ -141,7 +151,7 @@ impl Authy {
         }
         code::void(tx, user, Some(Purpose::Email)).await?;
         let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
-        Ok(Event::new(kind, caller).about(user).detail(json!({ "code_id": code })))
+        Ok(Event::new(kind, actor).about(user).detail(json!({ "code_id": code })))
     }
 
     /// That nobody else has or had an address.
@@ -162,7 +172,7 @@ impl Authy {
     pub(super) async fn set_password<'a>(
         &self,
         tx: &Transaction<'_>,
-        caller: &'a Caller,
+        actor: &Actor<'a>,
         user: UserId,
         username: &Username,
         phc: &str,
@@ -170,7 +180,7 @@ impl Authy {
     ) -> Result<Event<'a>> {
         self.forgive_guesses(tx, username).await?;
         sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
-        door::pass(tx, caller, user, EventKind::PasswordChanged, sessions).await
+        door::pass(tx, actor, user, EventKind::PasswordChanged, sessions).await
     }
 
     /// An account as it is before its change.
@@ -211,11 +221,12 @@ enum Proof {
 
 impl Proof {
     /// That it still holds now that nobody else can change the account.
-    async fn holds(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId, level: Option<Level>) -> Result<()> {
+    async fn holds(&self, tx: &Transaction<'_>, actor: &Actor<'_>, subject: &Subject) -> Result<()> {
+        let user = subject.user;
         match self {
-            Self::Power => caller.reach(level),
+            Self::Power => actor.require_power_over(subject.level),
             // Prepared by somebody else.
-            _ if caller.id() != Some(user) => {
+            _ if actor.user() != Some(user) => {
                 Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner may change the account so"))
             }
             Self::Login(session) => {

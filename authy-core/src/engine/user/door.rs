@@ -18,7 +18,7 @@ pub(in crate::engine) enum Sessions {
 /// were sent before are good for nothing. The event has yet to be written.
 pub(in crate::engine) async fn pass<'a>(
     tx: &Transaction<'_>,
-    caller: &'a Caller,
+    actor: &Actor<'a>,
     user: UserId,
     kind: EventKind,
     sessions: Sessions,
@@ -30,5 +30,5 @@ pub(in crate::engine) async fn pass<'a>(
         Sessions::EndedBut(own) => session::sql::END_OTHERS.execute(tx, &[user.as_uuid(), own.as_uuid()]).await,
     };
     ended.map_err(db_error)?;
-    Ok(Event::new(kind, caller).about(user).voiding(begin_epoch(tx, user).await?))
+    Ok(Event::new(kind, actor).about(user).voiding(begin_epoch(tx, user).await?))
 }

@@ -26,7 +26,7 @@ impl Authy {
     /// [`ErrorKind::Unavailable`] when the database is away.
     pub async fn forgot_password(&self, caller: &Caller, forgotten: &ForgottenPassword) -> Result<()> {
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
-            Event::new(EventKind::ResetRequested, caller).columns();
+            Event::new(EventKind::ResetRequested, &Actor::by_secret(caller)).columns();
         let (key, code, lifetime) = (forgotten.email.key(), Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
         let params: Params<'_> =
             &[&key, &code, &lifetime, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
@@ -51,8 +51,8 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn send_reset_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        send_reset(tx, caller, user).await?.append(tx).await.map(drop)
+    pub async fn send_reset_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        join(tx, send_reset(tx, caller, user)).await
     }
 
     /// Makes a code that resets a user's password, for whoever runs the house to hand over. It is mailed to nobody.
@@ -71,10 +71,17 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn create_reset_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Secret> {
-        let (code, event) = create_reset(tx, caller, user).await?;
-        event.append(tx).await?;
-        Ok(self.code_text(code))
+    pub async fn create_reset_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        user: UserId,
+    ) -> Result<Uncommitted<Secret>> {
+        join_with(tx, async {
+            let (code, event) = create_reset(tx, caller, user).await?;
+            Ok((self.code_text(code), event))
+        })
+        .await
     }
 
     /// Sets a new password with a code. Every session of the user's ends.
@@ -99,8 +106,13 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn reset_password_in(&self, tx: &Transaction<'_>, caller: &Caller, reset: &PreparedReset) -> Result<()> {
-        self.reset(tx, caller, reset).await?.append(tx).await.map(drop)
+    pub async fn reset_password_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        reset: &PreparedReset,
+    ) -> Result<Uncommitted> {
+        join(tx, self.reset(tx, caller, reset)).await
     }
 
     /// Checks and hashes, outside of a transaction; [`reset_password_in`](Self::reset_password_in) does the rest inside.
@@ -124,7 +136,7 @@ impl Authy {
             // Whoever has the code has the mailbox.
             sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
         }
-        let event = self.set_password(tx, caller, *user, username, phc, Sessions::Ended).await?;
+        let event = self.set_password(tx, &Actor::by_secret(caller), *user, username, phc, Sessions::Ended).await?;
         Ok(event.detail(json!({ "reset": true })))
     }
 }
@@ -139,18 +151,18 @@ pub struct PreparedReset {
 }
 
 async fn send_reset<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-    let subject = lock_live(tx, user).await?;
-    caller.reach(subject.level)?;
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    actor.require_power_over(subject.live()?.level)?;
     let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
     let email: Email = checked(row.get("email"))?;
     let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
-    Ok(Event::new(EventKind::ResetRequested, caller).about(user).detail(json!({ "code_id": code })))
+    Ok(Event::new(EventKind::ResetRequested, &actor).about(user).detail(json!({ "code_id": code })))
 }
 
 /// A code that is mailed to nobody, and the event that tells nobody which.
 async fn create_reset<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<(Uuid, Event<'a>)> {
-    let subject = lock_live(tx, user).await?;
-    caller.reach(subject.level)?;
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    actor.require_power_over(subject.live()?.level)?;
     let code = code::create(tx, user, Purpose::Reset, None).await?;
-    Ok((code, Event::new(EventKind::ResetRequested, caller).about(user)))
+    Ok((code, Event::new(EventKind::ResetRequested, &actor).about(user)))
 }

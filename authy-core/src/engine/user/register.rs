@@ -22,19 +22,19 @@ impl Authy {
     /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
     /// reserved; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when too many passwords wait to be hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
-        self.register_with(caller, user, "user").await
+        self.register_with(caller, user, None).await
     }
 
-    /// Signs somebody up with a role.
+    /// Signs somebody up with a role, for administrators and the operator.
     ///
     /// # Errors
     /// As [`register`](Self::register), and [`ErrorKind::NotFound`] when there is no such role,
-    /// [`ErrorKind::BeyondYourLevel`].
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`] for a role more powerful than the caller.
     pub async fn create_user(&self, caller: &Caller, user: NewUser, role: &RoleName) -> Result<UserId> {
-        self.register_with(caller, user, role.as_str()).await
+        self.register_with(caller, user, Some(role)).await
     }
 
-    async fn register_with(&self, caller: &Caller, user: NewUser, role: &str) -> Result<UserId> {
+    async fn register_with(&self, caller: &Caller, user: NewUser, role: Option<&RoleName>) -> Result<UserId> {
         let registration = self.prepare_registration(caller, user).await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
@@ -71,10 +71,8 @@ impl Authy {
         tx: &Transaction<'_>,
         caller: &Caller,
         registration: &Registration,
-    ) -> Result<UserId> {
-        let (user, event) = insert(tx, caller, registration, "user").await?;
-        event.append(tx).await?;
-        Ok(user)
+    ) -> Result<Uncommitted<UserId>> {
+        join_with(tx, insert(tx, caller, registration, None)).await
     }
 
     /// [`create_user`](Self::create_user) in a transaction of the caller's.
@@ -87,10 +85,8 @@ impl Authy {
         caller: &Caller,
         registration: &Registration,
         role: &RoleName,
-    ) -> Result<UserId> {
-        let (user, event) = insert(tx, caller, registration, role.as_str()).await?;
-        event.append(tx).await?;
-        Ok(user)
+    ) -> Result<Uncommitted<UserId>> {
+        join_with(tx, insert(tx, caller, registration, Some(role))).await
     }
 
     /// Makes the first administrator of a database without users: a name, and a password that is told this once.
@@ -118,7 +114,8 @@ impl Authy {
         if sql::ANY.row(write.tx(), &[]).await?.is_some() {
             return Ok(None);
         }
-        let (_, event) = insert(write.tx(), &caller, &registration, "superadmin").await?;
+        let superadmin = checked("superadmin".to_owned())?;
+        let (_, event) = insert(write.tx(), &caller, &registration, Some(&superadmin)).await?;
         self.commit(write, event).await?;
         Ok(Some((username, password)))
     }
@@ -128,8 +125,9 @@ async fn insert<'a>(
     tx: &Transaction<'_>,
     caller: &'a Caller,
     registration: &Registration,
-    role: &str,
+    role: Option<&RoleName>,
 ) -> Result<(UserId, Event<'a>)> {
+    let actor = Actor::prove(tx, caller).await?;
     let Registration { username, email, phc, is_vouched_for } = registration;
     let user = UserId::random();
     let created = sql::CREATE
@@ -144,12 +142,13 @@ async fn insert<'a>(
         _ => db_error(cause),
     })?;
     sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
-    let role: RoleName = checked(role.to_owned())?;
+    let is_given = role.is_some();
+    let role = role.map_or_else(|| checked("user".to_owned()), |role| Ok(role.clone()))?;
     let row = role::sql::SHARE.row(tx, &[&role.key()]).await?;
     let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
-    // Everybody may become a `user`; any other role is granted, and whoever grants it must reach it.
-    if role.as_str() != "user" {
-        caller.reach(Some(Level::clamped(row.get::<_, i32>("level").unsigned_abs())))?;
+    // Anybody may become a `user`; to give somebody a role takes power over it.
+    if is_given {
+        actor.require_power_over(Some(Level::clamped(row.get::<_, i32>("level").unsigned_abs())))?;
     }
     role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
     let detail = match is_vouched_for {
@@ -159,7 +158,7 @@ async fn insert<'a>(
             json!({ "role": role, "code_id": code })
         }
     };
-    Ok((user, Event::new(EventKind::UserRegistered, caller).about(user).detail(detail)))
+    Ok((user, Event::new(EventKind::UserRegistered, &actor).about(user).detail(detail)))
 }
 
 fn taken() -> Error {

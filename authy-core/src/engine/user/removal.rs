@@ -21,8 +21,8 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn delete_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        delete(tx, caller, user).await?.append(tx).await.map(drop)
+    pub async fn delete_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        join(tx, delete(tx, caller, user)).await
     }
 
     /// Brings a deleted user back, with name, address, password and roles.
@@ -41,8 +41,8 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn restore_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        restore(tx, caller, user).await?.append(tx).await.map(drop)
+    pub async fn restore_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        join(tx, restore(tx, caller, user)).await
     }
 
     /// Erases a user, deleted or not: nothing that tells of the person is left, and name and address stay taken, as keyed
@@ -64,18 +64,18 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn erase_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<()> {
-        self.erase(tx, caller, user).await?.append(tx).await.map(drop)
+    pub async fn erase_user_in(&self, tx: &Transaction<'_>, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        join(tx, self.erase(tx, caller, user)).await
     }
 
     async fn erase<'a>(&self, tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-        caller.reach(Some(Level::clamped(0)))?;
-        let held = lock(tx, user).await?;
-        if held.is_erased {
+        let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+        actor.require_full_power()?;
+        if subject.is_erased {
             return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
         }
         role::keep_last_of_its_kind(tx, user, None).await?;
-        let event = door::pass(tx, caller, user, EventKind::UserErased, Sessions::Ended).await?;
+        let event = door::pass(tx, &actor, user, EventKind::UserErased, Sessions::Ended).await?;
         let row = sql::FIND_KEYS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
         let (username_key, email_key) = (self.erased_key(row.get(0)), self.erased_key(row.get(1)));
         // What stands in for the name is a name, because wherever a user is shown there is one.
@@ -106,24 +106,22 @@ impl Authy {
 const ERASED: &str = "erased:";
 
 async fn delete<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-    let subject = lock_live(tx, user).await?;
-    if caller.id() != Some(user) {
-        caller.reach(subject.level)?;
-    }
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    actor.require_own_or_power_over(&subject.live()?)?;
     role::keep_last_of_its_kind(tx, user, None).await?;
     sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    door::pass(tx, caller, user, EventKind::UserDeleted, Sessions::Ended).await
+    door::pass(tx, &actor, user, EventKind::UserDeleted, Sessions::Ended).await
 }
 
 async fn restore<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
-    let held = lock(tx, user).await?;
-    if held.is_erased {
+    let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
+    if subject.is_erased {
         return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
     }
-    if !held.is_deleted {
+    if !subject.is_deleted {
         return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
     }
-    caller.reach(held.level)?;
+    actor.require_power_over(subject.level)?;
     sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    door::pass(tx, caller, user, EventKind::UserRestored, Sessions::Ended).await
+    door::pass(tx, &actor, user, EventKind::UserRestored, Sessions::Ended).await
 }

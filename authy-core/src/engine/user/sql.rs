@@ -66,15 +66,6 @@ statements! {
         "SELECT count(*) FROM authy.users
          WHERE (username_key >= $1 AND username_key < $2) OR (email_key >= $3 AND email_key < $4)";
 
-    /// A user, held until the transaction ends.
-    LOCK(UUID) =
-        "SELECT deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased
-         FROM authy.users WHERE public_id = $1 FOR UPDATE";
-
-    /// The level of a user's most powerful role.
-    FIND_LEVEL(UUID) =
-        "SELECT min(level) AS level FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1";
-
     /// Begins a new epoch: every older token of the user is void.
     BEGIN_EPOCH(UUID) = "UPDATE authy.users SET ver = ver + 1 WHERE public_id = $1 RETURNING ver";
 

@@ -13,6 +13,15 @@ use crate::{
 /// How many codes a user is sent in an hour.
 const CODES_AN_HOUR: i64 = 5;
 
+/// What somebody has shown who is sent a fresh code.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) enum Shown {
+    /// A token, which the transaction proves again.
+    Token,
+    /// The right password, just now.
+    Password,
+}
+
 impl Authy {
     /// Confirms an address with the code that went to it.
     ///
@@ -37,10 +46,17 @@ impl Authy {
     ///
     /// # Errors
     /// As there.
-    pub async fn validate_in(&self, tx: &Transaction<'_>, caller: &Caller, code: &Secret) -> Result<Validated> {
-        let (id, user) = self.look_up(code).await?;
-        self.take_validation(tx, caller, id, user).await?.append(tx).await?;
-        Ok(confirmed(user))
+    pub async fn validate_in(
+        &self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        code: &Secret,
+    ) -> Result<Uncommitted<Validated>> {
+        join_with(tx, async {
+            let (id, user) = self.look_up(code).await?;
+            Ok((confirmed(user), self.take_validation(tx, caller, id, user).await?))
+        })
+        .await
     }
 
     async fn take_validation<'a>(
@@ -50,16 +66,17 @@ impl Authy {
         id: Uuid,
         user: UserId,
     ) -> Result<Event<'a>> {
+        let actor = Actor::by_secret(caller);
         // Always the user first, then what belongs to the user.
         lock_live(tx, user).await.map_err(unless_gone)?;
         let taken = code::take(tx, id).await?.ok_or_else(no_such_code)?;
         let email = taken.email.as_ref().filter(|_| !taken.is_for(Purpose::Reset)).ok_or_else(no_such_code)?;
         let event = if taken.is_for(Purpose::Email) {
-            self.set_email(tx, caller, user, email).await?
+            self.set_email(tx, &actor, user, email).await?
         } else {
             sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
             code::void(tx, user, Some(Purpose::Validate)).await?;
-            Event::new(EventKind::UserValidated, caller).about(user)
+            Event::new(EventKind::UserValidated, &actor).about(user)
         };
         Ok(event)
     }
@@ -74,7 +91,7 @@ impl Authy {
     async fn set_email<'a>(
         &self,
         tx: &Transaction<'_>,
-        caller: &'a Caller,
+        actor: &Actor<'a>,
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
@@ -85,7 +102,7 @@ impl Authy {
             Some(&SqlState::UNIQUE_VIOLATION) => Error::new(ErrorKind::AlreadyRegistered, TAKEN),
             _ => db_error(cause),
         })?;
-        door::pass(tx, caller, user, EventKind::EmailChanged, Sessions::Kept).await
+        door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await
     }
 
     /// Whether a code that confirms an address works still; whose it is.
@@ -103,7 +120,7 @@ impl Authy {
     /// [`ErrorKind::RateLimited`] after five in an hour.
     pub async fn resend_validation(&self, caller: &Caller) -> Result<()> {
         let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
-        match self.send_validation(caller, user).await? {
+        match self.send_validation(caller, user, Shown::Token).await? {
             true => Ok(()),
             false => {
                 let error =
@@ -114,11 +131,15 @@ impl Authy {
     }
 
     /// Sends a fresh code; `false` when enough were sent.
-    pub(in crate::engine) async fn send_validation(&self, caller: &Caller, user: UserId) -> Result<bool> {
+    pub(in crate::engine) async fn send_validation(&self, caller: &Caller, user: UserId, shown: Shown) -> Result<bool> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         let tx = write.tx();
-        lock_live(tx, user).await?;
+        let (actor, subject) = match shown {
+            Shown::Token => Actor::prove_on(tx, caller, user).await?,
+            Shown::Password => (Actor::by_secret(caller), lock_live(tx, user).await?),
+        };
+        subject.live()?;
         let kind = EventKind::ValidationRequested;
         let row = sql::FIND_VALIDATION.row(tx, &[user.as_uuid(), &kind.as_str()]).await?.ok_or_else(no_such_user)?;
         if row.get("validated") {
@@ -130,7 +151,7 @@ impl Authy {
         let email: Email = checked(row.get("email"))?;
         code::void(tx, user, Some(Purpose::Validate)).await?;
         let code = code::create(tx, user, Purpose::Validate, Some(&email)).await?;
-        let event = Event::new(kind, caller).about(user).detail(json!({ "code_id": code }));
+        let event = Event::new(kind, &actor).about(user).detail(json!({ "code_id": code }));
         self.commit(write, event).await?;
         Ok(true)
     }

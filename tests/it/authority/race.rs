@@ -1,0 +1,175 @@
+//! Power that is taken away while a write is under way is not exercised afterwards, at whatever step the write is held.
+
+use std::time::Duration;
+
+use authy_core::engine::DangerousHold;
+use futures_util::{StreamExt as _, stream};
+
+use super::*;
+
+/// Every write that needs power over others, or a good session of one's own.
+const WRITES: &[&str] = &[
+    "create_user",
+    "create_role",
+    "delete_role",
+    "grant_role",
+    "revoke_role",
+    "delete_user",
+    "restore_user",
+    "erase_user",
+    "send_reset",
+    "create_reset",
+    "change_user",
+    "end_session",
+    "end_sessions",
+    "rotate_key",
+    "revoke_key",
+    "reseal_keys",
+    "retry_delivery",
+    "skip_delivery",
+    "end_other_sessions",
+    "logout",
+    "resend_validation",
+    "grant_role_in",
+    "delete_user_in",
+];
+
+/// How power is taken away.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Demotion,
+    Deletion,
+    EndOfSession,
+}
+
+impl Loss {
+    const ALL: [Self; 3] = [Self::Demotion, Self::Deletion, Self::EndOfSession];
+
+    async fn take(self, authy: &Authy, caller: &Caller) -> Result<()> {
+        let identity = caller.identity().unwrap();
+        let user = identity.public_id;
+        match self {
+            Self::Demotion => authy.revoke_role(&operator(), &"superadmin".parse().unwrap(), user).await,
+            Self::Deletion => authy.delete_user(&operator(), user).await,
+            Self::EndOfSession => authy.end_session(&operator(), user, identity.session_id).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_that_was_taken_away_is_not_exercised_at_any_step() {
+    let held: Vec<(usize, usize)> = stream::iter(WRITES.iter().enumerate())
+        .map(|(number, write)| hold_at_every_step(number, write))
+        .buffer_unordered(3)
+        .collect()
+        .await;
+    let (steps, refused) = held.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(steps > 200 && refused > 60, "{steps} steps, {refused} of them refused: too few to mean anything");
+}
+
+/// Holds a write at each of its steps in turn; how many there were, and at how many it was refused.
+async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize) {
+    // A database of its own: whoever waits in it waits for this write.
+    let house = &House::new().await;
+    // So that nobody here is the last one.
+    house.superadmin().await;
+    let (mut steps, mut refused) = (0, 0);
+    let losses = if write == "grant_role" { &Loss::ALL[..] } else { &Loss::ALL[number % 3..=number % 3] };
+    for loss in losses {
+        for nth in 1.. {
+            match hold_at(house, number, write, *loss, nth).await {
+                None => break,
+                Some(was_refused) => {
+                    steps += 1;
+                    refused += usize::from(was_refused);
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "{write} was never refused");
+    (steps, refused)
+}
+
+/// Holds a write at its `nth` step, and takes the power away meanwhile; whether the write was refused, and none when it was
+/// committed or over before it came that far.
+async fn hold_at(house: &House, number: usize, write: &'static str, loss: Loss, nth: u64) -> Option<bool> {
+    let level = 1_000 * (u32::try_from(number).unwrap() + 1) + u32::try_from(nth).unwrap() + 300 * loss as u32;
+    let scene = Scene::new(house, level).await;
+    scene.prepare(write).await;
+    let caller = actor(&house.authy, write).await;
+    let actor = *caller.identity().unwrap().public_id.as_uuid();
+    let watcher = house.sql().await;
+    let hold = DangerousHold::at(nth);
+    let held = tokio::spawn({
+        let (hold, caller) = (hold.clone(), caller.clone());
+        async move { hold.scope(async move { scene.call(write, &caller).await }).await }
+    });
+    let mut held = Box::pin(held);
+    tokio::select! {
+        () = hold.reached() => {}
+        done = &mut held => {
+            done.unwrap().unwrap();
+            return None;
+        }
+    }
+    let written = "SELECT count(*) FROM authy.event WHERE actor = $1";
+    let count = async || watcher.query_one(written, &[&actor]).await.unwrap().get::<_, i64>(0);
+    if count().await > 0 {
+        hold.release();
+        held.await.unwrap().unwrap();
+        return None;
+    }
+    let (authy, thief) = (house.authy.clone(), caller.clone());
+    let mut taken = Box::pin(tokio::spawn(async move { loss.take(&authy, &thief).await }));
+    let was_taken = tokio::select! {
+        done = &mut taken => {
+            done.unwrap().unwrap();
+            true
+        }
+        () = is_blocked(&watcher) => false,
+    };
+    hold.release();
+    let answer = held.await.unwrap();
+    let when = format!("{write} held at step {nth}, {loss:?}");
+    if was_taken {
+        let is_over = write == "logout" && !matches!(loss, Loss::Demotion);
+        match answer {
+            Ok(()) => assert!(is_over, "{when}: done after the power was gone"),
+            Err(error) => assert!(refusal(Err(error)).is_some(), "{when}: refused for another reason"),
+        }
+        assert_eq!(count().await, 0, "{when}: an event in the name of somebody without power");
+        return Some(true);
+    }
+    // The write came first: it locks its actor, so whoever takes the power away waits for it.
+    answer.unwrap_or_else(|error| panic!("{when}: {error:?}"));
+    match taken.await.unwrap() {
+        Err(error) if write == "logout" && error.kind() == ErrorKind::NotFound => {}
+        done => done.unwrap_or_else(|error| panic!("{when}, afterwards: {error:?}")),
+    }
+    Some(false)
+}
+
+/// Somebody who may do everything, with what the write needs.
+async fn actor(authy: &Authy, write: &str) -> Caller {
+    if write != "resend_validation" {
+        let caller = somebody(authy, "superadmin").await;
+        if write == "end_other_sessions" {
+            let name = caller.identity().unwrap().username.clone().unwrap();
+            identity(authy, name.as_str()).await;
+        }
+        return caller;
+    }
+    // Somebody whose address nobody has confirmed.
+    let name = fresh_name("unconfirmed");
+    let user = authy.register(&anonymous(), new_user(&name)).await.unwrap();
+    authy.grant_role(&operator(), &"superadmin".parse().unwrap(), user).await.unwrap();
+    Caller::user(identity(authy, &name).await, Origin::default())
+}
+
+/// Waits until somebody waits for a lock.
+async fn is_blocked(watcher: &tokio_postgres::Client) {
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
