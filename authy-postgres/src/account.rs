@@ -1,12 +1,19 @@
 //! The user that PostgreSQL runs as: whoever started the program, or, as PostgreSQL refuses root, somebody with less power.
 
 use std::{
-    os::unix::{ffi::OsStrExt as _, fs::chown, process::CommandExt as _},
+    env,
+    os::unix::{
+        fs::{MetadataExt as _, chown},
+        process::CommandExt as _,
+    },
     path::Path,
     process::{Command, Stdio},
 };
 
 use crate::Error;
+
+/// Where system programs are looked for by what root starts, whatever root's own path is.
+const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Who runs PostgreSQL.
 #[derive(Clone, Debug)]
@@ -27,18 +34,39 @@ impl Account {
         Ok(Self::Other { name, uid: user.uid(), gid: user.primary_group_id() })
     }
 
-    /// A program that runs as this user, in no folder of anybody's, and with nothing of ours to steer it.
+    /// Returns a command that runs as this user, in the root folder, with an environment of its own.
+    ///
+    /// Nothing is inherited: the environment of this process holds secrets (a master key, URLs with passwords) that other
+    /// processes of the same user could read in `/proc`, and PGDATA, PGPORT and the like would change what the programs do.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir("/").stdin(Stdio::null());
-        // PGDATA, PGPORT and the like would speak to the programs behind our back.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"PG")) {
-            command.env_remove(name);
-        }
-        if let Self::Other { uid, gid, .. } = self {
-            command.uid(*uid).gid(*gid);
-        }
+        command.current_dir("/").stdin(Stdio::null()).env_clear();
+        // One language everywhere: the locale of the cluster is C, and messages are read by programs.
+        command.env("LC_ALL", "C");
+        // The time zone of the log; without it the system's.
+        command.envs(env::var_os("TZ").map(|zone| ("TZ", zone)));
+        match self {
+            // Where `cat` and `ps` are is not everywhere the same.
+            Self::Own => command.envs(env::var_os("PATH").map(|path| ("PATH", path))),
+            Self::Other { uid, gid, .. } => command.env("PATH", SYSTEM_PATH).uid(*uid).gid(*gid),
+        };
         command
+    }
+
+    /// Whether nobody but root and this user can replace the file or folder, or anything above it.
+    ///
+    /// A program that somebody else can replace is that user's program: root must not start it, not even as another user.
+    pub(crate) fn trusts(&self, path: &Path) -> bool {
+        let Self::Other { uid, .. } = self else { return true };
+        let Ok(path) = path.canonicalize() else { return false };
+        path.ancestors().all(|part| {
+            part.metadata().is_ok_and(|metadata| {
+                let is_writable = metadata.mode() & 0o022 != 0;
+                // In a sticky folder (/tmp) others can add names, and cannot replace what is not theirs.
+                let is_sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0 && part != path;
+                (metadata.uid() == 0 || metadata.uid() == *uid) && (!is_writable || is_sticky)
+            })
+        })
     }
 
     /// Gives a file or a folder that we made to this user.

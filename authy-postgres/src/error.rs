@@ -19,6 +19,15 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// Somebody else could have replaced the server programs, and root would start them.
+    #[error(
+        "the PostgreSQL server programs in {folder} are not started by root, because other users can write them or a \
+         folder above them: install the system's package, name another folder in AUTHY_PG_BIN, or start as an ordinary user"
+    )]
+    UnsafePrograms {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The cluster was made by another major version than any that is installed.
     #[error(
         "the cluster in {folder} was made by PostgreSQL {cluster}, and installed is {installed}: \

@@ -126,7 +126,7 @@ impl Builder {
         let account = Account::to_run_as()?;
         let mut folder = Folder::open(&self.folder, &account)?;
         folder.wait_for_orphan().await?;
-        let programs = Programs::find(self.programs.as_deref(), folder.version()?)?;
+        let programs = Programs::find(self.programs.as_deref(), folder.version()?, &account)?;
         if folder.version()?.is_none() {
             folder.create_cluster(&programs, &account, self.durability)?;
         }

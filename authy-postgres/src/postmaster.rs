@@ -1,10 +1,13 @@
 //! The process: started, started anew when it dies without having been told to, and stopped.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io,
-    os::unix::process::CommandExt as _,
-    path::PathBuf,
+    os::unix::{
+        fs::{OpenOptionsExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -70,7 +73,10 @@ impl Postmaster {
             durability,
         };
         // One log back, so that the reason of a crash survives the next start.
-        let _ = fs::rename(&plan.log, plan.log.with_extension("log.1"));
+        let earlier = plan.log.with_extension("log.1");
+        let _ = fs::rename(&plan.log, &earlier);
+        // One that an earlier version wrote is closed as well.
+        let _ = fs::set_permissions(&earlier, Permissions::from_mode(0o600));
         let watchdog = Watchdog::start(&plan.cluster, account)?;
         let shared = Arc::new(Shared::default());
         let child = shared.spawn(&plan)?;
@@ -174,7 +180,7 @@ impl Shared {
 impl Plan {
     fn spawn(&self) -> io::Result<Child> {
         let mut postgres: Command = self.account.command(&self.program);
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log = private_log(&self.log)?;
         postgres.arg("-D").arg(&self.cluster).arg("-k").arg(&self.socket);
         postgres.stdout(log.try_clone()?).stderr(log).process_group(0);
         for setting in self.settings() {
@@ -183,26 +189,48 @@ impl Plan {
         postgres.spawn()
     }
 
-    fn settings(&self) -> &'static [&'static str] {
-        const FULL: &[&str] = &[
-            // The socket is the only way in.
-            "listen_addresses=",
-            "max_connections=100",
-            // A statement in the log could hold what a user typed.
-            "log_min_error_statement=panic",
-        ];
-        const NONE: &[&str] = &[
-            "listen_addresses=",
-            "max_connections=400",
-            "log_min_error_statement=panic",
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-            "autovacuum=off",
-        ];
-        match self.durability {
+    fn settings(&self) -> impl Iterator<Item = &'static str> {
+        const FULL: &[&str] = &["max_connections=100"];
+        const NONE: &[&str] =
+            &["max_connections=400", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"];
+        let durability = match self.durability {
             Durability::Full => FULL,
             Durability::None => NONE,
-        }
+        };
+        ALWAYS.iter().chain(durability).copied()
     }
+}
+
+/// Settings of every cluster. On the command line, so that no file in the cluster overrides them.
+const ALWAYS: &[&str] = &[
+    // The socket is the only way in.
+    "listen_addresses=",
+    // The log is about the server and not about what is in the database. Errors of statements quote values, so they are
+    // told to the client only, which is this program: it logs them by kind. Below `log` there are only those and warnings.
+    "log_min_messages=log",
+    // What is left says what happened, without the statement, the parameters, or the row it happened to.
+    "log_error_verbosity=terse",
+    "log_min_error_statement=panic",
+    "log_parameter_max_length=0",
+    "log_parameter_max_length_on_error=0",
+    "log_statement=none",
+    "log_min_duration_statement=-1",
+    "log_min_duration_sample=-1",
+    "log_transaction_sample_rate=0",
+    "log_duration=off",
+    "log_connections=off",
+    "log_disconnections=off",
+    "debug_print_parse=off",
+    "debug_print_rewritten=off",
+    "debug_print_plan=off",
+    // To the file that is open already, which nobody else can read.
+    "logging_collector=off",
+    "log_destination=stderr",
+];
+
+/// Opens a log that only the user who starts the program can read, one of an earlier version included.
+fn private_log(path: &Path) -> io::Result<File> {
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    log.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(log)
 }

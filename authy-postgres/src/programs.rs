@@ -3,10 +3,9 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use crate::Error;
+use crate::{Error, account::Account};
 
 /// Where a version of PostgreSQL has its programs.
 #[derive(Clone, Debug)]
@@ -26,12 +25,17 @@ const INSTALLATIONS: &[&str] = &[
 ];
 
 impl Programs {
-    /// The programs in `folder` (or `AUTHY_PG_BIN`), else the newest that fit a cluster of that version, else the newest.
-    pub(crate) fn find(folder: Option<&Path>, cluster: Option<(PathBuf, u32)>) -> Result<Self, Error> {
+    /// Finds the programs in `folder` (or `AUTHY_PG_BIN`), else the newest that fit a cluster of that version, else the
+    /// newest. They are asked for their version as `account`, never as root.
+    pub(crate) fn find(
+        folder: Option<&Path>,
+        cluster: Option<(PathBuf, u32)>,
+        account: &Account,
+    ) -> Result<Self, Error> {
         let named = folder.map(Path::to_owned).or_else(|| env::var_os("AUTHY_PG_BIN").map(PathBuf::from));
         let mut installed = match named {
-            Some(folder) => vec![Self::in_folder(&folder).ok_or(Error::NoProgramsIn { folder })?],
-            None => Self::installed(),
+            Some(folder) => vec![Self::in_folder(&folder, account)?.ok_or(Error::NoProgramsIn { folder })?],
+            None => Self::installed(account)?,
         };
         installed.sort_by_key(|programs| programs.version);
         let versions = installed.iter().map(|programs| programs.version.to_string()).collect::<Vec<_>>().join(", ");
@@ -53,23 +57,42 @@ impl Programs {
         self.folder.join("postgres")
     }
 
-    fn installed() -> Vec<Self> {
+    /// What is installed. Programs that root must not start are passed over, unless there are no others.
+    fn installed(account: &Account) -> Result<Vec<Self>, Error> {
         let below = |parent: &&str| fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut folders: Vec<PathBuf> = INSTALLATIONS.iter().flat_map(below).map(|path| path.join("bin")).collect();
         folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
-        folders.iter().filter_map(|folder| Self::in_folder(folder)).collect()
+        let (mut installed, mut refused) = (Vec::new(), None);
+        for folder in folders {
+            match Self::in_folder(&folder, account) {
+                Ok(found) => installed.extend(found),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused.filter(|_| installed.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(installed),
+        }
     }
 
-    fn in_folder(folder: &Path) -> Option<Self> {
-        let postgres = folder.join("postgres");
-        if !postgres.is_file() || !folder.join("initdb").is_file() {
-            return None;
+    fn in_folder(folder: &Path, account: &Account) -> Result<Option<Self>, Error> {
+        let programs = [folder.join("postgres"), folder.join("initdb")];
+        if !programs.iter().all(|program| program.is_file()) {
+            return Ok(None);
         }
-        // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-        let output = Command::new(postgres).arg("--version").output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let number = text.split_once(") ")?.1;
-        let major = number.split(|c: char| !c.is_ascii_digit()).next()?;
-        Some(Self { folder: folder.to_owned(), version: major.parse().ok()? })
+        // The folder, and where its files are when they are links.
+        if ![folder].into_iter().chain(programs.iter().map(PathBuf::as_path)).all(|path| account.trusts(path)) {
+            return Err(Error::UnsafePrograms { folder: folder.to_owned() });
+        }
+        let [postgres, _] = &programs;
+        let version = || {
+            // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
+            let output = account.command(postgres).arg("--version").output().ok()?;
+            let text = String::from_utf8(output.stdout).ok()?;
+            let number = text.split_once(") ")?.1;
+            let major = number.split(|c: char| !c.is_ascii_digit()).next()?;
+            major.parse().ok()
+        };
+        Ok(version().map(|version| Self { folder: folder.to_owned(), version }))
     }
 }
