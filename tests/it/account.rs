@@ -16,6 +16,7 @@ use authy_tests::{
     wire::{get, post, send},
 };
 
+mod device;
 mod power;
 mod recovery;
 mod removal;
@@ -327,26 +328,4 @@ async fn a_page_for_changing_passwords_is_found_where_the_w3c_says() {
     let probe = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200";
     assert_eq!(get(house.address, probe).await.status, 404);
     assert_eq!(get(House::new().await.address, "/.well-known/change-password").await.status, 404);
-}
-
-#[tokio::test]
-async fn a_login_with_something_new_is_told_and_the_first_of_all_is_not() {
-    let house = House::new().await;
-    let (id, name, _) = sign_up(&house).await;
-    assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "the first login");
-    let body = format!(r#"{{"username": "{name}", "password": "{PASSWORD}"}}"#);
-    let log_in = async |device: &str| {
-        let head = format!("POST /authy/login HTTP/1.1\ncontent-type: application/json\n{device}");
-        send(house.address, &head, &body).await
-    };
-    let known = log_in("user-agent: a new browser").await;
-    let letters = house.letters(id, EventKind::SessionOpened).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::NewDevice));
-    assert_eq!(letters[0].user_agent.as_deref(), Some("a new browser"));
-    log_in("user-agent: a new browser").await;
-    assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "seen before");
-    // A browser that was updated is the same device when it sends the token of its last login.
-    let token = known.json()["device_token"].as_str().unwrap().to_owned();
-    log_in(&format!("user-agent: its next version\nx-device-token: {token}")).await;
-    assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "known by its token");
 }

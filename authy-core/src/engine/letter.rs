@@ -10,7 +10,7 @@ use super::{
     actor::Actor,
     code::{self, Purpose},
     db::Params,
-    event, user,
+    event, session, user,
 };
 use crate::{
     Email, Result, Secret, Timestamp, UserId, Username,
@@ -20,6 +20,10 @@ use crate::{
 /// How many letters with a code that resets the password a user gets in an hour because somebody asked who did not say who he
 /// is: more go to nobody. The codes in those that went out work.
 const RESETS_AN_HOUR: i64 = 5;
+
+/// Maximum number of letters about new devices per user and day. A client that never keeps its device token is a new device
+/// at each login, and somebody who knows the password can make as many as he likes; ten tell the owner all there is to tell.
+const NEW_DEVICES_A_DAY: i64 = 10;
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +39,8 @@ pub enum LetterKind {
     PasswordChanged,
     /// A new address was asked for; goes to the one in force.
     EmailRequested,
-    /// Somebody logged in with a device that was not seen before.
+    /// Somebody logged in without the device token of an earlier login. At most one a day for the same user agent in the same
+    /// network, and ten a day in all.
     NewDevice,
 }
 
@@ -118,9 +123,10 @@ impl Authy {
             },
             EventKind::ResetRequested => [None, self.with_code(event, LetterKind::Reset, Purpose::Reset).await?],
             EventKind::PasswordChanged => [self.notice(event, subject, LetterKind::PasswordChanged).await?, None],
-            EventKind::SessionOpened if is_from_a_new_device(event) => {
-                [self.notice(event, subject, LetterKind::NewDevice).await?, None]
-            }
+            EventKind::SessionOpened if is_from_a_new_device(event) => match self.is_noticed(event, subject).await? {
+                true => [None, None],
+                false => [self.notice(event, subject, LetterKind::NewDevice).await?, None],
+            },
             _ => [None, None],
         };
         Ok(letters.into_iter().flatten().collect())
@@ -141,6 +147,13 @@ impl Authy {
             })
         })
         .transpose()
+    }
+
+    /// Whether the owner of an account has heard enough today of logins like this one. The events tell of all of them.
+    async fn is_noticed(&self, login: &EventView, user: UserId) -> Result<bool> {
+        let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &SystemTime::from(login.happened)];
+        let row = self.db().read_one(&session::sql::COMPARE_NEW_DEVICE, params).await?;
+        Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
     }
 
     async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {

@@ -7,8 +7,8 @@ statements! {
     /// returns what the tokens say; the guesses that failed are forgiven. All in one statement: a login holds no lock while
     /// it waits for anything.
     ///
-    /// A device is told of as new when it sent no token of an earlier login and none of the user's sessions was opened by
-    /// anything that calls itself so, unless it is the first login of all.
+    /// A device is told of as new when it sent no token of an earlier login, unless it is the first login of all. Address and
+    /// user agent do not count: an attacker can copy or share them.
     ///
     /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
     OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL) =
@@ -16,9 +16,7 @@ statements! {
              UPDATE authy.users SET last_login = now()
              FROM (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
                    FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1) AS granted,
-                  (SELECT NOT $14 AND last_login IS NOT NULL AND NOT EXISTS (
-                       SELECT FROM authy.session WHERE user_id = $1 AND user_agent IS NOT DISTINCT FROM $7
-                   ) AS is_new FROM authy.users WHERE public_id = $1) AS device
+                  (SELECT NOT $14 AND last_login IS NOT NULL AS is_new FROM authy.users WHERE public_id = $1) AS device
              WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL AND granted.level IS NOT NULL
              RETURNING public_id, username, ver, roles, level, is_new
          ), opened AS (
@@ -35,6 +33,30 @@ statements! {
              FROM noted
          )
          SELECT public_id, username, ver, roles, level FROM noted";
+
+    /// Compares a login with a new device with those before it on the same day (UTC): whether one of them had the same user
+    /// agent and the same network (an IPv4 /24, an IPv6 /48), and how many different ones there were.
+    ///
+    /// Of the time only the second is known, which is enough to find the partition.
+    COMPARE_NEW_DEVICE(UUID, UUID, TIMESTAMPTZ) =
+        "WITH login AS (
+             SELECT event_id, happened, network(set_masklen(ip, CASE family(ip) WHEN 4 THEN 24 ELSE 48 END)) AS net,
+                    user_agent
+             FROM authy.event
+             WHERE subject = $1 AND kind = 'session.opened' AND detail -> 'new_device' = 'true'
+               AND happened >= date_trunc('day', $3 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+               AND happened < $3 + interval '1 second'
+         ), this AS (
+             SELECT * FROM login WHERE event_id = $2
+         ), before AS (
+             SELECT login.net, login.user_agent
+             FROM login JOIN this ON (login.happened, login.event_id) < (this.happened, this.event_id)
+             GROUP BY login.net, login.user_agent
+         )
+         SELECT count(*) AS others,
+                coalesce(bool_or(before.net IS NOT DISTINCT FROM this.net
+                                 AND before.user_agent IS NOT DISTINCT FROM this.user_agent), false) AS is_repeated
+         FROM before, this";
 
     /// Opens a session for a user without a login, tells of it, and returns what the token says. The session ends with its
     /// only access token.
