@@ -10,6 +10,7 @@ use authy_core::{
         session::{CheckAccess, Login},
     },
     claims::{MAX_TOKEN_LENGTH, dangerous_unverified_claims},
+    encryption::{self, Encryption, Link},
 };
 use http::{HeaderValue, Uri};
 use rustls::ClientConfig;
@@ -162,8 +163,14 @@ impl Builder {
         match uri.scheme_str() {
             _ if host.is_empty() || uri.query().is_some() => return Err(Error::misuse("the server's URL is none")),
             Some("https") => {}
-            Some("http") if self.plain_http_anywhere || is_loopback(host) => {}
-            Some("http") => return Err(Error::misuse("plain http would show every password and token: use https")),
+            Some("http") => {
+                let encryption = match self.plain_http_anywhere {
+                    true => Encryption::Declined,
+                    false => Encryption::Unspecified,
+                };
+                let refused = |cause| Error::misuse("plain http shows every password and token").because(cause);
+                encryption::check(LINK, encryption, [host]).map_err(refused)?;
+            }
             _ => return Err(Error::misuse("the server's URL must begin with https:// or http://")),
         }
         let transport = Transport::new(self.url, self.timeout, self.retries, self.tls)?;
@@ -171,10 +178,8 @@ impl Builder {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
+const LINK: Link =
+    Link { carries: "passwords and tokens", encrypted: "https://", declined: "`Builder::dangerous_allow_plain_http`" };
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,7 @@ mod user;
 pub use background::Background;
 pub use caller::{Caller, Origin};
 pub use config::{Config, HashConfig};
+pub use db::check_encryption;
 #[cfg(feature = "dangerous-fault-points")]
 pub use fault::{DangerousHold, Track, dangerous_die_at};
 pub use feed::Batch;
@@ -77,7 +78,7 @@ struct Inner {
 impl Authy {
     /// Begins with the database to use; several hosts and `target_session_attrs` follow a failover.
     pub fn builder(database: tokio_postgres::Config) -> Builder {
-        Builder { database, master_keys: None, config: Config::default() }
+        Builder { database, master_keys: None, config: Config::default(), plain_text_anywhere: false }
     }
 
     /// That the database answers.
@@ -173,6 +174,7 @@ pub struct Builder {
     database: tokio_postgres::Config,
     master_keys: Option<MasterKeys>,
     config: Config,
+    plain_text_anywhere: bool,
 }
 
 impl Builder {
@@ -191,14 +193,33 @@ impl Builder {
         self
     }
 
+    /// Connects to a database on another machine without encryption too, whatever `sslmode` is. Only for a network that nobody
+    /// else is in.
+    #[must_use]
+    pub fn dangerous_allow_plain_text(mut self) -> Self {
+        self.plain_text_anywhere = true;
+        self
+    }
+
+    fn check_encryption(&self) -> Result<()> {
+        let refused =
+            |cause| Error::with_source(ErrorKind::InvalidInput, "the database cannot be used like this", cause);
+        match self.plain_text_anywhere {
+            true => Ok(()),
+            false => check_encryption(&self.database).map_err(refused),
+        }
+    }
+
     /// Brings the schema up to date, checks every statement against it, loads the signing keys or makes the first one,
     /// and starts the hash threads.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is away; [`ErrorKind::Internal`] when its schema is newer than this
-    /// program, or the master key is not the one it was sealed with.
+    /// program, or the master key is not the one it was sealed with; [`ErrorKind::InvalidInput`] when the database is on
+    /// another machine and nothing says whether connections are encrypted.
     pub async fn start(self) -> Result<Authy> {
-        let Self { database, master_keys, config } = self;
+        self.check_encryption()?;
+        let Self { database, master_keys, config, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let db = Arc::new(Db::new(database, config.connections)?);
         migrate::migrate(&db).await?;
@@ -241,6 +262,7 @@ impl Builder {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
+        self.check_encryption()?;
         migrate::migrate(&Db::new(self.database, 1)?).await
     }
 }

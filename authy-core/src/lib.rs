@@ -74,6 +74,7 @@ impl<T: ?Sized> Schema for T {}
 pub mod access;
 pub mod api;
 pub mod claims;
+pub mod encryption;
 pub mod error;
 mod id;
 mod identity;

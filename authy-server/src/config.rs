@@ -75,7 +75,7 @@ macro_rules! settings {
 settings! {
     /// Where to listen; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:8080";
-    /// A PostgreSQL URL, several hosts allowed; without it a PostgreSQL of its own runs in the data folder
+    /// A PostgreSQL URL, several hosts allowed, with `sslmode=require` (or `disable`) for another machine; without it a PostgreSQL of its own runs in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// The folder of the PostgreSQL of its own and of the generated master key
     data_dir: PathBuf = "./.authy";
@@ -111,11 +111,11 @@ settings! {
     admin_sets_passwords: bool = "true";
     /// The page where users change their password: `/.well-known/change-password` leads there
     change_password_url: Option<Page> = "";
-    /// The URL that is told of every sign-up, http or https
+    /// The URL that is told of every sign-up: `https://`, or `http://` to this machine (to another one with `#tls=none` behind it)
     webhook_url: Option<WebhookUrl> = "";
     /// What the receiver knows requests to it by: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<WebhookSecrets> = "" secret;
-    /// Where RabbitMQ is that is told of every event, as a URL: `amqp://` or `amqps://`
+    /// Where RabbitMQ is that is told of every event, as a URL: `amqps://`, or `amqp://` to this machine (to another one with `?tls=none`)
     amqp_url: Option<AmqpUrl> = "" secret;
     /// Usernames nobody can sign up with, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
@@ -137,7 +137,7 @@ settings! {
     cors_origins: List<Origin> = "";
     /// Where people reach this server, for links in mails; the issuer when it is a URL, or else the address it listens on when left out
     public_url: Option<PublicUrl> = "";
-    /// A mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), `smtp://localhost`. Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
+    /// A mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), `smtp://localhost` (to another machine with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
     smtp_url: Option<SmtpUrl> = "" secret;
     /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server
     mail_from: Option<Sender> = "";

@@ -7,7 +7,7 @@ use authy_core::{
         event::{EventKind, EventQuery},
         session::Credentials,
     },
-    engine::{Caller, MasterKeys, Origin, Uncommitted},
+    engine::{Builder, Caller, MasterKeys, Origin, Uncommitted},
 };
 use authy_tests::{cheap, code, credentials, database, new_user, operator};
 
@@ -28,6 +28,28 @@ async fn host() -> (tokio_postgres::Client, Authy) {
 
 async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_database_on_another_machine_needs_a_word_about_encryption() {
+    // A name that nobody resolves: what is not refused cannot be reached.
+    let start = async |config: &str, change: fn(Builder) -> Builder| {
+        let builder = Authy::builder(config.parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
+        change(builder).start().await.err().unwrap()
+    };
+    let refused = start("host=db.invalid user=shop", |builder| builder).await;
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let said = authy_core::error::chain(&refused);
+    assert!(said.contains("sslmode=require") && said.contains("dangerous_allow_plain_text"), "{said}");
+    let refused = Authy::builder("host=db.invalid sslmode=prefer user=shop".parse().unwrap()).migrate().await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    for (config, change) in [
+        ("host=db.invalid user=shop sslmode=disable", (|builder| builder) as fn(Builder) -> Builder),
+        ("host=db.invalid user=shop sslmode=require", |builder| builder),
+        ("host=db.invalid user=shop", Builder::dangerous_allow_plain_text),
+    ] {
+        assert_eq!(start(config, change).await.kind(), ErrorKind::Unavailable, "{config}");
+    }
 }
 
 #[tokio::test]

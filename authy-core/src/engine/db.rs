@@ -17,11 +17,19 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Row, config::SslMode, error::SqlState, types::ToSql};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, NoTls, Row,
+    config::{Host, SslMode},
+    error::SqlState,
+    types::ToSql,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{fault, lane::Lanes, statements::Statement};
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    encryption::{self, Encryption, Link, PlainTextRefused},
+};
 
 /// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
 /// short enough that a caller hears "unavailable" before it gives up by itself.
@@ -37,6 +45,32 @@ const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
 
 /// The parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+const LINK: Link = Link {
+    carries: "passwords, addresses and password hashes",
+    encrypted: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
+    declined: "sslmode=disable (in a program: `Builder::dangerous_allow_plain_text`)",
+};
+
+/// Refuses a database on another machine unless its connections are encrypted, or `sslmode=disable` says that they are not.
+///
+/// # Errors
+/// When `sslmode` was left out or is `prefer`, and one of the hosts is another machine.
+pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTextRefused> {
+    let encryption = match database.get_ssl_mode() {
+        SslMode::Disable => Encryption::Declined,
+        // What the server does not offer is not used, and nobody hears of it.
+        SslMode::Prefer => Encryption::Unspecified,
+        _ => Encryption::Required,
+    };
+    // Where both are given, connections go to the address, and the name is for certificates only.
+    let addresses: Vec<_> = database.get_hostaddrs().iter().map(ToString::to_string).collect();
+    let hosts = database.get_hosts().iter().skip(addresses.len()).map(|host| match host {
+        Host::Tcp(host) => host.as_str(),
+        Host::Unix(_) => "/",
+    });
+    encryption::check(LINK, encryption, addresses.iter().map(String::as_str).chain(hosts))
+}
 
 /// Connections to one database.
 pub(super) struct Db {

@@ -254,6 +254,73 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_to_another_machine_is_refused_unless_it_is_said() {
+        let refusal = |variable: &str, url: &str| {
+            let environment = environment(&[(variable, url)]);
+            let problems = Sources { environment, ..Sources::default() }.settings().err()?.to_string();
+            assert!(problems.contains(variable) && !problems.contains("hunter2"), "{problems}");
+            Some(problems)
+        };
+        for (variable, url) in [
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@localhost/x"),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@[::1],127.0.0.1/x?sslmode=prefer"),
+            ("AUTHY_DATABASE_URL", "postgresql:///x?host=/run/postgresql"),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@db/x?hostaddr=127.0.0.1"),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@db/x?sslmode=require"),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@db/x?connect_timeout=3&sslmode=verify-full"),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@db/x?sslmode=disable"),
+            ("AUTHY_AMQP_URL", "amqp://u:hunter2@localhost"),
+            ("AUTHY_AMQP_URL", "amqp://u:hunter2@[::1]:5672/%2f"),
+            ("AUTHY_AMQP_URL", "amqps://u:hunter2@mq"),
+            ("AUTHY_AMQP_URL", "amqp://u:hunter2@mq/%2f?heartbeat=3&tls=none"),
+            ("AUTHY_SMTP_URL", "smtp://localhost"),
+            ("AUTHY_SMTP_URL", "smtp://u:hunter2@127.0.0.1:25?tls=opportunistic"),
+            ("AUTHY_SMTP_URL", "smtp://u:hunter2@mail?tls=required"),
+            ("AUTHY_SMTP_URL", "smtps://u:hunter2@mail"),
+            ("AUTHY_SMTP_URL", "smtp://mail?tls=none"),
+            ("AUTHY_WEBHOOK_URL", "http://127.0.0.1:8000/x"),
+            ("AUTHY_WEBHOOK_URL", "https://details/x"),
+            ("AUTHY_WEBHOOK_URL", "http://details/x#tls=none"),
+        ] {
+            assert_eq!(refusal(variable, url), None, "{url}");
+        }
+        for (variable, url, ways_out) in [
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@db/x", ["sslmode=require", "sslmode=disable"]),
+            (
+                "AUTHY_DATABASE_URL",
+                "postgresql://u:hunter2@db/x?sslmode=prefer",
+                ["sslmode=verify-full", "sslmode=disable"],
+            ),
+            ("AUTHY_DATABASE_URL", "postgresql://u:hunter2@localhost,db/x", ["sslmode=require", "sslmode=disable"]),
+            (
+                "AUTHY_DATABASE_URL",
+                "postgresql://localhost/x?hostaddr=10.0.0.1",
+                ["sslmode=require", "sslmode=disable"],
+            ),
+            ("AUTHY_AMQP_URL", "amqp://u:hunter2@mq", ["amqps://", "?tls=none"]),
+            ("AUTHY_AMQP_URL", "amqp://10.0.0.1:5672/x", ["amqps://", "?tls=none"]),
+            ("AUTHY_SMTP_URL", "smtp://mail", ["smtps://", "?tls=none"]),
+            ("AUTHY_SMTP_URL", "smtp://u:hunter2@127.0.0.1.example", ["?tls=required", "?tls=none"]),
+            ("AUTHY_SMTP_URL", "smtp://mail?tls=opportunistic", ["?tls=required", "?tls=none"]),
+            ("AUTHY_WEBHOOK_URL", "http://details/x", ["https://", "#tls=none"]),
+            ("AUTHY_WEBHOOK_URL", "http://10.0.0.1/x", ["https://", "#tls=none"]),
+        ] {
+            let said = refusal(variable, url).unwrap_or_else(|| panic!("{url} is accepted"));
+            assert!(said.contains("to another machine without encryption"), "{url}: {said}");
+            assert!(ways_out.iter().all(|way| said.contains(way)), "{url}: {said}");
+        }
+        // What the deployment uses.
+        for (name, variable) in [("authy_database_url", "AUTHY_DATABASE_URL"), ("authy_amqp_url", "AUTHY_AMQP_URL")] {
+            let made =
+                include_str!("../../../deploy/secrets").lines().find(|line| line.ends_with(&format!("| make {name}")));
+            let url = made.unwrap().split('"').collect::<Vec<_>>().concat();
+            let (head, tail) = (url.find("$(").unwrap(), url.find(')').unwrap());
+            let url = format!("{}hunter2{}", &url[5..head], &url[tail + 1..url.find(" | ").unwrap()]);
+            assert_eq!(refusal(variable, &url), None, "{url}");
+        }
+    }
+
+    #[test]
     fn a_secret_can_be_a_file_and_is_never_shown() {
         let key = authy_core::engine::MasterKeys::generate().unwrap().to_base64();
         let file = file(&format!("{}\n", *key));

@@ -10,11 +10,12 @@ use std::{
 
 use authy_core::{
     claims::SigningAlgorithm,
-    engine::{Argon2Params, MasterKeys},
+    engine::{Argon2Params, MasterKeys, check_encryption},
 };
 use http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::{
     limit::RateLimit,
@@ -128,12 +129,21 @@ impl Value for DatabaseUrl {
             return Err(EXPECTED.to_owned());
         }
         // The library's own words name the part that is wrong; they may quote it, so they are not repeated.
-        let config = text.parse::<tokio_postgres::Config>().map_err(|_| EXPECTED)?;
-        match config.get_hosts().is_empty() {
-            true => Err("must name a host".to_owned()),
-            false => Ok(Self(config)),
+        let config = verifying(text).parse::<tokio_postgres::Config>().map_err(|_| EXPECTED)?;
+        if config.get_hosts().is_empty() {
+            return Err("must name a host".to_owned());
         }
+        check_encryption(&config).map_err(|refused| refused.to_string())?;
+        Ok(Self(config))
     }
+}
+
+/// The URL with `sslmode=require` in place of `sslmode=verify-full`, which the library does not know: what is required is
+/// always verified in full.
+fn verifying(url: &str) -> Zeroizing<String> {
+    let Some((place, query)) = url.split_once('?') else { return Zeroizing::new(url.to_owned()) };
+    let query = query.split('&').map(|pair| if pair == "sslmode=verify-full" { "sslmode=require" } else { pair });
+    Zeroizing::new(format!("{place}?{}", query.collect::<Vec<_>>().join("&")))
 }
 
 impl fmt::Debug for DatabaseUrl {

@@ -69,9 +69,6 @@ pub(super) fn required(settings: &Settings) -> Result<Option<(&WebhookUrl, &Webh
 /// The webhook, when there is one.
 pub(super) fn configured(settings: &Settings, authy: &Authy) -> Result<Option<Webhook>, Failure> {
     let Some((url, secrets)) = required(settings)? else { return Ok(None) };
-    if url.is_in_clear() {
-        tracing::warn!("AUTHY_WEBHOOK_URL is not https: whoever listens on the way reads the tokens of new users");
-    }
     Ok(Some(Webhook::new(authy.clone(), url.clone(), secrets.clone())?))
 }
 

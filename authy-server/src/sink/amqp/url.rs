@@ -1,7 +1,8 @@
 //! Where RabbitMQ is, and who we are to it.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{borrow::Cow, fmt, net::Ipv6Addr, str::FromStr};
 
+use authy_core::encryption::{self, Encryption, Link};
 use lapin::uri::{AMQPScheme, AMQPUri};
 
 /// How often each side shows that it is there, in seconds, unless the URL says otherwise: what has gone without a word is
@@ -13,9 +14,12 @@ const HEARTBEAT: u16 = 10;
 pub struct AmqpUrl(pub(super) AMQPUri);
 
 /// Why a text is not a URL of RabbitMQ. It never repeats the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidAmqpUrl(&'static str);
+pub struct InvalidAmqpUrl(Cow<'static, str>);
+
+const LINK: Link =
+    Link { carries: "a password and every event", encrypted: "amqps://", declined: "amqp://…?tls=none" };
 
 impl AmqpUrl {
     /// The host and the port, which can be shown.
@@ -33,21 +37,31 @@ impl FromStr for AmqpUrl {
     type Err = InvalidAmqpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidAmqpUrl> {
-        const EXPECTED: InvalidAmqpUrl = InvalidAmqpUrl(
+        const EXPECTED: InvalidAmqpUrl = InvalidAmqpUrl(Cow::Borrowed(
             "must be a URL of RabbitMQ, such as amqps://authy:password@mq.example, what is special in name, password and \
              virtual host percent-encoded",
-        );
+        ));
         let rest = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")).ok_or(EXPECTED)?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if host.is_empty() || host.starts_with(':') {
-            return Err(InvalidAmqpUrl("must name a host"));
+            return Err(InvalidAmqpUrl(Cow::Borrowed("must name a host")));
         }
         let mut uri: AMQPUri = text.parse().map_err(|_| EXPECTED)?;
         // The library takes `localhost` where it should take an address of IPv6.
         if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             uri.authority.host = address.parse::<Ipv6Addr>().map_err(|_| EXPECTED)?.to_string();
         }
+        let query = text.split_once('?').map_or("", |(_, query)| query);
+        let tls: Vec<_> = query.split('&').filter_map(|pair| pair.strip_prefix("tls=")).collect();
+        let encryption = match (&uri.scheme, &tls[..]) {
+            (AMQPScheme::AMQPS, []) => Encryption::Required,
+            (AMQPScheme::AMQP, []) => Encryption::Unspecified,
+            (AMQPScheme::AMQP, ["none"]) => Encryption::Declined,
+            _ => return Err(EXPECTED),
+        };
+        encryption::check(LINK, encryption, [uri.authority.host.as_str()])
+            .map_err(|refused| InvalidAmqpUrl(refused.to_string().into()))?;
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT));
         Ok(Self(uri))
     }
@@ -73,14 +87,14 @@ mod tests {
         assert_eq!(url.address(), "amqps://mq.example:5671");
         assert_eq!(url.0.query.heartbeat, Some(HEARTBEAT));
         for (text, host, port, vhost) in [
-            ("amqp://mq", "mq", 5672, "/"),
-            ("amqp://10.0.0.1:99/%2f", "10.0.0.1", 99, "/"),
+            ("amqp://mq?tls=none", "mq", 5672, "/"),
+            ("amqp://10.0.0.1:99/%2f?tls=none", "10.0.0.1", 99, "/"),
             ("amqp://a:b@[::1]:99/x", "::1", 99, "x"),
         ] {
             let AmqpUrl(uri) = text.parse().unwrap();
             assert_eq!((uri.authority.host.as_str(), uri.authority.port, uri.vhost.as_str()), (host, port, vhost));
         }
-        assert_eq!("amqp://mq?heartbeat=3".parse::<AmqpUrl>().unwrap().0.query.heartbeat, Some(3));
+        assert_eq!("amqp://mq?heartbeat=3&tls=none".parse::<AmqpUrl>().unwrap().0.query.heartbeat, Some(3));
     }
 
     #[test]
@@ -95,11 +109,13 @@ mod tests {
             "amqp://u:hunter2@mq:port",
             "amqp://[::1",
             "amqp:mq",
+            "amqps://u:hunter2@mq?tls=none",
+            "amqp://u:hunter2@localhost?tls=required",
         ] {
             let error = text.parse::<AmqpUrl>().unwrap_err().to_string();
             assert!(error.starts_with("must ") && !error.contains("hunter2"), "{text}: {error}");
         }
-        let url: AmqpUrl = "amqp://u:hunter2@mq".parse().unwrap();
+        let url: AmqpUrl = "amqps://u:hunter2@mq".parse().unwrap();
         assert!(!format!("{url:?} {}", url.address()).contains("hunter2"));
     }
 

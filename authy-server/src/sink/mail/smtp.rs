@@ -4,13 +4,18 @@
 //! is refused is refused for good; when the server refuses *us*, somebody has to set it right, and no mail may be lost meanwhile.
 
 use std::{
+    borrow::Cow,
     fmt,
     str::FromStr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use authy_core::{Secret, engine::Undelivered};
+use authy_core::{
+    Secret,
+    encryption::{self, Encryption, Link},
+    engine::Undelivered,
+};
 use lettre::{
     address::Envelope,
     transport::smtp::{
@@ -61,27 +66,34 @@ enum Security {
 /// Why a text is no [`SmtpUrl`]; it never repeats the text, which may have a password in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidSmtpUrl(&'static str);
+pub struct InvalidSmtpUrl(Cow<'static, str>);
+
+const LINK: Link = Link {
+    carries: "mails with one-time codes",
+    encrypted: "smtps:// or smtp://…?tls=required",
+    declined: "smtp://…?tls=none",
+};
 
 impl FromStr for SmtpUrl {
     type Err = InvalidSmtpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidSmtpUrl> {
-        const EXPECTED: InvalidSmtpUrl = InvalidSmtpUrl(
+        const EXPECTED: InvalidSmtpUrl = InvalidSmtpUrl(Cow::Borrowed(
             "must be the URL of a mail server: smtps://user:password@mail.example, smtp://mail.example?tls=required \
              (STARTTLS), or smtp://localhost",
-        );
+        ));
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let (mut tls, mut pairs) = (None, url.query_pairs());
         if let Some((key, value)) = pairs.next() {
             tls = Some((key == "tls").then_some(value).ok_or(EXPECTED)?);
         }
         // The ports of RFC 5321, RFC 6409 and RFC 8314.
-        let (security, port) = match (url.scheme(), tls.as_deref()) {
-            ("smtp", None) => (Security::None, 25),
-            ("smtp", Some("opportunistic")) => (Security::Opportunistic, 587),
-            ("smtp", Some("required")) => (Security::Required, 587),
-            ("smtps", None) => (Security::Wrapper, 465),
+        let (security, port, encryption) = match (url.scheme(), tls.as_deref()) {
+            ("smtp", None) => (Security::None, 25, Encryption::Unspecified),
+            ("smtp", Some("none")) => (Security::None, 25, Encryption::Declined),
+            ("smtp", Some("opportunistic")) => (Security::Opportunistic, 587, Encryption::Unspecified),
+            ("smtp", Some("required")) => (Security::Required, 587, Encryption::Required),
+            ("smtps", None) => (Security::Wrapper, 465, Encryption::Required),
             _ => return Err(EXPECTED),
         };
         if pairs.next().is_some() || url.fragment().is_some() {
@@ -94,11 +106,6 @@ impl FromStr for SmtpUrl {
             (user, Some(password)) if !user.is_empty() => Some((decoded(user)?, Secret::new(decoded(password)?))),
             _ => return Err(EXPECTED),
         };
-        if login.is_some() && matches!(security, Security::None | Security::Opportunistic) && !is_here(&host) {
-            return Err(InvalidSmtpUrl(
-                "would send the password to another machine without encryption: use smtps://, or ?tls=required",
-            ));
-        }
         let hello = url.path().trim_matches('/');
         let hello = (!hello.is_empty()).then(|| decoded(hello)).transpose()?;
         if hello.as_ref().is_some_and(|name| !name.chars().all(|c| c.is_ascii_graphic())) {
@@ -109,19 +116,9 @@ impl FromStr for SmtpUrl {
             Host::Ipv6(address) => address.to_string(),
             host => decoded(&host.to_string())?,
         };
+        encryption::check(LINK, encryption, [host.as_str()])
+            .map_err(|refused| InvalidSmtpUrl(refused.to_string().into()))?;
         Ok(Self { host, port: url.port().unwrap_or(port), security, hello, login })
-    }
-}
-
-/// Whether a host is this machine.
-fn is_here(host: &Host<&str>) -> bool {
-    match host {
-        // The host of a scheme that the parser does not know is not read as an address.
-        Host::Domain(name) => {
-            *name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-        }
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 
@@ -282,10 +279,10 @@ mod tests {
             (url.host, url.port, url.security)
         };
         let host = |name: &str| name.to_owned();
-        assert_eq!(read("smtp://mail.example"), (host("mail.example"), 25, Security::None));
-        assert_eq!(read("smtp://mail.example:2525/me.example"), (host("mail.example"), 2525, Security::None));
+        assert_eq!(read("smtp://mail.example?tls=none"), (host("mail.example"), 25, Security::None));
+        assert_eq!(read("smtp://localhost:2525/me.example"), (host("localhost"), 2525, Security::None));
         assert_eq!(read("smtp://mail.example?tls=required"), (host("mail.example"), 587, Security::Required));
-        assert_eq!(read("smtp://mail.example?tls=opportunistic"), (host("mail.example"), 587, Security::Opportunistic));
+        assert_eq!(read("smtp://localhost?tls=opportunistic"), (host("localhost"), 587, Security::Opportunistic));
         assert_eq!(read("smtps://[::1]"), (host("::1"), 465, Security::Wrapper));
         let url: SmtpUrl = "smtps://ada%40shop.example:p%40ss@mail.example".parse().unwrap();
         let (user, password) = url.login.clone().unwrap();
@@ -300,14 +297,16 @@ mod tests {
             "mail.example",
             "http://mail.example",
             "smtp://",
-            "smtp://mail.example?tls=none",
+            "smtps://mail.example?tls=none",
             "smtp://mail.example?ssl=required",
             "smtps://mail.example?tls=required&tls=required",
             "smtps://user@mail.example",
             "smtps://:hunter2@mail.example",
             "smtps://user:hunter2@mail.example:port",
             "smtp://mail.example/me%0d%0aRSET",
-            // Everybody on the way would read the password.
+            // Everybody on the way would read the password, and the codes in mails.
+            "smtp://mail.example",
+            "smtp://mail.example?tls=opportunistic",
             "smtp://user:hunter2@mail.example",
             "smtp://user:hunter2@mail.example?tls=opportunistic",
             "smtp://user:hunter2@127.0.0.1.evil.example",

@@ -2,9 +2,14 @@
 
 use std::str::FromStr;
 
+use authy_core::encryption::{self, Encryption, Link, PlainTextRefused};
 use http::Uri;
 
-/// The URL of a webhook: http or https, with a host. What is in it is no secret.
+const LINK: Link =
+    Link { carries: "access tokens of new users", encrypted: "https://", declined: "http://…#tls=none" };
+
+/// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` behind it (a fragment is
+/// for this side, and never sent). What is in it is no secret.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl(Uri);
 
@@ -15,6 +20,9 @@ pub enum InvalidWebhook {
     /// The URL is none.
     #[error("must be an http or https URL, such as https://details.example/user, without a user name or a fragment")]
     Url,
+    /// Tokens would be sent to another machine without encryption.
+    #[error("{0}")]
+    PlainText(PlainTextRefused),
     /// A secret is none.
     #[error(
         "must be whsec_ and base64 of 24 to 64 random bytes, several separated by commas: `echo whsec_$(openssl rand -base64 32)` prints one"
@@ -36,30 +44,34 @@ impl WebhookUrl {
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
     }
-
-    /// Whether what is sent can be read on its way to another machine.
-    pub(super) fn is_in_clear(&self) -> bool {
-        let host = self.0.host().unwrap_or_default().trim_matches(['[', ']']);
-        let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        !self.is_https() && !is_here
-    }
 }
 
 impl FromStr for WebhookUrl {
     type Err = InvalidWebhook;
 
     fn from_str(text: &str) -> Result<Self, InvalidWebhook> {
+        // The library drops fragments, whatever they say.
+        let (text, declined) = match text.split_once('#') {
+            None => (text, false),
+            Some((text, "tls=none")) => (text, true),
+            Some(_) => return Err(InvalidWebhook::Url),
+        };
         let uri: Uri = text.parse().map_err(|_| InvalidWebhook::Url)?;
         let authority = uri.authority().ok_or(InvalidWebhook::Url)?;
-        // A password in a URL would be shown with the settings, and nobody would send it. A fragment is never sent either.
-        let is_plain = !authority.as_str().contains('@') && !text.contains('#') && !authority.host().is_empty();
+        // A password in a URL would be shown with the settings, and nobody would send it.
+        let is_plain = !authority.as_str().contains('@') && !authority.host().is_empty();
         // A port that is none is not refused by the library.
         let has_port = authority.as_str().len() > authority.host().len();
         let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port != 0);
-        match matches!(uri.scheme_str(), Some("http" | "https")) && is_plain && is_reachable {
-            true => Ok(Self(uri)),
-            false => Err(InvalidWebhook::Url),
-        }
+        let encryption = match (uri.scheme_str(), declined) {
+            _ if !is_plain || !is_reachable => return Err(InvalidWebhook::Url),
+            (Some("https"), false) => Encryption::Required,
+            (Some("http"), false) => Encryption::Unspecified,
+            (Some("http"), true) => Encryption::Declined,
+            _ => return Err(InvalidWebhook::Url),
+        };
+        encryption::check(LINK, encryption, [authority.host()]).map_err(InvalidWebhook::PlainText)?;
+        Ok(Self(uri))
     }
 }
 
@@ -71,7 +83,9 @@ mod tests {
 
     #[test]
     fn a_url_is_http_or_https_and_names_a_host_and_nobody() {
-        for good in ["http://details", "https://details.example:8443/a?b=c", "http://[::1]:80/", "http://10.0.0.1/x"] {
+        for good in
+            ["http://details#tls=none", "https://details.example:8443/a?b=c", "http://[::1]:80/", "http://127.0.0.2/x"]
+        {
             assert!(good.parse::<WebhookUrl>().is_ok(), "{good}");
         }
         for wrong in [
@@ -87,21 +101,13 @@ mod tests {
             "http://ada:hunter2@details.example/",
             "https://details.example/#user",
             "https://details example/",
+            "https://details.example/#tls=none",
+            "http://details.example/#tls=none#",
+            // Tokens in plain text.
+            "http://details.example/",
+            "http://10.0.0.1/x",
         ] {
             assert!(wrong.parse::<WebhookUrl>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_goes_to_another_machine_in_clear_is_known() {
-        for (url, in_clear) in [
-            ("http://details.example/", true),
-            ("http://127.0.0.2:80/", false),
-            ("http://[::1]/", false),
-            ("http://localhost/", false),
-            ("https://details.example/", false),
-        ] {
-            assert_eq!(url.parse::<WebhookUrl>().unwrap().is_in_clear(), in_clear, "{url}");
         }
     }
 
