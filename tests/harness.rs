@@ -39,6 +39,8 @@ pub mod receiver;
 pub mod smtp;
 #[path = "harness/tools.rs"]
 pub mod tools;
+#[path = "harness/trace.rs"]
+pub mod trace;
 #[path = "harness/wire.rs"]
 pub mod wire;
 
@@ -116,6 +118,8 @@ impl House {
         change: impl FnOnce(&mut Config, &mut HttpConfig),
         sinks: impl FnOnce(&Authy) -> Vec<Arc<dyn Sink>>,
     ) -> Self {
+        trace::begin();
+        trace::secret("master", &master_keys.to_base64());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mut config, mut http) = (cheap(), unlimited());
@@ -191,6 +195,9 @@ impl House {
 
     async fn log_in(&self, username: &str, id: UserId) -> Person {
         let tokens = self.nobody().call::<Login>((), credentials(username)).await.unwrap();
+        trace::secret("token", tokens.token.expose());
+        trace::secret("refresh", tokens.refresh_token.expose());
+        tokens.device_token.iter().for_each(|token| trace::secret("device", token.expose()));
         let client = self.nobody().with_token(tokens.token.clone());
         Person { username: username.to_owned(), id, token: tokens.token, refresh_token: tokens.refresh_token, client }
     }

@@ -11,6 +11,7 @@ use authy_core::{
     },
     claims::{MAX_TOKEN_LENGTH, dangerous_unverified_claims},
     encryption::{self, Encryption, Link},
+    tls::{self, Roots},
 };
 use http::{HeaderValue, Uri};
 use rustls::ClientConfig;
@@ -35,6 +36,7 @@ pub struct Builder {
     timeout: Duration,
     retries: usize,
     tls: Option<ClientConfig>,
+    private_roots: Vec<Vec<u8>>,
     plain_http_anywhere: bool,
 }
 
@@ -48,6 +50,7 @@ impl Client {
             // Enough for a server that is being replaced, little enough not to multiply an overload.
             retries: 2,
             tls: None,
+            private_roots: Vec::new(),
             plain_http_anywhere: false,
         }
     }
@@ -139,7 +142,14 @@ impl Builder {
         self
     }
 
-    /// How TLS is spoken, instead of with the public certificate authorities: for a private one, say.
+    /// Adds a private certificate authority to the platform's: one certificate or several, in PEM form.
+    #[must_use]
+    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.private_roots.push(pem.into());
+        self
+    }
+
+    /// How TLS is spoken, instead of with the platform's certificate authorities: with a certificate of the client's, say.
     #[must_use]
     pub fn tls(mut self, config: ClientConfig) -> Self {
         self.tls = Some(config);
@@ -173,7 +183,17 @@ impl Builder {
             }
             _ => return Err(Error::misuse("the server's URL must begin with https:// or http://")),
         }
-        let transport = Transport::new(self.url, self.timeout, self.retries, self.tls)?;
+        let tls = match self.tls {
+            Some(tls) => tls,
+            None => {
+                let add = |roots: Roots, pem: &Vec<u8>| roots.with_pem(pem);
+                let roots = self.private_roots.iter().try_fold(Roots::platform(), add);
+                let is_used = uri.scheme_str() == Some("https");
+                let config = roots.and_then(|roots| if is_used { roots.client_config() } else { tls::without_roots() });
+                config.map_err(|cause| Error::misuse("TLS cannot be set up").because(cause))?
+            }
+        };
+        let transport = Transport::new(self.url, self.timeout, self.retries, tls);
         Ok(Client { transport: Arc::new(transport), token: None, device_token: None })
     }
 }

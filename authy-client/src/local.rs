@@ -93,6 +93,8 @@ impl VerifierBuilder {
 
     /// Keeps what is known in a file as well, so that a program which starts while the server is away verifies tokens at
     /// once, as long as the file is not older than [`max_staleness`](Self::max_staleness).
+    ///
+    /// A file that another user owns or can replace is not used, and a warning says so: it decides whose tokens are believed.
     #[must_use]
     pub fn persist_to(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());

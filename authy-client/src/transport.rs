@@ -16,7 +16,7 @@ use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, crypto::aws_lc_rs};
+use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 
 use crate::{Error, Result};
@@ -77,28 +77,21 @@ impl Asked {
 }
 
 impl Transport {
-    pub(crate) fn new(url: String, timeout: Duration, retries: usize, tls: Option<ClientConfig>) -> Result<Self> {
+    pub(crate) fn new(url: String, timeout: Duration, retries: usize, mut tls: ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let connector = match tls {
-            Some(mut tls) => {
-                // The connector decides which versions are offered.
-                tls.alpn_protocols.clear();
-                HttpsConnectorBuilder::new().with_tls_config(tls)
-            }
-            None => HttpsConnectorBuilder::new()
-                .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
-                .map_err(|cause| Error::misuse("TLS cannot be set up").because(cause))?,
-        };
+        // The connector decides which versions are offered.
+        tls.alpn_protocols.clear();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
         let connector = connector.https_or_http().enable_all_versions().wrap_connector(tcp);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             // Shorter than the server keeps an idle connection, so that it is hardly ever closed under a request.
             .pool_idle_timeout(Duration::from_secs(8))
             .build(connector);
-        Ok(Self { url, timeout, retries, pool })
+        Self { url, timeout, retries, pool }
     }
 
     pub(crate) fn url(&self) -> &str {

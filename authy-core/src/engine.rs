@@ -47,7 +47,7 @@ pub use uncommitted::Uncommitted;
 pub use upkeep::UpkeepReport;
 pub use user::{PreparedChange, PreparedReset, Registration};
 
-use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory, revocation::Revocation};
+use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory, revocation::Revocation, tls::Roots};
 use db::Db;
 use event::{Event, Write};
 use feed::Feed;
@@ -78,7 +78,13 @@ struct Inner {
 impl Authy {
     /// Begins with the database to use; several hosts and `target_session_attrs` follow a failover.
     pub fn builder(database: tokio_postgres::Config) -> Builder {
-        Builder { database, master_keys: None, config: Config::default(), plain_text_anywhere: false }
+        Builder {
+            database,
+            master_keys: None,
+            config: Config::default(),
+            plain_text_anywhere: false,
+            roots: Roots::platform(),
+        }
     }
 
     /// That the database answers.
@@ -175,6 +181,7 @@ pub struct Builder {
     master_keys: Option<MasterKeys>,
     config: Config,
     plain_text_anywhere: bool,
+    roots: Roots,
 }
 
 impl Builder {
@@ -190,6 +197,13 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// The certificate authorities by which the database is recognized; the platform's when left out.
+    #[must_use]
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.roots = roots;
         self
     }
 
@@ -219,9 +233,9 @@ impl Builder {
     /// another machine and nothing says whether connections are encrypted.
     pub async fn start(self) -> Result<Authy> {
         self.check_encryption()?;
-        let Self { database, master_keys, config, .. } = self;
+        let Self { database, master_keys, config, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
-        let db = Arc::new(Db::new(database, config.connections)?);
+        let db = Arc::new(Db::new(database, config.connections, &roots)?);
         migrate::migrate(&db).await?;
         statements::check(&db.connect().await?).await?;
         let refresh_mac = MacKeys::new(&master, "authy refresh tokens")?;
@@ -263,7 +277,7 @@ impl Builder {
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
         self.check_encryption()?;
-        migrate::migrate(&Db::new(self.database, 1)?).await
+        migrate::migrate(&Db::new(self.database, 1, &self.roots)?).await
     }
 }
 

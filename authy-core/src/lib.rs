@@ -76,6 +76,7 @@ pub mod api;
 pub mod claims;
 pub mod encryption;
 pub mod error;
+pub mod file;
 mod id;
 mod identity;
 pub mod memory;
@@ -83,6 +84,8 @@ mod name;
 pub mod revocation;
 mod secret;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[cfg(feature = "engine")]
 pub mod engine;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use authy_core::{
     claims::SigningAlgorithm,
     engine::{Argon2Params, MasterKeys},
+    tls::Roots,
 };
 use ipnet::IpNet;
 
@@ -17,7 +18,7 @@ mod source;
 mod value;
 
 pub(crate) use source::{Problems, Resolved, Sources};
-pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin, Page};
+pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin, Page, TlsCa};
 
 /// One setting, without its type.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,8 @@ settings! {
     data_dir: PathBuf = "./.authy";
     /// The folder of PostgreSQL's server programs, instead of the newest that is installed
     pg_bin: Option<PathBuf> = "";
+    /// A PEM file with private certificate authorities, by which the database, RabbitMQ, the mail server and the webhook are recognized besides the system's
+    tls_ca: Option<TlsCa> = "";
     /// Base64 of 32 bytes, several separated by commas: the first seals, all open. Generated in the data folder; required with a database URL
     master_key: Option<MasterKeys> = "" secret;
     /// The issuer (`iss`) of tokens; the address it listens on when left out
@@ -161,6 +164,13 @@ settings! {
     log_format: Option<LogFormat> = "";
     /// Whether every event is a line in the log, of one of the servers
     log_events: bool = "false";
+}
+
+impl Settings {
+    /// The certificate authorities by which servers are recognized.
+    pub(crate) fn roots(&self) -> Roots {
+        self.tls_ca.as_ref().map_or_else(Roots::platform, |TlsCa(roots)| roots.clone())
+    }
 }
 
 /// The table of the README, generated.

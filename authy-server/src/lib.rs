@@ -25,5 +25,6 @@ mod start;
 mod stream;
 
 pub use limit::{InvalidRateLimit, Limits, RateLimit};
+pub use log::may_be_logged;
 pub use server::{HttpConfig, Server};
 pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};

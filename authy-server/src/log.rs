@@ -20,11 +20,14 @@ pub(crate) fn start(Filter(filter): &Filter, format: Option<LogFormat>) {
     // What was configured was read as a filter before.
     let filter = EnvFilter::try_new(filter).unwrap_or_default();
     // Fails when there is a log already: then that one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(is_wanted))).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(may_be_logged))).try_init();
 }
 
-/// Some libraries say too much, whatever is configured.
-fn is_wanted(metadata: &Metadata<'_>) -> bool {
+/// Whether a message may be logged whatever the log's level is: not those of libraries that write secrets into theirs.
+///
+/// The server's own log has this filter. A program that embeds the server and logs at `debug` or `trace` needs it as well:
+/// `layer.with_filter(filter_fn(may_be_logged))`.
+pub fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let loudest = match metadata.target() {
         // The driver writes the parameters of statements below this level, password hashes among them.
         target if target.starts_with("tokio_postgres") => Level::INFO,

@@ -192,6 +192,12 @@ impl Table {
         Self(table)
     }
 
+    /// The path of the table that a path fits, with the names of its parameters in place of what they are.
+    pub(crate) fn pattern(&self, path: &str) -> &'static str {
+        let found = self.0.at(path).ok().and_then(|found| found.value.routes.first());
+        found.map_or("(none)", |route| route.info.path)
+    }
+
     /// What is at a path, and the parameters in it, each with its name. They are decoded after the path was split, so an
     /// encoded slash stays inside its segment, and only once.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Resource, Vec<(&'a str, String)>)> {

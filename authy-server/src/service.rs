@@ -82,7 +82,8 @@ impl Service {
             // Pinned here, so that the wrappers around it move a pointer.
             let work = pin!(self.handle(&head, body, client, name, &mut standing));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
-            let span = tracing::debug_span!("request", id = name, method = %head.method, path = head.uri.path());
+            // Not the path itself: there are one-time codes in paths, and what is at none may be a mistyped one.
+            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table.pattern(head.uri.path()));
             match work.instrument(span).await {
                 Ok(Ok(answered)) => answered,
                 Ok(Err(_)) => Err(Failure::new(ErrorKind::Unavailable, "the answer took too long")),

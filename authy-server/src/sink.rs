@@ -31,7 +31,7 @@ pub(crate) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Res
         sinks.push(Arc::new(log::LogSink));
     }
     if let Some(url) = &settings.amqp_url {
-        sinks.push(Arc::new(Amqp::new(url.clone())));
+        sinks.push(Arc::new(Amqp::new(url.clone()).roots(settings.roots())));
     }
     if let Some(mail) = mail::of_settings(settings, authy, public_url)? {
         sinks.push(Arc::new(mail));

@@ -5,6 +5,8 @@ use std::{error::Error, fs, io, path::Path, sync::Arc};
 use authy_core::{
     Authy,
     engine::{Builder, Config, HashConfig, MasterKeys},
+    file::{self, Content},
+    tls::Roots,
 };
 use authy_postgres::Cluster;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -12,6 +14,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use zeroize::Zeroizing;
 
 use crate::{
     HttpConfig, Limits, Server,
@@ -27,6 +30,7 @@ pub(crate) struct Database {
     config: tokio_postgres::Config,
     cluster: Option<Cluster>,
     keys: MasterKeys,
+    roots: Roots,
 }
 
 /// Whether a database that a server is using already will do.
@@ -41,12 +45,13 @@ pub(crate) enum Sharing {
 impl Database {
     /// Opens the database that is configured, or the one in the data folder, which is made when it is not there.
     pub(crate) async fn open(settings: &Settings, sharing: Sharing) -> Result<Self, Failure> {
+        let roots = settings.roots();
         if let Some(DatabaseUrl(config)) = &settings.database_url {
             let keys = settings.master_key.clone().ok_or(
                 "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE \
                  to base64 of 32 random bytes, as `openssl rand -base64 32` prints it, and keep it",
             )?;
-            return Ok(Self { config: config.clone(), cluster: None, keys });
+            return Ok(Self { config: config.clone(), cluster: None, keys, roots });
         }
         let data_dir = &settings.data_dir;
         fs::create_dir_all(data_dir).map_err(|error| {
@@ -62,19 +67,20 @@ impl Database {
         };
         let running = authy_postgres::running(data_dir).filter(|_| sharing == Sharing::Beside);
         if let Some(config) = running {
-            return Ok(Self { config, cluster: None, keys });
+            return Ok(Self { config, cluster: None, keys, roots });
         }
         let mut cluster = Cluster::builder(data_dir);
         if let Some(programs) = &settings.pg_bin {
             cluster = cluster.programs(programs);
         }
         let cluster = cluster.start().await?;
-        Ok(Self { config: cluster.config(), cluster: Some(cluster), keys })
+        Ok(Self { config: cluster.config(), cluster: Some(cluster), keys, roots })
     }
 
     /// The engine on this database, not yet started.
     pub(crate) fn engine(&self, settings: &Settings, issuer: &str) -> Builder {
-        Authy::builder(self.config.clone()).master_keys(self.keys.clone()).config(engine_config(settings, issuer))
+        let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone()).roots(self.roots.clone());
+        builder.config(engine_config(settings, issuer))
     }
 
     /// Stops the cluster, when it is our own.
@@ -87,9 +93,9 @@ impl Database {
 }
 
 /// The master key in a file, which is made with a fresh key when there is neither file nor database.
-fn master_key(file: &Path, cluster: &Path) -> Result<MasterKeys, Failure> {
-    let shown = file.display();
-    match fs::read_to_string(file) {
+fn master_key(path: &Path, cluster: &Path) -> Result<MasterKeys, Failure> {
+    let shown = path.display();
+    match file::read_text(path, Content::Secret).map(Zeroizing::new) {
         Ok(text) => MasterKeys::parse(&text).map_err(|error| format!("{shown}: {}", error.detail()).into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound && cluster.exists() => Err(format!(
             "{shown} is missing, and the database beside it was sealed with it: put it back, or set AUTHY_MASTER_KEY. \
@@ -97,11 +103,14 @@ fn master_key(file: &Path, cluster: &Path) -> Result<MasterKeys, Failure> {
         )
         .into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A folder that another user made first, in /tmp say, is theirs.
+            let folder = path.parent().unwrap_or(Path::new("."));
+            file::check_folder(folder).map_err(|error| format!("{shown} is not made: {error}"))?;
             let keys = MasterKeys::generate()?;
-            write_secret(file, &keys.to_base64()).map_err(|error| format!("{shown} cannot be written: {error}"))?;
+            write_secret(path, &keys.to_base64()).map_err(|error| format!("{shown} cannot be written: {error}"))?;
             Ok(keys)
         }
-        Err(error) => Err(format!("{shown} cannot be read: {error}").into()),
+        Err(error) => Err(format!("{shown} cannot be used: {error}").into()),
     }
 }
 
@@ -244,6 +253,20 @@ mod tests {
         let error = master_key(&file, &cluster).unwrap_err().to_string();
         assert!(error.contains("put it back"), "{error}");
         fs::write(&file, "nonsense").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(master_key(&file, &cluster).unwrap_err().to_string().contains("32 random bytes"));
+        // Whoever can read it can make tokens, and whoever can write its folder can put another in its place.
+        for (path, mode, said) in
+            [(&*file, 0o644, "read by other users"), (folder.path(), 0o777, "written by other users")]
+        {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = master_key(&file, &cluster).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            fs::set_permissions(path, fs::Permissions::from_mode(if path == file { 0o600 } else { 0o777 })).unwrap();
+        }
+        fs::remove_file(&file).unwrap();
+        fs::remove_dir(&cluster).unwrap();
+        let error = master_key(&file, &cluster).unwrap_err().to_string();
+        assert!(error.contains("is not made") && !file.exists(), "{error}");
     }
 }

@@ -26,6 +26,9 @@ mod operator;
 #[path = "program/mail.rs"]
 mod mail;
 
+#[path = "program/secrecy.rs"]
+mod secrecy;
+
 const PASSWORD: &str = "tangerine-lighthouse-42";
 
 /// A folder to start in. Where root runs the tests, PostgreSQL's own user has to get in.

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::tools;
+use crate::{tools, trace};
 
 /// What the links in mails begin with.
 pub const PUBLIC_URL: &str = "https://auth.example.org";
@@ -74,6 +74,12 @@ impl Mail {
         let words = self.text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
         let code = words.max_by_key(|word| word.len()).filter(|word| word.len() >= 40);
         Secret::new(code.unwrap_or_else(|| panic!("no code in {self:?}")))
+    }
+
+    /// Notes every code in it.
+    fn note_secrets(&self) {
+        let words = self.text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
+        words.filter(|word| word.len() >= 40).for_each(|code| trace::secret("code", code));
     }
 }
 
@@ -167,7 +173,9 @@ pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(&mut MailConfig))
 
 async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, told: watch::Sender<usize>) {
     while let Ok(Some(line)) = lines.next_line().await {
-        arrived.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+        let mail: Mail = serde_json::from_str(&line).unwrap();
+        mail.note_secrets();
+        arrived.lock().unwrap().push(mail);
         told.send_modify(|count| *count += 1);
     }
 }

@@ -31,6 +31,8 @@ mod revocation;
 mod roles;
 mod rotation;
 mod schema;
+mod secrecy;
 mod swap;
+mod tls;
 mod users;
 mod webhook;

@@ -192,6 +192,33 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
 }
 
 #[tokio::test]
+async fn a_file_that_another_user_can_write_is_not_believed_and_keeps_nobody_from_starting() {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+    let house = House::new().await;
+    let proxy = Proxy::to(house.address).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, url, long) = (folder.path().join("authy.json"), house.url(), Duration::from_secs(3600));
+    let (client, person) = (by(&proxy), house.user().await);
+    let verifier = starts(&client, &url, &file, long).await.unwrap();
+    until("it is written down", || async { file.exists() }).await;
+    drop(verifier);
+    for (path, loose, tight) in [(&*file, 0o666, 0o600), (folder.path(), 0o777, 0o700)] {
+        let set = |mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        set(loose);
+        proxy.cut();
+        assert_eq!(starts(&client, &url, &file, long).await.err(), Some(ErrorKind::Unavailable), "{}", path.display());
+        set(tight);
+        assert!(starts(&client, &url, &file, long).await.is_ok());
+        set(loose);
+        proxy.mend(house.address);
+        let verifier = starts(&client, &url, &file, long).await.unwrap();
+        assert_eq!(verdict(&verifier, &person).await, Ok(()));
+        drop(verifier);
+        set(tight);
+    }
+}
+
+#[tokio::test]
 async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     // A cluster of its own: a transaction of another test that runs for long would hold the cursor back, as it should.
     let folder = database::folder();

@@ -10,6 +10,7 @@ use std::{
 use authy_core::{
     Timestamp,
     api::session::JwkSet,
+    file::{self, Content},
     revocation::{Cursor, Revocation},
 };
 use serde::{Deserialize, Serialize};
@@ -60,10 +61,10 @@ impl Store {
         Self { file, issuer: issuer.to_owned() }
     }
 
-    /// What the file says; `None` when there is none, or nothing of use in it.
+    /// What the file says; `None` when there is none, nothing of use in it, or another user can have written it.
     pub(super) async fn load(&self) -> Option<Remembered> {
-        let file = self.file.clone();
-        let text = spawn_blocking(move || std::fs::read(file)).await.ok()?;
+        let path = self.file.clone();
+        let text = spawn_blocking(move || file::read(&path, Content::Trusted)).await.ok()?;
         let text = match text {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -87,11 +88,11 @@ impl Store {
 
     /// Writes the file, all of it or nothing.
     pub(super) async fn save(&self, remembered: Remembered) {
-        let Self { file, issuer } = self.clone();
+        let Self { file: path, issuer } = self.clone();
         let written = spawn_blocking(move || {
             let Remembered { as_of, keys, revocations, cursor, .. } = &remembered;
             let (as_of, cursor) = (*as_of, *cursor);
-            write(&file, &Written { issuer: &issuer, as_of, keys, revocations, cursor })
+            write(&path, &Written { issuer: &issuer, as_of, keys, revocations, cursor })
         });
         match written.await {
             Ok(Ok(())) => {}
@@ -101,11 +102,13 @@ impl Store {
     }
 }
 
-fn write(file: &Path, what: &Written<'_>) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+fn write(path: &Path, what: &Written<'_>) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Whoever can replace the file decides whose tokens are believed.
+    file::check_folder(folder)?;
     let mut beside = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;
     beside.flush()?;
-    beside.persist(file)?;
+    beside.persist(path)?;
     Ok(())
 }

@@ -29,6 +29,7 @@ use super::{fault, lane::Lanes, statements::Statement};
 use crate::{
     Error, ErrorKind, Result,
     encryption::{self, Encryption, Link, PlainTextRefused},
+    tls::Roots,
 };
 
 /// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
@@ -82,7 +83,7 @@ pub(super) struct Db {
 
 impl Db {
     /// Connections as `config` describes; none is opened yet. `connections` is the size of the pool.
-    pub(super) fn new(mut config: tokio_postgres::Config, connections: usize) -> Result<Self> {
+    pub(super) fn new(mut config: tokio_postgres::Config, connections: usize, roots: &Roots) -> Result<Self> {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(2));
         }
@@ -96,7 +97,7 @@ impl Db {
         if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
             config.keepalives_idle(PATIENCE).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
         }
-        let connector = Arc::new(Connector::new(config)?);
+        let connector = Arc::new(Connector::new(config, roots)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
             Dial(connector.clone()),
@@ -211,12 +212,13 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    fn new(config: tokio_postgres::Config) -> Result<Self> {
+    fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
+        let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
         // `prefer` would fall back to plain text anyway, so it protects nothing; who wants TLS says `require`, and then
-        // the certificate is verified against the system's roots.
+        // the certificate is verified.
         let tls = match config.get_ssl_mode() {
             SslMode::Disable | SslMode::Prefer => None,
-            _ => Some(MakeRustlsConnect::new(tls_config()?)),
+            _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
         Ok(Self { config, tls })
     }
@@ -275,18 +277,6 @@ impl Connect for Dial {
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
         self.0.open(Arc::default()).boxed()
     }
-}
-
-fn tls_config() -> Result<rustls::ClientConfig> {
-    let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(wrong)?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// Gives the database a bounded time.

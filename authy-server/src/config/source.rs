@@ -1,8 +1,13 @@
 //! Where settings come from: a flag goes before the environment, the environment before the file, the file before the
 //! default. What is not known is refused, and everything that is wrong is told at once.
 
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
+use authy_core::file::{self, Content};
 use zeroize::Zeroizing;
 
 use super::{Setting, Settings, TABLE, value::Value};
@@ -102,7 +107,7 @@ impl Sources {
     fn read_file(&self, problems: &mut Problems) -> BTreeMap<String, String> {
         let named = self.file.clone().or_else(|| self.environment.get(FILE).map(PathBuf::from));
         let Some(path) = named else { return BTreeMap::new() };
-        let text = match fs::read_to_string(&path) {
+        let text = match file::read_text(&path, Content::Trusted) {
             Ok(text) => Zeroizing::new(text),
             Err(error) => {
                 problems.push(format!("{}: cannot be read: {error}", path.display()));
@@ -130,6 +135,11 @@ impl Sources {
             } else {
                 problems.push(format!("{}: {key} must be a text, a number, true, false or a list", path.display()));
             }
+        }
+        if TABLE.iter().any(|setting| setting.is_secret && values.contains_key(setting.key))
+            && let Err(error) = file::read(&path, Content::Secret).map(Zeroizing::new)
+        {
+            problems.push(format!("{}: {error}", path.display()));
         }
         values
     }
@@ -183,7 +193,7 @@ fn plain(value: &toml::Value) -> Option<String> {
 }
 
 fn read_secret(variable: &str, path: &str, problems: &mut Problems) -> Option<String> {
-    match fs::read_to_string(path) {
+    match file::read_text(Path::new(path), Content::Secret) {
         Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
         Err(error) => {
             problems.push(format!("{variable}: {path}: {error}"));
@@ -328,6 +338,32 @@ mod tests {
         let (resolved, settings) = Sources { environment, ..Sources::default() }.settings().unwrap();
         assert_eq!(*settings.master_key.unwrap().to_base64(), *key);
         assert!(resolved.show().contains("[secret]") && !resolved.show().contains(key.as_str()));
+    }
+
+    #[test]
+    fn a_file_of_secrets_that_others_can_read_or_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let key = authy_core::engine::MasterKeys::generate().unwrap().to_base64();
+        let (secret, config) = (file(&key), file(&format!("audience = \"shop\"\nmaster_key = \"{}\"", *key)));
+        let plain = file("audience = \"shop\"");
+        let problem = |variable: &str, file: &tempfile::NamedTempFile, mode: u32| {
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            let environment = environment(&[(variable, file.path().to_str().unwrap())]);
+            Sources { environment, ..Sources::default() }.settings().err().map(|problems| problems.to_string())
+        };
+        for (variable, file, refused) in [
+            ("AUTHY_MASTER_KEY_FILE", &secret, [0o644, 0o606, 0o620]),
+            ("AUTHY_CONFIG", &config, [0o644, 0o606, 0o620]),
+            ("AUTHY_CONFIG", &plain, [0o666, 0o646, 0o664]),
+        ] {
+            for mode in refused {
+                let problem =
+                    problem(variable, file, mode).unwrap_or_else(|| panic!("{variable} {mode:o} is accepted"));
+                assert!(problem.contains("by other users") && !problem.contains(key.as_str()), "{problem}");
+            }
+            assert_eq!(problem(variable, file, 0o600), None);
+        }
+        assert_eq!(problem("AUTHY_CONFIG", &plain, 0o644), None, "no secret is in it");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::{
 use authy_core::{
     claims::SigningAlgorithm,
     engine::{Argon2Params, MasterKeys, check_encryption},
+    file::{self, Content},
+    tls::Roots,
 };
 use http::Uri;
 use ipnet::IpNet;
@@ -114,6 +116,18 @@ impl Value for Templates {
     fn parse(text: &str) -> Result<Self, String> {
         let folder = (!text.is_empty()).then_some(Path::new(text));
         Self::load(folder).map_err(|error| format!("cannot be used: {error}"))
+    }
+}
+
+/// A file of certificates, read at once. It says whom to believe, so nobody else may write it.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsCa(pub(crate) Roots);
+
+impl Value for TlsCa {
+    fn parse(text: &str) -> Result<Self, String> {
+        let pem = file::read(Path::new(text), Content::Trusted).map_err(|error| format!("cannot be used: {error}"))?;
+        let roots = Roots::platform().with_pem(&pem).map_err(|error| format!("cannot be used: {error}"))?;
+        Ok(Self(roots))
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use authy_core::{
     api::event::EventView,
     engine::{Pace, Sink, Undelivered},
+    tls::Roots,
 };
 use tokio::{
     sync::Mutex,
@@ -38,6 +39,7 @@ const CONFIRMING: Duration = Duration::from_secs(30);
 /// It connects when there is something to tell, and anew after any failure; whenever it connects it declares what it needs.
 pub struct Amqp {
     url: AmqpUrl,
+    roots: Roots,
     state: Mutex<State>,
 }
 
@@ -56,7 +58,13 @@ struct Failure {
 impl Amqp {
     /// A sink for this broker.
     pub fn new(url: AmqpUrl) -> Self {
-        Self { url, state: Mutex::default() }
+        Self { url, roots: Roots::platform(), state: Mutex::default() }
+    }
+
+    /// The same, with these certificate authorities to recognize the broker by, instead of the platform's.
+    #[must_use]
+    pub fn roots(self, roots: Roots) -> Self {
+        Self { roots, ..self }
     }
 
     async fn link(&self) -> Result<Arc<Link>, Undelivered> {
@@ -70,7 +78,7 @@ impl Amqp {
             return Err(Undelivered::for_now("there is no connection").because(failure.reason.clone()));
         }
         state.link = None;
-        let opened = match timeout(CONNECTING, Link::open(&self.url)).await {
+        let opened = match timeout(CONNECTING, Link::open(&self.url, &self.roots)).await {
             Ok(opened) => opened,
             Err(_) => Err(Undelivered::for_now("RabbitMQ does not answer")),
         };

@@ -11,6 +11,7 @@ use authy_core::{
     Authy, EventId, Timestamp,
     api::event::EventView,
     engine::{Caller, Letter, LetterKind, Origin, Pace, Sink, Undelivered},
+    tls::Roots,
 };
 
 use crate::{config::Settings, start::Failure};
@@ -65,12 +66,20 @@ enum Way {
 }
 
 impl Post {
-    /// A mail server.
+    /// A mail server, which is recognized by the platform's certificate authorities.
     ///
     /// # Errors
-    /// When there are no certificates to recognize it by.
+    /// As [`smtp_with_roots`](Self::smtp_with_roots).
     pub fn smtp(url: &SmtpUrl) -> Result<Self, Failure> {
-        Ok(Self(Way::Smtp(Box::new(SmtpServer::new(url)?))))
+        Self::smtp_with_roots(url, &Roots::platform())
+    }
+
+    /// A mail server, which is recognized by these certificate authorities.
+    ///
+    /// # Errors
+    /// When there are none, and the URL wants TLS.
+    pub fn smtp_with_roots(url: &SmtpUrl, roots: &Roots) -> Result<Self, Failure> {
+        Ok(Self(Way::Smtp(Box::new(SmtpServer::new(url, roots)?))))
     }
 
     /// A folder in which every mail is a file, for want of a mail server.
@@ -201,7 +210,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 /// The sink that is configured, if any.
 pub(super) fn of_settings(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Option<MailSink>, Failure> {
     let (post, from) = match server(settings)? {
-        Some((url, from)) => (Post::smtp(url)?, from.clone()),
+        Some((url, from)) => (Post::smtp_with_roots(url, &settings.roots())?, from.clone()),
         None if settings.database_url.is_some() => {
             tracing::warn!("mail is off: nobody can confirm an address or reset a password (AUTHY_SMTP_URL)");
             return Ok(None);

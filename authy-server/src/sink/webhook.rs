@@ -1,16 +1,14 @@
 //! The webhook: a service that keeps details of every user is told of each sign-up, and given a token of the new user's to ask
 //! back with. It is slow and may be away; the relay repeats until it answers 201.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use authy_core::{
     Authy, Error, ErrorKind, EventId, Secret, UserId,
     api::event::{EventKind, EventView},
     engine::{Caller, Origin, Pace, Sink, Undelivered},
+    tls::{self, Roots},
 };
 use bytes::Bytes;
 use http::{
@@ -69,7 +67,7 @@ pub(super) fn required(settings: &Settings) -> Result<Option<(&WebhookUrl, &Webh
 /// The webhook, when there is one.
 pub(super) fn configured(settings: &Settings, authy: &Authy) -> Result<Option<Webhook>, Failure> {
     let Some((url, secrets)) = required(settings)? else { return Ok(None) };
-    Ok(Some(Webhook::new(authy.clone(), url.clone(), secrets.clone())?))
+    Ok(Some(Webhook::with_roots(authy.clone(), url.clone(), secrets.clone(), &settings.roots())?))
 }
 
 impl Webhook {
@@ -78,11 +76,24 @@ impl Webhook {
     /// # Errors
     /// When the URL is https and this machine has no certificates to verify the receiver's against.
     pub fn new(authy: Authy, url: WebhookUrl, secrets: WebhookSecrets) -> Result<Self, InvalidWebhook> {
+        Self::with_roots(authy, url, secrets, &Roots::platform())
+    }
+
+    /// The same, with these certificate authorities to recognize the receiver by, instead of the platform's.
+    ///
+    /// # Errors
+    /// When the URL is https and there are none.
+    pub fn with_roots(
+        authy: Authy,
+        url: WebhookUrl,
+        secrets: WebhookSecrets,
+        roots: &Roots,
+    ) -> Result<Self, InvalidWebhook> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls(&url)?).https_or_http().enable_http1();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls(&url, roots)?).https_or_http().enable_http1();
         // A connection for each: they are rare, none fails because the receiver closed an idle one, and no answer has to be
         // read to its end.
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.wrap_connector(tcp));
@@ -161,14 +172,8 @@ fn no_token(error: Error) -> Undelivered {
     }
 }
 
-/// Verifies the receiver against the certificates that this machine trusts.
-fn tls(url: &WebhookUrl) -> Result<rustls::ClientConfig, InvalidWebhook> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() && url.is_https() {
-        return Err(InvalidWebhook::NoRoots);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(|_| InvalidWebhook::NoTls)?.with_root_certificates(roots).with_no_client_auth())
+/// Verifies the receiver when the URL is https.
+fn tls(url: &WebhookUrl, roots: &Roots) -> Result<rustls::ClientConfig, InvalidWebhook> {
+    let config = if url.is_https() { roots.client_config() } else { tls::without_roots() };
+    config.map_err(InvalidWebhook::Tls)
 }

@@ -49,7 +49,7 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
             let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log", "trace"]);
             command.env("AUTHY_SMTP_URL", url).env("AUTHY_MAIL_FROM", "Shop <no-reply@shop.example>");
             if let Some(roots) = roots {
-                command.env("SSL_CERT_FILE", roots);
+                command.env("AUTHY_TLS_CA", roots);
             }
             Server::with_log(&mut command, fs::File::create(&log).unwrap())
         };
@@ -77,6 +77,20 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
         assert!(mail["text"].as_str().unwrap().contains("Shop"), "{mail}");
         said("");
     }
+}
+
+#[test]
+fn without_any_certificate_authority_it_is_said_what_to_install() {
+    let (folder, empty) = (folder(), tempfile::NamedTempFile::new().unwrap());
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--mail-from", "no-reply@shop.example"]);
+    command.env("AUTHY_SMTP_URL", "smtps://mail.invalid").env("SSL_CERT_FILE", empty.path()).env_remove("SSL_CERT_DIR");
+    let output = command.output().unwrap();
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && error.contains("install ca-certificates"), "{error}");
+    assert!(error.contains("AUTHY_TLS_CA"), "{error}");
+    let output = authy(folder.path(), &["config"]).env("AUTHY_TLS_CA", empty.path()).output().unwrap();
+    let error = text(&output.stderr);
+    assert!(error.contains("AUTHY_TLS_CA (from the environment)") && error.contains("PEM"), "{error}");
 }
 
 /// The mail server of the tests.

@@ -32,7 +32,7 @@ async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
     // An attacker who copies the owner's user agent, with no token and with one that is not good.
     for attack in ["user-agent: its next version".to_owned(), format!("{with_token}x")] {
         log_in(&attack).await;
-        assert_eq!(new_devices(&house, id).await[0], true, "{attack}");
+        assert!(new_devices(&house, id).await[0], "{attack}");
     }
 }
 

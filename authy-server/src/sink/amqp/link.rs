@@ -5,15 +5,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use authy_core::{
     api::{event::EventView, message::EventMessage},
     engine::Undelivered,
+    tls::Roots,
 };
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind,
     options::{
         BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
+    runtime::default_runtime,
+    tcp::OwnedTLSConfig,
     types::FieldTable,
+    uri::AMQPScheme,
 };
+use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
 use super::{AmqpUrl, EXCHANGE, IN_FLIGHT, QUEUE};
@@ -33,9 +39,16 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects, and declares what is needed.
-    pub(super) async fn open(url: &AmqpUrl) -> Result<Self, Undelivered> {
+    pub(super) async fn open(url: &AmqpUrl, roots: &Roots) -> Result<Self, Undelivered> {
         let properties = ConnectionProperties::default().with_connection_name("authy".into());
-        let connection = Connection::connect_uri(url.0.clone(), properties).await.map_err(no_connection)?;
+        let (runtime, uri) = (default_runtime().map_err(no_connection)?, url.0.clone());
+        let cert_chain = match uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => Some(pem(roots)?),
+        };
+        let tls = OwnedTLSConfig { identity: None, cert_chain };
+        let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let connection = connection.await.map_err(no_connection)?;
         declare(&connection).await?;
         let most = match connection.configuration().channel_max() {
             0 => IN_FLIGHT,
@@ -71,6 +84,16 @@ impl Link {
     fn idle(&self) -> MutexGuard<'_, Vec<Channel>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Certificate authorities as the library takes them. It loads the platform's by itself, in the same way, and wants at least one.
+fn pem(roots: &Roots) -> Result<String, Undelivered> {
+    let refused = |error| Undelivered::for_now("TLS to RabbitMQ cannot be set up").because(error);
+    let certificates = roots.certificates().map_err(refused)?;
+    let block = |certificate: &CertificateDer<'_>| {
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(certificate))
+    };
+    Ok(certificates.iter().map(block).collect())
 }
 
 async fn open_channel(connection: &Connection) -> Result<Channel, Undelivered> {

@@ -21,7 +21,10 @@ impl Folder {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         };
-        make().map_err(|error| format!("the folder for mails {} cannot be made: {error}", path.display()))?;
+        let trusted = || authy_core::file::check_folder(path);
+        make()
+            .and_then(|()| trusted())
+            .map_err(|error| format!("the folder for mails {} cannot be made: {error}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 

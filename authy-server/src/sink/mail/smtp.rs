@@ -15,13 +15,14 @@ use authy_core::{
     Secret,
     encryption::{self, Encryption, Link},
     engine::Undelivered,
+    tls::Roots,
 };
 use lettre::{
     address::Envelope,
     transport::smtp::{
         Error,
         authentication::{Credentials, Mechanism},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
@@ -145,12 +146,12 @@ impl fmt::Debug for SmtpServer {
 }
 
 impl SmtpServer {
-    pub(super) fn new(url: &SmtpUrl) -> Result<Self, Failure> {
+    pub(super) fn new(url: &SmtpUrl, roots: &Roots) -> Result<Self, Failure> {
         let tls = match url.security {
             Security::None => None,
-            _ => Some(TlsParameters::new(url.host.clone()).map_err(|error| {
-                format!("the certificates by which a mail server is recognized cannot be read: {error}")
-            })?),
+            _ => Some(
+                tls(&url.host, roots).map_err(|error| format!("TLS to the mail server cannot be set up: {error}"))?,
+            ),
         };
         Ok(Self {
             host: url.host.clone(),
@@ -225,6 +226,15 @@ impl SmtpServer {
         let idle = Idle { connection, since: Instant::now() };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
     }
+}
+
+/// How TLS is spoken to a mail server that one of these authorities vouches for, and none that the library knows.
+fn tls(host: &str, roots: &Roots) -> Result<TlsParameters, Failure> {
+    let mut tls = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
+    for certificate in roots.certificates()? {
+        tls = tls.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
+    }
+    Ok(tls.build_rustls()?)
 }
 
 /// The transaction of RFC 5321, section 3.3.

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use authy_core::encryption::{self, Encryption, Link, PlainTextRefused};
+use authy_core::{
+    encryption::{self, Encryption, Link, PlainTextRefused},
+    tls::TlsError,
+};
 use http::Uri;
 
 const LINK: Link =
@@ -28,12 +31,9 @@ pub enum InvalidWebhook {
         "must be whsec_ and base64 of 24 to 64 random bytes, several separated by commas: `echo whsec_$(openssl rand -base64 32)` prints one"
     )]
     Secret,
-    /// Nobody could be trusted.
-    #[error("this machine has no root certificates to verify an https URL against: install ca-certificates")]
-    NoRoots,
-    /// The TLS library refuses its own defaults.
-    #[error("TLS cannot be set up")]
-    NoTls,
+    /// The receiver could not be recognized.
+    #[error("TLS to the webhook cannot be set up: {0}")]
+    Tls(TlsError),
 }
 
 impl WebhookUrl {

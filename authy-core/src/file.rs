@@ -1,0 +1,320 @@
+//! Files that decide whom to trust: read only when no other user can have written them, or read what is secret in them.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// What is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A secret: no other user may read or write it.
+    Secret,
+    /// What is believed, such as public keys: no other user may write it.
+    Trusted,
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+enum Untrusted {
+    #[error("{0} belongs to another user: give it to the user that runs this program, or to root")]
+    Owner(PathBuf),
+    #[error("{0} can be written by other users: take that right away (chmod go-w)")]
+    Writable(PathBuf),
+    #[error("{0} can be read by other users, and holds a secret: take that right away (chmod o-r)")]
+    Readable(PathBuf),
+    #[error("{0} is neither a file nor a pipe")]
+    NoFile(PathBuf),
+    #[error("{0} changed while it was read")]
+    Changed(PathBuf),
+}
+
+impl From<Untrusted> for io::Error {
+    fn from(untrusted: Untrusted) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, untrusted)
+    }
+}
+
+/// Reads a file.
+///
+/// It and every folder and symbolic link on the way to it must belong to root or to the user that runs this program, and no
+/// other user may be able to write or replace them. Folders in which others can only add names (sticky, as `/tmp`) will do.
+///
+/// A secret must not be readable by everybody either, unless it is root's and where container runtimes mount secrets: below
+/// `/run/secrets`, or on a file system in memory. Those are readable by everybody inside of the container on purpose. That a
+/// group can read it is accepted, because nobody's default does that.
+///
+/// Elsewhere than on Unix nothing is checked.
+///
+/// # Errors
+/// [`io::ErrorKind::PermissionDenied`] says what to change; otherwise what the system says.
+pub fn read(path: &Path, content: Content) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    #[cfg(unix)]
+    unix::check(path, &file, content)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a file of text, as [`read`] does.
+///
+/// # Errors
+/// As [`read`]; [`io::ErrorKind::InvalidData`] when it is not UTF-8.
+pub fn read_text(path: &Path, content: Content) -> io::Result<String> {
+    String::from_utf8(read(path, content)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Refuses a folder in which another user can replace files, as [`read`] does.
+///
+/// # Errors
+/// As [`read`].
+pub fn check_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    unix::walk(path)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        collections::VecDeque,
+        ffi::OsString,
+        fs::{self, Metadata},
+        os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+        path::Component,
+    };
+
+    use rustix::process::{getegid, geteuid};
+
+    use super::*;
+
+    const OTHERS_READ: u32 = 0o004;
+    const GROUP_WRITE: u32 = 0o020;
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+
+    /// Maximum number of symbolic links on one path: as many as Linux follows.
+    const LINKS: usize = 40;
+
+    pub(super) fn check(path: &Path, file: &File, content: Content) -> io::Result<()> {
+        let metadata = file.metadata()?;
+        let shown = || path.to_owned();
+        if !is_ours(&metadata) {
+            return Err(Untrusted::Owner(shown()).into());
+        }
+        // A shell's `<(…)`: there is no way to it but the one that was opened.
+        if metadata.file_type().is_fifo() {
+            return Ok(());
+        }
+        if !metadata.is_file() {
+            return Err(Untrusted::NoFile(shown()).into());
+        }
+        if metadata.mode() & (GROUP_WRITE | OTHERS_WRITE) != 0 {
+            return Err(Untrusted::Writable(shown()).into());
+        }
+        let (real, found) = walk(path)?;
+        if (found.dev(), found.ino()) != (metadata.dev(), metadata.ino()) {
+            return Err(Untrusted::Changed(shown()).into());
+        }
+        let is_mounted_secret = || metadata.uid() == 0 && (real.starts_with("/run/secrets") || is_in_memory(file));
+        if content == Content::Secret && metadata.mode() & OTHERS_READ != 0 && !is_mounted_secret() {
+            return Err(Untrusted::Readable(shown()).into());
+        }
+        Ok(())
+    }
+
+    fn is_ours(metadata: &Metadata) -> bool {
+        metadata.uid() == 0 || metadata.uid() == geteuid().as_raw()
+    }
+
+    /// Follows a path part by part; where it leads to without links, and what is there.
+    pub(super) fn walk(path: &Path) -> io::Result<(PathBuf, Metadata)> {
+        let mut rest: VecDeque<OsString> = parts(&std::path::absolute(path)?);
+        let (mut here, mut links) = (PathBuf::from("/"), 0);
+        let mut metadata = fs::symlink_metadata(&here)?;
+        check_part(&here, &metadata)?;
+        while let Some(part) = rest.pop_front() {
+            if part == ".." {
+                here.pop();
+                metadata = fs::symlink_metadata(&here)?;
+                continue;
+            }
+            let next = here.join(part);
+            metadata = fs::symlink_metadata(&next)?;
+            check_part(&next, &metadata)?;
+            if !metadata.is_symlink() {
+                here = next;
+                continue;
+            }
+            links += 1;
+            if links > LINKS {
+                return Err(io::Error::other("too many symbolic links"));
+            }
+            let target = fs::read_link(&next)?;
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            for part in parts(&target).into_iter().rev() {
+                rest.push_front(part);
+            }
+            metadata = fs::symlink_metadata(&here)?;
+        }
+        Ok((here, metadata))
+    }
+
+    fn parts(path: &Path) -> VecDeque<OsString> {
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// That nobody else can change where a part of a path leads to. What a file itself may be is looked at elsewhere.
+    fn check_part(path: &Path, metadata: &Metadata) -> io::Result<()> {
+        if !is_ours(metadata) {
+            return Err(Untrusted::Owner(path.to_owned()).into());
+        }
+        let mode = metadata.mode();
+        // The rights of a link mean nothing.
+        if !metadata.is_dir() || mode & STICKY != 0 {
+            return Ok(());
+        }
+        // Where each user has a group of their own, folders are often writable by it; and root's group is root.
+        let is_own_group = metadata.gid() == 0 || metadata.gid() == getegid().as_raw();
+        if mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITE != 0 && !is_own_group) {
+            return Err(Untrusted::Writable(path.to_owned()).into());
+        }
+        Ok(())
+    }
+
+    /// Whether a file is in memory, where Docker and Kubernetes keep secrets.
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(file: &File) -> bool {
+        const TMPFS: u64 = 0x0102_1994;
+        const RAMFS: u64 = 0x8584_58f6;
+        // The type of the field differs between systems.
+        let kind = rustix::fs::fstatfs(file).ok().and_then(|system| u64::try_from(system.f_type).ok());
+        kind.is_some_and(|kind| [TMPFS, RAMFS].contains(&kind))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_in_memory(_: &File) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt as _, chown, symlink},
+    };
+
+    use super::*;
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn refusal(path: &Path, content: Content) -> Option<String> {
+        read(path, content).err().map(|error| {
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn what_others_can_write_or_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        fs::write(&file, "secret").unwrap();
+        for (bits, secret, trusted) in [
+            (0o600, true, true),
+            (0o400, true, true),
+            (0o640, true, true),
+            (0o644, false, true),
+            (0o604, false, true),
+            (0o620, false, false),
+            (0o602, false, false),
+            (0o666, false, false),
+        ] {
+            mode(&file, bits);
+            assert_eq!(refusal(&file, Content::Secret).is_none(), secret, "{bits:o}");
+            assert_eq!(refusal(&file, Content::Trusted).is_none(), trusted, "{bits:o}");
+        }
+        mode(&file, 0o600);
+        // Somebody can put another file in its place, anywhere above it.
+        let deep = folder.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        let deep = deep.join("master.key");
+        fs::copy(&file, &deep).unwrap();
+        assert_eq!(refusal(&deep, Content::Secret), None);
+        mode(&folder.path().join("a"), 0o777);
+        let said = refusal(&deep, Content::Trusted).unwrap();
+        assert!(said.contains("/a can be written") && said.contains("chmod"), "{said}");
+        assert!(check_folder(deep.parent().unwrap()).is_err());
+        mode(&folder.path().join("a"), 0o1777);
+        assert_eq!(refusal(&deep, Content::Secret), None, "sticky");
+        // A link does not hide where a file is, nor a link to its folder.
+        mode(&folder.path().join("a"), 0o777);
+        let link = folder.path().join("link");
+        symlink("a/b/master.key", &link).unwrap();
+        assert!(refusal(&link, Content::Secret).is_some());
+        symlink(&deep, folder.path().join("absolute")).unwrap();
+        assert!(refusal(&folder.path().join("absolute"), Content::Secret).is_some());
+        mode(&folder.path().join("a"), 0o755);
+        assert_eq!(refusal(&link, Content::Secret), None);
+        symlink("loop", folder.path().join("loop")).unwrap();
+        assert!(read(&folder.path().join("loop"), Content::Secret).is_err());
+        assert!(read(Path::new("/dev/null"), Content::Trusted).is_err());
+        assert_eq!(read(&folder.path().join("none"), Content::Secret).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            // Nobody else can make a file of another user's.
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        fs::write(&file, "secret").unwrap();
+        mode(&file, 0o600);
+        chown(&file, Some(12345), None).unwrap();
+        assert!(refusal(&file, Content::Trusted).unwrap().contains("another user"));
+        chown(&file, Some(0), None).unwrap();
+        // In a folder of another user's, as one that somebody made in /tmp first.
+        let theirs = folder.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        fs::copy(&file, theirs.join("master.key")).unwrap();
+        chown(&theirs, Some(12345), None).unwrap();
+        assert!(refusal(&theirs.join("master.key"), Content::Secret).unwrap().contains("another user"));
+        // By a link of another user's, where they can add names.
+        let link = folder.path().join("link");
+        symlink(&file, &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+        assert!(refusal(&link, Content::Secret).unwrap().contains("another user"));
+    }
+
+    #[test]
+    fn secrets_that_a_container_runtime_mounts_are_read() {
+        // As Kubernetes does it: root's, readable by everybody, in memory, in a sticky folder, behind two links.
+        if !rustix::process::geteuid().is_root() || !Path::new("/dev/shm").is_dir() {
+            return;
+        }
+        let volume = tempfile::tempdir_in("/dev/shm").unwrap();
+        mode(volume.path(), 0o1777);
+        fs::create_dir(volume.path().join("..2026")).unwrap();
+        let file = volume.path().join("..2026/master_key");
+        fs::write(&file, "secret").unwrap();
+        mode(&file, 0o644);
+        symlink("..2026", volume.path().join("..data")).unwrap();
+        symlink("..data/master_key", volume.path().join("master_key")).unwrap();
+        assert_eq!(refusal(&volume.path().join("master_key"), Content::Secret), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! The certificate authorities by which servers are recognized: the database, the broker, the mail server, the webhook, and
+//! authy itself by its clients.
+//!
+//! They are loaded in one way everywhere, by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` name, and private ones that are added. Not by `rustls-platform-verifier`, because the libraries for mail and
+//! AMQP take certificates and no verifier of ours, and on Linux it reads the same files.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+/// Certificate authorities: the platform's, and private ones.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    private: Vec<CertificateDer<'static>>,
+}
+
+/// Why TLS cannot be set up.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// There is nobody to vouch for a server.
+    #[error(
+        "this machine has no root certificates to recognize servers by: install ca-certificates, or name a PEM file with the \
+         certificate of a private authority (AUTHY_TLS_CA, or SSL_CERT_FILE)"
+    )]
+    NoRoots,
+    /// The text holds no certificate, or one that cannot be read.
+    #[error("it holds no certificate authority in PEM form (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate,
+    /// The TLS library refuses its own defaults.
+    #[error("TLS cannot be set up")]
+    Unsupported,
+}
+
+impl Roots {
+    /// The platform's authorities, and no others.
+    pub fn platform() -> Self {
+        Self::default()
+    }
+
+    /// Adds private authorities, in PEM form; what else is in the text is passed over.
+    ///
+    /// # Errors
+    /// [`TlsError::NoCertificate`] when there is none in it, or one cannot be read.
+    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, TlsError> {
+        let added = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let added = added.map_err(|_| TlsError::NoCertificate)?;
+        if added.is_empty() || added.iter().any(|certificate| !is_readable(certificate)) {
+            return Err(TlsError::NoCertificate);
+        }
+        self.private.extend(added);
+        Ok(self)
+    }
+
+    /// The certificates of all of them.
+    ///
+    /// # Errors
+    /// [`TlsError::NoRoots`] when there are none.
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        // Read once: there are some 150, and a client may be made for each request. None found is looked for again.
+        static PLATFORM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+        let mut certificates = match PLATFORM.get() {
+            Some(known) => known.clone(),
+            None => {
+                let mut found = rustls_native_certs::load_native_certs().certs;
+                // Some platforms carry old ones that no library reads any more.
+                found.retain(is_readable);
+                if found.is_empty() { found } else { PLATFORM.get_or_init(|| found).clone() }
+            }
+        };
+        certificates.extend(self.private.iter().cloned());
+        if certificates.is_empty() { Err(TlsError::NoRoots) } else { Ok(certificates) }
+    }
+
+    /// How TLS is spoken to servers that one of them vouches for.
+    ///
+    /// # Errors
+    /// [`TlsError::NoRoots`] when there are none.
+    pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(self.certificates()?);
+        with_roots(store)
+    }
+}
+
+/// How TLS is spoken where it is not used: nobody is recognized.
+///
+/// # Errors
+/// [`TlsError::Unsupported`], which does not happen.
+pub fn without_roots() -> Result<ClientConfig, TlsError> {
+    with_roots(RootCertStore::empty())
+}
+
+fn with_roots(store: RootCertStore) -> Result<ClientConfig, TlsError> {
+    // Named, so that no choice of another part of the program changes it.
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|_| TlsError::Unsupported)?;
+    Ok(builder.with_root_certificates(store).with_no_client_auth())
+}
+
+fn is_readable(certificate: &CertificateDer<'static>) -> bool {
+    RootCertStore::empty().add(certificate.clone()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_no_certificate_is_refused() {
+        let damaged = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for text in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----", damaged] {
+            assert_eq!(Roots::platform().with_pem(text).unwrap_err(), TlsError::NoCertificate);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The log of a whole test run at `trace`, and every secret that was made in it: for the test that looks for the ones in the other.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::PathBuf,
+    sync::{Mutex, OnceLock},
+};
+
+use tracing_subscriber::{
+    Layer as _,
+    filter::filter_fn,
+    fmt::{self, format::FmtSpan},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+/// Names the folder in which the log and the secrets are files. Without it nothing is written.
+pub const VARIABLE: &str = "AUTHY_TEST_TRACE";
+
+fn secrets() -> Option<&'static Mutex<File>> {
+    static SECRETS: OnceLock<Option<Mutex<File>>> = OnceLock::new();
+    let begin = || {
+        let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
+        let log = File::create(folder.join("log")).unwrap();
+        // Only what the server itself leaves out, whatever its level.
+        let log = fmt::layer().json().with_span_events(FmtSpan::NEW).with_writer(Mutex::new(log));
+        let log = log.with_filter(filter_fn(authy_server::may_be_logged));
+        tracing_subscriber::registry().with(log).init();
+        let mut open = OpenOptions::new();
+        Some(Mutex::new(open.create(true).append(true).open(folder.join("secrets")).unwrap()))
+    };
+    SECRETS.get_or_init(begin).as_ref()
+}
+
+/// Begins to log, when this run is to be looked at.
+pub fn begin() {
+    let _ = secrets();
+}
+
+/// Notes a secret.
+pub fn secret(kind: &str, secret: &str) {
+    if let Some(secrets) = secrets() {
+        writeln!(secrets.lock().unwrap(), "{kind} {secret}").unwrap();
+    }
+}

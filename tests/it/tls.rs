@@ -1,0 +1,129 @@
+//! Servers with a certificate of a private authority: recognized when it was named, and not talked to otherwise.
+
+use std::{
+    net::TcpListener as Listener,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use authy_client::Client;
+use authy_core::{Authy, ErrorKind, engine::MasterKeys, tls::Roots};
+use authy_postgres::Cluster;
+use authy_tests::{House, cheap, credentials, database, until};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    },
+};
+
+/// A private authority, and a certificate of its for localhost: `ca.pem`, `server.pem`, `server.key`.
+fn certify(folder: &Path) -> Vec<u8> {
+    let openssl = |arguments: &str| {
+        let mut command = Command::new("openssl");
+        let output = command.args(arguments.split(' ')).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    const NEW: &str = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(&format!("{NEW} -keyout ca.key -out ca.pem -subj /CN=authority"));
+    openssl(&format!(
+        "{NEW} -keyout server.key -out server.pem -subj /CN=localhost -CA ca.pem -CAkey ca.key \
+         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
+    ));
+    std::fs::read(folder.join("ca.pem")).unwrap()
+}
+
+struct Postgres(Child);
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_recognized_by_a_private_authority_and_by_nothing_less() {
+    let folder = database::folder();
+    // Makes the cluster; one that listens for TLS takes its place.
+    Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap().stop().await.unwrap();
+    let (cluster, run) = (folder.path().join("postgres"), folder.path().join("run"));
+    let ca = certify(folder.path());
+    let owner = std::fs::metadata(&cluster).unwrap();
+    for file in ["server.pem", "server.key"] {
+        std::fs::rename(folder.path().join(file), cluster.join(file)).unwrap();
+        std::os::unix::fs::chown(cluster.join(file), Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let port = Listener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let installed = std::fs::read_dir("/usr/lib/postgresql").unwrap().next().unwrap().unwrap().path();
+    let mut postgres = Command::new(installed.join("bin/postgres"));
+    postgres.arg("-D").arg(&cluster).arg("-k").arg(&run).args(["-p", &port.to_string()]).current_dir("/");
+    for setting in ["listen_addresses=127.0.0.1", "ssl=on", "ssl_cert_file=server.pem", "ssl_key_file=server.key"] {
+        postgres.args(["-c", setting]);
+    }
+    postgres.uid(owner.uid()).gid(owner.gid()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _postgres = Postgres(postgres.spawn().unwrap());
+    let mut local = tokio_postgres::Config::new();
+    local.host_path(&run).port(port).user("authy").dbname("authy");
+    until("it listens", || async { local.connect(tokio_postgres::NoTls).await.is_ok() }).await;
+
+    let url =
+        |host: &str| format!("host={host} hostaddr=127.0.0.1 port={port} user=authy dbname=authy sslmode=require");
+    let start = async |host: &str, roots: Roots| {
+        let builder = Authy::builder(url(host).parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
+        builder.config(cheap()).roots(roots).start().await
+    };
+    let private = Roots::platform().with_pem(&ca).unwrap();
+    for (host, roots) in [("localhost", Roots::platform()), ("another.example", private.clone())] {
+        let refused = start(host, roots).await.err().unwrap();
+        assert!(refused.is_unavailable(), "{refused:?}");
+        assert!(format!("{refused:?}").contains("InvalidCertificate"), "{refused:?}");
+    }
+    let authy = start("localhost", private).await.unwrap();
+    authy.ping().await.unwrap();
+    let encrypted = "SELECT count(*), bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                     WHERE application_name = 'authy'";
+    let row = database::connect(&local).await.query_one(encrypted, &[]).await.unwrap();
+    assert!(row.get::<_, i64>(0) > 0 && row.get::<_, bool>(1));
+}
+
+#[tokio::test]
+async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_less() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = certify(folder.path());
+    let read = |file: &str| std::fs::read(folder.path().join(file)).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(&read("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+    // What speaks TLS in front of a server.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, server) = (listener.local_addr().unwrap().port(), house.address);
+    let proxy = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut outside = acceptor.accept(stream).await?;
+                let mut inside = TcpStream::connect(server).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    let builder = || Client::builder(&format!("https://localhost:{port}")).retries(0);
+    let refused = builder().build().unwrap().login(credentials(&person.username)).await.unwrap_err();
+    assert!(refused.is_unavailable() && !refused.may_have_been_sent(), "{refused:?}");
+    let client = builder().root_certificate_pem(ca).build().unwrap();
+    client.login(credentials(&person.username)).await.unwrap();
+    let wrong = builder().root_certificate_pem("no certificate").build().unwrap_err();
+    assert!(format!("{wrong:?}").contains("NoCertificate"), "{wrong:?}");
+    assert_ne!(wrong.kind(), Some(ErrorKind::Unavailable));
+    proxy.abort();
+}
