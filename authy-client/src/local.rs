@@ -3,11 +3,8 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +12,7 @@ use authy_core::{
     Authenticator, Error, ErrorKind, Identity, Result, Timestamp,
     claims::Token,
     memory::TokenMemory,
-    revocation::{Cursor, Revocation, RevocationSet},
+    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
 };
 use tokio::task::AbortHandle;
 
@@ -77,7 +74,9 @@ impl VerifierBuilder {
         self
     }
 
-    /// How long nothing may be heard from the server before tokens are no longer verified here; 30 seconds when left out.
+    /// How old what is known may be before tokens are no longer verified here; 30 seconds when left out. The age counts from
+    /// the server's own snapshot, however late that arrives, by the wall clock or the monotonic clock: by the one that shows
+    /// more.
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
@@ -118,8 +117,8 @@ impl VerifierBuilder {
             keys,
             memory: TokenMemory::new(),
             set: RwLock::default(),
-            begun: Instant::now(),
-            fresh: AtomicU64::new(NEVER),
+            clock: Clock::new(),
+            freshness: Freshness::new(),
             max_staleness,
             when_stale,
         });
@@ -128,7 +127,7 @@ impl VerifierBuilder {
         if let Some(remembered) = remembered {
             shared.keys.install(&remembered.keys)?;
             shared.apply(&remembered.revocations);
-            shared.heard_ago(remembered.age());
+            shared.freshness.set(shared.clock.now().minus(remembered.age()));
             cursor = Some(remembered.cursor);
             knows_enough = shared.is_current() || when_stale == WhenStale::AskServer;
         }
@@ -158,35 +157,22 @@ impl Drop for Running {
     }
 }
 
-const NEVER: u64 = u64::MAX;
-
 /// What is known.
 struct Shared {
     client: Client,
     keys: Keys,
     memory: TokenMemory,
     set: RwLock<RevocationSet>,
-    begun: Instant,
-    // Milliseconds after `begun` until which everything that was void is known; may be before it, so it has an offset.
-    fresh: AtomicU64,
+    clock: Clock,
+    // As of when everything that was void is known.
+    freshness: Freshness,
     max_staleness: Duration,
     when_stale: WhenStale,
 }
 
-/// Added to the time of the last news, which a file may have brought from before this program began.
-const OFFSET: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
 impl Shared {
-    fn heard_ago(&self, age: Duration) {
-        let heard = (self.begun.elapsed() + OFFSET).saturating_sub(age);
-        self.fresh.store(u64::try_from(heard.as_millis()).unwrap_or(0), Ordering::Release);
-    }
-
     fn staleness(&self) -> Option<Duration> {
-        match self.fresh.load(Ordering::Acquire) {
-            NEVER => None,
-            heard => Some((self.begun.elapsed() + OFFSET).saturating_sub(Duration::from_millis(heard))),
-        }
+        self.freshness.age(self.clock.now())
     }
 
     fn is_current(&self) -> bool {
@@ -195,7 +181,9 @@ impl Shared {
 
     fn apply(&self, revocations: &[Revocation]) {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        revocations.iter().for_each(|revocation| set.insert(revocation));
+        for revocation in revocations {
+            set.insert(revocation);
+        }
         set.forget_before(Timestamp::now());
     }
 
@@ -205,7 +193,7 @@ impl Shared {
 
     fn remember(&self, cursor: Cursor) -> store::Remembered {
         let revocations = self.set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
-        store::Remembered::new(self.keys.published(), revocations, cursor, self.staleness().unwrap_or(OFFSET))
+        store::Remembered::new(self.keys.published(), revocations, cursor, self.staleness().unwrap_or(Duration::MAX))
     }
 }
 
@@ -233,7 +221,8 @@ impl Authenticator for LocalVerifier {
 }
 
 impl LocalVerifier {
-    /// How old what is known is; about a second at most while the server can be heard.
+    /// How old what is known is: the time since the server's last snapshot that arrived here. About a second at most while the
+    /// server can be heard.
     pub fn staleness(&self) -> Option<Duration> {
         self.shared.staleness()
     }

@@ -73,7 +73,7 @@ mod tests {
             session_id: SessionId::random(),
             expires: Timestamp::from_unix(expires),
         };
-        Token { identity, kid: "key".into() }
+        Token::new(identity, "key".into())
     }
 
     #[test]

@@ -6,28 +6,32 @@ use std::{
     hash::Hash,
 };
 
-use crate::{SessionId, Timestamp, UserId, claims::Token};
+use crate::{Timestamp, claims::Token};
 
 mod cursor;
+mod freshness;
+mod id_hash;
 
 pub use cursor::Cursor;
+pub use freshness::{Clock, Freshness, Moment, SnapshotClock};
+pub use id_hash::IdHash;
 
 wire! {
-    /// Tokens that are void.
+    /// Tokens that are void, as they are published.
     #[serde(tag = "void", rename_all = "snake_case")]
     #[derive(Eq, Hash)]
-    pub enum Void {
+    pub enum VoidTokens {
         /// Every token of a user whose epoch (`ver`) is older than this one.
         User {
-            /// The user.
-            public_id: UserId,
+            /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` and the claim `public_id`, base64url.
+            user: IdHash,
             /// The oldest epoch that is still good.
             ver: u64,
         },
         /// Every token of a session.
         Session {
-            /// The session.
-            session_id: SessionId,
+            /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` and the claim `sid`, base64url.
+            session: IdHash,
         },
         /// Every token that a key signed.
         Key {
@@ -40,7 +44,7 @@ wire! {
     pub struct Revocation {
         /// Which tokens.
         #[serde(flatten)]
-        pub void: Void,
+        pub void: VoidTokens,
         /// When it may be forgotten.
         pub until: Timestamp,
     }
@@ -49,8 +53,8 @@ wire! {
 /// All that is void now. Its size is bounded by what was revoked within the longest life of a token.
 #[derive(Debug, Default)]
 pub struct RevocationSet {
-    users: HashMap<UserId, Epoch>,
-    sessions: HashMap<SessionId, Seconds>,
+    users: HashMap<IdHash, Epoch>,
+    sessions: HashMap<IdHash, Seconds>,
     keys: HashMap<Box<str>, Seconds>,
     // What expires first stands first, so that forgetting costs nothing as long as there is nothing to forget.
     expiry: BinaryHeap<Reverse<(Seconds, Entry)>>,
@@ -67,8 +71,8 @@ struct Epoch {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Entry {
-    User(UserId),
-    Session(SessionId),
+    User(IdHash),
+    Session(IdHash),
     Key(Box<str>),
 }
 
@@ -78,33 +82,40 @@ impl RevocationSet {
         Self::default()
     }
 
-    /// Adds a revocation. Adding it twice, or adding an older one later, changes nothing.
-    pub fn insert(&mut self, revocation: &Revocation) {
+    /// Adds a revocation; whether it was news. Adding it twice, or adding an older one later, changes nothing.
+    pub fn insert(&mut self, revocation: &Revocation) -> bool {
         let until = seconds(revocation.until);
-        let (grown, entry) = match &revocation.void {
-            Void::User { public_id, ver } => {
-                let epoch = self.users.entry(*public_id).or_insert(Epoch { ver: 0, until: 0 });
+        let (newer, grown, entry) = match &revocation.void {
+            VoidTokens::User { user, ver } => {
+                let epoch = self.users.entry(*user).or_insert(Epoch { ver: 0, until: 0 });
+                let newer = epoch.ver < *ver;
                 epoch.ver = epoch.ver.max(*ver);
-                (grow(&mut epoch.until, until), Entry::User(*public_id))
+                (newer, grow(&mut epoch.until, until), Entry::User(*user))
             }
-            Void::Session { session_id } => {
-                (grow(self.sessions.entry(*session_id).or_insert(0), until), Entry::Session(*session_id))
+            VoidTokens::Session { session } => {
+                (false, grow(self.sessions.entry(*session).or_insert(0), until), Entry::Session(*session))
             }
-            Void::Key { kid } => {
+            VoidTokens::Key { kid } => {
                 let kid: Box<str> = kid.as_str().into();
-                (grow(self.keys.entry(kid.clone()).or_insert(0), until), Entry::Key(kid))
+                (false, grow(self.keys.entry(kid.clone()).or_insert(0), until), Entry::Key(kid))
             }
         };
         if grown {
             self.expiry.push(Reverse((until, entry)));
         }
+        newer || grown
     }
 
     /// Whether a token is void.
     pub fn voids(&self, token: &Token) -> bool {
-        self.sessions.contains_key(&token.identity.session_id)
-            || self.users.get(&token.identity.public_id).is_some_and(|epoch| token.identity.ver < epoch.ver)
-            || (!self.keys.is_empty() && self.keys.contains_key(&*token.kid))
+        self.sessions.contains_key(&token.session_hash)
+            || self.users.get(&token.user_hash).is_some_and(|epoch| token.identity.ver < epoch.ver)
+            || self.voids_key(&token.kid)
+    }
+
+    /// Whether everything that a key signed is void.
+    pub fn voids_key(&self, kid: &str) -> bool {
+        !self.keys.is_empty() && self.keys.contains_key(kid)
     }
 
     /// Forgets what does not matter any more.
@@ -121,21 +132,21 @@ impl RevocationSet {
         }
     }
 
-    /// Every revocation, in no order.
+    /// Every revocation, in no order: one a user, with the newest epoch and the latest end, however many were added.
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
         let until = |until: &Seconds| Timestamp::from_unix(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {
-            void: Void::User { public_id: *user, ver: epoch.ver },
+            void: VoidTokens::User { user: *user, ver: epoch.ver },
             until: until(&epoch.until),
         });
-        let sessions = self
-            .sessions
-            .iter()
-            .map(move |(session, end)| Revocation { void: Void::Session { session_id: *session }, until: until(end) });
+        let sessions = self.sessions.iter().map(move |(session, end)| Revocation {
+            void: VoidTokens::Session { session: *session },
+            until: until(end),
+        });
         let keys = self
             .keys
             .iter()
-            .map(move |(kid, end)| Revocation { void: Void::Key { kid: kid.to_string() }, until: until(end) });
+            .map(move |(kid, end)| Revocation { void: VoidTokens::Key { kid: kid.to_string() }, until: until(end) });
         users.chain(sessions).chain(keys)
     }
 
@@ -173,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Identity, Level};
+    use crate::{Identity, Level, SessionId, UserId};
 
     fn token(public_id: UserId, session_id: SessionId, ver: u64, kid: &str) -> Token {
         let identity = Identity {
@@ -185,24 +196,25 @@ mod tests {
             session_id,
             expires: Timestamp::from_unix(0),
         };
-        Token { identity, kid: kid.into() }
+        Token::new(identity, kid.into())
     }
 
     #[test]
     fn what_was_put_in_comes_out() {
         let voids = [
-            Void::User { public_id: UserId::random(), ver: 3 },
-            Void::Session { session_id: SessionId::random() },
-            Void::Key { kid: "lost".into() },
+            VoidTokens::User { user: IdHash::of_user(UserId::random()), ver: 3 },
+            VoidTokens::Session { session: IdHash::of_session(SessionId::random()) },
+            VoidTokens::Key { kid: "lost".into() },
         ];
         let mut set = RevocationSet::new();
-        voids.iter().for_each(|void| set.insert(&revocation(void.clone(), 100)));
+        assert!(voids.iter().all(|void| set.insert(&revocation(void.clone(), 100))));
+        assert!(!voids.iter().any(|void| set.insert(&revocation(void.clone(), 100))), "that is no news");
         let mut out: Vec<_> = set.iter().collect();
         out.sort_by_key(|revocation| voids.iter().position(|void| *void == revocation.void));
         assert_eq!(out, voids.map(|void| revocation(void, 100)));
     }
 
-    fn revocation(void: Void, until: u64) -> Revocation {
+    fn revocation(void: VoidTokens, until: u64) -> Revocation {
         Revocation { void, until: Timestamp::from_unix(until) }
     }
 
@@ -210,9 +222,9 @@ mod tests {
     fn a_revocation_voids_what_it_names_and_nothing_else() {
         let (user, session) = (UserId::random(), SessionId::random());
         let mut set = RevocationSet::new();
-        set.insert(&revocation(Void::User { public_id: user, ver: 3 }, 100));
-        set.insert(&revocation(Void::Session { session_id: session }, 100));
-        set.insert(&revocation(Void::Key { kid: "lost".into() }, 100));
+        set.insert(&revocation(VoidTokens::User { user: IdHash::of_user(user), ver: 3 }, 100));
+        set.insert(&revocation(VoidTokens::Session { session: IdHash::of_session(session) }, 100));
+        set.insert(&revocation(VoidTokens::Key { kid: "lost".into() }, 100));
         assert!(set.voids(&token(user, SessionId::random(), 2, "good")));
         assert!(!set.voids(&token(user, SessionId::random(), 3, "good")));
         assert!(set.voids(&token(UserId::random(), session, 1, "good")));
@@ -222,13 +234,13 @@ mod tests {
 
     #[test]
     fn the_wire_form_is_flat() {
-        let session_id = SessionId::random();
-        let json = serde_json::to_value(revocation(Void::Session { session_id }, 1_560_247_389)).unwrap();
+        let session = IdHash::of_session(SessionId::random());
+        let json = serde_json::to_value(revocation(VoidTokens::Session { session }, 1_560_247_389)).unwrap();
         let expected = serde_json::json!({
-            "void": "session", "session_id": session_id, "until": "Tue, 11 Jun 2019 10:03:09 GMT",
+            "void": "session", "session": session, "until": "Tue, 11 Jun 2019 10:03:09 GMT",
         });
         assert_eq!(json, expected);
-        assert_eq!(serde_json::from_value::<Revocation>(json).unwrap().void, Void::Session { session_id });
+        assert_eq!(serde_json::from_value::<Revocation>(json).unwrap().void, VoidTokens::Session { session });
     }
 
     proptest! {
@@ -242,7 +254,7 @@ mod tests {
             let build = |rows: &[(usize, u64, u64)]| {
                 let mut set = RevocationSet::new();
                 for (user, ver, until) in rows {
-                    set.insert(&revocation(Void::User { public_id: users[*user], ver: *ver }, *until));
+                    set.insert(&revocation(VoidTokens::User { user: IdHash::of_user(users[*user]), ver: *ver }, *until));
                 }
                 set.forget_before(Timestamp::from_unix(now));
                 set

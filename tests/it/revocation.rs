@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use authy_client::{Client, LocalVerifier, WhenStale};
-use authy_core::{Authenticator, ErrorKind, engine::MasterKeys, revocation::Cursor};
+use authy_core::{
+    Authenticator, ErrorKind,
+    engine::MasterKeys,
+    revocation::{Cursor, IdHash},
+};
 use authy_postgres::Cluster;
 use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
 use futures_util::StreamExt as _;
@@ -169,10 +173,10 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
     let verifier = starts(&client, &url, &file, Duration::from_secs(4)).await.unwrap();
     void.client.logout().await.unwrap();
     until_it_is(VOID, &verifier, &void).await;
-    let session =
-        serde_json::to_string(&house.authy.authenticate(good.token.expose()).await.unwrap().session_id).unwrap();
+    let session = house.authy.authenticate(good.token.expose()).await.unwrap().session_id;
+    let session = IdHash::of_session(session).to_string();
     until("it is written down", || async {
-        std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"session_id\"") && !text.contains(&session))
+        std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"session\"") && !text.contains(&session))
     })
     .await;
     drop(verifier);
@@ -244,8 +248,13 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     let resumed = house.authy.revocations(Some(&first.cursor)).await.unwrap();
     assert!((1..2500).contains(&resumed.revocations.len()), "{}", resumed.revocations.len());
     // A cursor of another cluster, from before a restore say, begins anew.
-    let other: Cursor = "1-99999999".parse().unwrap();
+    let other: Cursor = "1-1-99999999".parse().unwrap();
     assert_eq!(house.authy.revocations(Some(&other)).await.unwrap().revocations.len(), 2501);
+    // So does one of an earlier version, which names no timeline.
+    let text = resumed.cursor.to_string();
+    let parts: Vec<_> = text.split('-').collect();
+    let old: Cursor = format!("{}-{}", parts[0], parts[2]).parse().unwrap();
+    assert_eq!(house.authy.revocations(Some(&old)).await.unwrap().revocations.len(), 2501);
 }
 
 #[tokio::test]

@@ -1,15 +1,10 @@
 //! Follows what becomes void, for as long as the verifier lives: a stream of events, resumed where it broke.
 
-use std::{
-    error::Error as StdError,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
 use authy_core::{
     api::session::{GetRevocations, RevocationPage, RevocationQuery},
-    revocation::{Cursor, Void},
+    revocation::{Cursor, SnapshotClock, VoidTokens},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::{Stream, StreamExt as _};
@@ -33,6 +28,8 @@ pub(super) struct Follower {
 
 struct EventStream {
     events: Events,
+    // When what an event says was true.
+    snapshots: SnapshotClock,
     // When the server has been silent for too long.
     dead_at: Alarm,
 }
@@ -48,29 +45,32 @@ impl Follower {
         let failed = |cause| Error::silence("the keys cannot be fetched", false).because(cause);
         shared.keys.refresh(Duration::ZERO).await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
+        let snapshots = SnapshotClock::new(shared.clock.now());
         let body = shared.client.transport().events::<GetRevocations>(&query).await?;
-        let mut stream = EventStream { events: Box::pin(SseStream::new(body)), dead_at: Alarm::now() + SILENCE };
+        let events = Box::pin(SseStream::new(body));
+        let mut stream = EventStream { events, snapshots, dead_at: Alarm::now() + SILENCE };
         // What is void now may come in several parts: only the last of them has an id.
-        while !self.take_in(stream.next().await?).await? {}
+        while self.take_in(stream.next().await?, &mut stream.snapshots).await?.is_none() {}
         self.stream = Some(stream);
         Ok(())
     }
 
-    /// Takes in an event; whether it was the last part of what it tells.
-    async fn take_in(&mut self, event: Sse) -> Result<bool> {
-        let heard = Instant::now();
+    /// Takes in an event; how late it came, when it was the last part of what became void.
+    async fn take_in(&mut self, event: Sse, snapshots: &mut SnapshotClock) -> Result<Option<Duration>> {
         let page: RevocationPage = serde_json::from_str(&event.data.unwrap_or_default()).map_err(broken)?;
         self.shared.apply(&page.revocations);
         if event.id.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         self.cursor = Some(page.cursor);
-        self.shared.heard_ago(heard.elapsed());
+        let now = self.shared.clock.now();
+        let taken = snapshots.taken(page.as_of_ms, now);
+        self.shared.freshness.set(taken);
         // A key that was revoked has a successor, which signs already.
-        if page.revocations.iter().any(|revocation| matches!(revocation.void, Void::Key { .. })) {
+        if page.revocations.iter().any(|revocation| matches!(revocation.void, VoidTokens::Key { .. })) {
             refresh_keys(&self.shared).await;
         }
-        Ok(true)
+        Ok(Some(now.since(taken)))
     }
 
     /// Follows for ever.
@@ -96,10 +96,18 @@ impl Follower {
     /// Follows until the stream breaks.
     async fn follow(&mut self, mut stream: EventStream) -> Result<()> {
         let save_every = (self.shared.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(10));
+        // A connection that falls behind is made anew: it begins with all that is void now. So is one whose times cannot be
+        // compared any more, because a clock was set.
+        let too_late = self.shared.max_staleness.clamp(Duration::from_secs(1), SILENCE);
         let (mut keys_due, mut save_due) = (Alarm::now() + self.shared.keys.max_age(), Alarm::now());
         loop {
             tokio::select! {
-                event = stream.next() => drop(self.take_in(event?).await?),
+                event = stream.next() => {
+                    let late = self.take_in(event?, &mut stream.snapshots).await?;
+                    if late.is_some_and(|late| late > too_late) {
+                        return Err(Error::silence("the stream of revocations is late", false));
+                    }
+                }
                 () = sleep_until(keys_due) => {
                     refresh_keys(&self.shared).await;
                     keys_due = Alarm::now() + self.shared.keys.max_age();

@@ -1,6 +1,7 @@
 //! The public keys, kept and fetched anew.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -35,6 +36,8 @@ pub(super) struct Keys {
     // that answer.
     asked: Mutex<Option<(Instant, bool)>>,
     requests: AtomicU64,
+    // Keys that could not be read, each of which is logged once.
+    unreadable: RwLock<HashSet<String>>,
 }
 
 impl Keys {
@@ -48,14 +51,25 @@ impl Keys {
             published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
             asked: Mutex::new(None),
             requests: AtomicU64::new(0),
+            unreadable: RwLock::default(),
         }
     }
 
-    /// Takes these keys instead of those that are known.
+    /// Takes these keys instead of those that are known. One that cannot be read does not keep the others out.
     pub(super) fn install(&self, keys: &JwkSet) -> Result<()> {
-        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, &keys.keys)?));
+        let readable = keys.keys.iter().filter(|key| {
+            let read = Verifier::new(&self.issuer, &self.audience, [*key]);
+            read.inspect_err(|error| self.report(&key.kid, error)).is_ok()
+        });
+        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, readable)?));
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.clone());
         Ok(())
+    }
+
+    fn report(&self, kid: &str, error: &Error) {
+        if self.unreadable.write().unwrap_or_else(PoisonError::into_inner).insert(kid.to_owned()) {
+            tracing::warn!(kid, %error, "a key of authy cannot be read: it is left out");
+        }
     }
 
     /// The keys that are known.

@@ -162,10 +162,13 @@ wire! {
 
     /// What is void.
     pub struct RevocationPage {
-        /// What is void, or became so since the cursor; some of it may have been told before.
+        /// What is void, or became so since the cursor; some of it may have been sent before.
         pub revocations: Vec<Revocation>,
         /// Where to go on.
         pub cursor: Cursor,
+        /// When this was all that is void, by the clock of the database: milliseconds since 1970, because a second more or less
+        /// matters here. What a follower knows is as old as this says, and not as old as its arrival.
+        pub as_of_ms: u64,
     }
 
     /// A set of public keys (RFC 7517, section 5).

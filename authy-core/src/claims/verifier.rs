@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm};
-use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk};
+use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk, revocation::IdHash};
 
 /// How far ahead of ours the clock of an issuer may be, in seconds.
 const CLOCK_SKEW: u64 = 60;
@@ -18,6 +18,17 @@ pub struct Token {
     pub identity: Identity,
     /// The key that signed it.
     pub kid: Arc<str>,
+    // Hashed once, when it is verified: a check looks both up in what is void.
+    pub(crate) session_hash: IdHash,
+    pub(crate) user_hash: IdHash,
+}
+
+impl Token {
+    /// A token that says this, and was signed by that key.
+    pub fn new(identity: Identity, kid: Arc<str>) -> Self {
+        let (session_hash, user_hash) = (IdHash::of_session(identity.session_id), IdHash::of_user(identity.public_id));
+        Self { identity, kid, session_hash, user_hash }
+    }
 }
 
 /// Verifies access tokens: with exactly one algorithm a key, and `exp`, `iss`, `aud` and `sub` required. The default knows
@@ -77,7 +88,7 @@ impl Verifier {
         if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
         }
-        Ok(Token { kid: kid.clone(), identity: claims.into_identity() })
+        Ok(Token::new(claims.into_identity(), kid.clone()))
     }
 }
 

@@ -60,8 +60,8 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn revocations(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
-        let Batch { revocations, cursor } = feed::read(self.db(), after).await?;
-        Ok(RevocationPage { revocations, cursor })
+        let Batch { revocations, cursor, as_of_ms } = feed::read(self.db(), after).await?;
+        Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
     /// What is void now, or since a cursor, and then everything that becomes void, for ever. As long as this instance is up

@@ -159,6 +159,13 @@ impl Db {
         written
     }
 
+    /// Leaves every connection that is open and not in use for a transaction: they may lead to a server that is not the primary
+    /// any more and yet answers. The next one asks the hosts again.
+    pub(super) fn leave_connections(&self) {
+        self.lanes.leave_all();
+        drop(self.pool.retain(|_, _| false));
+    }
+
     /// Tells whoever waits for it that something was written here.
     pub(super) fn tell_written(&self) {
         self.written.send_replace(());

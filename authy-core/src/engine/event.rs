@@ -16,7 +16,8 @@ use super::{
     Authy, Origin,
     actor::Actor,
     db::{LOCK_PATIENCE, Params, db_error},
-    fault, feed,
+    fault,
+    feed::{self, Void},
 };
 use crate::{
     Result, SessionId, UserId,
@@ -24,7 +25,7 @@ use crate::{
         event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
         user::PageSize,
     },
-    revocation::{Revocation, Void},
+    revocation::Revocation,
 };
 
 pub(super) mod sql;

@@ -1,46 +1,36 @@
-//! Follows what becomes void, wherever it was revoked, and hands it on.
+//! What is void, wherever it was revoked: read, followed, and handed on.
 //!
 //! A poll is the guarantee: it reads again everything from the oldest transaction that was still running at the poll
 //! before, so a transaction that commits late is never skipped, and what is read twice does no harm. NOTIFY only makes it
 //! quicker.
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use tokio::{
-    sync::{Notify, broadcast},
-    time::{sleep, timeout},
-};
-use tokio_postgres::{Row, Transaction, types::Type};
+use tokio::sync::{Notify, broadcast};
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::{
-    db::{Db, bounded, db_error},
+    db::{Db, db_error},
     fault::{self, Track},
-    key::KeyRing,
 };
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     claims::Token,
-    revocation::{Cursor, Revocation, RevocationSet, Void},
+    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
 };
 
+mod follow;
 pub(super) mod sql;
+mod void;
 
-/// How often the follower asks, come what may.
-const POLL: Duration = Duration::from_millis(250);
-
-/// How long the follower waits after an error.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// How long followers of ours may hear nothing when nothing happens.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) use void::Void;
 
 /// How many batches a slow follower may be behind before it has to read from the database again.
 const BACKLOG: usize = 256;
@@ -48,18 +38,24 @@ const BACKLOG: usize = 256;
 /// What became void, and where to go on.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// What became void since; some of it may have been told before.
+    /// What became void since; some of it may have been sent before.
     pub revocations: Vec<Revocation>,
     /// Where the next batch begins.
     pub cursor: Cursor,
+    /// When everything that was void is in this batch or was in an earlier one: milliseconds since 1970, by the clock of the
+    /// database.
+    pub as_of_ms: u64,
 }
 
 /// What is void, as this instance knows it.
 pub(super) struct Feed {
     set: RwLock<RevocationSet>,
-    begun: Instant,
-    // Milliseconds since `begun` at which the last poll that succeeded was sent; 0 before the first.
-    fresh: AtomicU64,
+    // What this instance revoked itself and the followers of its batches were not sent yet.
+    unsent: Mutex<Vec<Revocation>>,
+    clock: Clock,
+    // As of when everything is known: when the last poll that succeeded was asked, by the clocks here. Its snapshot is younger,
+    // and a clock of the database that differs from ours makes no difference.
+    freshness: Freshness,
     batches: broadcast::Sender<Arc<Batch>>,
     hint: Notify,
     hinting: AtomicBool,
@@ -69,8 +65,9 @@ impl Feed {
     pub(super) fn new() -> Self {
         Self {
             set: RwLock::default(),
-            begun: Instant::now(),
-            fresh: AtomicU64::new(0),
+            unsent: Mutex::default(),
+            clock: Clock::new(),
+            freshness: Freshness::new(),
             batches: broadcast::Sender::new(BACKLOG),
             hint: Notify::new(),
             hinting: AtomicBool::new(false),
@@ -79,13 +76,17 @@ impl Feed {
 
     /// Whether everything that was void so long ago is known here.
     pub(super) fn is_current(&self, max_staleness: Duration) -> bool {
-        let fresh = self.fresh.load(Ordering::Acquire);
-        fresh > 0 && self.begun.elapsed().saturating_sub(Duration::from_millis(fresh)) <= max_staleness
+        self.freshness.age(self.clock.now()).is_some_and(|age| age <= max_staleness)
     }
 
     /// Whether a token is void.
     pub(super) fn voids(&self, token: &Token) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).voids(token)
+    }
+
+    /// Whether everything that a key signed is void.
+    pub(super) fn voids_key(&self, kid: &str) -> bool {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).voids_key(kid)
     }
 
     /// Takes in what this instance has just revoked itself, before it says so to anybody.
@@ -94,10 +95,15 @@ impl Feed {
             return;
         }
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        revocations.iter().for_each(|revocation| set.insert(revocation));
+        let news: Vec<_> = revocations.iter().filter(|revocation| set.insert(revocation)).cloned().collect();
+        drop(set);
+        // The next poll sends only what it finds first. Who subscribes later reads this from the database.
+        if self.batches.receiver_count() > 0 {
+            self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
+        }
     }
 
-    /// Tells the other instances, in the background. Many hints at a time become one.
+    /// Notifies the other instances, in the background. Many hints at a time become one.
     pub(super) fn hint(self: &Arc<Self>, db: &Arc<Db>) {
         self.hint.notify_one();
         if self.hinting.swap(true, Ordering::AcqRel) {
@@ -120,110 +126,54 @@ impl Feed {
 
     /// Reads what is void now, once: from then on the feed is current.
     pub(super) async fn prime(&self, db: &Db) -> Result<Cursor> {
-        let asked = self.begun.elapsed();
-        let batch = read(db, None).await?;
-        self.apply(&batch.revocations);
-        self.freshen(asked);
-        Ok(batch.cursor)
-    }
-
-    fn freshen(&self, asked: Duration) {
-        self.fresh.store(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).max(1), Ordering::Release);
-    }
-
-    /// Follows for ever, from a cursor on.
-    pub(super) async fn follow(&self, db: &Db, ring: &KeyRing, cursor: Cursor) {
-        let mut follower = Follower { cursor, told: HashSet::new(), spoke: Instant::now(), keys_changed: None };
-        loop {
-            if let Err(error) = self.follow_connection(db, ring, &mut follower).await {
-                tracing::warn!(%error, "cannot follow revocations: trying again");
-            }
-            sleep(PAUSE).await;
+        let asked = self.clock.now();
+        let Batch { revocations, cursor, .. } = read(db, None).await?;
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        for revocation in &revocations {
+            set.insert(revocation);
         }
-    }
-
-    async fn follow_connection(&self, db: &Db, ring: &KeyRing, follower: &mut Follower) -> Result<()> {
-        let (client, heard) = db.listen("authy_revocation").await?;
-        loop {
-            let asked = self.begun.elapsed();
-            let xmin = follower.cursor.xmin.to_string();
-            let rows = bounded(async { client.query_typed(sql::POLL.sql, &[(&xmin, Type::TEXT)]).await }).await?;
-            let (keys_changed, batch) = follower.take(&rows)?;
-            if keys_changed {
-                ring.reload(db).await?;
-            }
-            self.apply(&batch.revocations);
-            self.freshen(asked);
-            self.set.write().unwrap_or_else(PoisonError::into_inner).forget_before(Timestamp::now());
-            if !batch.revocations.is_empty() || follower.spoke.elapsed() >= HEARTBEAT {
-                follower.spoke = Instant::now();
-                // Nobody listens: nobody is told.
-                let _ = self.batches.send(Arc::new(batch));
-            }
-            let hint = async {
-                tokio::select! { () = heard.notified() => {}, () = self.hint.notified() => {} }
-            };
-            let _ = timeout(POLL, hint).await;
-        }
+        drop(set);
+        self.freshness.set(asked);
+        Ok(cursor)
     }
 }
 
-/// How far the follower is.
-struct Follower {
-    cursor: Cursor,
-    // What the last poll found: while a transaction runs for long, each poll finds what committed since once more.
-    told: HashSet<i64>,
-    spoke: Instant,
-    keys_changed: Option<SystemTime>,
-}
-
-impl Follower {
-    /// Takes in a poll: whether the keys changed, and what is new.
-    fn take(&mut self, rows: &[Row]) -> Result<(bool, Batch)> {
-        let first = first(rows)?;
-        let mut cursor = cursor(first)?;
-        if cursor.is_elsewhere(&self.cursor) {
-            cursor.xmin = 0;
-        }
-        let keys_changed: Option<SystemTime> = first.get("keys_changed");
-        let new = rows.iter().filter(|row| id(row).is_some_and(|id| !self.told.contains(&id)));
-        let batch = Batch { revocations: new.filter_map(revocation).collect(), cursor };
-        self.told = rows.iter().filter_map(id).collect();
-        self.cursor = cursor;
-        let changed = self.keys_changed != keys_changed;
-        self.keys_changed = keys_changed;
-        Ok((changed, batch))
-    }
-}
-
-/// Everything that is void now and was not at the cursor.
+/// Everything that is void now and was not at the cursor, many rows of one user as one.
 pub(super) async fn read(db: &Db, after: Option<&Cursor>) -> Result<Batch> {
     let xmin = after.map_or(0, |cursor| cursor.xmin).to_string();
-    let found = batch(&db.read(&sql::POLL, &[&xmin]).await?)?;
-    match after {
-        Some(cursor) if found.cursor.is_elsewhere(cursor) => batch(&db.read(&sql::POLL, &[&"0"]).await?),
-        _ => Ok(found),
+    let mut found = batch(&db.read(&sql::POLL, &[&xmin]).await?);
+    if let (Ok(batch), Some(cursor)) = (&found, after)
+        && batch.cursor.is_elsewhere(cursor)
+    {
+        found = self::batch(&db.read(&sql::POLL, &[&"0"]).await?);
     }
+    if found.as_ref().is_err_and(Error::is_unavailable) {
+        db.leave_connections();
+    }
+    found
 }
 
+/// What a poll found.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] when a standby answered: it may be far behind, and says nothing about that.
 fn batch(rows: &[Row]) -> Result<Batch> {
-    Ok(Batch { revocations: rows.iter().filter_map(revocation).collect(), cursor: cursor(first(rows)?)? })
-}
-
-fn first(rows: &[Row]) -> Result<&Row> {
-    rows.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
-}
-
-fn cursor(row: &Row) -> Result<Cursor> {
-    let number = |column| {
-        let number = row.get::<_, &str>(column).parse();
+    let first = rows.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))?;
+    let number = |column, radix| {
+        let number = u64::from_str_radix(first.get::<_, &str>(column), radix);
         number.map_err(|cause| Error::with_source(ErrorKind::Internal, "a transaction has no number", cause))
     };
-    Ok(Cursor { cluster: number("cluster")?, xmin: number("cursor")? })
-}
-
-fn id(row: &Row) -> Option<i64> {
-    row.get("revocation_id")
+    if first.get::<_, Option<&str>>("timeline").is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, "the database is a standby"));
+    }
+    let timeline = u32::try_from(number("timeline", 16)?).unwrap_or_default();
+    let cursor = Cursor { cluster: number("cluster", 10)?, timeline, xmin: number("cursor", 10)? };
+    let mut revoked = RevocationSet::new();
+    for revocation in rows.iter().filter_map(revocation) {
+        revoked.insert(&revocation);
+    }
+    let as_of_ms = first.get::<_, i64>("as_of_ms").unsigned_abs();
+    Ok(Batch { revocations: revoked.iter().collect(), cursor, as_of_ms })
 }
 
 fn revocation(row: &Row) -> Option<Revocation> {
@@ -237,7 +187,7 @@ fn revocation(row: &Row) -> Option<Revocation> {
         }
         (_, _, kid) => Void::Key { kid: kid? },
     };
-    Some(Revocation { void, until })
+    Some(Revocation { void: void.into(), until })
 }
 
 /// Writes what a transaction makes void; what of it matters to anybody, because a token that it is about still lives.
@@ -252,7 +202,7 @@ pub(super) async fn revoke(tx: &Transaction<'_>, void: Vec<Void>) -> Result<Vec<
             Void::Key { kid } => sql::REVOKE_KEY.row(tx, &[kid]).await?,
         };
         if let Some(row) = row {
-            revoked.push(Revocation { void, until: row.get::<_, SystemTime>("until").into() });
+            revoked.push(Revocation { void: void.into(), until: row.get::<_, SystemTime>("until").into() });
         }
     }
     Ok(revoked)

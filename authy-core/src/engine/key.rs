@@ -25,10 +25,12 @@ use crate::{
 };
 
 mod life;
+mod load;
 mod pair;
 pub(super) mod sql;
 
 pub use life::{KeyState, KeyView, Resealed};
+use load::{Loaded, Loader};
 use pair::Pair;
 
 /// How often a key that is not known may make us look for new ones: made-up names must not become load.
@@ -37,8 +39,11 @@ const RELOAD_COOLDOWN: Duration = Duration::from_secs(1);
 /// The keys in force: one signs, all verify.
 pub(super) struct KeyRing {
     settings: KeySettings,
+    loader: Loader,
     current: ArcSwap<Loaded>,
     reloaded: Mutex<Instant>,
+    // When a key to sign with was last looked for and not found.
+    missed: Mutex<Option<Instant>>,
 }
 
 /// What the keys are for.
@@ -50,14 +55,8 @@ pub(super) struct KeySettings {
     pub(super) master: MasterKeys,
 }
 
-struct Loaded {
-    signer: Signer,
-    verifier: Verifier,
-    published: Arc<JwkSet>,
-}
-
 /// A private key and its names.
-struct Signer {
+pub(super) struct Signer {
     algorithm: SigningAlgorithm,
     kid: String,
     pair: Pair,
@@ -69,9 +68,14 @@ impl KeyRing {
     /// # Errors
     /// [`ErrorKind::Internal`] when the master key is not the one that the keys were sealed with.
     pub(super) async fn start(db: &Db, settings: KeySettings) -> Result<Self> {
-        life::ensure_active(db, &settings).await?;
-        let loaded = load(db, &settings).await?;
-        Ok(Self { settings, current: ArcSwap::from_pointee(loaded), reloaded: Mutex::new(Instant::now()) })
+        let loader = Loader::default();
+        let mut loaded = loader.load(db, &settings, None).await?.check_master_key()?;
+        if !loaded.has_active {
+            life::ensure_active(db, &settings).await?;
+            loaded = loader.load(db, &settings, None).await?;
+        }
+        let current = ArcSwap::from_pointee(loaded);
+        Ok(Self { settings, loader, current, reloaded: Mutex::new(Instant::now()), missed: Mutex::new(None) })
     }
 
     /// The public keys, as they are published.
@@ -79,11 +83,27 @@ impl KeyRing {
         self.current.load().published.clone()
     }
 
-    /// A token with these claims.
-    pub(super) fn sign(&self, claims: Claims) -> Result<Secret> {
-        let current = self.current.load();
-        let signer = &current.signer;
-        claims.sign(signer.algorithm, &signer.kid, |input| signer.pair.sign(input)).map(Secret::new)
+    /// The key that signs now, unless `is_void` says that what it signs is void; then its successor is looked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is none.
+    pub(super) async fn signer(&self, db: &Db, is_void: impl Fn(&str) -> bool) -> Result<Arc<Signer>> {
+        let signer = || self.current.load().signer.clone().filter(|signer| !is_void(&signer.kid));
+        if let Some(signer) = signer() {
+            return Ok(signer);
+        }
+        // Boxed, because it is rare. One looks for all who wait.
+        Box::pin(async {
+            let mut missed = self.missed.lock().await;
+            if signer().is_none() && missed.is_none_or(|when| when.elapsed() >= RELOAD_COOLDOWN) {
+                self.reload(db).await?;
+                *missed = signer().is_none().then(Instant::now);
+            }
+            signer().ok_or_else(|| {
+                Error::new(ErrorKind::Unavailable, "no signing key is in force").retry_after(RELOAD_COOLDOWN)
+            })
+        })
+        .await
     }
 
     /// What a token says, when it is good by the keys that are known here.
@@ -107,31 +127,26 @@ impl KeyRing {
         }
     }
 
-    /// Takes the keys from the database again.
+    /// Takes the keys from the database again. When no key of this algorithm is active any more, one is made: somebody may
+    /// have ended the last one who does not use the algorithm.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away. A key that cannot be opened or read is none: it is left out.
     pub(super) async fn reload(&self, db: &Db) -> Result<()> {
-        self.current.store(Arc::new(load(db, &self.settings).await?));
+        let before = self.current.load_full();
+        let mut loaded = self.loader.load(db, &self.settings, Some(&before)).await?;
+        if !loaded.has_active {
+            life::ensure_active(db, &self.settings).await?;
+            loaded = self.loader.load(db, &self.settings, Some(&before)).await?;
+        }
+        self.current.store(Arc::new(loaded));
         Ok(())
     }
 }
 
-async fn load(db: &Db, settings: &KeySettings) -> Result<Loaded> {
-    let mut published = Vec::new();
-    let mut signer = None;
-    for row in db.read(&sql::LIST_LIVE, &[]).await? {
-        let (kid, algorithm, state, sealed): (String, String, String, Vec<u8>) =
-            (row.get("kid"), row.get("algorithm"), row.get("state"), row.get("sealed"));
-        let jwk: Jwk = serde_json::from_value(row.get("public_jwk"))
-            .map_err(|cause| Error::with_source(ErrorKind::Internal, "a public key cannot be read", cause))?;
-        // Opened even when it does not sign: a wrong master key must show at start, not at the first login.
-        let private = settings.master.open(&kid, &sealed)?;
-        if state == "active" && algorithm == settings.algorithm.as_str() {
-            let pair = Pair::from_pkcs8(settings.algorithm, &private)?;
-            signer = Some(Signer { algorithm: settings.algorithm, kid, pair });
-        }
-        published.push(jwk);
+impl Signer {
+    /// A token with these claims.
+    pub(super) fn sign(&self, claims: Claims) -> Result<Secret> {
+        claims.sign(self.algorithm, &self.kid, |input| self.pair.sign(input)).map(Secret::new)
     }
-    let signer = signer.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no active signing key"))?;
-    let verifier = Verifier::new(&settings.issuer, &settings.audience, &published)?;
-    let published = Arc::new(JwkSet { keys: published, max_age: settings.max_age.as_secs() });
-    Ok(Loaded { signer, verifier, published })
 }

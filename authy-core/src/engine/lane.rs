@@ -70,6 +70,13 @@ impl Lanes {
     }
 }
 
+impl Lanes {
+    /// Has every further question go over a new connection.
+    pub(super) fn leave_all(&self) {
+        self.lanes.iter().for_each(|lane| lane.open.store(None));
+    }
+}
+
 impl Lane {
     async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
         let live = || self.open.load_full().filter(|open| !open.client.is_closed());

@@ -14,6 +14,7 @@ use super::{
     actor::Actor,
     db::{Params, db_error},
     event::{Columns, Event, Write},
+    feed::Void,
     role,
     throttle::{Outcome, Subject},
     uncommitted::{Uncommitted, join},
@@ -26,7 +27,6 @@ use crate::{
         session::{AccessGranted, Credentials, JwkSet, RefreshToken, SessionView, Tokens},
     },
     claims::{Claims, Token},
-    revocation::Void,
 };
 
 mod check;
@@ -161,7 +161,10 @@ impl Authy {
             &is_known_device,
         ];
         let row = self.db().write(&sql::OPEN, params).await?;
-        row.map(|row| self.mint(Account::of(&row)?, first, lifetime)).transpose()
+        match row {
+            Some(row) => self.mint(Account::of(&row)?, first, lifetime).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn rehash(&self, known: &Known, new_phc: &str) -> Result<()> {
@@ -173,10 +176,10 @@ impl Authy {
     }
 
     /// The tokens of a session that lasts so many seconds more at most.
-    fn mint(&self, account: Account, ticket: Ticket, remaining: f64) -> Result<Tokens> {
+    async fn mint(&self, account: Account, ticket: Ticket, remaining: f64) -> Result<Tokens> {
         let config = self.config();
         Ok(Tokens {
-            token: self.access_token(&account, ticket.session)?,
+            token: self.access_token(&account, ticket.session).await?,
             token_type: "Bearer".to_owned(),
             expires_in: config.access_ttl.as_secs(),
             refresh_token: self.refresh_token(ticket),
@@ -186,10 +189,11 @@ impl Authy {
         })
     }
 
-    fn access_token(&self, account: &Account, session: SessionId) -> Result<Secret> {
+    async fn access_token(&self, account: &Account, session: SessionId) -> Result<Secret> {
         let config = self.config();
         let now = Timestamp::now();
-        self.ring().sign(Claims {
+        let signer = self.ring().signer(self.db(), |kid| self.feed().voids_key(kid)).await?;
+        signer.sign(Claims {
             public_id: account.id,
             username: Some(account.username.clone()),
             level: account.level,

@@ -10,6 +10,7 @@ use super::{
     actor::{Actor, lock_live},
     db::{Params, db_error},
     event::{Event, Write},
+    feed::Void,
     password::UserInputs,
     role, session,
     uncommitted::{Uncommitted, join, join_with},
@@ -21,7 +22,6 @@ use crate::{
         event::EventKind,
         user::{Details, NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
     },
-    revocation::Void,
 };
 
 mod account;

@@ -4,26 +4,33 @@ use std::{fmt, str::FromStr};
 
 use crate::api::{Field, Invalid};
 
-/// Where a follower is: in which cluster of PostgreSQL, and at which transaction. After a restore into a new cluster,
-/// transactions are counted anew, so a cursor of another cluster means "from the beginning".
+/// Where a follower is: in which cluster of PostgreSQL, on which timeline of it, and at which transaction.
+///
+/// Transactions are counted anew after a restore into a new cluster, and numbers are given out again after a failover to a
+/// standby that was behind. A cursor of another cluster or timeline therefore means "from the beginning", and so does one of
+/// an earlier version, which names no timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     pub(crate) cluster: u64,
+    pub(crate) timeline: u32,
     pub(crate) xmin: u64,
 }
 
+/// No timeline has this number: they are counted from 1.
+const NO_TIMELINE: u32 = 0;
+
 impl Cursor {
-    /// Whether transactions are not counted any more as they were at an earlier cursor: in another cluster, from a dump say, or
-    /// after a failover or a restore that went back in time, which nothing else does.
+    /// Whether transactions are not counted any more as they were at an earlier cursor: in another cluster, from a dump say, on
+    /// another timeline, or after a restore that went back in time, which nothing else does.
     pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
-        self.cluster != earlier.cluster || self.xmin < earlier.xmin
+        (self.cluster, self.timeline) != (earlier.cluster, earlier.timeline) || self.xmin < earlier.xmin
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.cluster, self.xmin)
+        write!(f, "{}-{}-{}", self.cluster, self.timeline, self.xmin)
     }
 }
 
@@ -31,9 +38,14 @@ impl FromStr for Cursor {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let read = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
-        let cursor =
-            text.split_once('-').and_then(|(cluster, xmin)| Some(Self { cluster: read(cluster)?, xmin: read(xmin)? }));
+        let numbers = text.split('-').map(|text| text.parse::<u64>().ok().filter(|number| number.to_string() == text));
+        let numbers: Option<Vec<u64>> = numbers.collect();
+        let timeline = |number: u64| u32::try_from(number).ok().filter(|number| *number != NO_TIMELINE);
+        let cursor = match numbers.as_deref() {
+            Some(&[cluster, number, xmin]) => timeline(number).map(|timeline| Self { cluster, timeline, xmin }),
+            Some(&[cluster, _]) => Some(Self { cluster, timeline: NO_TIMELINE, xmin: 0 }),
+            _ => None,
+        };
         cursor.ok_or(Invalid::new("invalid_cursor", "must be a cursor that came with an answer"))
     }
 }
@@ -58,7 +70,7 @@ impl Field for Cursor {
     }
 }
 
-described!(Cursor, { "type": "string", "pattern": "^[0-9]+-[0-9]+$" });
+described!(Cursor, { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?-[0-9]+$" });
 
 #[cfg(test)]
 mod tests {
@@ -66,10 +78,43 @@ mod tests {
 
     #[test]
     fn a_cursor_has_one_spelling() {
-        let cursor = Cursor { cluster: 7_312_345_678_901_234_567, xmin: 4711 };
+        let cursor = Cursor { cluster: 7_312_345_678_901_234_567, timeline: 3, xmin: 4711 };
+        assert_eq!(cursor.to_string(), "7312345678901234567-3-4711");
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for wrong in ["", "-", "1", "1-", "-1", "1-+2", "1-02", "1-2-3", "1-2'; DROP TABLE", "1-99999999999999999999"] {
+        for wrong in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "1-2-",
+            "1-+2",
+            "1-02",
+            "1-2-03",
+            "1-0-3",
+            "1-2-3-4",
+            "1-2'; DROP TABLE",
+            "1-99999999999999999999",
+            "1-4294967296-3",
+        ] {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn another_cluster_another_timeline_and_a_step_back_are_elsewhere() {
+        let cursor = Cursor { cluster: 1, timeline: 1, xmin: 700 };
+        assert!(!Cursor { xmin: 701, ..cursor }.is_elsewhere(&cursor));
+        assert!(!cursor.is_elsewhere(&cursor));
+        for other in [
+            Cursor { cluster: 2, ..cursor },
+            Cursor { timeline: 2, xmin: 900, ..cursor },
+            Cursor { xmin: 699, ..cursor },
+        ] {
+            assert!(other.is_elsewhere(&cursor), "{other}");
+        }
+        // As an earlier version wrote it.
+        let old: Cursor = "1-700".parse().unwrap();
+        assert!(cursor.is_elsewhere(&old));
     }
 }

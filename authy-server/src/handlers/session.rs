@@ -83,13 +83,13 @@ pub(crate) async fn revocation_stream(
 }
 
 /// The events of a batch. Only the last one has an id: who lost the stream before that begins the batch again.
-fn events(Batch { mut revocations, cursor }: Batch) -> Vec<Bytes> {
+fn events(Batch { mut revocations, cursor, as_of_ms }: Batch) -> Vec<Bytes> {
     let mut parts = Vec::new();
     while revocations.len() > PART {
         let rest = revocations.split_off(PART);
-        parts.push(event(None, &RevocationPage { revocations, cursor }));
+        parts.push(event(None, &RevocationPage { revocations, cursor, as_of_ms }));
         revocations = rest;
     }
-    parts.push(event(Some(&cursor), &RevocationPage { revocations, cursor }));
+    parts.push(event(Some(&cursor), &RevocationPage { revocations, cursor, as_of_ms }));
     parts
 }

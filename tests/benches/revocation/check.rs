@@ -8,7 +8,7 @@ use std::{
 use authy_core::{
     Authenticator as _, Identity, Level, SessionId, Timestamp, UserId,
     claims::Token,
-    revocation::{Revocation, RevocationSet, Void},
+    revocation::{IdHash, Revocation, RevocationSet, VoidTokens},
 };
 use authy_tests::House;
 
@@ -30,8 +30,8 @@ fn set() {
     let begun = Instant::now();
     for number in 0..ENTRIES {
         let void = match number % 2 {
-            0 => Void::Session { session_id: SessionId::random() },
-            _ => Void::User { public_id: UserId::random(), ver: 2 },
+            0 => VoidTokens::Session { session: IdHash::of_session(SessionId::random()) },
+            _ => VoidTokens::User { user: IdHash::of_user(UserId::random()), ver: 2 },
         };
         set.insert(&Revocation { void, until });
     }
@@ -55,7 +55,7 @@ fn token(public_id: UserId) -> Token {
     let (session_id, expires) = (SessionId::random(), Timestamp::now());
     let identity =
         Identity { public_id, username: None, level: Level::clamped(10), roles: None, ver: 1, session_id, expires };
-    Token { identity, kid: "key".into() }
+    Token::new(identity, "key".into())
 }
 
 async fn verifier() {

@@ -30,11 +30,16 @@ statements! {
     /// Every revocation of a transaction that was running or not begun at the cursor, and the next cursor: the oldest
     /// transaction that is still running now. Both from one snapshot, so nobody who commits late is missed.
     /// One row at least, the revocation empty in it when there is none.
+    ///
+    /// The time is that of the statement, which is before its snapshot. The timeline is that of the log that is being written:
+    /// it changes with a promotion at once, whereas the one in `pg_control_checkpoint()` does not. A standby writes none.
     POLL(TEXT) =
         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
                 (SELECT system_identifier FROM pg_control_system())::text AS cluster,
+                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
+                floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS as_of_ms,
                 (SELECT max(changed) FROM authy.signing_key) AS keys_changed,
-                r.revocation_id, r.session_id, r.user_id, r.ver, r.kid, r.until
+                r.session_id, r.user_id, r.ver, r.kid, r.until
          FROM (SELECT) AS one
          LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
 

@@ -4,7 +4,7 @@
 //! has expired. Every step is taken under one lock, so any number of instances agree.
 
 use super::*;
-use crate::{Timestamp, revocation::Void};
+use crate::{Timestamp, engine::feed::Void};
 use std::time::SystemTime;
 
 /// Clocks differ.
@@ -101,7 +101,8 @@ impl Authy {
         if let Some(row) = sql::FIND_STATE.row(write.tx(), &[&algorithm, &"pending"]).await? {
             return Ok(row.get("kid"));
         }
-        let (kid, event) = create(&write, &self.ring().settings, "pending", &actor).await?;
+        let settings = &self.ring().settings;
+        let (kid, event) = create(&write, settings, settings.algorithm, "pending", &actor).await?;
         self.commit(write, event).await?;
         self.ring().reload(self.db()).await?;
         Ok(kid)
@@ -119,12 +120,13 @@ impl Authy {
         sql::LOCK.rows(write.tx(), &[]).await?;
         let row = sql::FIND.row(write.tx(), &[&kid]).await?;
         let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
-        let algorithm: String = row.get("algorithm");
         set_state(&write, kid, KeyState::Retired).await?;
         let mut event = Event::new(EventKind::KeyRevoked, &actor).detail(json!({ "kid": kid }));
-        if row.get::<_, &str>("state") == "active" && algorithm == self.config().signing_algorithm.as_str() {
+        // For whoever used the key, which need not be this instance.
+        let algorithm = row.get::<_, &str>("algorithm").parse().ok();
+        if let Some(algorithm) = algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
             // Nobody can have seen it yet; verifiers look for a key that they do not know.
-            let (next, _) = create(&write, &self.ring().settings, "active", &actor).await?;
+            let (next, _) = create(&write, &self.ring().settings, algorithm, "active", &actor).await?;
             event = event.detail(json!({ "kid": kid, "next": next }));
         }
         self.commit(write, event.voiding(Void::Key { kid: kid.to_owned() })).await?;
@@ -145,7 +147,15 @@ impl Authy {
         for row in sql::LIST_SEALED.rows(write.tx(), &[]).await? {
             let (kid, sealed): (String, Vec<u8>) = (row.get("kid"), row.get("sealed"));
             if !master.sealed_with_first(&sealed)? {
-                let sealed = master.seal(&kid, &master.open(&kid, &sealed)?)?;
+                let private = match master.open(&kid, &sealed) {
+                    Ok(private) => private,
+                    // It does not keep the others from being sealed anew, and depends on none of these master keys.
+                    Err(error) => {
+                        tracing::warn!(kid, %error, "a signing key cannot be opened: it stays as it is");
+                        continue;
+                    }
+                };
+                let sealed = master.seal(&kid, &private)?;
                 keys += sql::RESEAL.execute(write.tx(), &[&kid, &sealed]).await.map_err(db_error)?;
             }
         }
@@ -198,7 +208,8 @@ impl Authy {
         } else if oldest(KeyState::Active)
             .is_none_or(|(_, age)| age + lead.as_secs_f64() >= config.key_rotation.as_secs_f64())
         {
-            create(&write, &self.ring().settings, "pending", &actor).await?.1
+            let settings = &self.ring().settings;
+            create(&write, settings, settings.algorithm, "pending", &actor).await?.1
         } else {
             let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (config.access_ttl + SKEW).as_secs_f64());
             let over = match expired {
@@ -231,18 +242,20 @@ pub(super) async fn ensure_active(db: &Db, settings: &KeySettings) -> Result<()>
     if sql::FIND_STATE.row(write.tx(), &[&settings.algorithm.as_str(), &"active"]).await?.is_some() {
         return Ok(());
     }
-    let (_, event) = create(&write, settings, "active", &Actor::operator(&caller)?).await?;
+    let actor = Actor::operator(&caller)?;
+    let (_, event) = create(&write, settings, settings.algorithm, "active", &actor).await?;
     write.commit(event).await.map(drop)
 }
 
 async fn create<'a>(
     write: &Write<'_>,
     settings: &KeySettings,
+    algorithm: SigningAlgorithm,
     state: &str,
     actor: &Actor<'a>,
 ) -> Result<(String, Event<'a>)> {
-    let algorithm = settings.algorithm.as_str();
-    let (pair, private) = Pair::generate(settings.algorithm)?;
+    let (pair, private) = Pair::generate(algorithm)?;
+    let algorithm = algorithm.as_str();
     let jwk = pair.jwk()?;
     let sealed = settings.master.seal(&jwk.kid, &private)?;
     let public: Value = json!(jwk);

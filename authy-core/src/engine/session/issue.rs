@@ -28,7 +28,7 @@ impl Authy {
             issued => issued,
         };
         match issued {
-            Some(row) => self.access_token(&Account::of(&row)?, ticket.session),
+            Some(row) => self.access_token(&Account::of(&row)?, ticket.session).await,
             None => Err(match self.find_user(user).await? {
                 None => Error::new(ErrorKind::NotFound, "there is no such user"),
                 Some(user) if user.deleted => Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"),

@@ -37,7 +37,7 @@ impl Authy {
         let params: Params<'_> =
             &[session, &generation, &idle, &ttl, &event_id, &kind, &actor, &origin, &ip, &user_agent, &request_id];
         match self.db().write(&sql::ROTATE, params).await? {
-            Some(row) => self.mint(Account::of(&row)?, ticket.next(), row.get("remaining")),
+            Some(row) => self.mint(Account::of(&row)?, ticket.next(), row.get("remaining")).await,
             // It is not the current one of a live session: then what is it?
             None => self.refresh_spent(caller, ticket).await,
         }
@@ -70,7 +70,7 @@ impl Authy {
         }
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
         let (id, next) = (account.id, ticket.next());
-        let tokens = self.mint(account, next, row.get("remaining"))?;
+        let tokens = self.mint(account, next, row.get("remaining")).await?;
         let event =
             Event::new(EventKind::SessionRefreshed, &Actor::by_secret(caller)).about(id).session(ticket.session);
         self.commit(write, event.detail(json!({ "generation": next.generation }))).await?;

@@ -1,0 +1,99 @@
+//! Follows what becomes void in the database, and hands it on.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::Type;
+
+use super::{Batch, Feed, batch, sql};
+use crate::{
+    Result, Timestamp,
+    engine::{
+        db::{Db, bounded},
+        key::KeyRing,
+    },
+    revocation::Cursor,
+};
+
+/// How often the follower asks, come what may.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How long the follower waits after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long followers of ours may hear nothing when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How far the follower is. It moves only after everything that a poll found is in force.
+struct Follower {
+    cursor: Cursor,
+    sent: Instant,
+    keys_changed: Option<SystemTime>,
+}
+
+impl Feed {
+    /// Follows for ever, from a cursor on.
+    pub(in crate::engine) async fn follow(&self, db: &Db, ring: &KeyRing, cursor: Cursor) {
+        let mut follower = Follower { cursor, sent: Instant::now(), keys_changed: None };
+        loop {
+            if let Err(error) = self.follow_connection(db, ring, &mut follower).await {
+                tracing::warn!(%error, "cannot follow revocations: trying again");
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn follow_connection(&self, db: &Db, ring: &KeyRing, follower: &mut Follower) -> Result<()> {
+        let (client, heard) = db.listen("authy_revocation").await?;
+        // A new connection may lead to another server, which gives out again the transaction ids that the one before gave
+        // out and lost. Everything that is still void is read once more: what is known already is not sent again.
+        let mut xmin = 0;
+        loop {
+            let asked = self.clock.now();
+            let after = xmin.to_string();
+            let rows = bounded(async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
+            let found = batch(&rows).inspect_err(|_| db.leave_connections())?;
+            if found.cursor.is_elsewhere(&follower.cursor) {
+                // Other connections may lead to a server that was replaced.
+                db.leave_connections();
+                if xmin > 0 {
+                    // The rows before the cursor are other rows now.
+                    (follower.cursor, xmin) = (found.cursor, 0);
+                    continue;
+                }
+            }
+            let (cursor, keys_changed) = (found.cursor, rows.first().and_then(|row| row.get("keys_changed")));
+            self.take_in(found, follower);
+            // Only now: what was revoked is in force and sent, whatever becomes of the keys.
+            if follower.keys_changed != keys_changed {
+                ring.reload(db).await?;
+                follower.keys_changed = keys_changed;
+            }
+            (follower.cursor, xmin) = (cursor, cursor.xmin);
+            self.freshness.set(asked);
+            let hint = async {
+                tokio::select! { () = heard.notified() => {}, () = self.hint.notified() => {} }
+            };
+            let _ = timeout(POLL, hint).await;
+        }
+    }
+
+    /// Puts in force what a poll found, and sends what is new of it.
+    fn take_in(&self, mut found: Batch, follower: &mut Follower) {
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        found.revocations.retain(|revocation| set.insert(revocation));
+        set.forget_before(Timestamp::now());
+        drop(set);
+        let mut own = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        found.revocations.append(&mut own);
+        drop(own);
+        if !found.revocations.is_empty() || follower.sent.elapsed() >= HEARTBEAT {
+            follower.sent = Instant::now();
+            // Without a receiver there is nobody to send it to.
+            let _ = self.batches.send(Arc::new(found));
+        }
+    }
+}

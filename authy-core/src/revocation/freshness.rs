@@ -1,0 +1,205 @@
+//! How old what is known is. Pure: the clocks come in as readings, so that a test owns them.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The two clocks of this machine. Neither is enough alone: the monotonic one stands still while a Linux machine is
+/// suspended, and the wall clock can be set back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    begun: Instant,
+}
+
+/// A reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the monotonic clock, since an arbitrary point in the past.
+    pub monotonic: Duration,
+    /// By the wall clock, since 1970.
+    pub wall: Duration,
+}
+
+/// Added to the monotonic clock, so that a moment before this program began can be told, which a file may bring.
+const BEFORE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+impl Clock {
+    /// A clock that begins now.
+    pub fn new() -> Self {
+        Self { begun: Instant::now() }
+    }
+
+    /// What both clocks show now.
+    pub fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { monotonic: BEFORE + self.begun.elapsed(), wall }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Moment {
+    /// The time since an earlier moment, by the clock that shows more of it.
+    pub fn since(self, earlier: Self) -> Duration {
+        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
+        monotonic.max(self.wall.saturating_sub(earlier.wall))
+    }
+
+    /// The moment so much earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self { monotonic: self.monotonic.saturating_sub(duration), wall: self.wall.saturating_sub(duration) }
+    }
+}
+
+/// The moment as of which everything that was void is known.
+#[derive(Debug)]
+pub struct Freshness {
+    // Milliseconds by each clock. Read one after the other: of a mixture the older half counts, so it errs on the safe side.
+    monotonic: AtomicU64,
+    wall: AtomicU64,
+}
+
+/// Before the first news.
+const NEVER: u64 = u64::MAX;
+
+impl Freshness {
+    /// Nothing is known yet.
+    pub fn new() -> Self {
+        Self { monotonic: AtomicU64::new(NEVER), wall: AtomicU64::new(NEVER) }
+    }
+
+    /// Everything that was void at that moment is known from now on.
+    pub fn set(&self, known: Moment) {
+        self.monotonic.store(milliseconds(known.monotonic), Ordering::Release);
+        self.wall.store(milliseconds(known.wall), Ordering::Release);
+    }
+
+    /// How old that is now; `None` before the first news.
+    pub fn age(&self, now: Moment) -> Option<Duration> {
+        let known = |clock: &AtomicU64| match clock.load(Ordering::Acquire) {
+            NEVER => None,
+            milliseconds => Some(Duration::from_millis(milliseconds)),
+        };
+        let (wall, monotonic) = (known(&self.wall)?, known(&self.monotonic)?);
+        Some(now.since(Moment { monotonic, wall }))
+    }
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Rounded down, which makes what is known older.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER).min(NEVER - 1)
+}
+
+/// Tells when, by the clocks here, the snapshots were taken that a server sends over one connection with the times of a
+/// clock of its own.
+///
+/// The first one is not older than the request that asked for it. From there on the time between two snapshots is what the
+/// server's clock says, so the clocks need not show the same time, and what is late on its way is seen to be late.
+#[derive(Debug)]
+pub struct SnapshotClock {
+    // A moment here, and the server's time (milliseconds since 1970) that belongs to it.
+    here: Moment,
+    there: Option<u64>,
+}
+
+impl SnapshotClock {
+    /// Begins with the moment before the request was sent.
+    pub fn new(asked: Moment) -> Self {
+        Self { here: asked, there: None }
+    }
+
+    /// The moment when a snapshot was taken that arrived now, at the latest.
+    pub fn taken(&mut self, as_of_ms: u64, now: Moment) -> Moment {
+        let there = *self.there.get_or_insert(as_of_ms);
+        let shift = |clock: Duration| match as_of_ms.checked_sub(there) {
+            Some(later) => clock.saturating_add(Duration::from_millis(later)),
+            None => clock.saturating_sub(Duration::from_millis(there.saturating_sub(as_of_ms))),
+        };
+        // Nothing arrives before it was sent: the server's clock runs ahead of what was assumed, and is aligned anew.
+        let taken = Moment {
+            monotonic: shift(self.here.monotonic).min(now.monotonic),
+            wall: shift(self.here.wall).min(now.wall),
+        };
+        (self.here, self.there) = (taken, Some(as_of_ms));
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    /// Seconds by the monotonic clock and by the wall clock.
+    fn at(monotonic: u64, wall: u64) -> Moment {
+        Moment { monotonic: Duration::from_secs(DAY + monotonic), wall: Duration::from_secs(100 * DAY + wall) }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_age_is_that_of_the_clock_that_shows_more() {
+        let freshness = Freshness::new();
+        assert_eq!(freshness.age(at(0, 0)), None);
+        freshness.set(at(10, 10));
+        assert_eq!(freshness.age(at(13, 13)), Some(seconds(3)));
+        // Suspended for an hour: the monotonic clock stood still.
+        assert_eq!(freshness.age(at(13, 3613)), Some(seconds(3603)));
+        // The wall clock was set back.
+        assert_eq!(freshness.age(at(73, 0)), Some(seconds(63)));
+        // Known before this program began.
+        freshness.set(at(20, 20).minus(seconds(2 * DAY)));
+        assert_eq!(freshness.age(at(20, 20)), Some(seconds(2 * DAY)));
+    }
+
+    #[test]
+    fn news_are_as_old_as_their_snapshot_and_not_as_their_arrival() {
+        // The server's clock is a year off.
+        let server = |seconds: u64| (465 * DAY + seconds) * 1000;
+        let mut snapshots = SnapshotClock::new(at(0, 0));
+        // The answer took 2 s: its snapshot may be as old as the request.
+        assert_eq!(snapshots.taken(server(0), at(2, 2)), at(0, 0));
+        // A link that lets one event of each second through every 3 s.
+        for number in 1..=20 {
+            assert_eq!(snapshots.taken(server(number), at(3 * number, 3 * number)), at(number, number));
+        }
+        // Suspended for an hour, and then what was on its way before arrives.
+        assert_eq!(at(61, 3661).since(snapshots.taken(server(21), at(61, 3661))), seconds(3640));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_no_news_younger() {
+        let mut snapshots = SnapshotClock::new(at(0, 0));
+        snapshots.taken(10_000, at(0, 0));
+        // The wall clock here is set back by a minute: the monotonic one still shows 9 s of delay.
+        let taken = snapshots.taken(11_000, at(10, 10).with_wall_back(60));
+        assert_eq!(at(10, 10).with_wall_back(60).since(taken), seconds(9));
+        // The server's clock jumps ahead by an hour: nothing is from the future, and later news are not younger for it.
+        let taken = snapshots.taken(3_612_000, at(11, 11));
+        assert_eq!(at(11, 11).since(taken), seconds(0));
+        assert_eq!(at(20, 20).since(snapshots.taken(3_613_000, at(20, 20))), seconds(8));
+        // It is set right again: what arrives counts as an hour old, until the connection is made anew.
+        assert!(at(21, 21).since(snapshots.taken(20_000, at(21, 21))) > seconds(3000));
+    }
+
+    impl Moment {
+        fn with_wall_back(self, seconds: u64) -> Self {
+            Self { wall: self.wall.saturating_sub(Duration::from_secs(seconds)), ..self }
+        }
+    }
+}
