@@ -43,7 +43,7 @@ impl Follower {
     pub(super) async fn connect(&mut self) -> Result<()> {
         let shared = &self.shared;
         let failed = |cause| Error::silence("the keys cannot be fetched", false).because(cause);
-        shared.keys.refresh(Duration::ZERO).await.map_err(failed)?;
+        shared.keys.renew().await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
         let snapshots = SnapshotClock::new(shared.clock.now());
         let body = shared.client.transport().events::<GetRevocations>(&query).await?;
@@ -142,7 +142,7 @@ fn broken(cause: impl StdError + Send + Sync + 'static) -> Error {
 }
 
 async fn refresh_keys(shared: &Shared) {
-    if let Err(error) = shared.keys.refresh(Duration::ZERO).await {
+    if let Err(error) = shared.keys.renew().await {
         tracing::warn!(%error, "the keys of authy cannot be fetched: going on with those that are known");
     }
 }

@@ -107,22 +107,36 @@ impl Keys {
         }
     }
 
+    /// Asks for the keys because they may have changed. A token with a key that the answer lacks may ask again at once: the
+    /// server may have been about to publish it.
+    pub(super) async fn renew(&self) -> Result<()> {
+        let mut asked = self.asked.lock().await;
+        self.ask(&mut asked).await?;
+        *asked = None;
+        Ok(())
+    }
+
     /// Asks for the keys, unless that was done within `cooldown`.
-    pub(super) async fn refresh(&self, cooldown: Duration) -> Result<()> {
+    async fn refresh(&self, cooldown: Duration) -> Result<()> {
         let mut asked = self.asked.lock().await;
         let answered = match *asked {
             Some((at, answered)) if at.elapsed() < cooldown => answered,
             _ => {
-                *asked = Some((Instant::now(), false));
-                self.requests.fetch_add(1, Ordering::Relaxed);
-                let keys = self.client.get_keys().await.map_err(crate::Error::into_authentication_error)?;
-                self.install(&keys)?;
-                *asked = Some((Instant::now(), true));
+                self.ask(&mut asked).await?;
                 true
             }
         };
         // Without an answer nobody can tell whether there is such a key.
         let unknown = || Error::new(ErrorKind::Unavailable, "the keys of authy cannot be asked for");
         if answered { Ok(()) } else { Err(unknown()) }
+    }
+
+    async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<()> {
+        *asked = Some((Instant::now(), false));
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let keys = self.client.get_keys().await.map_err(crate::Error::into_authentication_error)?;
+        self.install(&keys)?;
+        *asked = Some((Instant::now(), true));
+        Ok(())
     }
 }
