@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     lead: &'a Lead,
     sink: &'a dyn Sink,
     cursor: Cursor,
+    // The timeline that the cursor's snapshots are of.
+    timeline: String,
     written: watch::Receiver<()>,
     // When something new was last found.
     found: Option<Instant>,
@@ -68,7 +70,9 @@ impl<'a> Reader<'a> {
             event_id: row.get("event_id"),
             turn: row.get("turn"),
         };
-        Ok(Self { authy, lead, sink, cursor, written: authy.db().written(), found: None })
+        let timeline = row.get::<_, Option<String>>("timeline");
+        let timeline = timeline.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the database is a standby"))?;
+        Ok(Self { authy, lead, sink, cursor, timeline, written: authy.db().written(), found: None })
     }
 
     /// Waits for events.
@@ -169,9 +173,12 @@ impl<'a> Reader<'a> {
             sql::ENQUEUE.rows(write.tx(), &[&self.sink.name(), &queued, &first, &last]).await?;
         }
         let Cursor { epoch, seen, pass, happened, event_id, turn } = &next;
-        let params: Params<'_> = &[&self.sink.name(), turn, epoch, seen, pass, happened, event_id];
+        let params: Params<'_> = &[&self.sink.name(), turn, epoch, seen, pass, happened, event_id, &self.timeline];
         if sql::MOVE_CURSOR.execute(write.tx(), params).await.map_err(crate::engine::db::db_error)? == 0 {
-            return Err(Error::new(ErrorKind::Unavailable, "another instance tells the sink"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "another instance tells the sink, or another server is the primary",
+            ));
         }
         write.commit_without_event().await?;
         next.turn += 1;

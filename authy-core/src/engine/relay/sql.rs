@@ -15,9 +15,11 @@ statements! {
         "INSERT INTO authy.event_cursor (sink, epoch, seen)
          SELECT $1, epoch, pg_current_snapshot() FROM authy.event_epoch ON CONFLICT (sink) DO NOTHING";
 
-    /// How far a sink was told.
+    /// How far a sink was told, and on which timeline that is read; none on a standby.
     FIND_CURSOR(TEXT) =
-        "SELECT epoch, seen::text, pass::text, happened::text, event_id, turn FROM authy.event_cursor WHERE sink = $1";
+        "SELECT epoch, seen::text, pass::text, happened::text, event_id, turn,
+                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
+         FROM authy.event_cursor WHERE sink = $1";
 
     /// What is new since a snapshot, and the snapshot it is new in: what was running then, or has begun since. So a transaction
     /// that runs for long has nobody read again and again what was committed meanwhile. The two aggregates together keep the
@@ -47,12 +49,13 @@ statements! {
          ORDER BY happened, event_id LIMIT $5"
     );
 
-    /// Moves a cursor, unless somebody else has moved it.
-    MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID) =
+    /// Moves a cursor, unless somebody else has moved it. On the timeline only on which its snapshots were taken: after a
+    /// failover to a standby that was behind, transactions that they show are other transactions.
+    MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID, TEXT) =
         "UPDATE authy.event_cursor
          SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
              seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
-         WHERE sink = $1 AND turn = $2";
+         WHERE sink = $1 AND turn = $2 AND left(pg_walfile_name(pg_current_wal_lsn()), 8) = $8";
 
     /// Notes why a sink takes nothing at present.
     BLAME(TEXT, TEXT) = "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND error IS DISTINCT FROM $2";
