@@ -25,6 +25,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
 pub mod database;
+#[path = "harness/failover.rs"]
+pub mod failover;
 #[path = "harness/forge.rs"]
 pub mod forge;
 #[path = "harness/ledger.rs"]

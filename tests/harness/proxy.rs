@@ -1,12 +1,16 @@
 //! A network that can be cut: connections go through here, until they do not.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::watch,
     task::{JoinHandle, JoinSet},
+    time::sleep,
 };
 
 /// Passes connections on to a server.
@@ -14,6 +18,7 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     target: Arc<watch::Sender<Option<SocketAddr>>>,
+    pace: watch::Sender<Duration>,
     running: JoinHandle<()>,
 }
 
@@ -23,8 +28,9 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let target = Arc::new(watch::Sender::new(Some(server)));
-        let running = tokio::spawn(run(listener, target.clone()));
-        Self { address, target, running }
+        let pace = watch::Sender::new(Duration::ZERO);
+        let running = tokio::spawn(run(listener, target.clone(), pace.subscribe()));
+        Self { address, target, pace, running }
     }
 
     /// The server's base URL, by this way.
@@ -35,6 +41,11 @@ impl Proxy {
     /// Ends every connection, and takes no more.
     pub fn cut(&self) {
         self.target.send_replace(None);
+    }
+
+    /// From now on lets one event of an event stream through in that time, and everything else as before.
+    pub fn slow_down(&self, one_event_in: Duration) {
+        self.pace.send_replace(one_event_in);
     }
 
     /// Leads to a server again, the same or another.
@@ -49,18 +60,50 @@ impl Drop for Proxy {
     }
 }
 
-async fn run(listener: TcpListener, target: Arc<watch::Sender<Option<SocketAddr>>>) {
+async fn run(listener: TcpListener, target: Arc<watch::Sender<Option<SocketAddr>>>, pace: watch::Receiver<Duration>) {
     let mut connections = JoinSet::new();
     loop {
-        let Ok((mut incoming, _)) = listener.accept().await else { return };
-        let mut changed = target.subscribe();
+        let Ok((incoming, _)) = listener.accept().await else { return };
+        let (mut changed, pace) = (target.subscribe(), pace.clone());
         connections.spawn(async move {
             let Some(server) = *changed.borrow_and_update() else { return };
-            let Ok(mut outgoing) = TcpStream::connect(server).await else { return };
+            let Ok(outgoing) = TcpStream::connect(server).await else { return };
+            let (mut from_client, to_client) = incoming.into_split();
+            let (from_server, mut to_server) = outgoing.into_split();
             tokio::select! {
-                _ = copy_bidirectional(&mut incoming, &mut outgoing) => {}
+                _ = copy(&mut from_client, &mut to_server) => {}
+                _ = answer(from_server, to_client, pace) => {}
                 _ = changed.changed() => {}
             }
         });
+    }
+}
+
+/// Passes on what a server sends: an event stream as slowly as it is said, whatever else at once.
+async fn answer(
+    mut from_server: OwnedReadHalf,
+    mut to_client: OwnedWriteHalf,
+    pace: watch::Receiver<Duration>,
+) -> io::Result<()> {
+    // The end of an event, and of the chunk that it is sent in.
+    const END: &[u8] = b"\n\n\r\n";
+    let (mut held, mut is_stream) = (Vec::new(), false);
+    loop {
+        let end = held.windows(END.len()).position(|window| window == END).map(|at| at + END.len());
+        if is_stream && let Some(end) = end {
+            to_client.write_all(&held[..end]).await?;
+            held.drain(..end);
+            let wait = *pace.borrow();
+            sleep(wait).await;
+            continue;
+        }
+        if from_server.read_buf(&mut held).await? == 0 {
+            return to_client.write_all(&held).await;
+        }
+        is_stream |= held.windows(17).any(|window| window == b"text/event-stream");
+        if !is_stream {
+            to_client.write_all(&held).await?;
+            held.clear();
+        }
     }
 }

@@ -17,6 +17,7 @@ mod documents;
 mod drift;
 mod embedding;
 mod events;
+mod failover;
 mod guessing;
 mod hazards;
 mod journey;

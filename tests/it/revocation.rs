@@ -121,6 +121,38 @@ async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
 }
 
 #[tokio::test]
+async fn a_link_that_falls_behind_makes_nobody_fresh() {
+    let house = House::new().await;
+    let proxy = Proxy::to(house.address).await;
+    let bound = Duration::from_secs(2);
+    let verifier = by(&proxy).verifier().issuer(house.url()).max_staleness(bound).start().await.unwrap();
+    let person = house.user().await;
+    assert_eq!(verdict(&verifier, &person).await, Ok(()));
+    // The server sends one event a second, the link lets one through in three: it falls behind, and is never silent for long.
+    proxy.slow_down(Duration::from_secs(3));
+    let mut was_stale = false;
+    let slow = Instant::now();
+    while slow.elapsed() < Duration::from_secs(9) {
+        was_stale |= verdict(&verifier, &person).await == UNKNOWN;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(was_stale, "news that are late were taken for fresh ones");
+    person.client.logout().await.unwrap();
+    let revoked = Instant::now();
+    let mut accepted = Duration::ZERO;
+    while revoked.elapsed() < Duration::from_secs(10) {
+        let at = revoked.elapsed();
+        if verdict(&verifier, &person).await == Ok(()) {
+            accepted = at;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(accepted <= bound, "a token that is void was accepted for {accepted:?}");
+    proxy.slow_down(Duration::ZERO);
+    until_it_is(VOID, &verifier, &person).await;
+}
+
+#[tokio::test]
 async fn a_verifier_that_is_stale_may_ask_the_server_instead() {
     let house = House::new().await;
     let proxy = Proxy::to(house.address).await;

@@ -152,3 +152,131 @@ async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old
     assert_eq!(other.authy.upkeep().await.unwrap().key_steps, 1);
     assert_eq!(state(&old).await, "retired");
 }
+
+/// The token's key and its algorithm, as the published keys say.
+async fn signed_with(house: &House, token: &Secret) -> (String, String) {
+    let kid = unverified_kid(token.expose()).unwrap();
+    let keys = house.nobody().get_keys().await.unwrap().keys;
+    let algorithm = keys.into_iter().find(|key| key.kid == kid).map(|key| key.alg);
+    (kid, algorithm.unwrap_or_default())
+}
+
+/// A server that signs with ES256, and an engine without background work on the same database that signs with EdDSA, as the
+/// command line does when it is run without the server's settings.
+async fn server_and_shell() -> (House, Authy) {
+    let server = House::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
+    let mut config = cheap();
+    config.issuer = server.url();
+    let shell = Authy::builder(server.database.clone()).master_keys(server.master_keys.clone()).config(config);
+    (server, shell.start().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
+    let (server, shell) = server_and_shell().await;
+    let (person, leaving) = (server.user().await, server.user().await);
+    let verifier = server.nobody().verifier().start().await.unwrap();
+    let (lost, algorithm) = signed_with(&server, &person.token).await;
+    assert_eq!(algorithm, "ES256");
+    // Signed with the other key: void by its session, and by nothing else.
+    let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
+    for token in [&person.token, &issued] {
+        until("the server knows the key", || async { server.authy.authenticate(token.expose()).await.is_ok() }).await;
+        until("the verifier knows the key", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
+    }
+    let caller = operator();
+    let (revoked, ended) = tokio::join!(shell.revoke_key(&caller, &lost), shell.end_sessions(&caller, leaving.id));
+    revoked.unwrap();
+    ended.unwrap();
+    let since = Instant::now();
+    for token in [&person.token, &issued] {
+        let is_void =
+            |answer: authy_core::Result<_>| answer.is_err_and(|error| error.kind() == ErrorKind::InvalidToken);
+        until("the server refuses it", || async { is_void(server.authy.authenticate(token.expose()).await) }).await;
+        until("the verifier refuses it", || async { is_void(verifier.authenticate(token.expose()).await) }).await;
+    }
+    let token = server.nobody().login(credentials(&person.username)).await.unwrap().token;
+    let (kid, algorithm) = signed_with(&server, &token).await;
+    assert_ne!(kid, lost);
+    assert_eq!(algorithm, "ES256", "the successor is of the algorithm of the key that was revoked");
+    server.authy.authenticate(token.expose()).await.unwrap();
+    until("the verifier accepts it", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
+    assert!(since.elapsed() < Duration::from_secs(1), "it took {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
+    let (server, shell) = server_and_shell().await;
+    let (person, leaving) = (server.user().await, server.user().await);
+    let (lost, _) = signed_with(&server, &person.token).await;
+    let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
+    until("the server knows the key", || async { server.authy.authenticate(issued.expose()).await.is_ok() }).await;
+    // In one transaction, so that the server reads both at once: as an earlier version revoked a key of an algorithm that is not
+    // its own.
+    let mut sql = server.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    shell.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
+    let retire = "UPDATE authy.signing_key SET state = 'retired', changed = clock_timestamp() WHERE kid = $1";
+    tx.execute(retire, &[&lost]).await.unwrap();
+    let revoke = "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '1 day')";
+    tx.execute(revoke, &[&lost]).await.unwrap();
+    tx.commit().await.unwrap();
+    let since = Instant::now();
+    for token in [&person.token, &issued] {
+        until("the server refuses it", || async {
+            server.authy.authenticate(token.expose()).await.is_err_and(|error| error.kind() == ErrorKind::InvalidToken)
+        })
+        .await;
+    }
+    until("there are logins again", || async { server.nobody().login(credentials(&person.username)).await.is_ok() })
+        .await;
+    assert!(since.elapsed() < Duration::from_secs(1), "it took {:?}", since.elapsed());
+    let token = server.nobody().login(credentials(&person.username)).await.unwrap().token;
+    let (kid, algorithm) = signed_with(&server, &token).await;
+    assert_ne!(kid, lost);
+    assert_eq!(algorithm, "ES256");
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
+    let (house, stranger) = (House::new().await, House::new().await);
+    let (person, leaving) = (house.user().await, house.user().await);
+    let other = stranger.sql().await;
+    let row = "SELECT kid, public_jwk::text, sealed FROM authy.signing_key";
+    let row = other.query_one(row, &[]).await.unwrap();
+    let (kid, public, sealed): (String, String, Vec<u8>) = (row.get(0), row.get(1), row.get(2));
+    let mut sql = house.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    house.authy.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
+    let insert = "INSERT INTO authy.signing_key (kid, algorithm, state, public_jwk, sealed, changed)
+                  VALUES ($1, 'EdDSA', 'retiring', $2::text::jsonb, $3, clock_timestamp())";
+    // One that another master key sealed, one whose public half is not a key, and one that is nothing at all.
+    tx.execute(insert, &[&kid, &public, &sealed]).await.unwrap();
+    let broken = public.replace("Ed25519", "Ed448").replace("\"x\"", "\"z\"");
+    tx.execute(insert, &[&"broken", &broken, &sealed]).await.unwrap();
+    tx.execute(insert, &[&"nothing", &"{}", &Vec::<u8>::new()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let since = Instant::now();
+    until("the logout is in force", || async {
+        let refused = house.authy.authenticate(leaving.token.expose()).await;
+        refused.is_err_and(|error| error.kind() == ErrorKind::InvalidToken)
+    })
+    .await;
+    assert!(since.elapsed() < Duration::from_secs(1), "it took {:?}", since.elapsed());
+    // The other keys go on: they sign, verify, are replaced, revoked and sealed anew.
+    let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
+    house.authy.authenticate(token.expose()).await.unwrap();
+    let lost = active(&house).await;
+    house.authy.revoke_key(&operator(), &lost).await.unwrap();
+    let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
+    assert_ne!(unverified_kid(token.expose()).unwrap(), lost);
+    house.authy.reseal_keys(&operator()).await.unwrap();
+    // What can be read of them is published, so that other servers' tokens are verified, and followers read the rest.
+    let published: Vec<_> = house.nobody().get_keys().await.unwrap().keys.into_iter().map(|key| key.kid).collect();
+    assert!(published.contains(&kid) && !published.iter().any(|kid| kid == "broken" || kid == "nothing"));
+    house.nobody().verifier().start().await.unwrap().authenticate(token.expose()).await.unwrap();
+    // A server that starts now is not kept from it either.
+    let (issuer, keys) = (house.url(), house.master_keys.clone());
+    let again = House::on(house.database.clone(), keys, |config, _| config.issuer = issuer).await;
+    again.authy.authenticate(token.expose()).await.unwrap();
+}

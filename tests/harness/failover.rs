@@ -1,0 +1,121 @@
+//! A primary with a streaming standby, made with PostgreSQL's own programs, and a failover from one to the other.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use authy_postgres::Cluster;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio_postgres::{
+    Client, Config,
+    config::{Host, TargetSessionAttrs},
+};
+
+use crate::{database, until};
+
+/// A primary and its standby.
+pub struct Pair {
+    primary: Cluster,
+    standby: Cluster,
+    folder: tempfile::TempDir,
+}
+
+impl Pair {
+    /// A primary with a standby that has everything.
+    pub async fn start() -> Self {
+        let folder = database::folder();
+        let [primary, standby] = ["a", "b"].map(|name| folder.path().join(name));
+        let start = |path: &Path| Cluster::builder(path).dangerous_volatile().start();
+        let source = start(&primary).await.unwrap();
+        fs::create_dir(&standby).unwrap();
+        let copy = standby.join("postgres");
+        let programs = database::connect(&source.config()).await;
+        let programs = programs.query_one("SELECT setting FROM pg_config() WHERE name = 'BINDIR'", &[]).await.unwrap();
+        let mut backup = Command::new(PathBuf::from(programs.get::<_, &str>(0)).join("pg_basebackup"));
+        backup.arg("-h").arg(socket(&source)).args(["-U", source.config().get_user().unwrap()]);
+        backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&copy);
+        run(backup).await;
+        // PostgreSQL runs as somebody else where the tests run as root.
+        let owner = fs::metadata(primary.join("postgres")).unwrap();
+        let mut give = Command::new("chown");
+        give.arg("-R").arg(format!("{}:{}", owner.uid(), owner.gid())).arg(&copy);
+        run(give).await;
+        let pair = Self { primary: source, standby: start(&standby).await.unwrap(), folder };
+        pair.until_the_standby_has_everything().await;
+        pair
+    }
+
+    /// The way to whichever of the two takes writes. The standby can be reached by it after [`open_standby`](Self::open_standby).
+    pub fn config(&self) -> Config {
+        let mut config = self.primary.config();
+        config.host_path(self.link()).target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config
+    }
+
+    /// The way to the standby alone.
+    pub fn standby_config(&self) -> Config {
+        self.standby.config()
+    }
+
+    /// Lets those who know [`config`](Self::config) reach the standby.
+    pub fn open_standby(&self) {
+        symlink(socket(&self.standby), self.link()).unwrap();
+    }
+
+    /// Waits until the standby has replayed what the primary has written.
+    pub async fn until_the_standby_has_everything(&self) {
+        let (primary, standby) = (self.sql(&self.primary).await, self.sql(&self.standby).await);
+        let written = primary.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap();
+        let written: String = written.get(0);
+        let replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
+        until("the standby has everything", || async {
+            standby.query_one(replayed, &[&written]).await.unwrap().get(0)
+        })
+        .await;
+    }
+
+    /// Cuts the standby off from the primary: it knows nothing of what happens from here on.
+    pub async fn cut_replication(&self) {
+        let standby = self.sql(&self.standby).await;
+        standby.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").await.unwrap();
+        standby.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        until("the standby receives nothing", || async {
+            standby.query_one("SELECT count(*) = 0 FROM pg_stat_wal_receiver", &[]).await.unwrap().get(0)
+        })
+        .await;
+    }
+
+    /// Kills the primary for good, and promotes the standby.
+    pub async fn fail_over(&self) {
+        let data = self.folder.path().join("a/postgres");
+        // Without its data it is not started anew.
+        fs::rename(&data, data.with_extension("lost")).unwrap();
+        let pid = self.primary.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        let promoted = self.sql(&self.standby).await.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
+        assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
+    }
+
+    fn link(&self) -> PathBuf {
+        self.folder.path().join("standby")
+    }
+
+    async fn sql(&self, cluster: &Cluster) -> Client {
+        database::connect(&cluster.config()).await
+    }
+}
+
+fn socket(cluster: &Cluster) -> PathBuf {
+    match cluster.config().get_hosts() {
+        [Host::Unix(socket)] => socket.clone(),
+        hosts => panic!("no socket: {hosts:?}"),
+    }
+}
+
+async fn run(mut command: Command) {
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
