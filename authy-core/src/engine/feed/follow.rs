@@ -12,7 +12,7 @@ use super::{Batch, Feed, batch, sql};
 use crate::{
     Result, Timestamp,
     engine::{
-        db::{Db, bounded},
+        db::{Db, PATIENCE, bounded_by},
         key::KeyRing,
     },
     revocation::Cursor,
@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long followers of ours may hear nothing when nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long reading all that is live may take: of a million rows, some seconds.
+const READING: Duration = Duration::from_secs(30);
 
 /// How far the follower is. It moves only after everything that a poll found is in force.
 struct Follower {
@@ -54,7 +57,9 @@ impl Feed {
         loop {
             let asked = self.clock.now();
             let after = xmin.to_string();
-            let rows = bounded(async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
+            let time = if xmin == 0 { READING } else { PATIENCE };
+            let rows =
+                bounded_by(time, async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
             let found = batch(&rows).inspect_err(|_| db.leave_connections())?;
             if found.cursor.is_elsewhere(&follower.cursor) {
                 // Other connections may lead to a server that was replaced.
