@@ -1,14 +1,21 @@
 // Verifies an access token in JavaScript, with jose: `node verify.mjs http://127.0.0.1:8080 "$TOKEN"`.
 //
-// The keys are fetched once and kept. That a token became void before it expires, only authy knows: a service that must
-// hear of a logout within a second follows `GET /authy/revocations`.
+// The keys are fetched once and kept. That a token became void before it expires, only authy knows: this script asks once what
+// is void, and a service that must hear of a logout within a second follows `GET /authy/revocations` as an event stream.
 
+import { createHash } from 'node:crypto'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 
 const [url, token] = process.argv.slice(2)
 const keys = createRemoteJWKSet(new URL(`${url}/authy/.well-known/jwks.json`))
+
+// What revocations name a session or a user by: once for a token, and then compared.
+function idHash(kind, value) {
+  return createHash('sha256').update(`authy:${kind}:${value}`).digest().subarray(0, 16).toString('base64url')
+}
+
 try {
-  const { payload } = await jwtVerify(token, keys, {
+  const { payload, protectedHeader } = await jwtVerify(token, keys, {
     issuer: url,
     audience: 'authy',
     typ: 'at+jwt',
@@ -16,6 +23,18 @@ try {
     algorithms: ['EdDSA', 'ES256', 'RS256'],
     requiredClaims: ['exp', 'sub'],
   })
+  const session = idHash('session', payload.sid)
+  const user = idHash('user', payload.public_id)
+  const answer = await fetch(`${url}/authy/revocations`)
+  if (!answer.ok) throw new Error(`nobody can tell: ${answer.status}`)
+  const { revocations } = await answer.json()
+  const isVoid = revocations.some(
+    (entry) =>
+      (entry.void === 'session' && entry.session === session) ||
+      (entry.void === 'user' && entry.user === user && payload.ver < entry.ver) ||
+      (entry.void === 'key' && entry.kid === protectedHeader.kid),
+  )
+  if (isVoid) throw new Error('it is void')
   console.log(`${payload.username} is ${payload.public_id}, with level ${payload.level}`)
 } catch (error) {
   console.error(`the token is not valid: ${error.message}`)

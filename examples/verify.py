@@ -1,10 +1,14 @@
 """Verifies an access token in Python, with PyJWT: `python verify.py http://127.0.0.1:8080 "$TOKEN"`.
 
-The keys are fetched once and kept. That a token became void before it expires, only authy knows: a service that must hear
-of a logout within a second follows `GET /authy/revocations`.
+The keys are fetched once and kept. That a token became void before it expires, only authy knows: this script asks once what is
+void, and a service that must hear of a logout within a second follows `GET /authy/revocations` as an event stream.
 """
 
+import base64
+import hashlib
+import json
 import sys
+import urllib.request
 
 import jwt
 
@@ -23,4 +27,28 @@ try:
     )
 except jwt.PyJWTError as error:
     sys.exit(f"the token is not valid: {error}")
+
+
+def id_hash(kind, value):
+    """What revocations name a session or a user by: once for a token, and then compared."""
+    digest = hashlib.sha256(f"authy:{kind}:{value}".encode()).digest()
+    return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+
+session, user = id_hash("session", claims["sid"]), id_hash("user", claims["public_id"])
+
+
+def is_void(entry):
+    match entry["void"]:
+        case "session":
+            return entry["session"] == session
+        case "user":
+            return entry["user"] == user and claims["ver"] < entry["ver"]
+        case "key":
+            return entry["kid"] == key.key_id
+
+
+with urllib.request.urlopen(f"{url}/authy/revocations") as answer:
+    if any(map(is_void, json.load(answer)["revocations"])):
+        sys.exit("the token is not valid: it is void")
 print(f"{claims['username']} is {claims['public_id']}, with level {claims['level']}")

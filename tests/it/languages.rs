@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use authy_core::claims::SigningAlgorithm;
-use authy_tests::{House, tools};
+use authy_tests::{House, operator, tools};
 use tokio::process::Command;
 
 async fn verify(mut command: Command, house: &House, token: &str) -> (bool, String) {
@@ -22,6 +22,17 @@ async fn is_verified_by(command: impl Fn() -> Command) {
         let other = House::with(|config, _| config.signing_algorithm = algorithm).await;
         let (good, said) = verify(command(), &other, token).await;
         assert!(!good && said.contains("the token is not valid"), "{algorithm}: {said}");
+        // What is void is found by the hashes that revocations are published with: a session's, and a user's.
+        let gone = house.user().await;
+        house.authy.delete_user(&operator(), gone.id).await.unwrap();
+        let again = house.again(&person).await;
+        person.client.logout().await.unwrap();
+        for token in [token, gone.token.expose()] {
+            let (good, said) = verify(command(), &house, token).await;
+            assert!(!good && said.contains("it is void"), "{algorithm}: {said}");
+        }
+        let (good, said) = verify(command(), &house, again.token.expose()).await;
+        assert!(good, "{algorithm}: another session of the same user: {said}");
     }
 }
 

@@ -6,7 +6,7 @@ use authy_client::{Client, LocalVerifier, WhenStale};
 use authy_core::{
     Authenticator, ErrorKind,
     engine::MasterKeys,
-    revocation::{Cursor, IdHash},
+    revocation::{Cursor, IdHash, VoidTokens},
 };
 use authy_postgres::Cluster;
 use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
@@ -314,4 +314,32 @@ async fn old_revocations_are_forgotten() {
         sql.query_one("SELECT count(*) FROM authy.revocation", &[]).await.unwrap().get::<_, i64>(0) == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn revocations_are_published_without_ids() {
+    let house = House::new().await;
+    let (person, admin) = (house.user().await, house.admin().await);
+    let session = house.authy.authenticate(person.token.expose()).await.unwrap().session_id;
+    let verifier = house.nobody().verifier().start().await.unwrap();
+    person.client.logout().await.unwrap();
+    // Three changes of one user, each of which voids all older tokens.
+    let guest = "guest".parse().unwrap();
+    house.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
+    house.authy.revoke_role(&operator(), &guest, admin.id).await.unwrap();
+    house.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
+    for voided in [&person, &admin] {
+        until_it_is(VOID, &verifier, voided).await;
+    }
+    let page = house.authy.revocations(None).await.unwrap();
+    let text = serde_json::to_string(&page).unwrap();
+    for id in [session.to_string(), person.id.to_string(), admin.id.to_string()] {
+        assert!(!text.contains(&id), "{id} is in {text}");
+    }
+    let mut published: Vec<_> = page.revocations.into_iter().map(|revocation| revocation.void).collect();
+    let user = IdHash::of_user(admin.id);
+    published.sort_by_key(|void| matches!(void, VoidTokens::User { .. }));
+    let ver = house.authy.authenticate(house.again(&admin).await.token.expose()).await.unwrap().ver;
+    let expected = [VoidTokens::Session { session: IdHash::of_session(session) }, VoidTokens::User { user, ver }];
+    assert_eq!(published, expected, "the rows of one user are one entry, of the newest epoch");
 }
