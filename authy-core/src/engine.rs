@@ -47,7 +47,7 @@ pub use uncommitted::Uncommitted;
 pub use upkeep::UpkeepReport;
 pub use user::{PreparedChange, PreparedReset, Registration};
 
-use crate::{Error, ErrorKind, Result, Username, memory::TokenMemory, revocation::Revocation, tls::Roots};
+use crate::{Error, ErrorKind, Result, memory::TokenMemory, revocation::Revocation, tls::Roots};
 use db::Db;
 use event::{Event, Write};
 use feed::Feed;
@@ -72,6 +72,7 @@ struct Inner {
     erasure_mac: MacKeys,
     device_mac: MacKeys,
     throttle: Throttle,
+    // By what they look like.
     reserved: HashSet<String>,
 }
 
@@ -169,8 +170,8 @@ impl Authy {
         &self.0.throttle
     }
 
-    fn reserved(&self, username_key: &str) -> bool {
-        self.0.reserved.contains(username_key)
+    fn is_reserved(&self, skeleton: &str) -> bool {
+        self.0.reserved.contains(skeleton)
     }
 }
 
@@ -252,10 +253,9 @@ impl Builder {
             master,
         };
         let ring = KeyRing::start(&db, settings).await?;
-        let reserved = config.reserved_usernames.iter();
-        let reserved = reserved.filter_map(|name| name.parse::<Username>().ok()).map(|name| name.key()).collect();
+        let reserved = user::reserved(&config.reserved_usernames);
         let (memory, feed) = (TokenMemory::new(), Arc::new(Feed::new()));
-        Ok(Authy(Arc::new(Inner {
+        let authy = Authy(Arc::new(Inner {
             config,
             db,
             passwords,
@@ -268,7 +268,9 @@ impl Builder {
             device_mac,
             throttle,
             reserved,
-        })))
+        }));
+        authy.fill_in_lookalikes().await?;
+        Ok(authy)
     }
 
     /// Brings the schema up to date, and nothing else.

@@ -196,6 +196,13 @@ impl Error {
         error
     }
 
+    /// The same error, said of a field.
+    #[must_use]
+    pub(crate) fn on(mut self, field: FieldError) -> Self {
+        self.0.fields.push(field);
+        self
+    }
+
     /// The same error, with the estimate that made the password too weak.
     #[must_use]
     pub fn strength_of(mut self, strength: Strength) -> Self {

@@ -94,7 +94,7 @@ pub use access::Access;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{EventId, SessionId, UserId};
 pub use identity::{Authenticator, Identity};
-pub use name::{Description, Email, Level, RoleName, Username};
+pub use name::{AddrSpec, Description, Email, Level, RoleName, Username};
 pub use secret::{NewPassword, Secret};
 pub use time::Timestamp;
 

@@ -8,6 +8,7 @@ use std::{
 
 use authy_core::{
     Authy,
+    api::Invalid,
     engine::{Caller, Origin},
     error::chain,
 };
@@ -155,6 +156,14 @@ where
     T: std::str::FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
 {
     Arg::new(name).long(name).value_name(name.to_uppercase()).help(help).required(true).value_parser(str::parse::<T>)
+}
+
+/// A required argument that names what there is already, and so may have been named under an earlier rule.
+fn existing<T>(name: &'static str, help: &'static str, parse: fn(&str) -> Result<T, Invalid>) -> Arg
+where
+    T: Clone + Send + Sync + 'static,
+{
+    Arg::new(name).long(name).value_name(name.to_uppercase()).help(help).required(true).value_parser(parse)
 }
 
 /// The value of a required argument.

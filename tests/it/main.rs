@@ -24,6 +24,7 @@ mod journey;
 mod keys;
 mod languages;
 mod mail;
+mod names;
 mod passwords;
 mod refresh;
 mod relay;

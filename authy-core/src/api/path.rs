@@ -30,6 +30,14 @@ const SEGMENT: &AsciiSet = &CONTROLS
 pub trait PathParam: Field + Schema + fmt::Display + Send + Sync + 'static {
     /// Whether a wrong value means that there is no such thing (404) or that the request is wrong (400).
     const WRONG_IS_NOT_FOUND: bool = true;
+
+    /// Reads it from a segment of a path. What names something is read as it may be stored, not as it may be chosen today.
+    ///
+    /// # Errors
+    /// Why nothing can be named so.
+    fn from_segment(text: &str) -> Result<Self, Invalid> {
+        Self::from_text(text)
+    }
 }
 
 /// Why a path leads nowhere.
@@ -63,7 +71,7 @@ pub trait PathParams: Sized + Send + Sync + 'static {
 }
 
 fn read<T: PathParam>((name, text): &(&str, String)) -> Result<T, PathError> {
-    T::from_text(text).map_err(|why: Invalid| match T::WRONG_IS_NOT_FOUND {
+    T::from_segment(text).map_err(|why: Invalid| match T::WRONG_IS_NOT_FOUND {
         true => PathError::NotFound,
         false => PathError::Invalid(why.of(name)),
     })

@@ -8,7 +8,8 @@ const SUBJECT: &str = "user";
 endpoints! {
     /// Sign up.
     ///
-    /// The new user has the role `user`.
+    /// The new user has the role `user`. A username that is reserved, or looks like a reserved one or like that of an administrator,
+    /// is answered as a taken one, and `fields` names it.
     Register: POST "/authy/user" () NewUser => Created, Access::Public, Register;
         fails InvalidInput | PasswordsDiffer | WeakPassword | AlreadyRegistered | Overloaded;
 

@@ -36,7 +36,7 @@ pub struct Config {
     pub admin_sets_passwords: bool,
     /// The page where users change their password, which `/.well-known/change-password` leads to.
     pub change_password_url: Option<String>,
-    /// Usernames nobody can sign up with.
+    /// Usernames nobody can sign up with, nor with one that looks like one of them.
     pub reserved_usernames: Vec<String>,
     /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, by hash. None of them can be
     /// chosen. When it cannot be read, that is logged, and nobody is refused because of it.

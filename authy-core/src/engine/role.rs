@@ -195,6 +195,7 @@ async fn grant<'a>(tx: &Transaction<'_>, caller: &'a Caller, name: &RoleName, us
     if granted == 0 {
         return Err(Error::new(ErrorKind::AlreadyAssigned, "the user has the role already"));
     }
+    user::protect(tx, user, level(&role)).await?;
     let event = user::pass(tx, &actor, user, EventKind::RoleGranted, Sessions::Kept).await?;
     Ok(event.detail(json!({ "role": name })))
 }
@@ -244,7 +245,7 @@ fn view(row: &Row) -> Result<RoleView> {
     })
 }
 
-fn level(row: &Row) -> Level {
+pub(super) fn level(row: &Row) -> Level {
     Level::clamped(row.get::<_, i32>("level").unsigned_abs())
 }
 

@@ -51,7 +51,7 @@ impl Authy {
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         // A storm is turned away before it costs the database anything.
         self.passwords().has_room()?;
-        let name = credentials.username.parse::<Username>().ok();
+        let name = Username::existing(&credentials.username).ok();
         let known = self.find_account(name.as_ref()).await?;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
         let subject = match (&known, &device) {

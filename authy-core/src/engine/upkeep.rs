@@ -98,6 +98,7 @@ impl Authy {
 
     async fn upkeep_for(&self, sinks: Option<&Vec<String>>) -> Result<UpkeepReport> {
         let key_steps = self.advance_keys().await?;
+        self.fill_in_lookalikes().await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         // Events that move to another month take a while.

@@ -18,15 +18,16 @@ use super::{
 use crate::{
     Email, Error, ErrorKind, Level, Result, RoleName, Secret, Timestamp, UserId, Username,
     api::{
-        Invalid,
         event::EventKind,
         user::{Details, NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
     },
+    name::Stored,
 };
 
 mod account;
 mod door;
 mod export;
+mod lookalike;
 mod recovery;
 mod register;
 mod removal;
@@ -34,6 +35,7 @@ pub(super) mod sql;
 mod validation;
 
 pub(super) use door::{Sessions, pass};
+pub(super) use lookalike::{protect, reserved};
 pub(super) use validation::Shown;
 
 pub use account::PreparedChange;
@@ -139,14 +141,15 @@ pub(super) fn id(row: &Row, column: &str) -> UserId {
     UserId::from(row.get::<_, uuid::Uuid>(column))
 }
 
-/// A checked type from a column. What is in the database was checked on its way in.
-pub(super) fn checked<T: TryFrom<String, Error = Invalid>>(text: String) -> Result<T> {
-    T::try_from(text).map_err(|cause| Error::with_source(ErrorKind::Internal, "a stored name is not valid", cause))
+/// A checked type from a column. It was checked on its way in, by the rule of that time: what is stored is always shown. A
+/// `Result` because it is read among columns that can be wrong.
+pub(super) fn checked<T: Stored>(text: String) -> Result<T> {
+    Ok(T::stored(text))
 }
 
 /// The range of keys that begin with a prefix, the end excluded; `None` when no key can.
 fn range(prefix: &str) -> Option<(String, String)> {
-    let from = crate::name::caseless(prefix);
+    let from = crate::name::identifier::caseless(prefix);
     (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
 }
 

@@ -6,13 +6,13 @@ use authy_core::{Authy, Email, RoleName, Secret, UserId, Username, api::user::Ne
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
-use super::{Failure, given, print, required, user_named};
+use super::{Failure, existing, given, print, required, user_named};
 use crate::sink::Link;
 
 pub(super) fn command() -> Command {
-    let username = || required::<Username>("username", "The user's name");
+    let username = || existing("username", "The user's name", Username::existing);
     let public_id = || required::<UserId>("public-id", "The user's public id");
-    let role = || required::<RoleName>("role", "The role's name");
+    let role = || existing("role", "The role's name", RoleName::existing);
     Command::new("user")
         .about("Create users, and say what they may do")
         .subcommand_required(true)
@@ -20,7 +20,7 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("create")
                 .about("Create a user")
-                .arg(username())
+                .arg(required::<Username>("username", "The user's name"))
                 .arg(required::<Email>("email", "The user's address"))
                 .arg(role().required(false).default_value("user"))
                 .arg(

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::code::{self, Purpose};
 
-/// Somebody who may sign up: the name is not reserved, the password is strong and hashed.
+/// Somebody who may sign up: the name is not reserved and looks like no administrator's, the password is strong and hashed.
 ///
 /// Hashing takes its time, so it is done before a transaction is opened.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Registration {
     username: Username,
     email: Email,
     phc: String,
+    // What the name looks like; nothing is compared where an operator chose it.
+    skeletons: Vec<String>,
     // Whoever makes an account for somebody else vouches for the address.
     is_vouched_for: bool,
 }
@@ -20,7 +22,8 @@ impl Authy {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
-    /// reserved; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when too many passwords wait to be hashed.
+    /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when
+    /// too many passwords wait to be hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         self.register_with(caller, user, None).await
     }
@@ -50,16 +53,16 @@ impl Authy {
     pub async fn prepare_registration(&self, caller: &Caller, user: NewUser) -> Result<Registration> {
         let NewUser { username, email, password, .. } = user;
         let key = username.key();
-        // Whoever runs the house may use its reserved names.
-        if !caller.is_operator() && self.reserved(&key) {
-            return Err(Error::new(ErrorKind::AlreadyRegistered, "this username is reserved"));
-        }
-        if self.db().read_opt(&sql::IS_TAKEN, &[&self.keys_of(&key), &self.keys_of(&email.key())]).await?.is_some() {
+        let taken_as: Params<'_> = &[&self.keys_of(&key), &self.keys_of(&email.key())];
+        // Sent together: the name costs a sign-up no round trip.
+        let (skeletons, found) =
+            tokio::try_join!(self.require_distinct(caller, &username), self.db().read_opt(&sql::IS_TAKEN, taken_as))?;
+        if found.is_some() {
             return Err(taken());
         }
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
         let phc = self.passwords().admit(password.as_secret().normalized(), inputs).await?;
-        Ok(Registration { username, email, phc, is_vouched_for: caller.is_operator() })
+        Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
     }
 
     /// Signs up in a transaction of the caller's: both happen, or neither does.
@@ -105,6 +108,7 @@ impl Authy {
             // A domain that never exists (RFC 2606), so that no mail goes to a stranger.
             email: checked("admin@authy.invalid".to_owned())?,
             phc: self.passwords().hash(password.normalized()).await?,
+            skeletons: Vec::new(),
             is_vouched_for: true,
         };
         let caller = Caller::operator(super::super::Origin::default());
@@ -128,19 +132,28 @@ async fn insert<'a>(
     role: Option<&RoleName>,
 ) -> Result<(UserId, Event<'a>)> {
     let actor = Actor::prove(tx, caller).await?;
-    let Registration { username, email, phc, is_vouched_for } = registration;
+    let Registration { username, email, phc, skeletons, is_vouched_for } = registration;
     let user = UserId::random();
-    let created = sql::CREATE
-        .execute(
-            tx,
-            &[user.as_uuid(), &username.as_str(), &username.key(), &email.as_str(), &email.key(), is_vouched_for],
-        )
-        .await;
-    created.map_err(|cause| match cause.code() {
+    let (username_key, email_key) = (username.key(), email.key());
+    let params: Params<'_> = &[
+        user.as_uuid(),
+        &username.as_str(),
+        &username_key,
+        &email.as_str(),
+        &email_key,
+        is_vouched_for,
+        skeletons,
+        &lookalike::ADMINISTRATOR,
+    ];
+    let created = sql::CREATE.execute(tx, params).await.map_err(|cause| match cause.code() {
         // Two signed up at once, and this one came second.
         Some(&SqlState::UNIQUE_VIOLATION) => taken(),
         _ => db_error(cause),
     })?;
+    if created == 0 {
+        // Somebody whom the name looks like became an administrator while the password was hashed.
+        return Err(lookalike::refused());
+    }
     sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
     let is_given = role.is_some();
     let role = role.map_or_else(|| checked("user".to_owned()), |role| Ok(role.clone()))?;
@@ -148,9 +161,10 @@ async fn insert<'a>(
     let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
     // Anybody may become a `user`; to give somebody a role takes power over it.
     if is_given {
-        actor.require_power_over(Some(Level::clamped(row.get::<_, i32>("level").unsigned_abs())))?;
+        actor.require_power_over(Some(role::level(&row)))?;
     }
     role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
+    lookalike::protect(tx, user, role::level(&row)).await?;
     let detail = match is_vouched_for {
         true => json!({ "role": role }),
         false => {

@@ -82,9 +82,14 @@ impl Authy {
         let username = format!("erased-{}", user.as_uuid().simple());
         let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
         sql::ERASE.execute(tx, params).await.map_err(db_error)?;
-        for statement in
-            [&sql::ERASE_PASSWORD, &sql::ERASE_ROLES, &sql::ERASE_SESSIONS, &sql::ERASE_ORIGINS, &sql::ERASE_DELIVERIES]
-        {
+        for statement in [
+            &sql::ERASE_PASSWORD,
+            &sql::ERASE_ROLES,
+            &sql::ERASE_SESSIONS,
+            &sql::ERASE_ORIGINS,
+            &sql::ERASE_DELIVERIES,
+            &sql::ERASE_LOOKALIKES,
+        ] {
             statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
         }
         Ok(event)

@@ -19,11 +19,29 @@ macro_rules! user_view {
     };
 }
 
+/// The administrators whose names look like one of these: users with a role of that level or a smaller one.
+macro_rules! administrators_who_look_like {
+    ($skeletons:literal, $level:literal) => {
+        concat!(
+            "SELECT 1 FROM authy.administrator_name a WHERE a.skeleton = ANY (",
+            $skeletons,
+            ") AND EXISTS (SELECT FROM authy.user_role g JOIN authy.role r USING (role_id)
+                           WHERE g.user_id = a.user_id AND r.level <= ",
+            $level,
+            ") LIMIT 1"
+        )
+    };
+}
+
 statements! {
-    /// Makes a user, whose address somebody vouches for or not.
-    CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL) =
+    /// Makes a user, whose address somebody vouches for or not, unless the name looks like that of an administrator.
+    CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = concat!(
         "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
-         VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END)";
+         SELECT $1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END
+         WHERE NOT EXISTS (",
+        administrators_who_look_like!("$7", "$8"),
+        ")"
+    );
 
     /// Gives a user a first password.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
@@ -33,6 +51,31 @@ statements! {
 
     /// Whether a name or an address is taken in any of these forms, by deleted users too.
     IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) = "SELECT 1 FROM authy.users WHERE username_key = ANY ($1) OR email_key = ANY ($2) LIMIT 1";
+
+    /// Whether a name looks like that of an administrator.
+    LOOKS_LIKE_ADMINISTRATOR(TEXT_ARRAY, INT4) = administrators_who_look_like!("$1", "$2");
+
+    /// What an administrator's name looks like, by a rule.
+    PROTECT(UUID, TEXT_ARRAY, TEXT) =
+        "INSERT INTO authy.administrator_name (user_id, skeleton, rule) SELECT $1, unnest($2), $3
+         ON CONFLICT (user_id, skeleton) DO UPDATE SET rule = excluded.rule";
+
+    /// Administrators of whose names it is not known what they look like by a rule.
+    LIST_UNPROTECTED(INT4, TEXT, INT8) =
+        "SELECT public_id, username FROM authy.users
+         WHERE public_id IN (SELECT user_id FROM authy.user_role JOIN authy.role USING (role_id) WHERE level <= $1)
+           AND NOT EXISTS (SELECT FROM authy.administrator_name a WHERE a.user_id = public_id AND a.rule = $2)
+         LIMIT $3";
+
+    /// The name of a user, deleted or not.
+    FIND_NAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1";
+
+    /// Forgets what the names of users look like who were erased by a program that did not know of it.
+    FORGET_LOOKALIKES() =
+        "DELETE FROM authy.administrator_name WHERE user_id IN (SELECT public_id FROM authy.users WHERE erased_at IS NOT NULL)";
+
+    /// Forgets what a user's name looks like.
+    ERASE_LOOKALIKES(UUID) = "DELETE FROM authy.administrator_name WHERE user_id = $1";
 
     /// Whether there is any user.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
