@@ -120,7 +120,7 @@ settings! {
     webhook_secret: Option<WebhookSecrets> = "" secret;
     /// Where RabbitMQ is that is told of every event, as a URL: `amqps://`, or `amqp://` to this machine (to another one with `?tls=none`)
     amqp_url: Option<AmqpUrl> = "" secret;
-    /// Usernames nobody can sign up with, comma separated, instead of the built-in list
+    /// Usernames nobody can sign up with, nor with what looks like one of them, comma separated, instead of the built-in list
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try
     limit_login: RateLimit = "100/hour";
@@ -142,7 +142,7 @@ settings! {
     public_url: Option<PublicUrl> = "";
     /// A mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), `smtp://localhost` (to another machine with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
     smtp_url: Option<SmtpUrl> = "" secret;
-    /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server
+    /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server. ASCII before the `@`; an international domain is sent in its ASCII form
     mail_from: Option<Sender> = "";
     /// A folder with files that replace the texts of mails
     mail_templates: Templates = "";

@@ -29,6 +29,9 @@ arguments.add_argument("--login", nargs=2, metavar=("USER", "PASSWORD"))
 arguments.add_argument("--tls", metavar="FILE", help="STARTTLS, with a certificate for localhost that is written there")
 arguments.add_argument("--smtps", action="store_true", help="TLS from the first byte instead")
 arguments.add_argument("--refuse-sender", action="store_true")
+arguments.add_argument("--ascii", action="store_true", help="no SMTPUTF8 and no 8BITMIME")
+arguments.add_argument("--rcpt", metavar="REPLY", help="the answer to every recipient that begins with `refused`")
+arguments.add_argument("--data", metavar="REPLY", help="the answer to every mail to somebody who begins with `refused`")
 arguments = arguments.parse_args()
 
 
@@ -48,6 +51,8 @@ class Handler:
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         self.attempts[address] += 1
+        if arguments.rcpt and address.startswith("refused"):
+            return arguments.rcpt
         if address.startswith("gone"):
             return "550 5.1.1 no such mailbox"
         if address.startswith("busy") and self.attempts[address] <= 2:
@@ -56,6 +61,8 @@ class Handler:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if arguments.data and envelope.rcpt_tos[0].startswith("refused"):
+            return arguments.data
         mail = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         part = lambda kind: mail.get_body((kind,)).get_content().replace("\r\n", "\n")
         tell(
@@ -106,7 +113,7 @@ def certified(path):
 async def serve():
     tls = certified(arguments.tls) if arguments.tls else None
     starttls = tls if tls and not arguments.smtps else None
-    settings = dict(enable_SMTPUTF8=True, hostname="mail.test", tls_context=starttls, require_starttls=bool(starttls))
+    settings = dict(enable_SMTPUTF8=not arguments.ascii, decode_data=arguments.ascii, hostname="mail.test", tls_context=starttls, require_starttls=bool(starttls))
     if arguments.login:
         settings |= dict(authenticator=authenticate, auth_required=True, auth_require_tls=False)
     loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ use crate::{config::Settings, start::Failure};
 mod folder;
 mod link;
 mod message;
+mod refusal;
 mod smtp;
 mod template;
 

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 
 use authy_core::{
-    Email, EventId,
+    AddrSpec, Email, EventId,
     engine::{Letter, LetterKind, Undelivered},
 };
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -19,14 +20,14 @@ use super::MailConfig;
 /// The longest value that a mail shows: a user agent can have thousands of characters.
 const LONGEST: usize = 200;
 
-/// Whom mails are from: an address, with or without a name.
+/// Whom mails are from: an address in ASCII, its domain as the DNS has it, with or without a name.
 #[derive(Clone, Debug)]
 pub struct Sender(Mailbox);
 
 /// Why a text is no [`Sender`].
 #[derive(Debug, thiserror::Error)]
-#[error("must be an address, with or without a name, such as Shop <no-reply@shop.example>")]
-pub struct InvalidSender;
+#[error("{0}")]
+pub struct InvalidSender(&'static str);
 
 impl Sender {
     /// Who writes when nobody said who does: nothing leaves the house under that address.
@@ -39,10 +40,23 @@ impl FromStr for Sender {
     type Err = InvalidSender;
 
     fn from_str(text: &str) -> Result<Self, InvalidSender> {
+        const EXPECTED: InvalidSender =
+            InvalidSender("must be an address, with or without a name, such as Shop <no-reply@shop.example>");
         if text.chars().any(is_invisible) {
-            return Err(InvalidSender);
+            return Err(EXPECTED);
         }
-        text.parse().map(Self).map_err(|_| InvalidSender)
+        let Mailbox { name, email } = text.parse().map_err(|_| EXPECTED)?;
+        if !email.user().is_ascii() {
+            // One server on the way without SMTPUTF8, ours or a recipient's, and the mail is lost.
+            return Err(InvalidSender("must be ASCII before the @: most mail servers take no other sender"));
+        }
+        let sender = match email.to_string().parse::<Email>().and_then(|email| email.addr_spec()) {
+            Ok(parts) => address(&parts),
+            // A name or an address of this network has no place among those of people, and can send mails.
+            Err(_) if is_local(&email) => email,
+            Err(_) => return Err(EXPECTED),
+        };
+        Ok(Self(Mailbox::new(name, sender)))
     }
 }
 
@@ -50,8 +64,12 @@ impl MailConfig {
     /// A letter as a mail.
     pub(super) fn compose(&self, event: EventId, letter: &Letter) -> Result<Message, Undelivered> {
         let from = &self.from.0;
-        let to = address(&letter.to)
-            .map_err(|error| Undelivered::for_good("no mail can be sent to this address").because(error))?;
+        let to = letter.to.addr_spec();
+        let to = to.map_err(|why| Undelivered::for_good("no mail can be sent to this address").because(why))?;
+        let to = address(&to);
+        // Given, not read back from the headers by a parser with a rule of its own.
+        let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])
+            .map_err(|error| Undelivered::for_good("the mail cannot be put together").because(error))?;
         let rendered = self
             .templates
             .render(letter.kind, |name| self.value(letter, name))
@@ -61,6 +79,7 @@ impl MailConfig {
         // RFC 3834: whoever is away does not answer it.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         Message::builder()
+            .envelope(envelope)
             .from(from.clone())
             .to(to.into())
             .subject(clean(&rendered.subject))
@@ -68,7 +87,7 @@ impl MailConfig {
             .message_id(Some(id))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(rendered.text, rendered.html))
-            .map_err(|error| Undelivered::for_now("the mail cannot be put together").because(error))
+            .map_err(|error| Undelivered::for_good("the mail cannot be put together").because(error))
     }
 
     /// What a variable of a template stands for; empty when it does not apply.
@@ -99,11 +118,16 @@ impl MailConfig {
     }
 }
 
-/// An address as mail servers know it: with the domain as the DNS has it.
-fn address(email: &Email) -> Result<Address, lettre::address::AddressError> {
-    let (local, domain) = email.as_str().rsplit_once('@').ok_or(lettre::address::AddressError::MissingParts)?;
-    let domain = idna::domain_to_ascii(domain).map_err(|_| lettre::address::AddressError::InvalidDomain)?;
-    Address::new(local, domain)
+/// An address for the mail builder, whose own check refuses letters that RFC 6531 allows: ours has been made.
+fn address(parts: &AddrSpec) -> Address {
+    Address::new_dangerous(parts.local_part(), parts.domain())
+}
+
+/// Whether an address has a host name without a dot, or an IP address in brackets; in ASCII, and without quotes.
+fn is_local(address: &Address) -> bool {
+    let is_label = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let domain = address.domain();
+    !address.user().starts_with('"') && domain.is_ascii() && (domain.chars().all(is_label) || domain.starts_with('['))
 }
 
 /// A text on one line that shows what is in it: without line breaks and control characters, without what turns the direction of
@@ -183,10 +207,47 @@ mod tests {
 
     #[test]
     fn a_sender_is_an_address() {
-        for text in ["", "Shop", "Shop <no-reply>", "a@b.example\r\nBcc: c@d.example", "Shop\u{202e} <a@b.example>"] {
+        for text in [
+            "",
+            "Shop",
+            "Shop <no-reply>",
+            "a@b.example\r\nBcc: c@d.example",
+            "Shop\u{202e} <a@b.example>",
+            "Shop <\"no reply\"@shop.example>",
+            "\"a,b\"@localhost",
+            "a@shop.example.",
+            "a@sh_op.example",
+            "a@127.0.0.1",
+        ] {
             assert!(text.parse::<Sender>().is_err(), "{text}");
         }
-        assert!("no-reply@shop.example".parse::<Sender>().is_ok() && Sender::nobody().is_ok());
+        for text in ["no-reply@shop.example", "authy@localhost", "Shop <a@[192.0.2.1]>"] {
+            assert!(text.parse::<Sender>().is_ok(), "{text}");
+        }
+        let why = "Jörg <jörg@shop.example>".parse::<Sender>().unwrap_err().to_string();
+        assert!(why.contains("ASCII before the @"), "{why}");
+        assert!(Sender::nobody().is_ok());
+    }
+
+    #[test]
+    fn an_international_sender_is_in_ascii_everywhere() {
+        let mut config = config();
+        config.from = "Büchers Laden <no-reply@Bücher.example>".parse().unwrap();
+        let message = config.compose(EventId::random(), &letter(LetterKind::Reset)).unwrap();
+        let from = message.envelope().from().unwrap();
+        assert_eq!(AsRef::<str>::as_ref(from), "no-reply@xn--bcher-kva.example");
+        let mail = String::from_utf8(message.formatted()).unwrap();
+        assert!(mail.is_ascii() && mail.contains("<no-reply@xn--bcher-kva.example>\r\n"), "{mail}");
+        assert!(mail.contains(".reset@xn--bcher-kva.example>\r\n"), "{mail}");
+    }
+
+    #[test]
+    fn an_address_that_no_mail_can_be_sent_to_is_final() {
+        let mut letter = letter(LetterKind::Reset);
+        for stored in ["\"ann@home\"@example.org", "nowhere", "a@127.0.0.1"] {
+            letter.to = serde_json::from_value(stored.into()).unwrap();
+            assert!(config().compose(EventId::random(), &letter).unwrap_err().is_final(), "{stored}");
+        }
     }
 
     #[test]
@@ -209,6 +270,23 @@ mod tests {
             prop_assert!(!rendered.html.contains("<script"), "{}", rendered.html);
             prop_assert!(!rendered.text.contains("\nBcc"), "{}", rendered.text);
             prop_assert!(rendered.text.matches('\n').count() <= 9, "{}", rendered.text);
+        }
+
+        #[test]
+        fn every_address_that_is_accepted_can_be_composed(
+            text in "\\PC{1,20}@\\PC{1,12}\\.\\PC{2,6}", plain in "[a-zéñक्ि.+_'!-]{1,20}@[a-zü0-9क-]{1,9}\\.[a-zм]{2,5}",
+        ) {
+            let (config, mut letter) = (config(), letter(LetterKind::Reset));
+            for text in [text, plain] {
+                let Ok(email) = text.parse::<Email>() else { continue };
+                letter.to = email.clone();
+                let message = config.compose(EventId::random(), &letter).unwrap();
+                let to = message.envelope().to()[0].to_string();
+                prop_assert_eq!(to.parse::<Email>().unwrap().key(), email.key());
+                let mail = String::from_utf8(message.formatted()).unwrap();
+                let line = format!("\r\nTo: {to}\r\n");
+                prop_assert!(mail.contains(&line), "{}", mail);
+            }
         }
 
         #[test]

@@ -2,12 +2,16 @@
 //!
 //! Command by command, over lettre's connections: lettre's own transport does not tell which command was refused. A mailbox that
 //! is refused is refused for good; when the server refuses *us*, somebody has to set it right, and no mail may be lost meanwhile.
+//! Which of the two a refusal is, `refusal` says.
 
 use std::{
     borrow::Cow,
     fmt,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,6 +35,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::{Host, Url};
 
+use super::refusal::{Refusal, Step};
 use crate::start::Failure;
 
 /// How long one mail may take. RFC 5321 would have us wait for ten minutes after the last line, but we come again; and the
@@ -115,11 +120,20 @@ impl FromStr for SmtpUrl {
         let host = match host {
             // Without the brackets of the URL.
             Host::Ipv6(address) => address.to_string(),
-            host => decoded(&host.to_string())?,
+            Host::Domain(name) => ascii(&decoded(name)?).ok_or(EXPECTED)?,
+            Host::Ipv4(address) => address.to_string(),
         };
         encryption::check(LINK, encryption, [host.as_str()])
             .map_err(|refused| InvalidSmtpUrl(refused.to_string().into()))?;
         Ok(Self { host, port: url.port().unwrap_or(port), security, hello, login })
+    }
+}
+
+/// A host name as the DNS and certificates have it: the URL parser leaves that to the schemes of the web.
+fn ascii(host: &str) -> Option<String> {
+    match host.is_ascii() {
+        true => Some(host.to_owned()),
+        false => idna::domain_to_ascii_strict(host).ok(),
     }
 }
 
@@ -132,6 +146,8 @@ pub(super) struct SmtpServer {
     hello: ClientId,
     credentials: Option<Credentials>,
     idle: Mutex<Vec<Idle>>,
+    /// Whether it has accepted a recipient since the start, so that it is not us whom it refuses.
+    accepts_us: AtomicBool,
 }
 
 struct Idle {
@@ -164,6 +180,7 @@ impl SmtpServer {
                 .as_ref()
                 .map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned())),
             idle: Mutex::default(),
+            accepts_us: AtomicBool::new(false),
         })
     }
 
@@ -171,7 +188,7 @@ impl SmtpServer {
     pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
         let handed = timeout(PATIENCE, async {
             let mut connection = self.connection().await?;
-            match hand_over(&mut connection, envelope, mail).await {
+            match self.hand_over(&mut connection, envelope, mail).await {
                 Ok(()) => self.keep(connection),
                 Err(failure) => {
                     connection.abort().await;
@@ -226,6 +243,48 @@ impl SmtpServer {
         let idle = Idle { connection, since: Instant::now() };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
     }
+
+    /// The transaction of RFC 5321, section 3.3.
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        envelope: &Envelope,
+        mail: &[u8],
+    ) -> Result<(), Undelivered> {
+        let mut parameters = Vec::new();
+        // Our own address is ASCII: see `Sender`.
+        if !envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(Undelivered::for_good("the mail server takes no addresses with such letters (SMTPUTF8)"));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !mail.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let from = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
+        from.map_err(|error| Undelivered::for_now("the mail server does not accept the sender").because(error))?;
+        let refused = |step, error: Error| {
+            match Refusal::of(&error, step, self.accepts_us.load(Ordering::Relaxed)) {
+                Refusal::OfRecipient => Undelivered::for_good("the mailbox is refused"),
+                Refusal::OfUs => Undelivered::for_now(match step {
+                    Step::Recipient => "the mailbox is refused for now",
+                    Step::Mail => "the mail is refused for now",
+                }),
+            }
+            .because(error)
+        };
+        for to in envelope.to() {
+            let to = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
+            to.map_err(|error| refused(Step::Recipient, error))?;
+            self.accepts_us.store(true, Ordering::Relaxed);
+        }
+        let sent = match connection.command(Data).await {
+            Ok(_) => connection.message(mail).await,
+            Err(error) => Err(error),
+        };
+        sent.map(drop).map_err(|error| refused(Step::Mail, error))
+    }
 }
 
 /// How TLS is spoken to a mail server that one of these authorities vouches for, and none that the library knows.
@@ -235,45 +294,6 @@ fn tls(host: &str, roots: &Roots) -> Result<TlsParameters, Failure> {
         tls = tls.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
     }
     Ok(tls.build_rustls()?)
-}
-
-/// The transaction of RFC 5321, section 3.3.
-async fn hand_over(connection: &mut AsyncSmtpConnection, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
-    let refused = |reason, error: Error| Undelivered::for_now(reason).because(error);
-    let mut parameters = Vec::new();
-    if !envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
-        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            return Err(Undelivered::for_good("the mail server takes no addresses with such letters (SMTPUTF8)"));
-        }
-        parameters.push(MailParameter::SmtpUtfEight);
-    }
-    if !mail.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
-        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-    }
-    let from = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
-    from.map_err(|error| refused("the mail server does not accept the sender", error))?;
-    for to in envelope.to() {
-        let to = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
-        to.map_err(|error| match is_about_the_mail(&error) {
-            true => Undelivered::for_good("the mailbox is refused").because(error),
-            false => refused("the mailbox is refused for now", error),
-        })?;
-    }
-    let sent = match connection.command(Data).await {
-        Ok(_) => connection.message(mail).await,
-        Err(error) => Err(error),
-    };
-    sent.map(drop).map_err(|error| match is_about_the_mail(&error) {
-        true => Undelivered::for_good("the mail is refused").because(error),
-        false => refused("the mail is refused for now", error),
-    })
-}
-
-/// Whether a refusal is for good and about this mail. The codes for commands that a server does not know (500 to 504), and for
-/// logins that it wants (530 to 538), are about us.
-fn is_about_the_mail(error: &Error) -> bool {
-    let code = error.status().map_or(0, u16::from);
-    error.is_permanent() && !matches!(code, 500..=504 | 530..=538)
 }
 
 #[cfg(test)]
@@ -294,6 +314,7 @@ mod tests {
         assert_eq!(read("smtp://mail.example?tls=required"), (host("mail.example"), 587, Security::Required));
         assert_eq!(read("smtp://localhost?tls=opportunistic"), (host("localhost"), 587, Security::Opportunistic));
         assert_eq!(read("smtps://[::1]"), (host("::1"), 465, Security::Wrapper));
+        assert_eq!(read("smtps://mail.bücher.example"), (host("mail.xn--bcher-kva.example"), 465, Security::Wrapper));
         let url: SmtpUrl = "smtps://ada%40shop.example:p%40ss@mail.example".parse().unwrap();
         let (user, password) = url.login.clone().unwrap();
         assert_eq!((user.as_str(), password.expose()), ("ada@shop.example", "p@ss"));

@@ -1,0 +1,113 @@
+//! Whom a mail server refuses: the recipient, for good, or us, who can be set right.
+//!
+//! What is refused because of us waits, and is given up when it is too old, like all mails. Given up at once is only what its
+//! recipient's mailbox or domain refuses.
+
+use std::error::Error as _;
+
+use lettre::transport::smtp::Error;
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The recipient, at RCPT.
+    Recipient,
+    /// The mail, at DATA or after it. It has one recipient.
+    Mail,
+}
+
+/// Whom a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The recipient's mailbox or domain.
+    OfRecipient,
+    /// The sender, the login, the relay, our reputation or our words; or nobody, when it passes.
+    OfUs,
+}
+
+impl Refusal {
+    /// Reads the answer of a server. `accepts_us` says whether it has accepted a recipient from us before.
+    pub(super) fn of(error: &Error, step: Step, accepts_us: bool) -> Self {
+        let code = error.status().filter(|_| error.is_permanent()).map_or(0, u16::from);
+        let text = error.source().map(ToString::to_string).unwrap_or_default();
+        Self::read(code, &text, step, accepts_us)
+    }
+
+    fn read(code: u16, text: &str, step: Step, accepts_us: bool) -> Self {
+        let is_recipients = match (code, enhanced(text)) {
+            (..500, _) => false,
+            // RFC 3463 and the registry of IANA: 1 is about addresses, 2 about mailboxes. Postfix refuses a sender (1.7, 1.8) only
+            // once there is a recipient; 1.0 says nothing.
+            (_, Some((1, 0))) => step == Step::Recipient && accepts_us,
+            (_, Some((1, detail))) => !matches!(detail, 7 | 8),
+            (_, Some((2, _))) => true,
+            // RFC 6531: the mailbox needs SMTPUTF8. All of our own is ASCII.
+            (_, Some((6, 7))) => true,
+            // The network, the protocol, our words, policy: 7.1 is what a server says who does not relay for us.
+            (_, Some(_)) => false,
+            // RFC 7504: the domain accepts no mail.
+            (556, None) => step == Step::Recipient,
+            // RFC 5321, 4.2.3: the mailbox does not exist, is elsewhere, is full, or cannot be called so. A server that does not
+            // relay for us says the same, but to everybody.
+            (550..=553, None) => step == Step::Recipient && accepts_us,
+            (_, None) => false,
+        };
+        if is_recipients { Self::OfRecipient } else { Self::OfUs }
+    }
+}
+
+/// The subject and the detail of the enhanced status code that a text begins with (RFC 2034), such as 5.1.1.
+fn enhanced(text: &str) -> Option<(u16, u16)> {
+    let mut parts = text.split_whitespace().next()?.split('.');
+    let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
+    (class == "5" && parts.next().is_none()).then_some(())?;
+    Some((subject.parse().ok()?, detail.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_recipient_is_refused_for_good() {
+        let read = |code, text: &str, accepts_us| {
+            [Step::Recipient, Step::Mail]
+                .map(|step| Refusal::read(code, text, step, accepts_us) == Refusal::OfRecipient)
+        };
+        for (code, text) in
+            [(550, "5.1.1 no such user"), (553, "5.1.3 bad syntax"), (552, "5.2.2 full"), (553, "5.6.7 i18n")]
+        {
+            assert_eq!(read(code, text, false), [true, true], "{code} {text}");
+        }
+        for (code, text) in [
+            (0, ""),
+            (451, "4.1.1 later"),
+            (450, "5.1.1 a code that does not fit"),
+            (554, "5.7.1 relay access denied"),
+            (550, "5.1.8 sender address rejected"),
+            (550, "5.1.7 sender address rejected"),
+            (530, "5.7.0 log in first"),
+            (535, "wrong login"),
+            (503, "bad sequence"),
+            (554, "no"),
+            (521, "no mail here"),
+        ] {
+            assert_eq!(read(code, text, true), [false, false], "{code} {text}");
+        }
+        // In the words for a mailbox, but perhaps to everybody.
+        assert_eq!(read(550, "relay not permitted", false), [false, false]);
+        assert_eq!(read(550, "unrouteable address", true), [true, false]);
+        assert_eq!(read(550, "5.1.0 rejected", false), [false, false]);
+        assert_eq!(read(550, "5.1.0 rejected", true), [true, false]);
+        assert_eq!(read(556, "no mail", false), [true, false]);
+    }
+
+    #[test]
+    fn a_text_of_any_kind_has_a_code_or_none() {
+        assert_eq!(enhanced("5.1.1 no such user"), Some((1, 1)));
+        assert_eq!(enhanced("5.1.10"), Some((1, 10)));
+        for text in ["", " ", "5", "5.1", "5.1.1.1", "4.1.1", "x.y.z", "5.1.99999999", "192.0.2.1 is blocked"] {
+            assert_eq!(enhanced(text), None, "{text}");
+        }
+    }
+}
