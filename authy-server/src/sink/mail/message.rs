@@ -218,10 +218,11 @@ mod tests {
             "a@shop.example.",
             "a@sh_op.example",
             "a@127.0.0.1",
+            "Shop <a@[192.0.2.1]>",
         ] {
             assert!(text.parse::<Sender>().is_err(), "{text}");
         }
-        for text in ["no-reply@shop.example", "authy@localhost", "Shop <a@[192.0.2.1]>"] {
+        for text in ["no-reply@shop.example", "authy@localhost"] {
             assert!(text.parse::<Sender>().is_ok(), "{text}");
         }
         let why = "Jörg <jörg@shop.example>".parse::<Sender>().unwrap_err().to_string();
