@@ -1,14 +1,10 @@
 //! How many requests an address may make: what can be set, and the counting.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use authy_core::api::RateClass;
 use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
     middleware::StateInformationMiddleware,
 };
@@ -17,12 +13,12 @@ use http::HeaderValue;
 use crate::reply::whole_seconds;
 
 mod setting;
+mod tier;
 
 use setting::Allowance;
 pub use setting::{InvalidRateLimit, Limits, RateLimit};
-
-/// From so many addresses on, neighbours share an allowance: a flood costs some 20 MB, not all memory.
-const CROWD: usize = 200_000;
+pub(crate) use tier::network;
+use tier::{Counts, TIERS, Tier};
 
 /// Counts the requests of every address.
 pub(crate) struct Limiter {
@@ -31,7 +27,6 @@ pub(crate) struct Limiter {
     validate: Class,
     forgot: Class,
     default: Class,
-    crowded: AtomicBool,
 }
 
 /// How an address stands after a request, as the fields of draft-ietf-httpapi-ratelimit-headers tell it.
@@ -53,7 +48,6 @@ impl Limiter {
             validate: Class::new("validate", &limits.validate),
             forgot: Class::new("forgot", &limits.forgot),
             default: Class::new("default", &limits.default),
-            crowded: AtomicBool::new(false),
         }
     }
 
@@ -67,49 +61,22 @@ impl Limiter {
             RateClass::Default => &self.default,
             RateClass::Exempt => return None,
         };
-        class.count(key(address, self.crowded.load(Ordering::Relaxed)))
+        class.count(address.to_canonical())
     }
 
     /// Forgets the addresses whose allowance is whole again. To be called every now and then.
     pub(crate) fn forget(&self) {
         let classes = [&self.login, &self.register, &self.validate, &self.forgot, &self.default];
-        let gates = classes.into_iter().flat_map(|class| &class.gates);
-        let known = gates.map(|gate| {
+        for gate in classes.into_iter().flat_map(|class| &class.gates) {
             gate.counts.retain_recent();
-            gate.counts.shrink_to_fit();
-            gate.counts.len()
-        });
-        let crowded = known.max().unwrap_or(0) > CROWD;
-        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
-            tracing::warn!(addresses = CROWD, "very many addresses send requests: neighbours share their limits now");
-        }
-        self.crowded.store(crowded, Ordering::Relaxed);
-    }
-}
-
-/// What one client has all of: an IPv4 address, or the /64 of an IPv6 address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    key(address, false)
-}
-
-/// What shares one allowance: an IPv4 address, or the /64 that one IPv6 client has all of. In a crowd, a whole
-/// neighbourhood.
-fn key(address: IpAddr, crowded: bool) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let kept = if crowded { 16 } else { 32 };
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - kept))))
-        }
-        IpAddr::V6(address) => {
-            let kept = if crowded { 32 } else { 64 };
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - kept))))
         }
     }
 }
 
-/// The limits of one class. A request has to pass every gate.
+/// The limits of one class. A request has to pass every gate of its address family.
 struct Class {
-    // The shortest window first: what a burst is refused does not count against the longer windows.
+    // One client's before those of the networks around it, and the shortest window first: what a narrow gate refuses does not
+    // count at the wide ones.
     gates: Vec<Gate>,
     policy: HeaderValue,
 }
@@ -117,33 +84,37 @@ struct Class {
 struct Gate {
     name: String,
     allowance: Allowance,
-    counts: DefaultKeyedRateLimiter<IpAddr, StateInformationMiddleware>,
+    tier: Tier,
+    counts: RateLimiter<IpAddr, Counts, DefaultClock, StateInformationMiddleware>,
 }
 
 impl Class {
     fn new(name: &str, limit: &RateLimit) -> Self {
         let mut allowances = limit.allowances().to_vec();
         allowances.sort_by_key(|allowance| allowance.unit);
-        let gates: Vec<_> = allowances.into_iter().filter_map(|allowance| Gate::new(name, allowance)).collect();
-        let policy = gates.iter().map(Gate::policy).collect::<Vec<_>>().join(", ");
+        let gates = TIERS.into_iter().flat_map(|tier| allowances.iter().map(move |allowance| (tier, *allowance)));
+        let gates = gates.filter_map(|(tier, allowance)| Gate::new(name, tier, allowance)).collect();
+        let policy = allowances.iter().map(|allowance| allowance.policy(name)).collect::<Vec<_>>().join(", ");
         Self { gates, policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")) }
     }
 
-    fn count(&self, key: IpAddr) -> Option<Standing> {
+    fn count(&self, address: IpAddr) -> Option<Standing> {
         let standing = |state: String, wait| {
             let state = HeaderValue::try_from(state).ok()?;
             Some(Standing { policy: self.policy.clone(), state, wait })
         };
         let mut tightest: Option<(u32, &Gate)> = None;
         for gate in &self.gates {
-            let left = match gate.counts.check_key(&key) {
+            let Some(network) = gate.tier.network(address) else { continue };
+            let left = match gate.counts.check_key(&network) {
                 Ok(state) => state.remaining_burst_capacity(),
                 Err(until) => {
                     let wait = until.wait_time_from(DefaultClock::default().now());
                     return standing(gate.state(0, wait), Some(wait));
                 }
             };
-            if tightest.is_none_or(|(least, _)| left < least) {
+            // What the neighbours have left is not told.
+            if gate.tier.factor == 1 && tightest.is_none_or(|(least, _)| left < least) {
                 tightest = Some((left, gate));
             }
         }
@@ -153,16 +124,12 @@ impl Class {
 }
 
 impl Gate {
-    fn new(class: &str, allowance: Allowance) -> Option<Self> {
+    fn new(class: &str, tier: Tier, allowance: Allowance) -> Option<Self> {
         let Allowance { count, unit } = allowance;
+        let count = count.saturating_mul(NonZeroU32::new(tier.factor)?);
         let quota = Quota::with_period(unit.duration() / count.get())?.allow_burst(count);
-        let counts = RateLimiter::keyed(quota).with_middleware();
-        Some(Self { name: format!("{class}-{}", unit.name()), allowance, counts })
-    }
-
-    fn policy(&self) -> String {
-        let Allowance { count, unit } = self.allowance;
-        format!("\"{}\";q={count};w={}", self.name, unit.duration().as_secs())
+        let counts = RateLimiter::new(quota, Counts::new(&tier), DefaultClock::default());
+        Some(Self { name: allowance.name(class), allowance, tier, counts })
     }
 
     fn state(&self, left: u32, until: Duration) -> String {
@@ -186,6 +153,10 @@ mod tests {
 
     fn count(limiter: &Limiter, class: RateClass, address: &str) -> Standing {
         limiter.count(class, address.parse().unwrap()).unwrap()
+    }
+
+    fn v6(bits: u128) -> IpAddr {
+        bits.to_be_bytes().into()
     }
 
     fn passes(limiter: &Limiter, address: &str) -> bool {
@@ -228,10 +199,52 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_limited_by_neighbourhood() {
-        let crowded = |address: &str| key(address.parse().unwrap(), true).to_string();
-        assert_eq!(crowded("192.0.2.1"), "192.0.0.0");
-        assert_eq!(crowded("2001:db8:1:2::3"), "2001:db8::");
+    fn a_crowd_of_addresses_costs_the_users_of_a_provider_nothing() {
+        let limiter = limiter("10/hour");
+        // From 200,000 addresses all over both families, more than are remembered.
+        for number in 0..200_000_u32 {
+            let address = match number % 2 {
+                0 => IpAddr::from(number.wrapping_mul(0x9e37_79b1).to_be_bytes()),
+                _ => v6(u128::from(number.wrapping_mul(0x9e37_79b1)) << 80 | 0x2a00 << 112),
+            };
+            limiter.count(RateClass::Default, address).unwrap();
+        }
+        limiter.forget();
+        for user in 0..100_u32 {
+            for _ in 0..5 {
+                assert!(passes(&limiter, &format!("198.51.{user}.7")), "user {user} of a provider with a /16");
+                assert!(passes(&limiter, &format!("2001:db8:{user:x}::7")), "user {user} of a provider with a /32");
+            }
+        }
+        let known = limiter.default.gates.iter().map(|gate| gate.counts.len());
+        assert!(known.sum::<usize>() <= 140_000, "what is remembered is bounded");
+    }
+
+    #[test]
+    fn a_network_has_a_few_times_the_allowance_of_one_client() {
+        let networks: [(u32, fn(u32) -> String); 3] = [
+            (8, |number| format!("192.0.2.{number}")),
+            (2, |number| format!("2001:db8:1:{number:x}::1")),
+            (8, |number| format!("2001:db8:2:{number:x}00::1")),
+        ];
+        for (factor, address) in networks {
+            let limiter = limiter("5/day");
+            let requests = (0..200).flat_map(|number| [number; 3]).map(address);
+            let passed = requests.filter(|address| passes(&limiter, address)).count();
+            assert_eq!(passed, 5 * factor as usize, "{}", address(1));
+            assert!(passes(&limiter, "192.0.3.1") && passes(&limiter, "2001:db8:3::1"), "the next network");
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_one_family_forgets_nobody_of_the_other() {
+        let limiter = limiter("1/day");
+        assert!(passes(&limiter, "192.0.2.1"));
+        for number in 0..100_000_u128 {
+            limiter.count(RateClass::Default, v6(0x2001_0db8 << 96 | number << 64)).unwrap();
+            limiter.count(RateClass::Default, v6(0x2a00 << 112 | number << 80)).unwrap();
+        }
+        assert!(!passes(&limiter, "192.0.2.1"));
     }
 
     #[test]
@@ -239,9 +252,9 @@ mod tests {
         let limiter = limiter("1000000/second,1/day");
         assert!(passes(&limiter, "192.0.2.1"));
         let known = |limiter: &Limiter| limiter.default.gates.iter().map(|gate| gate.counts.len()).collect::<Vec<_>>();
-        assert_eq!(known(&limiter), [1, 1]);
+        assert_eq!(known(&limiter)[..4], [1, 1, 1, 1]);
         std::thread::sleep(Duration::from_millis(5));
         limiter.forget();
-        assert_eq!(known(&limiter), [0, 1]);
+        assert_eq!(known(&limiter)[..4], [0, 1, 0, 1]);
     }
 }

@@ -57,6 +57,16 @@ impl Allowance {
     const fn new(count: u32, unit: Unit) -> Self {
         Self { count: NonZeroU32::MIN.saturating_add(count.saturating_sub(1)), unit }
     }
+
+    /// What it is called in the headers of a class.
+    pub(super) fn name(self, class: &str) -> String {
+        format!("{class}-{}", self.unit.name())
+    }
+
+    /// It as the `RateLimit-Policy` field has it.
+    pub(super) fn policy(self, class: &str) -> String {
+        format!("\"{}\";q={};w={}", self.name(class), self.count, self.unit.duration().as_secs())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
