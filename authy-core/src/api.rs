@@ -22,7 +22,7 @@ pub mod system;
 mod token;
 pub mod user;
 
-pub use field::{Field, Fields, Invalid};
+pub use field::{Field, Fields, Invalid, MAX_FIELDS};
 pub use http::{Method, StatusCode};
 pub use path::{ParamVisitor, PathError, PathParam, PathParams};
 pub use problem::{Problem, challenge, status};
@@ -58,6 +58,8 @@ pub struct Info {
     pub access: Access,
     /// Which limit of requests an address has here.
     pub limit: RateClass,
+    /// The names of the fields of its request; empty when it takes none.
+    pub fields: &'static [&'static str],
     /// The errors of its own, besides those that every endpoint of its access can answer.
     pub errors: &'static [ErrorKind],
 }
@@ -185,6 +187,7 @@ macro_rules! endpoints {
                     path: $path,
                     access: $access,
                     limit: $crate::api::endpoints!(@limit $($limit)?),
+                    fields: <$request as $crate::api::Request>::FIELDS,
                     errors: &[$($($crate::ErrorKind::$kind),+)?],
                 };
             }

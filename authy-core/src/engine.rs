@@ -30,7 +30,7 @@ mod upkeep;
 mod user;
 
 pub use background::Background;
-pub use caller::{Caller, Origin};
+pub use caller::{Caller, Origin, cut_user_agent};
 pub use config::{Config, HashConfig};
 pub use db::check_encryption;
 #[cfg(feature = "dangerous-fault-points")]

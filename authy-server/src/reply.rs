@@ -1,6 +1,6 @@
 //! What goes back to the caller: answers, problem documents, and the one match from an error's kind to a status.
 
-use std::{borrow::Cow, convert::Infallible, error::Error as StdError, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use authy_core::{
     Error, ErrorKind, Result,
@@ -8,17 +8,19 @@ use authy_core::{
     error::chain,
 };
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use http_body_util::{Either, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
 
 /// An answer whose body is known in full, so it has a length and goes out in one piece: all but the streams.
 pub(crate) type Whole = http::Response<Full<Bytes>>;
 
 /// Any answer.
-pub(crate) type Response = http::Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
+pub(crate) type Response = http::Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Error>>>;
 
 /// The answer when all went well.
 pub(crate) fn success<R: Reply>(reply: &R) -> Result<Whole> {
@@ -43,6 +45,23 @@ pub(crate) fn success<R: Reply>(reply: &R) -> Result<Whole> {
         *response.body_mut() = Full::from(body);
     }
     Ok(response)
+}
+
+/// An answer that is written while it is sent. An error ends the connection, so that nobody takes what came for all of it.
+pub(crate) fn chunked<R: Reply>(chunks: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Response {
+    let frames = chunks.map(|chunk| {
+        if let Err(error) = &chunk {
+            let (kind, detail) = (error.kind().code(), error.detail());
+            tracing::warn!(kind, detail, cause = error.source().map(chain), "an answer broke off");
+        }
+        chunk.map(Frame::data)
+    });
+    let mut response = Response::new(Either::Right(StreamBody::new(frames).boxed_unsync()));
+    *response.status_mut() = StatusCode::from_u16(R::STATUS).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(R::CACHE));
+    response
 }
 
 /// The answer to OPTIONS.

@@ -1,11 +1,11 @@
 //! What is read from a request: its name in the logs, the token, and the fields.
 
-use std::{borrow::Cow, error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, time::Duration};
 
 use authy_core::{
     Error, ErrorKind, Result, Secret,
-    api::{Fields, Info, Method, session::DEVICE_TOKEN},
-    engine::Origin,
+    api::{Fields, Info, MAX_FIELDS, Method, session::DEVICE_TOKEN},
+    engine::{Origin, cut_user_agent},
 };
 use bytes::Bytes;
 use http::{
@@ -25,6 +25,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Far more than any request of ours needs.
 const BODY_LIMIT: usize = 64 * 1024;
 
+/// Maximum length of a query in bytes. The longest that an endpoint can use has about 2 KiB, all of it percent-encoded.
+const QUERY_LIMIT: usize = 8 * 1024;
+
 /// What a request is called: as its sender called it when that is a plain name, or else something fresh.
 pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
     let plain = |c: &u8| c.is_ascii_alphanumeric() || b"._-".contains(c);
@@ -39,12 +42,10 @@ pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
 /// Where a request came from, for the audit trail.
 pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> Origin {
     let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    // Long enough for every browser's; what is longer is meant to fill a database.
-    let agent = agent.map(|agent| if agent.len() <= 256 { agent } else { agent.chars().take(256).collect() });
     let device_token = head.headers.get(DEVICE_TOKEN).and_then(|token| token.to_str().ok()).map(Secret::new);
     Origin {
         ip: Some(client.ip),
-        user_agent: agent.map(Cow::into_owned),
+        user_agent: agent.map(|agent| cut_user_agent(&agent).to_owned()),
         request_id: Some(id.to_owned()),
         device_token,
     }
@@ -61,10 +62,9 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     if info.method == Method::GET || info.method == Method::DELETE {
-        let query = head.uri.query().map(serde_urlencoded::from_str::<Vec<(String, String)>>);
-        let query =
-            query.transpose().map_err(|_| Error::new(ErrorKind::MalformedRequest, "the query cannot be read"))?;
-        return Ok(Fields::from_query(query.unwrap_or_default()));
+        // Where no query is declared, any query is ignored, and costs nothing.
+        let query = head.uri.query().filter(|_| !info.fields.is_empty()).unwrap_or_default();
+        return Ok(Fields::from_query(pairs(query)?));
     }
     if body.is_end_stream() {
         return Ok(Fields::none());
@@ -90,6 +90,19 @@ where
     }
     Fields::from_json(&body)
         .map_err(|why| Failure::new(ErrorKind::MalformedJson, "the body is no JSON object").saying(why.to_string()))
+}
+
+/// The parameters of a query, decoded.
+fn pairs(query: &str) -> Result<Vec<(String, String)>> {
+    let malformed = |detail| Error::new(ErrorKind::MalformedRequest, detail);
+    if query.len() > QUERY_LIMIT {
+        return Err(malformed("a query has at most 8 KiB"));
+    }
+    // Counted before anything is decoded.
+    if query.split('&').filter(|pair| !pair.is_empty()).count() > MAX_FIELDS {
+        return Err(malformed("a query has at most 64 parameters"));
+    }
+    serde_urlencoded::from_str(query).map_err(|_| malformed("the query cannot be read"))
 }
 
 fn too_large() -> Error {
@@ -129,6 +142,25 @@ mod tests {
             assert!(!json(name), "{name}");
         }
         assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_query_is_bounded() {
+        let query = |count: usize| vec!["a=b"; count].join("&");
+        assert_eq!(pairs(&query(64)).unwrap().len(), 64);
+        assert_eq!(pairs(&query(65)).unwrap_err().kind(), ErrorKind::MalformedRequest);
+        assert_eq!(pairs(&format!("a={}", "b".repeat(QUERY_LIMIT - 2))).unwrap().len(), 1);
+        assert_eq!(pairs(&"b".repeat(QUERY_LIMIT + 1)).unwrap_err().kind(), ErrorKind::MalformedRequest);
+        assert_eq!(pairs("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_user_agent_is_cut_by_bytes_between_characters() {
+        let mut head = http::Request::new(()).into_parts().0;
+        head.headers.insert(USER_AGENT, HeaderValue::from_bytes("€".repeat(300).as_bytes()).unwrap());
+        let client = Client { ip: [192, 0, 2, 1].into(), https: false };
+        let agent = origin(&head, client, "id").user_agent.unwrap();
+        assert_eq!(agent, "€".repeat(85));
     }
 
     #[test]

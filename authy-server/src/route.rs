@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{
     Stream,
     future::{BoxFuture, FutureExt as _, ready},
+    stream::empty,
 };
 use http::HeaderValue;
 use http_body_util::Either;
@@ -91,6 +92,31 @@ where
     }
 }
 
+/// An async function that answers an endpoint with a document in chunks.
+pub(crate) trait Chunker<'a, E: Endpoint>: Copy + Send + Sync + 'static {
+    /// The chunks.
+    type Chunks: Stream<Item = Result<Bytes>> + Send + 'static;
+    /// What it yields.
+    type Answer: Future<Output = Result<Self::Chunks>> + Send + 'a;
+
+    /// Answers a call.
+    fn chunks(self, call: Call<'a, E>) -> Self::Answer;
+}
+
+impl<'a, E: Endpoint, F, A, S> Chunker<'a, E> for F
+where
+    F: Fn(Call<'a, E>) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<S>> + Send + 'a,
+    S: Stream<Item = Result<Bytes>> + Send + 'static,
+{
+    type Chunks = S;
+    type Answer = A;
+
+    fn chunks(self, call: Call<'a, E>) -> A {
+        self(call)
+    }
+}
+
 /// Makes a route of an endpoint and its handler.
 pub(crate) trait Routed: Endpoint + Sized {
     /// The route to a handler.
@@ -135,6 +161,21 @@ pub(crate) trait Routed: Endpoint + Sized {
                     return Ok(streams.open(place, events));
                 }
                 Ok(reply::success(&handler.handle(call).await?)?.map(Either::Left))
+            }
+            .boxed()
+        })
+    }
+
+    /// The route to a document that is written while it is sent. HEAD has none of it written.
+    fn to_chunks<H: for<'a> Chunker<'a, Self>>(chunker: H) -> Route {
+        Route::new::<Self>(move |asked| {
+            async move {
+                let is_head = asked.is_head;
+                let call = asked.read()?;
+                Ok(match is_head {
+                    true => reply::chunked::<Self::Response>(empty()),
+                    false => reply::chunked::<Self::Response>(chunker.chunks(call).await?),
+                })
             }
             .boxed()
         })

@@ -39,7 +39,7 @@ pub(crate) fn all() -> Vec<Route> {
         ResetPassword::to(account::reset),
         SendReset::to(account::send_reset),
         RestoreUser::to(account::restore),
-        ExportSelf::to(account::export),
+        ExportSelf::to_chunks(account::export),
         FindPasswordPage::to(account::password_page),
         ListRoles::to(role::list),
         CreateRole::to(role::create),

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    convert::Infallible,
     fmt::Display,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -87,7 +86,7 @@ impl Streams {
         let end = async move { drop(ended.wait_for(|ended| *ended).await) };
         let frames = events.take_until(Box::pin(end)).map(move |bytes| {
             let _ = &place;
-            Ok::<_, Infallible>(Frame::data(bytes))
+            Ok::<_, Error>(Frame::data(bytes))
         });
         let mut response = Response::new(Either::Right(StreamBody::new(frames).boxed_unsync()));
         let headers = response.headers_mut();

@@ -72,7 +72,22 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<Answer> {
     answers(&received)
 }
 
-/// The answers in a stream of bytes. Every body must have a length.
+/// A body in chunks, and what comes after it. The answer to a HEAD has none.
+fn chunks(mut bytes: &[u8]) -> (String, &[u8]) {
+    let mut body = Vec::new();
+    while !bytes.is_empty() {
+        let end = bytes.windows(2).position(|window| window == b"\r\n").expect("no end of a chunk's length");
+        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        body.extend_from_slice(&bytes[end + 2..end + 2 + length]);
+        bytes = &bytes[end + 2 + length + 2..];
+        if length == 0 {
+            break;
+        }
+    }
+    (String::from_utf8(body).unwrap(), bytes)
+}
+
+/// The answers in a stream of bytes. Every body must have a length, or come in chunks.
 pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !bytes.is_empty() {
@@ -84,6 +99,12 @@ pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
+        if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked") {
+            let (text, rest) = chunks(&bytes[end + 4..]);
+            answers.push(Answer { status, headers, body: text });
+            bytes = rest;
+            continue;
+        }
         let length = headers
             .iter()
             .find(|(name, _)| name == "content-length")

@@ -12,7 +12,7 @@ use authy_core::{
     engine::LetterKind,
 };
 use authy_tests::{
-    House, PASSWORD, Person, at_once, credentials, fresh_name, new_user,
+    House, PASSWORD, Person, at_once, credentials, fresh_name, new_user, operator,
     wire::{get, post, send},
 };
 
@@ -92,7 +92,7 @@ async fn a_new_password_ends_every_other_session_and_is_told() {
 #[tokio::test]
 async fn what_cannot_be_changed_so_is_refused_with_nothing_done() {
     let house = House::new().await;
-    let (person, other) = (house.user().await, house.user().await);
+    let person = house.user().await;
     let put = |body: String| {
         let token = person.token.expose();
         let head =
@@ -108,13 +108,7 @@ async fn what_cannot_be_changed_so_is_refused_with_nothing_done() {
         (r#"{"email": "nonsense"}"#.to_owned(), "invalid_input"),
         (r#"{"username": "somebody-else"}"#.to_owned(), "invalid_input"),
         // All or nothing: the password would pass.
-        (
-            format!(
-                r#"{{"password": "{OTHER}", "confirm_password": "{OTHER}", "email": "{}@EXAMPLE.org"}}"#,
-                other.username
-            ),
-            "already_registered",
-        ),
+        (format!(r#"{{"password": "{OTHER}", "confirm_password": "{OTHER}", "email": "nonsense"}}"#), "invalid_input"),
     ];
     for (body, code) in cases {
         assert_eq!(put(body.clone()).await.code(), code, "{body}");
@@ -147,6 +141,69 @@ async fn a_new_address_is_in_force_once_its_code_comes_back() {
     assert_eq!(house.nobody().validate(Code::new(code)).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
     // The old address is free again.
     house.nobody().register(NewUser::new(&fresh_name("next"), &old, Secret::new(PASSWORD)).unwrap()).await.unwrap();
+}
+
+/// Asks for 58 addresses, half of which somebody has or had, five in the name of each account.
+#[tokio::test]
+async fn asking_for_an_address_does_not_tell_whether_somebody_has_it() {
+    let house = House::new().await;
+    let addresses: Vec<u32> = (0..58).collect();
+    for five in addresses.chunks(5) {
+        let person = house.user().await;
+        let ask = async |address: &str| {
+            let (id, token) = (person.id, person.token.expose());
+            let head =
+                format!("PUT /authy/user/{id} HTTP/1.1\ncontent-type: application/json\nx-access-token: {token}");
+            send(house.address, &head, &format!(r#"{{"email":"{address}"}}"#)).await
+        };
+        for number in five {
+            let address = match number % 2 {
+                0 => format!("free-{number}@example.com"),
+                _ => {
+                    let name = fresh_name("owner");
+                    let owner = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+                    if number % 4 == 1 {
+                        house.authy.delete_user(&operator(), owner).await.unwrap();
+                    }
+                    format!("{name}@EXAMPLE.org")
+                }
+            };
+            let answer = ask(&address).await;
+            assert_eq!(answer.status, 200, "{address}: {answer:?}");
+            assert_eq!(answer.json()["email"], format!("{}@example.org", person.username));
+            let export = person.client.export_self().await.unwrap();
+            assert_eq!(export.user.pending_email.unwrap().as_str(), address, "the export does not tell either");
+        }
+        if five.len() == 5 {
+            let refused = ask("sixth@example.com").await;
+            assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"), "taken ones count too");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_an_address_hears_that_somebody_asked_for_it_and_nobody_gets_a_code() {
+    let house = House::new().await;
+    let owner = house.user().await;
+    let address = format!("{}@example.org", owner.username);
+    let mut notices = 0;
+    for _ in 0..5 {
+        let person = house.user().await;
+        let change = AccountChange::email(None, address.to_uppercase().parse().unwrap());
+        person.client.change_user(person.id, change).await.unwrap();
+        // Handed out again after a failure, the same notice is still one.
+        house.letters(person.id, EventKind::EmailRequested).await;
+        let letters = house.letters(person.id, EventKind::EmailRequested).await;
+        assert!(letters.iter().all(|letter| letter.code.is_none()), "{letters:?}");
+        assert_eq!(letters[0].to.as_str(), format!("{}@example.org", person.username));
+        if let Some(notice) = letters.get(1) {
+            notices += 1;
+            assert_eq!((notice.kind, notice.to.as_str()), (LetterKind::AddressClaimed, address.as_str()));
+            assert_eq!((&notice.ip, &notice.user_agent), (&None, &None), "nothing of who asked");
+            assert_eq!(notice.username.as_str(), owner.username);
+        }
+    }
+    assert_eq!(notices, 3, "no more in a day");
 }
 
 #[tokio::test]

@@ -347,11 +347,39 @@ async fn a_password_asked_for_again_is_slowed_by_itself() {
     for _ in 0..FREE {
         assert_eq!(again("wrong").await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
     }
-    assert_eq!(again(PASSWORD).await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
+    let slowed = again(PASSWORD).await.unwrap_err();
+    assert_eq!(slowed.kind(), ErrorKind::RateLimited);
+    assert!((20..=30).contains(&slowed.wait().unwrap().as_secs()), "{:?}", slowed.wait());
     pass(&house, "30 seconds").await;
     again(PASSWORD).await.unwrap();
     house.authy.delete_user(&operator(), person.id).await.unwrap();
     assert_eq!(again(PASSWORD).await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
+}
+
+/// A hash takes a second here: what answers in a tenth of it has computed none.
+#[tokio::test]
+async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let mut config = authy_tests::cheap();
+    config.hash.argon2 = "m=65536,t=12,p=1".parse().unwrap();
+    let dear = authy_core::Authy::builder(house.database.clone()).master_keys(house.master_keys.clone());
+    let dear = dear.config(config).start().await.unwrap();
+    let caller = Caller::user(house.authy.authenticate(person.token.expose()).await.unwrap(), Origin::default());
+    for _ in 0..FREE {
+        house.authy.verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
+    }
+    let timed = async |work: std::pin::Pin<Box<dyn Future<Output = ErrorKind>>>| {
+        let begun = std::time::Instant::now();
+        (work.await, begun.elapsed())
+    };
+    let stranger = async { dear.login(&Caller::nobody(Origin::default()), credentials("nobody-here")).await };
+    let (kind, hash) = timed(Box::pin(async { stranger.await.unwrap_err().kind() })).await;
+    assert_eq!(kind, ErrorKind::InvalidCredentials);
+    let slowed = async { dear.verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
+    let (kind, refused) = timed(Box::pin(async { slowed.await.kind() })).await;
+    assert_eq!(kind, ErrorKind::RateLimited);
+    assert!(refused < hash / 4, "{refused:?} against {hash:?} for one hash");
 }
 
 #[tokio::test]

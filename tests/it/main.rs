@@ -17,6 +17,7 @@ mod documents;
 mod drift;
 mod embedding;
 mod events;
+mod exhaustion;
 mod failover;
 mod guessing;
 mod hazards;

@@ -18,11 +18,12 @@ endpoints! {
     /// administrator, for a user who is not more powerful.
     ///
     /// A new password ends every other session of the user's. A new address is not in force until the code that is sent to it
-    /// comes back; until then `email` is the old one, which is told. Whatever takes effect makes every access token of the
+    /// comes back; until then `email` is the old one, which is told. An address that somebody else has is answered in the same
+    /// way: its owner gets a notice, and nobody gets a code. Whatever takes effect makes every access token of the
     /// user's void, the caller's own too: refresh it.
     ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::OwnOrLevel(ADMIN);
         fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
-            | BeyondYourLevel | NotFound | AlreadyRegistered | AlreadyDeleted | Overloaded;
+            | BeyondYourLevel | NotFound | AlreadyDeleted | Overloaded;
 
     /// Confirm an address, by following the link in a mail. HEAD only tells whether the code works.
     FollowValidation: GET "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;
@@ -76,7 +77,7 @@ requests! {
         /// The new password again.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub confirm_password: Option<Secret>,
-        /// The new address, which nobody has or had.
+        /// The new address. One that somebody else has or had never comes into force.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub email: Option<Email>,
     }

@@ -80,7 +80,8 @@ kinds! {
     SessionRefreshed "session.refreshed";
     /// A spent refresh token was presented, so the session is over. `detail`: `generation`.
     SessionReplayed "session.replayed";
-    /// A session was ended.
+    /// A session was ended. `detail`: `reason`, `too_many` when a login ended it because its user had too many; it was the one
+    /// that was unused for longest.
     SessionEnded "session.ended";
     /// Several sessions of a user were ended.
     SessionsEnded "sessions.ended";

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::actor;
+use super::{actor, hasher::Asker};
 use crate::{Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN};
 
 /// Where a request came from.
@@ -16,6 +16,14 @@ pub struct Origin {
     pub request_id: Option<String>,
     /// The device token that came with it, as an earlier login gave it out. One that is not good is none.
     pub device_token: Option<Secret>,
+}
+
+/// Maximum length of a stored user agent in bytes: longer than any browser sends. What is longer is meant to fill a database.
+const USER_AGENT_BYTES: usize = 256;
+
+/// Cuts a user agent to the length that is stored, on a character boundary.
+pub fn cut_user_agent(agent: &str) -> &str {
+    agent.get(..agent.floor_char_boundary(USER_AGENT_BYTES)).unwrap_or_default()
 }
 
 impl Origin {
@@ -74,6 +82,16 @@ impl Caller {
 
     pub(super) fn id(&self) -> Option<UserId> {
         self.identity().map(|identity| identity.public_id)
+    }
+
+    /// The caller in the queue of hashes: known when there is a token.
+    pub(super) fn asker(&self) -> Asker {
+        Asker::new(self.origin.ip, self.identity().is_some())
+    }
+
+    /// The same for a caller whose device logged in before.
+    pub(super) fn asker_on_known_device(&self) -> Asker {
+        Asker::new(self.origin.ip, true)
     }
 
     pub(super) fn is_operator(&self) -> bool {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Authy, Origin,
     actor::Actor,
+    caller::cut_user_agent,
     db::{LOCK_PATIENCE, Params, db_error},
     fault,
     feed::{self, Void},
@@ -165,7 +166,7 @@ impl<'a> Event<'a> {
             actor: self.actor.user().map(|id| *id.as_uuid()),
             origin: self.actor.kind(),
             ip: *ip,
-            user_agent: user_agent.as_deref(),
+            user_agent: user_agent.as_deref().map(cut_user_agent),
             request_id: request_id.as_deref(),
         }
     }

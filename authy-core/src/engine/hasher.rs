@@ -5,7 +5,6 @@
 //! at once when it is full and forgets work whose caller has gone.
 
 use std::{
-    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
@@ -17,6 +16,11 @@ use tokio::sync::oneshot;
 
 use super::{HashConfig, password::Workspace};
 use crate::{Error, ErrorKind, Result};
+
+mod queue;
+
+pub(super) use queue::Asker;
+use queue::{Line, Lines};
 
 /// Threads of lowered priority that hash passwords, first come, first served. They end when this is dropped.
 pub(super) struct Hasher {
@@ -38,13 +42,12 @@ impl Hasher {
         let hasher = Self {
             shared: Arc::new(Shared {
                 threads,
-                capacity: config.queue.max(1),
                 deadline,
                 hashes: Arc::default(),
                 wake: Condvar::new(),
                 state: Mutex::new(State {
                     open: true,
-                    queue: VecDeque::new(),
+                    lines: Lines::new(config.queue.max(1)),
                     running: 0,
                     next_id: 0,
                     mean: FIRST_GUESS,
@@ -67,23 +70,26 @@ impl Hasher {
     /// # Errors
     /// `overloaded`, with a time to wait, when the queue is full or the job waited longer than the deadline;
     /// `internal` when `work` panics.
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, asker: Asker, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
-        let _place = self.shared.push(Box::new(move |turn| {
-            let outcome = turn.and_then(|workspace| {
-                // Nothing half done can be seen afterwards: the work is gone, and the memory is given up.
-                catch_unwind(AssertUnwindSafe(|| work(&mut *workspace))).map_err(|_| {
-                    workspace.release();
-                    Error::new(ErrorKind::Internal, "a job on the hashing threads panicked")
-                })
-            });
-            // Nobody is there to take it when the caller left while the job ran.
-            let _ = answer.send(outcome);
-        }))?;
+        let _place = self.shared.push(
+            asker,
+            Box::new(move |turn| {
+                let outcome = turn.and_then(|workspace| {
+                    // Nothing half done can be seen afterwards: the work is gone, and the memory is given up.
+                    catch_unwind(AssertUnwindSafe(|| work(&mut *workspace))).map_err(|_| {
+                        workspace.release();
+                        Error::new(ErrorKind::Internal, "a job on the hashing threads panicked")
+                    })
+                });
+                // Nobody is there to take it when the caller left while the job ran.
+                let _ = answer.send(outcome);
+            }),
+        )?;
         result.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the hashing threads have ended")))
     }
 
@@ -91,14 +97,14 @@ impl Hasher {
     ///
     /// # Errors
     /// As [`run`](Self::run) when the queue is full.
-    pub(super) fn has_room(&self) -> Result<()> {
-        self.shared.has_room(&self.shared.lock())
+    pub(super) fn has_room(&self, asker: Asker) -> Result<()> {
+        self.shared.has_room(&self.shared.lock(), asker)
     }
 
     /// How many jobs wait now.
     #[cfg(test)]
     fn queued(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.lock().lines.len()
     }
 
     /// How many argon2 hashes were computed since the start.
@@ -140,7 +146,6 @@ type Task = Box<dyn FnOnce(Result<&mut Workspace>) + Send>;
 
 struct Shared {
     threads: usize,
-    capacity: usize,
     deadline: Duration,
     hashes: Arc<AtomicU64>,
     wake: Condvar,
@@ -149,14 +154,13 @@ struct Shared {
 
 struct State {
     open: bool,
-    queue: VecDeque<Waiting>,
+    lines: Lines<Waiting>,
     running: u32,
     next_id: u64,
     mean: Duration,
 }
 
 struct Waiting {
-    id: u64,
     since: Instant,
     task: Task,
 }
@@ -164,23 +168,24 @@ struct Waiting {
 /// A caller's place in the queue, given up when the caller goes.
 struct Place<'a> {
     shared: &'a Shared,
+    line: Line,
     id: u64,
 }
 
 impl Shared {
-    fn push(&self, task: Task) -> Result<Place<'_>> {
+    fn push(&self, asker: Asker, task: Task) -> Result<Place<'_>> {
         let mut state = self.lock();
-        self.has_room(&state)?;
+        self.has_room(&state, asker)?;
         let id = state.next_id;
         state.next_id += 1;
-        state.queue.push_back(Waiting { id, since: Instant::now(), task });
+        state.lines.push(asker, id, Waiting { since: Instant::now(), task });
         drop(state);
         self.wake.notify_one();
-        Ok(Place { shared: self, id })
+        Ok(Place { shared: self, line: asker.line(), id })
     }
 
-    fn has_room(&self, state: &State) -> Result<()> {
-        if state.queue.len() < self.capacity {
+    fn has_room(&self, state: &State, asker: Asker) -> Result<()> {
+        if state.lines.has_room(asker) {
             return Ok(());
         }
         let wait = self.wait(state);
@@ -189,7 +194,7 @@ impl Shared {
 
     fn work(&self, mut workspace: Workspace) {
         lower_priority();
-        while let Some(Waiting { since, task, .. }) = self.next(&mut workspace) {
+        while let Some(Waiting { since, task }) = self.next(&mut workspace) {
             let begun = Instant::now();
             if begun.duration_since(since) < self.deadline {
                 task(Ok(&mut workspace));
@@ -210,7 +215,7 @@ impl Shared {
     fn next(&self, workspace: &mut Workspace) -> Option<Waiting> {
         let mut state = self.lock();
         while state.open {
-            if let Some(next) = state.queue.pop_front() {
+            if let Some(next) = state.lines.pop() {
                 state.running += 1;
                 return Some(next);
             }
@@ -223,7 +228,7 @@ impl Shared {
             }
             let (woken, waited) = self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            if waited.timed_out() && state.queue.is_empty() {
+            if waited.timed_out() && state.lines.len() == 0 {
                 drop(state);
                 workspace.release();
                 state = self.lock();
@@ -234,7 +239,7 @@ impl Shared {
 
     /// How long it takes, about, until what waits and runs now is done.
     fn wait(&self, state: &State) -> Duration {
-        let jobs = u32::try_from(state.queue.len()).unwrap_or(u32::MAX).saturating_add(state.running);
+        let jobs = u32::try_from(state.lines.len()).unwrap_or(u32::MAX).saturating_add(state.running);
         let threads = u32::try_from(self.threads).unwrap_or(u32::MAX);
         (state.mean.saturating_mul(jobs) / threads).max(Duration::from_secs(1))
     }
@@ -248,11 +253,8 @@ impl Shared {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let waiting = match state.queue.binary_search_by_key(&self.id, |waiting| waiting.id) {
-            Ok(index) => state.queue.remove(index),
-            // Its turn has come already.
-            Err(_) => None,
-        };
+        // Nothing is left of it when its turn has come already.
+        let waiting = state.lines.remove(self.line, self.id);
         // The job, and the password in it, are dropped outside the lock.
         drop(state);
         drop(waiting);
@@ -295,7 +297,7 @@ mod tests {
                 let _ = begun.send(());
                 let _ = freed.recv();
             };
-            hasher.run(busy).await
+            hasher.run(Asker::default(), busy).await
         });
         has_begun.await.unwrap();
         free
@@ -312,7 +314,7 @@ mod tests {
 
     fn enqueue(hasher: &Arc<Hasher>, ran: &mpsc::Sender<u8>, number: u8) -> tokio::task::JoinHandle<Result<()>> {
         let (hasher, ran) = (Arc::clone(hasher), ran.clone());
-        tokio::spawn(async move { hasher.run(move |_| ran.send(number).unwrap()).await })
+        tokio::spawn(async move { hasher.run(Asker::default(), move |_| ran.send(number).unwrap()).await })
     }
 
     #[tokio::test]
@@ -322,9 +324,42 @@ mod tests {
         let _first = enqueue(&hasher, &ran, 1);
         let _second = enqueue(&hasher, &ran, 2);
         until_queued(&hasher, 2).await;
-        let error = timeout(LONG, hasher.run(|_| ())).await.unwrap().unwrap_err();
+        let error = timeout(LONG, hasher.run(Asker::default(), |_| ())).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Overloaded);
         assert!(error.wait() >= Some(Duration::from_secs(1)));
+    }
+
+    #[tokio::test]
+    async fn a_storm_from_one_network_leaves_room_for_others_and_for_known_devices() {
+        let hasher = hasher(16, LONG);
+        let busy = block(&hasher).await;
+        let asker = |address: &str, is_known| Asker::new(address.parse().ok(), is_known);
+        let mut storm = Vec::new();
+        let mut refused = 0;
+        // A /48, from everywhere in it.
+        for number in 0..40_u32 {
+            let from = asker(&format!("2001:db8:1:{number:x}::1"), false);
+            match hasher.has_room(from) {
+                Ok(()) => {
+                    let queue = Arc::clone(&hasher);
+                    storm.push(tokio::spawn(async move { queue.run(from, |_| ()).await }));
+                    until_queued(&hasher, storm.len()).await;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Overloaded);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 30, "{refused}");
+        assert!(hasher.has_room(asker("2001:db8:2::1", false)).is_ok(), "another network");
+        assert!(hasher.has_room(asker("192.0.2.1", false)).is_ok(), "the other family");
+        assert!(hasher.has_room(asker("2001:db8:1::1", true)).is_ok(), "a known device of the same network");
+        drop(busy);
+        for job in storm {
+            job.await.unwrap().unwrap();
+        }
+        assert!(hasher.has_room(asker("2001:db8:1::1", false)).is_ok(), "the places are given back");
     }
 
     #[tokio::test]
@@ -360,15 +395,15 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_internal_error_and_the_thread_lives_on() {
         let hasher = hasher(1, LONG);
-        let error = hasher.run(|_| -> () { panic!("on purpose") }).await.unwrap_err();
+        let error = hasher.run(Asker::default(), |_| -> () { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
-        assert_eq!(hasher.run(|_| 7).await.unwrap(), 7);
+        assert_eq!(hasher.run(Asker::default(), |_| 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn the_threads_end_with_the_hasher() {
         let hasher = hasher(1, LONG);
-        hasher.run(|_| ()).await.unwrap();
+        hasher.run(Asker::default(), |_| ()).await.unwrap();
         let shared = Arc::downgrade(&hasher.shared);
         drop(hasher);
         let ended = async {
@@ -383,7 +418,10 @@ mod tests {
     #[tokio::test]
     async fn the_threads_have_the_lowest_priority_and_the_caller_keeps_its_own() {
         let own = rustix::process::getpriority_process(None).unwrap();
-        let theirs = hasher(1, LONG).run(|_| rustix::process::getpriority_process(None).unwrap()).await.unwrap();
+        let theirs = hasher(1, LONG)
+            .run(Asker::default(), |_| rustix::process::getpriority_process(None).unwrap())
+            .await
+            .unwrap();
         assert_eq!(theirs, NICENESS);
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
     }

@@ -25,6 +25,10 @@ const RESETS_AN_HOUR: i64 = 5;
 /// at each login, and somebody who knows the password can make as many as he likes; ten tell the owner all there is to tell.
 const NEW_DEVICES_A_DAY: i64 = 10;
 
+/// How many notices a day go to the owner of an address that others ask for. The first tells all there is to know; more accounts
+/// that ask must not fill a mailbox.
+const NOTICES_A_DAY: i64 = 3;
+
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -39,6 +43,8 @@ pub enum LetterKind {
     PasswordChanged,
     /// A new address was asked for; goes to the one in force.
     EmailRequested,
+    /// Somebody asked to use an address that this user has; goes to the owner and says nothing of who asked.
+    AddressClaimed,
     /// Somebody logged in without the device token of an earlier login. At most one a day for the same user agent in the same
     /// network, and ten a day in all.
     NewDevice,
@@ -52,6 +58,7 @@ impl LetterKind {
         Self::Reset,
         Self::PasswordChanged,
         Self::EmailRequested,
+        Self::AddressClaimed,
         Self::NewDevice,
     ];
 
@@ -63,6 +70,7 @@ impl LetterKind {
             Self::Reset => "reset",
             Self::PasswordChanged => "password-changed",
             Self::EmailRequested => "email-requested",
+            Self::AddressClaimed => "address-claimed",
             Self::NewDevice => "new-device",
         }
     }
@@ -119,7 +127,10 @@ impl Authy {
             EventKind::EmailRequested => match self.with_code(event, LetterKind::ConfirmEmail, Purpose::Email).await? {
                 // Used or replaced before anybody was told: then there is a later event to tell of.
                 None => [None, None],
-                code => [self.notice(event, subject, LetterKind::EmailRequested).await?, code],
+                Some(code) => {
+                    let notice = self.notice(event, subject, LetterKind::EmailRequested).await?;
+                    [notice, self.unless_taken(event, subject, code).await?]
+                }
             },
             EventKind::ResetRequested => [None, self.with_code(event, LetterKind::Reset, Purpose::Reset).await?],
             EventKind::PasswordChanged => [self.notice(event, subject, LetterKind::PasswordChanged).await?, None],
@@ -154,6 +165,30 @@ impl Authy {
         let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &SystemTime::from(login.happened)];
         let row = self.db().read_one(&session::sql::COMPARE_NEW_DEVICE, params).await?;
         Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
+    }
+
+    /// The code for a new address when nobody else has or had it. Otherwise a notice to its owner, from which neither learns of the
+    /// other.
+    async fn unless_taken(&self, event: &EventView, user: UserId, code: Letter) -> Result<Option<Letter>> {
+        let params: Params<'_> = &[&self.keys_of(&code.to.key()), user.as_uuid()];
+        let Some(owner) = self.db().read_opt(&user::sql::FIND_OWNER, params).await? else { return Ok(Some(code)) };
+        if owner.get("deleted") {
+            return Ok(None);
+        }
+        let params: Params<'_> = &[event.event_id.as_uuid(), &owner.get::<_, Uuid>("public_id"), &NOTICES_A_DAY];
+        if self.db().note(&user::sql::COUNT_NOTICE, params).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Letter {
+            kind: LetterKind::AddressClaimed,
+            to: user::checked(owner.get("email"))?,
+            username: user::checked(owner.get("username"))?,
+            code: None,
+            expires: None,
+            happened: event.happened,
+            ip: None,
+            user_agent: None,
+        }))
     }
 
     async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {

@@ -70,6 +70,11 @@ impl Schedule {
         state.is_none_or(|state| (self.delay)(state.failures) <= elapsed(state, now))
     }
 
+    /// How long it takes until an attempt is looked at.
+    pub(super) fn wait(&self, state: Option<State>, now: SystemTime) -> Duration {
+        state.map_or(Duration::ZERO, |state| (self.delay)(state.failures).saturating_sub(elapsed(state, now)))
+    }
+
     /// The state after an attempt. One that is not looked at changes nothing.
     pub(super) fn next(&self, state: Option<State>, outcome: Outcome, now: SystemTime) -> Option<State> {
         if !self.admits(state, now) {

@@ -7,7 +7,10 @@ use std::{fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::{HashConfig, MasterKeys, hasher::Hasher};
+use super::{
+    HashConfig, MasterKeys,
+    hasher::{Asker, Hasher},
+};
 use crate::{Error, ErrorKind, Result};
 
 mod argon2id;
@@ -73,17 +76,17 @@ impl Passwords {
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait.
-    pub(super) fn has_room(&self) -> Result<()> {
-        self.hasher.has_room()
+    pub(super) fn has_room(&self, asker: Asker) -> Result<()> {
+        self.hasher.has_room(asker)
     }
 
     /// Hashes a password whose strength is not asked for. Answers a PHC string.
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait; `internal` when there is no randomness.
-    pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
+    pub(super) async fn hash(&self, asker: Asker, password: Zeroizing<String>) -> Result<String> {
         let today = Arc::clone(&self.today);
-        self.hasher.run(move |workspace| today.hash(workspace, &password)).await?
+        self.hasher.run(asker, move |workspace| today.hash(workspace, &password)).await?
     }
 
     /// Tells whether `password` is the one that `stored` was made from. `None` stands for a user that is unknown: the
@@ -93,10 +96,15 @@ impl Passwords {
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait; `internal` when the pepper of the hash is not configured.
-    pub(super) async fn verify(&self, password: Zeroizing<String>, stored: Option<&str>) -> Result<Verdict> {
+    pub(super) async fn verify(
+        &self,
+        asker: Asker,
+        password: Zeroizing<String>,
+        stored: Option<&str>,
+    ) -> Result<Verdict> {
         let today = Arc::clone(&self.today);
         let stored = stored.map(str::to_owned);
-        self.hasher.run(move |workspace| verify(&today, workspace, &password, stored.as_deref())).await?
+        self.hasher.run(asker, move |workspace| verify(&today, workspace, &password, stored.as_deref())).await?
     }
 
     /// Hashes a password somebody chooses, when it is strong enough for that user. Answers a PHC string.
@@ -104,14 +112,14 @@ impl Passwords {
     /// # Errors
     /// `weak_password` with the estimate; `overloaded` when too many hashes wait; `internal` when there is no
     /// randomness.
-    pub(super) async fn admit(&self, password: Zeroizing<String>, inputs: UserInputs) -> Result<String> {
+    pub(super) async fn admit(&self, asker: Asker, password: Zeroizing<String>, inputs: UserInputs) -> Result<String> {
         let (today, breached) = (Arc::clone(&self.today), self.breached.clone());
         let admit = move |workspace: &mut Workspace| {
             let is_breached = breached.is_some_and(|breached| breached.contains(&password));
             strength::require(&password, &inputs, is_breached)?;
             today.hash(workspace, &password)
         };
-        self.hasher.run(admit).await?
+        self.hasher.run(asker, admit).await?
     }
 }
 

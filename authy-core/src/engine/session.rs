@@ -29,6 +29,7 @@ use crate::{
     claims::{Claims, Token},
 };
 
+mod bound;
 mod check;
 mod device;
 mod end;
@@ -50,10 +51,18 @@ impl Authy {
     /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         // A storm is turned away before it costs the database anything.
-        self.passwords().has_room()?;
+        let stranger = caller.asker();
+        // Whether a device token is good shows with the account only.
+        let hoped = match &caller.origin().device_token {
+            Some(_) => caller.asker_on_known_device(),
+            None => stranger,
+        };
+        self.passwords().has_room(stranger).or_else(|_| self.passwords().has_room(hoped))?;
         let name = Username::existing(&credentials.username).ok();
         let known = self.find_account(name.as_ref()).await?;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
+        let asker = if device.is_some() { caller.asker_on_known_device() } else { stranger };
+        self.passwords().has_room(asker)?;
         let subject = match (&known, &device) {
             (Some(known), Some(device)) => Subject::password_on(device, known.id),
             _ => {
@@ -64,7 +73,7 @@ impl Authy {
         };
         let attempt = self.attempt(caller, subject).await?;
         let phc = known.as_ref().map(|known| known.phc.as_str());
-        let (attempt, new_phc) = self.try_password(attempt, &credentials.password, phc).await?;
+        let (attempt, new_phc) = self.try_password(asker, attempt, &credentials.password, phc).await?;
         let Some(mut known) = known else { return Err(refused()) };
         if self.config().require_validated && !known.is_validated {
             attempt.end(Outcome::Succeeded).await?;
@@ -159,12 +168,17 @@ impl Authy {
             &request_id,
             &throttle_key,
             &is_known_device,
+            &bound::SESSIONS,
         ];
         let row = self.db().write(&sql::OPEN, params).await?;
-        match row {
-            Some(row) => self.mint(Account::of(&row)?, first, lifetime).await.map(Some),
-            None => Ok(None),
+        let Some(row) = row else { return Ok(None) };
+        // The login is done; should this fail, the next login does it.
+        if row.get::<_, i64>("live") >= bound::SESSIONS
+            && let Err(error) = self.bound_sessions(caller, known.id).await
+        {
+            tracing::warn!(%error, "a user has too many sessions, and the oldest could not be ended");
         }
+        self.mint(Account::of(&row)?, first, lifetime).await.map(Some)
     }
 
     async fn rehash(&self, known: &Known, new_phc: &str) -> Result<()> {

@@ -97,6 +97,7 @@ pub(super) struct Attempt {
     record: Option<Box<Record>>,
     key: String,
     is_admitted: bool,
+    wait: Option<Duration>,
     turn: Option<Turn>,
 }
 
@@ -110,6 +111,8 @@ struct Record {
     address: Option<String>,
     /// How many failures there are with this one; nothing when it is not admitted.
     failures: Option<u32>,
+    /// How long its account has to wait, when it is not admitted because of that.
+    wait: Option<Duration>,
 }
 
 impl Authy {
@@ -125,11 +128,12 @@ impl Authy {
         let address = network.map(|network| throttle.key("address", &network));
         let turn = throttle.turns.take(&key).await?;
         let (authy, caller) = (self.clone(), caller.clone());
-        let mut record = Box::new(Record { authy, caller, subject, key: key.clone(), address, failures: None });
+        let mut record =
+            Box::new(Record { authy, caller, subject, key: key.clone(), address, failures: None, wait: None });
         record.reserve().await?;
-        let is_admitted = record.failures.is_some();
+        let (is_admitted, wait) = (record.failures.is_some(), record.wait);
         // What is not looked at is in nobody's way.
-        Ok(Attempt { record: Some(record), key, is_admitted, turn: Some(turn).filter(|_| is_admitted) })
+        Ok(Attempt { record: Some(record), key, is_admitted, wait, turn: Some(turn).filter(|_| is_admitted) })
     }
 }
 
@@ -153,7 +157,7 @@ impl Authy {
             let subject = Subject { what: "code", of: String::new(), account: None, counts_address: true };
             let (authy, caller, address) = (self.clone(), caller.clone(), Some(address));
             // The address is all that counts: nothing is remembered under no key.
-            Record { authy, caller, subject, key: String::new(), address, failures: None }.fail().await?;
+            Record { authy, caller, subject, key: String::new(), address, failures: None, wait: None }.fail().await?;
         }
         done
     }
@@ -169,6 +173,12 @@ impl Attempt {
     /// Whether it may be looked at. If not, the answer is that to a wrong guess, after the same work.
     pub(super) fn is_admitted(&self) -> bool {
         self.is_admitted
+    }
+
+    /// How long its account has to wait, when it is not admitted because of failures at that account. Only for callers who are
+    /// known: to anybody else it would tell whether there were failures.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// What is counted under: for a statement that deletes it itself when the guess was right.
@@ -229,6 +239,7 @@ impl Record {
             }
             if !ACCOUNT.admits(before, now) {
                 if !own.get::<_, bool>("is_pending") {
+                    self.wait = Some(ACCOUNT.wait(before, now));
                     return self.note(&sql::REFUSE).await;
                 }
                 // One of those under way may be right.

@@ -5,12 +5,14 @@ use authy_core::{
     api::{
         Nothing,
         account::{
-            Accepted, ChangeUser, Export, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword, PasswordPage,
+            Accepted, ChangeUser, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword, PasswordPage,
             ResendValidation, ResetPassword, RestoreUser, SendReset, Validate, Validated,
         },
         user::UserView,
     },
 };
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 
 use crate::call::Call;
 
@@ -57,8 +59,9 @@ pub(crate) async fn restore(call: Call<'_, RestoreUser>) -> Result<Nothing> {
     Ok(Nothing {})
 }
 
-pub(crate) async fn export(call: Call<'_, ExportSelf>) -> Result<Export> {
-    call.authy.export_user(call.identity()?.public_id).await
+pub(crate) async fn export(call: Call<'_, ExportSelf>) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
+    let chunks = call.authy.stream_export(call.identity()?.public_id).await?;
+    Ok(chunks.map(|chunk| chunk.map(Bytes::from)))
 }
 
 pub(crate) async fn password_page(call: Call<'_, FindPasswordPage>) -> Result<PasswordPage> {

@@ -195,8 +195,14 @@ impl Deed {
             RevokeRole => count(&format!("{has}'superadmin'"), &user).await == 0,
             DeleteUser => count("users WHERE public_id = $1 AND deleted_at IS NOT NULL", &user).await == 1,
             Refresh => count("session WHERE session_id = $1 AND generation = 1", &scene.session(0)).await == 1,
+            // It changes nothing but how long the session's access tokens may live.
             RefreshAgain => {
-                count("event WHERE session_id = $1 AND kind = 'session.refreshed'", &scene.session(0)).await >= 2
+                count(
+                    "session WHERE session_id = $1 AND access_until > rotated + interval '900 seconds'",
+                    &scene.session(0),
+                )
+                .await
+                    == 1
             }
             Replay | LogOut => {
                 count("session WHERE session_id = $1 AND ended_at IS NOT NULL", &scene.session(0)).await == 1

@@ -27,7 +27,7 @@ fn inputs() -> UserInputs {
 /// The answer, and the number of argon2 hashes it cost.
 async fn verify_counting(passwords: &Passwords, password: &str, stored: Option<&str>) -> (Verdict, u64) {
     let before = passwords.hasher.hashes();
-    let verdict = passwords.verify(secret(password), stored).await.unwrap();
+    let verdict = passwords.verify(Asker::default(), secret(password), stored).await.unwrap();
     (verdict, passwords.hasher.hashes() - before)
 }
 
@@ -41,11 +41,11 @@ fn replaced(verdict: Verdict) -> String {
 #[tokio::test]
 async fn a_new_hash_is_a_phc_string_of_today_and_matches_its_password_only() {
     let passwords = passwords("m=19456,t=2,p=1", &[]);
-    let phc = passwords.hash(secret("tr0ub4dor & 3")).await.unwrap();
+    let phc = passwords.hash(Asker::default(), secret("tr0ub4dor & 3")).await.unwrap();
     assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
     assert_eq!(verify_counting(&passwords, "tr0ub4dor & 3", Some(&phc)).await, (Verdict::Match, 1));
     assert_eq!(verify_counting(&passwords, "tr0ub4dor & 4", Some(&phc)).await, (Verdict::Mismatch, 1));
-    assert_ne!(passwords.hash(secret("tr0ub4dor & 3")).await.unwrap(), phc);
+    assert_ne!(passwords.hash(Asker::default(), secret("tr0ub4dor & 3")).await.unwrap(), phc);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn what_cannot_be_read_or_costs_too_much_matches_nothing_and_costs_one_has
 
 #[tokio::test]
 async fn other_parameters_are_verified_and_replaced_in_the_same_job() {
-    let stored = passwords("m=64,t=2,p=2", &[]).hash(secret("old")).await.unwrap();
+    let stored = passwords("m=64,t=2,p=2", &[]).hash(Asker::default(), secret("old")).await.unwrap();
     let today = passwords(SMALL, &[]);
     assert_eq!(verify_counting(&today, "wrong", Some(&stored)).await, (Verdict::Mismatch, 1));
     let (verdict, hashes) = verify_counting(&today, "old", Some(&stored)).await;
@@ -77,28 +77,31 @@ async fn other_parameters_are_verified_and_replaced_in_the_same_job() {
 
 #[tokio::test]
 async fn a_pepper_is_introduced_and_rotated_by_logins() {
-    let bare = passwords(SMALL, &[]).hash(secret("pass")).await.unwrap();
+    let bare = passwords(SMALL, &[]).hash(Asker::default(), secret("pass")).await.unwrap();
     let first = passwords(SMALL, &[1]);
-    let peppered = replaced(first.verify(secret("pass"), Some(&bare)).await.unwrap());
+    let peppered = replaced(first.verify(Asker::default(), secret("pass"), Some(&bare)).await.unwrap());
     assert!(peppered.contains(",keyid="), "{peppered}");
-    assert_eq!(first.verify(secret("pass"), Some(&peppered)).await.unwrap(), Verdict::Match);
+    assert_eq!(first.verify(Asker::default(), secret("pass"), Some(&peppered)).await.unwrap(), Verdict::Match);
 
     let rotated = passwords(SMALL, &[2, 1]);
-    assert_eq!(rotated.verify(secret("wrong"), Some(&peppered)).await.unwrap(), Verdict::Mismatch);
-    let renewed = replaced(rotated.verify(secret("pass"), Some(&peppered)).await.unwrap());
-    assert_eq!(passwords(SMALL, &[2]).verify(secret("pass"), Some(&renewed)).await.unwrap(), Verdict::Match);
+    assert_eq!(rotated.verify(Asker::default(), secret("wrong"), Some(&peppered)).await.unwrap(), Verdict::Mismatch);
+    let renewed = replaced(rotated.verify(Asker::default(), secret("pass"), Some(&peppered)).await.unwrap());
+    assert_eq!(
+        passwords(SMALL, &[2]).verify(Asker::default(), secret("pass"), Some(&renewed)).await.unwrap(),
+        Verdict::Match
+    );
 }
 
 #[tokio::test]
 async fn a_pepper_that_is_not_configured_fails_closed() {
-    let stored = passwords(SMALL, &[1]).hash(secret("pass")).await.unwrap();
+    let stored = passwords(SMALL, &[1]).hash(Asker::default(), secret("pass")).await.unwrap();
     for others in [[2].as_slice(), &[]] {
-        let error = passwords(SMALL, others).verify(secret("pass"), Some(&stored)).await.unwrap_err();
+        let error = passwords(SMALL, others).verify(Asker::default(), secret("pass"), Some(&stored)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
     // The pepper is part of the hash: another one under the same key id matches nothing.
     let wrong = start(SMALL, vec![Pepper::new([1; 4], Zeroizing::new([9; 32]))]).unwrap();
-    assert_eq!(wrong.verify(secret("pass"), Some(&stored)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(wrong.verify(Asker::default(), secret("pass"), Some(&stored)).await.unwrap(), Verdict::Mismatch);
 }
 
 #[test]
@@ -120,8 +123,13 @@ async fn every_argon2_is_verified_and_replaced() {
         "$argon2id$v=19$m=64,t=1,p=4$MDEyMzQ1Njc4OWFiY2RlZg$U2c5MAcLP7utCJ8LSI+0K6d/lveUBNdQQQ7Sg/l2AAE",
         "argon2$argon2id$v=19$m=64,t=2,p=2$c2Vhc2FsdDEyMzQ1Njc4OTBhYmNkZQ$rO80Pmr3PTCKauT/THi9yszEGwg7z+nxtmKe2Dfuzis",
     ] {
-        assert_eq!(passwords.verify(secret("wrong"), Some(stored)).await.unwrap(), Verdict::Mismatch, "{stored}");
-        let verdict = passwords.verify(secret("pässword with spaces 🔑"), Some(stored)).await.unwrap();
+        assert_eq!(
+            passwords.verify(Asker::default(), secret("wrong"), Some(stored)).await.unwrap(),
+            Verdict::Mismatch,
+            "{stored}"
+        );
+        let verdict =
+            passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap();
         assert!(matches!(verdict, Verdict::MatchButOutdated { .. }), "{stored}");
     }
 }
@@ -130,20 +138,24 @@ async fn every_argon2_is_verified_and_replaced() {
 async fn a_foreign_hash_is_replaced_by_ours() {
     let stored = "$pbkdf2-sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg$fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo";
     let passwords = passwords(SMALL, &[1]);
-    let replaced = replaced(passwords.verify(secret("pässword with spaces 🔑"), Some(stored)).await.unwrap());
-    assert_eq!(passwords.verify(secret("pässword with spaces 🔑"), Some(&replaced)).await.unwrap(), Verdict::Match);
-    assert_eq!(passwords.verify(secret("wrong"), Some(stored)).await.unwrap(), Verdict::Mismatch);
+    let replaced =
+        replaced(passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap());
+    assert_eq!(
+        passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(&replaced)).await.unwrap(),
+        Verdict::Match
+    );
+    assert_eq!(passwords.verify(Asker::default(), secret("wrong"), Some(stored)).await.unwrap(), Verdict::Mismatch);
 }
 
 #[tokio::test]
 async fn a_weak_password_is_refused_unhashed_and_a_strong_one_comes_back_hashed() {
     let passwords = passwords(SMALL, &[]);
-    let error = passwords.admit(secret("wren@example.org"), inputs()).await.unwrap_err();
+    let error = passwords.admit(Asker::default(), secret("wren@example.org"), inputs()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WeakPassword);
     assert!(error.strength().unwrap().score < 3);
     assert_eq!(passwords.hasher.hashes(), 0);
-    let phc = passwords.admit(secret("correct horse battery staple"), inputs()).await.unwrap();
-    let verdict = passwords.verify(secret("correct horse battery staple"), Some(&phc)).await.unwrap();
+    let phc = passwords.admit(Asker::default(), secret("correct horse battery staple"), inputs()).await.unwrap();
+    let verdict = passwords.verify(Asker::default(), secret("correct horse battery staple"), Some(&phc)).await.unwrap();
     assert_eq!(verdict, Verdict::Match);
 }
 

@@ -4,7 +4,7 @@ use crate::engine::statements::statements;
 
 statements! {
     /// All roles.
-    LIST() = "SELECT name, description, level FROM authy.role ORDER BY level";
+    LIST() = "SELECT name, description, level FROM authy.role ORDER BY level LIMIT 1000";
 
     /// A role by its name.
     FIND(TEXT) = "SELECT name, description, level FROM authy.role WHERE name_key = $1";
@@ -64,5 +64,5 @@ statements! {
     /// A user's roles.
     LIST_OF_USER(UUID) =
         "SELECT name, description, level FROM authy.user_role JOIN authy.role USING (role_id)
-         WHERE user_id = $1 ORDER BY level";
+         WHERE user_id = $1 ORDER BY level LIMIT 1000";
 }

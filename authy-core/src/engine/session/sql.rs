@@ -11,7 +11,9 @@ statements! {
     /// user agent do not count: an attacker can copy or share them.
     ///
     /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
-    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL) =
+    ///
+    /// `live` is how many live sessions there were before, counted up to the given bound.
+    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL, INT8) =
         "WITH noted AS (
              UPDATE authy.users SET last_login = now()
              FROM (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
@@ -32,7 +34,12 @@ statements! {
                     jsonb_strip_nulls(jsonb_build_object('level', level, 'new_device', nullif(is_new, false)))
              FROM noted
          )
-         SELECT public_id, username, ver, roles, level FROM noted";
+         SELECT public_id, username, ver, roles, level,
+                (SELECT count(*) FROM (
+                     SELECT FROM authy.session WHERE user_id = $1 AND ended_at IS NULL AND expires > now() AND NOT issued
+                     LIMIT $15
+                 ) AS counted) AS live
+         FROM noted";
 
     /// Compares a login with a new device with those before it on the same day (UTC): whether one of them had the same user
     /// agent and the same network (an IPv4 /24, an IPv6 /48), and how many different ones there were.
@@ -136,19 +143,30 @@ statements! {
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM authy.signing_key WHERE kid = $3 AND state <> 'retired')";
 
-    /// A user's sessions, the one used last first.
+    /// A user's sessions, the one used last first: all, as their number is bounded, unless very many were opened without a login.
     LIST(UUID, FLOAT8) =
         "SELECT session_id, created, last_used,
                 least(expires, last_used + make_interval(secs => $2)) AS expires, host(ip) AS ip, user_agent
          FROM authy.session
          WHERE user_id = $1 AND ended_at IS NULL AND expires > now()
            AND last_used > now() - make_interval(secs => $2)
-         ORDER BY last_used DESC, session_id";
+         ORDER BY last_used DESC, session_id LIMIT 200";
 
-    /// Every session of a user's that is kept.
-    EXPORT(UUID) =
+    /// The sessions of a user's that are kept, older than one of them, the newest first.
+    EXPORT(UUID, TIMESTAMPTZ, UUID, INT8) =
         "SELECT session_id, created, last_used, expires, ended_at, host(ip) AS ip, user_agent
-         FROM authy.session WHERE user_id = $1 ORDER BY created DESC, session_id";
+         FROM authy.session WHERE user_id = $1 AND (created, session_id) < ($2, $3)
+         ORDER BY created DESC, session_id DESC LIMIT $4";
+
+    /// Ends the live sessions of a user but the so many used last. Those that were opened without a login end by themselves
+    /// within minutes.
+    END_OLDEST(UUID, INT8) =
+        "UPDATE authy.session SET ended_at = now()
+         WHERE session_id IN (
+             SELECT session_id FROM authy.session
+             WHERE user_id = $1 AND ended_at IS NULL AND expires > now() AND NOT issued
+             ORDER BY last_used DESC, created DESC, session_id OFFSET $2)
+         RETURNING session_id";
 
     /// A session that has not ended.
     IS_OPEN(UUID) = "SELECT 1 FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";

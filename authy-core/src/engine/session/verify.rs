@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::engine::{password::Verdict, throttle::Attempt};
+use crate::engine::{hasher::Asker, password::Verdict, throttle::Attempt};
 
 impl Authy {
     /// That a password is the caller's own: asked for once more, of somebody with a good token, before something that matters.
@@ -12,16 +12,22 @@ impl Authy {
     /// a user from changing the password, and a stolen token is no way to guess faster.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when it is not, the user was deleted, or too many were wrong;
-    /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when it is not or the user was deleted;
+    /// [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
     pub async fn verify_password(&self, caller: &Caller, password: &Secret) -> Result<()> {
         let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
-        self.passwords().has_room()?;
+        self.passwords().has_room(caller.asker())?;
         let row = self.db().read_opt(&user::sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
         let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
         let attempt = self.attempt(caller, Subject::password_again(user)).await?;
+        // It is known who asks, so there is nothing to hide behind the work of a hash, unlike at a login.
+        if let Some(wait) = attempt.wait() {
+            attempt.retract().await;
+            let error = Error::new(ErrorKind::RateLimited, "too many wrong passwords: wait before the next attempt");
+            return Err(error.retry_after(wait));
+        }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.try_password(attempt, password, phc).await?;
+        let (attempt, _) = self.try_password(caller.asker(), attempt, password, phc).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
@@ -29,12 +35,13 @@ impl Authy {
     /// outdated one. An attempt that is not admitted costs the hash of one that is wrong, and gets its answer.
     pub(super) async fn try_password(
         &self,
+        asker: Asker,
         attempt: Attempt,
         password: &Secret,
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords().verify(password.normalized(), phc).await {
+        match self.passwords().verify(asker, password.normalized(), phc).await {
             Ok(Verdict::Match) => Ok((attempt, None)),
             Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
             Ok(Verdict::Mismatch) => {

@@ -1,8 +1,15 @@
-//! Everything that is held about a user.
+//! Everything that is held about a user, written page by page: a long life takes no more memory than a short one.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::Semaphore;
+use futures_util::{Stream, StreamExt as _, stream};
+use serde::Serialize;
+use tokio::{sync::mpsc, time::timeout};
+use uuid::Uuid;
 
 use super::*;
 use crate::{
@@ -14,20 +21,68 @@ use crate::{
     engine::{code, event},
 };
 
-/// How many users are exported at a time.
-static EXPORTS: Semaphore = Semaphore::const_new(2);
+/// Maximum number of exports under way at a time, each of another user. Each holds two pages, some 100 KB.
+const EXPORTS: usize = 64;
+
+/// How long a page waits for its reader. One that reads nothing for so long would hold a place for nothing.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many sessions are read at a time.
+const SESSIONS_A_PAGE: i64 = 200;
+
+/// Whose exports are under way in this process.
+static UNDER_WAY: Mutex<Option<HashSet<UserId>>> = Mutex::new(None);
 
 impl Authy {
-    /// Everything that is held about a user, except what is only good for recognizing the password.
+    /// Everything that is held about a user, except what is only good for recognizing the password. All of it is in memory at
+    /// once: [`stream_export`](Self::stream_export) writes it page by page.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::Overloaded`] while others are exported; [`ErrorKind::Unavailable`] when the database
-    /// is away.
+    /// As there, and those of the pages.
     pub async fn export_user(&self, user: UserId) -> Result<Export> {
-        // A long life takes much memory, until it is sent.
-        let _turn = EXPORTS.try_acquire().map_err(|_| {
-            Error::new(ErrorKind::Overloaded, "others are exported at present").retry_after(Duration::from_secs(2))
-        })?;
+        let mut chunks = std::pin::pin!(self.stream_export(user).await?);
+        let mut document = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            document.extend_from_slice(&chunk?);
+        }
+        serde_json::from_slice(&document)
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be read back", cause))
+    }
+
+    /// The JSON document of an [`Export`], in chunks of one page each. It is whole only when the stream ends without an error. It
+    /// is written while it is read, and given up when nothing is read for 30 seconds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while the same user is exported here; [`ErrorKind::Overloaded`] while
+    /// too many others are; [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn stream_export(&self, user: UserId) -> Result<impl Stream<Item = Result<Vec<u8>>> + Send + use<>> {
+        let place = Place::take(user)?;
+        let head = self.export_head(user).await?;
+        let (sender, receiver) = mpsc::channel(1);
+        let authy = self.clone();
+        tokio::spawn(async move {
+            let chunks = Chunks(sender);
+            let written = authy.write_export(user, head, &chunks).await;
+            // The next one can begin as soon as the reader sees the end.
+            drop(place);
+            match written {
+                Ok(()) => chunks.send(Chunk::End).await,
+                Err(error) => chunks.send(Chunk::Failed(error)).await,
+            }
+        });
+        Ok(stream::unfold(Some(receiver), |receiver| async {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Chunk::Part(part)) => Some((Ok(part), Some(receiver))),
+                Some(Chunk::End) => None,
+                Some(Chunk::Failed(error)) => Some((Err(error), None)),
+                None => Some((Err(Error::new(ErrorKind::Unavailable, "an export was given up")), None)),
+            }
+        }))
+    }
+
+    /// The beginning of the document, up to the sessions.
+    async fn export_head(&self, user: UserId) -> Result<Vec<u8>> {
         let row = self.db().read_opt(&sql::FIND_EXPORT, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
         let pending = self.db().read_opt(&code::sql::FIND_PENDING_EMAIL, &[user.as_uuid()]).await?;
         let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);
@@ -42,18 +97,105 @@ impl Authy {
             password_changed: time("changed"),
         };
         let roles = role::views(&self.db().read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?)?;
-        let sessions = self.db().list(&session::sql::EXPORT, &[user.as_uuid()]).await?.iter().map(session).collect();
+        let mut head = b"{\"user\":".to_vec();
+        write(&mut head, &exported)?;
+        head.extend_from_slice(b",\"roles\":");
+        write(&mut head, &roles)?;
+        head.extend_from_slice(b",\"sessions\":[");
+        Ok(head)
+    }
+
+    async fn write_export(&self, user: UserId, head: Vec<u8>, chunks: &Chunks) -> Result<()> {
+        let mut part = head;
+        let mut is_first = true;
+        let mut before = (SystemTime::now() + Duration::from_secs(24 * 3600), Uuid::max());
+        loop {
+            let params: Params<'_> = &[user.as_uuid(), &before.0, &before.1, &SESSIONS_A_PAGE];
+            let rows = self.db().list(&session::sql::EXPORT, params).await?;
+            for row in &rows {
+                write_item(&mut part, &mut is_first, &session(row))?;
+            }
+            let Some(last) = rows.last() else { break };
+            before = (last.get("created"), last.get("session_id"));
+            chunks.part(&mut part).await?;
+        }
+        part.extend_from_slice(b"],\"events\":[");
+        is_first = true;
         let mut query = EventQuery { user: Some(user), kind: None, after: None, limit: PageSize::new(100).ok() };
-        let mut events = Vec::new();
         loop {
             let page = self.list_events(&query).await?;
-            events.extend(page.events.into_iter().map(|event| event::shown_to(user, event)));
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(Export { user: exported, roles, sessions, events }),
+            for event in page.events {
+                write_item(&mut part, &mut is_first, &event::shown_to(user, event))?;
             }
+            let Some(next) = page.next else { break };
+            query.after = Some(next);
+            chunks.part(&mut part).await?;
+        }
+        part.extend_from_slice(b"]}");
+        chunks.part(&mut part).await
+    }
+}
+
+enum Chunk {
+    Part(Vec<u8>),
+    /// Everything was written. A stream that ends without it is not whole.
+    End,
+    Failed(Error),
+}
+
+/// Where the chunks go.
+struct Chunks(mpsc::Sender<Chunk>);
+
+impl Chunks {
+    async fn part(&self, part: &mut Vec<u8>) -> Result<()> {
+        match self.send(Chunk::Part(std::mem::take(part))).await {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unavailable, "nobody reads the export")),
         }
     }
+
+    async fn send(&self, chunk: Chunk) -> bool {
+        timeout(READER_PATIENCE, self.0.send(chunk)).await.is_ok_and(|sent| sent.is_ok())
+    }
+}
+
+/// A user's place among the exports under way, until it is dropped.
+struct Place(UserId);
+
+impl Place {
+    fn take(user: UserId) -> Result<Self> {
+        let mut places = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = places.get_or_insert_default();
+        let busy = |kind, detail| Err(Error::new(kind, detail).retry_after(Duration::from_secs(2)));
+        if places.contains(&user) {
+            return busy(ErrorKind::RateLimited, "another export of yours is under way");
+        }
+        if places.len() >= EXPORTS {
+            return busy(ErrorKind::Overloaded, "others are exported at present");
+        }
+        places.insert(user);
+        Ok(Self(user))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(places) = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            places.remove(&self.0);
+        }
+    }
+}
+
+fn write(part: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(part, value)
+        .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be written", cause))
+}
+
+fn write_item(part: &mut Vec<u8>, is_first: &mut bool, value: &impl Serialize) -> Result<()> {
+    if !std::mem::take(is_first) {
+        part.push(b',');
+    }
+    write(part, value)
 }
 
 fn session(row: &Row) -> ExportedSession {

@@ -11,6 +11,7 @@ use crate::{
     engine::{
         code::{self, Purpose, no_such_code, unless_gone},
         event::Columns,
+        hasher::Asker,
     },
 };
 
@@ -95,7 +96,7 @@ impl Authy {
     }
 
     async fn replace_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
-        let reset = self.prepare_reset(reset).await?;
+        let reset = self.prepare_reset_for(caller.asker(), reset).await?;
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         let event = self.reset(write.tx(), caller, &reset).await?;
@@ -120,11 +121,15 @@ impl Authy {
     /// # Errors
     /// As [`reset_password`](Self::reset_password).
     pub async fn prepare_reset(&self, reset: PasswordReset) -> Result<PreparedReset> {
+        self.prepare_reset_for(Asker::default(), reset).await
+    }
+
+    async fn prepare_reset_for(&self, asker: Asker, reset: PasswordReset) -> Result<PreparedReset> {
         let code = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
         let found = code::find(self.db(), code).await?.filter(|code| code.is_for(Purpose::Reset));
         let user = found.ok_or_else(no_such_code)?.user;
         let account = self.find_changeable(user).await.map_err(unless_gone)?;
-        let phc = self.passwords().admit(reset.password.as_secret().normalized(), account.inputs(None)).await?;
+        let phc = self.passwords().admit(asker, reset.password.as_secret().normalized(), account.inputs(None)).await?;
         Ok(PreparedReset { code, user, username: account.username, phc })
     }
 

@@ -1,7 +1,10 @@
 //! Signing up.
 
 use super::*;
-use crate::engine::code::{self, Purpose};
+use crate::engine::{
+    code::{self, Purpose},
+    hasher::Asker,
+};
 
 /// Somebody who may sign up: the name is not reserved and looks like no administrator's, the password is strong and hashed.
 ///
@@ -61,7 +64,7 @@ impl Authy {
             return Err(taken());
         }
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
-        let phc = self.passwords().admit(password.as_secret().normalized(), inputs).await?;
+        let phc = self.passwords().admit(caller.asker(), password.as_secret().normalized(), inputs).await?;
         Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
     }
 
@@ -107,7 +110,7 @@ impl Authy {
             username: username.clone(),
             // A domain that never exists (RFC 2606), so that no mail goes to a stranger.
             email: checked("admin@authy.invalid".to_owned())?,
-            phc: self.passwords().hash(password.normalized()).await?,
+            phc: self.passwords().hash(Asker::default(), password.normalized()).await?,
             skeletons: Vec::new(),
             is_vouched_for: true,
         };

@@ -101,7 +101,7 @@ impl Authy {
     }
 
     /// Every form that a name or an address may be taken in.
-    pub(super) fn keys_of(&self, key: &str) -> Vec<String> {
+    pub(in crate::engine) fn keys_of(&self, key: &str) -> Vec<String> {
         let erased = self.erasure_mac().sign_with_each(key).into_iter().map(|mac| format!("{ERASED}{mac}"));
         [key.to_owned()].into_iter().chain(erased).collect()
     }

@@ -142,6 +142,25 @@ statements! {
     /// Whether an address is taken in any of these forms, by anybody but this user.
     IS_EMAIL_TAKEN(TEXT_ARRAY, UUID) = "SELECT 1 FROM authy.users WHERE email_key = ANY ($1) AND public_id <> $2 LIMIT 1";
 
+    /// Another user who has an address in any of these forms.
+    FIND_OWNER(TEXT_ARRAY, UUID) =
+        "SELECT public_id, username, email, deleted_at IS NOT NULL AS deleted
+         FROM authy.users WHERE email_key = ANY ($1) AND public_id <> $2 LIMIT 1";
+
+    /// Counts a notice to the owner of an address, unless so many others were sent in the last day; once for each event. Older
+    /// ones are deleted.
+    COUNT_NOTICE(UUID, UUID, INT8) =
+        "WITH forgotten AS (
+             DELETE FROM authy.address_notice WHERE created < now() - interval '1 day'
+         ), made AS (
+             INSERT INTO authy.address_notice (event_id, user_id)
+             SELECT $1, $2
+             WHERE (SELECT count(*) FROM authy.address_notice
+                    WHERE user_id = $2 AND event_id <> $1 AND created >= now() - interval '1 day') < $3
+             ON CONFLICT DO NOTHING RETURNING 1
+         )
+         SELECT 1 FROM made UNION SELECT 1 FROM authy.address_notice WHERE event_id = $1";
+
     /// Puts a confirmed address in force.
     SET_EMAIL(UUID, TEXT, TEXT) =
         "UPDATE authy.users SET email = $2, email_key = $3, validated_at = now() WHERE public_id = $1";
