@@ -77,8 +77,8 @@ calls! {
     find_user: FindUser(username: Username);
     /// Changes a user's password, address, or both.
     change_user: ChangeUser(user: UserId) request;
-    /// Confirms an address, as by following the link in a mail.
-    follow_validation: FollowValidation(code: Code);
+    /// What a code from a mail confirms. Changes nothing.
+    get_validation: GetValidation(code: Code);
     /// Confirms an address.
     validate: Validate(code: Code);
     /// Sends the caller a fresh code to confirm the address with.

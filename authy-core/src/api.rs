@@ -60,6 +60,8 @@ pub struct Info {
     pub limit: RateClass,
     /// The names of the fields of its request; empty when it takes none.
     pub fields: &'static [&'static str],
+    /// Whether a browser (`Accept: text/html`) gets a page, and may send a form in place of JSON.
+    pub has_page: bool,
     /// The errors of its own, besides those that every endpoint of its access can answer.
     pub errors: &'static [ErrorKind],
 }
@@ -161,12 +163,12 @@ pub fn all() -> impl Iterator<Item = &'static Info> {
 }
 
 /// Declares endpoints, a row each:
-/// `Name: METHOD "path" (PathParam, …) Request => Response, access[, rate class] [fails Kind | Kind]`.
+/// `Name: METHOD "path" (PathParam, …) Request => Response, access[, rate class] [; also page] [; fails Kind | Kind]`.
 macro_rules! endpoints {
     ($(
         $(#[doc = $doc:literal])+
         $name:ident: $method:ident $path:literal ($($param:ty),*) $request:ty => $response:ty,
-        $access:expr $(, $limit:ident)? $(; fails $($kind:ident)|+)?;
+        $access:expr $(, $limit:ident)? $(; also $page:ident)? $(; fails $($kind:ident)|+)?;
     )+) => {
         $(
             $(#[doc = $doc])+
@@ -188,6 +190,7 @@ macro_rules! endpoints {
                     access: $access,
                     limit: $crate::api::endpoints!(@limit $($limit)?),
                     fields: <$request as $crate::api::Request>::FIELDS,
+                    has_page: $crate::api::endpoints!(@page $($page)?),
                     errors: &[$($($crate::ErrorKind::$kind),+)?],
                 };
             }
@@ -201,6 +204,8 @@ macro_rules! endpoints {
             $(visitor.visit::<$name>();)+
         }
     };
+    (@page) => { false };
+    (@page page) => { true };
     (@limit) => { $crate::api::RateClass::Default };
     (@limit $limit:ident) => { $crate::api::RateClass::$limit };
 }

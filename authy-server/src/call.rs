@@ -27,7 +27,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) authy: &'a Authy,
     /// Who asks, and from where.
     pub(crate) caller: &'a Caller,
-    /// Whether only the head of the answer was asked for.
+    /// Whether only the head of the answer is wanted.
     pub(crate) is_head: bool,
     /// The parameters in the path, decoded, each with its name.
     pub(crate) segments: &'a [(&'a str, String)],

@@ -15,6 +15,7 @@ mod handlers;
 mod limit;
 mod log;
 mod origin;
+mod page;
 mod reply;
 mod request;
 mod route;

@@ -152,11 +152,19 @@ impl Paths {
             let lines: Vec<_> = kinds.iter().map(|kind| format!("- `{kind}`: {}", kind.title())).collect();
             let problem = self.generator.subschema_for::<Problem>();
             let content = json!({ "application/problem+json": { "schema": problem } });
-            responses.insert(status.to_string(), json!({ "description": lines.join("\n"), "content": content }));
+            let mut response = json!({ "description": lines.join("\n"), "content": content });
+            if E::INFO.has_page {
+                for_browsers(&mut response);
+            }
+            responses.insert(status.to_string(), response);
         }
         // An endpoint that always fails has nothing else to answer.
         if E::INFO.path != GetRateLimited::INFO.path {
-            responses.insert(<E::Response as Reply>::STATUS.to_string(), self.success::<E::Response>());
+            let mut success = self.success::<E::Response>();
+            if E::INFO.has_page {
+                for_browsers(&mut success);
+            }
+            responses.insert(<E::Response as Reply>::STATUS.to_string(), success);
         }
         responses
     }
@@ -195,6 +203,13 @@ fn device_token() -> Value {
             is not good counts as none",
         "schema": { "type": "string" },
     })
+}
+
+/// Adds the page to the answers of an endpoint that has one.
+fn for_browsers(response: &mut Value) {
+    if let Some(content) = response.get_mut("content") {
+        insert(content, "text/html", json!({ "schema": { "type": "string" } }));
+    }
 }
 
 fn has_body(info: &Info) -> bool {

@@ -16,6 +16,8 @@ use http::{
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 
+use crate::page;
+
 /// An answer whose body is known in full, so it has a length and goes out in one piece: all but the streams.
 pub(crate) type Whole = http::Response<Full<Bytes>>;
 
@@ -120,6 +122,20 @@ impl Failure {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         explain(&error, headers);
         headers.extend(header);
+        response.map(Either::Left)
+    }
+}
+
+impl Failure {
+    /// Logs the error, once, and makes a page of it for a person.
+    pub(crate) fn into_page(self, request_id: &str) -> Response {
+        let status = status(self.error.kind());
+        let Ok(mut response) = page::of_error(self.error.kind()).into_response(status) else {
+            return self.into_response(request_id);
+        };
+        log(&self.error, status, request_id);
+        explain(&self.error, response.headers_mut());
+        response.headers_mut().extend(self.header);
         response.map(Either::Left)
     }
 }

@@ -73,6 +73,10 @@ where
     if body.size_hint().lower() > BODY_LIMIT as u64 {
         return Err(too_large().into());
     }
+    if info.has_page && is_form(&head.headers) {
+        // The form of our own page has a button and no fields.
+        return Ok(Fields::none());
+    }
     if !is_json(&head.headers) {
         let wrong = "a body needs Content-Type: application/json";
         return Err(Failure::new(ErrorKind::UnsupportedMediaType, wrong));
@@ -109,10 +113,19 @@ fn too_large() -> Error {
     Error::new(ErrorKind::BodyTooLarge, "a body has at most 64 KiB")
 }
 
+/// Whether a browser sends the form of a page.
+fn is_form(headers: &HeaderMap) -> bool {
+    media_type(headers) == "application/x-www-form-urlencoded"
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// `application/json` or anything that ends in `+json` (RFC 6839), with or without parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type = media_type(headers);
     media_type == "application/json" || (media_type.contains('/') && media_type.ends_with("+json"))
 }
 

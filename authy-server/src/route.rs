@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, future::Future, net::Ipv4Addr, sync::OnceLock};
 
 use authy_core::{
     Result,
-    api::{Endpoint, Info, Method},
+    api::{Endpoint, Info, Method, Reply, StatusCode},
 };
 use bytes::Bytes;
 use futures_util::{
@@ -14,12 +14,13 @@ use futures_util::{
     future::{BoxFuture, FutureExt as _, ready},
     stream::empty,
 };
-use http::HeaderValue;
+use http::{HeaderValue, header::VARY};
 use http_body_util::Either;
 use percent_encoding::percent_decode_str;
 
 use crate::{
     call::{Asked, Call},
+    page::{self, Shown},
     reply::{self, Response, Whole},
     stream,
 };
@@ -126,19 +127,24 @@ pub(crate) trait Routed: Endpoint + Sized {
         })
     }
 
-    /// The route to a handler that uses something up, and to one for HEAD, which must not.
-    fn to_get_or_head<G, H>(get: G, head: H) -> Route
+    /// The route to a handler whose answer is a page for whoever wants one.
+    fn to_page<H: for<'a> Handler<'a, Self>>(handler: H) -> Route
     where
-        G: for<'a> Handler<'a, Self>,
-        H: for<'a> Handler<'a, Self>,
+        Self::Response: Shown,
     {
         Route::new::<Self>(move |asked| {
             async move {
-                let reply = match asked.is_head {
-                    true => head.handle(asked.read()?).await?,
-                    false => get.handle(asked.read()?).await?,
+                let is_page = page::is_wanted(asked.headers);
+                let reply = handler.handle(asked.read()?).await?;
+                let mut response = match is_page {
+                    true => {
+                        let status = StatusCode::from_u16(<Self::Response as Reply>::STATUS).unwrap_or_default();
+                        reply.page().into_response(status)?
+                    }
+                    false => reply::success(&reply)?,
                 };
-                Ok(reply::success(&reply)?.map(Either::Left))
+                response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+                Ok(response.map(Either::Left))
             }
             .boxed()
         })

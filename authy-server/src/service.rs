@@ -23,6 +23,7 @@ use crate::{
     cors::Cors,
     limit::Limiter,
     origin::{Client, Proxies},
+    page,
     reply::{self, Failure, Response},
     request::{self, REQUEST_ID},
     route::Table,
@@ -92,7 +93,10 @@ impl Service {
             }
         };
 
-        let mut response = answered.unwrap_or_else(|failure| failure.into_response(name));
+        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(&head) {
+            true => failure.into_page(name),
+            false => failure.into_response(name),
+        });
         let headers = response.headers_mut();
         headers.extend(standing);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -153,6 +157,15 @@ impl Service {
         let is_head = head.method == Method::HEAD;
         let asked = Asked { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };
         Ok(route.answer(asked).await?)
+    }
+
+    /// Whether an error is to be told on a page.
+    fn wants_page(&self, head: &Parts) -> bool {
+        page::is_wanted(&head.headers)
+            && self
+                .table
+                .find(head.uri.path())
+                .is_some_and(|(resource, _)| resource.route(&head.method).is_some_and(|route| route.info.has_page))
     }
 
     /// Counts a request, and tells in `headers` how its address stands.

@@ -43,7 +43,7 @@ const MATRIX: &[(&str, Who)] = &[
     ("GetUsername", Who::Public),
     ("FindUser", Who::Public),
     ("ChangeUser", Who::Admin),
-    ("FollowValidation", Who::Public),
+    ("GetValidation", Who::Public),
     ("Validate", Who::Public),
     ("ResendValidation", Who::User),
     ("ForgotPassword", Who::Public),

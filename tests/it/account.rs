@@ -15,6 +15,7 @@ use authy_tests::{
     House, PASSWORD, Person, at_once, credentials, fresh_name, new_user, operator,
     wire::{get, post, send},
 };
+use serde_json::json;
 
 mod device;
 mod power;
@@ -138,7 +139,7 @@ async fn a_new_address_is_in_force_once_its_code_comes_back() {
     let fresh = house.nobody().refresh(RefreshToken { refresh_token }).await.unwrap();
     let view = house.nobody().with_token(fresh.token).get_self().await.unwrap();
     assert_eq!(view.email.as_str(), address);
-    assert_eq!(house.nobody().validate(Code::new(code)).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    assert!(house.nobody().validate(Code::new(code)).await.unwrap().already_confirmed);
     // The old address is free again.
     house.nobody().register(NewUser::new(&fresh_name("next"), &old, Secret::new(PASSWORD)).unwrap()).await.unwrap();
 }
@@ -200,7 +201,7 @@ async fn the_owner_of_an_address_hears_that_somebody_asked_for_it_and_nobody_get
             notices += 1;
             assert_eq!((notice.kind, notice.to.as_str()), (LetterKind::AddressClaimed, address.as_str()));
             assert_eq!((&notice.ip, &notice.user_agent), (&None, &None), "nothing of who asked");
-            assert_eq!(notice.username.as_str(), owner.username);
+            assert_eq!(notice.username.as_ref().unwrap().as_str(), owner.username);
         }
     }
     assert_eq!(notices, 3, "no more in a day");
@@ -223,7 +224,10 @@ async fn of_two_new_addresses_the_later_counts_and_one_that_was_taken_meanwhile_
 
     let wanted = format!("{name}-second@example.com");
     let rival = NewUser::new(&fresh_name("rival"), &wanted, Secret::new(PASSWORD)).unwrap();
-    house.nobody().register(rival).await.unwrap();
+    let rival = house.nobody().register(rival).await.unwrap().public_id;
+    // Whoever confirms it first has it.
+    let confirmation = house.code(rival, EventKind::UserRegistered).await;
+    house.nobody().validate(Code::new(confirmation)).await.unwrap();
     let taken = house.nobody().validate(Code::new(second)).await.unwrap_err();
     assert_eq!(taken.kind(), Some(ErrorKind::AlreadyRegistered));
     let view = person.client.get_self().await.unwrap();
@@ -260,40 +264,78 @@ async fn sign_up(house: &House) -> (UserId, String, Client) {
 }
 
 #[tokio::test]
-async fn an_address_is_confirmed_by_following_a_link_once() {
+async fn an_address_is_confirmed_by_a_post_once_and_whoever_repeats_it_is_told_so() {
     let house = House::new().await;
     let (id, _, client) = sign_up(&house).await;
     let letters = house.letters(id, EventKind::UserRegistered).await;
     assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::Validate));
     let code = house.code(id, EventKind::UserRegistered).await;
     let path = format!("/authy/validate/{}", code.expose());
-    let head = send(house.address, &format!("HEAD {path} HTTP/1.1"), "").await;
-    assert_eq!(head.status, 200, "a program looks at the link first");
-    let followed = get(house.address, &path).await;
-    assert_eq!((followed.status, followed.json()["public_id"].as_str()), (200, Some(&*id.to_string())));
-    assert_eq!(send(house.address, &format!("HEAD {path} HTTP/1.1"), "").await.status, 404);
-    assert_eq!(get(house.address, &path).await.status, 404);
+    let looked_at = get(house.address, &path).await;
+    assert_eq!((looked_at.status, looked_at.header("cache-control")), (200, "no-store"));
+    assert_eq!(
+        (&looked_at.json()["purpose"], &looked_at.json()["already_confirmed"]),
+        (&json!("sign_up"), &json!(false))
+    );
     let admin = house.admin().await;
+    assert!(!admin.client.get_user(id).await.unwrap().validated, "to look at a link confirms nothing");
+    let done = post(house.address, &path, "").await;
+    assert_eq!((done.status, &done.json()["already_confirmed"]), (200, &json!(false)));
+    assert_eq!(done.json()["public_id"], json!(id));
     assert!(admin.client.get_user(id).await.unwrap().validated);
+
+    // A change of the password changes nothing about the address.
+    client.change_user(id, new_password()).await.unwrap();
+    let count = "SELECT count(*) FROM authy.event WHERE subject = $1";
+    let events = async || house.sql().await.query_one(count, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0);
+    let before = events().await;
+    for _ in 0..2 {
+        let again = post(house.address, &path, "").await;
+        assert_eq!((again.status, &again.json()["already_confirmed"]), (200, &json!(true)));
+        assert_eq!(get(house.address, &path).await.json()["already_confirmed"], json!(true));
+    }
+    assert_eq!(events().await, before, "nothing has happened");
     // Confirmed: nothing is sent any more.
+    let client = house.nobody().with_token(
+        house.nobody().login(Credentials::new(&username_of(&house, id).await, Secret::new(OTHER))).await.unwrap().token,
+    );
     client.resend_validation().await.unwrap();
     let sql = house.sql().await;
     let codes = sql.query_one("SELECT count(*) FROM authy.code WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
     assert_eq!(codes.get::<_, i64>(0), 0);
+
+    // Once the address is another one, the old code is good for nothing, and that of the new one has done its work.
+    let address = format!("{id}@example.com");
+    client.change_user(id, AccountChange::email(None, address.parse().unwrap())).await.unwrap();
+    let second = house.code(id, EventKind::EmailRequested).await;
+    let second = format!("/authy/validate/{}", second.expose());
+    assert_eq!(get(house.address, &second).await.json()["purpose"], json!("new_address"));
+    assert_eq!(post(house.address, &second, "").await.json()["already_confirmed"], json!(false));
+    assert_eq!((get(house.address, &path).await.status, post(house.address, &path, "").await.status), (404, 404));
+    assert_eq!(post(house.address, &second, "").await.json()["already_confirmed"], json!(true));
+    // It is remembered for a month.
+    sql.batch_execute("UPDATE authy.spent_code SET spent = spent - interval '31 days'").await.unwrap();
+    assert_eq!(house.authy.upkeep().await.unwrap().codes, 1);
+    assert_eq!(post(house.address, &second, "").await.status, 404);
+}
+
+async fn username_of(house: &House, id: UserId) -> String {
+    house.nobody().get_username(id).await.unwrap().username.to_string()
 }
 
 #[tokio::test]
-async fn of_many_who_present_one_code_at_once_one_wins() {
+async fn of_many_who_present_one_code_at_once_one_confirms_and_the_others_are_told_that_it_is_done() {
     let house = House::new().await;
     let (id, _, _) = sign_up(&house).await;
     let code = house.code(id, EventKind::UserRegistered).await;
     let answers = at_once(8, |_| {
         let (nobody, code) = (house.nobody(), Code::new(code.clone()));
-        async move { nobody.validate(code).await.map_err(|error| error.kind()) }
+        async move { nobody.validate(code).await.unwrap().already_confirmed }
     })
     .await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
-    assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|kind| *kind == Some(ErrorKind::NotFound)));
+    assert_eq!(answers.iter().filter(|already| !**already).count(), 1, "{answers:?}");
+    let events = "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = 'user.validated'";
+    assert_eq!(house.sql().await.query_one(events, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0), 1);
 }
 
 #[tokio::test]

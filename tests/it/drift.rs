@@ -8,8 +8,9 @@ use authy_core::{
     api::{
         Endpoint, Nothing,
         account::{
-            AccountChange, ChangeUser, Code, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword,
-            ForgottenPassword, PasswordReset, ResendValidation, ResetPassword, RestoreUser, SendReset, Validate,
+            AccountChange, ChangeUser, Code, ExportSelf, FindPasswordPage, ForgotPassword, ForgottenPassword,
+            GetValidation, PasswordReset, ResendValidation, ResetPassword, RestoreUser, SendReset, Validate,
+            ValidationPurpose,
         },
         all,
         event::{EventKind, EventQuery, ListEvents},
@@ -102,7 +103,10 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     let code = |secret| (Code::new(secret),);
     tour.ok::<ResendValidation>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
     let sent = house.code(id, EventKind::ValidationRequested).await;
-    assert_eq!(tour.ok::<FollowValidation>(&nobody, code(sent), Nothing {}).await.public_id, id);
+    let view = tour.ok::<GetValidation>(&nobody, code(sent.clone()), Nothing {}).await;
+    let hint = format!("{}…@example.org", &name[..1]);
+    assert_eq!((view.email_hint, view.purpose, view.already_confirmed), (hint, ValidationPurpose::SignUp, false));
+    assert_eq!(tour.ok::<Validate>(&nobody, code(sent), Nothing {}).await.public_id, id);
     let ada = ada_again(&nobody, &name).await;
     let address = format!("{name}@example.com");
     let change = AccountChange::email(Some(Secret::new(PASSWORD)), address.parse().unwrap());

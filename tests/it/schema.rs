@@ -1,7 +1,9 @@
 //! The schema: made and brought up to date by whoever comes first, and never used when it is newer than the program.
 
+use std::time::Duration;
+
 use authy_core::{Authy, ErrorKind, engine::MasterKeys};
-use authy_tests::{at_once, cheap, database};
+use authy_tests::{at_once, cheap, database, until};
 
 fn builder(config: &tokio_postgres::Config) -> authy_core::engine::Builder {
     Authy::builder(config.clone()).master_keys(MasterKeys::generate().unwrap()).config(cheap())
@@ -20,6 +22,75 @@ async fn any_number_of_servers_may_start_on_an_empty_database() {
     assert!(reports.iter().all(|report| report.version == made[0].version));
     let files = std::fs::read_dir(authy_tests::tools::root().join("migrations")).unwrap().count();
     assert_eq!(made[0].applied.len(), files);
+}
+
+/// A database as it was before addresses belonged to those who confirmed them, with a user in it.
+async fn before_email_owners() -> tokio_postgres::Config {
+    let config = database::fresh().await;
+    let sql = database::connect(&config).await;
+    sql.batch_execute(
+        "DROP INDEX authy.users_email_owner;
+         ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
+         DROP TABLE authy.spent_code;
+         DELETE FROM authy.migration WHERE version >= 22;
+         INSERT INTO authy.users (public_id, username, username_key, email, email_key)
+         VALUES (gen_random_uuid(), 'ada', 'ada', 'ada@example.org', 'ada@example.org');
+         -- Snapshots that last would be waited for.
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L', current_database(),
+                                    'repeatable read'); END $$",
+    )
+    .await
+    .unwrap();
+    config
+}
+
+/// What an attempt leaves that was killed.
+const BROKEN: &str = "CREATE UNIQUE INDEX users_email_owner ON authy.users (email_key);
+                      UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'authy.users_email_owner'::regclass";
+
+#[tokio::test]
+async fn a_large_index_is_built_beside_those_who_write_whoever_waits_for_it() {
+    build_beside_writers("").await;
+    build_beside_writers(BROKEN).await;
+}
+
+async fn build_beside_writers(left_behind: &str) {
+    let config = before_email_owners().await;
+    let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
+    sql.batch_execute(left_behind).await.unwrap();
+    // The index waits for who has written and not committed.
+    let busy = busy.transaction().await.unwrap();
+    busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
+    let reports = tokio::spawn(at_once(3, {
+        let config = config.clone();
+        move |_| {
+            let builder = builder(&config);
+            async move { builder.migrate().await.unwrap() }
+        }
+    }));
+    until("the index is being built", || async {
+        let building = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND query LIKE '%INDEX CONCURRENTLY%' AND pid <> pg_backend_pid()
+                          AND wait_event_type = 'Lock'";
+        sql.query_one(building, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    let write = "SET lock_timeout = '2s';
+                 INSERT INTO authy.users (public_id, username, username_key, email, email_key)
+                 VALUES (gen_random_uuid(), 'bob', 'bob', 'bob@example.org', 'bob@example.org')";
+    sql.batch_execute(write).await.expect("nobody is kept from writing meanwhile");
+    busy.commit().await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(20), reports).await;
+    let reports = waited.expect("nobody waits for ever").unwrap();
+    assert_eq!(reports.iter().filter(|report| !report.applied.is_empty()).count(), 1);
+    let index =
+        "SELECT indisvalid AND indisunique FROM pg_index WHERE indexrelid = 'authy.users_email_owner'::regclass";
+    assert!(sql.query_one(index, &[]).await.unwrap().get::<_, bool>(0));
+    // Two may name an address, and one may have confirmed it.
+    let twice = "UPDATE authy.users SET email_key = 'ada@example.org'";
+    sql.batch_execute(twice).await.unwrap();
+    let refused = sql.batch_execute("UPDATE authy.users SET validated_at = now()").await.unwrap_err();
+    assert!(refused.to_string().contains("db error") && refused.code().unwrap().code() == "23505", "{refused:?}");
 }
 
 #[tokio::test]

@@ -25,23 +25,32 @@ endpoints! {
         fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
             | BeyondYourLevel | NotFound | AlreadyDeleted | Overloaded;
 
-    /// Confirm an address, by following the link in a mail. HEAD only tells whether the code works.
-    FollowValidation: GET "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;
-        fails NotFound | AlreadyRegistered;
+    /// What a code from a mail confirms: the link in a mail leads here.
+    ///
+    /// Changes nothing, so that programs which open the links in mails confirm nothing. For a browser (`Accept: text/html`) it is
+    /// a page with a button that sends the POST.
+    GetValidation: GET "/authy/validate/{code}" (Code) Nothing => ValidationView, Access::Public; also page;
+        fails NotFound | RateLimited;
 
     /// Confirm an address.
     ///
-    /// A code works once. 409 `already_registered` when somebody else took the new address meanwhile.
-    Validate: POST "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate;
-        fails NotFound | AlreadyRegistered;
+    /// A code works once. Sent again while the address is the account's, it changes nothing and `already_confirmed` is true; that is
+    /// known for 30 days. The address is taken off all other accounts that named it and had not confirmed it: their sessions end.
+    /// 409 `already_registered` when somebody else has confirmed the address meanwhile. A form may send it
+    /// (`application/x-www-form-urlencoded`, whose fields are not read); for a browser (`Accept: text/html`) the answer is a page.
+    Validate: POST "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate; also page;
+        fails NotFound | AlreadyRegistered | RateLimited;
 
     /// Send me a fresh code to confirm my address with; the old one is void.
+    ///
+    /// 409 `already_registered` when somebody else has confirmed the address: choose another.
     ResendValidation: POST "/authy/validate/resend" () Nothing => Accepted, Access::Authenticated, Validate;
-        fails RateLimited;
+        fails RateLimited | AlreadyRegistered;
 
     /// Ask for a mail with a code that resets a password.
     ///
-    /// The answer is the same, whether or not anybody has the address.
+    /// The answer is the same, whether or not anybody has the address. Where nobody has confirmed it, the mail is for the account
+    /// that named it last: a new password ends everything that was prepared in it, and confirms the address.
     ForgotPassword: POST "/authy/password/forgot" () ForgottenPassword => Accepted, Access::Public, Forgot;
         fails InvalidInput;
 
@@ -77,7 +86,7 @@ requests! {
         /// The new password again.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub confirm_password: Option<Secret>,
-        /// The new address. One that somebody else has or had never comes into force.
+        /// The new address. One that somebody else has or had confirmed never comes into force.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub email: Option<Email>,
     }
@@ -193,6 +202,19 @@ wire! {
         pub message: String,
         /// Whose address it is.
         pub public_id: UserId,
+        /// Whether the code had confirmed it before.
+        #[serde(default)]
+        pub already_confirmed: bool,
+    }
+
+    /// What a code confirms.
+    pub struct ValidationView {
+        /// The address, as far as its owner needs it to recognize it: `a…@example.org`.
+        pub email_hint: String,
+        /// What for.
+        pub purpose: ValidationPurpose,
+        /// Whether it has done so.
+        pub already_confirmed: bool,
     }
 
     /// It will be done.
@@ -258,7 +280,20 @@ wire! {
     }
 }
 
+/// What an address is confirmed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidationPurpose {
+    /// It is the address of a new account.
+    SignUp,
+    /// It becomes the address of an account that has another one.
+    NewAddress,
+}
+
+described!(ValidationPurpose, { "type": "string", "enum": ["sign_up", "new_address"] });
+
 impl Reply for Validated {}
+impl Reply for ValidationView {}
 impl Reply for Accepted {
     const STATUS: u16 = 202;
 }

@@ -74,6 +74,9 @@ kinds! {
     EmailRequested "email.requested";
     /// An address was changed, and is confirmed.
     EmailChanged "email.changed";
+    /// An address that the account had not confirmed was taken off it, because somebody else confirmed it: all its sessions have
+    /// ended.
+    EmailReleased "email.released";
     /// A login. `detail`: `level`, and `new_device` when nothing like it logged in before.
     SessionOpened "session.opened";
     /// A refresh token was exchanged. `detail`: `generation`.

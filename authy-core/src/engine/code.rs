@@ -124,6 +124,26 @@ pub(super) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Option<Code>>
     sql::TAKE.row(tx, &[&id]).await?.as_ref().map(Code::of).transpose()
 }
 
+/// How long it is remembered that a code has confirmed an address: who opens an old mail again after that is told that the code
+/// is not known.
+pub(super) const SPENT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Remembers a code that has confirmed the address that its user has now.
+pub(super) async fn spend(tx: &Transaction<'_>, id: Uuid, code: &Code) -> Result<()> {
+    let params: super::db::Params<'_> = &[&id, code.user.as_uuid(), &code.purpose];
+    sql::SPEND.execute(tx, params).await.map(drop).map_err(db_error)
+}
+
+/// Forgets the codes that confirmed an address of a user, who has it no more.
+pub(super) async fn forget_spent(tx: &Transaction<'_>, user: UserId) -> Result<()> {
+    sql::FORGET_SPENT_OF.execute(tx, &[user.as_uuid()]).await.map(drop).map_err(db_error)
+}
+
+/// A code that has confirmed the address that its user still has.
+pub(super) async fn find_spent(db: &Db, id: Uuid) -> Result<Option<Code>> {
+    db.read_opt(&sql::FIND_SPENT, &[&id]).await?.as_ref().map(Code::of).transpose()
+}
+
 /// Voids the codes of a user for one purpose, or all.
 pub(super) async fn void(tx: &Transaction<'_>, user: UserId, purpose: Option<Purpose>) -> Result<()> {
     let purpose = purpose.map(Purpose::as_str);

@@ -146,6 +146,12 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// The same of several.
+    pub(super) fn voiding_all(mut self, void: Vec<Void>) -> Self {
+        self.void.extend(void);
+        self
+    }
+
     /// Writes the event, and what it makes void, into the transaction of its change; what became void.
     pub(super) async fn append(self, tx: &tokio_postgres::Transaction<'_>) -> Result<Vec<Revocation>> {
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } = self.columns();

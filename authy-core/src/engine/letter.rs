@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::Value;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
@@ -28,6 +29,10 @@ const NEW_DEVICES_A_DAY: i64 = 10;
 /// How many notices a day go to the owner of an address that others ask for. The first tells all there is to know; more accounts
 /// that ask must not fill a mailbox.
 const NOTICES_A_DAY: i64 = 3;
+
+/// How many letters in an hour ask to confirm an address that nobody has confirmed, of all accounts that name it together: anybody
+/// can sign up with the address of somebody else, again and again.
+const CONFIRMATIONS_AN_HOUR: i64 = 10;
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,8 +98,9 @@ pub struct Letter {
     pub kind: LetterKind,
     /// Where it goes.
     pub to: Email,
-    /// Who it is for.
-    pub username: Username,
+    /// Who it is for; `None` when the address is not confirmed. Whoever signs up chooses a name and types an address, which may be
+    /// anybody's: a name such as `www.example.com` would be a link in a mail under the operator's name.
+    pub username: Option<Username>,
     /// The code in it.
     pub code: Option<Secret>,
     /// Until when the code works.
@@ -103,7 +109,7 @@ pub struct Letter {
     pub happened: Timestamp,
     /// The address from which it was done.
     pub ip: Option<String>,
-    /// What it was done with.
+    /// What it was done with; `None` when the address is not confirmed, as the name.
     pub user_agent: Option<String>,
 }
 
@@ -145,19 +151,7 @@ impl Authy {
 
     async fn notice(&self, event: &EventView, user: UserId, kind: LetterKind) -> Result<Option<Letter>> {
         let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
-        row.map(|row| {
-            Ok(Letter {
-                kind,
-                to: user::checked(row.get("email"))?,
-                username: user::checked(row.get("username"))?,
-                code: None,
-                expires: None,
-                happened: event.happened,
-                ip: event.ip.clone(),
-                user_agent: event.user_agent.clone(),
-            })
-        })
-        .transpose()
+        row.map(|row| letter(event, kind, &row)).transpose()
     }
 
     /// Whether the owner of an account has heard enough today of logins like this one. The events tell of all of them.
@@ -182,7 +176,7 @@ impl Authy {
         Ok(Some(Letter {
             kind: LetterKind::AddressClaimed,
             to: user::checked(owner.get("email"))?,
-            username: user::checked(owner.get("username"))?,
+            username: Some(user::checked(owner.get("username"))?),
             code: None,
             expires: None,
             happened: event.happened,
@@ -194,24 +188,37 @@ impl Authy {
     async fn with_code(&self, event: &EventView, kind: LetterKind, purpose: Purpose) -> Result<Option<Letter>> {
         let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
         let Some(id) = id else { return Ok(None) };
-        // The others are counted when they are asked for.
-        let most = (purpose == Purpose::Reset && event.actor.is_none()).then_some(RESETS_AN_HOUR);
-        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &event.kind, &most];
+        use EventKind::{ResetRequested, UserRegistered, ValidationRequested};
+        let (kinds, most) = match purpose {
+            Purpose::Reset if event.actor.is_none() => (vec![ResetRequested.as_str()], Some(RESETS_AN_HOUR)),
+            Purpose::Validate => {
+                (vec![UserRegistered.as_str(), ValidationRequested.as_str()], Some(CONFIRMATIONS_AN_HOUR))
+            }
+            // They are counted when they are asked for.
+            Purpose::Reset | Purpose::Email => (Vec::new(), None),
+        };
+        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &kinds, &most];
         let row = self.db().read_opt(&code::sql::FIND_LETTER, params).await?;
         row.map(|row| {
-            Ok(Letter {
-                kind,
-                to: user::checked(row.get("email"))?,
-                username: user::checked(row.get("username"))?,
-                code: Some(self.code_text(id)),
-                expires: Some(row.get::<_, SystemTime>("expires").into()),
-                happened: event.happened,
-                ip: event.ip.clone(),
-                user_agent: event.user_agent.clone(),
-            })
+            let (code, expires) = (Some(self.code_text(id)), Some(row.get::<_, SystemTime>("expires").into()));
+            Ok(Letter { code, expires, ..letter(event, kind, &row)? })
         })
         .transpose()
     }
+}
+
+fn letter(event: &EventView, kind: LetterKind, row: &Row) -> Result<Letter> {
+    let is_confirmed: bool = row.get("validated");
+    Ok(Letter {
+        kind,
+        to: user::checked(row.get("email"))?,
+        username: is_confirmed.then(|| user::checked(row.get("username"))).transpose()?,
+        code: None,
+        expires: None,
+        happened: event.happened,
+        ip: event.ip.clone(),
+        user_agent: event.user_agent.clone().filter(|_| is_confirmed),
+    })
 }
 
 fn is_from_a_new_device(login: &EventView) -> bool {

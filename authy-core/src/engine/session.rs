@@ -79,8 +79,11 @@ impl Authy {
             attempt.end(Outcome::Succeeded).await?;
             // Who knows the password may know that it is right, and needs a code to get in.
             let message = match self.send_validation(caller, known.id, user::Shown::Password).await? {
-                true => "confirm your address first: a mail with a fresh code is on its way",
-                false => "confirm your address first: so many codes were sent that it takes an hour until the next",
+                user::Resent::Sent => "confirm your address first: a mail with a fresh code is on its way",
+                user::Resent::Enough => {
+                    "confirm your address first: so many codes were sent that it takes an hour until the next"
+                }
+                user::Resent::Lost => "somebody else has confirmed the address of this account: ask an administrator",
             };
             return Err(Error::new(ErrorKind::NotValidated, message));
         }

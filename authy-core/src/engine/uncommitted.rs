@@ -41,14 +41,18 @@ pub(super) async fn join<'a>(
     join_with(tx, async { Ok(((), work.await?)) }).await
 }
 
-/// The same for a write that makes something.
-pub(super) async fn join_with<'a, T>(
+/// The same for a write that makes something; without an event when it finds that there is nothing to do.
+pub(super) async fn join_with<'a, T, E: Into<Option<Event<'a>>>>(
     tx: &Transaction<'_>,
-    work: impl Future<Output = Result<(T, Event<'a>)>>,
+    work: impl Future<Output = Result<(T, E)>>,
 ) -> Result<Uncommitted<T>> {
     actor::require_read_committed(tx).await?;
     let (value, event) = work.await?;
-    Ok(Uncommitted { value, revocations: event.append(tx).await? })
+    let revocations = match event.into() {
+        Some(event) => event.append(tx).await?,
+        None => Vec::new(),
+    };
+    Ok(Uncommitted { value, revocations })
 }
 
 /// The same for a write with several events, or none.

@@ -32,7 +32,7 @@ pub struct UpkeepReport {
     pub revocations: u64,
     /// Sessions that have been over for a day.
     pub sessions: u64,
-    /// One-time codes that had expired.
+    /// One-time codes that had expired, or were spent a month ago.
     pub codes: u64,
     /// Deliveries that were made long ago.
     pub deliveries: u64,
@@ -121,7 +121,8 @@ impl Authy {
             key_steps,
             revocations: feed::forget(tx).await?,
             sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            codes: code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            codes: code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?
+                + code::sql::FORGET_SPENT.execute(tx, &[&code::SPENT_FOR.as_secs_f64()]).await.map_err(db_error)?,
             deliveries: super::relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             throttles: super::throttle::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             months_made: count(&made, 0),

@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod account;
+mod claim;
 mod door;
 mod export;
 mod lookalike;
@@ -36,7 +37,7 @@ mod validation;
 
 pub(super) use door::{Sessions, pass};
 pub(super) use lookalike::{protect, reserved};
-pub(super) use validation::Shown;
+pub(super) use validation::{Resent, Shown};
 
 pub use account::PreparedChange;
 pub use recovery::PreparedReset;

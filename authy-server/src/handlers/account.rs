@@ -5,8 +5,8 @@ use authy_core::{
     api::{
         Nothing,
         account::{
-            Accepted, ChangeUser, ExportSelf, FindPasswordPage, FollowValidation, ForgotPassword, PasswordPage,
-            ResendValidation, ResetPassword, RestoreUser, SendReset, Validate, Validated,
+            Accepted, ChangeUser, ExportSelf, FindPasswordPage, ForgotPassword, GetValidation, PasswordPage,
+            ResendValidation, ResetPassword, RestoreUser, SendReset, Validate, Validated, ValidationView,
         },
         user::UserView,
     },
@@ -20,14 +20,8 @@ pub(crate) async fn change(call: Call<'_, ChangeUser>) -> Result<UserView> {
     call.authy.change_user(call.caller, call.path.0, call.request).await
 }
 
-pub(crate) async fn follow_validation(call: Call<'_, FollowValidation>) -> Result<Validated> {
-    call.authy.validate(call.caller, call.path.0.as_secret()).await
-}
-
-/// The answer to HEAD: programs that look at the links in a mail before its reader does use no code up.
-pub(crate) async fn probe_validation(call: Call<'_, FollowValidation>) -> Result<Validated> {
-    let public_id = call.authy.find_validation(call.caller, call.path.0.as_secret()).await?;
-    Ok(Validated { message: "the code works".to_owned(), public_id })
+pub(crate) async fn get_validation(call: Call<'_, GetValidation>) -> Result<ValidationView> {
+    call.authy.find_validation(call.caller, call.path.0.as_secret()).await
 }
 
 pub(crate) async fn validate(call: Call<'_, Validate>) -> Result<Validated> {

@@ -16,6 +16,7 @@ use authy_core::{
 
 use crate::{config::Settings, start::Failure};
 
+mod agent;
 mod folder;
 mod link;
 mod message;

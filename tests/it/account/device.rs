@@ -2,7 +2,10 @@
 
 use authy_core::{
     UserId,
-    api::event::{EventKind, EventQuery},
+    api::{
+        account::Code,
+        event::{EventKind, EventQuery},
+    },
     engine::{Caller, LetterKind, Origin},
 };
 use authy_tests::{House, PASSWORD, credentials, wire::send};
@@ -14,6 +17,9 @@ async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
     let house = House::new().await;
     let (id, name, _) = sign_up(&house).await;
     assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "the first login");
+    // What a device calls itself goes to confirmed addresses only.
+    let code = house.code(id, EventKind::UserRegistered).await;
+    house.nobody().validate(Code::new(code)).await.unwrap();
     let body = format!(r#"{{"username": "{name}", "password": "{PASSWORD}"}}"#);
     let log_in = async |device: &str| {
         let head = format!("POST /authy/login HTTP/1.1\ncontent-type: application/json\n{device}");

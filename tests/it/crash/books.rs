@@ -96,6 +96,11 @@ impl Books {
                 (user.has_new_email, user.is_validated) = (true, true);
                 self.begin_epoch(subject.unwrap());
             }
+            "email.released" => {
+                self.user(subject).has_new_email = true;
+                self.begin_epoch(subject.unwrap());
+                self.end(|_, session| Some(session.user) == subject);
+            }
             "user.restored" => {
                 self.user(subject).is_deleted = false;
                 self.begin_epoch(subject.unwrap());
@@ -195,7 +200,7 @@ async fn kept(sql: &Client) -> Books {
         "SELECT public_id, ver, deleted_at IS NOT NULL, last_login IS NOT NULL, phc IS NOT NULL,
                 ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id),
                 erased_at IS NOT NULL, validated_at IS NOT NULL, coalesce(password.changed > created, false),
-                email <> username || '@example.org'
+                email <> regexp_replace(username, '^rival-', '') || '@example.org'
          FROM authy.users LEFT JOIN authy.password ON user_id = public_id",
     );
     let users = users.await.into_iter().map(|row| {

@@ -8,7 +8,7 @@ use authy_core::{
         event::EventKind,
         role::NewRole,
         session::{RefreshToken, Tokens},
-        user::Deletion,
+        user::{Deletion, NewUser},
     },
     engine::{Caller, Origin},
 };
@@ -43,6 +43,8 @@ deeds! {
     DeleteRole,
     /// The code that came with the sign-up.
     Validate,
+    /// The same where somebody else has signed up with the address, and is logged in.
+    ConfirmContested,
     ResendValidation,
     ChangePassword,
     RequestEmail,
@@ -98,7 +100,9 @@ impl Deed {
         let role = role.parse().unwrap();
         scene.user = match self {
             // Nobody vouches for the address.
-            Validate | ResendValidation => house.register(&nobody(), new_user(&scene.name)).await.unwrap(),
+            Validate | ConfirmContested | ResendValidation => {
+                house.register(&nobody(), new_user(&scene.name)).await.unwrap()
+            }
             _ => house.create_user(&operator(), new_user(&scene.name), &role).await.unwrap(),
         };
         let sessions = if matches!(self, LogIn) { 0 } else { 3 };
@@ -111,11 +115,16 @@ impl Deed {
                 house.change_user(&operator(), scene.user, scene.other_email(None)).await.unwrap();
             }
             ResetPassword => house.forgot_password(&nobody(), &scene.forgotten()).await.unwrap(),
+            ConfirmContested => {
+                let rival = NewUser { username: scene.rival().parse().unwrap(), ..new_user(&scene.name) };
+                house.register(&nobody(), rival).await.unwrap();
+                house.login(&nobody(), credentials(&scene.rival())).await.unwrap();
+            }
             RestoreUser => house.delete_user(&operator(), scene.user).await.unwrap(),
             _ => {}
         }
         scene.code = match self {
-            Validate => Some(code(house, scene.user, EventKind::UserRegistered).await),
+            Validate | ConfirmContested => Some(code(house, scene.user, EventKind::UserRegistered).await),
             ConfirmEmail => Some(code(house, scene.user, EventKind::EmailRequested).await),
             ResetPassword => Some(code(house, scene.user, EventKind::ResetRequested).await),
             _ => None,
@@ -160,7 +169,9 @@ impl Deed {
             EndUserSessions => root().end_user_sessions(scene.user).await.map(|_| None),
             CreateRole => root().create_role(scene.role()).await.map(|_| None),
             DeleteRole => root().delete_role(role(&scene.name)).await.map(|_| None),
-            Validate | ConfirmEmail => client.validate(Code::new(scene.code.clone().unwrap())).await.map(|_| None),
+            Validate | ConfirmContested | ConfirmEmail => {
+                client.validate(Code::new(scene.code.clone().unwrap())).await.map(|_| None)
+            }
             ResendValidation => own().resend_validation().await.map(|_| None),
             ChangePassword => {
                 let change = AccountChange::password(Some(Secret::new(PASSWORD)), Secret::new(OTHER)).unwrap();
@@ -212,6 +223,10 @@ impl Deed {
             CreateRole => count("role WHERE name = $1", &scene.name).await == 1,
             DeleteRole => count("role WHERE name = $1", &scene.name).await == 0,
             Validate => count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1,
+            ConfirmContested => {
+                count("users WHERE username = $1 AND email = 'unconfirmed@authy.invalid'", &scene.rival()).await == 1
+                    && count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1
+            }
             ResendValidation => count("event WHERE subject = $1 AND kind = 'validation.requested'", &user).await >= 1,
             ChangePassword | ResetPassword => {
                 count("event WHERE subject = $1 AND kind = 'password.changed'", &user).await == 1
@@ -258,7 +273,7 @@ impl Deed {
     fn voids(self) -> bool {
         match self {
             SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
-            Validate | ResendValidation | RequestEmail | ForgetPassword => false,
+            Validate | ConfirmContested | ResendValidation | RequestEmail | ForgetPassword => false,
             // It was before.
             RestoreUser => false,
             GrantRole | RevokeRole | DeleteUser | Replay | LogOut | EndOtherSessions | EndUserSessions => true,
@@ -271,12 +286,14 @@ impl Deed {
         match self {
             SignUp => Some(ErrorKind::AlreadyRegistered),
             GrantRole => Some(ErrorKind::AlreadyAssigned),
-            RevokeRole | DeleteRole | Validate | ConfirmEmail | ResetPassword => Some(ErrorKind::NotFound),
+            RevokeRole | DeleteRole | ResetPassword => Some(ErrorKind::NotFound),
             DeleteUser | EraseUser => Some(ErrorKind::AlreadyDeleted),
             RestoreUser => Some(ErrorKind::NotDeleted),
             LogOut | ChangePassword => Some(ErrorKind::InvalidToken),
             CreateRole => Some(ErrorKind::RoleExists),
             LogIn | Refresh | RefreshAgain | Replay | EndOtherSessions | EndUserSessions => None,
+            // The code has done its work.
+            Validate | ConfirmEmail | ConfirmContested => None,
             ResendValidation | RequestEmail | ForgetPassword => None,
         }
     }
@@ -289,6 +306,11 @@ impl Scene {
             description: "Made to go".parse().unwrap(),
             level: authy_core::Level::clamped(self.level),
         }
+    }
+
+    /// The name of somebody else.
+    fn rival(&self) -> String {
+        format!("rival-{}", self.name)
     }
 
     fn other_address(&self) -> String {

@@ -8,13 +8,15 @@ statements! {
         "INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))";
 
-    /// Makes a code that resets the password of whoever has an address, and tells of it. When nobody has it, the same is
+    /// Makes a code that resets the password of whoever has an address, and tells of it. Where nobody has confirmed it, that is
+    /// the account that named it last: somebody may have signed up with it long before its owner did. When nobody has it, the same is
     /// written about nobody: neither the answer nor its time tells which. Whoever is changing the user is waited for, so
     /// that no code survives a change that did not know of it.
     CREATE_RESET(TEXT, UUID, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH account AS (
              SELECT public_id, email, email_key FROM authy.users
-             WHERE email_key = $1 AND deleted_at IS NULL FOR KEY SHARE
+             WHERE email_key = $1 AND deleted_at IS NULL
+             ORDER BY validated_at IS NULL, created DESC LIMIT 1 FOR KEY SHARE
          ), made AS (
              INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
              SELECT $2, public_id, 'reset', email, email_key, now() + make_interval(secs => $3)
@@ -34,20 +36,40 @@ statements! {
         "DELETE FROM authy.code WHERE code_id = $1 AND user_id IS NOT NULL AND expires > now()
          RETURNING user_id, purpose, email";
 
+    /// Remembers a code that has confirmed an address.
+    SPEND(UUID, UUID, TEXT) =
+        "INSERT INTO authy.spent_code (code_id, user_id, purpose) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+    /// A code that has confirmed the address that its user has.
+    FIND_SPENT(UUID) =
+        "SELECT user_id, purpose, email FROM authy.spent_code JOIN authy.users ON public_id = user_id
+         WHERE code_id = $1 AND validated_at IS NOT NULL AND deleted_at IS NULL";
+
+    /// Forgets the codes that confirmed an address which the user has no more.
+    FORGET_SPENT_OF(UUID) = "DELETE FROM authy.spent_code WHERE user_id = $1";
+
+    /// Forgets what was spent so many seconds ago.
+    FORGET_SPENT(FLOAT8) = "DELETE FROM authy.spent_code WHERE spent < now() - make_interval(secs => $1)";
+
     /// Voids a user's codes for one purpose, or all.
     VOID(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
 
-    /// Whom a code goes to, unless it works no more, or the event that tells of it is one too many of its kind in its hour of
-    /// the clock, where they are limited. So whoever goes on asking keeps nobody from getting the first ones of the next hour.
-    FIND_LETTER(UUID, TEXT, UUID, TEXT, INT8) =
-        "SELECT username, code.email, code.expires
+    /// Whom a code goes to, and whether the address is confirmed: unless the code works no more, somebody else has confirmed the
+    /// address of the account, or the event that tells of it is one too many of these kinds in its hour of the clock about accounts that name
+    /// the address, where they are limited. So whoever goes on asking keeps nobody from getting the first ones of the next hour.
+    FIND_LETTER(UUID, TEXT, UUID, TEXT_ARRAY, INT8) =
+        "SELECT username, code.email, code.expires,
+                users.email_key = code.email_key AND validated_at IS NOT NULL AS validated
          FROM authy.code JOIN authy.users ON public_id = user_id
          WHERE code_id = $1 AND purpose = $2 AND code.email IS NOT NULL AND code.expires > now() AND deleted_at IS NULL
+           AND ($2 = 'email' OR NOT EXISTS (SELECT FROM authy.users AS other
+                           WHERE other.email_key = code.email_key AND other.public_id <> user_id
+                             AND other.validated_at IS NOT NULL))
            AND ($5 IS NULL
-                OR (SELECT count(*) FROM authy.event
-                    WHERE subject = public_id AND kind = $4 AND event_id <> $3
-                      AND actor IS NULL AND happened >= date_trunc('hour', code.created)
-                      AND happened < code.created) < $5)";
+                OR (SELECT count(*) FROM authy.users AS claimant JOIN authy.event ON subject = claimant.public_id
+                    WHERE claimant.email_key = code.email_key AND kind = ANY ($4) AND event_id <> $3
+                      AND (actor IS NULL OR actor = claimant.public_id)
+                      AND happened >= date_trunc('hour', code.created) AND happened < code.created) < $5)";
 
     /// How many new addresses a user has asked for in the last hour.
     COUNT_REQUESTED(UUID, TEXT) =

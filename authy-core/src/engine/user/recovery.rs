@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::*;
+use super::{validation::confirm, *};
 use crate::{
     api::account::{ForgottenPassword, PasswordReset},
     engine::{
-        code::{self, Purpose, no_such_code, unless_gone},
+        code::{self, Code, Purpose, no_such_code, unless_gone},
         event::Columns,
         hasher::Asker,
     },
@@ -127,22 +127,26 @@ impl Authy {
     async fn prepare_reset_for(&self, asker: Asker, reset: PasswordReset) -> Result<PreparedReset> {
         let code = self.read_code(reset.code.expose()).ok_or_else(no_such_code)?;
         let found = code::find(self.db(), code).await?.filter(|code| code.is_for(Purpose::Reset));
-        let user = found.ok_or_else(no_such_code)?.user;
+        let Code { user, email, .. } = found.ok_or_else(no_such_code)?;
         let account = self.find_changeable(user).await.map_err(unless_gone)?;
         let phc = self.passwords().admit(asker, reset.password.as_secret().normalized(), account.inputs(None)).await?;
-        Ok(PreparedReset { code, user, username: account.username, phc })
+        Ok(PreparedReset { code, user, username: account.username, phc, email })
     }
 
     async fn reset<'a>(&self, tx: &Transaction<'_>, caller: &'a Caller, reset: &PreparedReset) -> Result<Event<'a>> {
-        let PreparedReset { code, user, username, phc } = reset;
-        lock_live(tx, *user).await.map_err(unless_gone)?;
-        let code = code::take(tx, *code).await?.ok_or_else(no_such_code)?;
-        if let Some(email) = code.email {
-            // Whoever has the code has the mailbox.
-            sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
+        let PreparedReset { code, user, username, phc, email } = reset;
+        if let Some(email) = email {
+            claim::lock(tx, *user, email).await?;
         }
+        lock_live(tx, *user).await.map_err(unless_gone)?;
+        code::take(tx, *code).await?.ok_or_else(no_such_code)?;
+        let void = match email {
+            // Whoever has the code has the mailbox.
+            Some(email) => confirm(tx, *user, email).await?,
+            None => Vec::new(),
+        };
         let event = self.set_password(tx, &Actor::by_secret(caller), *user, username, phc, Sessions::Ended).await?;
-        Ok(event.detail(json!({ "reset": true })))
+        Ok(event.detail(json!({ "reset": true })).voiding_all(void))
     }
 }
 
@@ -153,12 +157,16 @@ pub struct PreparedReset {
     user: UserId,
     username: Username,
     phc: String,
+    /// The address that the code went to.
+    email: Option<Email>,
 }
 
 async fn send_reset<'a>(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<Event<'a>> {
     let (actor, subject) = Actor::prove_on(tx, caller, user).await?;
     actor.require_power_over(subject.live()?.level)?;
-    let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?;
+    let row =
+        row.ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: somebody else confirmed it"))?;
     let email: Email = checked(row.get("email"))?;
     let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
     Ok(Event::new(EventKind::ResetRequested, &actor).about(user).detail(json!({ "code_id": code })))

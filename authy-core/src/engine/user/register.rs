@@ -23,6 +23,9 @@ pub struct Registration {
 impl Authy {
     /// Signs somebody up, with the role `user`.
     ///
+    /// An address is taken once an account has confirmed it. Until then others may sign up with it, and the first that confirms
+    /// it from its mailbox takes it off them: nobody keeps an address from its owner.
+    ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
     /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when
@@ -138,6 +141,9 @@ async fn insert<'a>(
     let Registration { username, email, phc, skeletons, is_vouched_for } = registration;
     let user = UserId::random();
     let (username_key, email_key) = (username.key(), email.key());
+    if *is_vouched_for {
+        claim::lock(tx, user, email).await?;
+    }
     let params: Params<'_> = &[
         user.as_uuid(),
         &username.as_str(),
@@ -168,14 +174,15 @@ async fn insert<'a>(
     }
     role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
     lookalike::protect(tx, user, role::level(&row)).await?;
-    let detail = match is_vouched_for {
-        true => json!({ "role": role }),
+    let event = Event::new(EventKind::UserRegistered, &actor).about(user);
+    let event = match is_vouched_for {
+        true => event.detail(json!({ "role": role })).voiding_all(claim::release(tx, user, email).await?),
         false => {
             let code = code::create(tx, user, Purpose::Validate, Some(email)).await?;
-            json!({ "role": role, "code_id": code })
+            event.detail(json!({ "role": role, "code_id": code }))
         }
     };
-    Ok((user, Event::new(EventKind::UserRegistered, &actor).about(user).detail(detail)))
+    Ok((user, event))
 }
 
 fn taken() -> Error {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::engine::code;
 
 impl Authy {
-    /// Deletes a user, who may be the caller: the row stays, name and email stay taken, every token is void.
+    /// Deletes a user, who may be the caller: the row stays, the name stays taken, and the email if it was confirmed; every token
+    /// is void.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
@@ -45,8 +47,8 @@ impl Authy {
         join(tx, restore(tx, caller, user)).await
     }
 
-    /// Erases a user, deleted or not: nothing that tells of the person is left, and name and address stay taken, as keyed
-    /// hashes. Only for who is as powerful as one can be.
+    /// Erases a user, deleted or not: nothing that tells of the person is left, and the name stays taken, and the address if it
+    /// was confirmed, as keyed hashes. Only for who is as powerful as one can be.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,
@@ -77,7 +79,13 @@ impl Authy {
         role::keep_last_of_its_kind(tx, user, None).await?;
         let event = door::pass(tx, &actor, user, EventKind::UserErased, Sessions::Ended).await?;
         let row = sql::FIND_KEYS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
-        let (username_key, email_key) = (self.erased_key(row.get(0)), self.erased_key(row.get(1)));
+        let username_key = self.erased_key(row.get(0));
+        let email_key = match row.get("validated") {
+            true => self.erased_key(row.get(1)),
+            // What was never confirmed is nobody's to keep.
+            false => format!("{ERASED}{}", user.as_uuid()),
+        };
+        code::forget_spent(tx, user).await?;
         // What stands in for the name is a name, because wherever a user is shown there is one.
         let username = format!("erased-{}", user.as_uuid().simple());
         let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];

@@ -49,8 +49,12 @@ statements! {
     /// Replaces a password's hash, unless somebody changed the password meanwhile.
     REHASH(UUID, TEXT, TEXT) = "UPDATE authy.password SET phc = $3 WHERE user_id = $1 AND phc = $2";
 
-    /// Whether a name or an address is taken in any of these forms, by deleted users too.
-    IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) = "SELECT 1 FROM authy.users WHERE username_key = ANY ($1) OR email_key = ANY ($2) LIMIT 1";
+    /// Whether a name or an address is taken in any of these forms, by deleted users too. An address is taken once it is
+    /// confirmed.
+    IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
+        "SELECT 1 FROM authy.users
+         WHERE username_key = ANY ($1)
+            OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL)) LIMIT 1";
 
     /// Whether a name looks like that of an administrator.
     LOOKS_LIKE_ADMINISTRATOR(TEXT_ARRAY, INT4) = administrators_who_look_like!("$1", "$2");
@@ -140,12 +144,25 @@ statements! {
          ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed = now()";
 
     /// Whether an address is taken in any of these forms, by anybody but this user.
-    IS_EMAIL_TAKEN(TEXT_ARRAY, UUID) = "SELECT 1 FROM authy.users WHERE email_key = ANY ($1) AND public_id <> $2 LIMIT 1";
+    IS_EMAIL_TAKEN(TEXT_ARRAY, UUID) =
+        "SELECT 1 FROM authy.users
+         WHERE email_key = ANY ($1) AND public_id <> $2 AND (validated_at IS NOT NULL OR erased_at IS NOT NULL) LIMIT 1";
+
+    /// Everybody who names an address, and a user, held in the order of their ids until the transaction ends.
+    LOCK_CLAIMS(UUID, TEXT) =
+        "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";
+
+    /// Takes an address off everybody but this user who has not confirmed it, deleted users included; their new epochs.
+    RELEASE(UUID, TEXT, TEXT, TEXT) =
+        "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ver + 1
+         WHERE email_key = $2 AND public_id <> $1 AND validated_at IS NULL AND erased_at IS NULL
+         RETURNING public_id, ver";
 
     /// Another user who has an address in any of these forms.
     FIND_OWNER(TEXT_ARRAY, UUID) =
         "SELECT public_id, username, email, deleted_at IS NOT NULL AS deleted
-         FROM authy.users WHERE email_key = ANY ($1) AND public_id <> $2 LIMIT 1";
+         FROM authy.users
+         WHERE email_key = ANY ($1) AND public_id <> $2 AND (validated_at IS NOT NULL OR erased_at IS NOT NULL) LIMIT 1";
 
     /// Counts a notice to the owner of an address, unless so many others were sent in the last day; once for each event. Older
     /// ones are deleted.
@@ -169,18 +186,30 @@ statements! {
     VALIDATE(UUID, TEXT) =
         "UPDATE authy.users SET validated_at = coalesce(validated_at, now()) WHERE public_id = $1 AND email_key = $2";
 
-    /// Whether a user's address is confirmed, and how often in the last hour something of that kind happened to the user.
+    /// Whether a user's address is confirmed, whether it is lost to somebody who confirmed it first, and how often in the last
+    /// hour something of that kind happened to the user.
     FIND_VALIDATION(UUID, TEXT) =
         "SELECT email, validated_at IS NOT NULL AS validated,
+                email_key LIKE 'released:%' OR EXISTS (
+                    SELECT FROM authy.users AS other
+                    WHERE other.email_key = users.email_key AND other.public_id <> $1
+                      AND other.validated_at IS NOT NULL) AS lost,
                 (SELECT count(*) FROM authy.event
                  WHERE subject = public_id AND kind = $2 AND happened > now() - interval '1 hour') AS sent
          FROM authy.users WHERE public_id = $1";
 
-    /// Where a user is told of something.
-    FIND_ADDRESS(UUID) = "SELECT username, email FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
+    /// Where a user is told of something, unless the address is lost to somebody who confirmed it first.
+    FIND_ADDRESS(UUID) =
+        "SELECT username, email, validated_at IS NOT NULL AS validated FROM authy.users
+         WHERE public_id = $1 AND deleted_at IS NULL AND email_key NOT LIKE 'released:%'
+           AND (validated_at IS NOT NULL OR NOT EXISTS (
+                    SELECT FROM authy.users AS other
+                    WHERE other.email_key = users.email_key AND other.public_id <> $1
+                      AND other.validated_at IS NOT NULL))";
 
     /// What is compared of a user's name and address.
-    FIND_KEYS(UUID) = "SELECT username_key, email_key FROM authy.users WHERE public_id = $1";
+    FIND_KEYS(UUID) =
+        "SELECT username_key, email_key, validated_at IS NOT NULL AS validated FROM authy.users WHERE public_id = $1";
 
     /// Replaces what tells of the person.
     ERASE(UUID, TEXT, TEXT, TEXT, TEXT) =

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    api::account::Validated,
-    engine::code::{self, Purpose, no_such_code, unless_gone},
+    api::account::{Validated, ValidationPurpose, ValidationView},
+    engine::code::{self, Code, Purpose, no_such_code, unless_gone},
 };
 
 /// How many codes a user is sent in an hour.
@@ -23,23 +23,35 @@ pub(in crate::engine) enum Shown {
 }
 
 impl Authy {
-    /// Confirms an address with the code that went to it.
+    /// Confirms an address with the code that went to it. A code that has confirmed it before does nothing, and says so.
+    ///
+    /// All other accounts that name the address and have not confirmed it lose it, and their sessions end.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
-    /// [`ErrorKind::AlreadyRegistered`] when somebody else took the new address meanwhile; [`ErrorKind::RateLimited`] after a
+    /// [`ErrorKind::NotFound`] when the code is unknown, expired, or older than the last change of the account;
+    /// [`ErrorKind::AlreadyRegistered`] when somebody else has confirmed the address meanwhile; [`ErrorKind::RateLimited`] after a
     /// hundred wrong codes from one address.
     pub async fn validate(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
         self.guess_code(caller, self.confirm(caller, code)).await
     }
 
     async fn confirm(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
-        let (id, user) = self.look_up(code).await?;
+        let (id, code) = match self.look_up(code).await? {
+            Found::Open(id, code) => (id, code),
+            Found::Spent(code) => return Ok(confirmed(code.user, true)),
+        };
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
-        let event = self.take_validation(write.tx(), caller, id, user).await?;
-        self.commit(write, event).await?;
-        Ok(confirmed(user))
+        match self.take_validation(write.tx(), caller, id, &code).await? {
+            Some(event) => self.commit(write, event).await?,
+            None => {
+                drop(write);
+                // Somebody else was first: with the same click, most likely.
+                let spent = code::find_spent(self.db(), id).await?.ok_or_else(no_such_code)?;
+                return Ok(confirmed(spent.user, true));
+            }
+        }
+        Ok(confirmed(code.user, false))
     }
 
     /// [`validate`](Self::validate) in a transaction of the caller's. Wrong codes are not counted.
@@ -53,39 +65,51 @@ impl Authy {
         code: &Secret,
     ) -> Result<Uncommitted<Validated>> {
         join_with(tx, async {
-            let (id, user) = self.look_up(code).await?;
-            Ok((confirmed(user), self.take_validation(tx, caller, id, user).await?))
+            match self.look_up(code).await? {
+                Found::Spent(code) => Ok((confirmed(code.user, true), None)),
+                Found::Open(id, code) => {
+                    let event = self.take_validation(tx, caller, id, &code).await?.ok_or_else(no_such_code)?;
+                    Ok((confirmed(code.user, false), Some(event)))
+                }
+            }
         })
         .await
     }
 
+    /// Uses a code up; `None` when somebody else has done so since it was looked up.
     async fn take_validation<'a>(
         &self,
         tx: &Transaction<'_>,
         caller: &'a Caller,
         id: Uuid,
-        user: UserId,
-    ) -> Result<Event<'a>> {
+        found: &Code,
+    ) -> Result<Option<Event<'a>>> {
         let actor = Actor::by_secret(caller);
-        // Always the user first, then what belongs to the user.
+        let user = found.user;
+        let email = found.email.as_ref().ok_or_else(no_such_code)?;
+        // Always the users first, then what belongs to them.
+        claim::lock(tx, user, email).await?;
         lock_live(tx, user).await.map_err(unless_gone)?;
-        let taken = code::take(tx, id).await?.ok_or_else(no_such_code)?;
-        let email = taken.email.as_ref().filter(|_| !taken.is_for(Purpose::Reset)).ok_or_else(no_such_code)?;
+        let Some(taken) = code::take(tx, id).await? else { return Ok(None) };
         let event = if taken.is_for(Purpose::Email) {
             self.set_email(tx, &actor, user, email).await?
         } else {
-            sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(db_error)?;
+            let void = confirm(tx, user, email).await?;
             code::void(tx, user, Some(Purpose::Validate)).await?;
-            Event::new(EventKind::UserValidated, &actor).about(user)
+            Event::new(EventKind::UserValidated, &actor).about(user).voiding_all(void)
         };
-        Ok(event)
+        code::spend(tx, id, &taken).await?;
+        Ok(Some(event))
     }
 
-    /// The row of a code that confirms an address, and whose it is, before anything is held for it.
-    async fn look_up(&self, code: &Secret) -> Result<(Uuid, UserId)> {
+    /// A code that confirms an address, or has done so, before anything is held for it.
+    async fn look_up(&self, code: &Secret) -> Result<Found> {
         let id = self.read_code(code.expose()).ok_or_else(no_such_code)?;
-        let found = code::find(self.db(), id).await?.filter(|code| !code.is_for(Purpose::Reset));
-        Ok((id, found.ok_or_else(no_such_code)?.user))
+        match code::find(self.db(), id).await? {
+            Some(code) if code.is_for(Purpose::Reset) => Err(no_such_code()),
+            Some(code) => Ok(Found::Open(id, code)),
+            None => Ok(Found::Spent(code::find_spent(self.db(), id).await?.ok_or_else(no_such_code)?)),
+        }
     }
 
     async fn set_email<'a>(
@@ -95,43 +119,64 @@ impl Authy {
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
-        const TAKEN: &str = "somebody else has taken this email meanwhile";
+        const TAKEN: &str = "somebody else has confirmed this email meanwhile";
         self.require_free(tx, user, email, TAKEN).await?;
         let params: Params<'_> = &[user.as_uuid(), &email.as_str(), &email.key()];
         sql::SET_EMAIL.execute(tx, params).await.map_err(|cause| match cause.code() {
             Some(&SqlState::UNIQUE_VIOLATION) => Error::new(ErrorKind::AlreadyRegistered, TAKEN),
             _ => db_error(cause),
         })?;
-        door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await
+        code::forget_spent(tx, user).await?;
+        let void = claim::release(tx, user, email).await?;
+        Ok(door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await?.voiding_all(void))
     }
 
-    /// Whether a code that confirms an address works still; whose it is.
+    /// What a code that confirms an address is for, and whether it has done so. Changes nothing: a wrong code counts as a guess,
+    /// as in [`validate`](Self::validate).
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when it does not; [`ErrorKind::RateLimited`].
-    pub async fn find_validation(&self, caller: &Caller, code: &Secret) -> Result<UserId> {
-        let (_, user) = self.guess_code(caller, self.look_up(code)).await?;
-        Ok(user)
+    /// [`ErrorKind::NotFound`], [`ErrorKind::RateLimited`], as there.
+    pub async fn find_validation(&self, caller: &Caller, code: &Secret) -> Result<ValidationView> {
+        let (code, already_confirmed) = match self.guess_code(caller, self.look_up(code)).await? {
+            Found::Open(_, code) => (code, false),
+            Found::Spent(code) => (code, true),
+        };
+        let email = code.email.as_ref().ok_or_else(no_such_code)?;
+        let purpose = match code.is_for(Purpose::Email) {
+            true => ValidationPurpose::NewAddress,
+            false => ValidationPurpose::SignUp,
+        };
+        Ok(ValidationView { email_hint: hint(email), purpose, already_confirmed })
     }
 
     /// Sends the caller a fresh code to confirm the address with, unless that is done. The one before is void.
     ///
     /// # Errors
-    /// [`ErrorKind::RateLimited`] after five in an hour.
+    /// [`ErrorKind::RateLimited`] after five in an hour; [`ErrorKind::AlreadyRegistered`] when somebody else has confirmed the
+    /// address.
     pub async fn resend_validation(&self, caller: &Caller) -> Result<()> {
         let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
         match self.send_validation(caller, user, Shown::Token).await? {
-            true => Ok(()),
-            false => {
+            Resent::Sent => Ok(()),
+            Resent::Enough => {
                 let error =
                     Error::new(ErrorKind::RateLimited, "so many codes were sent already: look for the last one");
                 Err(error.retry_after(Duration::from_secs(3600)))
             }
+            Resent::Lost => Err(Error::new(
+                ErrorKind::AlreadyRegistered,
+                "somebody else has confirmed this address: choose another",
+            )),
         }
     }
 
-    /// Sends a fresh code; `false` when enough were sent.
-    pub(in crate::engine) async fn send_validation(&self, caller: &Caller, user: UserId, shown: Shown) -> Result<bool> {
+    /// Sends a fresh code, unless the address is confirmed.
+    pub(in crate::engine) async fn send_validation(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        shown: Shown,
+    ) -> Result<Resent> {
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         let tx = write.tx();
@@ -143,20 +188,64 @@ impl Authy {
         let kind = EventKind::ValidationRequested;
         let row = sql::FIND_VALIDATION.row(tx, &[user.as_uuid(), &kind.as_str()]).await?.ok_or_else(no_such_user)?;
         if row.get("validated") {
-            return Ok(true);
+            return Ok(Resent::Sent);
+        }
+        if row.get("lost") {
+            return Ok(Resent::Lost);
         }
         if row.get::<_, i64>("sent") >= CODES_AN_HOUR {
-            return Ok(false);
+            return Ok(Resent::Enough);
         }
         let email: Email = checked(row.get("email"))?;
         code::void(tx, user, Some(Purpose::Validate)).await?;
         let code = code::create(tx, user, Purpose::Validate, Some(&email)).await?;
         let event = Event::new(kind, &actor).about(user).detail(json!({ "code_id": code }));
         self.commit(write, event).await?;
-        Ok(true)
+        Ok(Resent::Sent)
     }
 }
 
-fn confirmed(user: UserId) -> Validated {
-    Validated { message: "the address is confirmed".to_owned(), public_id: user }
+/// A code that was looked up.
+enum Found {
+    /// It works.
+    Open(Uuid, Code),
+    /// It has confirmed the address that its user has.
+    Spent(Code),
+}
+
+/// What became of a code that was asked for.
+pub(in crate::engine) enum Resent {
+    /// It is on its way, or the address is confirmed already.
+    Sent,
+    /// Enough were sent.
+    Enough,
+    /// The address is somebody else's, who has confirmed it.
+    Lost,
+}
+
+/// Confirms the address of a user, inside of a transaction that holds everybody who names it, and takes it off all others; what
+/// becomes void by that.
+pub(super) async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<Vec<Void>> {
+    let validated =
+        sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(|cause| match cause.code() {
+            Some(&SqlState::UNIQUE_VIOLATION) => {
+                Error::new(ErrorKind::AlreadyRegistered, "somebody else has confirmed this email meanwhile")
+            }
+            _ => db_error(cause),
+        })?;
+    match validated {
+        0 => Err(no_such_code()),
+        _ => claim::release(tx, user, email).await,
+    }
+}
+
+/// As much of an address as its owner recognizes it by.
+fn hint(email: &Email) -> String {
+    let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
+    local.chars().take(1).chain("…@".chars()).chain(domain.chars()).collect()
+}
+
+fn confirmed(user: UserId, already_confirmed: bool) -> Validated {
+    let message = if already_confirmed { "the address was confirmed before" } else { "the address is confirmed" };
+    Validated { message: message.to_owned(), public_id: user, already_confirmed }
 }

@@ -15,7 +15,7 @@ use lettre::{
     },
 };
 
-use super::MailConfig;
+use super::{MailConfig, agent};
 
 /// The longest value that a mail shows: a user agent can have thousands of characters.
 const LONGEST: usize = 200;
@@ -94,13 +94,13 @@ impl MailConfig {
     fn value(&self, letter: &Letter, name: &str) -> String {
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let value = match name {
-            "username" => text(Some(letter.username.as_str())),
+            "username" => letter.username.as_ref().map(|name| unlinked(name.as_str())).unwrap_or_default(),
             "code" => text(letter.code.as_ref().map(authy_core::Secret::expose)),
             "link" => return self.link(letter).unwrap_or_default(),
             "expires" => letter.expires.map(|expires| expires.to_string()).unwrap_or_default(),
             "happened" => letter.happened.to_string(),
             "ip" => text(letter.ip.as_deref()),
-            "user_agent" => text(letter.user_agent.as_deref()),
+            "user_agent" => text(letter.user_agent.as_deref().and_then(agent::describe).as_deref()),
             "service" => self.from.0.name.clone().unwrap_or_else(|| self.service.clone()),
             _ => String::new(),
         };
@@ -128,6 +128,20 @@ fn is_local(address: &Address) -> bool {
     let is_label = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let domain = address.domain();
     !address.user().starts_with('"') && domain.is_ascii() && (domain.chars().all(is_label) || domain.starts_with('['))
+}
+
+/// A name in which no mail program finds an address to make a link of: it would be one under the operator's name, and anybody
+/// can call himself so. `www.example.com` is shown as `www[.]example[.]com`.
+fn unlinked(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len() + 8);
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c == '.' && rest.peek().is_some_and(|next| next.is_alphanumeric()) {
+            true => shown.push_str("[.]"),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// A text on one line that shows what is in it: without line breaks and control characters, without what turns the direction of
@@ -169,7 +183,7 @@ mod tests {
         Letter {
             kind,
             to: "ada@example.org".parse().unwrap(),
-            username: "ada".parse().unwrap(),
+            username: "ada".parse().ok(),
             code: Some(Secret::new("abc-_9")),
             expires: None,
             happened: Timestamp::now(),
@@ -203,6 +217,20 @@ mod tests {
         let mut letter = letter(LetterKind::Reset);
         letter.to = "ada@bücher.example".parse().unwrap();
         assert!(mail(&config(), &letter).contains("To: ada@xn--bcher-kva.example\r\n"));
+    }
+
+    #[test]
+    fn no_name_is_a_link() {
+        for (name, shown) in [
+            ("www.evil-prize.example", "www[.]evil-prize[.]example"),
+            ("ada.lovelace", "ada[.]lovelace"),
+            ("192.0.2.1", "192[.]0[.]2[.]1"),
+            ("例え.テスト", "例え[.]テスト"),
+            ("ada.", "ada."),
+            ("a..b", "a.[.]b"),
+        ] {
+            assert_eq!(unlinked(name), shown);
+        }
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! Pages for people who follow a link in a mail: plain HTML, without a script, a style or anything else that has to be loaded.
+//!
+//! What they send needs no defence against forged requests of other sites: nobody is logged in here, and no cookie is read. The
+//! code in the link is all that permits anything, and whoever has it need not trick a browser into sending it.
+
+use std::sync::LazyLock;
+
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{
+        account::{Validated, ValidationPurpose, ValidationView},
+        status,
+    },
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_FRAME_OPTIONS},
+};
+use http_body_util::Full;
+use minijinja::{AutoEscape, Environment, context};
+
+use crate::reply::Whole;
+
+/// A form that sends to this server is all that a page may have. It is shown in no frame, so that nobody is tricked into
+/// clicking its button, and its address, which has the code in it, is told to nobody.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    ),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (VARY, HeaderValue::from_static("accept")),
+];
+
+static TEMPLATE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment
+});
+
+/// What a page says.
+pub(crate) struct Page {
+    title: &'static str,
+    paragraphs: Vec<String>,
+    /// What is on the button that sends the page's form, when it has one.
+    button: Option<&'static str>,
+}
+
+/// An answer that is also a page.
+pub(crate) trait Shown {
+    /// What the page says.
+    fn page(&self) -> Page;
+}
+
+impl Shown for ValidationView {
+    fn page(&self) -> Page {
+        if self.already_confirmed {
+            return already_confirmed();
+        }
+        let hint = &self.email_hint;
+        let (what, warning) = match self.purpose {
+            ValidationPurpose::SignUp => (
+                format!("An account was made here with the address {hint}."),
+                "Confirm it only if you made the account yourself: who made it knows its password. If it was not you, close \
+                 this page, and nothing happens.",
+            ),
+            ValidationPurpose::NewAddress => (
+                format!("{hint} was named as the new address of an account here."),
+                "Confirm it only if the account is yours. If it is not, close this page, and nothing happens.",
+            ),
+        };
+        let paragraphs = vec![what, warning.to_owned()];
+        Page { title: "Confirm your address", paragraphs, button: Some("Confirm this address") }
+    }
+}
+
+impl Shown for Validated {
+    fn page(&self) -> Page {
+        match self.already_confirmed {
+            true => already_confirmed(),
+            false => said("Your address is confirmed", "You can close this page."),
+        }
+    }
+}
+
+fn already_confirmed() -> Page {
+    said("Your address was confirmed before", "There is nothing left to do: you can close this page.")
+}
+
+/// What a person is told of an error.
+pub(crate) fn of_error(kind: ErrorKind) -> Page {
+    match kind {
+        ErrorKind::NotFound => said(
+            "This link does not work",
+            "It has expired, or it was replaced by a newer one: look for the last mail. In your account you can ask for another.",
+        ),
+        ErrorKind::AlreadyRegistered => {
+            said("This address is taken", "Another account has confirmed it meanwhile. Choose another address.")
+        }
+        ErrorKind::RateLimited => said("Too many attempts", "Wait a while, then open the link again."),
+        kind if status(kind).is_client_error() => said("This did not work", "Open the link in the mail again."),
+        _ => said("This did not work", "Something is wrong here, not with your link. Open it again in a few minutes."),
+    }
+}
+
+fn said(title: &'static str, paragraph: &str) -> Page {
+    Page { title, paragraphs: vec![paragraph.to_owned()], button: None }
+}
+
+impl Page {
+    /// The page as an answer.
+    ///
+    /// # Errors
+    /// None, unless its template is wrong.
+    pub(crate) fn into_response(self, status: StatusCode) -> Result<Whole> {
+        let Self { title, paragraphs, button } = self;
+        let html = TEMPLATE
+            .render_str(include_str!("../templates/ui/page.html"), context! { title, paragraphs, button })
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "a page cannot be written", cause))?;
+        let mut response = Whole::new(Full::from(html));
+        *response.status_mut() = status;
+        response.headers_mut().extend(HEADERS);
+        Ok(response)
+    }
+}
+
+/// Whether a client would rather have a page than JSON: a browser names HTML, and programs do not.
+pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
+    let lines = || headers.get_all(ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
+    let quality = |wanted: &str| {
+        let ranges = lines().flat_map(|line| line.split(','));
+        let qualities = ranges.filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next().filter(|name| name.eq_ignore_ascii_case(wanted))?;
+            let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+            Some(quality.map_or(1.0, |quality| quality.trim().parse::<f32>().unwrap_or(0.0)))
+        });
+        qualities.fold(0.0, f32::max)
+    };
+    let html = quality("text/html");
+    html > 0.0 && html >= quality("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(accept: &'static str) -> bool {
+        is_wanted(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+    }
+
+    #[test]
+    fn a_page_is_for_whoever_names_html_first() {
+        for accept in [
+            "text/html",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+            "application/json;q=0.5, Text/HTML; q=0.9",
+        ] {
+            assert!(wanted(accept), "{accept}");
+        }
+        for accept in
+            ["", "*/*", "application/json", "text/html;q=0", "application/json, text/html;q=0.9", "text/htmlx"]
+        {
+            assert!(!wanted(accept), "{accept}");
+        }
+        assert!(!is_wanted(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_page_loads_nothing_and_what_is_in_it_is_escaped() {
+        let view = ValidationView {
+            email_hint: "<…@example.org".to_owned(),
+            purpose: ValidationPurpose::SignUp,
+            already_confirmed: false,
+        };
+        let page = format!("{:?}", view.page().into_response(StatusCode::OK).unwrap());
+        assert!(page.contains("&lt;") && page.contains("<form method=\\\"post\\\">"), "{page}");
+        for word in ["<script", "<style", "style=", "src=", "href=", "onclick"] {
+            assert!(!page.contains(word), "{word}: {page}");
+        }
+    }
+}
