@@ -33,6 +33,6 @@ fmt: ## Format the code
 deps: ## Install what is missing: PostgreSQL's server programs, a C compiler, curl
 	@scripts/deps
 
-tools: ## Install what is missing for the tests as well: Python, Node, and the packages that the tests use
+tools: ## Install what is missing for the tests as well: Python, Node, a browser, and the packages that the tests use
 	@scripts/deps --tests
 	@scripts/tools

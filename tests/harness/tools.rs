@@ -23,6 +23,18 @@ pub fn node() -> PathBuf {
     installed("node/node_modules").join("..")
 }
 
+/// A browser: the one that `AUTHY_BROWSER` names, or where Debian's and macOS's packages put it.
+///
+/// # Panics
+/// When there is none.
+pub fn browser() -> PathBuf {
+    let named = std::env::var_os("AUTHY_BROWSER").map(PathBuf::from);
+    let usual =
+        ["/usr/bin/chromium", "/usr/bin/google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"];
+    let found = named.or_else(|| usual.iter().map(PathBuf::from).find(|path| path.exists()));
+    found.expect("no browser: `make tools` installs one")
+}
+
 /// That JSON texts are valid by a JSON Schema in a file.
 ///
 /// # Panics

@@ -12,6 +12,7 @@ mod access;
 mod account;
 mod amqp;
 mod authority;
+mod browser;
 mod crash;
 mod documents;
 mod drift;
