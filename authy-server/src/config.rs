@@ -146,7 +146,7 @@ settings! {
     mail_from: Option<Sender> = "";
     /// A folder with files that replace the texts of mails
     mail_templates: Templates = "";
-    /// The page that confirms an address with the `{code}` in it; `/authy/validate/{code}` of this server when left out
+    /// The page that confirms an address with the `{code}` in it, by a POST and not when it is opened; `/authy/validate/{code}` of this server when left out
     validate_url: Option<Link> = "";
     /// The page on which a new password is chosen with the `{code}` in it, such as `https://shop.example/reset?code={code}`; the mail gives the code itself when left out
     reset_url: Option<Link> = "";
