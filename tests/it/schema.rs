@@ -31,8 +31,9 @@ async fn before_email_owners() -> tokio_postgres::Config {
     sql.batch_execute(
         "DROP INDEX authy.users_email_owner;
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
-         DROP TABLE authy.spent_code;
-         DELETE FROM authy.migration WHERE version >= 22;
+         DROP TABLE authy.spent_code, authy.administrator_name;
+         DELETE FROM authy.migration
+         WHERE version >= (SELECT version FROM authy.migration WHERE name = 'email_owners');
          INSERT INTO authy.users (public_id, username, username_key, email, email_key)
          VALUES (gen_random_uuid(), 'ada', 'ada', 'ada@example.org', 'ada@example.org');
          -- Snapshots that last would be waited for.
