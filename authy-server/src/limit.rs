@@ -220,9 +220,12 @@ mod tests {
         assert!(known.sum::<usize>() <= 140_000, "what is remembered is bounded");
     }
 
+    /// The addresses of one network, by number.
+    type Network = fn(u32) -> String;
+
     #[test]
     fn a_network_has_a_few_times_the_allowance_of_one_client() {
-        let networks: [(u32, fn(u32) -> String); 3] = [
+        let networks: [(u32, Network); 3] = [
             (8, |number| format!("192.0.2.{number}")),
             (2, |number| format!("2001:db8:1:{number:x}::1")),
             (8, |number| format!("2001:db8:2:{number:x}00::1")),
