@@ -201,7 +201,7 @@ impl Shared {
 impl Authenticator for LocalVerifier {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
         let shared = &*self.shared;
-        let verified = match shared.memory.recall(token, || shared.keys.verify(token)) {
+        let verified = match shared.keys.recall(&shared.memory, token) {
             Ok(verified) => verified,
             Err(refused) => Arc::new(shared.keys.verify_anew(token, refused).await?),
         };

@@ -5,13 +5,16 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 
-use crate::{Timestamp, claims::Token};
+use crate::{
+    Result, Timestamp,
+    claims::{Token, Verifier},
+};
 
 /// How many tokens are remembered: some 60 MB when all are in use.
 const CAPACITY: usize = 100_000;
 
-/// Remembers verified tokens by their SHA-256 until they expire. That one is void is not its business: ask the
-/// [`RevocationSet`](crate::revocation::RevocationSet) each time.
+/// Remembers verified tokens by their SHA-256 until they expire or their key is no longer among the keys in force. That one
+/// is void is not its business: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 pub struct TokenMemory(Cache<[u8; 32], Arc<Token>>);
 
 impl TokenMemory {
@@ -20,18 +23,21 @@ impl TokenMemory {
         Self(Cache::new(CAPACITY))
     }
 
-    /// What that token says, when it was verified before and has not expired; else what `verify` finds, remembered.
+    /// Returns what a token says, by the keys of `verifier`: from memory when it was verified before, has not expired and
+    /// `verifier` [still knows](Verifier::knows) its key, otherwise verified now. A key that has retired since would refuse
+    /// the token, so what it signed is not recalled.
     ///
     /// # Errors
-    /// As `verify`.
-    pub fn recall<E>(&self, token: &str, verify: impl FnOnce() -> Result<Token, E>) -> Result<Arc<Token>, E> {
+    /// As [`Verifier::verify`].
+    pub fn recall(&self, token: &str, verifier: &Verifier) -> Result<Arc<Token>> {
         let digest = name(token);
         if let Some(known) = self.0.get(&digest)
             && known.identity.expires > Timestamp::now()
+            && verifier.knows(&known.kid)
         {
             return Ok(known);
         }
-        let verified = Arc::new(verify()?);
+        let verified = Arc::new(verifier.verify(token)?);
         self.0.insert(digest, verified.clone());
         Ok(verified)
     }
@@ -58,35 +64,67 @@ fn name(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::time::Duration;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
     use super::*;
-    use crate::{Identity, Level, SessionId, UserId};
+    use crate::{
+        ErrorKind, Level, SessionId, UserId,
+        api::session::Jwk,
+        claims::{Claims, SigningAlgorithm},
+    };
 
-    fn token(expires: u64) -> Token {
-        let identity = Identity {
-            public_id: UserId::random(),
+    fn jwk(pair: &Ed25519KeyPair) -> Jwk {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key());
+        let (kty, usage, alg) = ("OKP".into(), "sig".into(), "EdDSA".into());
+        let (crv, x) = (Some("Ed25519".into()), Some(x));
+        Jwk { kty, kid: "key".into(), usage, alg, crv, x, y: None, n: None, e: None }
+    }
+
+    fn token(pair: &Ed25519KeyPair, life: Duration) -> String {
+        let (id, now) = (UserId::random(), Timestamp::now());
+        let claims = Claims {
+            public_id: id,
             username: None,
             level: Level::clamped(10),
             roles: None,
             ver: 1,
-            session_id: SessionId::random(),
-            expires: Timestamp::from_unix(expires),
+            sid: SessionId::random(),
+            iss: "issuer".into(),
+            aud: "audience".into(),
+            sub: id,
+            iat: now.as_unix(),
+            exp: now.plus(life).as_unix(),
+            jti: "0123456789abcdef".into(),
         };
-        Token::new(identity, "key".into())
+        claims.sign(SigningAlgorithm::EdDSA, "key", |input| Ok(pair.sign(input).as_ref().to_vec())).unwrap()
+    }
+
+    fn refusal(answer: Result<Arc<Token>>) -> ErrorKind {
+        answer.unwrap_err().kind()
     }
 
     #[test]
-    fn a_token_is_verified_once_and_again_after_it_expired() {
-        let (memory, times) = (TokenMemory::new(), Cell::new(0));
-        let verify = |expires| {
-            times.set(times.get() + 1);
-            Ok::<_, ()>(token(expires))
-        };
-        memory.recall("a", || verify(u64::MAX)).unwrap();
-        memory.recall("a", || verify(u64::MAX)).unwrap();
-        assert_eq!(times.get(), 1);
-        memory.recall("b", || verify(0)).unwrap();
-        assert_eq!(memory.recall("b", || Err("expired")), Err("expired"));
+    fn a_token_is_verified_once_and_not_recalled_after_it_expired() {
+        let (memory, pair) = (TokenMemory::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier = Verifier::new("issuer", "audience", [&jwk(&pair)]).unwrap();
+        let long = token(&pair, Duration::from_secs(900));
+        let first = memory.recall(&long, &verifier).unwrap();
+        assert!(Arc::ptr_eq(&first, &memory.recall(&long, &verifier).unwrap()));
+        let mut expired = (*first).clone();
+        expired.identity.expires = Timestamp::from_unix(0);
+        memory.0.insert(name("expired"), Arc::new(expired));
+        assert_eq!(refusal(memory.recall("expired", &verifier)), ErrorKind::InvalidToken);
+    }
+
+    #[test]
+    fn a_token_is_recalled_only_as_long_as_its_key_is_known() {
+        let (memory, pair) = (TokenMemory::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier = Verifier::new("issuer", "audience", [&jwk(&pair)]).unwrap();
+        let token = token(&pair, Duration::from_secs(900));
+        memory.recall(&token, &verifier).unwrap();
+        assert_eq!(refusal(memory.recall(&token, &Verifier::default())), ErrorKind::InvalidToken);
     }
 }

@@ -98,6 +98,11 @@ impl Forger {
         self.with_claim("jti", json!("another"))
     }
 
+    /// A token that says it lives for so many seconds from now on, with a good signature.
+    pub fn living(&self, seconds: u64) -> String {
+        self.with_claim("exp", json!(Timestamp::now().as_unix() + seconds))
+    }
+
     /// Every attack, by name. `elsewhere` is a URL that nobody may ever ask.
     pub fn corpus(&self, elsewhere: &str) -> Vec<(String, String)> {
         let mut corpus = self.wrong_headers(elsewhere);

@@ -9,7 +9,7 @@ use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret, api::session::RefreshToken, claims::unverified_kid,
     engine::MasterKeys,
 };
-use authy_tests::{House, cheap, credentials, operator, until};
+use authy_tests::{House, cheap, credentials, forge::Forger, operator, until};
 
 async fn states(house: &House) -> Vec<(String, String)> {
     let keys = house.authy.list_keys().await.unwrap();
@@ -279,4 +279,51 @@ async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
     let (issuer, keys) = (house.url(), house.master_keys.clone());
     let again = House::on(house.database.clone(), keys, |config, _| config.issuer = issuer).await;
     again.authy.authenticate(token.expose()).await.unwrap();
+}
+
+fn is_refused<T>(answer: &authy_core::Result<T>) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidToken)
+}
+
+#[tokio::test]
+async fn a_forged_token_that_was_accepted_while_its_key_lived_is_refused_after_the_key_retired() {
+    let house = House::with(|config, _| config.jwks_max_age = Duration::from_secs(1)).await;
+    let verifier = house.nobody().verifier().start().await.unwrap();
+    let person = house.user().await;
+    // Within what a server might issue, and far longer than the test.
+    let forged = Forger::new(&house, &person).await.living(3600);
+    house.authy.authenticate(&forged).await.unwrap();
+    verifier.authenticate(&forged).await.unwrap();
+    let old = active(&house).await;
+    house.authy.rotate_key(&operator()).await.unwrap();
+    until("another key signs", || async { active(&house).await != old }).await;
+    let age = "UPDATE authy.signing_key SET changed = changed - interval '1 hour' WHERE kid = $1";
+    house.sql().await.execute(age, &[&old]).await.unwrap();
+    until("the old key has retired", || async {
+        states(&house).await.iter().any(|(kid, state)| *kid == old && state == "retired")
+    })
+    .await;
+    until("the server refuses it", || async { is_refused(&house.authy.authenticate(&forged).await) }).await;
+    until("the verifier refuses it", || async { is_refused(&verifier.authenticate(&forged).await) }).await;
+}
+
+#[tokio::test]
+async fn a_retired_key_is_revoked_once_and_has_no_successor() {
+    let house = House::new().await;
+    let person = house.user().await;
+    let (signing, old) = (active(&house).await, "retired-key");
+    let copy = "INSERT INTO authy.signing_key (kid, algorithm, state, public_jwk, sealed)
+                SELECT $2, algorithm, 'retired', public_jwk, sealed FROM authy.signing_key WHERE kid = $1";
+    house.sql().await.execute(copy, &[&signing, &old]).await.unwrap();
+    let before = states(&house).await.len();
+    house.authy.revoke_key(&operator(), old).await.unwrap();
+    assert_eq!((states(&house).await.len(), active(&house).await), (before, signing));
+    let sql = house.sql().await;
+    let count = "SELECT (SELECT count(*) FROM authy.revocation WHERE kid = $1),
+                        (SELECT count(*) FROM authy.event WHERE kind = 'key.revoked' AND detail->>'kid' = $1)";
+    let row = sql.query_one(count, &[&old]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
+    let again = house.authy.revoke_key(&operator(), old).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound);
+    house.authy.authenticate(person.token.expose()).await.unwrap();
 }

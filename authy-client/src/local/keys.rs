@@ -14,6 +14,7 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::session::JwkSet,
     claims::{Token, Verifier, unverified_kid},
+    memory::TokenMemory,
 };
 use tokio::sync::Mutex;
 
@@ -88,6 +89,11 @@ impl Keys {
     /// How often the server was asked.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What a token says, from memory where its key is still among those that are known, else by those keys.
+    pub(super) fn recall(&self, memory: &TokenMemory, token: &str) -> Result<Arc<Token>> {
+        memory.recall(token, &self.verifier.load())
     }
 
     /// What a token says, by the keys that are known.

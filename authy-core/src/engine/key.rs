@@ -22,6 +22,7 @@ use crate::{
         session::{Jwk, JwkSet},
     },
     claims::{Claims, SigningAlgorithm, Token, Verifier, unverified_kid},
+    memory::TokenMemory,
 };
 
 mod life;
@@ -104,6 +105,11 @@ impl KeyRing {
             })
         })
         .await
+    }
+
+    /// What a token says, from memory where its key is still in force, else by the keys that are known here.
+    pub(super) fn recall(&self, memory: &TokenMemory, token: &str) -> Result<Arc<Token>> {
+        memory.recall(token, &self.current.load().verifier)
     }
 
     /// What a token says, when it is good by the keys that are known here.

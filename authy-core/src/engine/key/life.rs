@@ -108,10 +108,11 @@ impl Authy {
         Ok(kid)
     }
 
-    /// Voids a key everywhere, and with it every token that it signed. When it was the active one, another signs at once.
+    /// Voids a key everywhere, and with it every token that it signed. When it was the active one, another signs at once. A
+    /// retired key can be revoked too, and has no successor.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such key, [`ErrorKind::BeyondYourLevel`] unless the caller may do
+    /// [`ErrorKind::NotFound`] when there is no such key or it was revoked before, [`ErrorKind::BeyondYourLevel`] unless the caller may do
     /// everything.
     pub async fn revoke_key(&self, caller: &Caller, kid: &str) -> Result<()> {
         let mut connection = self.db().connection().await?;

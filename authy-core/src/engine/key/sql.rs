@@ -9,8 +9,10 @@ statements! {
     /// A key of an algorithm in a state.
     FIND_STATE(TEXT, TEXT) = "SELECT kid FROM authy.signing_key WHERE algorithm = $1 AND state = $2 LIMIT 1";
 
-    /// A key that is not over.
-    FIND(TEXT) = "SELECT algorithm, state FROM authy.signing_key WHERE kid = $1 AND state <> 'retired'";
+    /// A key that was not revoked. A retired one is found too: tokens that it signed may have been made after it retired.
+    FIND(TEXT) =
+        "SELECT algorithm, state FROM authy.signing_key WHERE kid = $1
+         AND NOT EXISTS (SELECT FROM authy.revocation r WHERE r.kid = $1 AND r.until > now())";
 
     /// Makes a key.
     CREATE(TEXT, TEXT, TEXT, JSONB, BYTEA) =

@@ -5,7 +5,7 @@ use super::*;
 #[async_trait]
 impl Authenticator for Authy {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
-        let verified = match self.memory().recall(token, || self.ring().verify(token)) {
+        let verified = match self.ring().recall(self.memory(), token) {
             Ok(verified) => verified,
             // Whatever is rare is boxed, so that what is frequent stays small.
             Err(refused) => Arc::new(Box::pin(self.ring().verify_anew(self.db(), token, refused)).await?),
