@@ -125,7 +125,7 @@ impl VerifierBuilder {
         let mut cursor = None;
         let mut knows_enough = false;
         if let Some(remembered) = remembered {
-            shared.keys.install(&remembered.keys)?;
+            shared.keys.install(&remembered.keys, remembered.longest_life)?;
             shared.apply(&remembered.revocations);
             shared.freshness.set(shared.clock.now().minus(remembered.age()));
             cursor = Some(remembered.cursor);
@@ -193,7 +193,8 @@ impl Shared {
 
     fn remember(&self, cursor: Cursor) -> store::Remembered {
         let revocations = self.set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
-        store::Remembered::new(self.keys.published(), revocations, cursor, self.staleness().unwrap_or(Duration::MAX))
+        let age = self.staleness().unwrap_or(Duration::MAX);
+        store::Remembered::new(self.keys.published(), self.keys.longest_life(), revocations, cursor, age)
     }
 }
 

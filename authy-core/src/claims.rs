@@ -14,7 +14,7 @@ use crate::{
 
 mod verifier;
 
-pub use verifier::{Token, Verifier, dangerous_unverified_claims, unverified_kid};
+pub use verifier::{LivesTooLong, Token, Verifier, dangerous_unverified_claims, unverified_kid};
 
 /// The longest token there is, in characters.
 pub const MAX_TOKEN_LENGTH: usize = 1000;
@@ -207,6 +207,9 @@ mod tests {
         (pair, jwk)
     }
 
+    /// How long the tokens of these tests live, which is also the longest that is accepted.
+    const LIFE: Duration = Duration::from_secs(900);
+
     fn claims(username: &str, roles: &[String]) -> Claims {
         let (id, now) = (UserId::random(), Timestamp::now());
         Claims {
@@ -220,7 +223,7 @@ mod tests {
             aud: "authy".into(),
             sub: id,
             iat: now.as_unix(),
-            exp: now.plus(Duration::from_secs(900)).as_unix(),
+            exp: now.plus(LIFE).as_unix(),
             jti: "0123456789abcdef".into(),
         }
     }
@@ -234,9 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_lives_longer_than_any_is_refused() {
+        let (pair, jwk) = key();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+        let mut claims = claims("ada", &[]);
+        verifier.verify(&sign(claims.clone(), &pair)).unwrap();
+        claims.exp += 1;
+        let refused = verifier.verify(&sign(claims.clone(), &pair)).unwrap_err();
+        assert!(refused.kind() == ErrorKind::InvalidToken && LivesTooLong::is_cause_of(&refused));
+        // An earlier `iat` does not help, and a token that was signed by another key is refused for that.
+        claims.iat -= 100_000;
+        assert!(LivesTooLong::is_cause_of(&verifier.verify(&sign(claims.clone(), &pair)).unwrap_err()));
+        assert!(!LivesTooLong::is_cause_of(&verifier.verify(&sign(claims, &key().0)).unwrap_err()));
+    }
+
+    #[test]
     fn a_token_says_what_was_signed_and_a_changed_one_nothing() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
         let claims = claims("Ольга", &["user".into()]);
         let token = sign(claims.clone(), &pair);
         assert_eq!(verifier.verify(&token).unwrap().identity, claims.into_identity());
@@ -251,7 +269,7 @@ mod tests {
     #[test]
     fn issuer_audience_expiry_and_subject_are_required() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
         let now = Timestamp::now().as_unix();
         let good = claims("ada", &[]);
         let wrong: [fn(&mut Claims, u64); 5] = [
@@ -271,7 +289,7 @@ mod tests {
     #[test]
     fn roles_are_left_out_when_they_do_not_fit_and_the_level_never_is() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
         let roles: Vec<_> = (0..30).map(|n| format!("a-role-with-a-long-name-{n}")).collect();
         let read = verifier.verify(&sign(claims("ada", &roles), &pair)).unwrap();
         assert_eq!((read.identity.roles, read.identity.level), (None, Level::clamped(10)));
@@ -308,7 +326,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_verifier_fall_over(text in "\\PC*") {
             let (_, jwk) = key();
-            let verifier = Verifier::new("http://127.0.0.1:8080", "authy", [&jwk]).unwrap();
+            let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
             prop_assert!(verifier.verify(&text).is_err());
         }
     }

@@ -250,6 +250,7 @@ impl Builder {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             max_age: config.jwks_max_age,
+            access_ttl: config.access_ttl,
             master,
         };
         let ring = KeyRing::start(&db, settings).await?;

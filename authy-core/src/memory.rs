@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_token_is_verified_once_and_not_recalled_after_it_expired() {
         let (memory, pair) = (TokenMemory::new(), Ed25519KeyPair::generate().unwrap());
-        let verifier = Verifier::new("issuer", "audience", [&jwk(&pair)]).unwrap();
+        let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let long = token(&pair, Duration::from_secs(900));
         let first = memory.recall(&long, &verifier).unwrap();
         assert!(Arc::ptr_eq(&first, &memory.recall(&long, &verifier).unwrap()));
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_token_is_recalled_only_as_long_as_its_key_is_known() {
         let (memory, pair) = (TokenMemory::new(), Ed25519KeyPair::generate().unwrap());
-        let verifier = Verifier::new("issuer", "audience", [&jwk(&pair)]).unwrap();
+        let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));
         memory.recall(&token, &verifier).unwrap();
         assert_eq!(refusal(memory.recall(&token, &Verifier::default())), ErrorKind::InvalidToken);

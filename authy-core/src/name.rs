@@ -35,7 +35,13 @@ macro_rules! checked_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer).map(Self::stored)
+                let text = String::deserialize(deserializer)?;
+                // What is stored is shown, whatever today's rule says of it; but PostgreSQL stores no NUL, so this was never
+                // stored.
+                match text.contains('\0') {
+                    true => Err(serde::de::Error::custom("a NUL is in no stored text")),
+                    false => Ok(Self::stored(text)),
+                }
             }
         }
 

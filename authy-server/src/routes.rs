@@ -51,6 +51,8 @@ pub(crate) fn all() -> Vec<Route> {
         ListEvents::to(event::list),
         ListEndpoints::always(system::endpoints),
         GetStatus::always(system::status),
+        GetMetadata::to(system::metadata),
+        GetMetadataAtRoot::to(system::metadata),
         GetRateLimited::to(system::rate_limited),
         GetOpenApi::always(system::openapi),
         GetAsyncApi::always(system::asyncapi),

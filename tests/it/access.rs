@@ -31,6 +31,8 @@ const MATRIX: &[(&str, Who)] = &[
     ("CheckAccess", Who::User),
     ("GetKeys", Who::Public),
     ("GetKeysAtRoot", Who::Public),
+    ("GetMetadata", Who::Public),
+    ("GetMetadataAtRoot", Who::Public),
     ("GetRevocations", Who::Public),
     ("Register", Who::Public),
     ("GetSelf", Who::User),

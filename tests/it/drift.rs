@@ -21,7 +21,7 @@ use authy_core::{
             CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetKeys, GetKeysAtRoot, GetRevocations,
             ListSessions, Login, Logout, Refresh, RefreshToken, RevocationQuery,
         },
-        system::{GetAsyncApi, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
+        system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
         user::{
             DeleteSelf, DeleteUser, Deletion, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
             ListUsers, Register, UserQuery,
@@ -72,6 +72,12 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     let keys = tour.ok::<GetKeys>(&nobody, (), Nothing {}).await;
     assert_eq!(keys.keys[0].alg, "EdDSA");
     assert_eq!(tour.ok::<GetKeysAtRoot>(&nobody, (), Nothing {}).await, keys);
+    let metadata = tour.ok::<GetMetadata>(&nobody, (), Nothing {}).await;
+    assert_eq!((metadata.issuer.as_str(), metadata.access_token_audience.as_str()), (house.url().as_str(), "authy"));
+    assert_eq!(metadata.jwks_uri, Some(format!("{}/authy/.well-known/jwks.json", house.url())));
+    assert_eq!(metadata.access_token_signing_alg_values_supported, ["EdDSA"]);
+    assert_eq!(metadata.access_token_max_lifetime, 900);
+    assert_eq!(tour.ok::<GetMetadataAtRoot>(&nobody, (), Nothing {}).await, metadata);
 
     let mine = tour.ok::<ListSessions>(&ada, (), Nothing {}).await.sessions;
     assert_eq!((mine.len(), mine[0].current), (1, true));

@@ -1,5 +1,7 @@
 //! Signing keys: published, sealed, and the same after a restart.
 
+use std::time::Duration;
+
 use authy_core::{
     Authenticator as _, Authy, ErrorKind,
     api::session::Jwk,
@@ -30,7 +32,7 @@ async fn tokens_are_signed_as_configured_and_verified_by_the_published_key() {
         assert_eq!((keys.keys.len(), keys.max_age), (1, 300));
         assert_eq!(keys.keys[0].alg, algorithm.as_str());
         assert_eq!(keys.keys[0].kid, thumbprint(&keys.keys[0]));
-        let verifier = Verifier::new(&house.url(), "authy", &keys.keys).unwrap();
+        let verifier = Verifier::new(&house.url(), "authy", Duration::from_secs(900), &keys.keys).unwrap();
         assert_eq!(verifier.verify(person.token.expose()).unwrap().identity.public_id, person.id);
         assert!(person.token.expose().len() <= 1000);
         assert_eq!(person.client.get_self().await.unwrap().public_id, person.id);

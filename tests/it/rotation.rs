@@ -287,17 +287,21 @@ fn is_refused<T>(answer: &authy_core::Result<T>) -> bool {
 
 #[tokio::test]
 async fn a_forged_token_that_was_accepted_while_its_key_lived_is_refused_after_the_key_retired() {
-    let house = House::with(|config, _| config.jwks_max_age = Duration::from_secs(1)).await;
+    let house = House::with(|config, _| {
+        config.jwks_max_age = Duration::from_secs(1);
+        config.access_ttl = Duration::from_secs(3600);
+    })
+    .await;
     let verifier = house.nobody().verifier().start().await.unwrap();
     let person = house.user().await;
-    // Within what a server might issue, and far longer than the test.
+    // As long as the server issues them, and far longer than the test.
     let forged = Forger::new(&house, &person).await.living(3600);
     house.authy.authenticate(&forged).await.unwrap();
     verifier.authenticate(&forged).await.unwrap();
     let old = active(&house).await;
     house.authy.rotate_key(&operator()).await.unwrap();
     until("another key signs", || async { active(&house).await != old }).await;
-    let age = "UPDATE authy.signing_key SET changed = changed - interval '1 hour' WHERE kid = $1";
+    let age = "UPDATE authy.signing_key SET changed = changed - interval '2 hours' WHERE kid = $1";
     house.sql().await.execute(age, &[&old]).await.unwrap();
     until("the old key has retired", || async {
         states(&house).await.iter().any(|(kid, state)| *kid == old && state == "retired")
@@ -326,4 +330,40 @@ async fn a_retired_key_is_revoked_once_and_has_no_successor() {
     let again = house.authy.revoke_key(&operator(), old).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::NotFound);
     house.authy.authenticate(person.token.expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_forged_token_that_lives_longer_than_any_that_is_issued_is_refused_at_once() {
+    let house = House::new().await;
+    let verifier = house.nobody().verifier().start().await.unwrap();
+    let person = house.user().await;
+    let forger = Forger::new(&house, &person).await;
+    for life in [900, 901, 3600, 10 * 365 * 24 * 3600] {
+        let (forged, is_issued) = (forger.living(life), life <= 900);
+        assert_eq!(house.authy.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the server");
+        assert_eq!(verifier.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the verifier");
+    }
+}
+
+#[tokio::test]
+async fn servers_whose_tokens_live_differently_accept_each_others() {
+    let short = House::new().await;
+    let verifier = short.nobody().verifier().start().await.unwrap();
+    let issuer = short.url();
+    let long = House::on(short.database.clone(), short.master_keys.clone(), |config, _| {
+        config.access_ttl = Duration::from_secs(7200);
+        config.issuer = issuer;
+    })
+    .await;
+    let person = long.user().await;
+    // Neither had heard of such a long life, and both ask again.
+    short.authy.authenticate(person.token.expose()).await.unwrap();
+    verifier.authenticate(person.token.expose()).await.unwrap();
+    assert_eq!(short.nobody().get_metadata().await.unwrap().access_token_max_lifetime, 7200);
+    // Once its last token must have expired the longer life is forgotten.
+    long.stop().await;
+    let later = "UPDATE authy.token_life SET seen = seen - interval '4 hours' WHERE seconds = 7200";
+    short.sql().await.execute(later, &[]).await.unwrap();
+    let again = House::on(short.database.clone(), short.master_keys.clone(), |_, _| ()).await;
+    assert_eq!(again.nobody().get_metadata().await.unwrap().access_token_max_lifetime, 900);
 }

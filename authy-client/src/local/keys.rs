@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use authy_core::{
     Error, ErrorKind, Result,
     api::session::JwkSet,
-    claims::{Token, Verifier, unverified_kid},
+    claims::{LivesTooLong, Token, Verifier, unverified_kid},
     memory::TokenMemory,
 };
 use tokio::sync::Mutex;
@@ -33,6 +33,8 @@ pub(super) struct Keys {
     audience: String,
     verifier: ArcSwap<Verifier>,
     published: RwLock<Arc<JwkSet>>,
+    // The longest life of a token that the server issues.
+    longest_life: AtomicU64,
     // When they were asked for last, and whether there was an answer. Held while asking: whoever else needs them waits for
     // that answer.
     asked: Mutex<Option<(Instant, bool)>>,
@@ -50,19 +52,23 @@ impl Keys {
             audience,
             verifier: ArcSwap::from_pointee(Verifier::default()),
             published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
+            longest_life: AtomicU64::new(0),
             asked: Mutex::new(None),
             requests: AtomicU64::new(0),
             unreadable: RwLock::default(),
         }
     }
 
-    /// Takes these keys instead of those that are known. One that cannot be read does not keep the others out.
-    pub(super) fn install(&self, keys: &JwkSet) -> Result<()> {
+    /// Takes these keys instead of those that are known, for tokens that live so many seconds at most. A key that cannot be read
+    /// does not keep the others out.
+    pub(super) fn install(&self, keys: &JwkSet, longest_life: u64) -> Result<()> {
+        let life = Duration::from_secs(longest_life);
         let readable = keys.keys.iter().filter(|key| {
-            let read = Verifier::new(&self.issuer, &self.audience, [*key]);
+            let read = Verifier::new(&self.issuer, &self.audience, life, [*key]);
             read.inspect_err(|error| self.report(&key.kid, error)).is_ok()
         });
-        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, readable)?));
+        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, life, readable)?));
+        self.longest_life.store(longest_life, Ordering::Relaxed);
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.clone());
         Ok(())
     }
@@ -76,6 +82,11 @@ impl Keys {
     /// The keys that are known.
     pub(super) fn published(&self) -> Arc<JwkSet> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The longest life of a token that the server issues, in seconds.
+    pub(super) fn longest_life(&self) -> u64 {
+        self.longest_life.load(Ordering::Relaxed)
     }
 
     /// How long they may be kept.
@@ -101,11 +112,11 @@ impl Keys {
         self.verifier.load().verify(token)
     }
 
-    /// The same for a token that was `refused`: when its key is not known, the server is asked for the keys, by one for
-    /// all, and not more often than once a second.
+    /// The same for a token that was `refused`: when its key is not known, or it lives longer than was issued when the server was
+    /// last asked, the server is asked again, by one for all, and not more often than once a second.
     pub(super) async fn verify_anew(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
-            Ok(kid) if !self.verifier.load().knows(&kid) => {
+            Ok(kid) if !self.verifier.load().knows(&kid) || LivesTooLong::is_cause_of(&refused) => {
                 self.refresh(COOLDOWN).await?;
                 self.verify(token)
             }
@@ -140,8 +151,9 @@ impl Keys {
     async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<()> {
         *asked = Some((Instant::now(), false));
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let keys = self.client.get_keys().await.map_err(crate::Error::into_authentication_error)?;
-        self.install(&keys)?;
+        let asked_for = async { tokio::try_join!(self.client.get_keys(), self.client.get_metadata()) };
+        let (keys, metadata) = asked_for.await.map_err(crate::Error::into_authentication_error)?;
+        self.install(&keys, metadata.access_token_max_lifetime)?;
         *asked = Some((Instant::now(), true));
         Ok(())
     }

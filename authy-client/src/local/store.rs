@@ -30,6 +30,7 @@ pub(super) struct Remembered {
     issuer: String,
     as_of: Timestamp,
     pub(super) keys: JwkSet,
+    pub(super) longest_life: u64,
     pub(super) revocations: Vec<Revocation>,
     pub(super) cursor: Cursor,
 }
@@ -39,14 +40,21 @@ struct Written<'a> {
     issuer: &'a str,
     as_of: Timestamp,
     keys: &'a JwkSet,
+    longest_life: u64,
     revocations: &'a [Revocation],
     cursor: Cursor,
 }
 
 impl Remembered {
-    pub(super) fn new(keys: Arc<JwkSet>, revocations: Vec<Revocation>, cursor: Cursor, age: Duration) -> Self {
+    pub(super) fn new(
+        keys: Arc<JwkSet>,
+        longest_life: u64,
+        revocations: Vec<Revocation>,
+        cursor: Cursor,
+        age: Duration,
+    ) -> Self {
         let as_of = Timestamp::from_unix(Timestamp::now().as_unix().saturating_sub(age.as_secs().saturating_add(1)));
-        Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), revocations, cursor }
+        Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), longest_life, revocations, cursor }
     }
 
     /// How old it is. A clock that was set back makes it useless rather than new.
@@ -90,9 +98,9 @@ impl Store {
     pub(super) async fn save(&self, remembered: Remembered) {
         let Self { file: path, issuer } = self.clone();
         let written = spawn_blocking(move || {
-            let Remembered { as_of, keys, revocations, cursor, .. } = &remembered;
-            let (as_of, cursor) = (*as_of, *cursor);
-            write(&path, &Written { issuer: &issuer, as_of, keys, revocations, cursor })
+            let Remembered { as_of, keys, longest_life, revocations, cursor, .. } = &remembered;
+            let (as_of, longest_life, cursor) = (*as_of, *longest_life, *cursor);
+            write(&path, &Written { issuer: &issuer, as_of, keys, longest_life, revocations, cursor })
         });
         match written.await {
             Ok(Ok(())) => {}

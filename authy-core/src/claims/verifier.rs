@@ -1,6 +1,6 @@
 //! The verification of access tokens.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -36,16 +36,36 @@ impl Token {
 #[derive(Default)]
 pub struct Verifier {
     keys: HashMap<Arc<str>, (DecodingKey, Validation)>,
+    longest_life: Duration,
+}
+
+/// The source of the error when a token that is otherwise good lives longer than any that the issuer issues. Somebody with a
+/// stolen key made it, or the issuer issues longer ones by now.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the token lives longer than any that is issued")]
+pub struct LivesTooLong;
+
+impl LivesTooLong {
+    /// Whether a token was refused for this reason.
+    pub fn is_cause_of(refused: &Error) -> bool {
+        std::error::Error::source(refused).is_some_and(|source| source.is::<Self>())
+    }
 }
 
 impl Verifier {
     /// A verifier of the tokens that `issuer` issues for `audience` under these keys. Keys of an algorithm that is not on
-    /// the list are left out.
+    /// the list are left out. A token whose `exp` is more than `longest_life` after its `iat` is refused: whoever steals a key
+    /// could otherwise make one that outlives the theft by years.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a key of a known algorithm cannot be read.
-    pub fn new<'a>(issuer: &str, audience: &str, keys: impl IntoIterator<Item = &'a Jwk>) -> Result<Self> {
-        let mut verifier = Self { keys: HashMap::new() };
+    pub fn new<'a>(
+        issuer: &str,
+        audience: &str,
+        longest_life: Duration,
+        keys: impl IntoIterator<Item = &'a Jwk>,
+    ) -> Result<Self> {
+        let mut verifier = Self { keys: HashMap::new(), longest_life };
         for key in keys {
             let Ok(algorithm) = key.alg.parse::<SigningAlgorithm>() else { continue };
             let mut validation = Validation::new(match algorithm {
@@ -71,6 +91,11 @@ impl Verifier {
         self.keys.contains_key(kid)
     }
 
+    /// The longest time from `iat` to `exp` that a token may have.
+    pub fn longest_life(&self) -> Duration {
+        self.longest_life
+    }
+
     /// What the token says, when its signature and its claims are good.
     ///
     /// # Errors
@@ -87,6 +112,9 @@ impl Verifier {
         }
         if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
+        }
+        if claims.exp.saturating_sub(claims.iat) > self.longest_life.as_secs() {
+            return Err(Error::with_source(ErrorKind::InvalidToken, "the token is not valid", LivesTooLong));
         }
         Ok(Token::new(claims.into_identity(), kid.clone()))
     }

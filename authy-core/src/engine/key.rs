@@ -21,7 +21,7 @@ use crate::{
         event::EventKind,
         session::{Jwk, JwkSet},
     },
-    claims::{Claims, SigningAlgorithm, Token, Verifier, unverified_kid},
+    claims::{Claims, LivesTooLong, SigningAlgorithm, Token, Verifier, unverified_kid},
     memory::TokenMemory,
 };
 
@@ -42,7 +42,8 @@ pub(super) struct KeyRing {
     settings: KeySettings,
     loader: Loader,
     current: ArcSwap<Loaded>,
-    reloaded: Mutex<Instant>,
+    // When a token last made us look for what is new.
+    reloaded: Mutex<Option<Instant>>,
     // When a key to sign with was last looked for and not found.
     missed: Mutex<Option<Instant>>,
 }
@@ -53,6 +54,8 @@ pub(super) struct KeySettings {
     pub(super) issuer: String,
     pub(super) audience: String,
     pub(super) max_age: Duration,
+    /// How long the tokens of this instance live.
+    pub(super) access_ttl: Duration,
     pub(super) master: MasterKeys,
 }
 
@@ -70,18 +73,24 @@ impl KeyRing {
     /// [`ErrorKind::Internal`] when the master key is not the one that the keys were sealed with.
     pub(super) async fn start(db: &Db, settings: KeySettings) -> Result<Self> {
         let loader = Loader::default();
+        note_life(db, settings.access_ttl).await?;
         let mut loaded = loader.load(db, &settings, None).await?.check_master_key()?;
         if !loaded.has_active {
             life::ensure_active(db, &settings).await?;
             loaded = loader.load(db, &settings, None).await?;
         }
         let current = ArcSwap::from_pointee(loaded);
-        Ok(Self { settings, loader, current, reloaded: Mutex::new(Instant::now()), missed: Mutex::new(None) })
+        Ok(Self { settings, loader, current, reloaded: Mutex::new(None), missed: Mutex::new(None) })
     }
 
     /// The public keys, as they are published.
     pub(super) fn published(&self) -> Arc<JwkSet> {
         self.current.load().published.clone()
+    }
+
+    /// The longest life of a token that any instance on this database issues, as it was when the keys were loaded.
+    pub(super) fn longest_life(&self) -> Duration {
+        self.current.load().verifier.longest_life()
     }
 
     /// The key that signs now, unless `is_void` says that what it signs is void; then its successor is looked for.
@@ -117,13 +126,14 @@ impl KeyRing {
         self.current.load().verifier.verify(token)
     }
 
-    /// The same for a token that was `refused`: a key that another instance made meanwhile is looked for once.
+    /// The same for a token that was `refused`: a key that another instance made meanwhile is looked for once, and so is whether
+    /// another instance issues tokens that live longer.
     pub(super) async fn verify_anew(&self, db: &Db, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
-            Ok(kid) if !self.current.load().verifier.knows(&kid) => {
+            Ok(kid) if !self.current.load().verifier.knows(&kid) || LivesTooLong::is_cause_of(&refused) => {
                 let mut reloaded = self.reloaded.lock().await;
-                if reloaded.elapsed() >= RELOAD_COOLDOWN {
-                    *reloaded = Instant::now();
+                if reloaded.is_none_or(|when| when.elapsed() >= RELOAD_COOLDOWN) {
+                    *reloaded = Some(Instant::now());
                     self.reload(db).await?;
                 }
                 drop(reloaded);
@@ -155,4 +165,10 @@ impl Signer {
     pub(super) fn sign(&self, claims: Claims) -> Result<Secret> {
         claims.sign(self.algorithm, &self.kid, |input| self.pair.sign(input)).map(Secret::new)
     }
+}
+
+/// Notes how long the tokens of this instance live, for the verifiers of all others.
+pub(super) async fn note_life(db: &Db, access_ttl: Duration) -> Result<()> {
+    let seconds = i64::try_from(access_ttl.as_secs()).unwrap_or(i64::MAX).max(1);
+    db.note(&sql::NOTE_LIFE, &[&seconds]).await.map(drop)
 }

@@ -5,8 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use authy_core::{
     Error, ErrorKind, Result,
     api::{
-        self, Nothing,
-        system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, OpenApi, Status},
+        self, Endpoint, Nothing,
+        system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, OpenApi, ServerMetadata, Status},
     },
 };
 
@@ -23,6 +23,14 @@ pub(crate) fn endpoints() -> EndpointList {
 
 pub(crate) fn status() -> Status {
     Status { message: "authy is here".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+/// At both places where it can be found.
+pub(crate) async fn metadata<E>(call: Call<'_, E>) -> Result<ServerMetadata>
+where
+    E: Endpoint<Path = (), Request = Nothing, Response = ServerMetadata>,
+{
+    Ok(call.authy.metadata())
 }
 
 pub(crate) async fn rate_limited(_: Call<'_, GetRateLimited>) -> Result<Nothing> {

@@ -29,6 +29,7 @@ use Rule::*;
 const FUNCTIONS: &[(&str, Rule)] = &[
     ("access_granted", Reads), ("change_password_url", Reads), ("export_user", Reads), ("find_role", Reads),
     ("find_user", Reads), ("find_user_id", Reads), ("find_user_roles", Reads), ("find_username", Reads), ("keys", Reads),
+    ("metadata", Reads),
     ("list_events", Reads), ("list_keys", Reads), ("list_role_users", Reads), ("list_roles", Reads),
     ("list_sessions", Reads), ("list_sinks", Reads), ("list_stuck", Reads), ("list_users", Reads),
     ("revocations", Reads), ("follow_revocations", Reads), ("stream_export", Reads),

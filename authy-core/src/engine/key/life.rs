@@ -172,6 +172,7 @@ impl Authy {
 
     /// Takes the steps that are due in the lives of the keys; how many.
     pub(in crate::engine) async fn advance_keys(&self) -> Result<usize> {
+        note_life(self.db(), self.config().access_ttl).await?;
         let mut steps = 0;
         while self.advance_one_key().await? {
             steps += 1;
@@ -188,6 +189,8 @@ impl Authy {
         let actor = Actor::operator(&caller)?;
         // Twice, because a cache may have been filled just before the key was made, and answers travel.
         let lead = 2 * config.jwks_max_age;
+        // Another instance may issue tokens that live longer, with the same keys.
+        let life = self.ring().longest_life().max(config.access_ttl);
         let mut connection = self.db().connection().await?;
         let write = Write::begin(&mut connection).await?;
         sql::LOCK.rows(write.tx(), &[]).await?;
@@ -212,10 +215,10 @@ impl Authy {
             let settings = &self.ring().settings;
             create(&write, settings, settings.algorithm, "pending", &actor).await?.1
         } else {
-            let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (config.access_ttl + SKEW).as_secs_f64());
+            let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (life + SKEW).as_secs_f64());
             let over = match expired {
                 Some((kid, _)) => Some(kid),
-                None => forgotten(&write, config, lead).await?,
+                None => forgotten(&write, config, lead, life).await?,
             };
             let Some(kid) = over else { return Ok(false) };
             set_state(&write, &kid, KeyState::Retired).await?;
@@ -228,8 +231,13 @@ impl Authy {
 
 /// A key of an algorithm that was used before: an instance that used it still would have replaced the key, and what it signed has
 /// expired.
-async fn forgotten(write: &Write<'_>, config: &crate::engine::Config, lead: Duration) -> Result<Option<String>> {
-    let age = (config.key_rotation + lead + config.access_ttl + SKEW).as_secs_f64();
+async fn forgotten(
+    write: &Write<'_>,
+    config: &crate::engine::Config,
+    lead: Duration,
+    life: Duration,
+) -> Result<Option<String>> {
+    let age = (config.key_rotation + lead + life + SKEW).as_secs_f64();
     let row = sql::FIND_FORGOTTEN.row(write.tx(), &[&config.signing_algorithm.as_str(), &age]).await?;
     Ok(row.map(|row| row.get("kid")))
 }

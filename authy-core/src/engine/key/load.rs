@@ -79,7 +79,9 @@ impl Loader {
                 }
             }
         }
-        let verifier = Verifier::new(&settings.issuer, &settings.audience, &keys)?;
+        let longest = db.read_opt(&sql::LONGEST_LIFE, &[]).await?.and_then(|row| row.get::<_, Option<i64>>("seconds"));
+        let longest = Duration::from_secs(longest.unwrap_or_default().unsigned_abs()).max(settings.access_ttl);
+        let verifier = Verifier::new(&settings.issuer, &settings.audience, longest, &keys)?;
         let signer = signer.or_else(|| {
             let signer = before.and_then(|before| before.signer.clone());
             signer.filter(|signer| has_active && verifier.knows(&signer.kid))
@@ -100,7 +102,7 @@ fn read_public(row: &Row, settings: &KeySettings) -> Result<Jwk> {
     let jwk: Jwk = serde_json::from_value(row.get("public_jwk"))
         .map_err(|cause| Error::with_source(ErrorKind::Internal, "a public key cannot be read", cause))?;
     // By itself, so that it is known which one is wrong.
-    Verifier::new(&settings.issuer, &settings.audience, [&jwk])?;
+    Verifier::new(&settings.issuer, &settings.audience, settings.access_ttl, [&jwk])?;
     Ok(jwk)
 }
 

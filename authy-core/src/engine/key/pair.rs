@@ -150,7 +150,7 @@ mod tests {
             let jwk = pair.jwk().unwrap();
             assert_eq!(again.jwk().unwrap(), jwk);
             assert_eq!((jwk.alg.as_str(), jwk.kid.len()), (algorithm.as_str(), 43));
-            assert!(Verifier::new("issuer", "audience", [&jwk]).unwrap().knows(&jwk.kid));
+            assert!(Verifier::new("issuer", "audience", std::time::Duration::ZERO, [&jwk]).unwrap().knows(&jwk.kid));
             assert!(!again.sign(b"message").unwrap().is_empty());
         }
     }

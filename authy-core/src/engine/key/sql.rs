@@ -26,6 +26,20 @@ statements! {
         "SELECT kid, algorithm, state, public_jwk, sealed FROM authy.signing_key
          WHERE state <> 'retired' ORDER BY created DESC, kid";
 
+    /// Notes that an instance issues tokens that live so many seconds, and forgets what no instance has noted for longer than
+    /// such a token lives.
+    NOTE_LIFE(INT8) =
+        "WITH forgotten AS (
+             DELETE FROM authy.token_life
+             WHERE seconds <> $1 AND seen < now() - make_interval(secs => seconds) - interval '1 hour'
+         )
+         INSERT INTO authy.token_life (seconds) VALUES ($1) ON CONFLICT (seconds) DO UPDATE SET seen = now()";
+
+    /// How many seconds the longest-lived token lives that any instance issues, or issued so lately that one may live still.
+    LONGEST_LIFE() =
+        "SELECT max(seconds) AS seconds FROM authy.token_life
+         WHERE seen > now() - make_interval(secs => seconds) - interval '1 hour'";
+
     /// All keys.
     LIST() = "SELECT kid, algorithm, state, created, changed FROM authy.signing_key ORDER BY created DESC, kid";
 

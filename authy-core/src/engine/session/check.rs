@@ -1,6 +1,7 @@
 //! Checking a token: a hash, two look-ups, and nothing else, as long as somebody follows what becomes void.
 
 use super::*;
+use crate::api::system::ServerMetadata;
 
 #[async_trait]
 impl Authenticator for Authy {
@@ -41,6 +42,23 @@ impl Authy {
             }
         };
         Ok(AccessGranted { public_id: caller.public_id, username, level: caller.level, roles })
+    }
+
+    /// What a verifier of access tokens must know of this instance, and of all others on its database.
+    pub fn metadata(&self) -> ServerMetadata {
+        let (config, keys) = (self.config(), self.keys());
+        let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        let is_url = config.issuer.starts_with("https://") || config.issuer.starts_with("http://");
+        ServerMetadata {
+            jwks_uri: is_url.then(|| format!("{}/authy/.well-known/jwks.json", config.issuer.trim_end_matches('/'))),
+            issuer: config.issuer.clone(),
+            access_token_audience: config.audience.clone(),
+            access_token_signing_alg_values_supported: algorithms,
+            access_token_max_lifetime: self.ring().longest_life().as_secs(),
+            max_age: keys.max_age,
+        }
     }
 
     /// The public keys that verify access tokens.
