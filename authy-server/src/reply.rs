@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
@@ -63,6 +63,30 @@ pub(crate) fn chunked<R: Reply>(chunks: impl Stream<Item = Result<Bytes>> + Send
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(R::CACHE));
+    response
+}
+
+/// An answer that is ready, with its entity tag; 304 for somebody who has it (RFC 9110, section 13.1.2).
+pub(crate) fn tagged(body: Bytes, etag: &str, request: &HeaderMap) -> Whole {
+    let mut response = Whole::default();
+    let headers = response.headers_mut();
+    // To be kept, and asked for again before it is used.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(ETAG, etag);
+    }
+    let is_known = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|known| {
+        let mut tags = known.split(',').map(str::trim);
+        // Compared weakly, as If-None-Match is.
+        tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag.trim_start_matches("W/"))
+    });
+    match is_known {
+        true => *response.status_mut() = StatusCode::NOT_MODIFIED,
+        false => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *response.body_mut() = Full::from(body);
+        }
+    }
     response
 }
 

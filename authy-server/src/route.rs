@@ -14,7 +14,7 @@ use futures_util::{
     future::{BoxFuture, FutureExt as _, ready},
     stream::empty,
 };
-use http::{HeaderValue, header::VARY};
+use http::{HeaderMap, HeaderValue, header::VARY};
 use http_body_util::Either;
 use percent_encoding::percent_decode_str;
 
@@ -150,10 +150,9 @@ pub(crate) trait Routed: Endpoint + Sized {
         })
     }
 
-    /// The route to a handler, and to a stream of events for whoever wants one.
-    fn to_either<H, S>(handler: H, streamer: S) -> Route
+    /// The route to an answer that is ready, and to a stream of events for those who ask for one.
+    fn to_either<S>(ready: fn(Call<'_, Self>, &HeaderMap) -> Result<Whole>, streamer: S) -> Route
     where
-        H: for<'a> Handler<'a, Self>,
         S: for<'a> Streamer<'a, Self>,
     {
         Route::new::<Self>(move |asked| {
@@ -166,7 +165,7 @@ pub(crate) trait Routed: Endpoint + Sized {
                     let events = streamer.stream(call, stream::last_event_id(headers)).await?;
                     return Ok(streams.open(place, events));
                 }
-                Ok(reply::success(&handler.handle(call).await?)?.map(Either::Left))
+                Ok(ready(call, headers)?.map(Either::Left))
             }
             .boxed()
         })

@@ -12,6 +12,10 @@ use authy_postgres::Cluster;
 use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
 use futures_util::StreamExt as _;
 
+mod snapshot;
+
+use snapshot::published;
+
 async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
     authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
@@ -269,6 +273,7 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     )
     .await
     .unwrap();
+    until("a poll has found them", || async { published(&house).await.revocations.len() == 2500 }).await;
     let mut batches = Box::pin(house.authy.follow_revocations(None).await.unwrap());
     let first = batches.next().await.unwrap();
     assert_eq!(first.revocations.len(), 2500);

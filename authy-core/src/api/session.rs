@@ -63,8 +63,11 @@ endpoints! {
     ///
     /// Asked for `text/event-stream` it goes on: an event for everything that becomes void, and at least one a second as
     /// long as the server itself is up to date. The id of each event is the cursor to resume at (`Last-Event-ID`).
-    GetRevocations: GET "/authy/revocations" () RevocationQuery => RevocationPage, Access::Public, Exempt;
-        fails InvalidInput;
+    ///
+    /// Without a stream it is served from memory, as of the last poll, with an `ETag`; `If-None-Match` answers 304 as long as the
+    /// same tokens are void. 503 when the server itself is not up to date.
+    GetRevocations: GET "/authy/revocations" () RevocationQuery => RevocationPage, Access::Public;
+        fails InvalidInput | Unavailable;
 }
 
 requests! {

@@ -1,6 +1,6 @@
 //! What goes on while nobody asks: following revocations, telling the sinks, and upkeep.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
@@ -8,9 +8,12 @@ use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use super::{
     Authy, Sink,
     fault::{self, Track},
-    feed::{self, Batch},
+    feed::{self, Batch, RevocationSnapshot},
 };
 use crate::{Result, api::session::RevocationPage, revocation::Cursor};
+
+/// How old what is known here may be to begin a stream with, instead of reading it from the database: a few polls.
+const AS_GOOD_AS_NEW: Duration = Duration::from_secs(1);
 
 /// The background work; dropping this ends it.
 #[must_use = "dropped, it ends the background work"]
@@ -64,6 +67,18 @@ impl Authy {
         Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
+    /// What is void now, or since a cursor, as the body of an answer: from memory, as of the last poll. However often it is asked
+    /// for, the database is not, and it is written once a poll.
+    ///
+    /// Needs the [background work](Self::start_background).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the last poll that succeeded is older than
+    /// [`Config::max_staleness`](super::Config::max_staleness).
+    pub fn revocation_snapshot(&self, after: Option<&Cursor>) -> Result<RevocationSnapshot> {
+        self.feed().snapshot(after, self.config().max_staleness)
+    }
+
     /// What is void now, or since a cursor, and then everything that becomes void, for ever. As long as this instance is up
     /// to date there is a batch at least every second; an empty one says that there is nothing new.
     ///
@@ -74,7 +89,11 @@ impl Authy {
     pub async fn follow_revocations(&self, after: Option<&Cursor>) -> Result<impl Stream<Item = Batch> + Send + use<>> {
         // First the ear, then the question: what becomes void in between is told twice, and that does no harm.
         let live = self.feed().subscribe();
-        let begin = feed::read(self.db(), after).await?;
+        // A follower takes the beginning of its stream to be as new as its request.
+        let begin = match self.feed().since(after, AS_GOOD_AS_NEW) {
+            Ok(begin) => begin,
+            Err(_) => feed::read(self.db(), after).await?,
+        };
         let state = (self.clone(), live, begin.cursor);
         let rest = stream::unfold(state, |(authy, mut live, cursor)| async move {
             let batch = match live.recv().await {

@@ -27,9 +27,12 @@ use crate::{
 };
 
 mod follow;
+mod snapshot;
 pub(super) mod sql;
 mod void;
 
+pub use snapshot::RevocationSnapshot;
+use snapshot::Snapshots;
 pub(super) use void::Void;
 
 /// How many batches a slow follower may be behind before it has to read from the database again.
@@ -57,6 +60,7 @@ pub(super) struct Feed {
     // and a clock of the database that differs from ours makes no difference.
     freshness: Freshness,
     batches: broadcast::Sender<Arc<Batch>>,
+    snapshots: Snapshots,
     hint: Notify,
     hinting: AtomicBool,
 }
@@ -69,6 +73,7 @@ impl Feed {
             clock: Clock::new(),
             freshness: Freshness::new(),
             batches: broadcast::Sender::new(BACKLOG),
+            snapshots: Snapshots::default(),
             hint: Notify::new(),
             hinting: AtomicBool::new(false),
         }
@@ -97,9 +102,34 @@ impl Feed {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         let news: Vec<_> = revocations.iter().filter(|revocation| set.insert(revocation)).cloned().collect();
         drop(set);
-        // The next poll sends only what it finds first. Who subscribes later reads this from the database.
-        if self.batches.receiver_count() > 0 {
-            self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
+        self.snapshots.outdate();
+        // The next poll sends only what it finds first.
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
+    }
+
+    /// What is void now, or since a cursor, from memory: as of the last poll, and at most so old.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when what is known is older.
+    pub(super) fn since(&self, after: Option<&Cursor>, max_age: Duration) -> Result<Batch> {
+        self.require_current(max_age)?;
+        self.snapshots.since(&self.set, after)
+    }
+
+    /// The same as the body of an answer.
+    ///
+    /// # Errors
+    /// As [`since`](Self::since).
+    pub(super) fn snapshot(&self, after: Option<&Cursor>, max_age: Duration) -> Result<RevocationSnapshot> {
+        self.require_current(max_age)?;
+        self.snapshots.snapshot(&self.set, after)
+    }
+
+    fn require_current(&self, max_age: Duration) -> Result<()> {
+        match self.is_current(max_age) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unavailable, "what is known of revocations is too old")
+                .retry_after(Duration::from_secs(1))),
         }
     }
 
@@ -127,14 +157,16 @@ impl Feed {
     /// Reads what is void now, once: from then on the feed is current.
     pub(super) async fn prime(&self, db: &Db) -> Result<Cursor> {
         let asked = self.clock.now();
-        let Batch { revocations, cursor, .. } = read(db, None).await?;
+        let found = read(db, None).await?;
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        for revocation in &revocations {
+        for revocation in &found.revocations {
             set.insert(revocation);
         }
         drop(set);
+        self.snapshots.outdate();
+        self.snapshots.polled(&found);
         self.freshness.set(asked);
-        Ok(cursor)
+        Ok(found.cursor)
     }
 }
 

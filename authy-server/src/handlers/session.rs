@@ -14,8 +14,13 @@ use authy_core::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use http::HeaderMap;
 
-use crate::{call::Call, stream::event};
+use crate::{
+    call::Call,
+    reply::{self, Whole},
+    stream::event,
+};
 
 pub(crate) async fn log_in(call: Call<'_, Login>) -> Result<Tokens> {
     call.authy.login(call.caller, call.request).await
@@ -65,8 +70,9 @@ where
     Ok(JwkSet::clone(&call.authy.keys()))
 }
 
-pub(crate) async fn revocations(call: Call<'_, GetRevocations>) -> Result<RevocationPage> {
-    call.authy.revocations(call.request.after.as_ref()).await
+pub(crate) fn revocations(call: Call<'_, GetRevocations>, headers: &HeaderMap) -> Result<Whole> {
+    let snapshot = call.authy.revocation_snapshot(call.request.after.as_ref())?;
+    Ok(reply::tagged(snapshot.body, &snapshot.etag, headers))
 }
 
 /// How many revocations one event tells: a follower takes them in one after another, however many there are.

@@ -95,6 +95,8 @@ impl Feed {
         let mut own = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
         found.revocations.append(&mut own);
         drop(own);
+        self.snapshots.outdate();
+        self.snapshots.polled(&found);
         if !found.revocations.is_empty() || follower.sent.elapsed() >= HEARTBEAT {
             follower.sent = Instant::now();
             // Without a receiver there is nobody to send it to.

@@ -1,0 +1,158 @@
+//! What is void as ready bytes: served from memory, however often it is asked for.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError, RwLock},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+
+use super::Batch;
+use crate::{
+    Error, ErrorKind, Result,
+    revocation::{Cursor, Revocation, RevocationSet},
+};
+
+/// How many revocations of the last polls are remembered one by one. Who was away for longer gets all that is void.
+const REMEMBERED: usize = 5_000;
+
+/// What is void now, or since a cursor, as the body of an answer.
+#[derive(Clone, Debug)]
+pub struct RevocationSnapshot {
+    /// A [`RevocationPage`](crate::api::session::RevocationPage) in JSON.
+    pub body: Bytes,
+    /// An entity tag (RFC 9110, section 8.8.3) of the revocations in it. It is weak: cursor and time change with each poll, and
+    /// change nothing that matters.
+    pub etag: String,
+}
+
+/// What the last polls found.
+#[derive(Default)]
+pub(super) struct Snapshots(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// As of the last poll.
+    polled: Option<(Cursor, u64)>,
+    /// Whether the set has changed since it was written.
+    is_outdated: bool,
+    written: Option<Written>,
+    recent: VecDeque<(Cursor, Vec<Revocation>)>,
+    remembered: usize,
+    /// Everything that became void after this cursor is in `recent`.
+    floor: Option<Cursor>,
+}
+
+/// The revocations as a JSON array, and the page they were last put into.
+struct Written {
+    list: Vec<u8>,
+    etag: String,
+    page: Option<((Cursor, u64), Bytes)>,
+}
+
+impl Snapshots {
+    /// The set has changed.
+    pub(super) fn outdate(&self) {
+        self.lock().is_outdated = true;
+    }
+
+    /// Takes in what a poll found that was not known before.
+    pub(super) fn polled(&self, found: &Batch) {
+        let mut inner = self.lock();
+        let is_elsewhere = inner.polled.is_some_and(|(before, _)| found.cursor.is_elsewhere(&before));
+        if inner.polled.is_none() || is_elsewhere {
+            inner.recent.clear();
+            (inner.remembered, inner.floor) = (0, Some(found.cursor));
+        } else if !found.revocations.is_empty() {
+            inner.remembered += found.revocations.len();
+            inner.recent.push_back((found.cursor, found.revocations.clone()));
+        }
+        while inner.remembered > REMEMBERED {
+            let Some((cursor, dropped)) = inner.recent.pop_front() else { break };
+            inner.remembered -= dropped.len();
+            inner.floor = Some(cursor);
+        }
+        inner.polled = Some((found.cursor, found.as_of_ms));
+    }
+
+    /// What became void since a cursor, when the last polls tell; else, or without a cursor, all of the set.
+    pub(super) fn since(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<Batch> {
+        let inner = self.lock();
+        let (cursor, as_of_ms) = inner.polled.ok_or_else(unpolled)?;
+        let revocations = match after.and_then(|after| inner.after(after)) {
+            Some(recent) => recent.cloned().collect(),
+            None => set.read().unwrap_or_else(PoisonError::into_inner).iter().collect(),
+        };
+        Ok(Batch { revocations, cursor, as_of_ms })
+    }
+
+    /// The same as the body of an answer.
+    pub(super) fn snapshot(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<RevocationSnapshot> {
+        let mut inner = self.lock();
+        let polled = inner.polled.ok_or_else(unpolled)?;
+        if let Some(recent) = after.and_then(|after| inner.after(after)) {
+            let (list, etag) = write(recent.cloned())?;
+            return Ok(RevocationSnapshot { body: page(&list, polled), etag });
+        }
+        if inner.is_outdated || inner.written.is_none() {
+            let revocations: Vec<_> = set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
+            let (list, etag) = write(revocations.into_iter())?;
+            inner.written = Some(Written { list, etag, page: None });
+            inner.is_outdated = false;
+        }
+        let written = inner.written.as_mut().ok_or_else(unpolled)?;
+        let body = match &written.page {
+            Some((as_of, body)) if *as_of == polled => body.clone(),
+            _ => {
+                let body = page(&written.list, polled);
+                written.page = Some((polled, body.clone()));
+                body
+            }
+        };
+        Ok(RevocationSnapshot { body, etag: written.etag.clone() })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Everything that became void after a cursor, when the last polls tell. A poll with that cursor or a later one may have found
+    /// what was not committed yet at the cursor.
+    fn after(&self, after: &Cursor) -> Option<impl Iterator<Item = &Revocation>> {
+        let (floor, after) = (self.floor?, *after);
+        if after.is_elsewhere(&floor) || after.xmin == floor.xmin {
+            return None;
+        }
+        let recent = self.recent.iter().filter(move |(cursor, _)| cursor.xmin >= after.xmin);
+        Some(recent.flat_map(|(_, revocations)| revocations))
+    }
+}
+
+/// The JSON array of revocations in one order, so that all instances give it the same tag.
+fn write(revocations: impl Iterator<Item = Revocation>) -> Result<(Vec<u8>, String)> {
+    let texts: serde_json::Result<Vec<String>> =
+        revocations.map(|revocation| serde_json::to_string(&revocation)).collect();
+    let mut texts =
+        texts.map_err(|cause| Error::with_source(ErrorKind::Internal, "the revocations cannot be written", cause))?;
+    texts.sort_unstable();
+    texts.dedup();
+    let list = format!("[{}]", texts.join(",")).into_bytes();
+    let hash = digest(&SHA256, &list);
+    let tag = hash.as_ref().get(..16).map(hex::encode).unwrap_or_default();
+    Ok((list, format!("W/\"{tag}\"")))
+}
+
+fn page(list: &[u8], (cursor, as_of_ms): (Cursor, u64)) -> Bytes {
+    let mut body = Vec::with_capacity(list.len() + 128);
+    body.extend_from_slice(b"{\"revocations\":");
+    body.extend_from_slice(list);
+    body.extend_from_slice(format!(",\"cursor\":\"{cursor}\",\"as_of_ms\":{as_of_ms}}}").as_bytes());
+    Bytes::from(body)
+}
+
+fn unpolled() -> Error {
+    Error::new(ErrorKind::Unavailable, "revocations are not followed here yet")
+}
