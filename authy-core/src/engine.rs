@@ -35,7 +35,7 @@ pub use config::{Config, HashConfig};
 pub use db::check_encryption;
 #[cfg(feature = "dangerous-fault-points")]
 pub use fault::{DangerousHold, Track, dangerous_die_at};
-pub use feed::{Batch, RevocationSnapshot};
+pub use feed::{Batch, RevocationSnapshot, SelfTest, SelfTestFailure};
 pub use key::{KeyState, KeyView, Resealed};
 pub use letter::{Letter, LetterKind};
 pub use master::MasterKeys;

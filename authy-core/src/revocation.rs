@@ -106,6 +106,11 @@ impl RevocationSet {
         newer || grown
     }
 
+    /// Whether every token of a session is void.
+    pub fn voids_session(&self, session: &IdHash) -> bool {
+        self.sessions.contains_key(session)
+    }
+
     /// Whether a token is void.
     pub fn voids(&self, token: &Token) -> bool {
         self.sessions.contains_key(&token.session_hash)

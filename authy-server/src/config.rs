@@ -102,6 +102,8 @@ settings! {
     refresh_grace: Duration = "30s";
     /// How old what a server knows of revocations may be before it asks the database for each check
     max_staleness: Duration = "30s";
+    /// Whether a revocation of nobody travels the whole way once a minute, and a warning says when it was not in force within a second
+    self_test: bool = "true";
     /// How long others may keep the public keys
     jwks_max_age: Duration = "5m";
     /// How long a signing key signs

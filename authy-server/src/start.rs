@@ -1,6 +1,6 @@
 //! From settings to a server that runs: the database, the master key, the engine.
 
-use std::{error::Error, fs, io, path::Path, sync::Arc};
+use std::{error::Error, fs, io, path::Path, sync::Arc, time::Duration};
 
 use authy_core::{
     Authy,
@@ -92,6 +92,10 @@ impl Database {
     }
 }
 
+/// How often a server tests its own revocations: often enough to hear of a fault before somebody logs out in vain, and a row a minute
+/// is nothing.
+const SELF_TEST: Duration = Duration::from_secs(60);
+
 /// The master key in a file, which is made with a fresh key when there is neither file nor database.
 fn master_key(path: &Path, cluster: &Path) -> Result<MasterKeys, Failure> {
     let shown = path.display();
@@ -139,6 +143,7 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         refresh_absolute: settings.refresh_absolute,
         refresh_grace: settings.refresh_grace,
         max_staleness: settings.max_staleness,
+        self_test: settings.self_test.then_some(SELF_TEST),
         jwks_max_age: settings.jwks_max_age,
         key_rotation: settings.key_rotation,
         event_retention: settings.event_retention,

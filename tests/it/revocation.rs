@@ -12,6 +12,7 @@ use authy_postgres::Cluster;
 use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
 use futures_util::StreamExt as _;
 
+mod self_test;
 mod snapshot;
 
 use snapshot::published;

@@ -8,7 +8,7 @@ use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use super::{
     Authy, Sink,
     fault::{self, Track},
-    feed::{self, Batch, RevocationSnapshot},
+    feed::{self, Batch, RevocationSnapshot, SelfTest},
 };
 use crate::{Result, api::session::RevocationPage, revocation::Cursor};
 
@@ -50,6 +50,10 @@ impl Authy {
             })),
             tokio::spawn(fault::on(Track::Upkeep, async move { keeper.keep_up(names).await })),
         ];
+        if let Some(interval) = self.config().self_test {
+            let (feed, db) = (self.feed().clone(), self.0.db.clone());
+            tasks.push(tokio::spawn(fault::on(Track::Follow, feed.test_for_ever(db, interval))));
+        }
         for sink in sinks {
             // Before anything can happen that it should be told of.
             self.prepare_relay(&*sink).await?;
@@ -65,6 +69,11 @@ impl Authy {
     pub async fn revocations(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
         let Batch { revocations, cursor, as_of_ms } = feed::read(self.db(), after).await?;
         Ok(RevocationPage { revocations, cursor, as_of_ms })
+    }
+
+    /// How the last self-test of revocations went, where [`Config::self_test`](super::Config::self_test) asks for them.
+    pub fn self_test(&self) -> Option<SelfTest> {
+        self.feed().tested()
     }
 
     /// What is void now, or since a cursor, as the body of an answer: from memory, as of the last poll. However often it is asked

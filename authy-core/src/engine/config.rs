@@ -28,6 +28,10 @@ pub struct Config {
     pub key_rotation: Duration,
     /// How long nothing may be heard of revocations before the database is asked about every token.
     pub max_staleness: Duration,
+    /// How often the background work revokes the tokens of a session that nobody has, to see that revocations arrive within a
+    /// second; never when `None`. A warning in the log says that one did not, and [`Authy::self_test`](super::Authy::self_test)
+    /// how the last one went.
+    pub self_test: Option<Duration>,
     /// How long the audit trail is kept, by whole months; for ever when `None`.
     pub event_retention: Option<Duration>,
     /// Whether only a user with a confirmed address can log in.
@@ -117,6 +121,8 @@ impl Default for Config {
             key_rotation: Duration::from_secs(30 * 24 * 3600),
             // A failover of the database takes less; a logout that takes longer to arrive is none.
             max_staleness: Duration::from_secs(30),
+            // It writes a row a minute, which a program that embeds the crate should ask for.
+            self_test: None,
             // An audit trail that forgets by itself has to be asked for.
             event_retention: None,
             // Without mail nobody could ever log in.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
@@ -23,14 +23,16 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     claims::Token,
-    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
+    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet, VoidTokens},
 };
 
 mod follow;
+mod self_test;
 mod snapshot;
 pub(super) mod sql;
 mod void;
 
+pub use self_test::{SelfTest, SelfTestFailure};
 pub use snapshot::RevocationSnapshot;
 use snapshot::Snapshots;
 pub(super) use void::Void;
@@ -61,6 +63,7 @@ pub(super) struct Feed {
     freshness: Freshness,
     batches: broadcast::Sender<Arc<Batch>>,
     snapshots: Snapshots,
+    tested: watch::Sender<Option<SelfTest>>,
     hint: Notify,
     hinting: AtomicBool,
 }
@@ -74,6 +77,7 @@ impl Feed {
             freshness: Freshness::new(),
             batches: broadcast::Sender::new(BACKLOG),
             snapshots: Snapshots::default(),
+            tested: watch::Sender::new(None),
             hint: Notify::new(),
             hinting: AtomicBool::new(false),
         }
@@ -87,6 +91,17 @@ impl Feed {
     /// Whether a token is void.
     pub(super) fn voids(&self, token: &Token) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).voids(token)
+    }
+
+    /// Whether it is among what is void.
+    fn holds(&self, void: &VoidTokens) -> bool {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(void, VoidTokens::Session { session } if set.voids_session(session))
+    }
+
+    /// What the last self-test found.
+    pub(super) fn tested(&self) -> Option<SelfTest> {
+        *self.tested.borrow()
     }
 
     /// Whether everything that a key signed is void.

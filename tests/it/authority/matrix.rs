@@ -32,7 +32,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("metadata", Reads),
     ("list_events", Reads), ("list_keys", Reads), ("list_role_users", Reads), ("list_roles", Reads),
     ("list_sessions", Reads), ("list_sinks", Reads), ("list_stuck", Reads), ("list_users", Reads),
-    ("revocations", Reads), ("revocation_snapshot", Reads), ("follow_revocations", Reads), ("stream_export", Reads),
+    ("revocations", Reads), ("revocation_snapshot", Reads), ("self_test", Reads), ("follow_revocations", Reads), ("stream_export", Reads),
     ("builder", Instance), ("check", Instance), ("committed", Instance), ("create_first_administrator", Instance),
     ("ping", Instance), ("start_background", Instance), ("start_background_with", Instance), ("upkeep", Instance),
     ("find_validation", Anybody), ("forgot_password", Anybody), ("login", Anybody), ("prepare_change", Anybody),

@@ -10,6 +10,10 @@ statements! {
          WHERE session_id = $1 AND access_until > now() - interval '1 minute'
          RETURNING until";
 
+    /// Voids the tokens of a session that nobody has, for so many seconds: to see that it arrives.
+    REVOKE_NOBODY(UUID, FLOAT8) =
+        "INSERT INTO authy.revocation (session_id, until) VALUES ($1, now() + make_interval(secs => $2))";
+
     /// Voids a user's tokens of older epochs, when any of them still lives or is being made: a refresh that is under way does
     /// not wait for this, and what it makes lives as long as what it made last.
     REVOKE_USER(UUID, INT8) =

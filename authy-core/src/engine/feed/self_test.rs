@@ -1,0 +1,98 @@
+//! A revocation of nobody that travels the whole way, again and again: whether revocations arrive is known before somebody needs to
+//! know.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Feed, sql};
+use crate::{
+    SessionId,
+    engine::db::Db,
+    revocation::{IdHash, Revocation, VoidTokens},
+};
+
+/// Within what time a revocation has to be in force: what authy promises.
+const PROMISED: Duration = Duration::from_secs(1);
+
+/// How long the self-test goes on looking for one that is late, to say how late it is. The row is kept for as long.
+const LATEST: Duration = Duration::from_secs(20);
+
+/// What the last self-test of revocations found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelfTest {
+    /// From the commit of a revocation until it was in force here and had gone out to followers; none when that did not happen in
+    /// 20 seconds.
+    pub delay: Option<Duration>,
+    /// What was late or did not happen; none when everything was in time.
+    pub failed: Option<SelfTestFailure>,
+}
+
+/// What may be late in a self-test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelfTestFailure {
+    /// A revocation could not be written into the database within a second.
+    #[error("it could not be written into the database")]
+    Write,
+    /// No poll found it within a second, neither by itself nor because of a notification.
+    #[error("no poll of the database found it")]
+    Poll,
+    /// A poll found it, and it was not sent to followers within a second.
+    #[error("it was not sent to followers")]
+    Broadcast,
+}
+
+impl Feed {
+    /// Tests for ever, once in that time.
+    pub(in crate::engine) async fn test_for_ever(self: Arc<Self>, db: Arc<Db>, interval: Duration) {
+        loop {
+            sleep(interval).await;
+            let found = self.test(&db).await;
+            if let Some(failed) = found.failed {
+                let delay_ms = found.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+                tracing::warn!(delay_ms, reason = %failed, "a revocation was not in force within a second: the self-test of revocations");
+            }
+            self.tested.send_replace(Some(found));
+        }
+    }
+
+    async fn test(self: &Arc<Self>, db: &Arc<Db>) -> SelfTest {
+        let session = SessionId::random();
+        let mark = VoidTokens::Session { session: IdHash::of_session(session) };
+        let mut sent = self.subscribe();
+        let begun = Instant::now();
+        let seconds = LATEST.as_secs_f64();
+        match timeout(LATEST, db.note(&sql::REVOKE_NOBODY, &[session.as_uuid(), &seconds])).await {
+            Ok(Ok(_)) if begun.elapsed() < PROMISED => {}
+            _ => return SelfTest { delay: None, failed: Some(SelfTestFailure::Write) },
+        }
+        // As after any commit, so that the notification is tested too.
+        let committed = Instant::now();
+        self.hint(db);
+        let is_it = |revocation: &Revocation| revocation.void == mark;
+        let arrived = timeout(LATEST, async {
+            loop {
+                match sent.recv().await {
+                    Ok(batch) if batch.revocations.iter().any(is_it) => return true,
+                    Ok(_) => {}
+                    // It was among those that were dropped: then it is in the set.
+                    Err(RecvError::Lagged(_)) if self.holds(&mark) => return true,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return false,
+                }
+            }
+        });
+        let delay = arrived.await.is_ok_and(|arrived| arrived).then(|| committed.elapsed());
+        let failed = match delay {
+            Some(delay) if delay <= PROMISED => None,
+            Some(_) => Some(SelfTestFailure::Poll),
+            None if self.holds(&mark) => Some(SelfTestFailure::Broadcast),
+            None => Some(SelfTestFailure::Poll),
+        };
+        SelfTest { delay, failed }
+    }
+}
