@@ -9,6 +9,12 @@ import { createRemoteJWKSet, jwtVerify } from 'jose'
 const [url, token] = process.argv.slice(2)
 const keys = createRemoteJWKSet(new URL(`${url}/authy/.well-known/jwks.json`))
 
+async function fetchJson(path) {
+  const answer = await fetch(`${url}${path}`)
+  if (!answer.ok) throw new Error(`nobody can tell: ${answer.status}`)
+  return answer.json()
+}
+
 // What revocations name a session or a user by: once for a token, and then compared.
 function idHash(kind, value) {
   return createHash('sha256').update(`authy:${kind}:${value}`).digest().subarray(0, 16).toString('base64url')
@@ -21,13 +27,14 @@ try {
     typ: 'at+jwt',
     // Each key is used with its own algorithm; these are all that authy has.
     algorithms: ['EdDSA', 'ES256', 'RS256'],
-    requiredClaims: ['exp', 'sub'],
+    requiredClaims: ['exp', 'iat', 'sub'],
   })
+  // Fetched together with the keys: a token that lives longer was forged with a stolen key, to outlive it.
+  const { access_token_max_lifetime } = await fetchJson('/authy/.well-known/oauth-authorization-server')
+  if (payload.exp - payload.iat > access_token_max_lifetime) throw new Error('it lives too long')
   const session = idHash('session', payload.sid)
   const user = idHash('user', payload.public_id)
-  const answer = await fetch(`${url}/authy/revocations`)
-  if (!answer.ok) throw new Error(`nobody can tell: ${answer.status}`)
-  const { revocations } = await answer.json()
+  const { revocations } = await fetchJson('/authy/revocations')
   const isVoid = revocations.some(
     (entry) =>
       (entry.void === 'session' && entry.session === session) ||

@@ -13,6 +13,13 @@ import urllib.request
 import jwt
 
 url, token = sys.argv[1:3]
+
+
+def fetch(path):
+    with urllib.request.urlopen(url + path) as answer:
+        return json.load(answer)
+
+
 keys = jwt.PyJWKClient(f"{url}/authy/.well-known/jwks.json", lifespan=300)
 try:
     key = keys.get_signing_key_from_jwt(token)
@@ -23,10 +30,14 @@ try:
         algorithms=[key.algorithm_name],
         issuer=url,
         audience="authy",
-        options={"require": ["exp", "iss", "aud", "sub"]},
+        options={"require": ["exp", "iat", "iss", "aud", "sub"]},
     )
 except jwt.PyJWTError as error:
     sys.exit(f"the token is not valid: {error}")
+# Fetched together with the keys: a token that lives longer was forged with a stolen key, to outlive it.
+longest = fetch("/authy/.well-known/oauth-authorization-server")["access_token_max_lifetime"]
+if claims["exp"] - claims["iat"] > longest:
+    sys.exit("the token is not valid: it lives too long")
 
 
 def id_hash(kind, value):
@@ -48,7 +59,6 @@ def is_void(entry):
             return entry["kid"] == key.key_id
 
 
-with urllib.request.urlopen(f"{url}/authy/revocations") as answer:
-    if any(map(is_void, json.load(answer)["revocations"])):
-        sys.exit("the token is not valid: it is void")
+if any(map(is_void, fetch("/authy/revocations")["revocations"])):
+    sys.exit("the token is not valid: it is void")
 print(f"{claims['username']} is {claims['public_id']}, with level {claims['level']}")

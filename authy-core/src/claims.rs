@@ -14,7 +14,7 @@ use crate::{
 
 mod verifier;
 
-pub use verifier::{LivesTooLong, Token, Verifier, dangerous_unverified_claims, unverified_kid};
+pub use verifier::{LivesTooLong, MAX_ACCESS_LIFE, Token, Verifier, dangerous_unverified_claims, unverified_kid};
 
 /// The longest token there is, in characters.
 pub const MAX_TOKEN_LENGTH: usize = 1000;

@@ -13,8 +13,8 @@ use crate::{
 /// How many tokens are remembered: some 60 MB when all are in use.
 const CAPACITY: usize = 100_000;
 
-/// Remembers verified tokens by their SHA-256 until they expire or their key is no longer among the keys in force. That one
-/// is void is not its business: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
+/// Remembers verified tokens by their SHA-256 until they expire, their key is no longer among the keys in force, or tokens may no
+/// longer live so long. That one is void is not its business: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 pub struct TokenMemory(Cache<[u8; 32], Arc<Token>>);
 
 impl TokenMemory {
@@ -24,8 +24,8 @@ impl TokenMemory {
     }
 
     /// Returns what a token says, by the keys of `verifier`: from memory when it was verified before, has not expired and
-    /// `verifier` [still knows](Verifier::knows) its key, otherwise verified now. A key that has retired since would refuse
-    /// the token, so what it signed is not recalled.
+    /// `verifier` still knows its key and allows its life, otherwise verified now. A key that has retired since would refuse the
+    /// token, so what it signed is not recalled.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
@@ -33,7 +33,7 @@ impl TokenMemory {
         let digest = name(token);
         if let Some(known) = self.0.get(&digest)
             && known.identity.expires > Timestamp::now()
-            && verifier.knows(&known.kid)
+            && verifier.still_accepts(&known)
         {
             return Ok(known);
         }
@@ -126,5 +126,14 @@ mod tests {
         let token = token(&pair, Duration::from_secs(900));
         memory.recall(&token, &verifier).unwrap();
         assert_eq!(refusal(memory.recall(&token, &Verifier::default())), ErrorKind::InvalidToken);
+    }
+    #[test]
+    fn a_token_is_recalled_only_as_long_as_tokens_may_live_so_long() {
+        let (memory, pair) = (TokenMemory::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier =
+            |seconds| Verifier::new("issuer", "audience", Duration::from_secs(seconds), [&jwk(&pair)]).unwrap();
+        let token = token(&pair, Duration::from_secs(900));
+        memory.recall(&token, &verifier(900)).unwrap();
+        assert_eq!(refusal(memory.recall(&token, &verifier(600))), ErrorKind::InvalidToken);
     }
 }

@@ -92,7 +92,7 @@ settings! {
     audience: String = "authy";
     /// How tokens are signed: `EdDSA`, `ES256` or `RS256`
     signing_alg: SigningAlgorithm = "EdDSA";
-    /// How long an access token lives
+    /// How long an access token lives; a day at most
     access_ttl: Duration = "15m";
     /// A session ends when it is not used for so long
     refresh_idle: Duration = "14d";

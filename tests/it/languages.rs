@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use authy_core::claims::SigningAlgorithm;
-use authy_tests::{House, operator, tools};
+use authy_tests::{House, forge::Forger, operator, tools};
 use tokio::process::Command;
 
 async fn verify(mut command: Command, house: &House, token: &str) -> (bool, String) {
@@ -22,6 +22,11 @@ async fn is_verified_by(command: impl Fn() -> Command) {
         let other = House::with(|config, _| config.signing_algorithm = algorithm).await;
         let (good, said) = verify(command(), &other, token).await;
         assert!(!good && said.contains("the token is not valid"), "{algorithm}: {said}");
+        if algorithm == SigningAlgorithm::EdDSA {
+            let forged = Forger::new(&house, &person).await.living(1000);
+            let (good, said) = verify(command(), &house, &forged).await;
+            assert!(!good && said.contains("it lives too long"), "{said}");
+        }
         // What is void is found by the hashes that revocations are published with: a session's, and a user's.
         let gone = house.user().await;
         house.authy.delete_user(&operator(), gone.id).await.unwrap();

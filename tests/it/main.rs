@@ -40,5 +40,6 @@ mod schema;
 mod secrecy;
 mod swap;
 mod tls;
+mod token_life;
 mod users;
 mod webhook;

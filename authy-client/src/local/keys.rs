@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use authy_core::{
     Error, ErrorKind, Result,
     api::session::JwkSet,
-    claims::{LivesTooLong, Token, Verifier, unverified_kid},
+    claims::{LivesTooLong, MAX_ACCESS_LIFE, Token, Verifier, unverified_kid},
     memory::TokenMemory,
 };
 use tokio::sync::Mutex;
@@ -52,7 +52,7 @@ impl Keys {
             audience,
             verifier: ArcSwap::from_pointee(Verifier::default()),
             published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
-            longest_life: AtomicU64::new(0),
+            longest_life: AtomicU64::new(MAX_ACCESS_LIFE.as_secs()),
             asked: Mutex::new(None),
             requests: AtomicU64::new(0),
             unreadable: RwLock::default(),
@@ -151,10 +151,27 @@ impl Keys {
     async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<()> {
         *asked = Some((Instant::now(), false));
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let asked_for = async { tokio::try_join!(self.client.get_keys(), self.client.get_metadata()) };
-        let (keys, metadata) = asked_for.await.map_err(crate::Error::into_authentication_error)?;
-        self.install(&keys, metadata.access_token_max_lifetime)?;
+        let (keys, longest_life) = tokio::join!(self.client.get_keys(), self.ask_longest_life());
+        let keys = keys.map_err(crate::Error::into_authentication_error)?;
+        self.install(&keys, longest_life.unwrap_or_else(|| self.longest_life()))?;
         *asked = Some((Instant::now(), true));
         Ok(())
+    }
+
+    /// How long tokens may live, by the server; `None` when it does not say. Then what was known goes on to hold: this is limited as
+    /// the keys are not, and must not keep a new key from being known.
+    async fn ask_longest_life(&self) -> Option<u64> {
+        match self.client.get_metadata().await {
+            // What another issuer says is not to be used (RFC 8414, section 3.3).
+            Ok(metadata) if metadata.issuer == self.issuer => Some(metadata.access_token_max_lifetime),
+            Ok(metadata) => {
+                tracing::warn!(issuer = metadata.issuer, expected = self.issuer, "authy is another issuer");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "authy does not say how long tokens may live");
+                None
+            }
+        }
     }
 }

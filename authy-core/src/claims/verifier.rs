@@ -11,6 +11,10 @@ use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk, re
 /// How far ahead of ours the clock of an issuer may be, in seconds.
 const CLOCK_SKEW: u64 = 60;
 
+/// The longest life of an access token that a server may issue: a day. A bound that is longer would let somebody with a stolen key
+/// make tokens that outlive the theft by as much.
+pub const MAX_ACCESS_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// An access token that was verified: what it says, and which key signed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
@@ -18,6 +22,8 @@ pub struct Token {
     pub identity: Identity,
     /// The key that signed it.
     pub kid: Arc<str>,
+    // From `iat` to `exp`, in seconds.
+    life: u64,
     // Hashed once, when it is verified: a check looks both up in what is void.
     pub(crate) session_hash: IdHash,
     pub(crate) user_hash: IdHash,
@@ -27,7 +33,7 @@ impl Token {
     /// A token that says this, and was signed by that key.
     pub fn new(identity: Identity, kid: Arc<str>) -> Self {
         let (session_hash, user_hash) = (IdHash::of_session(identity.session_id), IdHash::of_user(identity.public_id));
-        Self { identity, kid, session_hash, user_hash }
+        Self { identity, kid, life: 0, session_hash, user_hash }
     }
 }
 
@@ -54,7 +60,7 @@ impl LivesTooLong {
 
 impl Verifier {
     /// A verifier of the tokens that `issuer` issues for `audience` under these keys. Keys of an algorithm that is not on
-    /// the list are left out. A token whose `exp` is more than `longest_life` after its `iat` is refused: whoever steals a key
+    /// the list are left out. A token whose `exp` is more than `longest_life`, or a day, after its `iat` is refused: whoever steals a key
     /// could otherwise make one that outlives the theft by years.
     ///
     /// # Errors
@@ -65,7 +71,7 @@ impl Verifier {
         longest_life: Duration,
         keys: impl IntoIterator<Item = &'a Jwk>,
     ) -> Result<Self> {
-        let mut verifier = Self { keys: HashMap::new(), longest_life };
+        let mut verifier = Self { keys: HashMap::new(), longest_life: longest_life.min(MAX_ACCESS_LIFE) };
         for key in keys {
             let Ok(algorithm) = key.alg.parse::<SigningAlgorithm>() else { continue };
             let mut validation = Validation::new(match algorithm {
@@ -91,6 +97,12 @@ impl Verifier {
         self.keys.contains_key(kid)
     }
 
+    /// Whether a token that was verified before would be accepted now, its expiry aside: its key is known, and no other rule about
+    /// its life holds by now.
+    pub(crate) fn still_accepts(&self, token: &Token) -> bool {
+        token.life <= self.longest_life.as_secs() && self.knows(&token.kid)
+    }
+
     /// The longest time from `iat` to `exp` that a token may have.
     pub fn longest_life(&self) -> Duration {
         self.longest_life
@@ -113,10 +125,11 @@ impl Verifier {
         if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
         }
-        if claims.exp.saturating_sub(claims.iat) > self.longest_life.as_secs() {
+        let life = claims.exp.saturating_sub(claims.iat);
+        if life > self.longest_life.as_secs() {
             return Err(Error::with_source(ErrorKind::InvalidToken, "the token is not valid", LivesTooLong));
         }
-        Ok(Token::new(claims.into_identity(), kid.clone()))
+        Ok(Token { life, ..Token::new(claims.into_identity(), kid.clone()) })
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Config {
     pub audience: String,
     /// How tokens are signed.
     pub signing_algorithm: SigningAlgorithm,
-    /// How long an access token lives.
+    /// How long an access token lives; a day at most ([`MAX_ACCESS_LIFE`](crate::claims::MAX_ACCESS_LIFE)).
     pub access_ttl: Duration,
     /// How long a session lasts that is not used.
     pub refresh_idle: Duration,

@@ -21,7 +21,7 @@ use crate::{
         event::EventKind,
         session::{Jwk, JwkSet},
     },
-    claims::{Claims, LivesTooLong, SigningAlgorithm, Token, Verifier, unverified_kid},
+    claims::{Claims, LivesTooLong, MAX_ACCESS_LIFE, SigningAlgorithm, Token, Verifier, unverified_kid},
     memory::TokenMemory,
 };
 
@@ -29,6 +29,7 @@ mod life;
 mod load;
 mod pair;
 pub(super) mod sql;
+mod token_life;
 
 pub use life::{KeyState, KeyView, Resealed};
 use load::{Loaded, Loader};
@@ -73,7 +74,7 @@ impl KeyRing {
     /// [`ErrorKind::Internal`] when the master key is not the one that the keys were sealed with.
     pub(super) async fn start(db: &Db, settings: KeySettings) -> Result<Self> {
         let loader = Loader::default();
-        note_life(db, settings.access_ttl).await?;
+        token_life::introduce(db, settings.access_ttl).await?;
         let mut loaded = loader.load(db, &settings, None).await?.check_master_key()?;
         if !loaded.has_active {
             life::ensure_active(db, &settings).await?;
@@ -165,10 +166,4 @@ impl Signer {
     pub(super) fn sign(&self, claims: Claims) -> Result<Secret> {
         claims.sign(self.algorithm, &self.kid, |input| self.pair.sign(input)).map(Secret::new)
     }
-}
-
-/// Notes how long the tokens of this instance live, for the verifiers of all others.
-pub(super) async fn note_life(db: &Db, access_ttl: Duration) -> Result<()> {
-    let seconds = i64::try_from(access_ttl.as_secs()).unwrap_or(i64::MAX).max(1);
-    db.note(&sql::NOTE_LIFE, &[&seconds]).await.map(drop)
 }

@@ -34,13 +34,16 @@ const READING: Duration = Duration::from_secs(30);
 struct Follower {
     cursor: Cursor,
     sent: Instant,
-    keys_changed: Option<SystemTime>,
+    keys: KeysSeen,
 }
+
+/// When the keys last changed, and the longest life of a token: when either differs, the keys are read again.
+type KeysSeen = (Option<SystemTime>, Option<i64>);
 
 impl Feed {
     /// Follows for ever, from a cursor on.
     pub(in crate::engine) async fn follow(&self, db: &Db, ring: &KeyRing, cursor: Cursor) {
-        let mut follower = Follower { cursor, sent: Instant::now(), keys_changed: None };
+        let mut follower = Follower { cursor, sent: Instant::now(), keys: (None, None) };
         loop {
             if let Err(error) = self.follow_connection(db, ring, &mut follower).await {
                 tracing::warn!(%error, "cannot follow revocations: trying again");
@@ -70,12 +73,13 @@ impl Feed {
                     continue;
                 }
             }
-            let (cursor, keys_changed) = (found.cursor, rows.first().and_then(|row| row.get("keys_changed")));
+            let keys = rows.first().map(|row| (row.get("keys_changed"), row.get("longest_life")));
+            let (cursor, keys) = (found.cursor, keys.unwrap_or_default());
             self.take_in(found, follower);
             // Only now: what was revoked is in force and sent, whatever becomes of the keys.
-            if follower.keys_changed != keys_changed {
+            if follower.keys != keys {
                 ring.reload(db).await?;
-                follower.keys_changed = keys_changed;
+                follower.keys = keys;
             }
             (follower.cursor, xmin) = (cursor, cursor.xmin);
             self.freshness.set(asked);

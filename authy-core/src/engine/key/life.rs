@@ -172,7 +172,7 @@ impl Authy {
 
     /// Takes the steps that are due in the lives of the keys; how many.
     pub(in crate::engine) async fn advance_keys(&self) -> Result<usize> {
-        note_life(self.db(), self.config().access_ttl).await?;
+        token_life::note(self.db(), self.config().access_ttl).await?;
         let mut steps = 0;
         while self.advance_one_key().await? {
             steps += 1;

@@ -79,8 +79,7 @@ impl Loader {
                 }
             }
         }
-        let longest = db.read_opt(&sql::LONGEST_LIFE, &[]).await?.and_then(|row| row.get::<_, Option<i64>>("seconds"));
-        let longest = Duration::from_secs(longest.unwrap_or_default().unsigned_abs()).max(settings.access_ttl);
+        let longest = token_life::longest(db, settings.access_ttl).await?;
         let verifier = Verifier::new(&settings.issuer, &settings.audience, longest, &keys)?;
         let signer = signer.or_else(|| {
             let signer = before.and_then(|before| before.signer.clone());
