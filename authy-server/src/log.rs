@@ -3,24 +3,23 @@
 use std::io::{self, IsTerminal as _};
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
+use tracing_subscriber::{Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::config::{Filter, LogFormat};
 
 /// Begins to log.
-pub(crate) fn start(Filter(filter): &Filter, format: Option<LogFormat>) {
+pub(crate) fn start(filter: &Filter, format: Option<LogFormat>) {
     let is_terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let writer = match format {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
-    // What was configured was read as a filter before.
-    let filter = EnvFilter::try_new(filter).unwrap_or_default();
     // Fails when there is a log already: then that one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(may_be_logged))).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter.build())
+        .with(writer.with_filter(filter_fn(may_be_logged)))
+        .try_init();
 }
 
 /// Whether a message may be logged whatever the log's level is: not those of libraries that write secrets into theirs.
