@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run test deps tools fmt bench
+.PHONY: help run test deps tools fmt bench fuzz
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,16 @@ bench: ## Measure: ratios against this machine's own limits, in one run
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
 	$(CARGO) bench --locked -p authy-tests --bench timing
+
+# Without a sanitizer the stable toolchain is enough, and there is no unsafe code of ours for one to watch. The targets are
+# compiled with the versions of the workspace.
+fuzz: ## Fuzz every reader of a stranger's bytes, FUZZ_SECONDS each (30): needs cargo-fuzz and a C++ compiler
+	@cargo fuzz --version > /dev/null 2>&1 || { echo "cargo install --locked cargo-fuzz, then try again" >&2; exit 1; }
+	cp Cargo.lock fuzz/Cargo.lock
+	$(CARGO) fuzz build --sanitizer none
+	for target in $$($(CARGO) fuzz list); do \
+	    $(CARGO) fuzz run --sanitizer none $$target -- -max_len=64000 -timeout=10 -max_total_time=$(or $(FUZZ_SECONDS),30); \
+	done
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

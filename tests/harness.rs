@@ -29,6 +29,8 @@ pub mod database;
 pub mod failover;
 #[path = "harness/forge.rs"]
 pub mod forge;
+#[path = "harness/fuzz.rs"]
+pub mod fuzz;
 #[path = "harness/ledger.rs"]
 pub mod ledger;
 #[path = "harness/proxy.rs"]

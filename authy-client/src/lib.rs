@@ -22,6 +22,9 @@
 mod calls;
 mod client;
 mod error;
+#[cfg(feature = "fuzz-entry-points")]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod local;
 mod transport;

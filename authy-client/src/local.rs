@@ -19,6 +19,8 @@ use tokio::task::AbortHandle;
 use crate::Client;
 
 mod follow;
+#[cfg(feature = "fuzz-entry-points")]
+pub(crate) mod fuzz;
 mod keys;
 mod store;
 

@@ -11,6 +11,9 @@ mod db;
 mod event;
 mod fault;
 mod feed;
+#[cfg(feature = "fuzz-entry-points")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hasher;
 mod key;
 mod lane;

@@ -17,6 +17,8 @@ use crate::{
 mod source;
 mod value;
 
+#[cfg(feature = "fuzz-entry-points")]
+pub(crate) use source::parse_file;
 pub(crate) use source::{Problems, Resolved, Sources};
 pub(crate) use value::{DatabaseUrl, Filter, List, LogFormat, Origin, Page, TlsCa};
 
@@ -68,6 +70,15 @@ macro_rules! settings {
             fn read(resolved: &Resolved, problems: &mut Problems) -> Option<Self> {
                 $( let $key = resolved.read::<$type>(stringify!($key), problems); )+
                 Some(Self { $( $key: $key?, )+ })
+            }
+
+            /// Reads the text of one setting, and says what is wrong with it; `None` when there is no such setting.
+            #[cfg(feature = "fuzz-entry-points")]
+            pub(crate) fn read_one(key: &str, text: &str) -> Option<Result<(), String>> {
+                match key {
+                    $( stringify!($key) => Some(<$type as value::Value>::parse(text).map(drop)), )+
+                    _ => None,
+                }
             }
         }
     };

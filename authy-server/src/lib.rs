@@ -6,6 +6,9 @@
 pub mod asyncapi;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "fuzz-entry-points")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod openapi;
 pub mod sink;
 

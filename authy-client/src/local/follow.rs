@@ -57,9 +57,9 @@ impl Follower {
 
     /// Takes in an event; how late it came, when it was the last part of what became void.
     async fn take_in(&mut self, event: Sse, snapshots: &mut SnapshotClock) -> Result<Option<Duration>> {
-        let page: RevocationPage = serde_json::from_str(&event.data.unwrap_or_default()).map_err(broken)?;
+        let (page, is_last) = read(event)?;
         self.shared.apply(&page.revocations);
-        if event.id.is_none() {
+        if !is_last {
             return Ok(None);
         }
         self.cursor = Some(page.cursor);
@@ -135,6 +135,12 @@ impl EventStream {
             Err(_) => Err(Error::silence("the stream of revocations fell silent", false)),
         }
     }
+}
+
+/// What an event says, and whether it is the last part of what it tells.
+pub(super) fn read(event: Sse) -> Result<(RevocationPage, bool)> {
+    let page = serde_json::from_str(&event.data.unwrap_or_default()).map_err(broken)?;
+    Ok((page, event.id.is_some()))
 }
 
 fn broken(cause: impl StdError + Send + Sync + 'static) -> Error {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Authy,
     db::{Db, db_error},
+    master::MacKeys,
     user,
 };
 use crate::{Email, Error, ErrorKind, Result, Secret, UserId};
@@ -85,18 +86,28 @@ impl Code {
 impl Authy {
     /// The code of a row, as a mail carries it.
     pub(super) fn code_text(&self, id: Uuid) -> Secret {
-        let id = BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes());
-        Secret::new(format!("{id}{}", self.code_mac().sign(&id)))
+        write(self.code_mac(), id)
     }
 
     /// The row of a code; `None` when we did not make it, which takes no database to find out.
     pub(super) fn read_code(&self, text: &str) -> Option<Uuid> {
-        let (id, mac) = text.split_at_checked(ID_LENGTH)?;
-        if !self.code_mac().verifies(id, mac) {
-            return None;
-        }
-        Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(id).ok()?).ok()
+        read(self.code_mac(), text)
     }
+}
+
+/// The code of a row.
+pub(super) fn write(keys: &MacKeys, id: Uuid) -> Secret {
+    let id = BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes());
+    Secret::new(format!("{id}{}", keys.sign(&id)))
+}
+
+/// The row of what [`write`] wrote; `None` for everything else.
+pub(super) fn read(keys: &MacKeys, text: &str) -> Option<Uuid> {
+    let (id, mac) = text.split_at_checked(ID_LENGTH)?;
+    if !keys.verifies(id, mac) {
+        return None;
+    }
+    Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(id).ok()?).ok()
 }
 
 /// Makes a code of a user's; the id of its row.

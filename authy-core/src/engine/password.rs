@@ -16,6 +16,8 @@ use crate::{Error, ErrorKind, Result};
 mod argon2id;
 mod breached;
 mod foreign;
+#[cfg(feature = "fuzz-entry-points")]
+pub(super) mod fuzz;
 mod params;
 mod strength;
 mod workspace;

@@ -38,7 +38,9 @@ mod refresh;
 pub(super) mod sql;
 mod verify;
 
-use refresh::Ticket;
+#[cfg(feature = "fuzz-entry-points")]
+pub(super) use device::DeviceToken;
+pub(super) use refresh::Ticket;
 
 impl Authy {
     /// Logs in. Unknown name, wrong password and deleted user cost the same work and get the same answer; so does everybody

@@ -114,28 +114,7 @@ impl Sources {
                 return BTreeMap::new();
             }
         };
-        let table: toml::Table = match text.parse() {
-            Ok(table) => table,
-            Err(error) => {
-                // The library's report quotes the line, and the line may be a secret.
-                let error: toml::de::Error = error;
-                let line =
-                    error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
-                problems.push(format!("{}: line {line}: {}", path.display(), error.message()));
-                return BTreeMap::new();
-            }
-        };
-        let mut values = BTreeMap::new();
-        for (key, value) in table {
-            if !TABLE.iter().any(|setting| setting.key == key) {
-                let near = suggestion(&key, TABLE.iter().map(|setting| setting.key));
-                problems.push(format!("{}: {key} is no setting{near}", path.display()));
-            } else if let Some(text) = plain(&value) {
-                values.insert(key, text);
-            } else {
-                problems.push(format!("{}: {key} must be a text, a number, true, false or a list", path.display()));
-            }
-        }
+        let values = parse_file(&path, &text, problems);
         if TABLE.iter().any(|setting| setting.is_secret && values.contains_key(setting.key))
             && let Err(error) = file::read(&path, Content::Secret).map(Zeroizing::new)
         {
@@ -143,6 +122,32 @@ impl Sources {
         }
         values
     }
+}
+
+/// The settings in the text of a file, as the text of a variable would be.
+pub(crate) fn parse_file(path: &Path, text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            // The library's report quotes the line, and the line may be a secret.
+            let error: toml::de::Error = error;
+            let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+            problems.push(format!("{}: line {line}: {}", path.display(), error.message()));
+            return BTreeMap::new();
+        }
+    };
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !TABLE.iter().any(|setting| setting.key == key) {
+            let near = suggestion(&key, TABLE.iter().map(|setting| setting.key));
+            problems.push(format!("{}: {key} is no setting{near}", path.display()));
+        } else if let Some(text) = plain(&value) {
+            values.insert(key, text);
+        } else {
+            problems.push(format!("{}: {key} must be a text, a number, true, false or a list", path.display()));
+        }
+    }
+    values
 }
 
 impl Resolved {

@@ -139,6 +139,12 @@ impl Stored {
 }
 
 impl Argon2Hash {
+    /// What it asks for.
+    #[cfg(feature = "fuzz-entry-points")]
+    pub(super) fn params(&self) -> &Params {
+        &self.params
+    }
+
     fn parse(phc: &str) -> Option<Self> {
         let phc = PasswordHash::new(phc).ok()?;
         let params = Params::try_from(&phc).ok()?;

@@ -25,12 +25,28 @@ impl Authy {
 
     /// The device that a caller sends the token of, when it is this account's.
     pub(super) fn known_device(&self, caller: &Caller, known: &Known) -> Option<String> {
-        let token = caller.origin().device_token.as_ref()?.expose();
+        let token = DeviceToken::read(caller.origin().device_token.as_ref()?.expose())?;
+        let is_good = self.device_mac().verifies(&signed(known, token.device, token.expires), token.mac);
+        (is_good && token.expires > Timestamp::now().as_unix()).then(|| token.device.to_owned())
+    }
+}
+
+/// A device token, read and not verified.
+#[derive(Debug, PartialEq)]
+pub(in crate::engine) struct DeviceToken<'a> {
+    pub(in crate::engine) device: &'a str,
+    pub(in crate::engine) expires: u64,
+    pub(in crate::engine) mac: &'a str,
+}
+
+impl<'a> DeviceToken<'a> {
+    /// Reads `device.expires.MAC`; `None` when it is longer than any of ours, or not spelled as ours are.
+    pub(in crate::engine) fn read(token: &'a str) -> Option<Self> {
         let (rest, mac) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
         let (device, expires) = rest.split_once('.')?;
-        let expires = expires.parse().ok()?;
-        let is_good = self.device_mac().verifies(&signed(known, device, expires), mac);
-        (is_good && expires > Timestamp::now().as_unix()).then(|| device.to_owned())
+        // One spelling only: what is not written as we write it was not written by us.
+        let canonical = expires.parse::<u64>().ok().filter(|number| number.to_string() == expires)?;
+        Some(Self { device, expires: canonical, mac })
     }
 }
 

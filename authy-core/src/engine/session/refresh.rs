@@ -5,15 +5,32 @@
 //! that, or an older token: somebody has a copy, and the session ends.
 
 use super::*;
+use crate::engine::master::MacKeys;
 
 /// What a refresh token says.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ticket {
-    pub(super) session: SessionId,
-    pub(super) generation: u64,
+pub(in crate::engine) struct Ticket {
+    pub(in crate::engine) session: SessionId,
+    pub(in crate::engine) generation: u64,
 }
 
 impl Ticket {
+    /// Writes it: `session.generation.MAC`.
+    pub(in crate::engine) fn write(self, keys: &MacKeys) -> Secret {
+        let counter = format!("{}.{}", self.session, self.generation);
+        Secret::new(format!("{counter}.{}", keys.sign(&counter)))
+    }
+
+    /// Reads what [`write`](Self::write) wrote; `None` for everything else.
+    pub(in crate::engine) fn read(keys: &MacKeys, token: &str) -> Option<Self> {
+        let (counter, mac) = token.rsplit_once('.')?;
+        let (session, generation) = counter.split_once('.')?;
+        // One spelling only: what is not written as we write it was not written by us.
+        let canonical = generation.parse::<u64>().ok().filter(|number| number.to_string() == generation)?;
+        let ticket = Self { session: session.parse().ok()?, generation: canonical };
+        keys.verifies(counter, mac).then_some(ticket)
+    }
+
     /// The one after it.
     fn next(self) -> Self {
         Self { generation: self.generation + 1, ..self }
@@ -28,7 +45,7 @@ impl Authy {
     /// [`ErrorKind::NoRole`] when there is nothing the account may do any more.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
         // A forged one costs a MAC, and the database is not asked.
-        let ticket = self.read_ticket(request.refresh_token.expose()).ok_or_else(invalid)?;
+        let ticket = Ticket::read(self.refresh_mac(), request.refresh_token.expose()).ok_or_else(invalid)?;
         let config = self.config();
         let (idle, ttl) = (config.refresh_idle.as_secs_f64(), config.access_ttl.as_secs_f64());
         let Columns { event_id, kind, actor, origin, ip, user_agent, request_id } =
@@ -87,19 +104,9 @@ impl Authy {
         Err(invalid())
     }
 
-    /// `session.generation.MAC`.
-    pub(super) fn refresh_token(&self, Ticket { session, generation }: Ticket) -> Secret {
-        let counter = format!("{session}.{generation}");
-        Secret::new(format!("{counter}.{}", self.refresh_mac().sign(&counter)))
-    }
-
-    fn read_ticket(&self, token: &str) -> Option<Ticket> {
-        let (counter, mac) = token.rsplit_once('.')?;
-        let (session, generation) = counter.split_once('.')?;
-        // One spelling only: what is not written as we write it was not written by us.
-        let canonical = generation.parse::<u64>().ok().filter(|number| number.to_string() == generation)?;
-        let ticket = Ticket { session: session.parse().ok()?, generation: canonical };
-        self.refresh_mac().verifies(counter, mac).then_some(ticket)
+    /// The token of a ticket.
+    pub(super) fn refresh_token(&self, ticket: Ticket) -> Secret {
+        ticket.write(self.refresh_mac())
     }
 }
 

@@ -1,0 +1,56 @@
+//! The private readers of untrusted bytes, for fuzz targets and property tests. Not part of the API: there without the
+//! feature `fuzz-entry-points` is nothing of it.
+
+use uuid::Uuid;
+
+use super::{
+    code,
+    master::{MacKeys, MasterKeys},
+    session::{DeviceToken, Ticket},
+};
+use crate::{Result, Secret, SessionId};
+
+pub use super::password::fuzz::{HashCost, hash_cost, verify_hash};
+
+/// Reads and writes refresh tokens and one-time codes as an engine with these master keys does.
+pub struct SecretReader {
+    refresh: MacKeys,
+    code: MacKeys,
+}
+
+impl SecretReader {
+    /// A reader with these keys.
+    ///
+    /// # Errors
+    /// When the keys cannot be derived.
+    pub fn new(keys: &MasterKeys) -> Result<Self> {
+        let (refresh, code) =
+            (MacKeys::new(keys, "authy refresh tokens")?, MacKeys::new(keys, "authy one-time codes")?);
+        Ok(Self { refresh, code })
+    }
+
+    /// The refresh token of a session's generation.
+    pub fn refresh_token(&self, session: SessionId, generation: u64) -> Secret {
+        Ticket { session, generation }.write(&self.refresh)
+    }
+
+    /// What a refresh token says; `None` when we did not write it.
+    pub fn read_refresh_token(&self, text: &str) -> Option<(SessionId, u64)> {
+        Ticket::read(&self.refresh, text).map(|ticket| (ticket.session, ticket.generation))
+    }
+
+    /// The one-time code of a row.
+    pub fn code(&self, id: Uuid) -> Secret {
+        code::write(&self.code, id)
+    }
+
+    /// The row of a one-time code; `None` when we did not write it.
+    pub fn read_code(&self, text: &str) -> Option<Uuid> {
+        code::read(&self.code, text)
+    }
+}
+
+/// The parts of a device token, which nobody has verified.
+pub fn device_token(text: &str) -> Option<(&str, u64, &str)> {
+    DeviceToken::read(text).map(|token| (token.device, token.expires, token.mac))
+}

@@ -1,0 +1,83 @@
+//! The private readers of untrusted bytes, for fuzz targets and property tests. Not part of the API: there without the
+//! feature `fuzz-entry-points` is nothing of it.
+
+use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
+
+use authy_core::api::{Fields, Info, Method};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, request::Parts};
+use http_body_util::Full;
+use ipnet::IpNet;
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    config::{self, Problems, Settings, TABLE},
+    origin::Proxies,
+    request,
+    route::Table,
+    routes,
+};
+
+/// The routes of the server.
+pub struct Routes(Table);
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self(Table::new(routes::all()))
+    }
+}
+
+impl Routes {
+    /// The template of a path, and the parameters in it, decoded, each with its name; `None` when nothing is there.
+    pub fn find<'a>(&'a self, path: &'a str) -> Option<(&'static str, Vec<(&'a str, String)>)> {
+        let (resource, parameters) = self.0.find(path)?;
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+        let route = methods.iter().find_map(|method| resource.route(method))?;
+        Some((route.info.path, parameters))
+    }
+}
+
+/// The fields of a request for an endpoint; `None` when they are refused, or nothing can be read yet.
+pub fn fields(info: &Info, head: &Parts, body: &[u8]) -> Option<Fields> {
+    // The patience with a body needs a clock, and all of this one is there.
+    static CLOCK: LazyLock<Option<Runtime>> =
+        LazyLock::new(|| runtime::Builder::new_current_thread().enable_time().build().ok());
+    let _clock = CLOCK.as_ref()?.enter();
+    let body = Full::new(Bytes::copy_from_slice(body));
+    request::fields(info, head, body, Duration::from_secs(1)).now_or_never()?.ok()
+}
+
+/// The id of a request with these headers.
+pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    request::id(headers)
+}
+
+/// The address of the client that sent a request with these headers through a peer, and whether it came by https.
+pub fn client(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
+    let client = Proxies::new(trusted.to_vec()).client(peer, headers);
+    (client.ip, client.https)
+}
+
+/// The key of every setting, and whether it is a secret.
+pub fn settings() -> impl Iterator<Item = (&'static str, bool)> {
+    TABLE.iter().map(|setting| (setting.key, setting.is_secret))
+}
+
+/// Reads the text of one setting; the error is what an operator is shown.
+///
+/// # Errors
+/// When the text is no value of the setting, or there is no such setting.
+pub fn setting(key: &str, text: &str) -> Result<(), String> {
+    Settings::read_one(key, text).unwrap_or_else(|| Err("is no setting".to_owned()))
+}
+
+/// Reads the text of a file of settings.
+///
+/// # Errors
+/// What an operator is shown.
+pub fn settings_file(text: &str) -> Result<(), String> {
+    let mut problems = Problems::default();
+    config::parse_file(Path::new("authy.toml"), text, &mut problems);
+    if problems.is_empty() { Ok(()) } else { Err(problems.to_string()) }
+}
