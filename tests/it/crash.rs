@@ -29,7 +29,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 mod books;
 mod deeds;
-mod victim;
+pub(crate) mod victim;
 
 use books::balance;
 use deeds::Deed;

@@ -39,6 +39,7 @@ mod roles;
 mod rotation;
 mod schema;
 mod secrecy;
+mod strangers;
 mod swap;
 mod tls;
 mod token_life;

@@ -21,16 +21,16 @@ use tokio_postgres::config::Host;
 
 /// Where victims live: a database, a master key, a sink.
 #[derive(Clone)]
-pub(super) struct Site {
-    pub(super) database: tokio_postgres::Config,
+pub(crate) struct Site {
+    pub(crate) database: tokio_postgres::Config,
     /// A connection of one who lives.
-    pub(super) sql: Arc<tokio_postgres::Client>,
-    pub(super) keys: MasterKeys,
-    pub(super) ledger: PathBuf,
-    pub(super) pace: &'static str,
+    pub(crate) sql: Arc<tokio_postgres::Client>,
+    pub(crate) keys: MasterKeys,
+    pub(crate) ledger: PathBuf,
+    pub(crate) pace: &'static str,
 }
 
-pub(super) struct Victim {
+pub(crate) struct Victim {
     child: Child,
     stdin: ChildStdin,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -38,7 +38,9 @@ pub(super) struct Victim {
     pub(super) name: String,
     site: Site,
     /// Without retries, and without a token.
-    pub(super) client: Client,
+    pub(crate) client: Client,
+    /// Where it listens.
+    pub(crate) address: String,
 }
 
 impl Victim {
@@ -48,7 +50,7 @@ impl Victim {
     }
 
     /// One as servers are, with several threads.
-    pub(super) async fn start_threaded(site: &Site) -> Self {
+    pub(crate) async fn start_threaded(site: &Site) -> Self {
         Self::launch(site, "threaded", &[]).await.unwrap_or_else(|(how, _)| panic!("it died at start: {how}"))
     }
 
@@ -76,9 +78,9 @@ impl Victim {
         let Some(line) = stdout.next_line().await.unwrap() else {
             return Err((last_words(child).await, name));
         };
-        let url = line.replace("listening on ", "http://");
-        let client = Client::builder(&url).retries(0).build().unwrap();
-        Ok(Self { child, stdin, stdout, name, site: site.clone(), client })
+        let address = line.trim_start_matches("listening on ").to_owned();
+        let client = Client::builder(&format!("http://{address}")).retries(0).build().unwrap();
+        Ok(Self { child, stdin, stdout, name, site: site.clone(), client, address })
     }
 
     /// Has it die at the n-th step of what it is asked next.
@@ -87,15 +89,15 @@ impl Victim {
         assert_eq!(self.stdout.next_line().await.unwrap().as_deref(), Some("armed"));
     }
 
-    /// Kills it.
-    pub(super) async fn kill(mut self) {
+    /// Kills it. What it wrote to standard error.
+    pub(crate) async fn kill(mut self) -> String {
         self.child.start_kill().unwrap();
-        self.dies().await;
+        self.dies().await
     }
 
     /// Waits until it has died, and PostgreSQL has noticed: what it had begun is over. Where it died.
     pub(super) async fn dies(self) -> String {
-        let Self { child, stdin, stdout, name, site, client: _ } = self;
+        let Self { child, stdin, stdout, name, site, client: _, address: _ } = self;
         let how = last_words(child).await;
         drop((stdin, stdout));
         gone(&site, &name).await;
