@@ -22,6 +22,7 @@ test: tools ## Check everything: format, lints, documentation, every test
 
 bench: ## Measure: ratios against this machine's own limits, in one run
 	@scripts/deps --tests
+	$(CARGO) bench --locked -p authy-tests --bench abuse
 	$(CARGO) bench --locked -p authy-tests --bench load
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
