@@ -36,7 +36,7 @@ struct LargeIndex {
 }
 
 const LARGE_INDEXES: &[LargeIndex] = &[LargeIndex {
-    version: 22,
+    version: 20,
     name: "users_email_owner",
     definition: "ON authy.users (email_key, (CASE WHEN validated_at IS NULL THEN public_id
                  ELSE '00000000-0000-0000-0000-000000000000' END))",
