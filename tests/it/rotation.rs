@@ -149,7 +149,8 @@ async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old
     drop(house);
     let age = "UPDATE authy.signing_key SET changed = changed - interval '1 year' WHERE kid = $1";
     other.sql().await.execute(age, &[&old]).await.unwrap();
-    assert_eq!(other.authy.upkeep().await.unwrap().key_steps, 1);
+    // The server's own upkeep may have been first.
+    other.authy.upkeep().await.unwrap();
     assert_eq!(state(&old).await, "retired");
 }
 
