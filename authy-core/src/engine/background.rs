@@ -67,7 +67,7 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
     pub async fn revocations(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
-        let Batch { revocations, cursor, as_of_ms } = feed::read(self.db(), after).await?;
+        let Batch { revocations, cursor, as_of_ms, .. } = feed::read(self.db(), after).await?;
         Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
@@ -91,11 +91,16 @@ impl Authy {
     /// What is void now, or since a cursor, and then everything that becomes void, for ever. As long as this instance is up
     /// to date there is a batch at least every second; an empty one says that there is nothing new.
     ///
+    /// All followers share the batches, but for the first one and those that they were too slow for.
+    ///
     /// Needs the [background work](Self::start_background).
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
-    pub async fn follow_revocations(&self, after: Option<&Cursor>) -> Result<impl Stream<Item = Batch> + Send + use<>> {
+    pub async fn follow_revocations(
+        &self,
+        after: Option<&Cursor>,
+    ) -> Result<impl Stream<Item = Arc<Batch>> + Send + use<>> {
         // First the ear, then the question: what becomes void in between is told twice, and that does no harm.
         let live = self.feed().subscribe();
         // A follower takes the beginning of its stream to be as new as its request.
@@ -103,12 +108,13 @@ impl Authy {
             Ok(begin) => begin,
             Err(_) => feed::read(self.db(), after).await?,
         };
+        let begin = Arc::new(begin);
         let state = (self.clone(), live, begin.cursor);
         let rest = stream::unfold(state, |(authy, mut live, cursor)| async move {
             let batch = match live.recv().await {
-                Ok(batch) => Batch::clone(&batch),
+                Ok(batch) => batch,
                 // Too far behind: the database knows what was missed.
-                Err(RecvError::Lagged(_)) => feed::read(authy.db(), Some(&cursor)).await.ok()?,
+                Err(RecvError::Lagged(_)) => Arc::new(feed::read(authy.db(), Some(&cursor)).await.ok()?),
                 Err(RecvError::Closed) => return None,
             };
             let cursor = batch.cursor;

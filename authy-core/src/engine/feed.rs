@@ -6,12 +6,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
@@ -50,6 +51,19 @@ pub struct Batch {
     /// When everything that was void is in this batch or was in an earlier one: milliseconds since 1970, by the clock of the
     /// database.
     pub as_of_ms: u64,
+    encoded: OnceLock<Bytes>,
+}
+
+impl Batch {
+    pub(super) fn new(revocations: Vec<Revocation>, cursor: Cursor, as_of_ms: u64) -> Self {
+        Self { revocations, cursor, as_of_ms, encoded: OnceLock::new() }
+    }
+
+    /// Returns what `encode` made of the batch when it was called first. All followers get the same batch, so it is encoded once
+    /// and not once for each of them; a process therefore has one encoding.
+    pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.encoded.get_or_init(|| encode(self)).clone()
+    }
 }
 
 /// What is void, as this instance knows it.
@@ -220,7 +234,7 @@ fn batch(rows: &[Row]) -> Result<Batch> {
         revoked.insert(&revocation);
     }
     let as_of_ms = first.get::<_, i64>("as_of_ms").unsigned_abs();
-    Ok(Batch { revocations: revoked.iter().collect(), cursor, as_of_ms })
+    Ok(Batch::new(revoked.iter().collect(), cursor, as_of_ms))
 }
 
 fn revocation(row: &Row) -> Option<Revocation> {

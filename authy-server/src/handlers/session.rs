@@ -1,5 +1,7 @@
 //! Sessions: logging in and out, being checked, and what is needed to check tokens elsewhere.
 
+use std::{fmt::Display, ops::Deref};
+
 use authy_core::{
     Error, ErrorKind, Result,
     api::{
@@ -13,7 +15,11 @@ use authy_core::{
     revocation::Cursor,
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{
+    Stream, StreamExt as _,
+    future::{Either, ready},
+    stream,
+};
 use http::HeaderMap;
 
 use crate::{
@@ -85,17 +91,26 @@ pub(crate) async fn revocation_stream(
     // The id of the last event is where a client really is; one that is not ours is from another life of the client's.
     let resumed = last_event_id.and_then(|id| id.parse::<Cursor>().ok());
     let batches = call.authy.follow_revocations(resumed.or(call.request.after).as_ref()).await?;
-    Ok(batches.flat_map(|batch| stream::iter(events(batch))))
+    let texts = batches.enumerate().flat_map(|(number, batch)| match number {
+        // What is void now may be long, and is this follower's alone: written part by part, as it is taken.
+        0 => Either::Left(stream::iter(events(batch))),
+        // Everything else is written once for all followers.
+        _ => Either::Right(stream::once(ready(batch.encoded(concat)))),
+    });
+    Ok(texts)
+}
+
+fn concat(batch: &Batch) -> Bytes {
+    events(batch).collect::<Vec<_>>().concat().into()
 }
 
 /// The events of a batch. Only the last one has an id: who lost the stream before that begins the batch again.
-fn events(Batch { mut revocations, cursor, as_of_ms }: Batch) -> Vec<Bytes> {
-    let mut parts = Vec::new();
-    while revocations.len() > PART {
-        let rest = revocations.split_off(PART);
-        parts.push(event(None, &RevocationPage { revocations, cursor, as_of_ms }));
-        revocations = rest;
-    }
-    parts.push(event(Some(&cursor), &RevocationPage { revocations, cursor, as_of_ms }));
-    parts
+fn events(batch: impl Deref<Target = Batch>) -> impl Iterator<Item = Bytes> {
+    let parts = batch.revocations.len().div_ceil(PART).max(1);
+    (1..=parts).map(move |number| {
+        let (cursor, as_of_ms) = (batch.cursor, batch.as_of_ms);
+        let revocations = batch.revocations.iter().skip((number - 1) * PART).take(PART).cloned().collect();
+        let id = (number == parts).then_some(&cursor as &dyn Display);
+        event(id, &RevocationPage { revocations, cursor, as_of_ms })
+    })
 }

@@ -84,7 +84,7 @@ impl Snapshots {
             Some(recent) => recent.cloned().collect(),
             None => set.read().unwrap_or_else(PoisonError::into_inner).iter().collect(),
         };
-        Ok(Batch { revocations, cursor, as_of_ms })
+        Ok(Batch::new(revocations, cursor, as_of_ms))
     }
 
     /// The same as the body of an answer.
