@@ -147,6 +147,8 @@ settings! {
     limit_default: RateLimit = "500/minute,50/second";
     /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
     trusted_proxies: List<IpNet> = "";
+    /// The networks of services that follow revocations as event streams, comma separated: half of the places for streams are theirs alone
+    follower_networks: List<IpNet> = "";
     /// Whether requests that did not come by https are refused
     require_https: bool = "false";
     /// The origins whose pages may call from a browser, comma separated

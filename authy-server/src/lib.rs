@@ -32,3 +32,4 @@ pub use limit::{InvalidRateLimit, Limits, RateLimit};
 pub use log::may_be_logged;
 pub use server::{HttpConfig, Server};
 pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};
+pub use stream::{StreamLimits, StreamShare};

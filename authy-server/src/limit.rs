@@ -17,8 +17,8 @@ mod tier;
 
 use setting::Allowance;
 pub use setting::{InvalidRateLimit, Limits, RateLimit};
-pub(crate) use tier::network;
 use tier::{Counts, TIERS, Tier};
+pub(crate) use tier::{network, routed_network};
 
 /// Counts the requests of every address.
 pub(crate) struct Limiter {

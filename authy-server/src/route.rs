@@ -161,7 +161,8 @@ pub(crate) trait Routed: Endpoint + Sized {
                 let address = asked.caller.origin().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
                 let call = asked.read()?;
                 if stream::is_wanted(headers) {
-                    let place = streams.enter(address)?;
+                    let user = stream::user(call.authy, headers).await;
+                    let place = streams.enter(address, user)?;
                     let events = streamer.stream(call, stream::last_event_id(headers)).await?;
                     return Ok(streams.open(place, events));
                 }

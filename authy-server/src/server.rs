@@ -15,17 +15,25 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::{limit::Limits, service::Service};
+use crate::{
+    limit::Limits,
+    service::Service,
+    stream::{EventStream, StreamLimits},
+};
 
 mod stream;
 
-use stream::Stream;
+use stream::{Stream, Usage, WriteTimeouts};
 
 /// How the HTTP side behaves.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// The networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub trusted_proxies: Vec<IpNet>,
+    /// The networks of services that follow revocations as event streams: they have places of their own.
+    pub follower_networks: Vec<IpNet>,
+    /// How many event streams may be open, and for how long one may take no bytes.
+    pub streams: StreamLimits,
     /// Whether requests that did not come by https are refused, all but the one for the status.
     pub require_https: bool,
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
@@ -38,6 +46,8 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// How long answering may take, the body's arrival included.
     pub request_timeout: Duration,
+    /// For how long a connection may take no bytes of an answer that waits. [`StreamLimits::stall`] is for event streams.
+    pub write_timeout: Duration,
     /// How long requests that are being answered may take to end when the server stops.
     pub drain_timeout: Duration,
 }
@@ -47,6 +57,9 @@ impl Default for HttpConfig {
         Self {
             // Whoever is believed can take any address, so nobody is until it is said.
             trusted_proxies: Vec::new(),
+            // Who is not configured has a token, or shares the anonymous places.
+            follower_networks: Vec::new(),
+            streams: StreamLimits::default(),
             // A first start is on one's own machine, without a certificate.
             require_https: false,
             // No browser page calls us until its origin is named.
@@ -58,6 +71,8 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(10),
             // Clients and proxies give up after 30 to 60 seconds: an answer beyond that is for nobody.
             request_timeout: Duration::from_secs(30),
+            // A client that goes through a tunnel comes back within that; it keeps an answer of up to a megabyte in memory.
+            write_timeout: Duration::from_secs(30),
             // What most process managers wait before they kill.
             drain_timeout: Duration::from_secs(10),
         }
@@ -120,10 +135,18 @@ impl Server {
     ) -> impl Future<Output = ()> + Send + 'static {
         // Answers are written in one piece: waiting for more of them only delays them.
         let _ = stream.set_nodelay(true);
-        let service = self.service.clone();
+        let (service, usage) = (self.service.clone(), Usage::default());
+        let timeouts = WriteTimeouts { answer: self.config.write_timeout, events: self.config.streams.stall };
+        let stream = Stream::new(stream, timeouts, usage.clone());
         let answer = service_fn(move |request| {
-            let service = service.clone();
-            async move { Ok::<_, Infallible>(service.answer(peer.ip(), request).await) }
+            let (service, usage) = (service.clone(), usage.clone());
+            async move {
+                let response = service.answer(peer.ip(), request).await;
+                if response.extensions().get::<EventStream>().is_some() {
+                    usage.begin_events();
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         // Without `pipeline_flush`, which keeps answers back while bytes are left to read, and so loses them when those are
         // what the connection is closed for. And without `half_close`: a client that has closed is gone, and what it asked
@@ -132,7 +155,7 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
             .max_buf_size(HEAD_LIMIT)
-            .serve_connection(TokioIo::new(Stream::new(stream)), answer);
+            .serve_connection(TokioIo::new(stream), answer);
         let connection = graceful.watch(connection);
         async move {
             if let Err(error) = connection.await {

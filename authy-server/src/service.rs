@@ -57,7 +57,7 @@ impl Service {
             table: Table::new(routes::all()),
             proxies: Proxies::new(config.trusted_proxies.clone()),
             limiter: Limiter::new(&config.limits),
-            streams: Streams::new(),
+            streams: Streams::new(config),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,

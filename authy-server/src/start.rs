@@ -160,6 +160,7 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
 fn http_config(settings: &Settings) -> HttpConfig {
     HttpConfig {
         trusted_proxies: settings.trusted_proxies.0.clone(),
+        follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
         limits: Limits {

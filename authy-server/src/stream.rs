@@ -1,15 +1,10 @@
 //! Answers that go on: server-sent events (WHATWG HTML, section 9.2).
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    fmt::Display,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Display, iter, net::IpAddr};
 
-use authy_core::{Error, ErrorKind, Result};
+use authy_core::{Authenticator as _, Authy, Error, Result, UserId, api::access_token};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
@@ -19,60 +14,46 @@ use hyper::body::Frame;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{limit, reply::Response};
+use crate::{HttpConfig, reply::Response};
 
-/// How many streams may be open: each is a connection that nothing but its client ends.
-const STREAMS: usize = 4096;
+mod place;
 
-/// How many of them one address may have: enough for the services of one machine, too few to take them all.
-const STREAMS_OF_ONE: usize = 128;
+pub(crate) use place::Place;
+use place::Places;
+pub use place::{StreamLimits, StreamShare};
+
+/// A comment, which parsers of event streams skip, in front of each event while the anonymous places are crowded. The buffers of a
+/// client that never reads have room for a long time of heartbeats; 2 KiB a second fill Linux's default ones in less than 90
+/// seconds, and 512 streams carry at most 1 MiB of them a second.
+static PADDING: [u8; 2048] = {
+    let mut comment = [b' '; 2048];
+    comment[0] = b':';
+    comment[2047] = b'\n';
+    comment
+};
 
 /// The streams that are open.
 pub(crate) struct Streams {
-    open: Arc<Mutex<Open>>,
+    places: Places,
     ended: watch::Sender<bool>,
 }
 
-/// How many each address has.
-type Open = HashMap<IpAddr, usize>;
-
-/// A stream's place among those that may be open, until it is dropped.
-pub(crate) struct Place {
-    open: Arc<Mutex<Open>>,
-    address: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut entry) = open.entry(self.address) {
-            match entry.get() {
-                0..=1 => drop(entry.remove()),
-                count => drop(entry.insert(count - 1)),
-            }
-        }
-    }
-}
+/// Marks an answer that goes on as long as its client takes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventStream;
 
 impl Streams {
-    pub(crate) fn new() -> Self {
-        Self { open: Arc::default(), ended: watch::Sender::new(false) }
+    pub(crate) fn new(config: &HttpConfig) -> Self {
+        let places = Places::new(config.streams.clone(), config.follower_networks.clone());
+        Self { places, ended: watch::Sender::new(false) }
     }
 
     /// Takes a place, before anything is read for the stream.
     ///
     /// # Errors
-    /// [`ErrorKind::Overloaded`] when too many are open.
-    pub(crate) fn enter(&self, address: IpAddr) -> Result<Place> {
-        let address = limit::network(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = open.get(&address).copied().unwrap_or(0);
-        if of_address >= STREAMS_OF_ONE || open.values().sum::<usize>() >= STREAMS {
-            return Err(Error::new(ErrorKind::Overloaded, "too many event streams are open"));
-        }
-        open.insert(address, of_address + 1);
-        drop(open);
-        Ok(Place { open: self.open.clone(), address })
+    /// [`ErrorKind::Overloaded`](authy_core::ErrorKind::Overloaded) when too many are open.
+    pub(crate) fn enter(&self, address: IpAddr, user: Option<UserId>) -> Result<Place> {
+        self.places.take(address, user)
     }
 
     /// Ends every stream, so that their connections can close.
@@ -84,16 +65,25 @@ impl Streams {
     pub(crate) fn open(&self, place: Place, events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
         let mut ended = self.ended.subscribe();
         let end = async move { drop(ended.wait_for(|ended| *ended).await) };
-        let frames = events.take_until(Box::pin(end)).map(move |bytes| {
-            let _ = &place;
-            Ok::<_, Error>(Frame::data(bytes))
+        let padded = events.take_until(Box::pin(end)).flat_map(move |event| {
+            let padding = place.is_crowded().then_some(Bytes::from_static(&PADDING));
+            stream::iter(padding.into_iter().chain(iter::once(event)))
         });
+        let frames = padded.map(|bytes| Ok::<_, Error>(Frame::data(bytes)));
         let mut response = Response::new(Either::Right(StreamBody::new(frames).boxed_unsync()));
+        response.extensions_mut().insert(EventStream);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
+
+/// Returns whose good token a request has. The endpoint is public, so any other token is ignored, as it is everywhere: one that
+/// is not good, several that differ, and one that cannot be checked now name nobody.
+pub(crate) async fn user(authy: &Authy, headers: &HeaderMap) -> Option<UserId> {
+    let identity = authy.authenticate(access_token(headers).ok()?).await.ok()?;
+    Some(identity.public_id)
 }
 
 /// Whether a client would rather have a stream of events.
@@ -119,19 +109,6 @@ pub(crate) fn event(id: Option<&dyn Display>, data: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_address_cannot_take_every_place() {
-        let streams = Streams::new();
-        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let mut places: Vec<_> = (0..STREAMS_OF_ONE).map(|_| streams.enter(address(1)).unwrap()).collect();
-        assert_eq!(streams.enter(address(1)).err().unwrap().kind(), ErrorKind::Overloaded);
-        places.push(streams.enter(address(2)).unwrap());
-        places.remove(0);
-        let again = streams.enter(address(1)).unwrap();
-        drop((places, again));
-        assert!(streams.open.lock().unwrap().is_empty());
-    }
 
     #[test]
     fn a_stream_is_wanted_by_whoever_accepts_one() {

@@ -20,6 +20,7 @@ mod embedding;
 mod events;
 mod exhaustion;
 mod failover;
+mod followers;
 mod fuzz;
 mod guessing;
 mod hazards;

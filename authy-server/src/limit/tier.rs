@@ -64,6 +64,14 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The smallest network that is routed by itself: the /24 of an IPv4 address, or the /48 of an IPv6 address.
+pub(crate) fn routed_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => v4(address, 24),
+        IpAddr::V6(address) => v6(address, 48),
+    }
+}
+
 fn v4(address: Ipv4Addr, prefix: u8) -> IpAddr {
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
     Ipv4Addr::from_bits(address.to_bits() & mask).into()

@@ -1,19 +1,25 @@
-//! A connection as hyper sees it, with two things mended on the way out.
+//! A connection as hyper sees it, with three things mended on the way out.
 //!
 //! What hyper cannot parse it refuses by itself, with an empty answer: here it gets the problem document that every error
 //! has. And when a server closes while a client is still sending, the client's system may throw away the answer that says
-//! what was wrong, so what still comes is read for a while (RFC 9112, section 9.6).
+//! what was wrong, so what still comes is read for a while (RFC 9112, section 9.6). And a client that takes no bytes of its
+//! answer is not waited for without end.
 
 use std::{
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use authy_core::{Error, ErrorKind, api::Problem};
 use http::HeaderMap;
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -28,12 +34,41 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How much of it is read.
 const LIMIT: usize = 16 * 1024 * 1024;
 
+/// How many bytes of an event stream may wait in the kernel, which takes twice as much memory for them. The less, the sooner a
+/// client is found that never reads; still enough for 16 MB a second to a follower that is a millisecond away.
+const SEND_BUFFER: usize = 16 * 1024;
+
 /// A connection.
 pub(super) struct Stream {
     tcp: TcpStream,
     // What is left to write of a refusal in our own words.
     refusal: Vec<u8>,
     closing: Option<Closing>,
+    timeouts: WriteTimeouts,
+    usage: Usage,
+    has_events: bool,
+    // When the client has taken nothing for too long; there while something waits to be written.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// For how long a client may take no bytes while some wait for it.
+#[derive(Clone, Copy)]
+pub(super) struct WriteTimeouts {
+    /// Of an ordinary answer.
+    pub(super) answer: Duration,
+    /// Of an event stream.
+    pub(super) events: Duration,
+}
+
+/// What a connection is used for, as far as that changes how it is written to.
+#[derive(Clone, Default)]
+pub(super) struct Usage(Arc<AtomicBool>);
+
+impl Usage {
+    /// From now on it carries an event stream.
+    pub(super) fn begin_events(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 struct Closing {
@@ -42,8 +77,33 @@ struct Closing {
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, refusal: Vec::new(), closing: None }
+    pub(super) fn new(tcp: TcpStream, timeouts: WriteTimeouts, usage: Usage) -> Self {
+        let (refusal, closing, stalled) = (Vec::new(), None, None);
+        Self { tcp, refusal, closing, timeouts, usage, has_events: false, stalled }
+    }
+
+    /// Gives up when the client has taken nothing for too long.
+    fn bound<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let time = if self.has_events { self.timeouts.events } else { self.timeouts.answer };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(time)));
+        ready!(stalled.as_mut().poll(cx));
+        // What the kernel still has for the client is dropped as well.
+        let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no bytes")))
+    }
+
+    /// Prepares the connection for an event stream when one has begun.
+    fn look_at_usage(&mut self) {
+        if self.has_events || !self.usage.0.load(Ordering::Relaxed) {
+            return;
+        }
+        self.has_events = true;
+        // Without it a stream works, and it takes longer until one that nobody reads is found.
+        let _ = sockopt::set_socket_send_buffer_size(&self.tcp, SEND_BUFFER);
     }
 
     /// Writes our own words for a refusal of hyper's; `None` when `answer` is something else.
@@ -97,10 +157,12 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.refuse(cx, buf) {
+        self.look_at_usage();
+        let written = match self.refuse(cx, buf) {
             Some(refused) => refused,
             None => Pin::new(&mut self.tcp).poll_write(cx, buf),
-        }
+        };
+        self.bound(cx, written)
     }
 
     fn poll_write_vectored(
@@ -108,10 +170,12 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match bufs.first().and_then(|head| self.refuse(cx, head)) {
+        self.look_at_usage();
+        let written = match bufs.first().and_then(|head| self.refuse(cx, head)) {
             Some(refused) => refused,
             None => Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.bound(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
