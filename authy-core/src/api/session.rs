@@ -63,6 +63,7 @@ endpoints! {
     ///
     /// Asked for `text/event-stream` it goes on: an event for everything that becomes void, and at least one a second as
     /// long as the server itself is up to date. The id of each event is the cursor to resume at (`Last-Event-ID`).
+    /// Streams with a good token have places of their own; any other token is ignored. 503 when there is no place left.
     ///
     /// Without a stream it is served from memory, as of the last poll, with an `ETag`; `If-None-Match` answers 304 as long as the
     /// same tokens are void. 503 when the server itself is not up to date.
