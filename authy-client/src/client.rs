@@ -91,8 +91,16 @@ impl Client {
     }
 
     /// Verifies tokens here, without a request each.
+    ///
+    /// The token of this client, when it has one, is sent when the stream of revocations is opened, so that the verifier has a
+    /// place among the named followers of the server. A service that runs for longer than its token is better named by its network
+    /// (`AUTHY_FOLLOWER_NETWORKS` of the server).
     pub fn verifier(&self) -> VerifierBuilder {
-        VerifierBuilder::new(Self { token: None, device_token: None, ..self.clone() })
+        VerifierBuilder::new(Self { device_token: None, ..self.clone() })
+    }
+
+    pub(crate) fn token(&self) -> Option<&HeaderValue> {
+        self.token.as_ref()
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -162,8 +162,12 @@ impl Transport {
     }
 
     /// Opens a stream of events.
-    pub(crate) async fn events<E: Endpoint>(&self, request: &E::Request) -> Result<Incoming> {
-        let asked = Asked::of::<E>(E::INFO.path.to_owned(), request, None)?;
+    pub(crate) async fn events<E: Endpoint>(
+        &self,
+        request: &E::Request,
+        token: Option<HeaderValue>,
+    ) -> Result<Incoming> {
+        let asked = Asked::of::<E>(E::INFO.path.to_owned(), request, token)?;
         let opened = timeout(self.timeout, self.send(&asked, "text/event-stream")).await;
         let response = opened.unwrap_or_else(|_| Err(Error::silence("the server did not answer in time", true)))?;
         let is_stream = response

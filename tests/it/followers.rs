@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authy_core::Secret;
+use authy_core::{Authenticator as _, ErrorKind, Secret};
 use authy_server::StreamShare;
 use authy_tests::{House, until, until_within, wire::get};
 use tokio::{
@@ -92,6 +92,11 @@ async fn a_crowd_that_never_reads_keeps_no_honest_follower_out() {
         let mut named = follow(house.address, from, &headers, None).await.expect("a named follower gets in");
         read_events(&mut named, 3).await;
     }
+    // So does a verifier whose client has a token.
+    let anonymous = house.nobody().verifier().start().await.unwrap_err();
+    assert_eq!(anonymous.kind(), ErrorKind::Unavailable);
+    let verifier = person.client.verifier().start().await.unwrap();
+    assert_eq!(verifier.authenticate(person.token.expose()).await.unwrap().public_id, person.id);
 }
 
 #[tokio::test]

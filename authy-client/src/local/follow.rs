@@ -46,7 +46,7 @@ impl Follower {
         shared.keys.renew().await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
         let snapshots = SnapshotClock::new(shared.clock.now());
-        let body = shared.client.transport().events::<GetRevocations>(&query).await?;
+        let body = shared.client.transport().events::<GetRevocations>(&query, shared.client.token().cloned()).await?;
         let events = Box::pin(SseStream::new(body));
         let mut stream = EventStream { events, snapshots, dead_at: Alarm::now() + SILENCE };
         // What is void now may come in several parts: only the last of them has an id.
