@@ -87,13 +87,13 @@ macro_rules! settings {
 settings! {
     /// Where to listen; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:8080";
-    /// A PostgreSQL URL, several hosts allowed, with `sslmode=require` (or `disable`) for another machine; without it a PostgreSQL of its own runs in the data folder
+    /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=require` or `verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs a PostgreSQL of its own in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// The folder of the PostgreSQL of its own and of the generated master key
     data_dir: PathBuf = "./.authy";
     /// The folder of PostgreSQL's server programs, instead of the newest that is installed
     pg_bin: Option<PathBuf> = "";
-    /// A PEM file with private certificate authorities, by which the database, RabbitMQ, the mail server and the webhook are recognized besides the system's
+    /// A PEM file with private certificate authorities, used besides the system's to verify the database, RabbitMQ, the mail server and the webhook
     tls_ca: Option<TlsCa> = "";
     /// Base64 of 32 bytes, several separated by commas: the first seals, all open. Generated in the data folder; required with a database URL
     master_key: Option<MasterKeys> = "" secret;
@@ -113,7 +113,7 @@ settings! {
     refresh_grace: Duration = "30s";
     /// How old what a server knows of revocations may be before it asks the database for each check
     max_staleness: Duration = "30s";
-    /// Whether a revocation of nobody travels the whole way once a minute, and a warning says when it was not in force within a second
+    /// Whether the server once a minute revokes a session that does not exist, and logs a warning when the revocation was not in force within a second
     self_test: bool = "true";
     /// How long others may keep the public keys
     jwks_max_age: Duration = "5m";
@@ -127,13 +127,13 @@ settings! {
     admin_sets_passwords: bool = "true";
     /// The page where users change their password: `/.well-known/change-password` leads there
     change_password_url: Option<Page> = "";
-    /// The URL that is told of every sign-up: `https://`, or `http://` to this machine (to another one with `#tls=none` behind it)
+    /// The URL that every sign-up is sent to: `https://…`, or `http://…` on this machine (on another one only with `#tls=none` at the end)
     webhook_url: Option<WebhookUrl> = "";
     /// What the receiver knows requests to it by: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<WebhookSecrets> = "" secret;
-    /// Where RabbitMQ is that is told of every event, as a URL: `amqps://`, or `amqp://` to this machine (to another one with `?tls=none`)
+    /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
     amqp_url: Option<AmqpUrl> = "" secret;
-    /// Usernames nobody can sign up with, nor with what looks like one of them, comma separated, instead of the built-in list
+    /// Reserved usernames, comma separated, instead of the built-in list: nobody can sign up with one of them, or with a name that looks like one
     reserved_usernames: Option<List<String>> = "";
     /// Logins an address may try
     limit_login: RateLimit = "100/hour";
@@ -155,13 +155,13 @@ settings! {
     cors_origins: List<Origin> = "";
     /// Where people reach this server, for links in mails; the issuer when it is a URL, or else the address it listens on when left out
     public_url: Option<PublicUrl> = "";
-    /// A mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), `smtp://localhost` (to another machine with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
+    /// The mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), or `smtp://localhost` (another machine without TLS only with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
     smtp_url: Option<SmtpUrl> = "" secret;
-    /// Whom mails are from, such as `Shop <no-reply@shop.example>`; required with a mail server. ASCII before the `@`; an international domain is sent in its ASCII form
+    /// The sender of mails, such as `Shop <no-reply@shop.example>`; required with a mail server. The part before the `@` must be ASCII; an international domain is sent in its ASCII form
     mail_from: Option<Sender> = "";
     /// A folder with files that replace the texts of mails
     mail_templates: Templates = "";
-    /// The page that confirms an address with the `{code}` in it, by a POST and not when it is opened; `/authy/validate/{code}` of this server when left out
+    /// The page on which an address is confirmed with the `{code}` in it; `/authy/validate/{code}` of this server when left out. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
     validate_url: Option<Link> = "";
     /// The page on which a new password is chosen with the `{code}` in it, such as `https://shop.example/reset?code={code}`; the mail gives the code itself when left out
     reset_url: Option<Link> = "";
