@@ -53,7 +53,7 @@ calls! {
     get_keys: GetKeys();
     /// What a verifier of access tokens must know of the server (RFC 8414).
     get_metadata: GetMetadata();
-    /// The same, from where libraries look for it.
+    /// The same document, from the path where libraries look for it.
     get_metadata_at_root: GetMetadataAtRoot();
     /// The public keys, from where libraries look for them.
     get_keys_at_root: GetKeysAtRoot();

@@ -150,14 +150,15 @@ impl Builder {
         self
     }
 
-    /// Adds a private certificate authority to the platform's: one certificate or several, in PEM form.
+    /// Adds private certificate authorities to the platform's: one certificate or several, in PEM form.
     #[must_use]
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.private_roots.push(pem.into());
         self
     }
 
-    /// How TLS is spoken, instead of with the platform's certificate authorities: with a certificate of the client's, say.
+    /// Sets the TLS configuration that is used instead of the platform's certificate authorities, with a client certificate for
+    /// example.
     #[must_use]
     pub fn tls(mut self, config: ClientConfig) -> Self {
         self.tls = Some(config);
@@ -186,7 +187,7 @@ impl Builder {
                     true => Encryption::Declined,
                     false => Encryption::Unspecified,
                 };
-                let refused = |cause| Error::misuse("plain http shows every password and token").because(cause);
+                let refused = |cause| Error::misuse("plain http sends passwords and tokens unencrypted").because(cause);
                 encryption::check(LINK, encryption, [host]).map_err(refused)?;
             }
             _ => return Err(Error::misuse("the server's URL must begin with https:// or http://")),

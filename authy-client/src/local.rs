@@ -76,9 +76,9 @@ impl VerifierBuilder {
         self
     }
 
-    /// How old what is known may be before tokens are no longer verified here; 30 seconds when left out. The age counts from
-    /// the server's own snapshot, however late that arrives, by the wall clock or the monotonic clock: by the one that shows
-    /// more.
+    /// Maximum age of what is known of revocations; beyond it the verifier answers `Unavailable`. 30 seconds when left out. The
+    /// age counts from the server's own snapshot, however late that arrives, by the wall clock or the monotonic clock, whichever
+    /// shows more.
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
@@ -95,7 +95,8 @@ impl VerifierBuilder {
     /// Keeps what is known in a file as well, so that a program which starts while the server is away verifies tokens at
     /// once, as long as the file is not older than [`max_staleness`](Self::max_staleness).
     ///
-    /// A file that another user owns or can replace is not used, and a warning says so: it decides whose tokens are believed.
+    /// A file that another user owns or can replace is not used, and a warning says so: its keys decide whose tokens are
+    /// accepted.
     #[must_use]
     pub fn persist_to(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
@@ -224,8 +225,8 @@ impl Authenticator for LocalVerifier {
 }
 
 impl LocalVerifier {
-    /// How old what is known is: the time since the server's last snapshot that arrived here. About a second at most while the
-    /// server can be heard.
+    /// Returns the age of what is known: the time since the last snapshot of the server that arrived here was taken. At most
+    /// about a second while the connection works.
     pub fn staleness(&self) -> Option<Duration> {
         self.shared.staleness()
     }

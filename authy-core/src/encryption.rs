@@ -1,31 +1,30 @@
-//! Whether a connection may be made without encryption: to this machine, and to another one only when that is said by name.
+//! Decides whether a connection may be unencrypted: to this machine always, to another one only when a setting asks for it.
 
 use std::net::IpAddr;
 
-/// What a connection carries, and the settings that decide about its encryption: the words of the refusal.
+/// What a connection carries, and the settings that decide about its encryption, as the message of a refusal names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// What others on the way could read.
+    /// What others on the network could read.
     pub carries: &'static str,
     /// The setting that encrypts it.
     pub encrypted: &'static str,
-    /// The setting that says by name that it is not encrypted.
+    /// The setting that permits plain text.
     pub declined: &'static str,
 }
 
-/// What was said about the encryption of a connection.
+/// What the settings require of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// There is no connection without it.
+    /// Encryption; without it there is no connection.
     Required,
-    /// Nothing was said, or that a connection without it will do when the other side offers none: whoever is on the way can
-    /// take the offer away.
+    /// Nothing, or encryption only when the other side offers it: an attacker on the network can remove the offer.
     Unspecified,
-    /// It was said by name that there is none.
+    /// Plain text, explicitly.
     Declined,
 }
 
-/// Why a connection is refused: it would not be encrypted, and nobody said so.
+/// The refusal of a connection that would be unencrypted although no setting permits that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "would send {} to another machine without encryption: use {}, or, on a network where nobody else can listen, {}",
@@ -49,8 +48,8 @@ pub fn check<'a>(
     }
 }
 
-/// Returns whether a host is this machine: a loopback address, `localhost`, or the path of a unix socket. An address of IPv6
-/// may have the brackets of a URL.
+/// Returns whether a host is this machine: a loopback address, `localhost`, or the path of a unix socket. An IPv6
+/// address may have the brackets of a URL.
 pub fn is_local(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     // No other name: what resolves to a loopback address now may resolve to another one later.

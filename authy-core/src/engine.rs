@@ -204,15 +204,15 @@ impl Builder {
         self
     }
 
-    /// The certificate authorities by which the database is recognized; the platform's when left out.
+    /// The certificate authorities that the database is verified with; the platform's when left out.
     #[must_use]
     pub fn roots(mut self, roots: Roots) -> Self {
         self.roots = roots;
         self
     }
 
-    /// Connects to a database on another machine without encryption too, whatever `sslmode` is. Only for a network that nobody
-    /// else is in.
+    /// Permits unencrypted connections to a database on another machine, whatever `sslmode` is. Only for a network that nobody
+    /// else can listen on.
     #[must_use]
     pub fn dangerous_allow_plain_text(mut self) -> Self {
         self.plain_text_anywhere = true;
@@ -221,7 +221,7 @@ impl Builder {
 
     fn check_encryption(&self) -> Result<()> {
         let refused =
-            |cause| Error::with_source(ErrorKind::InvalidInput, "the database cannot be used like this", cause);
+            |cause| Error::with_source(ErrorKind::InvalidInput, "connections to the database must be encrypted", cause);
         match self.plain_text_anywhere {
             true => Ok(()),
             false => check_encryption(&self.database).map_err(refused),

@@ -1,4 +1,5 @@
-//! Files that decide whom to trust: read only when no other user can have written them, or read what is secret in them.
+//! Reads files of secrets and trust anchors, and refuses them when another user could have written them, or could read the
+//! secrets.
 
 use std::{
     fs::File,
@@ -6,12 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is in a file.
+/// What a file contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A secret: no other user may read or write it.
     Secret,
-    /// What is believed, such as public keys: no other user may write it.
+    /// Something that is trusted, such as public keys: no other user may write it.
     Trusted,
 }
 
@@ -20,9 +21,9 @@ pub enum Content {
 enum Untrusted {
     #[error("{0} belongs to another user: give it to the user that runs this program, or to root")]
     Owner(PathBuf),
-    #[error("{0} can be written by other users: take that right away (chmod go-w)")]
+    #[error("{0} can be written by other users: remove that permission (chmod go-w)")]
     Writable(PathBuf),
-    #[error("{0} can be read by other users, and holds a secret: take that right away (chmod o-r)")]
+    #[error("{0} can be read by other users, and contains a secret: remove that permission (chmod o-r)")]
     Readable(PathBuf),
     #[error("{0} is neither a file nor a pipe")]
     NoFile(PathBuf),
@@ -39,13 +40,14 @@ impl From<Untrusted> for io::Error {
 /// Reads a file.
 ///
 /// It and every folder and symbolic link on the way to it must belong to root or to the user that runs this program, and no
-/// other user may be able to write or replace them. Folders in which others can only add names (sticky, as `/tmp`) will do.
+/// other user may be able to write or replace them. Sticky folders, such as `/tmp`, in which others can only add files, are
+/// accepted.
 ///
 /// A secret must not be readable by everybody either, unless it is root's and where container runtimes mount secrets: below
-/// `/run/secrets`, or on a file system in memory. Those are readable by everybody inside of the container on purpose. That a
-/// group can read it is accepted, because nobody's default does that.
+/// `/run/secrets`, or on a file system in memory: those are readable by everybody inside the container on purpose. A secret may
+/// be readable by its group, because that is never a default.
 ///
-/// Elsewhere than on Unix nothing is checked.
+/// On systems other than Unix nothing is checked.
 ///
 /// # Errors
 /// [`io::ErrorKind::PermissionDenied`] says what to change; otherwise what the system says.

@@ -15,8 +15,8 @@ pub struct Identity {
     pub level: Level,
     /// The names of the account's roles. Absent when they did not fit into a token of 1000 characters.
     pub roles: Option<Vec<RoleName>>,
-    /// The account's epoch when the token was issued: a change of password, address or roles begins a new one, and every
-    /// write in the name of this identity is refused from then on.
+    /// The account's epoch when the token was issued: a change of password, address or roles increases it, and from
+    /// then on every write in the name of this identity is refused.
     pub ver: u64,
     /// The session that the token came from.
     pub session_id: SessionId,

@@ -13,8 +13,8 @@ use crate::{
 /// How many tokens are remembered: some 60 MB when all are in use.
 const CAPACITY: usize = 100_000;
 
-/// Remembers verified tokens by their SHA-256 until they expire, their key is no longer among the keys in force, or tokens may no
-/// longer live so long. That one is void is not its business: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
+/// Remembers verified tokens by their SHA-256 until they expire, their key is no longer in force, or their lifetime is no longer
+/// allowed. It knows nothing of revocations: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 pub struct TokenMemory(Cache<[u8; 32], Arc<Token>>);
 
 impl TokenMemory {
@@ -23,9 +23,8 @@ impl TokenMemory {
         Self(Cache::new(CAPACITY))
     }
 
-    /// Returns what a token says, by the keys of `verifier`: from memory when it was verified before, has not expired and
-    /// `verifier` still knows its key and allows its life, otherwise verified now. A key that has retired since would refuse the
-    /// token, so what it signed is not recalled.
+    /// Returns the content of a token: from memory when it was verified earlier, has not expired, and `verifier` still knows its
+    /// key and allows its lifetime; otherwise `verifier` verifies it now. So a token is refused once its key has retired.
     ///
     /// # Errors
     /// As [`Verifier::verify`].

@@ -1,5 +1,5 @@
-//! The names people choose. What comes in is checked: by `FromStr`, which the fields of requests are read with. What an authy has
-//! stored is not checked again, because a rule may be younger than a name: neither is what is read from JSON, a reply or a token.
+//! The names that people choose. Input is checked by `FromStr`, which also parses the fields of requests. A stored name is not
+//! checked again, because a rule may be newer than the name; nor is a name in JSON, a response or a token.
 
 use std::{fmt, str::FromStr};
 
@@ -99,18 +99,18 @@ checked_text! {
 macro_rules! identifiers {
     ($($name:ident $code:literal)+) => { $(
         impl $name {
-            /// The form that is compared: without joiners, case-folded, in NFKC.
+            /// Returns the form that is compared: without joiners, case-folded, in NFKC.
             pub fn key(&self) -> String {
                 identifier::key(&self.0)
             }
 
-            /// A name to look for, which may have been stored under an earlier rule.
+            /// Parses a name to search for, which may have been stored under an earlier rule.
             ///
             /// # Errors
-            /// When it is longer than 255 bytes or has control characters: nothing is called so.
+            /// When it is longer than 255 bytes or has control characters: no stored name is.
             pub fn existing(text: &str) -> Result<Self, Invalid> {
                 match text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
-                    true => Err(Invalid::new($code, "is no name")),
+                    true => Err(Invalid::new($code, "cannot be a name")),
                     false => Ok(Self(text.to_owned())),
                 }
             }

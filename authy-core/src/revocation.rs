@@ -23,14 +23,16 @@ wire! {
     pub enum VoidTokens {
         /// Every token of a user whose epoch (`ver`) is older than this one.
         User {
-            /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` and the claim `public_id`, base64url.
+            /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` followed by the claim `public_id`,
+            /// base64url.
             user: IdHash,
             /// The oldest epoch that is still good.
             ver: u64,
         },
         /// Every token of a session.
         Session {
-            /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` and the claim `sid`, base64url.
+            /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` followed by the claim `sid`,
+            /// base64url.
             session: IdHash,
         },
         /// Every token that a key signed.
@@ -82,7 +84,7 @@ impl RevocationSet {
         Self::default()
     }
 
-    /// Adds a revocation; whether it was news. Adding it twice, or adding an older one later, changes nothing.
+    /// Adds a revocation, and returns whether it was new. Adding it twice, or adding an older one later, changes nothing.
     pub fn insert(&mut self, revocation: &Revocation) -> bool {
         let until = seconds(revocation.until);
         let (newer, grown, entry) = match &revocation.void {
@@ -106,7 +108,7 @@ impl RevocationSet {
         newer || grown
     }
 
-    /// Whether every token of a session is void.
+    /// Returns whether every token of a session is void.
     pub fn voids_session(&self, session: &IdHash) -> bool {
         self.sessions.contains_key(session)
     }
@@ -118,7 +120,7 @@ impl RevocationSet {
             || self.voids_key(&token.kid)
     }
 
-    /// Whether everything that a key signed is void.
+    /// Returns whether every token that a key signed is void.
     pub fn voids_key(&self, kid: &str) -> bool {
         !self.keys.is_empty() && self.keys.contains_key(kid)
     }
@@ -137,7 +139,7 @@ impl RevocationSet {
         }
     }
 
-    /// Every revocation, in no order: one a user, with the newest epoch and the latest end, however many were added.
+    /// Returns every revocation, in no particular order. Several of one user are one, with the newest epoch and the latest end.
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
         let until = |until: &Seconds| Timestamp::from_unix(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {

@@ -1,4 +1,4 @@
-//! The certificate authorities by which servers are recognized: the database, the broker, the mail server, the webhook, and
+//! The certificate authorities that servers are verified with: the database, the broker, the mail server, the webhook, and
 //! authy itself by its clients.
 //!
 //! They are loaded in one way everywhere, by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and
@@ -23,14 +23,14 @@ pub struct Roots {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// There is nobody to vouch for a server.
+    /// There are no certificate authorities.
     #[error(
-        "this machine has no root certificates to recognize servers by: install ca-certificates, or name a PEM file with the \
+        "this machine has no root certificates to verify servers with: install ca-certificates, or name a PEM file with the \
          certificate of a private authority (AUTHY_TLS_CA, or SSL_CERT_FILE)"
     )]
     NoRoots,
-    /// The text holds no certificate, or one that cannot be read.
-    #[error("it holds no certificate authority in PEM form (-----BEGIN CERTIFICATE-----)")]
+    /// The text contains no certificate, or one that cannot be read.
+    #[error("it contains no certificate authority in PEM form (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
     /// The TLS library refuses its own defaults.
     #[error("TLS cannot be set up")]
@@ -43,7 +43,7 @@ impl Roots {
         Self::default()
     }
 
-    /// Adds private authorities, in PEM form; what else is in the text is passed over.
+    /// Adds private authorities, in PEM form. Other content of the text is ignored.
     ///
     /// # Errors
     /// [`TlsError::NoCertificate`] when there is none in it, or one cannot be read.
@@ -57,7 +57,7 @@ impl Roots {
         Ok(self)
     }
 
-    /// The certificates of all of them.
+    /// Returns the certificates of all authorities.
     ///
     /// # Errors
     /// [`TlsError::NoRoots`] when there are none.
@@ -77,7 +77,7 @@ impl Roots {
         if certificates.is_empty() { Err(TlsError::NoRoots) } else { Ok(certificates) }
     }
 
-    /// How TLS is spoken to servers that one of them vouches for.
+    /// Returns a TLS configuration that accepts servers with a certificate of one of these authorities.
     ///
     /// # Errors
     /// [`TlsError::NoRoots`] when there are none.
@@ -88,7 +88,7 @@ impl Roots {
     }
 }
 
-/// How TLS is spoken where it is not used: nobody is recognized.
+/// Returns a TLS configuration that accepts no server, for a client that does not use TLS.
 ///
 /// # Errors
 /// [`TlsError::Unsupported`], which does not happen.

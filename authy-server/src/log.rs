@@ -22,7 +22,8 @@ pub(crate) fn start(filter: &Filter, format: Option<LogFormat>) {
         .try_init();
 }
 
-/// Whether a message may be logged whatever the log's level is: not those of libraries that write secrets into theirs.
+/// Returns whether a message may be logged at all. Messages of libraries that contain secrets may not, whatever the level of the
+/// log.
 ///
 /// The server's own log has this filter. A program that embeds the server and logs at `debug` or `trace` needs it as well:
 /// `layer.with_filter(filter_fn(may_be_logged))`.

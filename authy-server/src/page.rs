@@ -95,7 +95,7 @@ pub(crate) fn of_error(kind: ErrorKind) -> Page {
     match kind {
         ErrorKind::NotFound => said(
             "This link does not work",
-            "It has expired, or it was replaced by a newer one: look for the last mail. In your account you can ask for another.",
+            "It has expired, or a newer one has replaced it: use the last mail. In your account you can ask for another.",
         ),
         ErrorKind::AlreadyRegistered => {
             said("This address is taken", "Another account has confirmed it meanwhile. Choose another address.")

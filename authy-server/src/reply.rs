@@ -54,7 +54,7 @@ pub(crate) fn chunked<R: Reply>(chunks: impl Stream<Item = Result<Bytes>> + Send
     let frames = chunks.map(|chunk| {
         if let Err(error) = &chunk {
             let (kind, detail) = (error.kind().code(), error.detail());
-            tracing::warn!(kind, detail, cause = error.source().map(chain), "an answer broke off");
+            tracing::warn!(kind, detail, cause = error.source().map(chain), "a response was aborted");
         }
         chunk.map(Frame::data)
     });

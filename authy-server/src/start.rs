@@ -92,8 +92,7 @@ impl Database {
     }
 }
 
-/// How often a server tests its own revocations: often enough to hear of a fault before somebody logs out in vain, and a row a minute
-/// is nothing.
+/// How often a server tests its own revocations: often enough to notice a fault soon, and one row a minute costs next to nothing.
 const SELF_TEST: Duration = Duration::from_secs(60);
 
 /// The master key in a file, which is made with a fresh key when there is neither file nor database.

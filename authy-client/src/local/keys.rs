@@ -165,11 +165,11 @@ impl Keys {
             // What another issuer says is not to be used (RFC 8414, section 3.3).
             Ok(metadata) if metadata.issuer == self.issuer => Some(metadata.access_token_max_lifetime),
             Ok(metadata) => {
-                tracing::warn!(issuer = metadata.issuer, expected = self.issuer, "authy is another issuer");
+                tracing::warn!(issuer = metadata.issuer, expected = self.issuer, "metadata of another issuer ignored");
                 None
             }
             Err(error) => {
-                tracing::warn!(%error, "authy does not say how long tokens may live");
+                tracing::warn!(%error, "the maximum lifetime of tokens cannot be fetched from authy");
                 None
             }
         }

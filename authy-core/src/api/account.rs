@@ -18,8 +18,8 @@ endpoints! {
     /// administrator, for a user who is not more powerful.
     ///
     /// A new password ends every other session of the user's. A new address is not in force until the code that is sent to it
-    /// comes back; until then `email` is the old one, which is told. An address that somebody else has is answered in the same
-    /// way: its owner gets a notice, and nobody gets a code. Whatever takes effect makes every access token of the
+    /// comes back; until then `email` is the old one, which gets a notice. A taken address gets the same answer: its owner gets a
+    /// notice, and no code is sent. A change that takes effect makes every access token of the
     /// user's void, the caller's own too: refresh it.
     ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::OwnOrLevel(ADMIN);
         fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
@@ -34,10 +34,11 @@ endpoints! {
 
     /// Confirm an address.
     ///
-    /// A code works once. Sent again while the address is the account's, it changes nothing and `already_confirmed` is true; that is
-    /// known for 30 days. The address is taken off all other accounts that named it and had not confirmed it: their sessions end.
+    /// A code works once. When it is sent again while the account still has the address, nothing changes and `already_confirmed`
+    /// is true, for 30 days. All other accounts with the address, which had not confirmed it, lose it, and their sessions end.
     /// 409 `already_registered` when somebody else has confirmed the address meanwhile. A form may send it
-    /// (`application/x-www-form-urlencoded`, whose fields are not read); for a browser (`Accept: text/html`) the answer is a page.
+    /// (`application/x-www-form-urlencoded`, whose fields are not read); for a browser (`Accept: text/html`) the answer is a
+    /// page.
     Validate: POST "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate; also page;
         fails NotFound | AlreadyRegistered | RateLimited;
 
@@ -49,8 +50,8 @@ endpoints! {
 
     /// Ask for a mail with a code that resets a password.
     ///
-    /// The answer is the same, whether or not anybody has the address. Where nobody has confirmed it, the mail is for the account
-    /// that named it last: a new password ends everything that was prepared in it, and confirms the address.
+    /// The answer is the same, whether or not anybody has the address. When nobody has confirmed it, the mail is for the account
+    /// that named it last. The reset then confirms the address, and ends the sessions, codes and known devices of that account.
     ForgotPassword: POST "/authy/password/forgot" () ForgottenPassword => Accepted, Access::Public, Forgot;
         fails InvalidInput;
 
@@ -86,7 +87,7 @@ requests! {
         /// The new password again.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub confirm_password: Option<Secret>,
-        /// The new address. One that somebody else has or had confirmed never comes into force.
+        /// The new address. One that another account has ever confirmed never comes into force.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub email: Option<Email>,
     }
@@ -202,18 +203,18 @@ wire! {
         pub message: String,
         /// Whose address it is.
         pub public_id: UserId,
-        /// Whether the code had confirmed it before.
+        /// Whether the code had confirmed the address earlier.
         #[serde(default)]
         pub already_confirmed: bool,
     }
 
     /// What a code confirms.
     pub struct ValidationView {
-        /// The address, as far as its owner needs it to recognize it: `a…@example.org`.
+        /// The address, shortened, but enough for its owner to recognize it: `a…@example.org`.
         pub email_hint: String,
-        /// What for.
+        /// What the address is confirmed for.
         pub purpose: ValidationPurpose,
-        /// Whether it has done so.
+        /// Whether the code has already confirmed the address.
         pub already_confirmed: bool,
     }
 

@@ -74,8 +74,7 @@ kinds! {
     EmailRequested "email.requested";
     /// An address was changed, and is confirmed.
     EmailChanged "email.changed";
-    /// An address that the account had not confirmed was taken off it, because somebody else confirmed it: all its sessions have
-    /// ended.
+    /// The account lost an address that it had not confirmed, because another account confirmed it. All its sessions have ended.
     EmailReleased "email.released";
     /// A login. `detail`: `level`, and `new_device` when nothing like it logged in before.
     SessionOpened "session.opened";
@@ -83,8 +82,8 @@ kinds! {
     SessionRefreshed "session.refreshed";
     /// A spent refresh token was presented, so the session is over. `detail`: `generation`.
     SessionReplayed "session.replayed";
-    /// A session was ended. `detail`: `reason`, `too_many` when a login ended it because its user had too many; it was the one
-    /// that was unused for longest.
+    /// A session was ended. `detail`: `reason`, `too_many` when a login ended it because its user had 100
+    /// live sessions; the least recently used one is ended.
     SessionEnded "session.ended";
     /// Several sessions of a user were ended.
     SessionsEnded "sessions.ended";

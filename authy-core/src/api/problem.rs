@@ -23,7 +23,8 @@ wire! {
         pub message: String,
         /// The request it was about; the server's log has the cause under it.
         pub request_id: String,
-        /// Every wrong field, when fields were wrong; the username, when it is reserved or looks like another that is.
+        /// Every wrong field, when fields were wrong; the username, when it is reserved, or looks like a reserved one or an
+        /// administrator's.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub fields: Vec<FieldError>,
         /// Of a weak password: zxcvbn's score, 0 to 4.

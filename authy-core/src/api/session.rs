@@ -170,8 +170,8 @@ wire! {
         pub revocations: Vec<Revocation>,
         /// Where to go on.
         pub cursor: Cursor,
-        /// When this was all that is void, by the clock of the database: milliseconds since 1970, because a second more or less
-        /// matters here. What a follower knows is as old as this says, and not as old as its arrival.
+        /// The time as of which this is complete, by the clock of the database, in milliseconds since 1970. The age of what a
+        /// follower knows counts from this time, not from when the answer arrived.
         pub as_of_ms: u64,
     }
 

@@ -22,7 +22,7 @@ endpoints! {
     /// A verifier refuses a token whose `exp` is further from its `iat` than `access_token_max_lifetime`.
     GetMetadata: GET "/authy/.well-known/oauth-authorization-server" () Nothing => ServerMetadata, Access::Public;
 
-    /// The same at the place where libraries look for it.
+    /// The same document at the path where libraries look for it.
     GetMetadataAtRoot: GET "/.well-known/oauth-authorization-server" () Nothing => ServerMetadata, Access::Public;
 
     /// 429, always: for trying how a client handles it.
@@ -58,8 +58,9 @@ wire! {
         pub version: String,
     }
 
-    /// What a verifier of access tokens must know. Of RFC 8414 it has what applies: authy issues tokens at endpoints of its own, so
-    /// there are no response types and no token endpoint of OAuth. The members that begin with `access_token` are its own.
+    /// What a verifier of access tokens must know. It has those members of RFC 8414 that apply: authy issues tokens at endpoints
+    /// of its own, so there are no response types and no OAuth token endpoint. RFC 8414 does not define the members that begin
+    /// with `access_token`.
     pub struct ServerMetadata {
         /// The `iss` of every token.
         pub issuer: String,
@@ -72,7 +73,7 @@ wire! {
         pub access_token_signing_alg_values_supported: Vec<String>,
         /// The longest time from `iat` to `exp` of any token, in seconds.
         pub access_token_max_lifetime: u64,
-        /// How long this may be kept, in seconds: told in `Cache-Control`.
+        /// How long this may be cached, in seconds: sent in `Cache-Control`.
         #[serde(skip)]
         pub max_age: u64,
     }

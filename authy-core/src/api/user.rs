@@ -11,8 +11,8 @@ endpoints! {
     /// The new user has the role `user`. A username that is reserved, or looks like a reserved one or like that of an administrator,
     /// is answered as a taken one, and `fields` names it.
     ///
-    /// A name is taken once somebody has or had it, an address once somebody has confirmed it: of all who sign up with one address
-    /// the first that confirms it has it, and the others lose it.
+    /// A name stays taken for good, also when its user is deleted. An address is taken once an account has confirmed it: of all
+    /// accounts that sign up with one address, the first that confirms it keeps it, and the others lose it.
     Register: POST "/authy/user" () NewUser => Created, Access::Public, Register;
         fails InvalidInput | PasswordsDiffer | WeakPassword | AlreadyRegistered | Overloaded;
 
@@ -55,7 +55,7 @@ requests! {
     pub struct NewUser {
         /// A name nobody has or had.
         pub username: Username,
-        /// An address that nobody has or had confirmed.
+        /// An address that no account has ever confirmed.
         pub email: Email,
         /// 8 to 256 characters, any characters, and not easily guessed.
         #[serde(serialize_with = "crate::secret::dangerous_expose_new")]

@@ -11,8 +11,7 @@ use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk, re
 /// How far ahead of ours the clock of an issuer may be, in seconds.
 const CLOCK_SKEW: u64 = 60;
 
-/// The longest life of an access token that a server may issue: a day. A bound that is longer would let somebody with a stolen key
-/// make tokens that outlive the theft by as much.
+/// Maximum lifetime of an access token: a day. It bounds the lifetime of tokens that are forged with a stolen key.
 pub const MAX_ACCESS_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// An access token that was verified: what it says, and which key signed it.
@@ -30,7 +29,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that says this, and was signed by that key.
+    /// Makes a verified token of the identity that it names and the key that signed it.
     pub fn new(identity: Identity, kid: Arc<str>) -> Self {
         let (session_hash, user_hash) = (IdHash::of_session(identity.session_id), IdHash::of_user(identity.public_id));
         Self { identity, kid, life: 0, session_hash, user_hash }
@@ -45,14 +44,14 @@ pub struct Verifier {
     longest_life: Duration,
 }
 
-/// The source of the error when a token that is otherwise good lives longer than any that the issuer issues. Somebody with a
-/// stolen key made it, or the issuer issues longer ones by now.
+/// The source of the error when an otherwise valid token has a longer lifetime than the issuer's tokens. Either it was forged
+/// with a stolen key, or the issuer's configuration has changed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the token lives longer than any that is issued")]
+#[error("the token has a longer lifetime than any that is issued")]
 pub struct LivesTooLong;
 
 impl LivesTooLong {
-    /// Whether a token was refused for this reason.
+    /// Returns whether a token was refused for this reason.
     pub fn is_cause_of(refused: &Error) -> bool {
         std::error::Error::source(refused).is_some_and(|source| source.is::<Self>())
     }
@@ -60,8 +59,8 @@ impl LivesTooLong {
 
 impl Verifier {
     /// A verifier of the tokens that `issuer` issues for `audience` under these keys. Keys of an algorithm that is not on
-    /// the list are left out. A token whose `exp` is more than `longest_life`, or a day, after its `iat` is refused: whoever steals a key
-    /// could otherwise make one that outlives the theft by years.
+    /// the list are left out. A token whose `exp` is more than `longest_life`, or more than a
+    /// day, after its `iat` is refused: with a stolen key somebody could otherwise forge one that is valid for years.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a key of a known algorithm cannot be read.
@@ -97,13 +96,13 @@ impl Verifier {
         self.keys.contains_key(kid)
     }
 
-    /// Whether a token that was verified before would be accepted now, its expiry aside: its key is known, and no other rule about
-    /// its life holds by now.
+    /// Returns whether a token that was verified earlier would still be accepted, apart from its expiry: its key is known, and
+    /// its lifetime is allowed.
     pub(crate) fn still_accepts(&self, token: &Token) -> bool {
         token.life <= self.longest_life.as_secs() && self.knows(&token.kid)
     }
 
-    /// The longest time from `iat` to `exp` that a token may have.
+    /// Returns the longest time from `iat` to `exp` that a token may have.
     pub fn longest_life(&self) -> Duration {
         self.longest_life
     }

@@ -1,9 +1,9 @@
-//! Proof of power: who acts, as the database knows them inside the transaction that acts.
+//! Proof of the actor: who acts, as the database knows them inside the transaction of the write.
 //!
 //! A token says what its account was allowed when the token was issued. Between that check and the commit lie a slow body, row
 //! locks, the connection pool and the hash queue. So the account, its epoch, its session and its level are read again in the
 //! transaction, behind locks that keep them as they are until it ends. An [`Event`](super::event::Event) takes an [`Actor`], and
-//! nothing is committed without an event: there is no way around the proof.
+//! nothing is committed without an event, so no write can skip the proof.
 
 use std::{collections::HashMap, time::Duration};
 

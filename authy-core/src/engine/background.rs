@@ -71,13 +71,14 @@ impl Authy {
         Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
-    /// How the last self-test of revocations went, where [`Config::self_test`](super::Config::self_test) asks for them.
+    /// Returns the result of the last self-test of revocations; `None` before the first one, and without
+    /// [`Config::self_test`](super::Config::self_test).
     pub fn self_test(&self) -> Option<SelfTest> {
         self.feed().tested()
     }
 
-    /// What is void now, or since a cursor, as the body of an answer: from memory, as of the last poll. However often it is asked
-    /// for, the database is not, and it is written once a poll.
+    /// Returns what is void now, or since a cursor, as the body of an answer: from memory, as of the last poll. It does not query
+    /// the database, and serializes once per poll.
     ///
     /// Needs the [background work](Self::start_background).
     ///

@@ -18,10 +18,11 @@ pub struct Origin {
     pub device_token: Option<Secret>,
 }
 
-/// Maximum length of a stored user agent in bytes: longer than any browser sends. What is longer is meant to fill a database.
+/// Maximum length of a stored user agent in bytes: longer than any browser sends. A longer one is an attempt to fill the
+/// database.
 const USER_AGENT_BYTES: usize = 256;
 
-/// Cuts a user agent to the length that is stored, on a character boundary.
+/// Returns a user agent cut to the length that is stored, 256 bytes, at a character boundary.
 pub fn cut_user_agent(agent: &str) -> &str {
     agent.get(..agent.floor_char_boundary(USER_AGENT_BYTES)).unwrap_or_default()
 }
@@ -56,8 +57,8 @@ impl Caller {
         Self { who: Who::Stranger, origin }
     }
 
-    /// The owner of a token that was good a moment ago. Whatever is done in this name is proven again where it is done: it fails
-    /// once the account, its session or the token has ended, or its roles have changed.
+    /// Makes the caller of the owner of a verified token. Every write proves the caller again: it fails when the account, its
+    /// session or the token has ended meanwhile, or when password, address or roles have changed.
     pub fn user(identity: Identity, origin: Origin) -> Self {
         Self { who: Who::User(identity), origin }
     }

@@ -28,9 +28,9 @@ pub struct Config {
     pub key_rotation: Duration,
     /// How long nothing may be heard of revocations before the database is asked about every token.
     pub max_staleness: Duration,
-    /// How often the background work revokes the tokens of a session that nobody has, to see that revocations arrive within a
-    /// second; never when `None`. A warning in the log says that one did not, and [`Authy::self_test`](super::Authy::self_test)
-    /// how the last one went.
+    /// How often the background work revokes a session that does not exist, to test that revocations arrive within a second;
+    /// never when `None`. When one does not, there is a warning in the log; [`Authy::self_test`](super::Authy::self_test) returns
+    /// the last result.
     pub self_test: Option<Duration>,
     /// How long the audit trail is kept, by whole months; for ever when `None`.
     pub event_retention: Option<Duration>,
@@ -40,7 +40,7 @@ pub struct Config {
     pub admin_sets_passwords: bool,
     /// The page where users change their password, which `/.well-known/change-password` leads to.
     pub change_password_url: Option<String>,
-    /// Usernames nobody can sign up with, nor with one that looks like one of them.
+    /// Usernames that nobody can sign up with, nor with a name that looks like one of them.
     pub reserved_usernames: Vec<String>,
     /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, by hash. None of them can be
     /// chosen. When it cannot be read, that is logged, and nobody is refused because of it.

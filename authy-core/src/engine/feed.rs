@@ -44,12 +44,12 @@ const BACKLOG: usize = 256;
 /// What became void, and where to go on.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// What became void since; some of it may have been sent before.
+    /// What became void since the previous cursor; some of it may have been sent before.
     pub revocations: Vec<Revocation>,
     /// Where the next batch begins.
     pub cursor: Cursor,
-    /// When everything that was void is in this batch or was in an earlier one: milliseconds since 1970, by the clock of the
-    /// database.
+    /// The time as of which this batch and the earlier ones are complete, by the clock of the database, in milliseconds since
+    /// 1970.
     pub as_of_ms: u64,
     encoded: OnceLock<Bytes>,
 }

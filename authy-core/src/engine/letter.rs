@@ -23,11 +23,11 @@ use crate::{
 const RESETS_AN_HOUR: i64 = 5;
 
 /// Maximum number of letters about new devices per user and day. A client that never keeps its device token is a new device
-/// at each login, and somebody who knows the password can make as many as he likes; ten tell the owner all there is to tell.
+/// at each login, and somebody who knows the password can make as many as he likes; ten are enough for the owner to act on.
 const NEW_DEVICES_A_DAY: i64 = 10;
 
-/// How many notices a day go to the owner of an address that others ask for. The first tells all there is to know; more accounts
-/// that ask must not fill a mailbox.
+/// How many notices a day go to the owner of an address that others ask for. One is enough to act on; more
+/// requests must not fill a mailbox.
 const NOTICES_A_DAY: i64 = 3;
 
 /// How many letters in an hour ask to confirm an address that nobody has confirmed, of all accounts that name it together: anybody
@@ -48,7 +48,7 @@ pub enum LetterKind {
     PasswordChanged,
     /// A new address was asked for; goes to the one in force.
     EmailRequested,
-    /// Somebody asked to use an address that this user has; goes to the owner and says nothing of who asked.
+    /// Somebody asked to use an address that this user has confirmed. Goes to that user, and does not say who asked.
     AddressClaimed,
     /// Somebody logged in without the device token of an earlier login. At most one a day for the same user agent in the same
     /// network, and ten a day in all.
@@ -98,8 +98,8 @@ pub struct Letter {
     pub kind: LetterKind,
     /// Where it goes.
     pub to: Email,
-    /// Who it is for; `None` when the address is not confirmed. Whoever signs up chooses a name and types an address, which may be
-    /// anybody's: a name such as `www.example.com` would be a link in a mail under the operator's name.
+    /// The name of the user; `None` when the address is not confirmed. Anybody can sign up with somebody else's address, and a
+    /// name such as `www.example.com` would be a link in a mail under the operator's name.
     pub username: Option<Username>,
     /// The code in it.
     pub code: Option<Secret>,
@@ -109,7 +109,7 @@ pub struct Letter {
     pub happened: Timestamp,
     /// The address from which it was done.
     pub ip: Option<String>,
-    /// What it was done with; `None` when the address is not confirmed, as the name.
+    /// What it was done with; `None` when the address is not confirmed, like the name.
     pub user_agent: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl Authy {
     /// What is to be told by mail of an event, as things are now: nothing of a code that has been used, and nothing to a user
     /// who was deleted. A notice comes before a code.
     ///
-    /// For the operator only, because it hands out the codes that open accounts.
+    /// For the operator only, because it returns one-time codes.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) for every other caller;

@@ -112,7 +112,7 @@ impl LargeIndex {
         if client.query_opt(broken, &[name]).await?.is_some() {
             client.batch_execute(&format!("DROP INDEX CONCURRENTLY authy.{name}")).await?;
         }
-        tracing::info!(index = name, "building an index beside those who write: that may take a while");
+        tracing::info!(index = name, "building an index without blocking writes: this may take minutes");
         let unique = if *is_unique { "UNIQUE" } else { "" };
         client.batch_execute(&format!("CREATE {unique} INDEX CONCURRENTLY IF NOT EXISTS {name} {definition}")).await
     }

@@ -83,7 +83,7 @@ impl Authy {
             let message = match self.send_validation(caller, known.id, user::Shown::Password).await? {
                 user::Resent::Sent => "confirm your address first: a mail with a fresh code is on its way",
                 user::Resent::Enough => {
-                    "confirm your address first: so many codes were sent that it takes an hour until the next"
+                    "confirm your address first: too many codes were sent, and the next can be sent in an hour"
                 }
                 user::Resent::Lost => "somebody else has confirmed the address of this account: ask an administrator",
             };
@@ -181,7 +181,7 @@ impl Authy {
         if row.get::<_, i64>("live") >= bound::SESSIONS
             && let Err(error) = self.bound_sessions(caller, known.id).await
         {
-            tracing::warn!(%error, "a user has too many sessions, and the oldest could not be ended");
+            tracing::warn!(%error, "a user has too many sessions, and the least recently used could not be ended");
         }
         self.mint(Account::of(&row)?, first, lifetime).await.map(Some)
     }

@@ -5,12 +5,12 @@ use tokio_postgres::Transaction;
 use super::{Authy, actor, event::Event};
 use crate::{Result, revocation::Revocation};
 
-/// What an `…_in` method wrote into a transaction that has yet to be committed.
+/// The result of an `…_in` method, whose transaction has yet to be committed.
 ///
-/// Hand it to [`Authy::committed`] after the commit: tokens that the write revoked are then refused by this process at once and by
-/// all others within milliseconds, and sinks get the event without delay. When it is dropped instead, because of a rollback or by
-/// mistake, nothing is lost: a committed revocation is found by the next poll, within a second, and the event with it.
-#[must_use = "hand it to Authy::committed after the commit, so that what it revoked is refused here at once"]
+/// Pass it to [`Authy::committed`] after the commit: this process then refuses the tokens that the write revoked at once, all
+/// others within milliseconds, and sinks get the event without delay. When it is dropped instead, after a rollback or by mistake,
+/// nothing is lost: the next poll finds a committed revocation, and its event, within a second.
+#[must_use = "pass it to Authy::committed after the commit, so that what it revoked is refused here at once"]
 #[derive(Debug)]
 pub struct Uncommitted<T = ()> {
     value: T,
@@ -18,15 +18,15 @@ pub struct Uncommitted<T = ()> {
 }
 
 impl<T> Uncommitted<T> {
-    /// What was made, such as the id of a new user, for rows of the same transaction that refer to it.
+    /// Returns the value that the method made, such as the id of a new user, for rows of the same transaction that refer to it.
     pub fn value(&self) -> &T {
         &self.value
     }
 }
 
 impl Authy {
-    /// Puts in force what a transaction of the caller's has committed; what it made. Call it after the commit, never before: what
-    /// is rolled back must not be in force.
+    /// Puts the revocations of a committed write in force in this process, and returns the value of the write. Call it after the
+    /// commit, never before: a write that is rolled back must not revoke anything.
     pub fn committed<T>(&self, write: Uncommitted<T>) -> T {
         self.announce(&write.revocations);
         write.value

@@ -18,7 +18,7 @@ const MAX_OCTETS: usize = 254;
 /// Maximum number of characters that can become one by canonical composition (Unicode 16, UAX #15, table of expansion factors).
 pub(super) const COMPOSED: usize = 4;
 
-/// An address as mail servers take it, in its two parts.
+/// The two parts of an address, as mail servers accept them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddrSpec {
     local_part: String,
@@ -27,7 +27,7 @@ pub struct AddrSpec {
 
 impl AddrSpec {
     /// The part before the `@`: a dot-atom (RFC 5322, 3.2.3; RFC 6531, 3.3) in NFC of at most 64 octets. When it is not ASCII,
-    /// only servers with SMTPUTF8 take it.
+    /// only servers with SMTPUTF8 accept it.
     pub fn local_part(&self) -> &str {
         &self.local_part
     }
@@ -54,14 +54,14 @@ impl AddrSpec {
         }
         let (local, domain) = text.rsplit_once('@').ok_or_else(|| invalid(EXPECTED))?;
         if local.starts_with('"') {
-            return Err(invalid("must not have quotes before the @: many mail servers do not take such an address"));
+            return Err(invalid("must not have quotes before the @: many mail servers do not accept such an address"));
         }
         if !is_dot_atom(local) {
             return Err(invalid(EXPECTED));
         }
         let (ascii, shown) = domain_of(domain).ok_or_else(|| invalid("has a domain that cannot exist"))?;
         if local.len() + 1 + ascii.len() > MAX_OCTETS {
-            return Err(invalid("is longer than mail servers take"));
+            return Err(invalid("is longer than mail servers accept"));
         }
         let (local_part, shown) = (local.to_owned(), format!("{local}@{shown}"));
         // A domain may have become longer: what is shown must be an address itself.
@@ -80,10 +80,10 @@ impl Email {
         format!("{}@{domain}", caseless(local))
     }
 
-    /// The address as mail servers take it.
+    /// Returns the address as mail servers accept it.
     ///
     /// # Errors
-    /// When no mail can be sent there. It was stored under an earlier rule, then: what comes in today is read by this function.
+    /// When no mail can be sent there. Such an address was stored under an earlier rule: new ones are parsed by this function.
     pub fn addr_spec(&self) -> Result<AddrSpec, Invalid> {
         AddrSpec::parse(&self.0).map(|(parts, _)| parts)
     }

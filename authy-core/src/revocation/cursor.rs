@@ -4,10 +4,10 @@ use std::{fmt, str::FromStr};
 
 use crate::api::{Field, Invalid};
 
-/// Where a follower is: in which cluster of PostgreSQL, on which timeline of it, and at which transaction.
+/// The position of a follower: the PostgreSQL cluster, its timeline, and a transaction id.
 ///
-/// Transactions are counted anew after a restore into a new cluster, and numbers are given out again after a failover to a
-/// standby that was behind. A cursor of another cluster or timeline therefore means "from the beginning", and so does one of
+/// Transaction ids start anew after a restore into a new cluster, and ids are reused after a failover to a standby that was
+/// behind. A cursor of another cluster or timeline therefore means "from the beginning", and so does one of
 /// an earlier version, which names no timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]

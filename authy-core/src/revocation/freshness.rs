@@ -1,11 +1,11 @@
-//! How old what is known is. Pure: the clocks come in as readings, so that a test owns them.
+//! The age of what is known of revocations. Clock readings are parameters, so that tests control them.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The two clocks of this machine. Neither is enough alone: the monotonic one stands still while a Linux machine is
+/// The two clocks of this machine. Neither is enough alone: the monotonic one stops while a Linux machine is
 /// suspended, and the wall clock can be set back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -44,20 +44,20 @@ impl Default for Clock {
 }
 
 impl Moment {
-    /// The time since an earlier moment, by the clock that shows more of it.
+    /// Returns the time since an earlier moment, by the clock that shows more.
     pub fn since(self, earlier: Self) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         monotonic.max(self.wall.saturating_sub(earlier.wall))
     }
 
-    /// The moment so much earlier.
+    /// Returns the moment that is earlier by `duration`.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self { monotonic: self.monotonic.saturating_sub(duration), wall: self.wall.saturating_sub(duration) }
     }
 }
 
-/// The moment as of which everything that was void is known.
+/// The moment as of which all revocations are known.
 #[derive(Debug)]
 pub struct Freshness {
     // Milliseconds by each clock. Read one after the other: of a mixture the older half counts, so it errs on the safe side.
@@ -65,7 +65,7 @@ pub struct Freshness {
     wall: AtomicU64,
 }
 
-/// Before the first news.
+/// The value before the first snapshot.
 const NEVER: u64 = u64::MAX;
 
 impl Freshness {
@@ -74,13 +74,13 @@ impl Freshness {
         Self { monotonic: AtomicU64::new(NEVER), wall: AtomicU64::new(NEVER) }
     }
 
-    /// Everything that was void at that moment is known from now on.
+    /// Notes that all revocations up to that moment are known.
     pub fn set(&self, known: Moment) {
         self.monotonic.store(milliseconds(known.monotonic), Ordering::Release);
         self.wall.store(milliseconds(known.wall), Ordering::Release);
     }
 
-    /// How old that is now; `None` before the first news.
+    /// Returns the age of what is known; `None` before the first snapshot.
     pub fn age(&self, now: Moment) -> Option<Duration> {
         let known = |clock: &AtomicU64| match clock.load(Ordering::Acquire) {
             NEVER => None,
@@ -102,11 +102,11 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(NEVER).min(NEVER - 1)
 }
 
-/// Tells when, by the clocks here, the snapshots were taken that a server sends over one connection with the times of a
-/// clock of its own.
+/// Converts the times of the snapshots that a server sends over one connection from the server's clock to the clocks of this
+/// machine.
 ///
 /// The first one is not older than the request that asked for it. From there on the time between two snapshots is what the
-/// server's clock says, so the clocks need not show the same time, and what is late on its way is seen to be late.
+/// server's clock says. So the clocks need not show the same time, and delays on the way are noticed.
 #[derive(Debug)]
 pub struct SnapshotClock {
     // A moment here, and the server's time (milliseconds since 1970) that belongs to it.
@@ -115,12 +115,12 @@ pub struct SnapshotClock {
 }
 
 impl SnapshotClock {
-    /// Begins with the moment before the request was sent.
+    /// Makes one for a connection whose request was sent after this moment.
     pub fn new(asked: Moment) -> Self {
         Self { here: asked, there: None }
     }
 
-    /// The moment when a snapshot was taken that arrived now, at the latest.
+    /// Returns when a snapshot that arrived now was taken, or an earlier moment where that is not certain.
     pub fn taken(&mut self, as_of_ms: u64, now: Moment) -> Moment {
         let there = *self.there.get_or_insert(as_of_ms);
         let shift = |clock: Duration| match as_of_ms.checked_sub(there) {

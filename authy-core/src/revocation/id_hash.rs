@@ -10,9 +10,8 @@ use crate::{SessionId, UserId, api::Invalid};
 
 /// The first 16 bytes of the SHA-256 of a prefix and an id, as base64url without padding (22 characters).
 ///
-/// Revocations are public, ids are not: who does not know an id does not learn it here, and a hash that cannot be turned
-/// back is all that a check needs. The prefix keeps the hash of a session from being the hash of a user. 128 bits are as
-/// many as the ids have.
+/// Revocations are public, ids are not: a hash does not reveal an id, and is all that a check needs. The prefix keeps the hashes
+/// of sessions and users apart. It has 128 bits, as the ids do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdHash([u8; LENGTH]);
@@ -20,12 +19,12 @@ pub struct IdHash([u8; LENGTH]);
 const LENGTH: usize = 16;
 
 impl IdHash {
-    /// The hash of a session: of `authy:session:` and the claim `sid`.
+    /// Returns the hash of a session: of `authy:session:` followed by the claim `sid`.
     pub fn of_session(session: SessionId) -> Self {
         Self::of(b"authy:session:", session.as_uuid())
     }
 
-    /// The hash of a user: of `authy:user:` and the claim `public_id`.
+    /// Returns the hash of a user: of `authy:user:` followed by the claim `public_id`.
     pub fn of_user(user: UserId) -> Self {
         Self::of(b"authy:user:", user.as_uuid())
     }

@@ -61,7 +61,7 @@ impl Amqp {
         Self { url, roots: Roots::platform(), state: Mutex::default() }
     }
 
-    /// The same, with these certificate authorities to recognize the broker by, instead of the platform's.
+    /// Verifies the broker with these certificate authorities, instead of the platform's.
     #[must_use]
     pub fn roots(self, roots: Roots) -> Self {
         Self { roots, ..self }

@@ -68,7 +68,7 @@ enum Way {
 }
 
 impl Post {
-    /// A mail server, which is recognized by the platform's certificate authorities.
+    /// Sends to a mail server, verified with the platform's certificate authorities.
     ///
     /// # Errors
     /// As [`smtp_with_roots`](Self::smtp_with_roots).
@@ -76,10 +76,10 @@ impl Post {
         Self::smtp_with_roots(url, &Roots::platform())
     }
 
-    /// A mail server, which is recognized by these certificate authorities.
+    /// Sends to a mail server, verified with these certificate authorities.
     ///
     /// # Errors
-    /// When there are none, and the URL wants TLS.
+    /// When there are no authorities, and the URL requires TLS.
     pub fn smtp_with_roots(url: &SmtpUrl, roots: &Roots) -> Result<Self, Failure> {
         Ok(Self(Way::Smtp(Box::new(SmtpServer::new(url, roots)?))))
     }
@@ -163,7 +163,7 @@ impl Sink for MailSink {
         let id = event.event_id;
         let letters = self.authy.list_letters(&Caller::operator(Origin::default()), event).await;
         let letters = letters
-            .map_err(|error| Undelivered::for_now("the database does not say what there is to write").because(error))?;
+            .map_err(|error| Undelivered::for_now("the mails that an event needs cannot be read").because(error))?;
         let mut done = self.recall(id);
         let (mut waiting, is_old) = (None, event.happened.plus(GIVE_UP) < Timestamp::now());
         let open: Vec<&Letter> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();

@@ -79,10 +79,10 @@ impl Webhook {
         Self::with_roots(authy, url, secrets, &Roots::platform())
     }
 
-    /// The same, with these certificate authorities to recognize the receiver by, instead of the platform's.
+    /// Like [`new`](Self::new), but verifies the receiver with these certificate authorities, instead of the platform's.
     ///
     /// # Errors
-    /// When the URL is https and there are none.
+    /// When the URL is https and there are no authorities.
     pub fn with_roots(
         authy: Authy,
         url: WebhookUrl,

@@ -1,5 +1,5 @@
-//! A revocation of nobody that travels the whole way, again and again: whether revocations arrive is known before somebody needs to
-//! know.
+//! The self-test of revocations: revokes a session that does not exist, at intervals, so that a fault is noticed before a user
+//! depends on it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,14 +24,14 @@ const LATEST: Duration = Duration::from_secs(20);
 /// What the last self-test of revocations found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfTest {
-    /// From the commit of a revocation until it was in force here and had gone out to followers; none when that did not happen in
-    /// 20 seconds.
+    /// The time from the commit of the revocation until it was in force here and had been sent to followers; `None` when that
+    /// took more than 20 seconds.
     pub delay: Option<Duration>,
-    /// What was late or did not happen; none when everything was in time.
+    /// The step that was late or did not happen; `None` when everything was in time.
     pub failed: Option<SelfTestFailure>,
 }
 
-/// What may be late in a self-test.
+/// The step that was late in a self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelfTestFailure {
@@ -54,7 +54,7 @@ impl Feed {
             let found = self.test(&db).await;
             if let Some(failed) = found.failed {
                 let delay_ms = found.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-                tracing::warn!(delay_ms, reason = %failed, "a revocation was not in force within a second: the self-test of revocations");
+                tracing::warn!(delay_ms, reason = %failed, "the self-test of revocations failed: one was not in force within a second");
             }
             self.tested.send_replace(Some(found));
         }

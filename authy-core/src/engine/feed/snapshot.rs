@@ -1,4 +1,4 @@
-//! What is void as ready bytes: served from memory, however often it is asked for.
+//! What is void, serialized once per poll, and served from memory.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use crate::{
     revocation::{Cursor, Revocation, RevocationSet},
 };
 
-/// How many revocations of the last polls are remembered one by one. Who was away for longer gets all that is void.
+/// How many revocations of the last polls are kept one by one. A follower with an older cursor gets all that is void.
 const REMEMBERED: usize = 5_000;
 
 /// What is void now, or since a cursor, as the body of an answer.
@@ -22,8 +22,8 @@ const REMEMBERED: usize = 5_000;
 pub struct RevocationSnapshot {
     /// A [`RevocationPage`](crate::api::session::RevocationPage) in JSON.
     pub body: Bytes,
-    /// An entity tag (RFC 9110, section 8.8.3) of the revocations in it. It is weak: cursor and time change with each poll, and
-    /// change nothing that matters.
+    /// An entity tag (RFC 9110, section 8.8.3) of the revocations in it. It is weak: cursor and time differ after
+    /// each poll, without a change of the revocations.
     pub etag: String,
 }
 

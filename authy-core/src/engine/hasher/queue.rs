@@ -1,8 +1,8 @@
 //! The order in which jobs are hashed, and how many of them anybody may have waiting.
 //!
 //! Two lines: one for callers who are known, by a device token or an access token, and one for everybody else. Each has places of
-//! its own and they are served in turn, so no storm of strangers keeps a known device out. In each line one network has a share
-//! of the places, so no network takes them all.
+//! its own and they are served in turn, so a storm of unknown callers does not keep a known device out. In each line one network
+//! has at most a quarter of the places.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -108,8 +108,8 @@ impl Authy {
         Ok(kid)
     }
 
-    /// Voids a key everywhere, and with it every token that it signed. When it was the active one, another signs at once. A
-    /// retired key can be revoked too, and has no successor.
+    /// Revokes a key everywhere, and with it every token that it signed. When it was the active one, a successor is active at
+    /// once. A retired key can be revoked too, and has no successor.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such key or it was revoked before, [`ErrorKind::BeyondYourLevel`] unless the caller may do

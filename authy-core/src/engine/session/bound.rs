@@ -1,4 +1,4 @@
-//! A bound on the sessions of one user: whoever logs in again and again does not fill the table.
+//! The maximum number of sessions of one user, so that repeated logins do not fill the table.
 
 use super::*;
 use crate::engine::actor::lock_live;

@@ -44,7 +44,7 @@ impl Authy {
         Ok(AccessGranted { public_id: caller.public_id, username, level: caller.level, roles })
     }
 
-    /// What a verifier of access tokens must know of this instance, and of all others on its database.
+    /// Returns what a verifier of access tokens must know of this instance, and of all others on its database.
     pub fn metadata(&self) -> ServerMetadata {
         let (config, keys) = (self.config(), self.keys());
         let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();

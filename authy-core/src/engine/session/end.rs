@@ -31,7 +31,7 @@ impl Authy {
     ///
     /// # Errors
     /// [`ErrorKind::TokenRequired`] when the caller has none, [`ErrorKind::InvalidToken`] when the account has changed since,
-    /// [`ErrorKind::Unavailable`] when the database is away. That the session is over already is no error.
+    /// [`ErrorKind::Unavailable`] when the database is away. A session that has already ended is no error.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         let identity = caller.identity().ok_or_else(token_required)?;
         match self.end_session(caller, identity.public_id, identity.session_id).await {

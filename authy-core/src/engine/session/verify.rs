@@ -6,14 +6,15 @@ use super::*;
 use crate::engine::{hasher::Asker, password::Verdict, throttle::Attempt};
 
 impl Authy {
-    /// That a password is the caller's own: asked for once more, of somebody with a good token, before something that matters.
+    /// Verifies the caller's own password again, before a change that matters.
     ///
-    /// Its wrong guesses are slowed like those of a login, in a count of their own: whoever guesses at the login does not keep
-    /// a user from changing the password, and a stolen token is no way to guess faster.
+    /// Wrong guesses are slowed like those of a login, in a count of their own: guesses at the login do not keep a user from
+    /// changing the password, and a stolen token does not permit faster guesses.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when it is not or the user was deleted;
-    /// [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when the password is wrong or the user was
+    /// deleted; [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too many
+    /// passwords wait to be verified; [`ErrorKind::Unavailable`] when the database is away.
     pub async fn verify_password(&self, caller: &Caller, password: &Secret) -> Result<()> {
         let user = caller.id().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this needs a token"))?;
         self.passwords().has_room(caller.asker())?;

@@ -22,8 +22,8 @@ const RECENT: f64 = 600.0;
 const ADDRESSES_AN_HOUR: i64 = 5;
 
 impl Authy {
-    /// Changes a user's password, address, or both. A new address is in force once its code comes back. One that somebody else
-    /// has is answered in the same way; a notice goes to its owner, and no code to anybody.
+    /// Changes a user's password, address, or both. A new address is in force once its code comes back. A taken address
+    /// gets the same answer: its owner gets a notice, and no code is sent.
     ///
     /// # Errors
     /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,

@@ -34,11 +34,11 @@ const SESSIONS_A_PAGE: i64 = 200;
 static UNDER_WAY: Mutex<Option<HashSet<UserId>>> = Mutex::new(None);
 
 impl Authy {
-    /// Everything that is held about a user, except what is only good for recognizing the password. All of it is in memory at
-    /// once: [`stream_export`](Self::stream_export) writes it page by page.
+    /// Returns everything that is held about a user, except the hash of the password and the like. All of it is in memory at
+    /// once; [`stream_export`](Self::stream_export) writes it page by page.
     ///
     /// # Errors
-    /// As there, and those of the pages.
+    /// As [`stream_export`](Self::stream_export), and the errors of its chunks.
     pub async fn export_user(&self, user: UserId) -> Result<Export> {
         let mut chunks = std::pin::pin!(self.stream_export(user).await?);
         let mut document = Vec::new();
@@ -49,8 +49,8 @@ impl Authy {
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be read back", cause))
     }
 
-    /// The JSON document of an [`Export`], in chunks of one page each. It is whole only when the stream ends without an error. It
-    /// is written while it is read, and given up when nothing is read for 30 seconds.
+    /// Returns the JSON document of an [`Export`], in chunks of one page each. It is complete only when the stream ends without
+    /// an error. It is written while it is read, and aborted when nothing is read for 30 seconds.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while the same user is exported here; [`ErrorKind::Overloaded`] while
@@ -76,7 +76,7 @@ impl Authy {
                 Some(Chunk::Part(part)) => Some((Ok(part), Some(receiver))),
                 Some(Chunk::End) => None,
                 Some(Chunk::Failed(error)) => Some((Err(error), None)),
-                None => Some((Err(Error::new(ErrorKind::Unavailable, "an export was given up")), None)),
+                None => Some((Err(Error::new(ErrorKind::Unavailable, "the export was aborted")), None)),
             }
         }))
     }
@@ -150,7 +150,7 @@ impl Chunks {
     async fn part(&self, part: &mut Vec<u8>) -> Result<()> {
         match self.send(Chunk::Part(std::mem::take(part))).await {
             true => Ok(()),
-            false => Err(Error::new(ErrorKind::Unavailable, "nobody reads the export")),
+            false => Err(Error::new(ErrorKind::Unavailable, "the export is not being read")),
         }
     }
 
@@ -168,10 +168,10 @@ impl Place {
         let places = places.get_or_insert_default();
         let busy = |kind, detail| Err(Error::new(kind, detail).retry_after(Duration::from_secs(2)));
         if places.contains(&user) {
-            return busy(ErrorKind::RateLimited, "another export of yours is under way");
+            return busy(ErrorKind::RateLimited, "another export of this user is running");
         }
         if places.len() >= EXPORTS {
-            return busy(ErrorKind::Overloaded, "others are exported at present");
+            return busy(ErrorKind::Overloaded, "too many exports are running");
         }
         places.insert(user);
         Ok(Self(user))

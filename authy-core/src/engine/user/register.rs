@@ -23,8 +23,8 @@ pub struct Registration {
 impl Authy {
     /// Signs somebody up, with the role `user`.
     ///
-    /// An address is taken once an account has confirmed it. Until then others may sign up with it, and the first that confirms
-    /// it from its mailbox takes it off them: nobody keeps an address from its owner.
+    /// An address is taken once an account has confirmed it. Until then others may sign up with it, and lose it to the first
+    /// account that confirms it: nobody can keep an address from its owner.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is

@@ -47,8 +47,8 @@ impl Authy {
         join(tx, restore(tx, caller, user)).await
     }
 
-    /// Erases a user, deleted or not: nothing that tells of the person is left, and the name stays taken, and the address if it
-    /// was confirmed, as keyed hashes. Only for who is as powerful as one can be.
+    /// Erases a user, deleted or not: nothing about the person is left. The name stays taken as a keyed hash, and so does the
+    /// address if it was confirmed. Only for superadmins and the operator.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,

@@ -23,9 +23,10 @@ pub(in crate::engine) enum Shown {
 }
 
 impl Authy {
-    /// Confirms an address with the code that went to it. A code that has confirmed it before does nothing, and says so.
+    /// Confirms an address with the code that was mailed to it. A code that has already confirmed it changes nothing, and the
+    /// result says so.
     ///
-    /// All other accounts that name the address and have not confirmed it lose it, and their sessions end.
+    /// All other accounts with the address, which had not confirmed it, lose it, and their sessions end.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, expired, or older than the last change of the account;
@@ -131,8 +132,8 @@ impl Authy {
         Ok(door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await?.voiding_all(void))
     }
 
-    /// What a code that confirms an address is for, and whether it has done so. Changes nothing: a wrong code counts as a guess,
-    /// as in [`validate`](Self::validate).
+    /// Returns what a code that confirms an address is for, and whether it has already done so. Changes nothing, except that a
+    /// wrong code counts as a guess, as in [`validate`](Self::validate).
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::RateLimited`], as there.
@@ -160,7 +161,7 @@ impl Authy {
             Resent::Sent => Ok(()),
             Resent::Enough => {
                 let error =
-                    Error::new(ErrorKind::RateLimited, "so many codes were sent already: look for the last one");
+                    Error::new(ErrorKind::RateLimited, "too many codes were sent: use the last one, or wait an hour");
                 Err(error.retry_after(Duration::from_secs(3600)))
             }
             Resent::Lost => Err(Error::new(

@@ -20,7 +20,7 @@ use super::{MailConfig, agent};
 /// The longest value that a mail shows: a user agent can have thousands of characters.
 const LONGEST: usize = 200;
 
-/// Whom mails are from: an address in ASCII, its domain as the DNS has it, with or without a name.
+/// The sender of mails: an address in ASCII, with the domain in the form of the DNS, with or without a name.
 #[derive(Clone, Debug)]
 pub struct Sender(Mailbox);
 
@@ -48,7 +48,7 @@ impl FromStr for Sender {
         let Mailbox { name, email } = text.parse().map_err(|_| EXPECTED)?;
         if !email.user().is_ascii() {
             // One server on the way without SMTPUTF8, ours or a recipient's, and the mail is lost.
-            return Err(InvalidSender("must be ASCII before the @: most mail servers take no other sender"));
+            return Err(InvalidSender("must be ASCII before the @: most mail servers accept no other sender"));
         }
         let sender = match email.to_string().parse::<Email>().and_then(|email| email.addr_spec()) {
             Ok(parts) => address(&parts),

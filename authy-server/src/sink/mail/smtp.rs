@@ -255,7 +255,7 @@ impl SmtpServer {
         // Our own address is ASCII: see `Sender`.
         if !envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(Undelivered::for_good("the mail server takes no addresses with such letters (SMTPUTF8)"));
+                return Err(Undelivered::for_good("the mail server does not support such addresses (SMTPUTF8)"));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }

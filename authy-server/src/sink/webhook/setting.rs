@@ -11,8 +11,8 @@ use http::Uri;
 const LINK: Link =
     Link { carries: "access tokens of new users", encrypted: "https://", declined: "http://…#tls=none" };
 
-/// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` behind it (a fragment is
-/// for this side, and never sent). What is in it is no secret.
+/// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` at the end (a fragment is
+/// never sent). It contains no secret.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl(Uri);
 
