@@ -7,3 +7,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS users_email_owner ON authy.users
 -- Takes no time, but waits for whoever uses the table, and everybody else would wait behind it.
 SET LOCAL lock_timeout = '10s';
 ALTER TABLE authy.users DROP CONSTRAINT users_email_unique;
+
+-- How many accounts want an address at present: counted before a mail goes to it.
+CREATE INDEX code_by_email ON authy.code (email_key) WHERE purpose = 'email';

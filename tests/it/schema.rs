@@ -29,7 +29,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
     let config = database::fresh().await;
     let sql = database::connect(&config).await;
     sql.batch_execute(
-        "DROP INDEX authy.users_email_owner;
+        "DROP INDEX authy.users_email_owner, authy.code_by_email;
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.spent_code, authy.administrator_name;
          DELETE FROM authy.migration

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -33,6 +34,9 @@ const NOTICES_A_DAY: i64 = 3;
 /// How many letters in an hour ask to confirm an address that nobody has confirmed, of all accounts that name it together: anybody
 /// can sign up with the address of somebody else, again and again.
 const CONFIRMATIONS_AN_HOUR: i64 = 10;
+
+/// How many notices a day go to an address that nobody has confirmed, of all accounts that name it together.
+const UNCONFIRMED_NOTICES_A_DAY: i64 = 10;
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,7 +155,19 @@ impl Authy {
 
     async fn notice(&self, event: &EventView, user: UserId, kind: LetterKind) -> Result<Option<Letter>> {
         let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
-        row.map(|row| letter(event, kind, &row)).transpose()
+        let Some(row) = row else { return Ok(None) };
+        if !row.get::<_, bool>("validated") {
+            // Whoever types somebody's address could have any number of notices sent there, by any number of accounts.
+            let email: Email = user::checked(row.get("email"))?;
+            // The event may be counted by itself for the owner of another address.
+            let once = id_of(&format!("authy notice {} {}", event.event_id, kind.as_str()));
+            let mailbox = id_of(&format!("authy mailbox {}", email.key()));
+            let params: Params<'_> = &[&once, &mailbox, &UNCONFIRMED_NOTICES_A_DAY];
+            if self.db().note(&user::sql::COUNT_NOTICE, params).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        letter(event, kind, &row).map(Some)
     }
 
     /// Whether the owner of an account has heard enough today of logins like this one. The events tell of all of them.
@@ -219,6 +235,12 @@ fn letter(event: &EventView, kind: LetterKind, row: &Row) -> Result<Letter> {
         ip: event.ip.clone(),
         user_agent: event.user_agent.clone().filter(|_| is_confirmed),
     })
+}
+
+/// An id for a text, where something is counted that has none: several accounts may name one address.
+fn id_of(text: &str) -> Uuid {
+    let hash = digest(&SHA256, text.as_bytes());
+    Uuid::from_slice(hash.as_ref().get(..16).unwrap_or_default()).unwrap_or_default()
 }
 
 fn is_from_a_new_device(login: &EventView) -> bool {

@@ -21,7 +21,7 @@ pub(crate) async fn change(call: Call<'_, ChangeUser>) -> Result<UserView> {
 }
 
 pub(crate) async fn get_validation(call: Call<'_, GetValidation>) -> Result<ValidationView> {
-    call.authy.find_validation(call.caller, call.path.0.as_secret()).await
+    call.authy.find_validation(call.path.0.as_secret()).await
 }
 
 pub(crate) async fn validate(call: Call<'_, Validate>) -> Result<Validated> {

@@ -63,13 +63,17 @@ async fn wrong_codes_count_for_their_address_in_all_instances_together() {
         send(house.address, &head, "").await.status
     };
     let wrong = async |house: &House, address: &str| ask(house, "POST", address).await;
-    // However they are presented: to look at what a code is for is a guess as well.
+    // To look changes nothing: a page with images could otherwise shut out everybody behind an address.
+    for method in ["GET", "HEAD"] {
+        for _ in 0..60 {
+            assert_eq!(ask(&house, method, "192.0.2.1").await, 404);
+        }
+    }
     for number in 0..100 {
         let house = if number % 2 == 0 { &house } else { &other };
-        let method = ["POST", "GET", "HEAD"][number % 3];
-        assert_eq!(ask(house, method, "192.0.2.1").await, 404, "{number}");
+        assert_eq!(wrong(house, "192.0.2.1").await, 404, "{number}");
     }
-    assert_eq!(ask(&other, "GET", "192.0.2.1").await, 429);
+    assert_eq!(ask(&other, "GET", "192.0.2.1").await, 404);
     assert_eq!((wrong(&house, "192.0.2.1").await, wrong(&other, "192.0.2.1").await), (429, 429));
     assert_eq!(wrong(&other, "192.0.2.2").await, 404);
     // A wrong password from there is not looked at either, and a right code is not from elsewhere only.

@@ -65,6 +65,10 @@ statements! {
            AND ($2 = 'email' OR NOT EXISTS (SELECT FROM authy.users AS other
                            WHERE other.email_key = code.email_key AND other.public_id <> user_id
                              AND other.validated_at IS NOT NULL))
+           AND ($2 <> 'email'
+                OR (SELECT count(*) FROM authy.code AS wanted
+                    WHERE wanted.email_key = code.email_key AND wanted.purpose = 'email' AND wanted.created < code.created
+                      AND wanted.created > code.created - interval '1 hour') < 10)
            AND ($5 IS NULL
                 OR (SELECT count(*) FROM authy.users AS claimant JOIN authy.event ON subject = claimant.public_id
                     WHERE claimant.email_key = code.email_key AND kind = ANY ($4) AND event_id <> $3

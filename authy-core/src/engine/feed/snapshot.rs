@@ -10,12 +10,15 @@ use bytes::Bytes;
 
 use super::Batch;
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Timestamp,
     revocation::{Cursor, Revocation, RevocationSet},
 };
 
 /// How many revocations of the last polls are kept one by one. A follower with an older cursor gets all that is void.
-const REMEMBERED: usize = 5_000;
+const REMEMBERED: usize = 1_000;
+
+/// How many revocations since a cursor are written for one request: what takes less time than the request itself.
+const FEW: usize = 100;
 
 /// What is void now, or since a cursor, as the body of an answer.
 #[derive(Clone, Debug)]
@@ -68,7 +71,11 @@ impl Snapshots {
             inner.remembered += found.revocations.len();
             inner.recent.push_back((found.cursor, found.revocations.clone()));
         }
-        while inner.remembered > REMEMBERED {
+        // What has expired matters to nobody any more.
+        let now = Timestamp::now();
+        while inner.remembered > REMEMBERED
+            || inner.recent.front().is_some_and(|(_, batch)| batch.iter().all(|revocation| revocation.until < now))
+        {
             let Some((cursor, dropped)) = inner.recent.pop_front() else { break };
             inner.remembered -= dropped.len();
             inner.floor = Some(cursor);
@@ -91,8 +98,11 @@ impl Snapshots {
     pub(super) fn snapshot(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<RevocationSnapshot> {
         let mut inner = self.lock();
         let polled = inner.polled.ok_or_else(unpolled)?;
-        if let Some(recent) = after.and_then(|after| inner.after(after)) {
-            let (list, etag) = write(recent.cloned())?;
+        // A few are written for who asks; of many the page is sent that is ready.
+        let recent = after.and_then(|after| Some(inner.after(after)?.take(FEW + 1).cloned().collect::<Vec<_>>()));
+        if let Some(few) = recent.filter(|recent| recent.len() <= FEW) {
+            drop(inner);
+            let (list, etag) = write(few.into_iter())?;
             return Ok(RevocationSnapshot { body: page(&list, polled), etag });
         }
         if inner.is_outdated || inner.written.is_none() {
@@ -122,8 +132,9 @@ impl Inner {
     /// Everything that became void after a cursor, when the last polls tell. A poll with that cursor or a later one may have found
     /// what was not committed yet at the cursor.
     fn after(&self, after: &Cursor) -> Option<impl Iterator<Item = &Revocation>> {
-        let (floor, after) = (self.floor?, *after);
-        if after.is_elsewhere(&floor) || after.xmin == floor.xmin {
+        let (floor, (polled, _), after) = (self.floor?, self.polled?, *after);
+        // A cursor that is ahead of us is of a sibling, or of a time that was undone by a restore: then nothing is known of it.
+        if after.is_elsewhere(&floor) || after.xmin == floor.xmin || polled.is_elsewhere(&after) {
             return None;
         }
         let recent = self.recent.iter().filter(move |(cursor, _)| cursor.xmin >= after.xmin);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{validation::confirm, *};
+use super::{validation::confirm_only, *};
 use crate::{
     api::account::{ForgottenPassword, PasswordReset},
     engine::{
@@ -140,13 +140,13 @@ impl Authy {
         }
         lock_live(tx, *user).await.map_err(unless_gone)?;
         code::take(tx, *code).await?.ok_or_else(no_such_code)?;
-        let void = match email {
-            // Whoever has the code has the mailbox.
-            Some(email) => confirm(tx, *user, email).await?,
-            None => Vec::new(),
-        };
+        if let Some(email) = email {
+            // Who has the code has the mailbox. Other accounts that name the address are left as they are: one of them may be the
+            // owner's, and somebody who names the address later must not have a reset destroy it.
+            confirm_only(tx, *user, email).await?;
+        }
         let event = self.set_password(tx, &Actor::by_secret(caller), *user, username, phc, Sessions::Ended).await?;
-        Ok(event.detail(json!({ "reset": true })).voiding_all(void))
+        Ok(event.detail(json!({ "reset": true })))
     }
 }
 

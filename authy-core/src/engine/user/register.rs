@@ -62,10 +62,12 @@ impl Authy {
         let taken_as: Params<'_> = &[&self.keys_of(&key), &self.keys_of(&email.key())];
         // Sent together: the name costs a sign-up no round trip.
         let (skeletons, found) =
-            tokio::try_join!(self.require_distinct(caller, &username), self.db().read_opt(&sql::IS_TAKEN, taken_as))?;
-        if found.is_some() {
+            tokio::join!(self.require_distinct(caller, &username), self.db().read_opt(&sql::IS_TAKEN, taken_as));
+        // First: a name that is taken is answered as any other, so that nobody learns which ones are administrators'.
+        if found?.is_some() {
             return Err(taken());
         }
+        let skeletons = skeletons?;
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
         let phc = self.passwords().admit(caller.asker(), password.as_secret().normalized(), inputs).await?;
         Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })

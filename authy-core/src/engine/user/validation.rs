@@ -132,13 +132,14 @@ impl Authy {
         Ok(door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await?.voiding_all(void))
     }
 
-    /// Returns what a code that confirms an address is for, and whether it has already done so. Changes nothing, except that a
-    /// wrong code counts as a guess, as in [`validate`](Self::validate).
+    /// Returns what a code that confirms an address is for, and whether it has already done so. Changes nothing: not even a wrong
+    /// code counts, or a page full of images could keep everybody behind an address from logging in. A code carries a MAC, so wrong
+    /// ones never reach the database, and there is nothing to guess.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::RateLimited`], as there.
-    pub async fn find_validation(&self, caller: &Caller, code: &Secret) -> Result<ValidationView> {
-        let (code, already_confirmed) = match self.guess_code(caller, self.look_up(code)).await? {
+    /// [`ErrorKind::NotFound`] when the code is unknown, was used or has expired.
+    pub async fn find_validation(&self, code: &Secret) -> Result<ValidationView> {
+        let (code, already_confirmed) = match self.look_up(code).await? {
             Found::Open(_, code) => (code, false),
             Found::Spent(code) => (code, true),
         };
@@ -226,7 +227,13 @@ pub(in crate::engine) enum Resent {
 
 /// Confirms the address of a user, inside of a transaction that holds everybody who names it, and takes it off all others; what
 /// becomes void by that.
-pub(super) async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<Vec<Void>> {
+async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<Vec<Void>> {
+    confirm_only(tx, user, email).await?;
+    claim::release(tx, user, email).await
+}
+
+/// Confirms the address of a user, inside of a transaction that holds everybody who names it.
+pub(super) async fn confirm_only(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
     let validated =
         sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(|cause| match cause.code() {
             Some(&SqlState::UNIQUE_VIOLATION) => {
@@ -236,7 +243,7 @@ pub(super) async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -
         })?;
     match validated {
         0 => Err(no_such_code()),
-        _ => claim::release(tx, user, email).await,
+        _ => Ok(()),
     }
 }
 
