@@ -246,3 +246,17 @@ async fn an_address_that_is_vouched_for_or_changed_to_is_taken_off_those_who_did
     stranger.has_lost(&house, &admin.client, &wanted, "changed to").await;
     assert_eq!(forget(&house, &wanted).await, [person.id]);
 }
+
+#[tokio::test]
+async fn thousands_of_sign_ups_with_one_address_do_not_keep_its_owner_from_confirming_it() {
+    let house = house(false).await;
+    let (admin, address) = (house.admin().await, address());
+    let crowd = "INSERT INTO authy.users (public_id, username, username_key, email, email_key)
+                 SELECT gen_random_uuid(), 'crowd-' || number, 'crowd-' || number, $1, $1 FROM generate_series(1, 5000) AS number";
+    house.sql().await.execute(crowd, &[&address]).await.unwrap();
+    let owner = Stranger::sign_up(&house, &address).await;
+    house.nobody().validate(Code::new(owner.code.clone())).await.unwrap();
+    assert!(admin.client.get_user(owner.id).await.unwrap().validated);
+    let named = "SELECT count(*) FROM authy.users WHERE email_key = $1 AND validated_at IS NOT NULL";
+    assert_eq!(house.sql().await.query_one(named, &[&address]).await.unwrap().get::<_, i64>(0), 1);
+}

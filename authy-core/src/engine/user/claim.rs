@@ -10,6 +10,10 @@ const RELEASED: &str = "released:";
 /// What is shown instead of it: a domain that never exists (RFC 2606), so that no mail goes anywhere.
 const RELEASED_EMAIL: &str = "unconfirmed@authy.invalid";
 
+/// How many accounts an address is taken off when somebody confirms it. Whoever signed up with it thousands of times must not make the
+/// confirmation time out. Those that are left can never confirm it and are sent no mail.
+const AT_ONCE: i64 = 100;
+
 /// Locks everybody who names an address, and a user, in the order of their ids: of two who confirm one address at once, one
 /// waits for the other, and neither for ever.
 pub(super) async fn lock(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
@@ -19,7 +23,7 @@ pub(super) async fn lock(tx: &Transaction<'_>, user: UserId, email: &Email) -> R
 /// Takes an address off all accounts that name it and have not confirmed it, except the one that has just done so: their
 /// sessions and codes end, and an event says so of each. What becomes void is for the event of the confirmation to tell.
 pub(super) async fn release(tx: &Transaction<'_>, owner: UserId, email: &Email) -> Result<Vec<Void>> {
-    let params: Params<'_> = &[owner.as_uuid(), &email.key(), &RELEASED_EMAIL, &RELEASED];
+    let params: Params<'_> = &[owner.as_uuid(), &email.key(), &RELEASED_EMAIL, &RELEASED, &AT_ONCE];
     let released = sql::RELEASE.rows(tx, params).await?;
     // From where the owner confirmed is no business of those who wanted the address.
     let caller = Caller::nobody(Origin::default());

@@ -152,10 +152,15 @@ statements! {
     LOCK_CLAIMS(UUID, TEXT) =
         "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";
 
-    /// Takes an address off everybody but this user who has not confirmed it, deleted users included; their new epochs.
-    RELEASE(UUID, TEXT, TEXT, TEXT) =
+    /// Takes an address off everybody but this user who has not confirmed it, deleted users included, but no more than so many: the
+    /// newest; their new epochs.
+    RELEASE(UUID, TEXT, TEXT, TEXT, INT8) =
         "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ver + 1
-         WHERE email_key = $2 AND public_id <> $1 AND validated_at IS NULL AND erased_at IS NULL
+         WHERE public_id IN (
+             SELECT public_id FROM authy.users
+             WHERE email_key = $2 AND public_id <> $1 AND validated_at IS NULL AND erased_at IS NULL
+             ORDER BY created DESC LIMIT $5
+         )
          RETURNING public_id, ver";
 
     /// Another user who has an address in any of these forms.
