@@ -65,9 +65,12 @@ impl Pair {
         symlink(socket(&self.standby), self.link()).unwrap();
     }
 
-    /// Waits until the standby has replayed what the primary has written.
+    /// Waits until the standby has replayed what was committed on the primary.
     pub async fn until_the_standby_has_everything(&self) {
         let (primary, standby) = (self.sql(&self.primary).await, self.sql(&self.standby).await);
+        // A volatile cluster writes what it commits a little later. A commit that waits takes all before it along.
+        let flush = "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'flush', '')";
+        primary.batch_execute(flush).await.unwrap();
         let written = primary.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap();
         let written: String = written.get(0);
         let replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
