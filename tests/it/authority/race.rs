@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use authy_core::engine::DangerousHold;
+use authy_tests::until_within;
 use futures_util::{StreamExt as _, stream};
 
 use super::*;
@@ -169,7 +170,9 @@ async fn actor(authy: &Authy, write: &str) -> Caller {
 /// Waits until somebody waits for a lock.
 async fn is_blocked(watcher: &tokio_postgres::Client) {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let patience = Duration::from_secs(60);
+    until_within(patience, "somebody waits for a lock", || async {
+        watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
 }

@@ -14,7 +14,7 @@ async fn what_a_stranger_calls_his_browser_does_no_harm() {
     let hostile = "<script>alert(1)</script>\r\nBcc: eve@example.org\r\n.\r\n{{ code }}\u{202e}";
     forget_password(&house.authy, &address, hostile).await;
     let reset = mailbox.next_to(&address).await;
-    // Whoever knows an address makes us write to it: not in his words.
+    // Anybody who knows an address can have a mail sent to it, but not in their own words.
     assert!(!reset.text.contains("script") && !reset.html.contains("alert"), "{reset:?}");
     let code = PasswordReset::new(reset.code(), Secret::new(NEW_PASSWORD)).unwrap();
     house.authy.reset_password(&stranger(hostile), code).await.unwrap();
