@@ -1,7 +1,7 @@
 //! Pages for people who follow a link in a mail: plain HTML, without a script, a style or anything else that has to be loaded.
 //!
 //! What they send needs no defence against forged requests of other sites: nobody is logged in here, and no cookie is read. The
-//! code in the link is all that permits anything, and whoever has it need not trick a browser into sending it.
+//! code in the link is the only permission, and an attacker who has it need not trick a browser into sending it.
 
 use std::sync::LazyLock;
 

@@ -127,7 +127,7 @@ pub(crate) trait Routed: Endpoint + Sized {
         })
     }
 
-    /// The route to a handler whose answer is a page for whoever wants one.
+    /// The route to a handler whose answer is a page for clients that ask for HTML.
     fn to_page<H: for<'a> Handler<'a, Self>>(handler: H) -> Route
     where
         Self::Response: Shown,

@@ -260,7 +260,7 @@ mod tests {
         fs::write(&file, "nonsense").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(master_key(&file, &cluster).unwrap_err().to_string().contains("32 random bytes"));
-        // Whoever can read it can make tokens, and whoever can write its folder can put another in its place.
+        // A user who can read it can make tokens, and one who can write its folder can put another in its place.
         for (path, mode, said) in
             [(&*file, 0o644, "read by other users"), (folder.path(), 0o777, "written by other users")]
         {

@@ -112,7 +112,7 @@ impl Store {
 
 fn write(path: &Path, what: &Written<'_>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Whoever can replace the file decides whose tokens are believed.
+    // A program that can replace the file decides whose tokens are believed.
     file::check_folder(folder)?;
     let mut beside = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;

@@ -6,22 +6,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::{
-    Authy, Caller, MasterKeys, Origin,
-    actor::Actor,
-    db::{Db, db_error},
-    event::{Event, Write},
-};
+use super::{MasterKeys, db::Db};
 use crate::{
     Error, ErrorKind, Result, Secret,
-    api::{
-        event::EventKind,
-        session::{Jwk, JwkSet},
-    },
-    claims::{Claims, LivesTooLong, MAX_ACCESS_LIFE, SigningAlgorithm, Token, Verifier, unverified_kid},
+    api::session::JwkSet,
+    claims::{Claims, LivesTooLong, SigningAlgorithm, Token, unverified_kid},
     memory::TokenMemory,
 };
 

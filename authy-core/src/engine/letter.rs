@@ -157,7 +157,7 @@ impl Authy {
         let row = self.db().read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
         let Some(row) = row else { return Ok(None) };
         if !row.get::<_, bool>("validated") {
-            // Whoever types somebody's address could have any number of notices sent there, by any number of accounts.
+            // Without a limit, anybody could sign up with this address many times, and have a notice sent there for each account.
             let email: Email = user::checked(row.get("email"))?;
             // The event may be counted by itself for the owner of another address.
             let once = id_of(&format!("authy notice {} {}", event.event_id, kind.as_str()));

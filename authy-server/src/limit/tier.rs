@@ -35,7 +35,7 @@ pub(super) struct Tier {
 pub(super) const TIERS: [Tier; 5] = [
     // One IPv4 client, or everybody behind one NAT.
     Tier { is_v4: true, prefix: 32, factor: 1, capacity: 40_000 },
-    // The smallest network that is routed by itself: whoever rents one has 256 addresses. Eight clients at their limit.
+    // The smallest network that is routed by itself, 256 addresses: eight clients at their limit.
     Tier { is_v4: true, prefix: 24, factor: 8, capacity: 20_000 },
     // One IPv6 client has all of a /64.
     Tier { is_v4: false, prefix: 64, factor: 1, capacity: 40_000 },

@@ -105,8 +105,8 @@ impl Places {
         Self { limits, configured, taken }
     }
 
-    /// Takes a place of the first kind that a follower is of and that has one left. Whoever is named may also have an anonymous
-    /// place, so that naming oneself is never worse.
+    /// Takes a place of the first kind that a follower is of and that has one left. A named follower may also take an
+    /// anonymous place, so that naming oneself is never worse.
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`] when there is none.

@@ -8,10 +8,10 @@ statements! {
         "INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))";
 
-    /// Makes a code that resets the password of whoever has an address, and tells of it. Where nobody has confirmed it, that is
-    /// the account that named it last: somebody may have signed up with it long before its owner did. When nobody has it, the same is
-    /// written about nobody: neither the answer nor its time tells which. Whoever is changing the user is waited for, so
-    /// that no code survives a change that did not know of it.
+    /// Makes a code that resets the password of the account with an address, and the event that tells of it. When nobody has
+    /// confirmed the address, that is the account that named it last: somebody else may have signed up with it long before its
+    /// owner did. When no account has it, the same rows are written about nobody, so neither the answer nor its time tells which.
+    /// It waits for a change of the user that is under way, so that no code survives a change that did not know of it.
     CREATE_RESET(TEXT, UUID, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH account AS (
              SELECT public_id, email, email_key FROM authy.users
@@ -54,9 +54,10 @@ statements! {
     /// Voids a user's codes for one purpose, or all.
     VOID(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
 
-    /// Whom a code goes to, and whether the address is confirmed: unless the code works no more, somebody else has confirmed the
-    /// address of the account, or the event that tells of it is one too many of these kinds in its hour of the clock about accounts that name
-    /// the address, where they are limited. So whoever goes on asking keeps nobody from getting the first ones of the next hour.
+    /// Whom a code goes to, and whether the address is confirmed. There is no row when the code no longer works, when somebody else
+    /// has confirmed the address of the account, or, where mails are limited, when its event is beyond the limit: so many of
+    /// these kinds in an hour of the clock, about all accounts that name the address. Each hour starts at zero, so somebody who
+    /// keeps asking cannot hold back the first mails of the next.
     FIND_LETTER(UUID, TEXT, UUID, TEXT_ARRAY, INT8) =
         "SELECT username, code.email, code.expires,
                 users.email_key = code.email_key AND validated_at IS NOT NULL AS validated

@@ -3,9 +3,23 @@
 //! A key becomes active only after every cache of the JWKS has seen it, and goes only after the last token that it signed
 //! has expired. Every step is taken under one lock, so any number of instances agree.
 
-use super::*;
-use crate::{Timestamp, engine::feed::Void};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::{KeySettings, pair::Pair, sql, token_life};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    api::event::EventKind,
+    claims::SigningAlgorithm,
+    engine::{
+        Authy, Caller, Origin,
+        actor::Actor,
+        db::{Db, db_error},
+        event::{Event, Write},
+        feed::Void,
+    },
+};
 
 /// Clocks differ.
 const SKEW: Duration = Duration::from_secs(60);
@@ -123,7 +137,7 @@ impl Authy {
         let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
         set_state(&write, kid, KeyState::Retired).await?;
         let mut event = Event::new(EventKind::KeyRevoked, &actor).detail(json!({ "kid": kid }));
-        // For whoever used the key, which need not be this instance.
+        // The successor has the algorithm of the revoked key, which other instances may use and this one not.
         let algorithm = row.get::<_, &str>("algorithm").parse().ok();
         if let Some(algorithm) = algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
             // Nobody can have seen it yet; verifiers look for a key that they do not know.

@@ -3,13 +3,19 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio_postgres::Row;
 use zeroize::Zeroizing;
 
-use super::*;
+use super::{KeySettings, Signer, pair::Pair, sql, token_life};
+use crate::{
+    Error, ErrorKind, Result,
+    api::session::{Jwk, JwkSet},
+    claims::{SigningAlgorithm, Verifier},
+    engine::db::Db,
+};
 
 /// The keys as they were read.
 pub(super) struct Loaded {

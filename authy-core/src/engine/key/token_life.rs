@@ -1,9 +1,12 @@
 //! How long the tokens of every instance live. They share the keys and may be configured differently: a token is refused only when it
 //! lives longer than those that any of them issues.
 
+use std::time::Duration;
+
 use tokio::time::sleep;
 
-use super::*;
+use super::sql;
+use crate::{Error, ErrorKind, Result, claims::MAX_ACCESS_LIFE, engine::db::Db};
 
 /// How long an instance waits that issues tokens which live longer than all others: the other instances poll four times a second,
 /// and verifiers ask them once a second at most.

@@ -1,6 +1,6 @@
 //! How far a sink was told, and what comes next.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::{
     sync::watch,
@@ -9,10 +9,11 @@ use tokio::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::*;
+use super::{Lead, POLL, sql};
 use crate::{
+    Error, ErrorKind, Result,
     api::event::EventView,
-    engine::{db::Params, event, event::Write},
+    engine::{Authy, Sink, db::Params, event, event::Write},
 };
 
 /// How many events are read at a time: enough to keep a broker busy, few enough to be forgotten.

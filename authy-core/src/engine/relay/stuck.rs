@@ -5,14 +5,15 @@ use std::time::SystemTime;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::*;
+use super::sql;
 use crate::{
-    ErrorKind, EventId, Timestamp, UserId,
+    Error, ErrorKind, EventId, Result, Timestamp, UserId,
     api::event::EventKind,
     engine::{
-        Caller,
+        Authy, Caller,
         actor::Actor,
         event::{Event, Write},
+        statements::Statement,
     },
 };
 

@@ -1,7 +1,19 @@
 //! The maximum number of sessions of one user, so that repeated logins do not fill the table.
 
-use super::*;
-use crate::engine::actor::lock_live;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::sql;
+use crate::{
+    Result, SessionId, UserId,
+    api::event::EventKind,
+    engine::{
+        Authy, Caller,
+        actor::{Actor, lock_live},
+        event::{Event, Write},
+        feed::Void,
+    },
+};
 
 /// Maximum number of live sessions of one user. Nobody has so many devices; a program that logs in for every request does, and
 /// its forgotten sessions would otherwise live for two weeks.

@@ -7,8 +7,8 @@ statements! {
     /// returns what the tokens say; the guesses that failed are forgiven. All in one statement: a login holds no lock while
     /// it waits for anything.
     ///
-    /// A device is told of as new when it sent no token of an earlier login, unless it is the first login of all. Address and
-    /// user agent do not count: an attacker can copy or share them.
+    /// A device counts as new when it sent no token of an earlier login, except at the first login of all. Its address and user
+    /// agent do not matter: an attacker can copy or share them.
     ///
     /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
     ///

@@ -145,7 +145,7 @@ impl Authy {
         email: &Email,
     ) -> Result<Event<'a>> {
         // Whether anybody has the address is not asked here: the answer, its time and what is stored are the same either way.
-        // Whoever sends the mail asks.
+        // That is looked up when the mail is sent.
         let kind = EventKind::EmailRequested;
         let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
         if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {

@@ -1,8 +1,22 @@
 //! Who has an address: the account that confirms it from its mailbox first. Until then any number of accounts may name it, and
 //! none of them keeps it from the others.
 
-use super::*;
-use crate::engine::{Origin, code};
+use tokio_postgres::Transaction;
+
+use super::{id, sql};
+use crate::{
+    Email, Result, UserId,
+    api::event::EventKind,
+    engine::{
+        Caller, Origin,
+        actor::Actor,
+        code,
+        db::{Params, db_error},
+        event::Event,
+        feed::Void,
+        session,
+    },
+};
 
 /// How the key begins of an address that was taken off an account. No address begins so.
 const RELEASED: &str = "released:";
@@ -10,8 +24,8 @@ const RELEASED: &str = "released:";
 /// What is shown instead of it: a domain that never exists (RFC 2606), so that no mail goes anywhere.
 const RELEASED_EMAIL: &str = "unconfirmed@authy.invalid";
 
-/// How many accounts an address is taken off when somebody confirms it. Whoever signed up with it thousands of times must not make the
-/// confirmation time out. Those that are left can never confirm it and are sent no mail.
+/// How many other accounts lose an address when somebody confirms it. The bound keeps the confirmation quick after thousands of
+/// sign-ups with that address. Accounts beyond it keep the address, can never confirm it and are sent no mail.
 const AT_ONCE: i64 = 100;
 
 /// Locks everybody who names an address, and a user, in the order of their ids: of two who confirm one address at once, one

@@ -4,10 +4,17 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use tokio_postgres::Transaction;
 use unicode_security::{UNICODE_VERSION, skeleton};
 
-use super::*;
-use crate::{access::ADMIN, api::Invalid, name::identifier::caseless};
+use super::{no_such_user, sql};
+use crate::{
+    Error, ErrorKind, Level, Result, UserId, Username,
+    access::ADMIN,
+    api::Invalid,
+    engine::{Authy, Caller, db::db_error},
+    name::{Stored, identifier::caseless},
+};
 
 /// The rule by which skeletons are made, next to the version of Unicode's tables. It changes with [`closed`].
 const RULE: u32 = 1;

@@ -203,7 +203,7 @@ statements! {
                  WHERE subject = public_id AND kind = $2 AND happened > now() - interval '1 hour') AS sent
          FROM authy.users WHERE public_id = $1";
 
-    /// Where a user is told of something, unless the address is lost to somebody who confirmed it first.
+    /// The address to which notices for a user go. There is no row when somebody else confirmed it first.
     FIND_ADDRESS(UUID) =
         "SELECT username, email, validated_at IS NOT NULL AS validated FROM authy.users
          WHERE public_id = $1 AND deleted_at IS NULL AND email_key NOT LIKE 'released:%'
