@@ -35,7 +35,8 @@ endpoints! {
     /// Confirm an address.
     ///
     /// A code works once. When it is sent again while the account still has the address, nothing changes and `already_confirmed`
-    /// is true, for 30 days. All other accounts with the address, which had not confirmed it, lose it, and their sessions end.
+    /// is true, for 30 days. Other accounts with the address, which had not confirmed it, lose it, and their sessions end: of more
+    /// than a hundred the newest hundred, and the rest can never confirm it.
     /// 409 `already_registered` when somebody else has confirmed the address meanwhile. A form may send it
     /// (`application/x-www-form-urlencoded`, whose fields are not read); for a browser (`Accept: text/html`) the answer is a
     /// page.

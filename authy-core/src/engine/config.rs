@@ -56,7 +56,8 @@ pub struct Config {
 pub struct HashConfig {
     /// How many threads hash.
     pub threads: usize,
-    /// How many passwords may wait, for all threads together.
+    /// How many passwords of unknown callers may wait, for all threads together. A quarter as many of known devices and users may wait
+    /// besides; one network has at most a quarter of either.
     pub queue: usize,
     /// What one hash costs.
     pub argon2: Argon2Params,
