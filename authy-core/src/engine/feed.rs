@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     claims::Token,
-    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet, VoidTokens},
+    revocation::{Clock, Cursor, Freshness, IdHash, Revocation, RevocationSet},
 };
 
 mod follow;
@@ -107,10 +107,9 @@ impl Feed {
         self.set.read().unwrap_or_else(PoisonError::into_inner).voids(token)
     }
 
-    /// Whether it is among what is void.
-    fn holds(&self, void: &VoidTokens) -> bool {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(void, VoidTokens::Session { session } if set.voids_session(session))
+    /// Whether everything of a session is void.
+    fn voids_session(&self, session: &IdHash) -> bool {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).voids_session(session)
     }
 
     /// What the last self-test found.

@@ -92,14 +92,21 @@ impl Feed {
 
     /// Puts in force what a poll found, and sends what is new of it.
     fn take_in(&self, mut found: Batch, follower: &mut Follower) {
-        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        found.revocations.retain(|revocation| set.insert(revocation));
-        set.forget_before(Timestamp::now());
-        drop(set);
+        let set = || self.set.write().unwrap_or_else(PoisonError::into_inner);
+        // One at a time: there may be a million, and every check of a token reads the set.
+        found.revocations.retain(|revocation| set().insert(revocation));
+        let has_forgotten = {
+            let mut set = set();
+            let before = set.len();
+            set.forget_before(Timestamp::now());
+            set.len() < before
+        };
+        if has_forgotten || !found.revocations.is_empty() {
+            self.snapshots.outdate();
+        }
         let mut own = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
         found.revocations.append(&mut own);
         drop(own);
-        self.snapshots.outdate();
         self.snapshots.polled(&found);
         if !found.revocations.is_empty() || follower.sent.elapsed() >= HEARTBEAT {
             follower.sent = Instant::now();

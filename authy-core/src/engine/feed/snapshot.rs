@@ -38,8 +38,7 @@ pub(super) struct Snapshots(Mutex<Inner>);
 struct Inner {
     /// As of the last poll.
     polled: Option<(Cursor, u64)>,
-    /// Whether the set has changed since it was written.
-    is_outdated: bool,
+    /// The set as it was last written, unless it has changed since.
     written: Option<Written>,
     recent: VecDeque<(Cursor, Vec<Revocation>)>,
     remembered: usize,
@@ -57,7 +56,7 @@ struct Written {
 impl Snapshots {
     /// The set has changed.
     pub(super) fn outdate(&self) {
-        self.lock().is_outdated = true;
+        self.lock().written = None;
     }
 
     /// Takes in what a poll found that was not known before.
@@ -105,13 +104,14 @@ impl Snapshots {
             let (list, etag) = write(few.into_iter())?;
             return Ok(RevocationSnapshot { body: page(&list, polled), etag });
         }
-        if inner.is_outdated || inner.written.is_none() {
-            let revocations: Vec<_> = set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
-            let (list, etag) = write(revocations.into_iter())?;
-            inner.written = Some(Written { list, etag, page: None });
-            inner.is_outdated = false;
-        }
-        let written = inner.written.as_mut().ok_or_else(unpolled)?;
+        let written = match &mut inner.written {
+            Some(written) => written,
+            none => {
+                let revocations: Vec<_> = set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
+                let (list, etag) = write(revocations.into_iter())?;
+                none.insert(Written { list, etag, page: None })
+            }
+        };
         let body = match &written.page {
             Some((as_of, body)) if *as_of == polled => body.clone(),
             _ => {
