@@ -2,8 +2,8 @@
 //!
 //! A token says what its account was allowed when the token was issued. Between that check and the commit lie a slow body, row
 //! locks, the connection pool and the hash queue. So the account, its epoch, its session and its level are read again in the
-//! transaction, behind locks that keep them as they are until it ends. An [`Event`](super::event::Event) takes an [`Actor`], and
-//! nothing is committed without an event, so no write can skip the proof.
+//! transaction, behind locks that keep them as they are until it ends. A write in the name of a user is committed with an
+//! [`Event`](super::event::Event), and an event takes an [`Actor`], so no such write can skip the proof.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -61,7 +61,7 @@ impl<'a> Actor<'a> {
     pub(super) async fn prove_on(tx: &Transaction<'_>, caller: &'a Caller, user: UserId) -> Result<(Self, Subject)> {
         let (actor, subject) = Self::lock(tx, caller, Some(user)).await?;
         // Whether an account exists is only for those to know who may act on accounts.
-        if user_of(caller) != Some(user) {
+        if caller.id() != Some(user) {
             actor.require_administrator()?;
         }
         Ok((actor, subject.ok_or_else(no_such_user)?))
@@ -91,7 +91,7 @@ impl<'a> Actor<'a> {
         subject: Option<UserId>,
     ) -> Result<(Self, Option<Subject>)> {
         let identity = caller.identity();
-        let mut ids: Vec<UserId> = identity.map(|identity| identity.public_id).into_iter().chain(subject).collect();
+        let mut ids: Vec<UserId> = caller.id().into_iter().chain(subject).collect();
         ids.dedup();
         if ids.is_empty() {
             return Ok((Self::by_secret(caller), None));
@@ -276,11 +276,7 @@ fn is_expired(identity: &Identity) -> bool {
     identity.expires.plus(EXPIRY_LEEWAY) <= Timestamp::now()
 }
 
-fn user_of(caller: &Caller) -> Option<UserId> {
-    caller.identity().map(|identity| identity.public_id)
-}
-
-fn no_such_user() -> Error {
+pub(super) fn no_such_user() -> Error {
     Error::new(ErrorKind::NotFound, "there is no such user")
 }
 

@@ -22,7 +22,7 @@ mod queue;
 pub(super) use queue::Asker;
 use queue::{Line, Lines};
 
-/// Threads of lowered priority that hash passwords, first come, first served. They end when this is dropped.
+/// Threads of lowered priority that hash passwords, in the order of [`queue`]. They end when this is dropped.
 pub(super) struct Hasher {
     shared: Arc<Shared>,
 }

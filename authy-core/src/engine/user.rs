@@ -7,7 +7,7 @@ use tokio_postgres::{Row, Transaction, error::SqlState};
 
 use super::{
     Authy, Caller, Page,
-    actor::{Actor, lock_live},
+    actor::{Actor, lock_live, no_such_user},
     db::{Params, db_error},
     event::{Event, Write},
     feed::Void,
@@ -152,8 +152,4 @@ pub(super) fn checked<T: Stored>(text: String) -> Result<T> {
 fn range(prefix: &str) -> Option<(String, String)> {
     let from = crate::name::identifier::caseless(prefix);
     (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
-}
-
-fn no_such_user() -> Error {
-    Error::new(ErrorKind::NotFound, "there is no such user")
 }

@@ -1,6 +1,7 @@
 //! A token without a login: for whoever runs the house and tells a neighbour of a user.
 
 use super::*;
+use crate::engine::actor::no_such_user;
 
 impl Authy {
     /// An access token of a user's, for the operator only: so that a neighbour that is told of the user can ask back in the
@@ -30,7 +31,7 @@ impl Authy {
         match issued {
             Some(row) => self.access_token(&Account::of(&row)?, ticket.session).await,
             None => Err(match self.find_user(user).await? {
-                None => Error::new(ErrorKind::NotFound, "there is no such user"),
+                None => no_such_user(),
                 Some(user) if user.deleted => Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"),
                 Some(_) => no_role(),
             }),

@@ -157,20 +157,6 @@ impl Authy {
         Ok(Event::new(kind, actor).about(user).detail(json!({ "code_id": code })))
     }
 
-    /// That nobody else has or had an address.
-    pub(super) async fn require_free(
-        &self,
-        tx: &Transaction<'_>,
-        user: UserId,
-        email: &Email,
-        taken: &'static str,
-    ) -> Result<()> {
-        match sql::IS_EMAIL_TAKEN.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await? {
-            Some(_) => Err(Error::new(ErrorKind::AlreadyRegistered, taken)),
-            None => Ok(()),
-        }
-    }
-
     /// Sets a password, inside of a transaction that holds the user; what was guessed at the old one is forgiven.
     pub(super) async fn set_password<'a>(
         &self,

@@ -1,7 +1,7 @@
 //! Everything that is held about a user, written page by page: a long life takes no more memory than a short one.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -31,7 +31,7 @@ const READER_PATIENCE: Duration = Duration::from_secs(30);
 const SESSIONS_A_PAGE: i64 = 200;
 
 /// Whose exports are under way in this process.
-static UNDER_WAY: Mutex<Option<HashSet<UserId>>> = Mutex::new(None);
+static UNDER_WAY: Mutex<BTreeSet<UserId>> = Mutex::new(BTreeSet::new());
 
 impl Authy {
     /// Returns everything that is held about a user, except the hash of the password and the like. All of it is in memory at
@@ -165,7 +165,6 @@ struct Place(UserId);
 impl Place {
     fn take(user: UserId) -> Result<Self> {
         let mut places = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = places.get_or_insert_default();
         let busy = |kind, detail| Err(Error::new(kind, detail).retry_after(Duration::from_secs(2)));
         if places.contains(&user) {
             return busy(ErrorKind::RateLimited, "another export of this user is running");
@@ -180,9 +179,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(places) = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            places.remove(&self.0);
-        }
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
     }
 }
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 use tokio_postgres::Transaction;
 use unicode_security::{UNICODE_VERSION, skeleton};
 
-use super::{no_such_user, sql};
+use super::sql;
 use crate::{
     Error, ErrorKind, Level, Result, UserId, Username,
     access::ADMIN,
     api::Invalid,
-    engine::{Authy, Caller, db::db_error},
+    engine::{Authy, Caller, actor::no_such_user, db::db_error},
     name::{Stored, identifier::caseless},
 };
 

@@ -143,11 +143,6 @@ statements! {
         "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)
          ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed = now()";
 
-    /// Whether an address is taken in any of these forms, by anybody but this user.
-    IS_EMAIL_TAKEN(TEXT_ARRAY, UUID) =
-        "SELECT 1 FROM authy.users
-         WHERE email_key = ANY ($1) AND public_id <> $2 AND (validated_at IS NOT NULL OR erased_at IS NOT NULL) LIMIT 1";
-
     /// Everybody who names an address, and a user, held in the order of their ids until the transaction ends.
     LOCK_CLAIMS(UUID, TEXT) =
         "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";

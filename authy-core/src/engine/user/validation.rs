@@ -120,13 +120,12 @@ impl Authy {
         user: UserId,
         email: &Email,
     ) -> Result<Event<'a>> {
-        const TAKEN: &str = "somebody else has confirmed this email meanwhile";
-        self.require_free(tx, user, email, TAKEN).await?;
+        let owner = sql::FIND_OWNER.row(tx, &[&self.keys_of(&email.key()), user.as_uuid()]).await?;
+        if owner.is_some() {
+            return Err(confirmed_by_another());
+        }
         let params: Params<'_> = &[user.as_uuid(), &email.as_str(), &email.key()];
-        sql::SET_EMAIL.execute(tx, params).await.map_err(|cause| match cause.code() {
-            Some(&SqlState::UNIQUE_VIOLATION) => Error::new(ErrorKind::AlreadyRegistered, TAKEN),
-            _ => db_error(cause),
-        })?;
+        sql::SET_EMAIL.execute(tx, params).await.map_err(unless_confirmed_by_another)?;
         code::forget_spent(tx, user).await?;
         let void = claim::release(tx, user, email).await?;
         Ok(door::pass(tx, actor, user, EventKind::EmailChanged, Sessions::Kept).await?.voiding_all(void))
@@ -234,17 +233,22 @@ async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<Ve
 
 /// Confirms the address of a user, inside of a transaction that holds everybody who names it.
 pub(super) async fn confirm_only(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
-    let validated =
-        sql::VALIDATE.execute(tx, &[user.as_uuid(), &email.key()]).await.map_err(|cause| match cause.code() {
-            Some(&SqlState::UNIQUE_VIOLATION) => {
-                Error::new(ErrorKind::AlreadyRegistered, "somebody else has confirmed this email meanwhile")
-            }
-            _ => db_error(cause),
-        })?;
-    match validated {
+    let params: Params<'_> = &[user.as_uuid(), &email.key()];
+    match sql::VALIDATE.execute(tx, params).await.map_err(unless_confirmed_by_another)? {
         0 => Err(no_such_code()),
         _ => Ok(()),
     }
+}
+
+fn unless_confirmed_by_another(cause: tokio_postgres::Error) -> Error {
+    match cause.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) => confirmed_by_another(),
+        _ => db_error(cause),
+    }
+}
+
+fn confirmed_by_another() -> Error {
+    Error::new(ErrorKind::AlreadyRegistered, "somebody else has confirmed this email meanwhile")
 }
 
 /// As much of an address as its owner recognizes it by.
