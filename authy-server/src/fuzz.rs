@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
 
-use authy_core::api::{Fields, Info, Method};
+use authy_core::api::{Fields, Info};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -31,10 +31,8 @@ impl Default for Routes {
 impl Routes {
     /// The template of a path, and the parameters in it, decoded, each with its name; `None` when nothing is there.
     pub fn find<'a>(&'a self, path: &'a str) -> Option<(&'static str, Vec<(&'a str, String)>)> {
-        let (resource, parameters) = self.0.find(path)?;
-        let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
-        let route = methods.iter().find_map(|method| resource.route(method))?;
-        Some((route.info.path, parameters))
+        let (_, parameters) = self.0.find(path)?;
+        Some((self.0.pattern(path), parameters))
     }
 }
 

@@ -17,7 +17,7 @@ use http::{
     header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_FRAME_OPTIONS},
 };
 use http_body_util::Full;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{Environment, context};
 
 use crate::reply::Whole;
 
@@ -35,9 +35,13 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (VARY, HeaderValue::from_static("accept")),
 ];
 
-static TEMPLATE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+/// The name of the template: because it ends in `.html`, what is put into it is escaped.
+const TEMPLATE: &str = "page.html";
+
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // A wrong template is missing later, which is an error there and fails the tests.
+    let _ = environment.add_template(TEMPLATE, include_str!("../templates/ui/page.html"));
     environment
 });
 
@@ -117,8 +121,9 @@ impl Page {
     /// None, unless its template is wrong.
     pub(crate) fn into_response(self, status: StatusCode) -> Result<Whole> {
         let Self { title, paragraphs, button } = self;
-        let html = TEMPLATE
-            .render_str(include_str!("../templates/ui/page.html"), context! { title, paragraphs, button })
+        let html = TEMPLATES
+            .get_template(TEMPLATE)
+            .and_then(|page| page.render(context! { title, paragraphs, button }))
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "a page cannot be written", cause))?;
         let mut response = Whole::new(Full::from(html));
         *response.status_mut() = status;

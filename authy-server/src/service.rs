@@ -140,18 +140,16 @@ impl Service {
             return Err(wrong.with(ALLOW, resource.allow.clone()));
         };
 
-        let origin = || request::origin(head, client, id);
-        let permit = async || -> Result<Caller, Failure> {
-            if !route.info.access.needs_token() {
-                return Ok(Caller::nobody(origin()));
-            }
+        let origin = request::origin(head, client, id);
+        // A courtesy, so that nobody sends a body for nothing: the engine proves the caller again in the transaction of a write.
+        let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
             let user = segments.iter().find(|(name, _)| *name == "public_id");
             route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
-            Ok(Caller::user(identity, origin()))
+            Caller::user(identity, origin)
+        } else {
+            Caller::nobody(origin)
         };
-        // A courtesy, so that nobody sends a body for nothing: the engine proves the caller again in the transaction of a write.
-        let caller = permit().await?;
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;

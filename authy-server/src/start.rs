@@ -6,7 +6,6 @@ use authy_core::{
     Authy,
     engine::{Builder, Config, HashConfig, MasterKeys},
     file::{self, Content},
-    tls::Roots,
 };
 use authy_postgres::Cluster;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,7 +29,6 @@ pub(crate) struct Database {
     config: tokio_postgres::Config,
     cluster: Option<Cluster>,
     keys: MasterKeys,
-    roots: Roots,
 }
 
 /// Whether a database that a server is using already will do.
@@ -45,13 +43,12 @@ pub(crate) enum Sharing {
 impl Database {
     /// Opens the database that is configured, or the one in the data folder, which is made when it is not there.
     pub(crate) async fn open(settings: &Settings, sharing: Sharing) -> Result<Self, Failure> {
-        let roots = settings.roots();
         if let Some(DatabaseUrl(config)) = &settings.database_url {
             let keys = settings.master_key.clone().ok_or(
                 "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE \
                  to base64 of 32 random bytes, as `openssl rand -base64 32` prints it, and keep it",
             )?;
-            return Ok(Self { config: config.clone(), cluster: None, keys, roots });
+            return Ok(Self { config: config.clone(), cluster: None, keys });
         }
         let data_dir = &settings.data_dir;
         fs::create_dir_all(data_dir).map_err(|error| {
@@ -67,19 +64,19 @@ impl Database {
         };
         let running = authy_postgres::running(data_dir).filter(|_| sharing == Sharing::Beside);
         if let Some(config) = running {
-            return Ok(Self { config, cluster: None, keys, roots });
+            return Ok(Self { config, cluster: None, keys });
         }
         let mut cluster = Cluster::builder(data_dir);
         if let Some(programs) = &settings.pg_bin {
             cluster = cluster.programs(programs);
         }
         let cluster = cluster.start().await?;
-        Ok(Self { config: cluster.config(), cluster: Some(cluster), keys, roots })
+        Ok(Self { config: cluster.config(), cluster: Some(cluster), keys })
     }
 
     /// The engine on this database, not yet started.
     pub(crate) fn engine(&self, settings: &Settings, issuer: &str) -> Builder {
-        let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone()).roots(self.roots.clone());
+        let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone()).roots(settings.roots());
         builder.config(engine_config(settings, issuer))
     }
 

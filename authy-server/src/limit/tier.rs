@@ -4,7 +4,7 @@
 //! used least; it never makes anybody share an allowance, and IPv6 never costs IPv4 an entry.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU64,
     sync::{
         Arc,
@@ -16,6 +16,7 @@ use governor::{
     nanos::Nanos,
     state::{StateStore, keyed::ShrinkableKeyedStateStore},
 };
+use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
 /// Networks of one size of one address family.
@@ -48,38 +49,24 @@ pub(super) const TIERS: [Tier; 5] = [
 impl Tier {
     /// The network of this tier that an address is in; `None` for the other family.
     pub(super) fn network(&self, address: IpAddr) -> Option<IpAddr> {
-        match address {
-            IpAddr::V4(address) if self.is_v4 => Some(v4(address, self.prefix)),
-            IpAddr::V6(address) if !self.is_v4 => Some(v6(address, self.prefix)),
-            IpAddr::V4(_) | IpAddr::V6(_) => None,
-        }
+        (address.is_ipv4() == self.is_v4).then(|| truncated(address, self.prefix))
     }
 }
 
 /// What one client has all of: an IPv4 address, or the /64 of an IPv6 address.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => v6(address, 64),
-    }
+    let address = address.to_canonical();
+    truncated(address, if address.is_ipv4() { 32 } else { 64 })
 }
 
 /// The smallest network that is routed by itself: the /24 of an IPv4 address, or the /48 of an IPv6 address.
 pub(crate) fn routed_network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => v4(address, 24),
-        IpAddr::V6(address) => v6(address, 48),
-    }
+    let address = address.to_canonical();
+    truncated(address, if address.is_ipv4() { 24 } else { 48 })
 }
 
-fn v4(address: Ipv4Addr, prefix: u8) -> IpAddr {
-    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-    Ipv4Addr::from_bits(address.to_bits() & mask).into()
-}
-
-fn v6(address: Ipv6Addr, prefix: u8) -> IpAddr {
-    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & mask).into()
+fn truncated(address: IpAddr, prefix: u8) -> IpAddr {
+    IpNet::new(address, prefix).map_or(address, |network| network.network())
 }
 
 /// The counts of one tier: for each network the time at which its allowance is whole again, in nanoseconds since the start.

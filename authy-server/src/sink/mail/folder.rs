@@ -19,12 +19,10 @@ impl Folder {
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
         let make = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+            authy_core::file::check_folder(path)
         };
-        let trusted = || authy_core::file::check_folder(path);
-        make()
-            .and_then(|()| trusted())
-            .map_err(|error| format!("the folder for mails {} cannot be made: {error}", path.display()))?;
+        make().map_err(|error| format!("the folder for mails {} cannot be made: {error}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 

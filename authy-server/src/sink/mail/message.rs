@@ -17,7 +17,7 @@ use lettre::{
 
 use super::{MailConfig, agent};
 
-/// The longest value that a mail shows: a user agent can have thousands of characters.
+/// The longest value or subject that a mail shows, in characters: templates and the name of the sender are any text.
 const LONGEST: usize = 200;
 
 /// The sender of mails: an address in ASCII, with the domain in the form of the DNS, with or without a name.
