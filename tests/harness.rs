@@ -1,4 +1,4 @@
-//! A house for every test: a real server on a real PostgreSQL, with a database of its own, and the people who call it.
+//! A [`TestApp`] for every test: a real server on a real PostgreSQL, with a database of its own, and users to call it.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,14 +31,14 @@ pub mod failover;
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
-#[path = "harness/ledger.rs"]
-pub mod ledger;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
 #[path = "harness/rabbit.rs"]
 pub mod rabbit;
 #[path = "harness/receiver.rs"]
 pub mod receiver;
+#[path = "harness/recording_sink.rs"]
+pub mod recording_sink;
 #[path = "harness/smtp.rs"]
 pub mod smtp;
 #[path = "harness/tools.rs"]
@@ -48,7 +48,7 @@ pub mod trace;
 #[path = "harness/wire.rs"]
 pub mod wire;
 
-/// A password that passes, for everybody who has no reason to choose another.
+/// A password that is strong enough, for every user whose password does not matter.
 pub const PASSWORD: &str = "tangerine-lighthouse-42";
 
 /// A hash of the first authy's, as werkzeug's `generate_password_hash` makes it, of [`FOREIGN_PASSWORD`].
@@ -58,26 +58,26 @@ pub const FOREIGN_HASH: &str = "scrypt:1024:8:1$Xk3vQz9LmN0pRs7T$171dcb2b52cedb8
 /// The password of [`FOREIGN_HASH`].
 pub const FOREIGN_PASSWORD: &str = "pässword with spaces 🔑";
 
-/// What the servers call themselves that are processes of their own, so that one goes on where another was killed.
-pub const VICTIMS_ISSUER: &str = "http://authy.test";
+/// The issuer of servers in processes of their own: the same for all, so that one accepts the tokens of another.
+pub const SERVER_PROCESS_ISSUER: &str = "http://authy.test";
 
-/// A server of one's own.
-pub struct House {
+/// An engine, a server and a database for one test.
+pub struct TestApp {
     /// The engine the server runs on.
     pub authy: Authy,
     /// Where the server listens.
     pub address: SocketAddr,
-    /// The way to the database.
+    /// How to connect to the database.
     pub database: tokio_postgres::Config,
-    /// The key everything secret depends on.
+    /// The master keys.
     pub master_keys: MasterKeys,
     stop: Option<oneshot::Sender<()>>,
     background: Option<Background>,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-/// Somebody with an account who has logged in.
-pub struct Person {
+/// A user who has logged in.
+pub struct TestUser {
     /// The account's name.
     pub username: String,
     /// The account's public id.
@@ -90,18 +90,18 @@ pub struct Person {
     pub client: Client,
 }
 
-impl House {
-    /// A house as it comes, without rate limits and with cheap hashes.
+impl TestApp {
+    /// An app with the default settings, without rate limits and with cheap hashes.
     pub async fn new() -> Self {
         Self::with(|_, _| ()).await
     }
 
-    /// A house with something changed.
+    /// An app with changed settings.
     pub async fn with(change: impl FnOnce(&mut Config, &mut HttpConfig)) -> Self {
         Self::on(database::fresh().await, MasterKeys::generate().unwrap(), change).await
     }
 
-    /// A house on a database that is there already.
+    /// An app on an existing database.
     pub async fn on(
         database: tokio_postgres::Config,
         master_keys: MasterKeys,
@@ -110,12 +110,12 @@ impl House {
         Self::build(database, master_keys, change, |_| Vec::new()).await
     }
 
-    /// A house that tells these sinks of what happens.
+    /// An app that delivers events to these sinks.
     pub async fn with_sinks(sinks: impl FnOnce(&Authy) -> Vec<Arc<dyn Sink>>) -> Self {
         Self::build(database::fresh().await, MasterKeys::generate().unwrap(), |_, _| (), sinks).await
     }
 
-    /// A house with all of that to choose.
+    /// An app with everything to choose: database, master keys, settings, sinks.
     pub async fn build(
         database: tokio_postgres::Config,
         master_keys: MasterKeys,
@@ -155,59 +155,59 @@ impl House {
     }
 
     /// A client without a token.
-    pub fn nobody(&self) -> Client {
+    pub fn anonymous(&self) -> Client {
         Client::builder(&self.url()).retries(0).build().unwrap()
     }
 
-    /// Somebody with the role `user`.
-    pub async fn user(&self) -> Person {
-        self.person("user").await
+    /// A user with the role `user`.
+    pub async fn user(&self) -> TestUser {
+        self.user_with_role("user").await
     }
 
-    /// Somebody with the role `admin`.
-    pub async fn admin(&self) -> Person {
-        self.person("admin").await
+    /// A user with the role `admin`.
+    pub async fn admin(&self) -> TestUser {
+        self.user_with_role("admin").await
     }
 
-    /// Somebody with the role `superadmin`.
-    pub async fn superadmin(&self) -> Person {
-        self.person("superadmin").await
+    /// A user with the role `superadmin`.
+    pub async fn superadmin(&self) -> TestUser {
+        self.user_with_role("superadmin").await
     }
 
-    /// Somebody with that role only, under a fresh name.
-    pub async fn person(&self, role: &str) -> Person {
+    /// A user with that role only, under a fresh name.
+    pub async fn user_with_role(&self, role: &str) -> TestUser {
         let username = fresh_name(role);
         let role: RoleName = role.parse().unwrap();
         let id = self.authy.create_user(&operator(), new_user(&username), &role).await.unwrap();
         self.log_in(&username, id).await
     }
 
-    /// The same person, in a session of its own.
-    pub async fn again(&self, person: &Person) -> Person {
-        self.log_in(&person.username, person.id).await
+    /// The same user, in a new session.
+    pub async fn again(&self, user: &TestUser) -> TestUser {
+        self.log_in(&user.username, user.id).await
     }
 
-    /// [`letters`] of this house.
+    /// [`letters`] of this app.
     pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Letter> {
         letters(&self.authy, user, kind).await
     }
 
-    /// [`code`] of this house.
+    /// [`code`] of this app.
     pub async fn code(&self, user: UserId, kind: EventKind) -> Secret {
         code(&self.authy, user, kind).await
     }
 
-    async fn log_in(&self, username: &str, id: UserId) -> Person {
-        let tokens = self.nobody().call::<Login>((), credentials(username)).await.unwrap();
+    async fn log_in(&self, username: &str, id: UserId) -> TestUser {
+        let tokens = self.anonymous().call::<Login>((), credentials(username)).await.unwrap();
         trace::secret("token", tokens.token.expose());
         trace::secret("refresh", tokens.refresh_token.expose());
         tokens.device_token.iter().for_each(|token| trace::secret("device", token.expose()));
-        let client = self.nobody().with_token(tokens.token.clone());
-        Person { username: username.to_owned(), id, token: tokens.token, refresh_token: tokens.refresh_token, client }
+        let client = self.anonymous().with_token(tokens.token.clone());
+        TestUser { username: username.to_owned(), id, token: tokens.token, refresh_token: tokens.refresh_token, client }
     }
 }
 
-impl Drop for House {
+impl Drop for TestApp {
     fn drop(&mut self) {
         self.serving.abort();
     }
@@ -225,12 +225,12 @@ pub async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
     letters(authy, user, kind).await.into_iter().find_map(|letter| letter.code).unwrap()
 }
 
-/// Whoever runs the house.
+/// The operator as a caller.
 pub fn operator() -> Caller {
     Caller::operator(Origin::default())
 }
 
-/// A name that nobody has.
+/// A unique name.
 pub fn fresh_name(beginning: &str) -> String {
     format!("{beginning}-{}", &UserId::random().to_string()[..8])
 }
@@ -279,15 +279,15 @@ pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> 
 ///
 /// # Panics
 /// When it does not within that time.
-pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + patience;
+pub async fn until_within<F: Future<Output = bool>>(timeout: Duration, what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + timeout;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        assert!(tokio::time::Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Something that many tasks do at the same moment.
+/// Runs many tasks that start at the same moment. Returns their results in order.
 pub async fn at_once<T: Send + 'static, F>(times: usize, work: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,

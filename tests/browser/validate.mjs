@@ -1,4 +1,4 @@
-// Confirms an address as a person does: opens the link of a mail in a browser and clicks on the button.
+// Confirms an address as a user does: opens the link of a mail in a browser and clicks on the button.
 // `node validate.mjs BROWSER LINK…`, every other one with JavaScript; prints what was seen as JSON.
 
 import { chromium } from 'playwright-core'

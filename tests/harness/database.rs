@@ -97,7 +97,7 @@ pub fn folder_on_disk() -> tempfile::TempDir {
 fn sweep(parent: &Path) {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     for folder in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        // Whoever uses a cluster holds its lock.
+        // A process that uses a cluster holds its lock.
         let lock = File::open(folder.path().join("lock"));
         if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = std::fs::remove_dir_all(folder.path());

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
-use crate::{House, Person};
+use crate::{TestApp, TestUser};
 
 /// A forger with everything: the public keys, a good token of somebody, and the server's private key.
 pub struct Forger {
@@ -30,12 +30,12 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 impl Forger {
     /// Takes the private key out of the database, which takes the master key.
-    pub async fn new(house: &House, person: &Person) -> Self {
-        let jwk = house.authy.keys().keys[0].clone();
-        let sql = house.sql().await;
+    pub async fn new(app: &TestApp, user: &TestUser) -> Self {
+        let jwk = app.authy.keys().keys[0].clone();
+        let sql = app.sql().await;
         let row = sql.query_one("SELECT sealed FROM authy.signing_key WHERE kid = $1", &[&jwk.kid]).await.unwrap();
         let sealed: Vec<u8> = row.get(0);
-        let master = BASE64_STANDARD.decode(house.master_keys.to_base64().as_bytes()).unwrap();
+        let master = BASE64_STANDARD.decode(app.master_keys.to_base64().as_bytes()).unwrap();
         let mut key = [0; 32];
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"authy").extract(&master);
         let purpose: [&[u8]; 1] = [b"authy sealing of private keys"];
@@ -44,10 +44,10 @@ impl Forger {
         let opener = RandomizedNonceKey::new(&AES_256_GCM, &key).unwrap();
         let private = opener.open_in_place(Nonce::from(&nonce), Aad::from(jwk.kid.as_str()), &mut boxed).unwrap();
         let key = Ed25519KeyPair::from_pkcs8(private).unwrap();
-        let good = person.token.expose().to_owned();
+        let good = user.token.expose().to_owned();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap();
         let claims = serde_json::from_slice(&claims).unwrap();
-        Self { jwk, key, good, refresh: person.refresh_token.expose().to_owned(), claims }
+        Self { jwk, key, good, refresh: user.refresh_token.expose().to_owned(), claims }
     }
 
     fn header(&self) -> Value {

@@ -1,4 +1,4 @@
-//! What fuzz targets and property tests have in common: for every reader of bytes that a stranger can send, one function that
+//! What fuzz targets and property tests have in common: for every reader of untrusted bytes, one function that
 //! reads them and panics when what was read cannot be, and a bound on the time that a byte may cost.
 
 use std::{io, path::Path};
@@ -24,7 +24,7 @@ mod token;
 
 pub use cost::{Growth, cpu_time};
 
-/// A reader of a stranger's bytes.
+/// A reader of untrusted bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name, which is that of its fuzz target.

@@ -1,4 +1,4 @@
-//! A neighbour that is told by HTTP: it remembers what it got, and answers as it was told to, or not at all.
+//! An HTTP server that keeps the requests it received, and answers as the test says, or not at all.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The method and the path.
@@ -29,7 +29,7 @@ impl Received {
     }
 }
 
-/// How it answers.
+/// How the receiver answers.
 #[derive(Clone, Debug)]
 pub enum Reaction {
     /// Properly, with that status and no body.
@@ -44,9 +44,9 @@ pub enum Reaction {
     Close,
 }
 
-type Mind = Arc<dyn Fn(&Received) -> Reaction + Send + Sync>;
+type Handler = Arc<dyn Fn(&Received) -> Reaction + Send + Sync>;
 
-/// The neighbour. It takes one request a connection.
+/// An HTTP server that takes one request per connection.
 pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
@@ -56,29 +56,29 @@ pub struct Receiver {
 
 struct State {
     received: Mutex<Vec<Received>>,
-    mind: Mutex<Mind>,
+    handler: Mutex<Handler>,
 }
 
 impl Receiver {
-    /// One that answers like that.
-    pub async fn start(mind: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
-        Self::on(TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), mind)
+    /// Starts one that answers by this handler.
+    pub async fn start(handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), handler)
     }
 
-    /// One that listens there.
-    pub fn on(listener: TcpListener, mind: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
+    /// Starts one on this listener.
+    pub fn on(listener: TcpListener, handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { received: Mutex::default(), mind: Mutex::new(Arc::new(mind)) });
+        let state = Arc::new(State { received: Mutex::default(), handler: Mutex::new(Arc::new(handler)) });
         let running = tokio::spawn(run(listener, state.clone()));
         Self { address, state, running }
     }
 
-    /// From now on it answers like that.
-    pub fn react(&self, mind: impl Fn(&Received) -> Reaction + Send + Sync + 'static) {
-        *self.state.mind.lock().unwrap() = Arc::new(mind);
+    /// Replaces the handler.
+    pub fn react(&self, handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static) {
+        *self.state.handler.lock().unwrap() = Arc::new(handler);
     }
 
-    /// What it got.
+    /// Every request so far.
     pub fn received(&self) -> Vec<Received> {
         self.state.received.lock().unwrap().clone()
     }
@@ -96,7 +96,7 @@ async fn run(listener: TcpListener, state: Arc<State>) {
         let Ok((stream, _)) = listener.accept().await else { return };
         let state = state.clone();
         connections.spawn(async move {
-            // Who is told of it has gone: nobody is interested.
+            // An error means that the client has gone, which is no failure of the test.
             let _ = answer(stream, &state).await;
         });
     }
@@ -104,8 +104,8 @@ async fn run(listener: TcpListener, state: Arc<State>) {
 
 async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     let Some(request) = read(&mut stream).await? else { return Ok(()) };
-    let mind = state.mind.lock().unwrap().clone();
-    let reaction = mind(&request);
+    let handler = state.handler.lock().unwrap().clone();
+    let reaction = handler(&request);
     state.received.lock().unwrap().push(request);
     match reaction {
         Reaction::Status(status) => {

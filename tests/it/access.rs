@@ -1,4 +1,4 @@
-//! Every endpoint is guilty until this matrix clears it: called as nobody, with garbage, with an expired token, by
+//! Every endpoint against every kind of caller: without a token, with garbage, with an expired token, by
 //! somebody too weak, and by somebody powerful enough.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -8,68 +8,68 @@ use authy_core::{
     api::{Info, Method, PathParams as _, all},
 };
 use authy_tests::{
-    House, until,
+    TestApp, until,
     wire::{Answer, send},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Who {
+enum Access {
     Public,
     User,
     Admin,
 }
 
 /// Who may call what, written down a second time on purpose: a row that is changed by mistake shows here.
-const MATRIX: &[(&str, Who)] = &[
-    ("Login", Who::Public),
-    ("Refresh", Who::Public),
-    ("Logout", Who::User),
-    ("ListSessions", Who::User),
-    ("EndOtherSessions", Who::User),
-    ("EndSession", Who::User),
-    ("EndUserSessions", Who::Admin),
-    ("CheckAccess", Who::User),
-    ("GetKeys", Who::Public),
-    ("GetKeysAtRoot", Who::Public),
-    ("GetMetadata", Who::Public),
-    ("GetMetadataAtRoot", Who::Public),
-    ("GetRevocations", Who::Public),
-    ("Register", Who::Public),
-    ("GetSelf", Who::User),
-    ("DeleteSelf", Who::User),
-    ("GetOwnRoles", Who::User),
-    ("ListUsers", Who::Admin),
-    ("GetUser", Who::Admin),
-    ("DeleteUser", Who::Admin),
-    ("GetUserRoles", Who::Admin),
-    ("GetUsername", Who::Public),
-    ("FindUser", Who::Public),
-    ("ChangeUser", Who::Admin),
-    ("GetValidation", Who::Public),
-    ("Validate", Who::Public),
-    ("ResendValidation", Who::User),
-    ("ForgotPassword", Who::Public),
-    ("ResetPassword", Who::Public),
-    ("SendReset", Who::Admin),
-    ("RestoreUser", Who::Admin),
-    ("ExportSelf", Who::User),
-    ("FindPasswordPage", Who::Public),
-    ("ListRoles", Who::Admin),
-    ("CreateRole", Who::Admin),
-    ("GetRole", Who::Admin),
-    ("DeleteRole", Who::Admin),
-    ("ListRoleUsers", Who::Admin),
-    ("GrantRole", Who::Admin),
-    ("RevokeRole", Who::Admin),
-    ("ListEvents", Who::Admin),
-    ("ListEndpoints", Who::Public),
-    ("GetStatus", Who::Public),
-    ("GetRateLimited", Who::Public),
-    ("GetOpenApi", Who::Public),
-    ("GetAsyncApi", Who::Public),
+const MATRIX: &[(&str, Access)] = &[
+    ("Login", Access::Public),
+    ("Refresh", Access::Public),
+    ("Logout", Access::User),
+    ("ListSessions", Access::User),
+    ("EndOtherSessions", Access::User),
+    ("EndSession", Access::User),
+    ("EndUserSessions", Access::Admin),
+    ("CheckAccess", Access::User),
+    ("GetKeys", Access::Public),
+    ("GetKeysAtRoot", Access::Public),
+    ("GetMetadata", Access::Public),
+    ("GetMetadataAtRoot", Access::Public),
+    ("GetRevocations", Access::Public),
+    ("Register", Access::Public),
+    ("GetSelf", Access::User),
+    ("DeleteSelf", Access::User),
+    ("GetOwnRoles", Access::User),
+    ("ListUsers", Access::Admin),
+    ("GetUser", Access::Admin),
+    ("DeleteUser", Access::Admin),
+    ("GetUserRoles", Access::Admin),
+    ("GetUsername", Access::Public),
+    ("FindUser", Access::Public),
+    ("ChangeUser", Access::Admin),
+    ("GetValidation", Access::Public),
+    ("Validate", Access::Public),
+    ("ResendValidation", Access::User),
+    ("ForgotPassword", Access::Public),
+    ("ResetPassword", Access::Public),
+    ("SendReset", Access::Admin),
+    ("RestoreUser", Access::Admin),
+    ("ExportSelf", Access::User),
+    ("FindPasswordPage", Access::Public),
+    ("ListRoles", Access::Admin),
+    ("CreateRole", Access::Admin),
+    ("GetRole", Access::Admin),
+    ("DeleteRole", Access::Admin),
+    ("ListRoleUsers", Access::Admin),
+    ("GrantRole", Access::Admin),
+    ("RevokeRole", Access::Admin),
+    ("ListEvents", Access::Admin),
+    ("ListEndpoints", Access::Public),
+    ("GetStatus", Access::Public),
+    ("GetRateLimited", Access::Public),
+    ("GetOpenApi", Access::Public),
+    ("GetAsyncApi", Access::Public),
 ];
 
-fn matrix() -> impl Iterator<Item = (&'static Info, Who)> {
+fn matrix() -> impl Iterator<Item = (&'static Info, Access)> {
     let matrix: BTreeMap<_, _> = MATRIX.iter().copied().collect();
     all().map(move |info| match matrix.get(info.name) {
         Some(who) => (info, *who),
@@ -78,7 +78,7 @@ fn matrix() -> impl Iterator<Item = (&'static Info, Who)> {
 }
 
 /// Calls an endpoint about somebody and something that do not exist, with an empty object as its body.
-async fn call(house: &House, info: &Info, credential: &str) -> Answer {
+async fn call(app: &TestApp, info: &Info, credential: &str) -> Answer {
     let path = info.path.replace("{level}", "99999").replace("{username}", "nobody-at-all");
     let path = match path.matches('{').count() {
         2 => (role(), UserId::random()).fill(&path),
@@ -88,7 +88,7 @@ async fn call(house: &House, info: &Info, credential: &str) -> Answer {
     };
     let body = if info.method == Method::POST { "{}" } else { "" };
     let head = format!("{} {path} HTTP/1.1\ncontent-type: application/json\n{credential}", info.method);
-    send(house.address, &head, body).await
+    send(app.address, &head, body).await
 }
 
 fn role() -> RoleName {
@@ -102,10 +102,10 @@ async fn every_endpoint_is_in_the_matrix_once() {
 
 #[tokio::test]
 async fn without_a_token_only_public_endpoints_answer() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     for (info, who) in matrix() {
-        let answer = call(&house, info, "").await;
-        if who == Who::Public {
+        let answer = call(&app, info, "").await;
+        if who == Access::Public {
             assert!(![401, 403].contains(&answer.status) && answer.status < 500, "{}: {answer:?}", info.name);
         } else {
             assert_eq!(answer.code(), "token_required", "{}", info.name);
@@ -115,16 +115,16 @@ async fn without_a_token_only_public_endpoints_answer() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_nobodys_and_public_endpoints_do_not_look_at_it() {
-    let house = House::new().await;
-    let person = house.superadmin().await;
-    let short = House::on(house.database.clone(), house.master_keys.clone(), |config, _| {
+async fn a_bad_token_is_refused_and_public_endpoints_ignore_it() {
+    let app = TestApp::new().await;
+    let user = app.superadmin().await;
+    let short = TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| {
         config.access_ttl = Duration::from_secs(1);
     });
-    let expired = short.await.again(&person).await;
+    let expired = short.await.again(&user).await;
     let is_refused = || async { expired.client.get_self().await.is_err() };
     until("the token has expired", is_refused).await;
-    let good = person.token.expose();
+    let good = user.token.expose();
     let bad = [
         "garbage".to_owned(),
         "a.b.c".to_owned(),
@@ -135,8 +135,8 @@ async fn a_bad_token_is_nobodys_and_public_endpoints_do_not_look_at_it() {
     for (info, who) in matrix() {
         for token in &bad {
             for credential in [format!("x-access-token: {token}"), format!("authorization: bearer {token}")] {
-                let answer = call(&house, info, &credential).await;
-                if who == Who::Public {
+                let answer = call(&app, info, &credential).await;
+                if who == Access::Public {
                     assert!(![401, 403].contains(&answer.status), "{}: {answer:?}", info.name);
                 } else {
                     assert_eq!(answer.code(), "invalid_token", "{}", info.name);
@@ -150,14 +150,14 @@ async fn a_bad_token_is_nobodys_and_public_endpoints_do_not_look_at_it() {
 
 #[tokio::test]
 async fn administration_is_for_administrators() {
-    let house = House::new().await;
-    let people = [("guest", false), ("user", false), ("admin", true), ("superadmin", true)];
-    for (role, is_admin) in people {
+    let app = TestApp::new().await;
+    let callers = [("guest", false), ("user", false), ("admin", true), ("superadmin", true)];
+    for (role, is_admin) in callers {
         for (info, who) in matrix() {
-            // A person of one's own for each call: one of the calls deletes the caller.
-            let person = house.person(role).await;
-            let answer = call(&house, info, &format!("x-access-token: {}", person.token.expose())).await;
-            if who == Who::Admin && !is_admin {
+            // A user of one's own for each call: one of the calls deletes the caller.
+            let user = app.user_with_role(role).await;
+            let answer = call(&app, info, &format!("x-access-token: {}", user.token.expose())).await;
+            if who == Access::Admin && !is_admin {
                 assert_eq!(
                     (answer.status, answer.code().as_str()),
                     (403, "insufficient_level"),
@@ -174,16 +174,16 @@ async fn administration_is_for_administrators() {
 
 #[tokio::test]
 async fn who_may_not_call_is_told_so_before_the_body_is_looked_at() {
-    let house = House::new().await;
-    let weak = house.user().await;
+    let app = TestApp::new().await;
+    let weak = app.user().await;
     let has_body = |info: &Info| [Method::POST, Method::PUT].contains(&info.method);
-    for (info, who) in matrix().filter(|(info, who)| has_body(info) && *who != Who::Public) {
+    for (info, who) in matrix().filter(|(info, who)| has_body(info) && *who != Access::Public) {
         let path =
             info.path.replace("{role_name}", "no-such-role").replace("{public_id}", &UserId::random().to_string());
         let head = format!("{} {path} HTTP/1.1\ncontent-type: text/plain", info.method);
-        assert_eq!(send(house.address, &head, "no json").await.status, 401, "{who:?} {}", info.name);
+        assert_eq!(send(app.address, &head, "no json").await.status, 401, "{who:?} {}", info.name);
         let head = format!("{head}\nauthorization: Bearer {}", weak.token.expose());
-        let expected = if who == Who::Admin { 403 } else { 415 };
-        assert_eq!(send(house.address, &head, "no json").await.status, expected, "{who:?} {}", info.name);
+        let expected = if who == Access::Admin { 403 } else { 415 };
+        assert_eq!(send(app.address, &head, "no json").await.status, expected, "{who:?} {}", info.name);
     }
 }

@@ -12,7 +12,7 @@ use authy_core::{
     engine::{Background, MasterKeys, Sink},
 };
 use authy_server::sink::Amqp;
-use authy_tests::{House, PASSWORD, cheap, database, fresh_name, new_user, operator, rabbit, tools, until_within};
+use authy_tests::{PASSWORD, TestApp, cheap, database, fresh_name, new_user, operator, rabbit, tools, until_within};
 use futures_util::{StreamExt as _, stream};
 use lapin::{
     ExchangeKind,
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const EXCHANGE: &str = "authy.events";
 const QUEUE: &str = "authy.audit";
 
-async fn house(url: &str) -> (Authy, Background) {
+async fn engine(url: &str) -> (Authy, Background) {
     let keys = MasterKeys::generate().unwrap();
     let authy = Authy::builder(database::fresh().await).master_keys(keys).config(cheap()).start().await.unwrap();
     let background = authy.start_background_with(vec![sink(url)]).await.unwrap();
@@ -58,7 +58,7 @@ fn read(message: &Delivery) -> EventMessage {
 #[derive(Default)]
 struct Consumer {
     seen: HashSet<EventId>,
-    lives: BTreeMap<UserId, Vec<String>>,
+    by_user: BTreeMap<UserId, Vec<String>>,
     repetitions: usize,
 }
 
@@ -67,7 +67,7 @@ impl Consumer {
         for message in rabbit::take_all(url, QUEUE).await {
             let event = read(&message).event;
             match self.seen.insert(event.event_id) {
-                true => self.lives.entry(event.subject.unwrap()).or_default().push(event.kind),
+                true => self.by_user.entry(event.subject.unwrap()).or_default().push(event.kind),
                 false => self.repetitions += 1,
             }
         }
@@ -88,7 +88,7 @@ impl Consumer {
 async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once_and_in_order() {
     let mut broker = rabbit::alone().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (authy, _background) = house(&url).await;
+    let (authy, _background) = engine(&url).await;
     let mut consumer = Consumer::default();
     let mut users = sign_up(&authy, 300).await;
     consumer.hear_all(&url, 100).await;
@@ -104,9 +104,9 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
     users.extend(more);
     broker.start().await;
     consumer.hear_all(&url, 2000).await;
-    assert_eq!(consumer.lives.keys().copied().collect::<HashSet<_>>(), users.into_iter().collect());
-    let life = ["user.registered", "role.granted"];
-    assert!(consumer.lives.values().all(|heard| *heard == life), "out of order: {:?}", consumer.lives);
+    assert_eq!(consumer.by_user.keys().copied().collect::<HashSet<_>>(), users.into_iter().collect());
+    let expected = ["user.registered", "role.granted"];
+    assert!(consumer.by_user.values().all(|heard| *heard == expected), "out of order: {:?}", consumer.by_user);
     assert!(consumer.repetitions <= 1000, "{} repetitions", consumer.repetitions);
     until_within(PATIENCE, "nothing is left", || async { authy.list_sinks().await.unwrap()[0].waiting == 0 }).await;
 }
@@ -115,7 +115,7 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
 async fn a_queue_that_was_deleted_comes_back_and_what_happens_meanwhile_is_in_it() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (authy, _background) = house(&url).await;
+    let (authy, _background) = engine(&url).await;
     let mut consumer = Consumer::default();
     sign_up(&authy, 20).await;
     consumer.hear_all(&url, 40).await;
@@ -123,7 +123,7 @@ async fn a_queue_that_was_deleted_comes_back_and_what_happens_meanwhile_is_in_it
     channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await.unwrap();
     sign_up(&authy, 200).await;
     consumer.hear_all(&url, 440).await;
-    assert!(consumer.lives.values().all(|heard| *heard == ["user.registered", "role.granted"]));
+    assert!(consumer.by_user.values().all(|heard| *heard == ["user.registered", "role.granted"]));
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn an_exchange_of_another_kind_is_told_of_and_disturbs_nothing_else_until_
     let channel = rabbit::channel(&url).await;
     let options = ExchangeDeclareOptions::default();
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, options, FieldTable::default()).await.unwrap();
-    let (authy, _background) = house(&url).await;
+    let (authy, _background) = engine(&url).await;
     sign_up(&authy, 20).await;
     let error = refused(&url).await;
     assert!(error.contains("of another kind") && error.contains("PRECONDITION_FAILED"), "{error}");
@@ -146,7 +146,7 @@ async fn an_exchange_of_another_kind_is_told_of_and_disturbs_nothing_else_until_
 async fn an_exchange_that_is_deleted_while_it_is_used_comes_back() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (authy, _background) = house(&url).await;
+    let (authy, _background) = engine(&url).await;
     let mut consumer = Consumer::default();
     sign_up(&authy, 5).await;
     consumer.hear_all(&url, 10).await;
@@ -200,20 +200,20 @@ async fn a_queue_that_refuses_what_it_has_no_room_for_is_waited_for_and_loses_no
     let channel = rabbit::channel(&url).await;
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(QUEUE.into(), durable, bounded).await.unwrap();
-    let (authy, _background) = house(&url).await;
+    let (authy, _background) = engine(&url).await;
     sign_up(&authy, 20).await;
     let error = async || authy.list_sinks().await.unwrap()[0].error.clone().unwrap_or_default();
     until_within(PATIENCE, "it is full", || async { error().await.contains("a queue is full") }).await;
     let mut consumer = Consumer::default();
     consumer.hear_all(&url, 40).await;
-    assert!(consumer.lives.values().all(|heard| *heard == ["user.registered", "role.granted"]));
+    assert!(consumer.by_user.values().all(|heard| *heard == ["user.registered", "role.granted"]));
 }
 
 #[tokio::test]
 async fn as_few_channels_as_there_are_carry_everything() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (authy, _background) = house(&format!("{url}?channel_max=3")).await;
+    let (authy, _background) = engine(&format!("{url}?channel_max=3")).await;
     sign_up(&authy, 50).await;
     Consumer::default().hear_all(&url, 100).await;
 }
@@ -222,14 +222,14 @@ async fn as_few_channels_as_there_are_carry_everything() {
 async fn a_message_is_what_the_asyncapi_document_says_and_has_no_secret_in_it() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let house = House::new().await;
-    let _background = house.authy.start_background_with(vec![sink(&url)]).await.unwrap();
-    let person = house.user().await;
-    let refresh = RefreshToken { refresh_token: person.refresh_token.clone() };
-    let fresh = house.nobody().refresh(refresh).await.unwrap();
-    house.authy.grant_role(&operator(), &"admin".parse().unwrap(), person.id).await.unwrap();
-    house.authy.rotate_key(&operator()).await.unwrap();
-    until_within(PATIENCE, "everything was told", || async { house.authy.list_sinks().await.unwrap()[0].waiting == 0 })
+    let app = TestApp::new().await;
+    let _background = app.authy.start_background_with(vec![sink(&url)]).await.unwrap();
+    let user = app.user().await;
+    let refresh = RefreshToken { refresh_token: user.refresh_token.clone() };
+    let fresh = app.anonymous().refresh(refresh).await.unwrap();
+    app.authy.grant_role(&operator(), &"admin".parse().unwrap(), user.id).await.unwrap();
+    app.authy.rotate_key(&operator()).await.unwrap();
+    until_within(PATIENCE, "everything was told", || async { app.authy.list_sinks().await.unwrap()[0].waiting == 0 })
         .await;
     let messages = rabbit::take_all(&url, QUEUE).await;
 
@@ -249,7 +249,7 @@ async fn a_message_is_what_the_asyncapi_document_says_and_has_no_secret_in_it() 
         let texts = texts.map(|text| text.as_ref().unwrap().to_string());
         assert_eq!(texts, [event.event_id.to_string(), event.kind, "application/json".to_owned()]);
         let text = String::from_utf8(message.data.clone()).unwrap();
-        let tokens = [&person.token, &person.refresh_token, &fresh.token, &fresh.refresh_token].map(Secret::expose);
+        let tokens = [&user.token, &user.refresh_token, &fresh.token, &fresh.refresh_token].map(Secret::expose);
         for secret in tokens.into_iter().chain([PASSWORD, "argon2"]) {
             assert!(!text.contains(secret), "{text}");
         }

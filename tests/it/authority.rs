@@ -5,7 +5,7 @@ use authy_core::{
     api::{account::AccountChange, event::EventQuery, role::NewRole},
     engine::{Caller, MasterKeys, Origin},
 };
-use authy_tests::{House, PASSWORD, cheap, credentials, fresh_name, new_user, operator};
+use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_user, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 mod isolation;
@@ -17,10 +17,10 @@ mod race;
 const NEW_PASSWORD: &str = "carousel-marmalade-77";
 
 /// A sink that has not taken an event.
-const SINK: &str = "neighbour";
+const SINK: &str = "away";
 
 /// What a function of the engine is tried on.
-struct Scene {
+struct AuthorityFixture {
     authy: Authy,
     database: tokio_postgres::Config,
     /// A user with the role `user`, logged in.
@@ -32,9 +32,9 @@ struct Scene {
     role: NewRole,
 }
 
-impl Scene {
-    async fn new(house: &House, level: u32) -> Self {
-        let authy = house.authy.clone();
+impl AuthorityFixture {
+    async fn new(app: &TestApp, level: u32) -> Self {
+        let authy = app.authy.clone();
         let name = fresh_name("subject");
         let subject = authy.register(&operator(), new_user(&name)).await.unwrap();
         let session = identity(&authy, &name).await.session_id;
@@ -47,11 +47,11 @@ impl Scene {
         let stuck = authy.list_events(&query).await.unwrap().events.last().unwrap().event_id;
         let delivery = "INSERT INTO authy.delivery (sink, event_id, happened, subject, attempts, error)
                         VALUES ($3, $1, now(), $2, 3, 'away')";
-        house.sql().await.execute(delivery, &[stuck.as_uuid(), subject.as_uuid(), &SINK]).await.unwrap();
-        Self { authy, database: house.database.clone(), subject, session, stuck, role }
+        app.sql().await.execute(delivery, &[stuck.as_uuid(), subject.as_uuid(), &SINK]).await.unwrap();
+        Self { authy, database: app.database.clone(), subject, session, stuck, role }
     }
 
-    /// Calls a function of the engine on the scene's people. What has to be there before is put there by the operator.
+    /// Calls a function of the engine on the fixture's user. What has to be there before is put there by the operator.
     async fn call(&self, function: &str, caller: &Caller) -> Result<()> {
         let (authy, user) = (&self.authy, self.subject);
         let (role, guest) = (named("user"), named("guest"));

@@ -1,4 +1,4 @@
-//! The pages as a person sees them: in a real browser, with JavaScript and without.
+//! The pages as a user sees them: in a real browser, with JavaScript and without.
 
 use std::process::Stdio;
 
@@ -6,7 +6,7 @@ use authy_core::{
     Secret,
     api::{account::AccountChange, event::EventKind},
 };
-use authy_tests::{House, PASSWORD, credentials, fresh_name, new_user, tools};
+use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user, tools};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -23,23 +23,23 @@ async fn visit(links: &[String]) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_address_is_confirmed_in_a_browser_with_and_without_javascript() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let mut links = Vec::new();
     let mut accounts = Vec::new();
     for _ in 0..2 {
         let name = fresh_name("ada");
-        let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
-        links.push(house.code(id, EventKind::UserRegistered).await);
-        let token = house.nobody().login(credentials(&name)).await.unwrap().token;
-        accounts.push((id, house.nobody().with_token(token), format!("{name}@example.com")));
+        let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
+        links.push(app.code(id, EventKind::UserRegistered).await);
+        let token = app.anonymous().login(credentials(&name)).await.unwrap().token;
+        accounts.push((id, app.anonymous().with_token(token), format!("{name}@example.com")));
     }
-    let link = |code: &Secret| format!("{}/authy/validate/{}", house.url(), code.expose());
+    let link = |code: &Secret| format!("{}/authy/validate/{}", app.url(), code.expose());
     let mut visits = visit(&links.iter().map(link).collect::<Vec<_>>()).await;
     let mut new_links = Vec::new();
     for (id, client, address) in &accounts {
         let change = AccountChange::email(Some(Secret::new(PASSWORD)), address.parse().unwrap());
         client.change_user(*id, change).await.unwrap();
-        new_links.push(house.code(*id, EventKind::EmailRequested).await);
+        new_links.push(app.code(*id, EventKind::EmailRequested).await);
     }
     visits.extend(visit(&new_links.iter().map(link).collect::<Vec<_>>()).await);
 
@@ -74,7 +74,7 @@ async fn an_address_is_confirmed_in_a_browser_with_and_without_javascript() {
             assert_eq!(received[name], value, "{visit}");
         }
     }
-    let admin = house.admin().await;
+    let admin = app.admin().await;
     for (id, _, address) in &accounts {
         let view = admin.client.get_user(*id).await.unwrap();
         assert!(view.validated && view.email.as_str() == address, "{view:?}");

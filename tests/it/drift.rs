@@ -28,13 +28,13 @@ use authy_core::{
         },
     },
 };
-use authy_tests::{House, PASSWORD, credentials, fresh_name, new_user};
+use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user};
 
 /// What was called.
 #[derive(Default)]
-struct Tour(BTreeSet<&'static str>);
+struct EndpointCoverage(BTreeSet<&'static str>);
 
-impl Tour {
+impl EndpointCoverage {
     async fn call<E: Endpoint>(
         &mut self,
         client: &Client,
@@ -55,79 +55,79 @@ impl Tour {
 #[tokio::test]
 async fn every_endpoint_answers_the_client_as_its_types_say() {
     let password_page = "https://shop.example/account/password";
-    let house = House::with(|config, _| config.change_password_url = Some(password_page.to_owned())).await;
-    let mut tour = Tour::default();
-    let (nobody, root) = (house.nobody(), house.superadmin().await);
+    let app = TestApp::with(|config, _| config.change_password_url = Some(password_page.to_owned())).await;
+    let mut coverage = EndpointCoverage::default();
+    let (nobody, root) = (app.anonymous(), app.superadmin().await);
     let name = fresh_name("ada");
 
-    let id = tour.ok::<Register>(&nobody, (), new_user(&name)).await.public_id;
-    let tokens = tour.ok::<Login>(&nobody, (), credentials(&name)).await;
+    let id = coverage.ok::<Register>(&nobody, (), new_user(&name)).await.public_id;
+    let tokens = coverage.ok::<Login>(&nobody, (), credentials(&name)).await;
     assert_eq!((tokens.public_id, tokens.token_type.as_str(), tokens.expires_in), (id, "Bearer", 900));
     let ada = nobody.with_token(tokens.token);
-    let me = tour.ok::<GetSelf>(&ada, (), Nothing {}).await;
+    let me = coverage.ok::<GetSelf>(&ada, (), Nothing {}).await;
     assert_eq!((me.public_id, me.username.as_str(), me.last_login.is_some()), (id, name.as_str(), true));
-    let granted = tour.ok::<CheckAccess>(&ada, (Level::clamped(10),), Nothing {}).await;
+    let granted = coverage.ok::<CheckAccess>(&ada, (Level::clamped(10),), Nothing {}).await;
     assert_eq!((granted.public_id, granted.level.get(), granted.roles.len()), (id, 10, 1));
-    assert_eq!(tour.ok::<GetOwnRoles>(&ada, (), Nothing {}).await.roles[0].name.as_str(), "user");
-    let keys = tour.ok::<GetKeys>(&nobody, (), Nothing {}).await;
+    assert_eq!(coverage.ok::<GetOwnRoles>(&ada, (), Nothing {}).await.roles[0].name.as_str(), "user");
+    let keys = coverage.ok::<GetKeys>(&nobody, (), Nothing {}).await;
     assert_eq!(keys.keys[0].alg, "EdDSA");
-    assert_eq!(tour.ok::<GetKeysAtRoot>(&nobody, (), Nothing {}).await, keys);
-    let metadata = tour.ok::<GetMetadata>(&nobody, (), Nothing {}).await;
-    assert_eq!((metadata.issuer.as_str(), metadata.access_token_audience.as_str()), (house.url().as_str(), "authy"));
-    assert_eq!(metadata.jwks_uri, Some(format!("{}/authy/.well-known/jwks.json", house.url())));
+    assert_eq!(coverage.ok::<GetKeysAtRoot>(&nobody, (), Nothing {}).await, keys);
+    let metadata = coverage.ok::<GetMetadata>(&nobody, (), Nothing {}).await;
+    assert_eq!((metadata.issuer.as_str(), metadata.access_token_audience.as_str()), (app.url().as_str(), "authy"));
+    assert_eq!(metadata.jwks_uri, Some(format!("{}/authy/.well-known/jwks.json", app.url())));
     assert_eq!(metadata.access_token_signing_alg_values_supported, ["EdDSA"]);
     assert_eq!(metadata.access_token_max_lifetime, 900);
-    assert_eq!(tour.ok::<GetMetadataAtRoot>(&nobody, (), Nothing {}).await, metadata);
+    assert_eq!(coverage.ok::<GetMetadataAtRoot>(&nobody, (), Nothing {}).await, metadata);
 
-    let mine = tour.ok::<ListSessions>(&ada, (), Nothing {}).await.sessions;
+    let mine = coverage.ok::<ListSessions>(&ada, (), Nothing {}).await.sessions;
     assert_eq!((mine.len(), mine[0].current), (1, true));
     let refresh_token = tokens.refresh_token;
-    let again = tour.ok::<Refresh>(&nobody, (), RefreshToken { refresh_token }).await;
+    let again = coverage.ok::<Refresh>(&nobody, (), RefreshToken { refresh_token }).await;
     assert_eq!(again.public_id, id);
     let other = nobody.login(credentials(&name)).await.unwrap();
-    tour.ok::<EndOtherSessions>(&ada, (), Nothing {}).await;
+    coverage.ok::<EndOtherSessions>(&ada, (), Nothing {}).await;
     assert!(nobody.with_token(other.token).get_self().await.is_err());
-    let other = tour.ok::<Login>(&nobody, (), credentials(&name)).await;
+    let other = coverage.ok::<Login>(&nobody, (), credentials(&name)).await;
     let other = nobody.with_token(other.token);
-    tour.ok::<EndSession>(&other, (mine[0].session_id,), Nothing {}).await;
+    coverage.ok::<EndSession>(&other, (mine[0].session_id,), Nothing {}).await;
     assert!(ada.get_self().await.is_err());
-    tour.ok::<Logout>(&other, (), Nothing {}).await;
-    let void = tour.ok::<GetRevocations>(&nobody, (), RevocationQuery { after: None }).await;
+    coverage.ok::<Logout>(&other, (), Nothing {}).await;
+    let void = coverage.ok::<GetRevocations>(&nobody, (), RevocationQuery { after: None }).await;
     assert_eq!(void.revocations.len(), 3);
     let since = RevocationQuery { after: Some(void.cursor) };
-    assert!(tour.ok::<GetRevocations>(&nobody, (), since).await.revocations.len() <= 3);
-    tour.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
+    assert!(coverage.ok::<GetRevocations>(&nobody, (), since).await.revocations.len() <= 3);
+    coverage.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
 
     let query = UserQuery { page: None, per_page: None, q: Some(name.clone()) };
-    let page = tour.ok::<ListUsers>(&root.client, (), query).await;
+    let page = coverage.ok::<ListUsers>(&root.client, (), query).await;
     assert_eq!((page.total_records, page.users[0].public_id), (1, id));
-    assert_eq!(tour.ok::<GetUser>(&root.client, (id,), Nothing {}).await.username.as_str(), name);
-    assert_eq!(tour.ok::<GetUserRoles>(&root.client, (id,), Nothing {}).await.public_id, id);
-    assert_eq!(tour.ok::<GetUsername>(&nobody, (id,), Nothing {}).await.username.as_str(), name);
-    assert_eq!(tour.ok::<FindUser>(&nobody, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
+    assert_eq!(coverage.ok::<GetUser>(&root.client, (id,), Nothing {}).await.username.as_str(), name);
+    assert_eq!(coverage.ok::<GetUserRoles>(&root.client, (id,), Nothing {}).await.public_id, id);
+    assert_eq!(coverage.ok::<GetUsername>(&nobody, (id,), Nothing {}).await.username.as_str(), name);
+    assert_eq!(coverage.ok::<FindUser>(&nobody, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
 
     let code = |secret| (Code::new(secret),);
-    tour.ok::<ResendValidation>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
-    let sent = house.code(id, EventKind::ValidationRequested).await;
-    let view = tour.ok::<GetValidation>(&nobody, code(sent.clone()), Nothing {}).await;
+    coverage.ok::<ResendValidation>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    let sent = app.code(id, EventKind::ValidationRequested).await;
+    let view = coverage.ok::<GetValidation>(&nobody, code(sent.clone()), Nothing {}).await;
     let hint = format!("{}…@example.org", &name[..1]);
     assert_eq!((view.email_hint, view.purpose, view.already_confirmed), (hint, ValidationPurpose::SignUp, false));
-    assert_eq!(tour.ok::<Validate>(&nobody, code(sent), Nothing {}).await.public_id, id);
+    assert_eq!(coverage.ok::<Validate>(&nobody, code(sent), Nothing {}).await.public_id, id);
     let ada = ada_again(&nobody, &name).await;
     let address = format!("{name}@example.com");
     let change = AccountChange::email(Some(Secret::new(PASSWORD)), address.parse().unwrap());
-    assert_eq!(tour.ok::<ChangeUser>(&ada, (id,), change).await.email.as_str(), format!("{name}@example.org"));
-    let sent = house.code(id, EventKind::EmailRequested).await;
-    tour.ok::<Validate>(&nobody, code(sent), Nothing {}).await;
+    assert_eq!(coverage.ok::<ChangeUser>(&ada, (id,), change).await.email.as_str(), format!("{name}@example.org"));
+    let sent = app.code(id, EventKind::EmailRequested).await;
+    coverage.ok::<Validate>(&nobody, code(sent), Nothing {}).await;
     let forgotten = ForgottenPassword { email: address.parse().unwrap() };
-    tour.ok::<ForgotPassword>(&nobody, (), forgotten).await;
-    let sent = house.code(id, EventKind::ResetRequested).await;
+    coverage.ok::<ForgotPassword>(&nobody, (), forgotten).await;
+    let sent = app.code(id, EventKind::ResetRequested).await;
     let reset = PasswordReset::new(sent, Secret::new(PASSWORD)).unwrap();
-    tour.ok::<ResetPassword>(&nobody, (), reset).await;
-    tour.ok::<SendReset>(&root.client, (id,), Nothing {}).await;
-    let export = tour.ok::<ExportSelf>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    coverage.ok::<ResetPassword>(&nobody, (), reset).await;
+    coverage.ok::<SendReset>(&root.client, (id,), Nothing {}).await;
+    let export = coverage.ok::<ExportSelf>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
     assert_eq!((export.user.email.as_str(), export.roles.len()), (address.as_str(), 1));
-    assert_eq!(tour.ok::<FindPasswordPage>(&nobody, (), Nothing {}).await.url, password_page);
+    assert_eq!(coverage.ok::<FindPasswordPage>(&nobody, (), Nothing {}).await.url, password_page);
 
     let role = NewRole {
         name: "auctioneer".parse().unwrap(),
@@ -135,40 +135,40 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
         level: Level::clamped(7),
     };
     let auctioneer = role.name.clone();
-    tour.ok::<CreateRole>(&root.client, (), role).await;
-    assert_eq!(tour.ok::<GetRole>(&root.client, (auctioneer.clone(),), Nothing {}).await.role.level.get(), 7);
-    assert_eq!(tour.ok::<ListRoles>(&root.client, (), Nothing {}).await.roles.len(), 5);
-    tour.ok::<GrantRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
-    let holders = tour.ok::<ListRoleUsers>(&root.client, (auctioneer.clone(),), RoleUserQuery { page: None }).await;
+    coverage.ok::<CreateRole>(&root.client, (), role).await;
+    assert_eq!(coverage.ok::<GetRole>(&root.client, (auctioneer.clone(),), Nothing {}).await.role.level.get(), 7);
+    assert_eq!(coverage.ok::<ListRoles>(&root.client, (), Nothing {}).await.roles.len(), 5);
+    coverage.ok::<GrantRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
+    let holders = coverage.ok::<ListRoleUsers>(&root.client, (auctioneer.clone(),), RoleUserQuery { page: None }).await;
     assert_eq!((holders.total_records, holders.users[0].public_id), (1, id));
-    tour.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
-    tour.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;
+    coverage.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
+    coverage.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;
 
     let query = EventQuery { user: Some(id), kind: Some(EventKind::RoleGranted), after: None, limit: None };
-    let trail = tour.ok::<ListEvents>(&root.client, (), query).await;
+    let trail = coverage.ok::<ListEvents>(&root.client, (), query).await;
     assert_eq!((trail.events.len(), trail.events[0].actor, trail.next), (1, Some(root.id), None));
 
-    let listed = tour.ok::<ListEndpoints>(&nobody, (), Nothing {}).await;
+    let listed = coverage.ok::<ListEndpoints>(&nobody, (), Nothing {}).await;
     let paths: BTreeSet<_> = all().map(|info| info.path).collect();
     assert_eq!(listed.endpoints.len(), paths.len());
-    assert_eq!(tour.ok::<GetStatus>(&nobody, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(tour.ok::<GetAsyncApi>(&nobody, (), Nothing {}).await.document["asyncapi"], "3.0.0");
-    assert_eq!(tour.ok::<GetOpenApi>(&nobody, (), Nothing {}).await.document["openapi"], "3.1.0");
-    let limited = tour.call::<GetRateLimited>(&nobody, (), Nothing {}).await.unwrap_err();
+    assert_eq!(coverage.ok::<GetStatus>(&nobody, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(coverage.ok::<GetAsyncApi>(&nobody, (), Nothing {}).await.document["asyncapi"], "3.0.0");
+    assert_eq!(coverage.ok::<GetOpenApi>(&nobody, (), Nothing {}).await.document["openapi"], "3.1.0");
+    let limited = coverage.call::<GetRateLimited>(&nobody, (), Nothing {}).await.unwrap_err();
     assert_eq!(limited.kind(), Some(ErrorKind::RateLimited));
     assert!(limited.retry_after().is_some());
 
-    let other = house.user().await;
-    tour.ok::<DeleteUser>(&root.client, (other.id,), Deletion::PLAIN).await;
-    tour.ok::<RestoreUser>(&root.client, (other.id,), Nothing {}).await;
-    tour.ok::<DeleteSelf>(&house.user().await.client, (), Nothing {}).await;
-    let gone = tour.call::<GetUser>(&root.client, (UserId::random(),), Nothing {}).await.unwrap_err();
+    let other = app.user().await;
+    coverage.ok::<DeleteUser>(&root.client, (other.id,), Deletion::PLAIN).await;
+    coverage.ok::<RestoreUser>(&root.client, (other.id,), Nothing {}).await;
+    coverage.ok::<DeleteSelf>(&app.user().await.client, (), Nothing {}).await;
+    let gone = coverage.call::<GetUser>(&root.client, (UserId::random(),), Nothing {}).await.unwrap_err();
     assert_eq!(gone.kind(), Some(ErrorKind::NotFound));
 
     let everything: BTreeSet<_> = all().map(|info| info.name).collect();
-    assert_eq!(tour.0, everything, "an endpoint has not been called");
+    assert_eq!(coverage.0, everything, "an endpoint has not been called");
 }
 
-async fn ada_again(nobody: &Client, name: &str) -> Client {
-    nobody.with_token(nobody.login(credentials(name)).await.unwrap().token)
+async fn ada_again(anonymous: &Client, name: &str) -> Client {
+    anonymous.with_token(anonymous.login(credentials(name)).await.unwrap().token)
 }

@@ -76,9 +76,9 @@ async fn what_the_host_rolls_back_never_happened_and_what_it_commits_did() {
 #[tokio::test]
 async fn roles_and_deletions_join_a_transaction_too() {
     let (mut client, authy) = host().await;
-    let (nobody, operator) = (Caller::nobody(Origin::default()), operator());
-    let id = authy.register(&nobody, new_user("ada")).await.unwrap();
-    let token = authy.login(&nobody, credentials("ada")).await.unwrap().token;
+    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
+    let id = authy.register(&anonymous, new_user("ada")).await.unwrap();
+    let token = authy.login(&anonymous, credentials("ada")).await.unwrap().token;
     let admin: RoleName = "admin".parse().unwrap();
 
     let tx = client.transaction().await.unwrap();
@@ -106,11 +106,11 @@ async fn roles_and_deletions_join_a_transaction_too() {
 async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
     let (mut client, authy) = host().await;
     let _background = authy.start_background().await.unwrap();
-    let (nobody, operator) = (Caller::nobody(Origin::default()), operator());
-    let id = authy.register(&nobody, new_user("ada")).await.unwrap();
+    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
+    let id = authy.register(&anonymous, new_user("ada")).await.unwrap();
     let guest: RoleName = "guest".parse().unwrap();
     for number in 0..10 {
-        let token = authy.login(&nobody, credentials("ada")).await.unwrap().token;
+        let token = authy.login(&anonymous, credentials("ada")).await.unwrap().token;
         authy.authenticate(token.expose()).await.unwrap();
         let tx = client.transaction().await.unwrap();
         let written = match number % 2 {
@@ -142,10 +142,10 @@ async fn a_reader_of_a_half_done_transaction_sees_nothing_of_it() {
 #[tokio::test]
 async fn every_change_of_an_account_joins_a_transaction() {
     let (mut client, authy) = host().await;
-    let (nobody, operator) = (Caller::nobody(Origin::default()), operator());
+    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
     let new = |password: &str| Secret::new(format!("{password}-marmalade-58"));
     let logs_in =
-        async |name: &str, password: Secret| authy.login(&nobody, Credentials::new(name, password)).await.is_ok();
+        async |name: &str, password: Secret| authy.login(&anonymous, Credentials::new(name, password)).await.is_ok();
     let registration = authy.prepare_registration(&operator, new_user("ada")).await.unwrap();
     let tx = client.transaction().await.unwrap();
     let created = authy.create_user_in(&tx, &operator, &registration, &"admin".parse().unwrap()).await.unwrap();
@@ -167,7 +167,7 @@ async fn every_change_of_an_account_joins_a_transaction() {
     let confirmation = code(&authy, id, EventKind::EmailRequested).await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let validated = authy.validate_in(&tx, &nobody, &confirmation).await.unwrap();
+        let validated = authy.validate_in(&tx, &anonymous, &confirmation).await.unwrap();
         assert_eq!(validated.value().public_id, id);
         end(&authy, tx, commits, validated).await;
         let email = authy.find_user(id).await.unwrap().unwrap().email;
@@ -186,11 +186,11 @@ async fn every_change_of_an_account_joins_a_transaction() {
     let reset = authy.prepare_reset(PasswordReset::new(code.unwrap(), new("reset")).unwrap()).await.unwrap();
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let set = authy.reset_password_in(&tx, &nobody, &reset).await.unwrap();
+        let set = authy.reset_password_in(&tx, &anonymous, &reset).await.unwrap();
         end(&authy, tx, commits, set).await;
         assert_eq!(logs_in("ada", new("reset")).await, commits);
     }
-    let token = authy.login(&nobody, Credentials::new("ada", new("reset"))).await.unwrap().token;
+    let token = authy.login(&anonymous, Credentials::new("ada", new("reset"))).await.unwrap().token;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
         let ended = authy.end_sessions_in(&tx, &operator, id).await.unwrap();

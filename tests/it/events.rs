@@ -4,11 +4,11 @@ use authy_core::{
     Level,
     api::{role::NewRole, user::Deletion},
 };
-use authy_tests::{House, PASSWORD, Person, new_user, until};
+use authy_tests::{PASSWORD, TestApp, TestUser, new_user, until};
 use serde_json::Value;
 use uuid::Uuid;
 
-struct Told {
+struct LastEvent {
     kind: String,
     origin: String,
     actor: Option<Uuid>,
@@ -19,8 +19,8 @@ struct Told {
     detail: Value,
 }
 
-async fn last(house: &House) -> Told {
-    let row = house.sql().await;
+async fn last(app: &TestApp) -> LastEvent {
+    let row = app.sql().await;
     let row = row
         .query_one(
             "SELECT kind, origin, actor, subject, session_id, ip, request_id, detail FROM authy.event
@@ -29,7 +29,7 @@ async fn last(house: &House) -> Told {
         )
         .await
         .unwrap();
-    Told {
+    LastEvent {
         kind: row.get(0),
         origin: row.get(1),
         actor: row.get(2),
@@ -41,26 +41,26 @@ async fn last(house: &House) -> Told {
     }
 }
 
-async fn assert_last(house: &House, kind: &str, actor: Option<&Person>, subject: Option<Uuid>) -> Told {
-    let told = last(house).await;
-    assert_eq!(told.kind, kind);
-    assert_eq!((told.actor, told.subject), (actor.map(|person| *person.id.as_uuid()), subject), "{kind}");
-    assert_eq!(told.origin, if actor.is_some() { "user" } else { "stranger" }, "{kind}");
-    assert_eq!(told.ip, Some("127.0.0.1".parse().unwrap()), "{kind}");
-    assert!(told.request_id.is_some(), "{kind}");
-    told
+async fn assert_last(app: &TestApp, kind: &str, actor: Option<&TestUser>, subject: Option<Uuid>) -> LastEvent {
+    let event = last(app).await;
+    assert_eq!(event.kind, kind);
+    assert_eq!((event.actor, event.subject), (actor.map(|user| *user.id.as_uuid()), subject), "{kind}");
+    assert_eq!(event.origin, if actor.is_some() { "user" } else { "stranger" }, "{kind}");
+    assert_eq!(event.ip, Some("127.0.0.1".parse().unwrap()), "{kind}");
+    assert!(event.request_id.is_some(), "{kind}");
+    event
 }
 
 #[tokio::test]
 async fn every_change_tells_who_did_what_to_whom() {
-    let house = House::new().await;
-    let (root, person) = (house.superadmin().await, house.user().await);
-    let id = Some(*person.id.as_uuid());
-    let told = assert_last(&house, "session.opened", None, id).await;
-    assert!(told.session.is_some());
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
+    let id = Some(*user.id.as_uuid());
+    let event = assert_last(&app, "session.opened", None, id).await;
+    assert!(event.session.is_some());
 
-    let registered = house.nobody().register(new_user("ada")).await.unwrap().public_id;
-    assert_last(&house, "user.registered", None, Some(*registered.as_uuid())).await;
+    let registered = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
+    assert_last(&app, "user.registered", None, Some(*registered.as_uuid())).await;
 
     let role = NewRole {
         name: "auctioneer".parse().unwrap(),
@@ -69,54 +69,53 @@ async fn every_change_tells_who_did_what_to_whom() {
     };
     let name = role.name.clone();
     root.client.create_role(role).await.unwrap();
-    assert_last(&house, "role.created", Some(&root), None).await;
-    root.client.grant_role(name.clone(), person.id).await.unwrap();
-    let told = assert_last(&house, "role.granted", Some(&root), id).await;
-    assert_eq!(told.detail["role"], "auctioneer");
-    root.client.revoke_role(name.clone(), person.id).await.unwrap();
-    assert_last(&house, "role.revoked", Some(&root), id).await;
+    assert_last(&app, "role.created", Some(&root), None).await;
+    root.client.grant_role(name.clone(), user.id).await.unwrap();
+    let event = assert_last(&app, "role.granted", Some(&root), id).await;
+    assert_eq!(event.detail["role"], "auctioneer");
+    root.client.revoke_role(name.clone(), user.id).await.unwrap();
+    assert_last(&app, "role.revoked", Some(&root), id).await;
     root.client.delete_role(name).await.unwrap();
-    assert_last(&house, "role.deleted", Some(&root), None).await;
+    assert_last(&app, "role.deleted", Some(&root), None).await;
 
-    let again = house.again(&person).await;
+    let again = app.again(&user).await;
     again.client.logout().await.unwrap();
-    assert_last(&house, "session.ended", Some(&again), id).await;
-    let again = house.again(&person).await;
+    assert_last(&app, "session.ended", Some(&again), id).await;
+    let again = app.again(&user).await;
     again.client.end_other_sessions().await.unwrap();
-    assert_last(&house, "sessions.ended", Some(&again), id).await;
-    root.client.end_user_sessions(person.id).await.unwrap();
-    assert_last(&house, "sessions.ended", Some(&root), id).await;
-    root.client.delete_user(person.id, Deletion::PLAIN).await.unwrap();
-    assert_last(&house, "user.deleted", Some(&root), id).await;
+    assert_last(&app, "sessions.ended", Some(&again), id).await;
+    root.client.end_user_sessions(user.id).await.unwrap();
+    assert_last(&app, "sessions.ended", Some(&root), id).await;
+    root.client.delete_user(user.id, Deletion::PLAIN).await.unwrap();
+    assert_last(&app, "user.deleted", Some(&root), id).await;
 }
 
 #[tokio::test]
 async fn what_is_refused_changes_nothing_and_tells_nothing() {
-    let house = House::new().await;
-    let (admin, root) = (house.admin().await, house.superadmin().await);
+    let app = TestApp::new().await;
+    let (admin, root) = (app.admin().await, app.superadmin().await);
     let count = || async {
-        let sql = house.sql().await;
+        let sql = app.sql().await;
         sql.query_one("SELECT count(*) FROM authy.event", &[]).await.unwrap().get::<_, i64>(0)
     };
     let before = count().await;
     admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
     admin.client.grant_role("superadmin".parse().unwrap(), admin.id).await.unwrap_err();
-    house.nobody().register(new_user(&admin.username)).await.unwrap_err();
-    house.nobody().login(authy_tests::credentials("nobody-at-all")).await.unwrap_err();
+    app.anonymous().register(new_user(&admin.username)).await.unwrap_err();
+    app.anonymous().login(authy_tests::credentials("nobody-at-all")).await.unwrap_err();
     assert_eq!(count().await, before);
 }
 
 #[tokio::test]
 async fn nothing_secret_is_in_the_database() {
-    let house = House::new().await;
-    let person = house.user().await;
-    person.client.get_self().await.unwrap();
-    house
-        .nobody()
-        .refresh(authy_core::api::session::RefreshToken { refresh_token: person.refresh_token.clone() })
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    user.client.get_self().await.unwrap();
+    app.anonymous()
+        .refresh(authy_core::api::session::RefreshToken { refresh_token: user.refresh_token.clone() })
         .await
         .unwrap();
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     let tables = sql.query("SELECT tablename FROM pg_tables WHERE schemaname = 'authy'", &[]).await.unwrap();
     assert!(tables.len() > 8);
     for table in tables {
@@ -124,10 +123,10 @@ async fn nothing_secret_is_in_the_database() {
         let rows = sql.query(&format!("SELECT t::text FROM authy.{table} t"), &[]).await.unwrap();
         for row in rows {
             let row: String = row.get(0);
-            for secret in [PASSWORD, person.token.expose(), person.refresh_token.expose()] {
+            for secret in [PASSWORD, user.token.expose(), user.refresh_token.expose()] {
                 assert!(!row.contains(secret), "{table}: {row}");
             }
         }
     }
-    until("the server is still there", || async { house.nobody().get_status().await.is_ok() }).await;
+    until("the server is still there", || async { app.anonymous().get_status().await.is_ok() }).await;
 }

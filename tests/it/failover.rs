@@ -16,13 +16,13 @@ use authy_core::{
     engine::{MasterKeys, Pace, Sink, Undelivered},
 };
 use authy_tests::{
-    House, Person, cheap, credentials, database, failover::Pair, fresh_name, new_user, operator, proxy::Proxy, until,
-    until_within,
+    TestApp, TestUser, cheap, credentials, database, failover::Pair, fresh_name, new_user, operator, proxy::Proxy,
+    until, until_within,
 };
 use tokio::sync::Semaphore;
 
-async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
-    authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
+async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
+    authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
 
 const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
@@ -37,11 +37,11 @@ async fn spend_transactions(sql: &tokio_postgres::Client, past: u64) {
 async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_is_heard_of() {
     let pair = Pair::start().await;
     let keys = MasterKeys::generate().unwrap();
-    let first = House::on(pair.config(), keys.clone(), |_, _| ()).await;
+    let first = TestApp::on(pair.config(), keys.clone(), |_, _| ()).await;
     let issuer = first.url();
-    let second = House::on(pair.config(), keys.clone(), |config, _| config.issuer = issuer.clone()).await;
+    let second = TestApp::on(pair.config(), keys.clone(), |config, _| config.issuer = issuer.clone()).await;
     let proxy = Proxy::to(second.address).await;
-    let verifier = second.nobody().verifier().issuer(&issuer).start().await.unwrap();
+    let verifier = second.anonymous().verifier().issuer(&issuer).start().await.unwrap();
     let resuming = Client::builder(&proxy.url()).retries(0).build().unwrap();
     let resuming = resuming.verifier().issuer(&issuer).start().await.unwrap();
 
@@ -76,20 +76,20 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     assert!(used < start + 2000, "the new primary does not use transaction ids again: {used}");
     spend_transactions(&sql, start + 4000).await;
     pair.open_standby();
-    let request = || async { first.nobody().login(credentials(&good.username)).await.is_ok() };
+    let request = || async { first.anonymous().login(credentials(&good.username)).await.is_ok() };
     until_within(Duration::from_secs(20), "the first server is back", request).await;
 
     proxy.mend(second.address);
-    for person in [&before, &during] {
+    for user in [&before, &during] {
         for authy in [&first.authy, &second.authy] {
-            until("the servers refuse it", || async { verdict(authy, person).await == VOID }).await;
+            until("the servers refuse it", || async { verdict(authy, user).await == VOID }).await;
         }
         for authenticator in [&verifier, &resuming] {
-            until("the verifiers refuse it", || async { verdict(authenticator, person).await == VOID }).await;
+            until("the verifiers refuse it", || async { verdict(authenticator, user).await == VOID }).await;
         }
     }
     // From here on all is as it was: in force everywhere within a second.
-    first.nobody().with_token(after.token.clone()).logout().await.unwrap();
+    first.anonymous().with_token(after.token.clone()).logout().await.unwrap();
     let revoked = Instant::now();
     until("the other server refuses it", || async { verdict(&second.authy, &after).await == VOID }).await;
     for authenticator in [&verifier, &resuming] {
@@ -105,7 +105,7 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
 
 /// Takes every sign-up, one of them only when it is let go.
 #[derive(Clone)]
-struct Slow {
+struct SlowSink {
     holds_the_next: Arc<AtomicBool>,
     is_holding: Arc<Semaphore>,
     let_go: Arc<Semaphore>,
@@ -113,7 +113,7 @@ struct Slow {
 }
 
 #[async_trait]
-impl Sink for Slow {
+impl Sink for SlowSink {
     fn name(&self) -> &'static str {
         "slow"
     }
@@ -140,32 +140,32 @@ impl Sink for Slow {
 async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() {
     let pair = Pair::start().await;
     let keys = MasterKeys::generate().unwrap();
-    let house = House::on(pair.config(), keys.clone(), |_, _| ()).await;
-    let slow = Slow {
+    let app = TestApp::on(pair.config(), keys.clone(), |_, _| ()).await;
+    let slow = SlowSink {
         holds_the_next: Arc::default(),
         is_holding: Arc::new(Semaphore::new(0)),
         let_go: Arc::new(Semaphore::new(0)),
         taken: Arc::default(),
     };
-    let _relay = house.authy.start_background_with(vec![Arc::new(slow.clone())]).await.unwrap();
+    let _relay = app.authy.start_background_with(vec![Arc::new(slow.clone())]).await.unwrap();
     let sign_up = async |authy: &Authy| authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
     let has = |user: UserId| slow.taken.lock().unwrap().contains(&user);
-    let before = sign_up(&house.authy).await;
+    let before = sign_up(&app.authy).await;
     until("the sink has the first one", || async { has(before) }).await;
     until("its cursor has moved", || async {
-        house.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
+        app.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
     })
     .await;
     pair.until_the_standby_has_everything().await;
     pair.cut_replication().await;
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     let start = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
     let start: u64 = sql.query_one(start, &[]).await.unwrap().get::<_, &str>(0).parse().unwrap();
     spend_transactions(&sql, start + 2000).await;
     drop(sql);
     // The sink is busy with this one while the primary is lost, and the event with it.
     slow.holds_the_next.store(true, Ordering::SeqCst);
-    sign_up(&house.authy).await;
+    sign_up(&app.authy).await;
     slow.is_holding.acquire().await.unwrap().forget();
     pair.fail_over().await;
     let quick = Authy::builder(pair.standby_config()).master_keys(keys).config(cheap()).start().await.unwrap();
@@ -176,7 +176,7 @@ async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() 
     assert!(used < start + 2000, "the new primary does not use transaction ids again: {used}");
     spend_transactions(&sql, start + 4000).await;
     pair.open_standby();
-    until_within(Duration::from_secs(20), "the new primary is found", || async { house.authy.ping().await.is_ok() })
+    until_within(Duration::from_secs(20), "the new primary is found", || async { app.authy.ping().await.is_ok() })
         .await;
     slow.let_go.add_permits(1);
     until_within(Duration::from_secs(20), "the sink has the one after the failover", || async { has(after) }).await;

@@ -8,7 +8,7 @@ use std::{
 
 use authy_core::{Authenticator as _, ErrorKind, Secret};
 use authy_server::StreamShare;
-use authy_tests::{House, until, until_within, wire::get};
+use authy_tests::{TestApp, until, until_within, wire::get};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -65,73 +65,73 @@ async fn is_ended(stream: &TcpStream) -> bool {
 
 #[tokio::test]
 async fn a_crowd_that_never_reads_keeps_no_honest_follower_out() {
-    let house = House::with(|_, http| http.follower_networks = vec!["127.200.0.0/16".parse().unwrap()]).await;
-    let person = house.user().await;
+    let app = TestApp::with(|_, http| http.follower_networks = vec!["127.200.0.0/16".parse().unwrap()]).await;
+    let user = app.user().await;
     let mut crowd = Vec::new();
     // Two addresses of each of 16 networks, each until it gets no more.
     for address in (0..32).map(|number| [127, 10, number / 2, number % 2 + 1]) {
-        while let Some(stream) = follow(house.address, address, "", None).await {
+        while let Some(stream) = follow(app.address, address, "", None).await {
             crowd.push(stream);
             assert!(crowd.len() <= 4096);
         }
     }
     // An anonymous crowd has its small share, and what says that it is somebody without being so is anonymous.
     assert_eq!(crowd.len(), 512);
-    let forged = token_header(&Secret::new(format!("{}x", person.token.expose())));
-    let conflicting = format!("{}authorization: Bearer x\r\n", token_header(&person.token));
+    let forged = token_header(&Secret::new(format!("{}x", user.token.expose())));
+    let conflicting = format!("{}authorization: Bearer x\r\n", token_header(&user.token));
     for headers in ["", &forged, &conflicting] {
-        assert!(follow(house.address, [127, 20, 0, 1], headers, None).await.is_none(), "{headers}");
+        assert!(follow(app.address, [127, 20, 0, 1], headers, None).await.is_none(), "{headers}");
     }
-    let bearer = format!("authorization: Bearer {}\r\n", person.token.expose());
+    let bearer = format!("authorization: Bearer {}\r\n", user.token.expose());
     for (from, headers) in [
-        ([127, 20, 0, 1], token_header(&person.token)),
+        ([127, 20, 0, 1], token_header(&user.token)),
         ([127, 10, 0, 1], bearer),
         ([127, 200, 3, 4], String::new()),
         ([127, 200, 3, 4], forged),
     ] {
-        let mut named = follow(house.address, from, &headers, None).await.expect("a named follower gets in");
+        let mut named = follow(app.address, from, &headers, None).await.expect("a named follower gets in");
         read_events(&mut named, 3).await;
     }
     // So does a verifier whose client has a token.
-    let anonymous = house.nobody().verifier().start().await.unwrap_err();
+    let anonymous = app.anonymous().verifier().start().await.unwrap_err();
     assert_eq!(anonymous.kind(), ErrorKind::Unavailable);
-    let verifier = person.client.verifier().start().await.unwrap();
-    assert_eq!(verifier.authenticate(person.token.expose()).await.unwrap().public_id, person.id);
+    let verifier = user.client.verifier().start().await.unwrap();
+    assert_eq!(verifier.authenticate(user.token.expose()).await.unwrap().public_id, user.id);
 }
 
 #[tokio::test]
 async fn a_crowd_from_a_few_networks_leaves_room_for_anonymous_followers_of_others() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let mut crowd = Vec::new();
     for address in (0..32).map(|number| [127, 10, number % 2, number + 1]) {
-        while let Some(stream) = follow(house.address, address, "", None).await {
+        while let Some(stream) = follow(app.address, address, "", None).await {
             crowd.push(stream);
             assert!(crowd.len() <= 4096);
         }
     }
     assert_eq!(crowd.len(), 2 * 64, "of each /24");
-    let mut honest = follow(house.address, [127, 11, 0, 1], "", None).await.expect("another network has places left");
+    let mut honest = follow(app.address, [127, 11, 0, 1], "", None).await.expect("another network has places left");
     read_events(&mut honest, 3).await;
 }
 
 #[tokio::test]
 async fn a_user_has_a_small_part_of_the_places_for_tokens() {
-    let house = House::with(|_, http| {
+    let app = TestApp::with(|_, http| {
         http.streams.token = StreamShare { places: 16, per_user: 8, per_client: 16, per_network: 16 };
         http.streams.anonymous.places = 0;
     })
     .await;
-    let (greedy, other) = (house.user().await, house.user().await);
+    let (greedy, other) = (app.user().await, app.user().await);
     let (greedy, other) = (token_header(&greedy.token), token_header(&other.token));
     let mut streams = Vec::new();
-    while let Some(stream) = follow(house.address, [127, 10, 0, streams.len() as u8 + 1], &greedy, None).await {
+    while let Some(stream) = follow(app.address, [127, 10, 0, streams.len() as u8 + 1], &greedy, None).await {
         streams.push(stream);
     }
     assert_eq!(streams.len(), 8);
-    assert!(follow(house.address, [127, 10, 0, 1], &other, None).await.is_some());
+    assert!(follow(app.address, [127, 10, 0, 1], &other, None).await.is_some());
     streams.pop();
     until("the place of a stream that was closed is free", || async {
-        follow(house.address, [127, 10, 0, 1], &greedy, None).await.is_some()
+        follow(app.address, [127, 10, 0, 1], &greedy, None).await.is_some()
     })
     .await;
 }
@@ -139,15 +139,15 @@ async fn a_user_has_a_small_part_of_the_places_for_tokens() {
 #[tokio::test]
 async fn a_stream_that_is_never_read_is_closed_and_its_place_is_free() {
     let stall = Duration::from_secs(1);
-    let house = House::with(|_, http| {
+    let app = TestApp::with(|_, http| {
         http.streams.stall = stall;
         http.streams.anonymous = StreamShare { places: 8, per_user: 8, per_client: 8, per_network: 8 };
     })
     .await;
     let begun = Instant::now();
-    let mut reading = follow(house.address, [127, 11, 0, 1], "", Some(4096)).await.unwrap();
+    let mut reading = follow(app.address, [127, 11, 0, 1], "", Some(4096)).await.unwrap();
     let mut never = Vec::new();
-    while let Some(stream) = follow(house.address, [127, 10, 0, 1], "", Some(4096)).await {
+    while let Some(stream) = follow(app.address, [127, 10, 0, 1], "", Some(4096)).await {
         never.push(stream);
     }
     assert_eq!(never.len(), 7);
@@ -164,8 +164,8 @@ async fn a_stream_that_is_never_read_is_closed_and_its_place_is_free() {
     }
     assert!(begun.elapsed() > stall);
     let mut again = Vec::new();
-    until("the places are free", || async { follow(house.address, [127, 10, 0, 1], "", None).await.is_some() }).await;
-    while let Some(stream) = follow(house.address, [127, 10, 0, 1], "", None).await {
+    until("the places are free", || async { follow(app.address, [127, 10, 0, 1], "", None).await.is_some() }).await;
+    while let Some(stream) = follow(app.address, [127, 10, 0, 1], "", None).await {
         again.push(stream);
     }
     assert_eq!(again.len(), 7, "all but the reader's");
@@ -175,15 +175,15 @@ async fn a_stream_that_is_never_read_is_closed_and_its_place_is_free() {
 #[tokio::test]
 async fn a_follower_that_reads_slowly_gets_all_of_it() {
     const STALL: Duration = Duration::from_secs(2);
-    let house = House::with(|_, http| http.streams.stall = STALL).await;
+    let app = TestApp::with(|_, http| http.streams.stall = STALL).await;
     let insert = "INSERT INTO authy.revocation (session_id, until)
                   SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 5000)";
-    house.sql().await.batch_execute(insert).await.unwrap();
+    app.sql().await.batch_execute(insert).await.unwrap();
     until("all of them are known", || async {
-        get(house.address, "/authy/revocations").await.body.matches("\"session\"").count() >= 5000
+        get(app.address, "/authy/revocations").await.body.matches("\"session\"").count() >= 5000
     })
     .await;
-    let mut stream = follow(house.address, [127, 10, 0, 1], "", Some(16 * 1024)).await.unwrap();
+    let mut stream = follow(app.address, [127, 10, 0, 1], "", Some(16 * 1024)).await.unwrap();
     let (begun, mut length, mut end, mut buffer) = (Instant::now(), 0, Vec::new(), [0; 4096]);
     // 40 KB in a second.
     while !end.windows(5).any(|text| text == b"\nid: ") {
@@ -200,8 +200,8 @@ async fn a_follower_that_reads_slowly_gets_all_of_it() {
 
 #[tokio::test]
 async fn an_answer_that_is_never_read_is_given_up() {
-    let house = House::with(|_, http| http.write_timeout = Duration::from_secs(1)).await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let app = TestApp::with(|_, http| http.write_timeout = Duration::from_secs(1)).await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
     let request = b"GET /authy/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
     let begun = Instant::now();
     let broken = timeout(Duration::from_secs(30), async {

@@ -1,4 +1,4 @@
-//! Every reader of a stranger's bytes, with bytes of all kinds: none of them panics, breaks a rule of the reader, or costs more
+//! Every reader of untrusted bytes, with bytes of all kinds: none of them panics, breaks a rule of the reader, or costs more
 //! time than its length allows. `make fuzz` goes on where these stop.
 
 use authy_tests::fuzz::{Growth, LONGEST, TARGETS, Target};

@@ -9,7 +9,7 @@ use authy_core::{
     engine::{Caller, Origin},
 };
 use authy_tests::{
-    House, PASSWORD, Person, at_once, credentials, fresh_name, operator, until,
+    PASSWORD, TestApp, TestUser, at_once, credentials, fresh_name, operator, until,
     wire::{Answer, send},
 };
 
@@ -18,27 +18,27 @@ mod refusals;
 /// So many wrong passwords in a row are followed by no wait; `lockout.rs` says what comes then.
 const FREE: usize = 5;
 
-/// A house behind a proxy that tells whom it speaks for.
-async fn behind_a_proxy() -> House {
-    House::with(|_, http| http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
+/// An app behind a trusted proxy.
+async fn behind_a_proxy() -> TestApp {
+    TestApp::with(|_, http| http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
 }
 
-/// A login as a request, for whoever wants to see the bytes of the answer.
-async fn log_in(house: &House, name: &str, password: &str, header: &str) -> Answer {
+/// A login as a request, for tests that look at the bytes of the answer.
+async fn log_in(app: &TestApp, name: &str, password: &str, header: &str) -> Answer {
     let head = format!("POST /authy/login HTTP/1.1\ncontent-type: application/json\nx-request-id: same\n{header}");
-    send(house.address, &head, &format!(r#"{{"username":"{name}","password":"{password}"}}"#)).await
+    send(app.address, &head, &format!(r#"{{"username":"{name}","password":"{password}"}}"#)).await
 }
 
-async fn guess(house: &House, name: &str) -> Option<ErrorKind> {
-    house.nobody().login(Credentials::new(name, Secret::new("wrong"))).await.unwrap_err().kind()
+async fn guess(app: &TestApp, name: &str) -> Option<ErrorKind> {
+    app.anonymous().login(Credentials::new(name, Secret::new("wrong"))).await.unwrap_err().kind()
 }
 
 /// Guesses until the right password is refused as well.
-async fn lock(house: &House, name: &str) {
+async fn lock(app: &TestApp, name: &str) {
     for _ in 0..FREE {
-        assert_eq!(guess(house, name).await, Some(ErrorKind::InvalidCredentials));
+        assert_eq!(guess(app, name).await, Some(ErrorKind::InvalidCredentials));
     }
-    assert!(!gets_in(&house.nobody(), name).await, "{name} is not slowed");
+    assert!(!gets_in(&app.anonymous(), name).await, "{name} is not slowed");
 }
 
 async fn gets_in(client: &Client, name: &str) -> bool {
@@ -52,35 +52,35 @@ async fn gets_in(client: &Client, name: &str) -> bool {
 }
 
 /// Lets time pass for everything that is counted.
-async fn pass(house: &House, time: &str) {
+async fn pass(app: &TestApp, time: &str) {
     let sql = format!(
         "UPDATE authy.throttle SET counted = counted - '{time}'::interval, forgotten = forgotten - '{time}'::interval"
     );
-    house.sql().await.execute(&sql, &[]).await.unwrap();
+    app.sql().await.execute(&sql, &[]).await.unwrap();
 }
 
-async fn number(house: &House, sql: &str) -> i64 {
-    house.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+async fn number(app: &TestApp, sql: &str) -> i64 {
+    app.sql().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-async fn device_of(house: &House, person: &Person) -> Secret {
-    house.nobody().login(credentials(&person.username)).await.unwrap().device_token.unwrap()
+async fn device_of(app: &TestApp, user: &TestUser) -> Secret {
+    app.anonymous().login(credentials(&user.username)).await.unwrap().device_token.unwrap()
 }
 
 #[tokio::test]
 async fn a_thousand_addresses_get_no_more_guesses_than_one_and_the_owner_gets_in() {
-    let house = behind_a_proxy().await;
-    let person = house.user().await;
-    let owner = house.nobody().with_device_token(&device_of(&house, &person).await);
-    let looked_at = || number(&house, "SELECT coalesce(max(failures), 0)::bigint FROM authy.throttle");
+    let app = behind_a_proxy().await;
+    let user = app.user().await;
+    let owner = app.anonymous().with_device_token(&device_of(&app, &user).await);
+    let looked_at = || number(&app, "SELECT coalesce(max(failures), 0)::bigint FROM authy.throttle");
     let mut addresses = (0..1000_u32).map(|number| format!("x-forwarded-for: 192.0.{}.{}", number / 250, number % 250));
     let mut guesses = async |count: usize| {
         for address in addresses.by_ref().take(count) {
-            assert_eq!(log_in(&house, &person.username, "wrong", &address).await.code(), "invalid_credentials");
+            assert_eq!(log_in(&app, &user.username, "wrong", &address).await.code(), "invalid_credentials");
         }
     };
     // The last failure was so long ago, and however slow the machine is, not longer.
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     let wait = async |seconds: i32| {
         let age =
             "UPDATE authy.throttle SET counted = clock_timestamp() - $1 * interval '1 second' WHERE failures >= 5";
@@ -102,23 +102,23 @@ async fn a_thousand_addresses_get_no_more_guesses_than_one_and_the_owner_gets_in
     }
     wait(1700).await;
     guesses(5).await;
-    assert!(!gets_in(&house.nobody(), &person.username).await);
+    assert!(!gets_in(&app.anonymous(), &user.username).await);
     assert_eq!(looked_at().await, 11);
     // Meanwhile, at the first try.
-    assert!(gets_in(&owner, &person.username).await);
-    assert!(!gets_in(&house.nobody(), &person.username).await, "which is no help to anybody else");
+    assert!(gets_in(&owner, &user.username).await);
+    assert!(!gets_in(&app.anonymous(), &user.username).await, "which is no help to anybody else");
     wait(1920).await;
-    assert!(gets_in(&house.nobody(), &person.username).await, "no wait is for ever");
+    assert!(gets_in(&app.anonymous(), &user.username).await, "no wait is for ever");
     assert!(looked_at().await < 5, "and all is forgiven");
 }
 
 #[tokio::test]
 async fn a_device_token_is_worth_nothing_to_anybody_else() {
-    let house = House::new().await;
-    let (person, other) = (house.user().await, house.user().await);
-    let token = device_of(&house, &person).await;
+    let app = TestApp::new().await;
+    let (user, other) = (app.user().await, app.user().await);
+    let token = device_of(&app, &user).await;
     let [device, expires, mac] = token.expose().split('.').collect::<Vec<_>>()[..] else { panic!("{token:?}") };
-    lock(&house, &person.username).await;
+    lock(&app, &user.username).await;
     let forged = [
         String::new(),
         format!("{device}.{expires}.{}", mac.chars().rev().collect::<String>()),
@@ -126,106 +126,106 @@ async fn a_device_token_is_worth_nothing_to_anybody_else() {
         format!("another.{expires}.{mac}"),
         format!("{device}.{expires}"),
         "a".repeat(4000),
-        device_of(&house, &other).await.expose().to_owned(),
+        device_of(&app, &other).await.expose().to_owned(),
     ];
     for forged in forged {
-        let client = house.nobody().with_device_token(&Secret::new(forged.clone()));
-        assert!(!gets_in(&client, &person.username).await, "{forged}");
+        let client = app.anonymous().with_device_token(&Secret::new(forged.clone()));
+        assert!(!gets_in(&client, &user.username).await, "{forged}");
     }
-    let known = house.nobody().with_device_token(&token);
-    assert!(gets_in(&known, &person.username).await);
+    let known = app.anonymous().with_device_token(&token);
+    assert!(gets_in(&known, &user.username).await);
     // It is no password, its guesses are slowed like any others, and those of one device are not another's.
-    house.sql().await.execute("DELETE FROM authy.throttle", &[]).await.unwrap();
-    let second = house.nobody().with_device_token(&device_of(&house, &person).await);
+    app.sql().await.execute("DELETE FROM authy.throttle", &[]).await.unwrap();
+    let second = app.anonymous().with_device_token(&device_of(&app, &user).await);
     for _ in 0..FREE {
-        let wrong = known.login(Credentials::new(&*person.username, Secret::new("wrong"))).await.unwrap_err();
+        let wrong = known.login(Credentials::new(&*user.username, Secret::new("wrong"))).await.unwrap_err();
         assert_eq!(wrong.kind(), Some(ErrorKind::InvalidCredentials));
     }
-    assert!(!gets_in(&known, &person.username).await);
-    assert!(gets_in(&second, &person.username).await);
-    assert!(gets_in(&house.nobody(), &person.username).await);
+    assert!(!gets_in(&known, &user.username).await);
+    assert!(gets_in(&second, &user.username).await);
+    assert!(gets_in(&app.anonymous(), &user.username).await);
     // A new password makes it unknown.
-    let sql = house.sql().await;
-    sql.execute("UPDATE authy.password SET changed = now() WHERE user_id = $1", &[person.id.as_uuid()]).await.unwrap();
-    lock(&house, &person.username).await;
-    assert!(!gets_in(&second, &person.username).await);
+    let sql = app.sql().await;
+    sql.execute("UPDATE authy.password SET changed = now() WHERE user_id = $1", &[user.id.as_uuid()]).await.unwrap();
+    lock(&app, &user.username).await;
+    assert!(!gets_in(&second, &user.username).await);
 }
 
 #[tokio::test]
 async fn a_device_stays_known_over_logins_and_new_epochs_and_a_refresh_tells_none() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let token = device_of(&house, &person).await;
-    house.authy.end_sessions(&operator(), person.id).await.unwrap();
-    lock(&house, &person.username).await;
-    let again = house.nobody().with_device_token(&token).login(credentials(&person.username)).await.unwrap();
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let token = device_of(&app, &user).await;
+    app.authy.end_sessions(&operator(), user.id).await.unwrap();
+    lock(&app, &user.username).await;
+    let again = app.anonymous().with_device_token(&token).login(credentials(&user.username)).await.unwrap();
     let device = |token: &Secret| token.expose().split('.').next().unwrap().to_owned();
     assert_eq!(device(&again.device_token.unwrap()), device(&token), "one device, however often it logs in");
-    let refreshed = house.nobody().refresh(RefreshToken { refresh_token: again.refresh_token }).await.unwrap();
+    let refreshed = app.anonymous().refresh(RefreshToken { refresh_token: again.refresh_token }).await.unwrap();
     assert_eq!(refreshed.device_token, None);
 }
 
 #[tokio::test]
 async fn all_instances_count_together_and_a_restart_forgets_nothing() {
-    let house = House::new().await;
-    let name = house.user().await.username;
-    let second = House::on(house.database.clone(), house.master_keys.clone(), |_, _| ()).await;
+    let app = TestApp::new().await;
+    let name = app.user().await.username;
+    let second = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, _| ()).await;
     for _ in 0..FREE / 2 {
-        guess(&house, &name).await;
+        guess(&app, &name).await;
     }
     for _ in FREE / 2..FREE {
         guess(&second, &name).await;
     }
-    assert!(!gets_in(&house.nobody(), &name).await && !gets_in(&second.nobody(), &name).await);
-    let (database, keys) = (house.database.clone(), house.master_keys.clone());
-    house.stop().await;
+    assert!(!gets_in(&app.anonymous(), &name).await && !gets_in(&second.anonymous(), &name).await);
+    let (database, keys) = (app.database.clone(), app.master_keys.clone());
+    app.stop().await;
     second.stop().await;
-    let restarted = House::on(database, keys, |_, _| ()).await;
-    assert!(!gets_in(&restarted.nobody(), &name).await);
+    let restarted = TestApp::on(database, keys, |_, _| ()).await;
+    assert!(!gets_in(&restarted.anonymous(), &name).await);
     pass(&restarted, "30 seconds").await;
-    assert!(gets_in(&restarted.nobody(), &name).await);
+    assert!(gets_in(&restarted.anonymous(), &name).await);
 }
 
 #[tokio::test]
 async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_after_another() {
-    let house = House::new().await;
-    let second = House::on(house.database.clone(), house.master_keys.clone(), |_, _| ()).await;
-    let name = house.user().await.username;
+    let app = TestApp::new().await;
+    let second = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, _| ()).await;
+    let name = app.user().await.username;
     // From nowhere, so that only the account counts.
-    let engines = [house.authy.clone(), second.authy.clone()];
+    let engines = [app.authy.clone(), second.authy.clone()];
     let guesses = |count, password: &'static str| {
         let (engines, name) = (engines.clone(), name.clone());
         let guess = move |number: usize| {
             let (authy, name) = (engines[number % 2].clone(), name.clone());
             async move {
-                let nobody = Caller::nobody(Origin::default());
-                let refused = authy.login(&nobody, Credentials::new(&*name, Secret::new(password))).await;
+                let anonymous = Caller::nobody(Origin::default());
+                let refused = authy.login(&anonymous, Credentials::new(&*name, Secret::new(password))).await;
                 assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidCredentials);
             }
         };
         at_once(count, guess)
     };
-    let looked_at = || number(&house, "SELECT failures::bigint FROM authy.throttle WHERE pending = 0");
+    let looked_at = || number(&app, "SELECT failures::bigint FROM authy.throttle WHERE pending = 0");
     guesses(100, "wrong").await;
     assert_eq!(looked_at().await, 5);
     guesses(20, PASSWORD).await;
     assert_eq!(looked_at().await, 5, "not even the right one");
     // The next is one only, however many try.
-    pass(&house, "30 seconds").await;
+    pass(&app, "30 seconds").await;
     guesses(20, "wrong").await;
     assert_eq!(looked_at().await, 6);
 }
 
 #[tokio::test]
 async fn those_who_are_right_are_not_refused_because_many_log_in_at_once() {
-    let house = House::new().await;
-    let second = House::on(house.database.clone(), house.master_keys.clone(), |_, _| ()).await;
-    let name = house.user().await.username;
+    let app = TestApp::new().await;
+    let second = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, _| ()).await;
+    let name = app.user().await.username;
     // One failure less than is followed by a wait: there is room for one at a time.
     for _ in 1..FREE {
-        guess(&house, &name).await;
+        guess(&app, &name).await;
     }
-    let clients = [house.nobody(), second.nobody()];
+    let clients = [app.anonymous(), second.anonymous()];
     let answers = at_once(40, move |number| {
         let (client, name) = (clients[number % 2].clone(), name.clone());
         async move { client.login(credentials(&name)).await }
@@ -237,15 +237,15 @@ async fn those_who_are_right_are_not_refused_because_many_log_in_at_once() {
 
 #[tokio::test]
 async fn the_owner_is_told_once_that_somebody_guesses() {
-    let house = House::new().await;
-    let person = house.user().await;
+    let app = TestApp::new().await;
+    let user = app.user().await;
     let unknown = fresh_name("unknown");
-    for name in [&person.username, &unknown] {
+    for name in [&user.username, &unknown] {
         for _ in 0..2 * FREE {
-            guess(&house, name).await;
+            guess(&app, name).await;
         }
     }
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     let told = sql
         .query("SELECT subject, detail->>'of', detail->'failures' FROM authy.event WHERE kind = 'account.throttled' ORDER BY event_id", &[])
         .await
@@ -255,10 +255,10 @@ async fn the_owner_is_told_once_that_somebody_guesses() {
         .map(|row| (row.get::<_, Option<uuid::Uuid>>(0), row.get::<_, String>(1), row.get::<_, serde_json::Value>(2)))
         .collect();
     let once = |subject| (subject, "login".to_owned(), serde_json::json!(FREE));
-    assert_eq!(told, [once(Some(*person.id.as_uuid())), once(None)]);
-    pass(&house, "1 hour").await;
-    guess(&house, &person.username).await;
-    assert_eq!(number(&house, "SELECT count(*) FROM authy.event WHERE kind = 'account.throttled'").await, 2);
+    assert_eq!(told, [once(Some(*user.id.as_uuid())), once(None)]);
+    pass(&app, "1 hour").await;
+    guess(&app, &user.username).await;
+    assert_eq!(number(&app, "SELECT count(*) FROM authy.event WHERE kind = 'account.throttled'").await, 2);
 }
 
 /// Logs in at the engine itself, from an address.
@@ -269,31 +269,31 @@ async fn try_from(authy: &Authy, address: &str, name: &str, password: &str) -> b
 
 #[tokio::test]
 async fn an_address_that_guesses_at_many_names_is_slowed_alone_and_as_a_whole_network() {
-    let house = House::new().await;
-    let (person, authy) = (house.user().await, &house.authy);
-    let known = device_of(&house, &person).await;
+    let app = TestApp::new().await;
+    let (user, authy) = (app.user().await, &app.authy);
+    let known = device_of(&app, &user).await;
     for number in 0..100 {
         let address = format!("2001:db8:0:1::{number}");
         assert!(!try_from(authy, &address, &format!("name-{number}"), "wrong").await);
     }
     for slowed in ["2001:db8:0:1::1", "2001:db8:0:1:ffff::1"] {
-        assert!(!try_from(authy, slowed, &person.username, PASSWORD).await, "{slowed}");
+        assert!(!try_from(authy, slowed, &user.username, PASSWORD).await, "{slowed}");
     }
     for free in ["2001:db8:0:2::1", "192.0.2.1"] {
-        assert!(try_from(authy, free, &person.username, PASSWORD).await, "{free}");
+        assert!(try_from(authy, free, &user.username, PASSWORD).await, "{free}");
     }
     // Others live in that network, and they have been here before.
     let origin =
         Origin { ip: Some("2001:db8:0:1::1".parse().unwrap()), device_token: Some(known), ..Origin::default() };
-    authy.login(&Caller::nobody(origin), credentials(&person.username)).await.unwrap();
+    authy.login(&Caller::nobody(origin), credentials(&user.username)).await.unwrap();
     // One failure is taken back every 36 seconds, as `lockout.rs` says it.
-    pass(&house, "36 seconds").await;
+    pass(&app, "36 seconds").await;
     assert!(!try_from(authy, "2001:db8:0:1::1", "another", "wrong").await);
-    assert!(!try_from(authy, "2001:db8:0:1::1", &person.username, PASSWORD).await);
-    pass(&house, "72 seconds").await;
-    assert!(try_from(authy, "2001:db8:0:1::1", &person.username, PASSWORD).await);
+    assert!(!try_from(authy, "2001:db8:0:1::1", &user.username, PASSWORD).await);
+    pass(&app, "72 seconds").await;
+    assert!(try_from(authy, "2001:db8:0:1::1", &user.username, PASSWORD).await);
     assert_eq!(
-        number(&house, "SELECT max(failures)::bigint FROM authy.throttle").await,
+        number(&app, "SELECT max(failures)::bigint FROM authy.throttle").await,
         100,
         "a success takes none back"
     );
@@ -301,48 +301,48 @@ async fn an_address_that_guesses_at_many_names_is_slowed_alone_and_as_a_whole_ne
 
 #[tokio::test]
 async fn a_forged_forwarded_for_changes_no_count() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     for number in 0..100 {
         let forged =
             format!("x-forwarded-for: 192.0.2.{number}\nforwarded: for=192.0.2.{number}\nx-real-ip: 192.0.2.{number}");
-        log_in(&house, &format!("name-{number}"), "wrong", &forged).await;
+        log_in(&app, &format!("name-{number}"), "wrong", &forged).await;
     }
-    assert_eq!(number(&house, "SELECT max(failures)::bigint FROM authy.throttle").await, 100, "all of one address");
+    assert_eq!(number(&app, "SELECT max(failures)::bigint FROM authy.throttle").await, 100, "all of one address");
     // What a trusted proxy appended counts, and not what its client wrote before it.
-    let house = behind_a_proxy().await;
+    let app = behind_a_proxy().await;
     for number in 0..100 {
         let forged = format!("x-forwarded-for: 192.0.2.{number}, 198.51.100.7");
-        log_in(&house, &format!("name-{number}"), "wrong", &forged).await;
+        log_in(&app, &format!("name-{number}"), "wrong", &forged).await;
     }
-    assert_eq!(number(&house, "SELECT max(failures)::bigint FROM authy.throttle").await, 100);
+    assert_eq!(number(&app, "SELECT max(failures)::bigint FROM authy.throttle").await, 100);
 }
 
 #[tokio::test]
 async fn a_guess_whose_guesser_hangs_up_counts() {
-    let house = House::with(|config, _| {
+    let app = TestApp::with(|config, _| {
         // Long enough to leave before the answer.
         config.hash.argon2 = "m=262144,t=8,p=1".parse().unwrap();
     });
-    let house = house.await;
-    let client = house.nobody();
+    let app = app.await;
+    let client = app.anonymous();
     let guess = tokio::spawn(async move { client.login(Credentials::new("unknown", Secret::new("wrong"))).await });
     let under_way = "SELECT count(*) FROM authy.throttle WHERE failures = 1 AND pending = 1";
-    until("it is counted", || async { number(&house, under_way).await > 0 }).await;
+    until("it is counted", || async { number(&app, under_way).await > 0 }).await;
     guess.abort();
     let over = "SELECT count(*) FROM authy.throttle WHERE failures = 1 AND pending = 0";
-    until("it is over, and its address was counted", || async { number(&house, over).await == 2 }).await;
+    until("it is over, and its address was counted", || async { number(&app, over).await == 2 }).await;
 }
 
 #[tokio::test]
 async fn a_password_asked_for_again_is_slowed_by_itself() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let caller = Caller::user(house.authy.authenticate(person.token.expose()).await.unwrap(), Origin::default());
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), Origin::default());
     let again = |password: &'static str| {
-        let (authy, caller) = (house.authy.clone(), caller.clone());
+        let (authy, caller) = (app.authy.clone(), caller.clone());
         async move { authy.verify_password(&caller, &Secret::new(password)).await }
     };
-    lock(&house, &person.username).await;
+    lock(&app, &user.username).await;
     again(PASSWORD).await.unwrap();
     for _ in 0..FREE {
         assert_eq!(again("wrong").await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
@@ -350,31 +350,31 @@ async fn a_password_asked_for_again_is_slowed_by_itself() {
     let slowed = again(PASSWORD).await.unwrap_err();
     assert_eq!(slowed.kind(), ErrorKind::RateLimited);
     assert!((20..=30).contains(&slowed.wait().unwrap().as_secs()), "{:?}", slowed.wait());
-    pass(&house, "30 seconds").await;
+    pass(&app, "30 seconds").await;
     again(PASSWORD).await.unwrap();
-    house.authy.delete_user(&operator(), person.id).await.unwrap();
+    app.authy.delete_user(&operator(), user.id).await.unwrap();
     assert_eq!(again(PASSWORD).await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
 }
 
 /// A hash takes a second here: what answers in a tenth of it has computed none.
 #[tokio::test]
 async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
-    let house = House::new().await;
-    let person = house.user().await;
+    let app = TestApp::new().await;
+    let user = app.user().await;
     let mut config = authy_tests::cheap();
     config.hash.argon2 = "m=65536,t=12,p=1".parse().unwrap();
-    let dear = authy_core::Authy::builder(house.database.clone()).master_keys(house.master_keys.clone());
+    let dear = authy_core::Authy::builder(app.database.clone()).master_keys(app.master_keys.clone());
     let dear = dear.config(config).start().await.unwrap();
-    let caller = Caller::user(house.authy.authenticate(person.token.expose()).await.unwrap(), Origin::default());
+    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), Origin::default());
     for _ in 0..FREE {
-        house.authy.verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
+        app.authy.verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
     }
     let timed = async |work: std::pin::Pin<Box<dyn Future<Output = ErrorKind>>>| {
         let begun = std::time::Instant::now();
         (work.await, begun.elapsed())
     };
-    let stranger = async { dear.login(&Caller::nobody(Origin::default()), credentials("nobody-here")).await };
-    let (kind, hash) = timed(Box::pin(async { stranger.await.unwrap_err().kind() })).await;
+    let anonymous = async { dear.login(&Caller::nobody(Origin::default()), credentials("nobody-here")).await };
+    let (kind, hash) = timed(Box::pin(async { anonymous.await.unwrap_err().kind() })).await;
     assert_eq!(kind, ErrorKind::InvalidCredentials);
     let slowed = async { dear.verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
     let (kind, refused) = timed(Box::pin(async { slowed.await.kind() })).await;
@@ -384,11 +384,11 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
 
 #[tokio::test]
 async fn what_is_remembered_no_more_is_thrown_away() {
-    let house = House::new().await;
-    guess(&house, "somebody").await;
-    assert_eq!(house.authy.upkeep().await.unwrap().throttles, 0);
-    pass(&house, "1 hour").await;
-    assert_eq!(house.authy.upkeep().await.unwrap().throttles, 1, "the address");
-    pass(&house, "7 days").await;
-    assert_eq!(house.authy.upkeep().await.unwrap().throttles, 1, "the name");
+    let app = TestApp::new().await;
+    guess(&app, "somebody").await;
+    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 0);
+    pass(&app, "1 hour").await;
+    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 1, "the address");
+    pass(&app, "7 days").await;
+    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 1, "the name");
 }

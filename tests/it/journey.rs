@@ -1,4 +1,4 @@
-//! A whole account life as its owner sees it: over HTTP, with a mailbox, and nothing else.
+//! An account from sign-up to erasure as its owner sees it: over HTTP, with a mailbox, and nothing else.
 
 use authy_client::Client;
 use authy_core::{
@@ -11,7 +11,7 @@ use authy_core::{
     engine::MasterKeys,
 };
 use authy_tests::{
-    House, PASSWORD, credentials, database, fresh_name, new_user,
+    PASSWORD, TestApp, credentials, database, fresh_name, new_user,
     smtp::{Mail, Mailbox, PUBLIC_URL},
     wire,
 };
@@ -19,25 +19,25 @@ use authy_tests::{
 const SECOND: &str = "gooseberry-semaphore-77";
 const THIRD: &str = "carousel-marmalade-58";
 
-/// A house that lets nobody in whose address is not confirmed.
-async fn house_with(mailbox: &Mailbox) -> House {
+/// An app that requires a confirmed address for a login.
+async fn app_with(mailbox: &Mailbox) -> TestApp {
     let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
-    House::build(database, keys, |config, _| config.require_validated = true, |authy| vec![mailbox.sink(authy)]).await
+    TestApp::build(database, keys, |config, _| config.require_validated = true, |authy| vec![mailbox.sink(authy)]).await
 }
 
 /// Follows the link in a mail and clicks on the button there; the status.
-async fn follow(house: &House, mail: &Mail) -> u16 {
+async fn follow(app: &TestApp, mail: &Mail) -> u16 {
     let link = mail.text.lines().find_map(|line| line.strip_prefix(PUBLIC_URL)).expect("a link on a line of its own");
-    let page = wire::get(house.address, link).await.status;
-    let clicked = wire::post(house.address, link, "").await.status;
+    let page = wire::get(app.address, link).await.status;
+    let clicked = wire::post(app.address, link, "").await.status;
     assert_eq!(page, clicked, "the page knows what the button does");
     clicked
 }
 
-async fn log_in(house: &House, name: &str, password: &str) -> Result<Client, ErrorKind> {
-    let answer = house.nobody().login(Credentials::new(name, Secret::new(password))).await;
+async fn log_in(app: &TestApp, name: &str, password: &str) -> Result<Client, ErrorKind> {
+    let answer = app.anonymous().login(Credentials::new(name, Secret::new(password))).await;
     match answer {
-        Ok(tokens) => Ok(house.nobody().with_token(tokens.token)),
+        Ok(tokens) => Ok(app.anonymous().with_token(tokens.token)),
         Err(error) => Err(error.kind().unwrap()),
     }
 }
@@ -45,8 +45,8 @@ async fn log_in(house: &House, name: &str, password: &str) -> Result<Client, Err
 #[tokio::test]
 async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (admin, root) = (house.admin().await, house.superadmin().await);
+    let app = app_with(&mailbox).await;
+    let (admin, root) = (app.admin().await, app.superadmin().await);
     let name = fresh_name("ada");
     let (first, second) = (format!("{name}@example.org"), format!("{name}@example.net"));
     // Nobody here keeps a device token, so there are notices of new devices in between: as many as there are days.
@@ -59,20 +59,20 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     let subject_of_next_to = async |address: &str| next_to(address).await.subject().to_owned();
 
     // The address is confirmed with the link, the second one that was asked for, because that voids the first.
-    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
     let lost = next_to(&first).await;
-    assert_eq!(log_in(&house, &name, PASSWORD).await.err(), Some(ErrorKind::NotValidated));
+    assert_eq!(log_in(&app, &name, PASSWORD).await.err(), Some(ErrorKind::NotValidated));
     let confirmation = next_to(&first).await;
-    assert_eq!((follow(&house, &lost).await, follow(&house, &confirmation).await), (404, 200));
+    assert_eq!((follow(&app, &lost).await, follow(&app, &confirmation).await), (404, 200));
     // Another way to confirm is POST, and what is confirmed needs no other code.
     let bob = fresh_name("bob");
-    house.nobody().register(new_user(&bob)).await.unwrap();
+    app.anonymous().register(new_user(&bob)).await.unwrap();
     let code = next_to(&format!("{bob}@example.org")).await.code();
-    house.nobody().validate(Code::new(code)).await.unwrap();
-    log_in(&house, &bob, PASSWORD).await.unwrap().resend_validation().await.unwrap();
-    let again = house.nobody().validate(Code::new(confirmation.code())).await.unwrap();
+    app.anonymous().validate(Code::new(code)).await.unwrap();
+    log_in(&app, &bob, PASSWORD).await.unwrap().resend_validation().await.unwrap();
+    let again = app.anonymous().validate(Code::new(confirmation.code())).await.unwrap();
     assert!(again.already_confirmed, "a link works once, and says so afterwards");
-    let ada = log_in(&house, &name, PASSWORD).await.unwrap();
+    let ada = log_in(&app, &name, PASSWORD).await.unwrap();
 
     // Password and address in one request: the password at once, the address when its code has come back.
     let change = AccountChange {
@@ -83,30 +83,30 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     let notices = [subject_of_next_to(&first).await, subject_of_next_to(&first).await];
     assert!(notices.iter().any(|subject| subject.contains("password")), "{notices:?}");
     assert!(notices.iter().any(|subject| subject.contains("address")), "{notices:?}");
-    assert_eq!(follow(&house, &next_to(&second).await).await, 200);
-    assert_eq!(log_in(&house, &name, PASSWORD).await.err(), Some(ErrorKind::InvalidCredentials));
-    let ada = log_in(&house, &name, SECOND).await.unwrap();
+    assert_eq!(follow(&app, &next_to(&second).await).await, 200);
+    assert_eq!(log_in(&app, &name, PASSWORD).await.err(), Some(ErrorKind::InvalidCredentials));
+    let ada = log_in(&app, &name, SECOND).await.unwrap();
     assert_eq!(ada.get_self().await.unwrap().email.as_str(), second);
 
     // Forgotten: the mail goes to the new address, and none to the old one, which is nobody's now.
     for address in [&first, &second] {
-        house.nobody().forgot_password(ForgottenPassword { email: address.parse().unwrap() }).await.unwrap();
+        app.anonymous().forgot_password(ForgottenPassword { email: address.parse().unwrap() }).await.unwrap();
     }
     let code = next_to(&second).await.code();
-    house.nobody().reset_password(PasswordReset::new(code, Secret::new(THIRD)).unwrap()).await.unwrap();
+    app.anonymous().reset_password(PasswordReset::new(code, Secret::new(THIRD)).unwrap()).await.unwrap();
     assert!(subject_of_next_to(&second).await.contains("password"));
-    assert_eq!(log_in(&house, &name, SECOND).await.err(), Some(ErrorKind::InvalidCredentials));
-    log_in(&house, &name, THIRD).await.unwrap();
+    assert_eq!(log_in(&app, &name, SECOND).await.err(), Some(ErrorKind::InvalidCredentials));
+    log_in(&app, &name, THIRD).await.unwrap();
 
     // An administrator helps, and the code is good until the account changes.
     admin.client.send_reset(id).await.unwrap();
     let code = next_to(&second).await.code();
     admin.client.delete_user(id, Deletion::PLAIN).await.unwrap();
-    assert_eq!(log_in(&house, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
+    assert_eq!(log_in(&app, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
     admin.client.restore_user(id).await.unwrap();
-    let late = house.nobody().reset_password(PasswordReset::new(code, Secret::new(PASSWORD)).unwrap()).await;
+    let late = app.anonymous().reset_password(PasswordReset::new(code, Secret::new(PASSWORD)).unwrap()).await;
     assert_eq!(late.unwrap_err().kind(), Some(ErrorKind::NotFound));
-    let ada = log_in(&house, &name, THIRD).await.unwrap();
+    let ada = log_in(&app, &name, THIRD).await.unwrap();
     let export = serde_json::to_string(&ada.export_self().await.unwrap()).unwrap();
     assert!(export.contains(&second) && !export.contains("$argon2"), "{export}");
 
@@ -115,14 +115,14 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     let change = AccountChange::email(None, third.parse().unwrap());
     admin.client.change_user(id, change).await.unwrap();
     assert!(subject_of_next_to(&second).await.contains("address"));
-    assert_eq!(follow(&house, &next_to(&third).await).await, 200);
+    assert_eq!(follow(&app, &next_to(&third).await).await, 200);
 
     // For good, and even so nobody else takes the name.
     root.client.delete_user(id, Deletion::ERASE).await.unwrap();
-    assert_eq!(log_in(&house, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
-    let again = house.nobody().register(new_user(&name)).await;
+    assert_eq!(log_in(&app, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
+    let again = app.anonymous().register(new_user(&name)).await;
     assert_eq!(again.unwrap_err().kind(), Some(ErrorKind::AlreadyRegistered));
-    assert!(house.nobody().login(credentials(&admin.username)).await.is_ok());
+    assert!(app.anonymous().login(credentials(&admin.username)).await.is_ok());
     let is_left = |mail: &Mail| mail.to.starts_with(&name) && !mail.subject().contains("new device");
     let left: Vec<_> = mailbox.waiting().into_iter().filter(is_left).collect();
     assert!(left.is_empty(), "{left:?}");

@@ -8,7 +8,7 @@ use authy_core::{
     claims::{SigningAlgorithm, Verifier},
     engine::MasterKeys,
 };
-use authy_tests::{House, cheap};
+use authy_tests::{TestApp, cheap};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::json;
@@ -26,35 +26,35 @@ fn thumbprint(jwk: &Jwk) -> String {
 #[tokio::test]
 async fn tokens_are_signed_as_configured_and_verified_by_the_published_key() {
     for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::ES256, SigningAlgorithm::RS256] {
-        let house = House::with(|config, _| config.signing_algorithm = algorithm).await;
-        let person = house.user().await;
-        let keys = house.nobody().get_keys().await.unwrap();
+        let app = TestApp::with(|config, _| config.signing_algorithm = algorithm).await;
+        let user = app.user().await;
+        let keys = app.anonymous().get_keys().await.unwrap();
         assert_eq!((keys.keys.len(), keys.max_age), (1, 300));
         assert_eq!(keys.keys[0].alg, algorithm.as_str());
         assert_eq!(keys.keys[0].kid, thumbprint(&keys.keys[0]));
-        let verifier = Verifier::new(&house.url(), "authy", Duration::from_secs(900), &keys.keys).unwrap();
-        assert_eq!(verifier.verify(person.token.expose()).unwrap().identity.public_id, person.id);
-        assert!(person.token.expose().len() <= 1000);
-        assert_eq!(person.client.get_self().await.unwrap().public_id, person.id);
+        let verifier = Verifier::new(&app.url(), "authy", Duration::from_secs(900), &keys.keys).unwrap();
+        assert_eq!(verifier.verify(user.token.expose()).unwrap().identity.public_id, user.id);
+        assert!(user.token.expose().len() <= 1000);
+        assert_eq!(user.client.get_self().await.unwrap().public_id, user.id);
     }
 }
 
 #[tokio::test]
 async fn a_restart_keeps_the_key_and_so_the_tokens() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let keys = house.nobody().get_keys().await.unwrap();
-    let (database, master_keys, issuer) = (house.database.clone(), house.master_keys.clone(), house.url());
-    house.stop().await;
-    let again = House::on(database, master_keys, |config, _| config.issuer = issuer).await;
-    assert_eq!(again.nobody().get_keys().await.unwrap(), keys);
-    assert!(again.authy.authenticate(person.token.expose()).await.is_ok());
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let keys = app.anonymous().get_keys().await.unwrap();
+    let (database, master_keys, issuer) = (app.database.clone(), app.master_keys.clone(), app.url());
+    app.stop().await;
+    let again = TestApp::on(database, master_keys, |config, _| config.issuer = issuer).await;
+    assert_eq!(again.anonymous().get_keys().await.unwrap(), keys);
+    assert!(again.authy.authenticate(user.token.expose()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_wrong_master_key_refuses_to_start() {
-    let house = House::new().await;
-    let other = Authy::builder(house.database.clone()).master_keys(MasterKeys::generate().unwrap()).config(cheap());
+    let app = TestApp::new().await;
+    let other = Authy::builder(app.database.clone()).master_keys(MasterKeys::generate().unwrap()).config(cheap());
     let error = other.start().await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(error.to_string().contains("master key is not the one"), "{error}");

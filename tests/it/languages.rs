@@ -3,40 +3,40 @@
 use std::process::Stdio;
 
 use authy_core::claims::SigningAlgorithm;
-use authy_tests::{House, forge::Forger, operator, tools};
+use authy_tests::{TestApp, forge::Forger, operator, tools};
 use tokio::process::Command;
 
-async fn verify(mut command: Command, house: &House, token: &str) -> (bool, String) {
-    let output = command.arg(house.url()).arg(token).stdin(Stdio::null()).output().await.unwrap();
+async fn verify(mut command: Command, app: &TestApp, token: &str) -> (bool, String) {
+    let output = command.arg(app.url()).arg(token).stdin(Stdio::null()).output().await.unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
 async fn is_verified_by(command: impl Fn() -> Command) {
     for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::ES256, SigningAlgorithm::RS256] {
-        let house = House::with(|config, _| config.signing_algorithm = algorithm).await;
-        let person = house.user().await;
-        let token = person.token.expose();
-        let (good, said) = verify(command(), &house, token).await;
-        assert!(good && said.contains(&format!("is {}, with level 10", person.id)), "{algorithm}: {said}");
-        let other = House::with(|config, _| config.signing_algorithm = algorithm).await;
+        let app = TestApp::with(|config, _| config.signing_algorithm = algorithm).await;
+        let user = app.user().await;
+        let token = user.token.expose();
+        let (good, said) = verify(command(), &app, token).await;
+        assert!(good && said.contains(&format!("is {}, with level 10", user.id)), "{algorithm}: {said}");
+        let other = TestApp::with(|config, _| config.signing_algorithm = algorithm).await;
         let (good, said) = verify(command(), &other, token).await;
         assert!(!good && said.contains("the token is not valid"), "{algorithm}: {said}");
         if algorithm == SigningAlgorithm::EdDSA {
-            let forged = Forger::new(&house, &person).await.living(1000);
-            let (good, said) = verify(command(), &house, &forged).await;
+            let forged = Forger::new(&app, &user).await.living(1000);
+            let (good, said) = verify(command(), &app, &forged).await;
             assert!(!good && said.contains("it lives too long"), "{said}");
         }
         // What is void is found by the hashes that revocations are published with: a session's, and a user's.
-        let gone = house.user().await;
-        house.authy.delete_user(&operator(), gone.id).await.unwrap();
-        let again = house.again(&person).await;
-        person.client.logout().await.unwrap();
+        let gone = app.user().await;
+        app.authy.delete_user(&operator(), gone.id).await.unwrap();
+        let again = app.again(&user).await;
+        user.client.logout().await.unwrap();
         for token in [token, gone.token.expose()] {
-            let (good, said) = verify(command(), &house, token).await;
+            let (good, said) = verify(command(), &app, token).await;
             assert!(!good && said.contains("it is void"), "{algorithm}: {said}");
         }
-        let (good, said) = verify(command(), &house, again.token.expose()).await;
+        let (good, said) = verify(command(), &app, again.token.expose()).await;
         assert!(good, "{algorithm}: another session of the same user: {said}");
     }
 }

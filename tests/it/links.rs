@@ -1,11 +1,11 @@
-//! The links in mails: whoever opens one changes nothing, and the person who clicks the button on the page does.
+//! The links in mails: opening one changes nothing, the button on its page does.
 
 use authy_core::{
     Secret,
     api::account::{AccountChange, ForgottenPassword},
 };
 use authy_tests::{
-    House, PASSWORD, credentials, fresh_name, new_user,
+    PASSWORD, TestApp, credentials, fresh_name, new_user,
     smtp::{Mail, Mailbox, PUBLIC_URL},
     wire::{Answer, get, send},
 };
@@ -14,8 +14,8 @@ use authy_tests::{
 const HTML: &str = "accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 /// Every row of every table.
-async fn everything(house: &House) -> Vec<String> {
-    let sql = house.sql().await;
+async fn everything(app: &TestApp) -> Vec<String> {
+    let sql = app.sql().await;
     let tables = "SELECT relname::text FROM pg_class WHERE relnamespace = 'authy'::regnamespace AND relkind = 'r'
                   AND relname NOT IN ('event_cursor', 'delivery') ORDER BY relname";
     let mut rows = Vec::new();
@@ -33,8 +33,8 @@ fn links(mail: &Mail) -> Vec<String> {
     mail.text.lines().filter_map(|line| line.strip_prefix(PUBLIC_URL)).map(str::to_owned).collect()
 }
 
-/// What programs do to a link before a person sees it.
-async fn scan(house: &House, path: &str) {
+/// What programs do to a link before a user sees it.
+async fn scan(app: &TestApp, path: &str) {
     let requests = [
         format!("HEAD {path} HTTP/1.1"),
         format!("GET {path} HTTP/1.1"),
@@ -45,55 +45,55 @@ async fn scan(house: &House, path: &str) {
         format!("OPTIONS {path} HTTP/1.1"),
     ];
     for request in requests {
-        let answer = send(house.address, &request, "").await;
+        let answer = send(app.address, &request, "").await;
         assert!([200, 204].contains(&answer.status), "{request}: {answer:?}");
     }
 }
 
 /// A click on the button of the page behind a link.
-async fn click(house: &House, path: &str) -> Answer {
+async fn click(app: &TestApp, path: &str) -> Answer {
     let head = format!(
         "POST {path} HTTP/1.1\n{HTML}\ncontent-type: application/x-www-form-urlencoded\norigin: null\n\
          sec-fetch-site: same-origin\nsec-fetch-mode: navigate"
     );
-    send(house.address, &head, "").await
+    send(app.address, &head, "").await
 }
 
 #[tokio::test]
-async fn programs_that_open_every_link_of_every_mail_change_nothing_and_the_persons_click_works() {
+async fn programs_that_open_every_link_of_every_mail_change_nothing_and_the_users_click_works() {
     let mailbox = Mailbox::start().await;
-    let house = House::with_sinks(|authy| vec![mailbox.sink(authy)]).await;
+    let app = TestApp::with_sinks(|authy| vec![mailbox.sink(authy)]).await;
     let name = fresh_name("ada");
     let (first, second) = (format!("{name}@example.org"), format!("{name}@example.net"));
-    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
     let sign_up = mailbox.next_to(&first).await;
-    let ada = house.nobody().login(credentials(&name)).await.unwrap().token;
-    let ada = house.nobody().with_token(ada);
+    let ada = app.anonymous().login(credentials(&name)).await.unwrap().token;
+    let ada = app.anonymous().with_token(ada);
     let change = AccountChange::email(Some(Secret::new(PASSWORD)), second.parse().unwrap());
     ada.change_user(id, change).await.unwrap();
     let (new_address, notice) = (mailbox.next_to(&second).await, mailbox.next_to(&first).await);
-    house.nobody().forgot_password(ForgottenPassword { email: first.parse().unwrap() }).await.unwrap();
+    app.anonymous().forgot_password(ForgottenPassword { email: first.parse().unwrap() }).await.unwrap();
     let reset = mailbox.next_to(&first).await;
     assert_eq!((links(&sign_up).len(), links(&new_address).len()), (1, 1));
     // The page for a new password is somebody else's; the code in it is spent by a POST only.
     let reset_path = format!("/authy/password/reset?code={}", reset.code().expose());
     assert_eq!(links(&notice), Vec::<String>::new());
 
-    let before = everything(&house).await;
+    let before = everything(&app).await;
     for path in [&links(&sign_up)[0], &links(&new_address)[0]] {
-        scan(&house, path).await;
+        scan(&app, path).await;
     }
-    assert_eq!(get(house.address, &reset_path).await.status, 405);
-    assert_eq!(get(house.address, &format!("/authy/validate/{}", reset.code().expose())).await.status, 404);
+    assert_eq!(get(app.address, &reset_path).await.status, 405);
+    assert_eq!(get(app.address, &format!("/authy/validate/{}", reset.code().expose())).await.status, 404);
     // A wrong code counts as a guess, which is all that it writes.
     let unchanged =
         |rows: Vec<String>| rows.into_iter().filter(|row| !row.starts_with("throttle:")).collect::<Vec<_>>();
-    assert_eq!(unchanged(everything(&house).await), unchanged(before));
+    assert_eq!(unchanged(everything(&app).await), unchanged(before));
 
-    let done = click(&house, &links(&sign_up)[0]).await;
+    let done = click(&app, &links(&sign_up)[0]).await;
     assert_eq!(done.status, 200, "{done:?}");
-    assert!(house.admin().await.client.get_user(id).await.unwrap().validated);
-    assert_eq!(click(&house, &links(&new_address)[0]).await.status, 200);
-    let view = house.admin().await.client.get_user(id).await.unwrap();
+    assert!(app.admin().await.client.get_user(id).await.unwrap().validated);
+    assert_eq!(click(&app, &links(&new_address)[0]).await.status, 200);
+    let view = app.admin().await.client.get_user(id).await.unwrap();
     assert_eq!(view.email.as_str(), second);
 }

@@ -12,23 +12,23 @@ use authy_core::{
 };
 use authy_server::sink::Templates;
 use authy_tests::{
-    House, credentials, fresh_name, new_user, operator,
+    TestApp, credentials, fresh_name, new_user, operator,
     proxy::Proxy,
     smtp::{Mailbox, PUBLIC_URL, mail_sink},
     until,
 };
 
+mod abuse;
 mod addresses;
-mod strangers;
 
 const NEW_PASSWORD: &str = "gooseberry-semaphore-77";
 
-async fn house_with(mailbox: &Mailbox) -> House {
-    House::with_sinks(|authy| vec![mailbox.sink(authy)]).await
+async fn app_with(mailbox: &Mailbox) -> TestApp {
+    TestApp::with_sinks(|authy| vec![mailbox.sink(authy)]).await
 }
 
 /// Somebody at a browser.
-fn stranger(user_agent: &str) -> Caller {
+fn anonymous(user_agent: &str) -> Caller {
     let origin =
         Origin { ip: Some(IpAddr::from([192, 0, 2, 7])), user_agent: Some(user_agent.to_owned()), ..Origin::default() };
     Caller::nobody(origin)
@@ -38,12 +38,12 @@ fn stranger(user_agent: &str) -> Caller {
 async fn sign_up(authy: &Authy, beginning: &str) -> (UserId, String) {
     let user = new_user(&fresh_name(beginning));
     let address = user.email.to_string();
-    (authy.register(&stranger("Firefox"), user).await.unwrap(), address)
+    (authy.register(&anonymous("Firefox"), user).await.unwrap(), address)
 }
 
 async fn forget_password(authy: &Authy, address: &str, user_agent: &str) {
     let forgotten = ForgottenPassword { email: address.parse().unwrap() };
-    authy.forgot_password(&stranger(user_agent), &forgotten).await.unwrap();
+    authy.forgot_password(&anonymous(user_agent), &forgotten).await.unwrap();
 }
 
 async fn is_validated(authy: &Authy, user: UserId) -> bool {
@@ -55,9 +55,9 @@ fn unescaped(html: &str) -> String {
 }
 
 /// Waits until every mail has been taken, and that is noted.
-async fn all_is_told(house: &House) {
+async fn all_is_told(app: &TestApp) {
     until("all mails are sent", || async {
-        house.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
+        app.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
     })
     .await;
 }
@@ -65,8 +65,8 @@ async fn all_is_told(house: &House) {
 #[tokio::test]
 async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
     let mail = mailbox.next_to(&address).await;
     assert_eq!(mail.defects, Vec::<String>::new());
     assert_eq!(mail.subject(), "Confirm your address for The Shop");
@@ -81,90 +81,90 @@ async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
     let link = format!("{PUBLIC_URL}/authy/validate/{}", code.expose());
     assert!(mail.text.contains(&format!("\n{link}\n")), "{}", mail.text);
     assert!(unescaped(&mail.html).contains(&format!("<a href=\"{link}\">")), "{}", mail.html);
-    assert!(!is_validated(&house.authy, ada).await);
-    assert_eq!(house.authy.validate(&stranger("Firefox"), &code).await.unwrap().public_id, ada);
-    assert!(is_validated(&house.authy, ada).await);
-    assert!(house.authy.validate(&stranger("Firefox"), &code).await.unwrap().already_confirmed);
+    assert!(!is_validated(&app.authy, ada).await);
+    assert_eq!(app.authy.validate(&anonymous("Firefox"), &code).await.unwrap().public_id, ada);
+    assert!(is_validated(&app.authy, ada).await);
+    assert!(app.authy.validate(&anonymous("Firefox"), &code).await.unwrap().already_confirmed);
 }
 
 #[tokio::test]
 async fn who_forgot_the_password_chooses_another_with_the_code_of_the_mail_and_is_told() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (_, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (_, address) = sign_up(&app.authy, "ada").await;
     let name = address.split_once('@').unwrap().0;
     mailbox.next_to(&address).await;
-    forget_password(&house.authy, &address, "Firefox").await;
+    forget_password(&app.authy, &address, "Firefox").await;
     let mail = mailbox.next_to(&address).await;
     assert!(mail.text.contains("https://shop.example/reset?code="), "{}", mail.text);
     let reset = PasswordReset::new(mail.code(), Secret::new(NEW_PASSWORD)).unwrap();
-    house.authy.reset_password(&stranger("Opera"), reset).await.unwrap();
+    app.authy.reset_password(&anonymous("Opera"), reset).await.unwrap();
     let notice = mailbox.next_to(&address).await;
     assert_eq!(notice.subject(), "Your password for The Shop was changed");
     assert!(notice.text.contains("From: 192.0.2.7\nWith: Opera\n"), "{}", notice.text);
     assert!(notice.text.starts_with(&format!("Hello {name},\n")), "confirmed by now: {}", notice.text);
-    assert!(house.authy.login(&operator(), credentials(name)).await.is_err());
+    assert!(app.authy.login(&operator(), credentials(name)).await.is_err());
 }
 
 #[tokio::test]
 async fn without_a_page_for_it_the_mail_gives_the_code_itself() {
     let mailbox = Mailbox::start().await;
     let sink = |authy: &Authy| vec![mail_sink(authy, &mailbox.url(), |config| config.reset_url = None)];
-    let house = House::with_sinks(sink).await;
-    let (_, address) = sign_up(&house.authy, "ada").await;
+    let app = TestApp::with_sinks(sink).await;
+    let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
-    forget_password(&house.authy, &address, "Firefox").await;
+    forget_password(&app.authy, &address, "Firefox").await;
     let mail = mailbox.next_to(&address).await;
     assert!(mail.text.contains("enter this code") && !mail.text.contains("http"), "{}", mail.text);
     assert!(mail.html.contains(&format!("<code>{}</code>", mail.code().expose())), "{}", mail.html);
 }
 
-async fn request_email(house: &House, user: UserId, email: &str) {
+async fn request_email(app: &TestApp, user: UserId, email: &str) {
     let change = AccountChange::email(None, email.parse::<Email>().unwrap());
-    house.authy.change_user(&operator(), user, change).await.unwrap();
+    app.authy.change_user(&operator(), user, change).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_change_of_address_is_told_to_the_old_one_and_confirmed_at_the_new_one() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, old) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (ada, old) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&old).await;
     let new = format!("new-{old}");
-    request_email(&house, ada, &new).await;
+    request_email(&app, ada, &new).await;
     let code = mailbox.next_to(&new).await.code();
     let notice = mailbox.next_to(&old).await;
     assert_eq!(notice.subject(), "A new address for your account at The Shop");
     assert!(!notice.text.contains(code.expose()) && !notice.html.contains(code.expose()));
-    house.authy.validate(&stranger("Firefox"), &code).await.unwrap();
-    assert_eq!(house.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), new);
+    app.authy.validate(&anonymous("Firefox"), &code).await.unwrap();
+    assert_eq!(app.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), new);
 }
 
 #[tokio::test]
 async fn an_old_address_that_is_gone_does_not_keep_the_new_one_from_its_code() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
+    let app = app_with(&mailbox).await;
     // The sign-up is given up as well: the mailbox never was there.
-    let (ada, _) = sign_up(&house.authy, "gone").await;
+    let (ada, _) = sign_up(&app.authy, "gone").await;
     let new = format!("{}@example.org", fresh_name("new"));
-    request_email(&house, ada, &new).await;
+    request_email(&app, ada, &new).await;
     let code = mailbox.next_to(&new).await.code();
-    house.authy.validate(&stranger("Firefox"), &code).await.unwrap();
-    all_is_told(&house).await;
+    app.authy.validate(&anonymous("Firefox"), &code).await.unwrap();
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, old) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (ada, old) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&old).await;
     let new = format!("{}@example.org", fresh_name("busy"));
-    request_email(&house, ada, &new).await;
+    request_email(&app, ada, &new).await;
     mailbox.next_to(&new).await;
     mailbox.next_to(&old).await;
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
@@ -172,33 +172,33 @@ async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
 async fn nobody_is_told_of_a_code_that_was_used_or_of_an_account_that_is_gone() {
     let mailbox = Mailbox::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let house = House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
     network.cut();
-    let (user, used) = sign_up(&house.authy, "used").await;
-    forget_password(&house.authy, &used, "Firefox").await;
-    let (deleted, _) = sign_up(&house.authy, "deleted").await;
-    house.authy.delete_user(&operator(), deleted).await.unwrap();
+    let (user, used) = sign_up(&app.authy, "used").await;
+    forget_password(&app.authy, &used, "Firefox").await;
+    let (deleted, _) = sign_up(&app.authy, "deleted").await;
+    app.authy.delete_user(&operator(), deleted).await.unwrap();
     // This voids every code that was sent before.
-    let code = house.authy.create_reset(&operator(), user).await.unwrap();
+    let code = app.authy.create_reset(&operator(), user).await.unwrap();
     let reset = PasswordReset::new(code, Secret::new(NEW_PASSWORD)).unwrap();
-    house.authy.reset_password(&stranger("Firefox"), reset).await.unwrap();
+    app.authy.reset_password(&anonymous("Firefox"), reset).await.unwrap();
     network.mend(mailbox.address);
     let notice = mailbox.next_to(&used).await;
     assert_eq!(notice.subject(), "Your password for The Shop was changed");
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_mailbox_is_not_flooded_with_codes() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (_, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
     for _ in 0..8 {
-        forget_password(&house.authy, &address, "Firefox").await;
+        forget_password(&app.authy, &address, "Firefox").await;
     }
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 5);
 }
 
@@ -206,52 +206,52 @@ async fn a_mailbox_is_not_flooded_with_codes() {
 async fn mails_wait_for_a_mail_server_that_is_away() {
     let mailbox = Mailbox::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let house = House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
-    let (_, before) = sign_up(&house.authy, "before").await;
+    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    let (_, before) = sign_up(&app.authy, "before").await;
     mailbox.next_to(&before).await;
     // A mail whose receipt is lost on the way is sent once more, and that is right.
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     network.cut();
     let mut addresses = Vec::new();
     for _ in 0..12 {
-        addresses.push(sign_up(&house.authy, "ada").await.1);
+        addresses.push(sign_up(&app.authy, "ada").await.1);
     }
-    until("somebody noticed", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+    until("somebody noticed", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
     network.mend(mailbox.address);
     for address in addresses {
         mailbox.next_to(&address).await;
     }
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (gone, _) = sign_up(&house.authy, "gone").await;
-    let (_, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (gone, _) = sign_up(&app.authy, "gone").await;
+    let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
-    until("it was given up", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
-    let stuck = house.authy.list_stuck(10).await.unwrap();
+    until("it was given up", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+    let stuck = app.authy.list_stuck(10).await.unwrap();
     assert_eq!((stuck.len(), stuck[0].subject, stuck[0].sink.as_str()), (1, Some(gone), "mail"), "{stuck:?}");
     let error = stuck[0].error.as_deref().unwrap();
     assert!(error.contains("mailbox is refused") && error.contains("no such mailbox"), "{error}");
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     // Mail servers like to name the mailbox: not any more, once its owner was erased.
-    house.authy.erase_user(&operator(), gone).await.unwrap();
-    assert_eq!(house.authy.list_stuck(10).await.unwrap()[0].error, None);
+    app.authy.erase_user(&operator(), gone).await.unwrap();
+    assert_eq!(app.authy.list_stuck(10).await.unwrap()[0].error, None);
 }
 
 #[tokio::test]
 async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
+    let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
     let old = user.email.to_string();
-    let id = house.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let id = app.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     let new = format!("{}@example.org", fresh_name("new"));
-    request_email(&house, id, &new).await;
+    request_email(&app, id, &new).await;
     until("both have arrived", || async { mailbox.waiting().len() == 2 }).await;
     let arrived: Vec<_> = mailbox.waiting().into_iter().map(|mail| mail.to).collect();
     assert_eq!(arrived, [old, new]);
@@ -260,45 +260,45 @@ async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
 #[tokio::test]
 async fn a_login_with_a_new_device_is_told() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, address) = sign_up(&house.authy, "ada").await;
-    house.authy.validate(&stranger("Firefox"), &mailbox.next_to(&address).await.code()).await.unwrap();
-    assert!(is_validated(&house.authy, ada).await);
+    let app = app_with(&mailbox).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
+    app.authy.validate(&anonymous("Firefox"), &mailbox.next_to(&address).await.code()).await.unwrap();
+    assert!(is_validated(&app.authy, ada).await);
     let name = address.split('@').next().unwrap();
     // The first login of all, one without a device token, one with another browser, and again.
     for browser in ["Firefox", "Firefox", "Chrome", "Firefox"] {
-        house.authy.login(&stranger(browser), credentials(name)).await.unwrap();
+        app.authy.login(&anonymous(browser), credentials(name)).await.unwrap();
     }
     for browser in ["With: Firefox", "With: Chrome"] {
         let notice = mailbox.next_to(&address).await;
         assert!(notice.subject().contains("new device") && notice.text.contains(browser), "{notice:?}");
     }
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_mailbox_that_is_busy_is_tried_again() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (_, address) = sign_up(&house.authy, "busy").await;
+    let app = app_with(&mailbox).await;
+    let (_, address) = sign_up(&app.authy, "busy").await;
     mailbox.next_to(&address).await;
-    all_is_told(&house).await;
-    assert!(house.authy.list_stuck(10).await.unwrap().is_empty());
+    all_is_told(&app).await;
+    assert!(app.authy.list_stuck(10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_notice_of_last_week_is_given_up_when_it_is_not_taken_at_last() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
+    let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
-    let id = house.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let id = app.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     let event = "INSERT INTO authy.event (event_id, happened, kind, origin, subject)
                  VALUES (gen_random_uuid(), now() - interval '5 days', 'password.changed', 'operator', $1)";
-    house.sql().await.execute(event, &[id.as_uuid()]).await.unwrap();
-    until("it was given up", || async { house.authy.list_stuck(10).await.unwrap().iter().any(|one| one.is_given_up) })
+    app.sql().await.execute(event, &[id.as_uuid()]).await.unwrap();
+    until("it was given up", || async { app.authy.list_stuck(10).await.unwrap().iter().any(|one| one.is_given_up) })
         .await;
-    let stuck = house.authy.list_stuck(10).await.unwrap();
+    let stuck = app.authy.list_stuck(10).await.unwrap();
     assert!(stuck[0].error.as_deref().unwrap().contains("try again later"), "{stuck:?}");
 }
 
@@ -312,12 +312,12 @@ async fn a_server_that_refuses_us_costs_no_mail() {
     ] {
         let (wrong, right) = (Mailbox::with(arguments).await, Mailbox::with(&["--login", "shop", "hunter2"]).await);
         let network = Proxy::to(wrong.address).await;
-        let house =
-            House::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
+        let app =
+            TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
                 .await;
-        let (_, address) = sign_up(&house.authy, "ada").await;
-        until("it was tried", || async { !house.authy.list_stuck(10).await.unwrap().is_empty() }).await;
-        let stuck = house.authy.list_stuck(10).await.unwrap();
+        let (_, address) = sign_up(&app.authy, "ada").await;
+        until("it was tried", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+        let stuck = app.authy.list_stuck(10).await.unwrap();
         assert!(!stuck[0].is_given_up && !format!("{stuck:?}").contains("hunter2"), "{stuck:?}");
         let right = if login.is_empty() { Mailbox::start().await } else { right };
         network.cut();
@@ -330,8 +330,8 @@ async fn a_server_that_refuses_us_costs_no_mail() {
 async fn a_mail_server_can_want_a_login() {
     let mailbox = Mailbox::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
     let url = format!("smtp://ada%40shop.example:p%40ss%2Fword@{}", mailbox.address);
-    let house = House::with_sinks(|authy| vec![mail_sink(authy, &url, |_| ())]).await;
-    let (_, address) = sign_up(&house.authy, "ada").await;
+    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &url, |_| ())]).await;
+    let (_, address) = sign_up(&app.authy, "ada").await;
     assert_eq!(mailbox.next_to(&address).await.login.as_deref(), Some("ada@shop.example"));
 }
 
@@ -348,8 +348,8 @@ async fn the_texts_of_mails_can_be_replaced() {
     let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
         vec![mail_sink(authy, &mailbox.url(), |config| config.templates = templates)]
     };
-    let house = House::with_sinks(sink).await;
-    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let app = TestApp::with_sinks(sink).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
     let mail = mailbox.next_to(&address).await;
     assert_eq!(mail.subject(), "Grüße", "no name goes to an address that is not confirmed");
     assert!(mail.text.starts_with("Code: ") && mail.text.contains("GMT, The Shop"), "{}", mail.text);
@@ -358,5 +358,5 @@ async fn the_texts_of_mails_can_be_replaced() {
         "the other part is the built-in one: {}",
         mail.html
     );
-    assert_eq!(house.authy.validate(&operator(), &mail.code()).await.unwrap().public_id, ada);
+    assert_eq!(app.authy.validate(&operator(), &mail.code()).await.unwrap().public_id, ada);
 }

@@ -1,4 +1,4 @@
-//! The tests that need the whole house: a real server, its client, and a real PostgreSQL.
+//! Tests of the whole system: a real server, its client, and a real PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,6 @@ mod failover;
 mod followers;
 mod fuzz;
 mod guessing;
-mod hazards;
 mod hijack;
 mod journey;
 mod keys;
@@ -36,13 +35,14 @@ mod refresh;
 mod relay;
 mod restore;
 mod revocation;
+mod robustness;
 mod roles;
 mod rotation;
 mod schema;
 mod secrecy;
-mod strangers;
 mod swap;
 mod tls;
 mod token_life;
+mod untrusted_input;
 mod users;
 mod webhook;

@@ -3,11 +3,11 @@
 use std::{io::Write as _, time::Duration};
 
 use authy_core::{ErrorKind, Secret, api::session::Credentials};
-use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, House, PASSWORD, at_once, credentials, new_user, wire::post};
+use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, PASSWORD, TestApp, at_once, credentials, new_user, wire::post};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-async fn stored(house: &House, username: &str) -> String {
-    let sql = house.sql().await;
+async fn stored(app: &TestApp, username: &str) -> String {
+    let sql = app.sql().await;
     let row = sql
         .query_one(
             "SELECT phc FROM authy.password JOIN authy.users ON public_id = user_id WHERE username = $1",
@@ -20,35 +20,35 @@ async fn stored(house: &House, username: &str) -> String {
 
 #[tokio::test]
 async fn a_hash_of_yesterday_is_replaced_at_the_next_login() {
-    let house = House::new().await;
-    house.nobody().register(new_user("ada")).await.unwrap();
-    let before = stored(&house, "ada").await;
+    let app = TestApp::new().await;
+    app.anonymous().register(new_user("ada")).await.unwrap();
+    let before = stored(&app, "ada").await;
     assert!(before.starts_with("$argon2id$v=19$m=8,t=1,p=1,keyid="), "{before}");
-    house.nobody().login(credentials("ada")).await.unwrap();
-    assert_eq!(stored(&house, "ada").await, before, "a hash of today stays");
+    app.anonymous().login(credentials("ada")).await.unwrap();
+    assert_eq!(stored(&app, "ada").await, before, "a hash of today stays");
 
-    let stronger = House::on(house.database.clone(), house.master_keys.clone(), |config, _| {
+    let stronger = TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| {
         config.hash.argon2 = "m=16,t=2,p=1".parse().unwrap();
     });
     let stronger = stronger.await;
-    stronger.nobody().login(credentials("ada")).await.unwrap();
-    let after = stored(&house, "ada").await;
+    stronger.anonymous().login(credentials("ada")).await.unwrap();
+    let after = stored(&app, "ada").await;
     assert!(after.starts_with("$argon2id$v=19$m=16,t=2,p=1,keyid="), "{after}");
-    stronger.nobody().login(credentials("ada")).await.unwrap();
+    stronger.anonymous().login(credentials("ada")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_hash_of_the_first_authy_lets_its_owner_in_and_is_replaced() {
-    let house = House::new().await;
-    house.nobody().register(new_user("ada")).await.unwrap();
-    house.sql().await.execute("UPDATE authy.password SET phc = $1", &[&FOREIGN_HASH]).await.unwrap();
+    let app = TestApp::new().await;
+    app.anonymous().register(new_user("ada")).await.unwrap();
+    app.sql().await.execute("UPDATE authy.password SET phc = $1", &[&FOREIGN_HASH]).await.unwrap();
     let log_in = |password: &'static str| {
-        let nobody = house.nobody();
-        async move { nobody.login(Credentials::new("ada", Secret::new(password))).await }
+        let anonymous = app.anonymous();
+        async move { anonymous.login(Credentials::new("ada", Secret::new(password))).await }
     };
     assert_eq!(log_in("wrong").await.unwrap_err().kind(), Some(ErrorKind::InvalidCredentials));
     log_in(FOREIGN_PASSWORD).await.unwrap();
-    assert!(stored(&house, "ada").await.starts_with("$argon2id$"));
+    assert!(stored(&app, "ada").await.starts_with("$argon2id$"));
     log_in(FOREIGN_PASSWORD).await.unwrap();
 }
 
@@ -58,43 +58,43 @@ async fn a_breached_password_cannot_be_chosen_and_a_list_that_is_missing_keeps_n
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, PASSWORD.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     write!(list, "{:0>40}:7\r\n{hash}:3\r\n{:F>40}:1\r\n", "", "").unwrap();
-    let house = House::with(|config, _| config.pwned_passwords = Some(list.path().to_owned())).await;
-    let refused = house.nobody().register(new_user("ada")).await.unwrap_err();
+    let app = TestApp::with(|config, _| config.pwned_passwords = Some(list.path().to_owned())).await;
+    let refused = app.anonymous().register(new_user("ada")).await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::WeakPassword), Some(400)));
     let body = r#"{"username":"ada","email":"ada@example.org","password":"PW","confirm_password":"PW"}"#;
     for password in [PASSWORD, "Password1"] {
-        let answer = post(house.address, "/authy/user", &body.replace("PW", password)).await;
+        let answer = post(app.address, "/authy/user", &body.replace("PW", password)).await;
         assert_eq!(answer.code(), "weak_password");
         let warning = answer.json()["feedback"]["warning"].as_str().unwrap_or_default().to_owned();
         assert!(warning.contains("breached"), "{answer:?}");
     }
-    let answer = post(house.address, "/authy/user", &body.replace("PW", "tangerine-lighthouse-43")).await;
+    let answer = post(app.address, "/authy/user", &body.replace("PW", "tangerine-lighthouse-43")).await;
     assert_eq!(answer.status, 201, "{answer:?}");
 
     for missing in ["/no/such/file", "/"] {
-        let house = House::with(|config, _| config.pwned_passwords = Some(missing.into())).await;
-        house.nobody().register(new_user("ada")).await.unwrap();
+        let app = TestApp::with(|config, _| config.pwned_passwords = Some(missing.into())).await;
+        app.anonymous().register(new_user("ada")).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_storm_of_logins_is_turned_away_at_once_and_holds_nobody_else_up() {
-    let house = House::with(|config, _| {
+    let app = TestApp::with(|config, _| {
         config.hash.threads = 1;
         config.hash.queue = 2;
         // Long enough for the storm to meet a full queue, whatever the machine.
         config.hash.argon2 = "m=65536,t=3,p=1".parse().unwrap();
     });
-    let house = house.await;
-    let person = house.user().await;
-    let (nobody, name) = (house.nobody(), person.username.clone());
+    let app = app.await;
+    let user = app.user().await;
+    let (anonymous, name) = (app.anonymous(), user.username.clone());
     let storm = at_once(16, move |_| {
-        let (nobody, name) = (nobody.clone(), name.clone());
-        async move { nobody.login(credentials(&name)).await }
+        let (anonymous, name) = (anonymous.clone(), name.clone());
+        async move { anonymous.login(credentials(&name)).await }
     });
     let checks = async {
         for _ in 0..20 {
-            let checked = tokio::time::timeout(Duration::from_secs(5), person.client.get_self()).await;
+            let checked = tokio::time::timeout(Duration::from_secs(5), user.client.get_self()).await;
             checked.expect("a check waited for the storm").unwrap();
         }
     };
@@ -105,5 +105,5 @@ async fn a_storm_of_logins_is_turned_away_at_once_and_holds_nobody_else_up() {
         assert_eq!((error.kind(), error.status()), (Some(ErrorKind::Overloaded), Some(503)));
         assert!(error.retry_after().is_some());
     }
-    house.nobody().login(credentials(&person.username)).await.unwrap();
+    app.anonymous().login(credentials(&user.username)).await.unwrap();
 }

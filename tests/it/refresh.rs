@@ -11,7 +11,7 @@ use authy_core::{
     },
     engine::MasterKeys,
 };
-use authy_tests::{House, Person, at_once, credentials, until};
+use authy_tests::{TestApp, TestUser, at_once, credentials, until};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 async fn present(client: &Client, token: &str) -> Result<Tokens, ErrorKind> {
@@ -23,73 +23,72 @@ fn text(tokens: &Tokens) -> String {
     tokens.refresh_token.expose().to_owned()
 }
 
-async fn ended(house: &House, person: &Person) -> bool {
-    let sql = house.sql().await;
-    let row = sql
-        .query_one("SELECT ended_at IS NOT NULL FROM authy.session WHERE user_id = $1", &[person.id.as_uuid()])
-        .await;
+async fn ended(app: &TestApp, user: &TestUser) -> bool {
+    let sql = app.sql().await;
+    let row =
+        sql.query_one("SELECT ended_at IS NOT NULL FROM authy.session WHERE user_id = $1", &[user.id.as_uuid()]).await;
     row.unwrap().get(0)
 }
 
-async fn events(house: &House, person: &Person, kind: &str) -> i64 {
-    let sql = house.sql().await;
+async fn events(app: &TestApp, user: &TestUser, kind: &str) -> i64 {
+    let sql = app.sql().await;
     let count = "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = $2";
-    sql.query_one(count, &[person.id.as_uuid(), &kind]).await.unwrap().get(0)
+    sql.query_one(count, &[user.id.as_uuid(), &kind]).await.unwrap().get(0)
 }
 
-/// A house in which a spent token is good for its successor for ever, or never.
-async fn house(forgives: bool) -> House {
-    House::with(|config, _| config.refresh_grace = Duration::from_secs(if forgives { 3600 } else { 0 })).await
+/// An app in which a spent token yields its successor for ever, or never.
+async fn app(forgives: bool) -> TestApp {
+    TestApp::with(|config, _| config.refresh_grace = Duration::from_secs(if forgives { 3600 } else { 0 })).await
 }
 
 #[tokio::test]
 async fn a_hundred_who_refresh_at_once_get_one_successor_and_keep_the_session() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let (nobody, token) = (house.nobody(), person.refresh_token.expose().to_owned());
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let (anonymous, token) = (app.anonymous(), user.refresh_token.expose().to_owned());
     let answers = at_once(100, move |_| {
-        let (nobody, token) = (nobody.clone(), token.clone());
-        async move { present(&nobody, &token).await }
+        let (anonymous, token) = (anonymous.clone(), token.clone());
+        async move { present(&anonymous, &token).await }
     });
     let answers: Vec<_> = answers.await.into_iter().map(Result::unwrap).collect();
     assert!(answers.iter().all(|tokens| text(tokens) == text(&answers[0])), "two successors");
-    let next = present(&house.nobody(), &text(&answers[0])).await.unwrap();
+    let next = present(&app.anonymous(), &text(&answers[0])).await.unwrap();
     for tokens in answers.iter().chain([&next]) {
-        assert!(house.nobody().with_token(tokens.token.clone()).get_self().await.is_ok());
+        assert!(app.anonymous().with_token(tokens.token.clone()).get_self().await.is_ok());
     }
-    assert!(!ended(&house, &person).await);
+    assert!(!ended(&app, &user).await);
 }
 
 #[tokio::test]
 async fn an_answer_that_was_lost_is_given_again() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let lost = text(&present(&house.nobody(), person.refresh_token.expose()).await.unwrap());
-    let again = present(&house.nobody(), person.refresh_token.expose()).await.unwrap();
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let lost = text(&present(&app.anonymous(), user.refresh_token.expose()).await.unwrap());
+    let again = present(&app.anonymous(), user.refresh_token.expose()).await.unwrap();
     assert_eq!(text(&again), lost);
-    assert_eq!((again.expires_in, again.public_id), (900, person.id));
+    assert_eq!((again.expires_in, again.public_id), (900, user.id));
     assert!(again.refresh_expires_in > 13 * 24 * 3600);
 }
 
 #[tokio::test]
 async fn a_spent_token_kills_its_session_and_says_so() {
     for (forgives, generations) in [(false, 1), (true, 2)] {
-        let house = house(forgives).await;
-        let person = house.user().await;
+        let app = app(forgives).await;
+        let user = app.user().await;
         let mut last = None;
-        let mut token = person.refresh_token.expose().to_owned();
+        let mut token = user.refresh_token.expose().to_owned();
         for _ in 0..generations {
-            let tokens = present(&house.nobody(), &token).await.unwrap();
+            let tokens = present(&app.anonymous(), &token).await.unwrap();
             token = text(&tokens);
             last = Some(tokens);
         }
-        let refused = present(&house.nobody(), person.refresh_token.expose()).await;
+        let refused = present(&app.anonymous(), user.refresh_token.expose()).await;
         assert_eq!(refused.unwrap_err(), ErrorKind::InvalidRefreshToken);
-        assert!(ended(&house, &person).await);
-        assert_eq!(events(&house, &person, "session.replayed").await, 1);
-        assert_eq!(present(&house.nobody(), &token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
-        for token in [person.token, last.unwrap().token] {
-            let refused = house.nobody().with_token(token).get_self().await.unwrap_err();
+        assert!(ended(&app, &user).await);
+        assert_eq!(events(&app, &user, "session.replayed").await, 1);
+        assert_eq!(present(&app.anonymous(), &token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+        for token in [user.token, last.unwrap().token] {
+            let refused = app.anonymous().with_token(token).get_self().await.unwrap_err();
             assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken), "its access tokens are void at once");
         }
     }
@@ -97,9 +96,9 @@ async fn a_spent_token_kills_its_session_and_says_so() {
 
 #[tokio::test]
 async fn what_is_no_refresh_token_is_refused() {
-    let house = House::new().await;
-    let (person, other) = (house.user().await, house.user().await);
-    let good = person.refresh_token.expose();
+    let app = TestApp::new().await;
+    let (user, other) = (app.user().await, app.user().await);
+    let good = user.refresh_token.expose();
     let parts: Vec<_> = good.split('.').collect();
     let of_other: Vec<_> = other.refresh_token.expose().split('.').collect();
     for wrong in [
@@ -116,30 +115,30 @@ async fn what_is_no_refresh_token_is_refused() {
         format!("{}.18446744073709551616.{}", parts[0], parts[2]),
         format!("{}.{}.{}", of_other[0], parts[1], parts[2]),
         format!("{}.{}.", parts[0], parts[1]),
-        person.token.expose().to_owned(),
+        user.token.expose().to_owned(),
         "é".repeat(5000),
     ] {
-        assert_eq!(present(&house.nobody(), &wrong).await.unwrap_err(), ErrorKind::InvalidRefreshToken, "{wrong}");
+        assert_eq!(present(&app.anonymous(), &wrong).await.unwrap_err(), ErrorKind::InvalidRefreshToken, "{wrong}");
     }
-    assert!(present(&house.nobody(), good).await.is_ok(), "the session has survived all of it");
+    assert!(present(&app.anonymous(), good).await.is_ok(), "the session has survived all of it");
 }
 
 #[tokio::test]
 async fn what_ends_a_session_ends_its_refresh_token() {
-    let house = House::new().await;
-    let root = house.superadmin().await;
+    let app = TestApp::new().await;
+    let root = app.superadmin().await;
     for end in 0..5 {
-        let person = house.user().await;
-        let other = house.again(&person).await;
+        let user = app.user().await;
+        let other = app.again(&user).await;
         let ended = match end {
-            0 => person.client.logout().await,
+            0 => user.client.logout().await,
             1 => other.client.end_other_sessions().await,
-            2 => root.client.end_user_sessions(person.id).await,
-            3 => person.client.delete_self().await,
-            _ => root.client.revoke_role("user".parse().unwrap(), person.id).await.map(|_| Nothing {}),
+            2 => root.client.end_user_sessions(user.id).await,
+            3 => user.client.delete_self().await,
+            _ => root.client.revoke_role("user".parse().unwrap(), user.id).await.map(|_| Nothing {}),
         };
         ended.unwrap();
-        let refused = present(&house.nobody(), person.refresh_token.expose()).await.unwrap_err();
+        let refused = present(&app.anonymous(), user.refresh_token.expose()).await.unwrap_err();
         let expected = if end == 4 { ErrorKind::NoRole } else { ErrorKind::InvalidRefreshToken };
         assert_eq!(refused, expected, "{end}");
     }
@@ -148,42 +147,42 @@ async fn what_ends_a_session_ends_its_refresh_token() {
 #[tokio::test]
 async fn a_session_that_is_not_used_or_is_too_old_ends() {
     for (idle, absolute) in [(1, 3600), (3600, 1)] {
-        let house = House::with(|config, _| {
+        let app = TestApp::with(|config, _| {
             config.refresh_idle = Duration::from_secs(idle);
             config.refresh_absolute = Duration::from_secs(absolute);
         });
-        let house = house.await;
-        let person = house.user().await;
+        let app = app.await;
+        let user = app.user().await;
         // A used one lasts as long as it may, and a refused attempt does not count as use.
-        let sql = house.sql().await;
+        let sql = app.sql().await;
         until("a second has gone by", || async {
             let query = "SELECT now() > last_used + interval '1 second' FROM authy.session WHERE user_id = $1";
-            sql.query_one(query, &[person.id.as_uuid()]).await.unwrap().get(0)
+            sql.query_one(query, &[user.id.as_uuid()]).await.unwrap().get(0)
         })
         .await;
-        let refused = present(&house.nobody(), person.refresh_token.expose()).await.unwrap_err();
+        let refused = present(&app.anonymous(), user.refresh_token.expose()).await.unwrap_err();
         assert_eq!(refused, ErrorKind::InvalidRefreshToken, "idle {idle}, absolute {absolute}");
-        assert!(house.again(&person).await.client.list_sessions().await.unwrap().sessions.iter().all(|s| s.current));
+        assert!(app.again(&user).await.client.list_sessions().await.unwrap().sessions.iter().all(|s| s.current));
     }
 }
 
 #[tokio::test]
 async fn a_dump_and_an_old_token_open_nothing_without_the_master_key() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let spent = person.refresh_token.expose().to_owned();
-    let current = text(&present(&house.nobody(), &spent).await.unwrap());
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let spent = user.refresh_token.expose().to_owned();
+    let current = text(&present(&app.anonymous(), &spent).await.unwrap());
     // Everything that a dump knows: the session and its generation. What it does not know is the MAC.
     let session = spent.split('.').next().unwrap().to_owned();
     let guessed = format!("{session}.1.{}", spent.split('.').nth(2).unwrap());
-    assert_eq!(present(&house.nobody(), &guessed).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+    assert_eq!(present(&app.anonymous(), &guessed).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
     // A copy of the database under another master key does not even start; see keys.rs. With the key of the copy's owner,
     // tokens made under the old one are none.
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     sql.batch_execute("DELETE FROM authy.signing_key").await.unwrap();
-    let thief = House::on(house.database.clone(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let attacker = TestApp::on(app.database.clone(), MasterKeys::generate().unwrap(), |_, _| ()).await;
     for token in [&spent, &current] {
-        assert_eq!(present(&thief.nobody(), token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
+        assert_eq!(present(&attacker.anonymous(), token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
     }
 }
 
@@ -209,9 +208,9 @@ fn steps() -> impl Strategy<Value = (bool, Vec<Step>)> {
     (any::<bool>(), prop::collection::vec(step, 1..14))
 }
 
-/// What the owner and a thief hold, and what must be true of it.
+/// What the owner and a attacker hold, and what must be true of it.
 struct Chain<'a> {
-    house: &'a House,
+    app: &'a TestApp,
     forgives: bool,
     tokens: BTreeMap<usize, String>,
     current: usize,
@@ -248,12 +247,12 @@ impl Chain<'_> {
         assert_eq!(*known, token, "two chains live");
     }
 
-    async fn step(&mut self, step: Step, person: &Person) {
-        let nobody = self.house.nobody();
+    async fn step(&mut self, step: Step, user: &TestUser) {
+        let anonymous = self.app.anonymous();
         match step {
             Step::Present(ago) | Step::Lose(ago) => {
                 let (generation, token) = self.token(ago);
-                let answer = present(&nobody, &token).await;
+                let answer = present(&anonymous, &token).await;
                 match self.expect(generation) {
                     Some(next) if matches!(step, Step::Present(_)) => self.learn(next, text(&answer.unwrap())),
                     Some(_) => assert!(answer.is_ok()),
@@ -262,7 +261,7 @@ impl Chain<'_> {
             }
             Step::Together(one, other) => {
                 let (one, other) = (self.token(one), self.token(other));
-                let (a, b) = tokio::join!(present(&nobody, &one.1), present(&nobody, &other.1));
+                let (a, b) = tokio::join!(present(&anonymous, &one.1), present(&anonymous, &other.1));
                 // Either order is right; in this one or in the other everything must fit.
                 let before = (self.current, self.cause_of_death);
                 let fits =
@@ -283,7 +282,7 @@ impl Chain<'_> {
                 }
             }
             Step::LogOut => {
-                let ended = person.client.logout().await;
+                let ended = user.client.logout().await;
                 assert_eq!(ended.is_ok(), self.cause_of_death.is_none());
                 self.cause_of_death.get_or_insert("session.ended");
             }
@@ -294,62 +293,62 @@ impl Chain<'_> {
 #[test]
 fn never_two_live_chains_and_never_a_dead_one_without_a_cause() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let houses = runtime.block_on(async { (house(false).await, house(true).await) });
+    let apps = runtime.block_on(async { (app(false).await, app(true).await) });
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     let checked = runner.run(&steps(), |(forgives, steps)| {
-        let house = if forgives { &houses.1 } else { &houses.0 };
+        let app = if forgives { &apps.1 } else { &apps.0 };
         runtime.block_on(async {
-            let person = house.user().await;
-            let tokens = BTreeMap::from([(0, person.refresh_token.expose().to_owned())]);
-            let mut chain = Chain { house, forgives, tokens, current: 0, cause_of_death: None };
+            let user = app.user().await;
+            let tokens = BTreeMap::from([(0, user.refresh_token.expose().to_owned())]);
+            let mut chain = Chain { app, forgives, tokens, current: 0, cause_of_death: None };
             for step in steps {
-                chain.step(step, &person).await;
+                chain.step(step, &user).await;
             }
-            assert_eq!(ended(house, &person).await, chain.cause_of_death.is_some());
+            assert_eq!(ended(app, &user).await, chain.cause_of_death.is_some());
             for kind in ["session.replayed", "session.ended"] {
                 let expected = i64::from(chain.cause_of_death == Some(kind));
-                assert_eq!(events(house, &person, kind).await, expected, "{kind}");
+                assert_eq!(events(app, &user, kind).await, expected, "{kind}");
             }
         });
         Ok(())
     });
     checked.unwrap();
     runtime.block_on(async {
-        assert!(houses.0.nobody().login(credentials("nobody-at-all")).await.is_err());
+        assert!(apps.0.anonymous().login(credentials("nobody-at-all")).await.is_err());
     });
 }
 
 #[tokio::test]
 async fn a_token_that_is_made_while_the_account_changes_is_void_for_as_long_as_it_lives() {
-    let house = House::new().await;
-    let (root, person) = (house.superadmin().await, house.user().await);
-    let mut sql = house.sql().await;
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
+    let mut sql = app.sql().await;
     // Nothing that the session ever got lives any more.
     let idle =
         "UPDATE authy.session SET last_used = now() - interval '2 hours', access_until = now() - interval '105 minutes'
                 WHERE user_id = $1";
-    sql.execute(idle, &[person.id.as_uuid()]).await.unwrap();
+    sql.execute(idle, &[user.id.as_uuid()]).await.unwrap();
     let held = sql.transaction().await.unwrap();
-    held.execute("SELECT FROM authy.session WHERE user_id = $1 FOR UPDATE", &[person.id.as_uuid()]).await.unwrap();
-    let (nobody, refresh_token) = (house.nobody(), person.refresh_token.clone());
-    let refresh = tokio::spawn(async move { nobody.refresh(RefreshToken { refresh_token }).await });
-    let watch = house.sql().await;
+    held.execute("SELECT FROM authy.session WHERE user_id = $1 FOR UPDATE", &[user.id.as_uuid()]).await.unwrap();
+    let (anonymous, refresh_token) = (app.anonymous(), user.refresh_token.clone());
+    let refresh = tokio::spawn(async move { anonymous.refresh(RefreshToken { refresh_token }).await });
+    let watch = app.sql().await;
     let waits = "SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%authy.session%'";
     until("the refresh waits for the session", async || {
         watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 1
     })
     .await;
-    root.client.grant_role("guest".parse().unwrap(), person.id).await.unwrap();
+    root.client.grant_role("guest".parse().unwrap(), user.id).await.unwrap();
     held.rollback().await.unwrap();
 
     let made = refresh.await.unwrap().unwrap();
-    let refused = house.nobody().with_token(made.token).get_self().await.unwrap_err();
+    let refused = app.anonymous().with_token(made.token).get_self().await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken));
     let lives = "SELECT until > now() + interval '15 minutes' FROM authy.revocation WHERE user_id = $1";
-    assert!(watch.query_one(lives, &[person.id.as_uuid()]).await.unwrap().get::<_, bool>(0));
+    assert!(watch.query_one(lives, &[user.id.as_uuid()]).await.unwrap().get::<_, bool>(0));
     let refresh_token = made.refresh_token;
-    let next = house.nobody().refresh(RefreshToken { refresh_token }).await.unwrap();
-    assert!(house.nobody().with_token(next.token).get_self().await.is_ok());
+    let next = app.anonymous().refresh(RefreshToken { refresh_token }).await.unwrap();
+    assert!(app.anonymous().with_token(next.token).get_self().await.is_ok());
 }

@@ -14,10 +14,9 @@ use authy_core::{
 };
 use authy_postgres::Cluster;
 use authy_tests::{
-    House, Person, database, fresh_name,
-    ledger::{self, Ledger},
-    new_user, operator,
+    TestApp, TestUser, database, fresh_name, new_user, operator,
     proxy::Proxy,
+    recording_sink::{RecordingSink, assert_complete},
     until,
 };
 use tokio_postgres::config::Host;
@@ -45,22 +44,22 @@ async fn run(program: &str, cluster: &Cluster, arguments: &[&str]) {
 }
 
 /// Signs somebody up, grants a role and takes it away again: three events of one user.
-async fn live(authy: &Authy) {
+async fn write_events(authy: &Authy) {
     let admin = "admin".parse().unwrap();
     let user = authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
     authy.grant_role(&operator(), &admin, user).await.unwrap();
     authy.revoke_role(&operator(), &admin, user).await.unwrap();
 }
 
-async fn until_told(authy: &Authy) {
-    until("everything is told", || async {
+async fn until_delivered(authy: &Authy) {
+    until("everything is delivered", || async {
         authy.list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum::<u64>() == 0
     })
     .await;
 }
 
-async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
-    authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
+async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
+    authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
 
 const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
@@ -71,54 +70,54 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
     let cases = [(Pace::Stream { in_flight: 8 }, 3000, 0), (Pace::Queue { in_flight: 8 }, 0, 3000)];
     for (pace, past_of_old, past_of_new) in cases {
         let folders = [database::folder(), database::folder(), database::folder()];
-        let (path, dump) = (folders[2].path().join("ledger"), folders[2].path().join("dump.sql"));
-        let ledger = || Arc::new(Ledger::open(&path, pace));
+        let (path, dump) = (folders[2].path().join("record"), folders[2].path().join("dump.sql"));
+        let sink = || Arc::new(RecordingSink::open(&path, pace));
         let keys = MasterKeys::generate().unwrap();
 
         let old = cluster(folders[0].path(), past_of_old).await;
-        let house = House::on(old.config(), keys.clone(), |_, _| ()).await;
-        let (issuer, proxy) = (house.url(), Proxy::to(house.address).await);
+        let app = TestApp::on(old.config(), keys.clone(), |_, _| ()).await;
+        let (issuer, proxy) = (app.url(), Proxy::to(app.address).await);
         let client = Client::builder(&proxy.url()).retries(0).build().unwrap();
         let follower = client.verifier().issuer(&issuer).start().await.unwrap();
-        let relay = house.authy.start_background_with(vec![ledger()]).await.unwrap();
-        let (void, good, late) = (house.user().await, house.user().await, house.user().await);
+        let relay = app.authy.start_background_with(vec![sink()]).await.unwrap();
+        let (void, good, late) = (app.user().await, app.user().await, app.user().await);
         void.client.logout().await.unwrap();
-        live(&house.authy).await;
-        until_told(&house.authy).await;
+        write_events(&app.authy).await;
+        until_delivered(&app.authy).await;
         drop(relay);
-        let told = Ledger::read(&path).len();
-        // In the dump, and told to nobody yet.
-        live(&house.authy).await;
-        let unheard = house.user().await;
-        house.again(&unheard).await.client.end_other_sessions().await.unwrap();
+        let delivered = RecordingSink::read(&path).len();
+        // In the dump, and not delivered yet.
+        write_events(&app.authy).await;
+        let unheard = app.user().await;
+        app.again(&unheard).await.client.end_other_sessions().await.unwrap();
         proxy.cut();
         run("pg_dump", &old, &["-f", dump.to_str().unwrap()]).await;
-        house.stop().await;
+        app.stop().await;
         old.stop().await.unwrap();
-        assert_eq!(Ledger::read(&path).len(), told);
+        assert_eq!(RecordingSink::read(&path).len(), delivered);
 
         let new = cluster(folders[1].path(), past_of_new).await;
         run("psql", &new, &["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()]).await;
-        let house = House::on(new.config(), keys, |config, _| config.issuer = issuer.clone()).await;
+        let app = TestApp::on(new.config(), keys, |config, _| config.issuer = issuer.clone()).await;
         // Before anybody who tells has noticed the move, and after it.
-        live(&house.authy).await;
-        let _relay = house.authy.start_background_with(vec![ledger()]).await.unwrap();
-        live(&house.authy).await;
-        until_told(&house.authy).await;
-        let sql = house.sql().await;
-        ledger::audit(&sql, &path, &format!("{pace:?}")).await;
+        write_events(&app.authy).await;
+        let _relay = app.authy.start_background_with(vec![sink()]).await.unwrap();
+        write_events(&app.authy).await;
+        until_delivered(&app.authy).await;
+        let sql = app.sql().await;
+        assert_complete(&sql, &path, &format!("{pace:?}")).await;
 
         // What was void is void, to the server and to those who follow, whatever they had heard before the move.
-        for (person, expected) in [(&void, VOID), (&unheard, VOID), (&good, Ok(())), (&late, Ok(()))] {
-            assert_eq!(verdict(&house.authy, person).await, expected);
+        for (user, expected) in [(&void, VOID), (&unheard, VOID), (&good, Ok(())), (&late, Ok(()))] {
+            assert_eq!(verdict(&app.authy, user).await, expected);
         }
-        proxy.mend(house.address);
+        proxy.mend(app.address);
         until("the follower has moved over", || async { verdict(&follower, &unheard).await == VOID }).await;
         assert_eq!((verdict(&follower, &void).await, verdict(&follower, &good).await), (VOID, Ok(())));
-        house.nobody().with_token(late.token.clone()).logout().await.unwrap();
+        app.anonymous().with_token(late.token.clone()).logout().await.unwrap();
         until("the follower goes on", || async { verdict(&follower, &late).await == VOID }).await;
         assert_eq!(verdict(&follower, &good).await, Ok(()));
-        until_told(&house.authy).await;
-        ledger::audit(&sql, &path, &format!("{pace:?}, after a logout")).await;
+        until_delivered(&app.authy).await;
+        assert_complete(&sql, &path, &format!("{pace:?}, after a logout")).await;
     }
 }

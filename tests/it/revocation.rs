@@ -9,7 +9,7 @@ use authy_core::{
     revocation::{Cursor, IdHash, VoidTokens},
 };
 use authy_postgres::Cluster;
-use authy_tests::{House, Person, database, operator, proxy::Proxy, until};
+use authy_tests::{TestApp, TestUser, database, operator, proxy::Proxy, until};
 use futures_util::StreamExt as _;
 
 mod self_test;
@@ -17,18 +17,18 @@ mod snapshot;
 
 use snapshot::published;
 
-async fn verdict(authenticator: &impl Authenticator, person: &Person) -> Result<(), ErrorKind> {
-    authenticator.authenticate(person.token.expose()).await.map(drop).map_err(|error| error.kind())
+async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
+    authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
 
-async fn until_it_is(expected: Result<(), ErrorKind>, authenticator: &impl Authenticator, person: &Person) {
-    until(&format!("it is {expected:?}"), || async { verdict(authenticator, person).await == expected }).await;
+async fn until_it_is(expected: Result<(), ErrorKind>, authenticator: &impl Authenticator, user: &TestUser) {
+    until(&format!("it is {expected:?}"), || async { verdict(authenticator, user).await == expected }).await;
 }
 
 /// Another server on the same database, under the same name.
-async fn another(house: &House) -> House {
-    let issuer = house.url();
-    House::on(house.database.clone(), house.master_keys.clone(), |config, _| config.issuer = issuer).await
+async fn another(app: &TestApp) -> TestApp {
+    let issuer = app.url();
+    TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| config.issuer = issuer).await
 }
 
 fn by(proxy: &Proxy) -> Client {
@@ -40,28 +40,28 @@ const UNKNOWN: Result<(), ErrorKind> = Err(ErrorKind::Unavailable);
 
 #[tokio::test]
 async fn what_one_server_voids_every_server_and_every_verifier_refuses() {
-    let first = House::new().await;
-    let houses = [another(&first).await, another(&first).await, first];
+    let first = TestApp::new().await;
+    let apps = [another(&first).await, another(&first).await, first];
     let mut verifiers = Vec::new();
     for number in 0..10 {
-        let house = &houses[number % houses.len()];
-        verifiers.push(house.nobody().verifier().issuer(houses[2].url()).start().await.unwrap());
+        let app = &apps[number % apps.len()];
+        verifiers.push(app.anonymous().verifier().issuer(apps[2].url()).start().await.unwrap());
     }
     for round in 0..12 {
-        let person = houses[2].user().await;
+        let user = apps[2].user().await;
         for verifier in &verifiers {
-            assert_eq!(verdict(verifier, &person).await, Ok(()));
+            assert_eq!(verdict(verifier, &user).await, Ok(()));
         }
-        let at = &houses[round % houses.len()];
-        at.nobody().with_token(person.token.clone()).logout().await.unwrap();
+        let at = &apps[round % apps.len()];
+        at.anonymous().with_token(user.token.clone()).logout().await.unwrap();
         // Where it was voided, it is void before the answer; elsewhere within a second.
-        assert_eq!(verdict(&at.authy, &person).await, VOID);
+        assert_eq!(verdict(&at.authy, &user).await, VOID);
         let deadline = Instant::now() + Duration::from_secs(1);
-        for house in &houses {
-            until_it_is(VOID, &house.authy, &person).await;
+        for app in &apps {
+            until_it_is(VOID, &app.authy, &user).await;
         }
         for verifier in &verifiers {
-            until_it_is(VOID, verifier, &person).await;
+            until_it_is(VOID, verifier, &user).await;
         }
         assert!(Instant::now() < deadline, "it took more than a second");
     }
@@ -69,109 +69,109 @@ async fn what_one_server_voids_every_server_and_every_verifier_refuses() {
 
 #[tokio::test]
 async fn a_transaction_that_commits_late_is_not_skipped() {
-    let house = House::new().await;
-    let other = another(&house).await;
-    let verifier = other.nobody().verifier().issuer(house.url()).start().await.unwrap();
-    let late = house.user().await;
-    let mut host = house.sql().await;
+    let app = TestApp::new().await;
+    let other = another(&app).await;
+    let verifier = other.anonymous().verifier().issuer(app.url()).start().await.unwrap();
+    let late = app.user().await;
+    let mut host = app.sql().await;
     // It writes its revocation first,
     let tx = host.transaction().await.unwrap();
     // Nobody hands it back after the commit: the poll must find it.
-    drop(house.authy.delete_user_in(&tx, &operator(), late.id).await.unwrap());
+    drop(app.authy.delete_user_in(&tx, &operator(), late.id).await.unwrap());
     // others come later and are heard of everywhere, so that every cursor has moved on,
     for _ in 0..3 {
-        let person = house.user().await;
-        person.client.logout().await.unwrap();
-        until_it_is(VOID, &other.authy, &person).await;
-        until_it_is(VOID, &verifier, &person).await;
+        let user = app.user().await;
+        user.client.logout().await.unwrap();
+        until_it_is(VOID, &other.authy, &user).await;
+        until_it_is(VOID, &verifier, &user).await;
     }
     assert_eq!(verdict(&verifier, &late).await, Ok(()), "nothing is committed yet");
     // and only then it commits.
     tx.commit().await.unwrap();
-    until_it_is(VOID, &house.authy, &late).await;
+    until_it_is(VOID, &app.authy, &late).await;
     until_it_is(VOID, &other.authy, &late).await;
     until_it_is(VOID, &verifier, &late).await;
 }
 
 #[tokio::test]
 async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
-    let house = House::new().await;
-    let proxy = Proxy::to(house.address).await;
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
     let bound = Duration::from_secs(2);
-    let builder = || by(&proxy).verifier().issuer(house.url()).max_staleness(bound);
+    let builder = || by(&proxy).verifier().issuer(app.url()).max_staleness(bound);
     let (strict, asking) =
         (builder().start().await.unwrap(), builder().when_stale(WhenStale::AskServer).start().await.unwrap());
-    let person = house.user().await;
+    let user = app.user().await;
     for verifier in [&strict, &asking] {
-        assert_eq!(verdict(verifier, &person).await, Ok(()));
+        assert_eq!(verdict(verifier, &user).await, Ok(()));
     }
     proxy.cut();
     let cut = Instant::now();
-    assert_eq!(verdict(&strict, &person).await, Ok(()), "what is known is recent enough");
-    until_it_is(UNKNOWN, &strict, &person).await;
+    assert_eq!(verdict(&strict, &user).await, Ok(()), "what is known is recent enough");
+    until_it_is(UNKNOWN, &strict, &user).await;
     assert!(cut.elapsed() < bound * 2);
     // Nobody can be asked; it may have heard a moment later than the other.
-    until_it_is(UNKNOWN, &asking, &person).await;
+    until_it_is(UNKNOWN, &asking, &user).await;
     assert!(strict.staleness().unwrap() > bound);
     let forged = strict.authenticate("a.b.c").await.unwrap_err();
     assert_eq!(forged.kind(), ErrorKind::InvalidToken, "what is wrong is wrong, however stale");
-    proxy.mend(house.address);
+    proxy.mend(app.address);
     for verifier in [&strict, &asking] {
-        until_it_is(Ok(()), verifier, &person).await;
+        until_it_is(Ok(()), verifier, &user).await;
     }
-    person.client.logout().await.unwrap();
+    user.client.logout().await.unwrap();
     for verifier in [&strict, &asking] {
-        until_it_is(VOID, verifier, &person).await;
+        until_it_is(VOID, verifier, &user).await;
     }
 }
 
 #[tokio::test]
 async fn a_link_that_falls_behind_makes_nobody_fresh() {
-    let house = House::new().await;
-    let proxy = Proxy::to(house.address).await;
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
     let bound = Duration::from_secs(2);
-    let verifier = by(&proxy).verifier().issuer(house.url()).max_staleness(bound).start().await.unwrap();
-    let person = house.user().await;
-    assert_eq!(verdict(&verifier, &person).await, Ok(()));
+    let verifier = by(&proxy).verifier().issuer(app.url()).max_staleness(bound).start().await.unwrap();
+    let user = app.user().await;
+    assert_eq!(verdict(&verifier, &user).await, Ok(()));
     // The server sends one event a second, the link lets one through in three: it falls behind, and is never silent for long.
     proxy.slow_down(Duration::from_secs(3));
     let mut was_stale = false;
     let slow = Instant::now();
     while slow.elapsed() < Duration::from_secs(9) {
-        was_stale |= verdict(&verifier, &person).await == UNKNOWN;
+        was_stale |= verdict(&verifier, &user).await == UNKNOWN;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(was_stale, "news that are late were taken for fresh ones");
-    person.client.logout().await.unwrap();
+    user.client.logout().await.unwrap();
     let revoked = Instant::now();
     let mut accepted = Duration::ZERO;
     while revoked.elapsed() < Duration::from_secs(10) {
         let at = revoked.elapsed();
-        if verdict(&verifier, &person).await == Ok(()) {
+        if verdict(&verifier, &user).await == Ok(()) {
             accepted = at;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(accepted <= bound, "a token that is void was accepted for {accepted:?}");
     proxy.slow_down(Duration::ZERO);
-    until_it_is(VOID, &verifier, &person).await;
+    until_it_is(VOID, &verifier, &user).await;
 }
 
 #[tokio::test]
 async fn a_verifier_that_is_stale_may_ask_the_server_instead() {
-    let house = House::new().await;
-    let proxy = Proxy::to(house.address).await;
-    let verifier = by(&proxy).verifier().issuer(house.url()).max_staleness(Duration::ZERO);
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
+    let verifier = by(&proxy).verifier().issuer(app.url()).max_staleness(Duration::ZERO);
     let verifier = verifier.when_stale(WhenStale::AskServer).start().await.unwrap();
-    let person = house.user().await;
-    assert_eq!(verdict(&verifier, &person).await, Ok(()));
-    person.client.logout().await.unwrap();
-    assert_eq!(verdict(&verifier, &person).await, VOID, "the server knows at once");
+    let user = app.user().await;
+    assert_eq!(verdict(&verifier, &user).await, Ok(()));
+    user.client.logout().await.unwrap();
+    assert_eq!(verdict(&verifier, &user).await, VOID, "the server knows at once");
 }
 
 #[tokio::test]
 async fn what_was_voided_while_the_stream_was_down_is_told_when_it_is_back() {
-    let first = House::new().await;
+    let first = TestApp::new().await;
     let second = another(&first).await;
     let proxy = Proxy::to(first.address).await;
     let verifier = by(&proxy).verifier().issuer(first.url()).start().await.unwrap();
@@ -182,7 +182,7 @@ async fn what_was_voided_while_the_stream_was_down_is_told_when_it_is_back() {
     // The server goes, as in a restart, and somebody logs out by another one meanwhile.
     proxy.cut();
     first.stop().await;
-    second.nobody().with_token(during.token.clone()).logout().await.unwrap();
+    second.anonymous().with_token(during.token.clone()).logout().await.unwrap();
     assert_eq!(verdict(&verifier, &during).await, Ok(()), "nobody could tell it");
     proxy.mend(second.address);
     until_it_is(VOID, &verifier, &during).await;
@@ -191,26 +191,26 @@ async fn what_was_voided_while_the_stream_was_down_is_told_when_it_is_back() {
 
 async fn starts(
     client: &Client,
-    house_url: &str,
+    app_url: &str,
     file: &std::path::Path,
     bound: Duration,
 ) -> Result<LocalVerifier, ErrorKind> {
-    let builder = client.verifier().issuer(house_url).persist_to(file).max_staleness(bound);
+    let builder = client.verifier().issuer(app_url).persist_to(file).max_staleness(bound);
     builder.start().await.map_err(|error| error.kind())
 }
 
 #[tokio::test]
 async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
-    let house = House::new().await;
-    let proxy = Proxy::to(house.address).await;
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
     let folder = tempfile::tempdir().unwrap();
-    let (file, url, long) = (folder.path().join("authy.json"), house.url(), Duration::from_secs(3600));
+    let (file, url, long) = (folder.path().join("authy.json"), app.url(), Duration::from_secs(3600));
     let client = by(&proxy);
-    let (good, void) = (house.user().await, house.user().await);
+    let (good, void) = (app.user().await, app.user().await);
     let verifier = starts(&client, &url, &file, Duration::from_secs(4)).await.unwrap();
     void.client.logout().await.unwrap();
     until_it_is(VOID, &verifier, &void).await;
-    let session = house.authy.authenticate(good.token.expose()).await.unwrap().session_id;
+    let session = app.authy.authenticate(good.token.expose()).await.unwrap().session_id;
     let session = IdHash::of_session(session).to_string();
     until("it is written down", || async {
         std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"session\"") && !text.contains(&session))
@@ -228,18 +228,18 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
     assert_eq!(starts(&client, &url, &file, long).await.err(), Some(ErrorKind::Unavailable));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(starts(&client, &url, &file, long).await.err(), Some(ErrorKind::Unavailable));
-    proxy.mend(house.address);
+    proxy.mend(app.address);
     assert!(starts(&client, &url, &file, long).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_file_that_another_user_can_write_is_not_believed_and_keeps_nobody_from_starting() {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
-    let house = House::new().await;
-    let proxy = Proxy::to(house.address).await;
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
     let folder = tempfile::tempdir().unwrap();
-    let (file, url, long) = (folder.path().join("authy.json"), house.url(), Duration::from_secs(3600));
-    let (client, person) = (by(&proxy), house.user().await);
+    let (file, url, long) = (folder.path().join("authy.json"), app.url(), Duration::from_secs(3600));
+    let (client, user) = (by(&proxy), app.user().await);
     let verifier = starts(&client, &url, &file, long).await.unwrap();
     until("it is written down", || async { file.exists() }).await;
     drop(verifier);
@@ -251,9 +251,9 @@ async fn a_file_that_another_user_can_write_is_not_believed_and_keeps_nobody_fro
         set(tight);
         assert!(starts(&client, &url, &file, long).await.is_ok());
         set(loose);
-        proxy.mend(house.address);
+        proxy.mend(app.address);
         let verifier = starts(&client, &url, &file, long).await.unwrap();
-        assert_eq!(verdict(&verifier, &person).await, Ok(()));
+        assert_eq!(verdict(&verifier, &user).await, Ok(()));
         drop(verifier);
         set(tight);
     }
@@ -264,9 +264,9 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     // A cluster of its own: a transaction of another test that runs for long would hold the cursor back, as it should.
     let folder = database::folder();
     let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
-    let house = House::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
     // More than one event holds.
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     sql.execute(
         "INSERT INTO authy.revocation (session_id, until)
          SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 2500)",
@@ -274,31 +274,31 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     )
     .await
     .unwrap();
-    until("a poll has found them", || async { published(&house).await.revocations.len() == 2500 }).await;
-    let mut batches = Box::pin(house.authy.follow_revocations(None).await.unwrap());
+    until("a poll has found them", || async { published(&app).await.revocations.len() == 2500 }).await;
+    let mut batches = Box::pin(app.authy.follow_revocations(None).await.unwrap());
     let first = batches.next().await.unwrap();
     assert_eq!(first.revocations.len(), 2500);
-    let verifier = house.nobody().verifier().start().await.unwrap();
-    let person = house.user().await;
-    assert_eq!(verdict(&verifier, &person).await, Ok(()));
-    person.client.logout().await.unwrap();
-    until_it_is(VOID, &verifier, &person).await;
-    let resumed = house.authy.revocations(Some(&first.cursor)).await.unwrap();
+    let verifier = app.anonymous().verifier().start().await.unwrap();
+    let user = app.user().await;
+    assert_eq!(verdict(&verifier, &user).await, Ok(()));
+    user.client.logout().await.unwrap();
+    until_it_is(VOID, &verifier, &user).await;
+    let resumed = app.authy.revocations(Some(&first.cursor)).await.unwrap();
     assert!((1..2500).contains(&resumed.revocations.len()), "{}", resumed.revocations.len());
     // A cursor of another cluster, from before a restore say, begins anew.
     let other: Cursor = "1-1-99999999".parse().unwrap();
-    assert_eq!(house.authy.revocations(Some(&other)).await.unwrap().revocations.len(), 2501);
+    assert_eq!(app.authy.revocations(Some(&other)).await.unwrap().revocations.len(), 2501);
     // So does one of an earlier version, which names no timeline.
     let text = resumed.cursor.to_string();
     let parts: Vec<_> = text.split('-').collect();
     let old: Cursor = format!("{}-{}", parts[0], parts[2]).parse().unwrap();
-    assert_eq!(house.authy.revocations(Some(&old)).await.unwrap().revocations.len(), 2501);
+    assert_eq!(app.authy.revocations(Some(&old)).await.unwrap().revocations.len(), 2501);
 }
 
 #[tokio::test]
 async fn while_nothing_happens_the_stream_says_so_every_second() {
-    let house = House::new().await;
-    let mut batches = Box::pin(house.authy.follow_revocations(None).await.unwrap());
+    let app = TestApp::new().await;
+    let mut batches = Box::pin(app.authy.follow_revocations(None).await.unwrap());
     batches.next().await.unwrap();
     for _ in 0..2 {
         let batch = tokio::time::timeout(Duration::from_secs(3), batches.next()).await.unwrap().unwrap();
@@ -308,8 +308,8 @@ async fn while_nothing_happens_the_stream_says_so_every_second() {
 
 #[tokio::test]
 async fn old_revocations_are_forgotten() {
-    let house = House::with(|config, _| config.jwks_max_age = Duration::from_secs(1)).await;
-    let sql = house.sql().await;
+    let app = TestApp::with(|config, _| config.jwks_max_age = Duration::from_secs(1)).await;
+    let sql = app.sql().await;
     sql.execute(
         "INSERT INTO authy.revocation (session_id, until) VALUES (gen_random_uuid(), now() - interval '1 day')",
         &[],
@@ -324,28 +324,28 @@ async fn old_revocations_are_forgotten() {
 
 #[tokio::test]
 async fn revocations_are_published_without_ids() {
-    let house = House::new().await;
-    let (person, admin) = (house.user().await, house.admin().await);
-    let session = house.authy.authenticate(person.token.expose()).await.unwrap().session_id;
-    let verifier = house.nobody().verifier().start().await.unwrap();
-    person.client.logout().await.unwrap();
+    let app = TestApp::new().await;
+    let (test_user, admin) = (app.user().await, app.admin().await);
+    let session = app.authy.authenticate(test_user.token.expose()).await.unwrap().session_id;
+    let verifier = app.anonymous().verifier().start().await.unwrap();
+    test_user.client.logout().await.unwrap();
     // Three changes of one user, each of which voids all older tokens.
     let guest = "guest".parse().unwrap();
-    house.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
-    house.authy.revoke_role(&operator(), &guest, admin.id).await.unwrap();
-    house.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
-    for voided in [&person, &admin] {
+    app.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
+    app.authy.revoke_role(&operator(), &guest, admin.id).await.unwrap();
+    app.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
+    for voided in [&test_user, &admin] {
         until_it_is(VOID, &verifier, voided).await;
     }
-    let page = house.authy.revocations(None).await.unwrap();
+    let page = app.authy.revocations(None).await.unwrap();
     let text = serde_json::to_string(&page).unwrap();
-    for id in [session.to_string(), person.id.to_string(), admin.id.to_string()] {
+    for id in [session.to_string(), test_user.id.to_string(), admin.id.to_string()] {
         assert!(!text.contains(&id), "{id} is in {text}");
     }
     let mut published: Vec<_> = page.revocations.into_iter().map(|revocation| revocation.void).collect();
     let user = IdHash::of_user(admin.id);
     published.sort_by_key(|void| matches!(void, VoidTokens::User { .. }));
-    let ver = house.authy.authenticate(house.again(&admin).await.token.expose()).await.unwrap().ver;
+    let ver = app.authy.authenticate(app.again(&admin).await.token.expose()).await.unwrap().ver;
     let expected = [VoidTokens::Session { session: IdHash::of_session(session) }, VoidTokens::User { user, ver }];
     assert_eq!(published, expected, "the rows of one user are one entry, of the newest epoch");
 }

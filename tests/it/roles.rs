@@ -5,7 +5,7 @@ use authy_core::{
     ErrorKind, Level, RoleName, UserId,
     api::role::{NewRole, RoleUserQuery},
 };
-use authy_tests::{House, Person};
+use authy_tests::{TestApp, TestUser};
 
 fn role(name: &str, level: u32) -> NewRole {
     let description = "A role of the tests".parse().unwrap();
@@ -27,8 +27,8 @@ fn conflict(code: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn a_name_or_a_level_makes_only_one_role() {
-    let house = House::new().await;
-    let Person { client, .. } = house.superadmin().await;
+    let app = TestApp::new().await;
+    let TestUser { client, .. } = app.superadmin().await;
     client.create_role(role("auctioneer", 7)).await.unwrap();
     assert_eq!(refused(client.create_role(role("Auctioneer", 8))).await, conflict("role_exists"));
     assert_eq!(refused(client.create_role(role("other", 7))).await, conflict("role_exists"));
@@ -38,40 +38,40 @@ async fn a_name_or_a_level_makes_only_one_role() {
 
 #[tokio::test]
 async fn a_role_that_somebody_has_or_that_was_there_from_the_start_stays() {
-    let house = House::new().await;
-    let (root, person) = (house.superadmin().await, house.user().await);
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
     let client = &root.client;
     client.create_role(role("auctioneer", 7)).await.unwrap();
-    client.grant_role(named("AUCTIONEER"), person.id).await.unwrap();
+    client.grant_role(named("AUCTIONEER"), user.id).await.unwrap();
     assert_eq!(refused(client.delete_role(named("auctioneer"))).await, conflict("role_in_use"));
     assert_eq!(refused(client.delete_role(named("guest"))).await, conflict("role_in_use"));
-    client.revoke_role(named("auctioneer"), person.id).await.unwrap();
+    client.revoke_role(named("auctioneer"), user.id).await.unwrap();
     client.delete_role(named("auctioneer")).await.unwrap();
     assert_eq!(refused(client.delete_role(named("auctioneer"))).await.0, 404);
 }
 
 #[tokio::test]
 async fn what_is_granted_or_taken_voids_older_tokens_at_once() {
-    let house = House::new().await;
-    let (root, person) = (house.superadmin().await, house.user().await);
-    root.client.grant_role(named("admin"), person.id).await.unwrap();
-    assert_eq!(refused(person.client.get_self()).await, (401, "invalid_token".to_owned()));
-    let promoted = house.again(&person).await;
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
+    root.client.grant_role(named("admin"), user.id).await.unwrap();
+    assert_eq!(refused(user.client.get_self()).await, (401, "invalid_token".to_owned()));
+    let promoted = app.again(&user).await;
     assert_eq!(promoted.client.check_access(Level::clamped(1)).await.unwrap().level.get(), 1);
-    root.client.revoke_role(named("admin"), person.id).await.unwrap();
+    root.client.revoke_role(named("admin"), user.id).await.unwrap();
     assert_eq!(refused(promoted.client.list_roles()).await, (401, "invalid_token".to_owned()));
-    let again = house.again(&person).await;
+    let again = app.again(&user).await;
     assert_eq!(refused(again.client.list_roles()).await, (403, "insufficient_level".to_owned()));
 }
 
 #[tokio::test]
 async fn granting_twice_and_taking_what_is_not_there_are_told_apart() {
-    let house = House::new().await;
-    let (root, person) = (house.superadmin().await, house.user().await);
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
     let client = &root.client;
-    assert_eq!(refused(client.grant_role(named("user"), person.id)).await, conflict("already_assigned"));
-    assert_eq!(refused(client.revoke_role(named("guest"), person.id)).await.0, 404);
-    assert_eq!(refused(client.grant_role(named("nonsense"), person.id)).await.0, 404);
+    assert_eq!(refused(client.grant_role(named("user"), user.id)).await, conflict("already_assigned"));
+    assert_eq!(refused(client.revoke_role(named("guest"), user.id)).await.0, 404);
+    assert_eq!(refused(client.grant_role(named("nonsense"), user.id)).await.0, 404);
     assert_eq!(refused(client.grant_role(named("user"), UserId::random())).await.0, 404);
 }
 
@@ -81,17 +81,17 @@ async fn is_beyond<T: std::fmt::Debug>(call: impl Future<Output = authy_client::
 
 #[tokio::test]
 async fn nobody_makes_grants_or_takes_what_is_more_powerful_than_they_are() {
-    let house = House::new().await;
-    let (root, admin, person) = (house.superadmin().await, house.admin().await, house.user().await);
-    let second = house.superadmin().await;
+    let app = TestApp::new().await;
+    let (root, admin, user) = (app.superadmin().await, app.admin().await, app.user().await);
+    let second = app.superadmin().await;
     let client: &Client = &admin.client;
     assert!(is_beyond(client.create_role(role("higher", 0))).await);
-    assert!(is_beyond(client.grant_role(named("superadmin"), person.id)).await);
+    assert!(is_beyond(client.grant_role(named("superadmin"), user.id)).await);
     assert!(is_beyond(client.grant_role(named("superadmin"), admin.id)).await);
     assert!(is_beyond(client.revoke_role(named("superadmin"), second.id)).await);
     // A role within reach, and a user who is not.
     assert!(is_beyond(client.grant_role(named("guest"), root.id)).await);
-    client.grant_role(named("admin"), person.id).await.unwrap();
+    client.grant_role(named("admin"), user.id).await.unwrap();
     root.client.revoke_role(named("superadmin"), second.id).await.unwrap();
     let last = root.client.revoke_role(named("superadmin"), root.id).await.unwrap_err();
     assert_eq!(last.kind(), Some(ErrorKind::LastOfItsKind));
@@ -99,13 +99,13 @@ async fn nobody_makes_grants_or_takes_what_is_more_powerful_than_they_are() {
 
 #[tokio::test]
 async fn those_who_have_a_role_are_listed_in_pages_without_the_deleted() {
-    let house = House::new().await;
-    let root = house.superadmin().await;
-    let mut people = Vec::new();
+    let app = TestApp::new().await;
+    let root = app.superadmin().await;
+    let mut users = Vec::new();
     for _ in 0..22 {
-        people.push(house.person("guest").await);
+        users.push(app.user_with_role("guest").await);
     }
-    people.pop().unwrap().client.delete_self().await.unwrap();
+    users.pop().unwrap().client.delete_self().await.unwrap();
     let list = |page: Option<u32>| {
         let page = page.map(|page| authy_core::api::user::PageNumber::new(page).unwrap());
         root.client.list_role_users(named("guest"), RoleUserQuery { page })

@@ -1,4 +1,4 @@
-//! The life of signing keys: replaced under load without a refusal, revoked everywhere at once.
+//! Rotation of signing keys: replaced under load without a refusal, revoked everywhere at once.
 
 use std::{
     collections::HashSet,
@@ -9,15 +9,15 @@ use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret, api::session::RefreshToken, claims::unverified_kid,
     engine::MasterKeys,
 };
-use authy_tests::{House, cheap, credentials, forge::Forger, operator, until};
+use authy_tests::{TestApp, cheap, credentials, forge::Forger, operator, until};
 
-async fn states(house: &House) -> Vec<(String, String)> {
-    let keys = house.authy.list_keys().await.unwrap();
+async fn states(app: &TestApp) -> Vec<(String, String)> {
+    let keys = app.authy.list_keys().await.unwrap();
     keys.into_iter().map(|key| (key.kid, key.state.as_str().to_owned())).collect()
 }
 
-async fn active(house: &House) -> String {
-    let mut active = states(house).await.into_iter().filter(|(_, state)| state == "active");
+async fn active(app: &TestApp) -> String {
+    let mut active = states(app).await.into_iter().filter(|(_, state)| state == "active");
     let (kid, _) = active.next().unwrap();
     assert_eq!(active.next(), None, "two keys are active");
     kid
@@ -30,19 +30,19 @@ async fn keys_that_change_every_few_seconds_cost_nobody_a_refusal() {
         config.key_rotation = Duration::from_secs(4);
         config.access_ttl = Duration::from_secs(2);
     };
-    let first = House::with(|config, _| quick(config)).await;
+    let first = TestApp::with(|config, _| quick(config)).await;
     let issuer = first.url();
-    let second = House::on(first.database.clone(), first.master_keys.clone(), |config, _| {
+    let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| {
         quick(config);
         config.issuer = issuer;
     });
     let second = second.await;
     let verifiers = [
-        first.nobody().verifier().start().await.unwrap(),
-        second.nobody().verifier().issuer(first.url()).start().await.unwrap(),
+        first.anonymous().verifier().start().await.unwrap(),
+        second.anonymous().verifier().issuer(first.url()).start().await.unwrap(),
     ];
-    let person = first.user().await;
-    let mut refresh_token = person.refresh_token.expose().to_owned();
+    let user = first.user().await;
+    let mut refresh_token = user.refresh_token.expose().to_owned();
     let (mut kids, begun) = (HashSet::new(), Instant::now());
     let mut turn = 0;
     while kids.len() < 4 {
@@ -50,13 +50,13 @@ async fn keys_that_change_every_few_seconds_cost_nobody_a_refusal() {
         turn += 1;
         let issuing = if turn % 2 == 0 { &first } else { &second };
         let request = RefreshToken { refresh_token: Secret::new(refresh_token) };
-        let tokens = issuing.nobody().refresh(request).await.unwrap();
+        let tokens = issuing.anonymous().refresh(request).await.unwrap();
         refresh_token = tokens.refresh_token.expose().to_owned();
         let token = tokens.token.expose();
         kids.insert(unverified_kid(token).unwrap());
-        for house in [&first, &second] {
-            house.authy.authenticate(token).await.unwrap();
-            house.nobody().authenticate(token).await.unwrap();
+        for app in [&first, &second] {
+            app.authy.authenticate(token).await.unwrap();
+            app.anonymous().authenticate(token).await.unwrap();
         }
         for verifier in &verifiers {
             verifier.authenticate(token).await.unwrap();
@@ -69,9 +69,9 @@ async fn keys_that_change_every_few_seconds_cost_nobody_a_refusal() {
 #[tokio::test]
 async fn servers_that_rotate_at_once_agree_on_one_active_key() {
     let quick = Duration::from_secs(1);
-    let first = House::with(|config, _| config.jwks_max_age = quick).await;
+    let first = TestApp::with(|config, _| config.jwks_max_age = quick).await;
     let second =
-        House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.jwks_max_age = quick).await;
+        TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.jwks_max_age = quick).await;
     let old = active(&first).await;
     let caller = operator();
     let (one, other) = tokio::join!(first.authy.rotate_key(&caller), second.authy.rotate_key(&caller));
@@ -84,12 +84,13 @@ async fn servers_that_rotate_at_once_agree_on_one_active_key() {
 
 #[tokio::test]
 async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
-    let first = House::new().await;
+    let first = TestApp::new().await;
     let issuer = first.url();
-    let second = House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer).await;
-    let verifier = second.nobody().verifier().issuer(first.url()).start().await.unwrap();
-    let person = first.user().await;
-    let (token, lost) = (person.token.expose(), active(&first).await);
+    let second =
+        TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer).await;
+    let verifier = second.anonymous().verifier().issuer(first.url()).start().await.unwrap();
+    let user = first.user().await;
+    let (token, lost) = (user.token.expose(), active(&first).await);
     assert!(verifier.authenticate(token).await.is_ok());
     first.authy.revoke_key(&operator(), &lost).await.unwrap();
     let revoked = Instant::now();
@@ -100,53 +101,53 @@ async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
     until("every server refuses", || async { is_void(second.authy.authenticate(token).await.map(drop)) }).await;
     until("every verifier refuses", || async { is_void(verifier.authenticate(token).await.map(drop)) }).await;
     assert!(revoked.elapsed() < Duration::from_secs(1));
-    // Whoever logs in again is served by every server and every verifier, with another key.
+    // A user who logs in again is served by every server and every verifier, with another key.
     assert_ne!(active(&first).await, lost);
-    for house in [&first, &second] {
-        let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
+    for app in [&first, &second] {
+        let token = app.anonymous().login(credentials(&user.username)).await.unwrap().token;
         assert_ne!(unverified_kid(token.expose()).unwrap(), lost);
         until("it is accepted", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
     }
-    assert!(!first.nobody().get_keys().await.unwrap().keys.iter().any(|key| key.kid == lost));
+    assert!(!first.anonymous().get_keys().await.unwrap().keys.iter().any(|key| key.kid == lost));
 }
 
 #[tokio::test]
 async fn a_master_key_is_replaced_without_a_stop() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let (old, new) = (house.master_keys.to_base64(), MasterKeys::generate().unwrap().to_base64());
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let (old, new) = (app.master_keys.to_base64(), MasterKeys::generate().unwrap().to_base64());
     let both = MasterKeys::parse(&format!("{},{}", *new, *old)).unwrap();
-    let issuer = house.url();
-    let between = House::on(house.database.clone(), both, |config, _| config.issuer = issuer.clone()).await;
-    assert!(between.authy.authenticate(person.token.expose()).await.is_ok());
-    let request = RefreshToken { refresh_token: person.refresh_token.clone() };
-    assert!(between.nobody().refresh(request).await.is_ok(), "refresh tokens of the old key are good");
+    let issuer = app.url();
+    let between = TestApp::on(app.database.clone(), both, |config, _| config.issuer = issuer.clone()).await;
+    assert!(between.authy.authenticate(user.token.expose()).await.is_ok());
+    let request = RefreshToken { refresh_token: user.refresh_token.clone() };
+    assert!(between.anonymous().refresh(request).await.is_ok(), "refresh tokens of the old key are good");
     let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
     assert_eq!((resealed.keys, resealed.passwords_left), (1, 1));
     // Its owner logs in: the password is hashed anew.
-    between.nobody().login(credentials(&person.username)).await.unwrap();
+    between.anonymous().login(credentials(&user.username)).await.unwrap();
     let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
     assert_eq!((resealed.keys, resealed.passwords_left), (0, 0));
 
     let only_new = MasterKeys::parse(&new).unwrap();
-    let after = House::on(house.database.clone(), only_new, |config, _| config.issuer = issuer.clone()).await;
-    assert!(after.nobody().login(credentials(&person.username)).await.is_ok());
-    let only_old = Authy::builder(house.database.clone()).master_keys(MasterKeys::parse(&old).unwrap()).config(cheap());
+    let after = TestApp::on(app.database.clone(), only_new, |config, _| config.issuer = issuer.clone()).await;
+    assert!(after.anonymous().login(credentials(&user.username)).await.is_ok());
+    let only_old = Authy::builder(app.database.clone()).master_keys(MasterKeys::parse(&old).unwrap()).config(cheap());
     assert_eq!(only_old.start().await.err().unwrap().kind(), ErrorKind::Internal);
 }
 
 #[tokio::test]
 async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old() {
-    let house = House::new().await;
-    let old = active(&house).await;
-    let other = House::on(house.database.clone(), house.master_keys.clone(), |config, _| {
+    let app = TestApp::new().await;
+    let old = active(&app).await;
+    let other = TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| {
         config.signing_algorithm = "ES256".parse().unwrap();
     });
     let other = other.await;
     let state = async |kid: &str| states(&other).await.into_iter().find(|(known, _)| known == kid).unwrap().1;
     other.authy.upkeep().await.unwrap();
     assert_eq!(state(&old).await, "active", "somebody may use it still");
-    drop(house);
+    drop(app);
     let age = "UPDATE authy.signing_key SET changed = changed - interval '1 year' WHERE kid = $1";
     other.sql().await.execute(age, &[&old]).await.unwrap();
     // The server's own upkeep may have been first.
@@ -155,17 +156,17 @@ async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old
 }
 
 /// The token's key and its algorithm, as the published keys say.
-async fn signed_with(house: &House, token: &Secret) -> (String, String) {
+async fn signed_with(app: &TestApp, token: &Secret) -> (String, String) {
     let kid = unverified_kid(token.expose()).unwrap();
-    let keys = house.nobody().get_keys().await.unwrap().keys;
+    let keys = app.anonymous().get_keys().await.unwrap().keys;
     let algorithm = keys.into_iter().find(|key| key.kid == kid).map(|key| key.alg);
     (kid, algorithm.unwrap_or_default())
 }
 
 /// A server that signs with ES256, and an engine without background work on the same database that signs with EdDSA, as the
 /// command line does when it is run without the server's settings.
-async fn server_and_shell() -> (House, Authy) {
-    let server = House::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
+async fn server_and_shell() -> (TestApp, Authy) {
+    let server = TestApp::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
     let mut config = cheap();
     config.issuer = server.url();
     let shell = Authy::builder(server.database.clone()).master_keys(server.master_keys.clone()).config(config);
@@ -175,13 +176,13 @@ async fn server_and_shell() -> (House, Authy) {
 #[tokio::test]
 async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
     let (server, shell) = server_and_shell().await;
-    let (person, leaving) = (server.user().await, server.user().await);
-    let verifier = server.nobody().verifier().start().await.unwrap();
-    let (lost, algorithm) = signed_with(&server, &person.token).await;
+    let (user, leaving) = (server.user().await, server.user().await);
+    let verifier = server.anonymous().verifier().start().await.unwrap();
+    let (lost, algorithm) = signed_with(&server, &user.token).await;
     assert_eq!(algorithm, "ES256");
     // Signed with the other key: void by its session, and by nothing else.
     let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
-    for token in [&person.token, &issued] {
+    for token in [&user.token, &issued] {
         until("the server knows the key", || async { server.authy.authenticate(token.expose()).await.is_ok() }).await;
         until("the verifier knows the key", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
     }
@@ -190,13 +191,13 @@ async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
     revoked.unwrap();
     ended.unwrap();
     let since = Instant::now();
-    for token in [&person.token, &issued] {
+    for token in [&user.token, &issued] {
         let is_void =
             |answer: authy_core::Result<_>| answer.is_err_and(|error| error.kind() == ErrorKind::InvalidToken);
         until("the server refuses it", || async { is_void(server.authy.authenticate(token.expose()).await) }).await;
         until("the verifier refuses it", || async { is_void(verifier.authenticate(token.expose()).await) }).await;
     }
-    let token = server.nobody().login(credentials(&person.username)).await.unwrap().token;
+    let token = server.anonymous().login(credentials(&user.username)).await.unwrap().token;
     let (kid, algorithm) = signed_with(&server, &token).await;
     assert_ne!(kid, lost);
     assert_eq!(algorithm, "ES256", "the successor is of the algorithm of the key that was revoked");
@@ -208,8 +209,8 @@ async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
 #[tokio::test]
 async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
     let (server, shell) = server_and_shell().await;
-    let (person, leaving) = (server.user().await, server.user().await);
-    let (lost, _) = signed_with(&server, &person.token).await;
+    let (user, leaving) = (server.user().await, server.user().await);
+    let (lost, _) = signed_with(&server, &user.token).await;
     let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
     until("the server knows the key", || async { server.authy.authenticate(issued.expose()).await.is_ok() }).await;
     // In one transaction, so that the server reads both at once: as an earlier version revoked a key of an algorithm that is not
@@ -223,16 +224,16 @@ async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
     tx.execute(revoke, &[&lost]).await.unwrap();
     tx.commit().await.unwrap();
     let since = Instant::now();
-    for token in [&person.token, &issued] {
+    for token in [&user.token, &issued] {
         until("the server refuses it", || async {
             server.authy.authenticate(token.expose()).await.is_err_and(|error| error.kind() == ErrorKind::InvalidToken)
         })
         .await;
     }
-    until("there are logins again", || async { server.nobody().login(credentials(&person.username)).await.is_ok() })
+    until("there are logins again", || async { server.anonymous().login(credentials(&user.username)).await.is_ok() })
         .await;
     assert!(since.elapsed() < Duration::from_secs(1), "it took {:?}", since.elapsed());
-    let token = server.nobody().login(credentials(&person.username)).await.unwrap().token;
+    let token = server.anonymous().login(credentials(&user.username)).await.unwrap().token;
     let (kid, algorithm) = signed_with(&server, &token).await;
     assert_ne!(kid, lost);
     assert_eq!(algorithm, "ES256");
@@ -240,15 +241,15 @@ async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
 
 #[tokio::test]
 async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
-    let (house, stranger) = (House::new().await, House::new().await);
-    let (person, leaving) = (house.user().await, house.user().await);
-    let other = stranger.sql().await;
+    let (app, other_app) = (TestApp::new().await, TestApp::new().await);
+    let (user, leaving) = (app.user().await, app.user().await);
+    let other = other_app.sql().await;
     let row = "SELECT kid, public_jwk::text, sealed FROM authy.signing_key";
     let row = other.query_one(row, &[]).await.unwrap();
     let (kid, public, sealed): (String, String, Vec<u8>) = (row.get(0), row.get(1), row.get(2));
-    let mut sql = house.sql().await;
+    let mut sql = app.sql().await;
     let tx = sql.transaction().await.unwrap();
-    house.authy.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
+    app.authy.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
     let insert = "INSERT INTO authy.signing_key (kid, algorithm, state, public_jwk, sealed, changed)
                   VALUES ($1, 'EdDSA', 'retiring', $2::text::jsonb, $3, clock_timestamp())";
     // One that another master key sealed, one whose public half is not a key, and one that is nothing at all.
@@ -259,26 +260,26 @@ async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
     tx.commit().await.unwrap();
     let since = Instant::now();
     until("the logout is in force", || async {
-        let refused = house.authy.authenticate(leaving.token.expose()).await;
+        let refused = app.authy.authenticate(leaving.token.expose()).await;
         refused.is_err_and(|error| error.kind() == ErrorKind::InvalidToken)
     })
     .await;
     assert!(since.elapsed() < Duration::from_secs(1), "it took {:?}", since.elapsed());
     // The other keys go on: they sign, verify, are replaced, revoked and sealed anew.
-    let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
-    house.authy.authenticate(token.expose()).await.unwrap();
-    let lost = active(&house).await;
-    house.authy.revoke_key(&operator(), &lost).await.unwrap();
-    let token = house.nobody().login(credentials(&person.username)).await.unwrap().token;
+    let token = app.anonymous().login(credentials(&user.username)).await.unwrap().token;
+    app.authy.authenticate(token.expose()).await.unwrap();
+    let lost = active(&app).await;
+    app.authy.revoke_key(&operator(), &lost).await.unwrap();
+    let token = app.anonymous().login(credentials(&user.username)).await.unwrap().token;
     assert_ne!(unverified_kid(token.expose()).unwrap(), lost);
-    house.authy.reseal_keys(&operator()).await.unwrap();
+    app.authy.reseal_keys(&operator()).await.unwrap();
     // What can be read of them is published, so that other servers' tokens are verified, and followers read the rest.
-    let published: Vec<_> = house.nobody().get_keys().await.unwrap().keys.into_iter().map(|key| key.kid).collect();
+    let published: Vec<_> = app.anonymous().get_keys().await.unwrap().keys.into_iter().map(|key| key.kid).collect();
     assert!(published.contains(&kid) && !published.iter().any(|kid| kid == "broken" || kid == "nothing"));
-    house.nobody().verifier().start().await.unwrap().authenticate(token.expose()).await.unwrap();
+    app.anonymous().verifier().start().await.unwrap().authenticate(token.expose()).await.unwrap();
     // A server that starts now is not kept from it either.
-    let (issuer, keys) = (house.url(), house.master_keys.clone());
-    let again = House::on(house.database.clone(), keys, |config, _| config.issuer = issuer).await;
+    let (issuer, keys) = (app.url(), app.master_keys.clone());
+    let again = TestApp::on(app.database.clone(), keys, |config, _| config.issuer = issuer).await;
     again.authy.authenticate(token.expose()).await.unwrap();
 }
 
@@ -288,83 +289,83 @@ fn is_refused<T>(answer: &authy_core::Result<T>) -> bool {
 
 #[tokio::test]
 async fn a_forged_token_that_was_accepted_while_its_key_lived_is_refused_after_the_key_retired() {
-    let house = House::with(|config, _| {
+    let app = TestApp::with(|config, _| {
         config.jwks_max_age = Duration::from_secs(1);
         config.access_ttl = Duration::from_secs(3600);
     })
     .await;
-    let verifier = house.nobody().verifier().start().await.unwrap();
-    let person = house.user().await;
+    let verifier = app.anonymous().verifier().start().await.unwrap();
+    let user = app.user().await;
     // As long as the server issues them, and far longer than the test.
-    let forged = Forger::new(&house, &person).await.living(3600);
-    house.authy.authenticate(&forged).await.unwrap();
+    let forged = Forger::new(&app, &user).await.living(3600);
+    app.authy.authenticate(&forged).await.unwrap();
     verifier.authenticate(&forged).await.unwrap();
-    let old = active(&house).await;
-    house.authy.rotate_key(&operator()).await.unwrap();
-    until("another key signs", || async { active(&house).await != old }).await;
+    let old = active(&app).await;
+    app.authy.rotate_key(&operator()).await.unwrap();
+    until("another key signs", || async { active(&app).await != old }).await;
     let age = "UPDATE authy.signing_key SET changed = changed - interval '2 hours' WHERE kid = $1";
-    house.sql().await.execute(age, &[&old]).await.unwrap();
+    app.sql().await.execute(age, &[&old]).await.unwrap();
     until("the old key has retired", || async {
-        states(&house).await.iter().any(|(kid, state)| *kid == old && state == "retired")
+        states(&app).await.iter().any(|(kid, state)| *kid == old && state == "retired")
     })
     .await;
-    until("the server refuses it", || async { is_refused(&house.authy.authenticate(&forged).await) }).await;
+    until("the server refuses it", || async { is_refused(&app.authy.authenticate(&forged).await) }).await;
     until("the verifier refuses it", || async { is_refused(&verifier.authenticate(&forged).await) }).await;
 }
 
 #[tokio::test]
 async fn a_retired_key_is_revoked_once_and_has_no_successor() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let (signing, old) = (active(&house).await, "retired-key");
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let (signing, old) = (active(&app).await, "retired-key");
     let copy = "INSERT INTO authy.signing_key (kid, algorithm, state, public_jwk, sealed)
                 SELECT $2, algorithm, 'retired', public_jwk, sealed FROM authy.signing_key WHERE kid = $1";
-    house.sql().await.execute(copy, &[&signing, &old]).await.unwrap();
-    let before = states(&house).await.len();
-    house.authy.revoke_key(&operator(), old).await.unwrap();
-    assert_eq!((states(&house).await.len(), active(&house).await), (before, signing));
-    let sql = house.sql().await;
+    app.sql().await.execute(copy, &[&signing, &old]).await.unwrap();
+    let before = states(&app).await.len();
+    app.authy.revoke_key(&operator(), old).await.unwrap();
+    assert_eq!((states(&app).await.len(), active(&app).await), (before, signing));
+    let sql = app.sql().await;
     let count = "SELECT (SELECT count(*) FROM authy.revocation WHERE kid = $1),
                         (SELECT count(*) FROM authy.event WHERE kind = 'key.revoked' AND detail->>'kid' = $1)";
     let row = sql.query_one(count, &[&old]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
-    let again = house.authy.revoke_key(&operator(), old).await.unwrap_err();
+    let again = app.authy.revoke_key(&operator(), old).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::NotFound);
-    house.authy.authenticate(person.token.expose()).await.unwrap();
+    app.authy.authenticate(user.token.expose()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_forged_token_that_lives_longer_than_any_that_is_issued_is_refused_at_once() {
-    let house = House::new().await;
-    let verifier = house.nobody().verifier().start().await.unwrap();
-    let person = house.user().await;
-    let forger = Forger::new(&house, &person).await;
+    let app = TestApp::new().await;
+    let verifier = app.anonymous().verifier().start().await.unwrap();
+    let user = app.user().await;
+    let forger = Forger::new(&app, &user).await;
     for life in [900, 901, 3600, 10 * 365 * 24 * 3600] {
         let (forged, is_issued) = (forger.living(life), life <= 900);
-        assert_eq!(house.authy.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the server");
+        assert_eq!(app.authy.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the server");
         assert_eq!(verifier.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the verifier");
     }
 }
 
 #[tokio::test]
 async fn servers_whose_tokens_live_differently_accept_each_others() {
-    let short = House::new().await;
-    let verifier = short.nobody().verifier().start().await.unwrap();
+    let short = TestApp::new().await;
+    let verifier = short.anonymous().verifier().start().await.unwrap();
     let issuer = short.url();
-    let long = House::on(short.database.clone(), short.master_keys.clone(), |config, _| {
+    let long = TestApp::on(short.database.clone(), short.master_keys.clone(), |config, _| {
         config.access_ttl = Duration::from_secs(7200);
         config.issuer = issuer;
     })
     .await;
-    let person = long.user().await;
+    let user = long.user().await;
     // Neither had heard of such a long life, and both ask again.
-    short.authy.authenticate(person.token.expose()).await.unwrap();
-    verifier.authenticate(person.token.expose()).await.unwrap();
-    assert_eq!(short.nobody().get_metadata().await.unwrap().access_token_max_lifetime, 7200);
+    short.authy.authenticate(user.token.expose()).await.unwrap();
+    verifier.authenticate(user.token.expose()).await.unwrap();
+    assert_eq!(short.anonymous().get_metadata().await.unwrap().access_token_max_lifetime, 7200);
     // Once its last token must have expired the longer life is forgotten.
     long.stop().await;
     let later = "UPDATE authy.token_life SET seen = seen - interval '4 hours' WHERE seconds = 7200";
     short.sql().await.execute(later, &[]).await.unwrap();
-    let again = House::on(short.database.clone(), short.master_keys.clone(), |_, _| ()).await;
-    assert_eq!(again.nobody().get_metadata().await.unwrap().access_token_max_lifetime, 900);
+    let again = TestApp::on(short.database.clone(), short.master_keys.clone(), |_, _| ()).await;
+    assert_eq!(again.anonymous().get_metadata().await.unwrap().access_token_max_lifetime, 900);
 }

@@ -1,25 +1,25 @@
-//! One trait, three implementations: whatever checks a token, the answer is the same.
+//! One trait, authenticators implementations: whatever checks a token, the answer is the same.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use authy_client::LocalVerifier;
 use authy_core::{Authenticator, ErrorKind, Identity};
-use authy_tests::{House, Person, forge::Forger, until};
+use authy_tests::{TestApp, TestUser, forge::Forger, until};
 use tokio::net::TcpListener;
 
-/// All three, on one house.
-struct Three {
+/// The three implementations of `Authenticator`, on one app.
+struct Authenticators {
     all: Vec<(&'static str, Arc<dyn Authenticator>)>,
     local: LocalVerifier,
 }
 
-impl Three {
-    async fn of(house: &House) -> Self {
-        let local = house.nobody().verifier().start().await.unwrap();
+impl Authenticators {
+    async fn of(app: &TestApp) -> Self {
+        let local = app.anonymous().verifier().start().await.unwrap();
         let all: Vec<(&str, Arc<dyn Authenticator>)> = vec![
-            ("embedded", Arc::new(house.authy.clone())),
+            ("embedded", Arc::new(app.authy.clone())),
             ("local", Arc::new(local.clone())),
-            ("client", Arc::new(house.nobody())),
+            ("client", Arc::new(app.anonymous())),
         ];
         Self { all, local }
     }
@@ -32,25 +32,25 @@ impl Three {
         answers
     }
 
-    async fn refuse(&self, person: &Person) -> bool {
-        let answers = self.ask(person.token.expose()).await;
+    async fn refuse(&self, user: &TestUser) -> bool {
+        let answers = self.ask(user.token.expose()).await;
         answers.iter().all(|(_, answer)| *answer == Err(ErrorKind::InvalidToken))
     }
 }
 
 #[tokio::test]
 async fn a_good_token_says_the_same_to_all() {
-    let house = House::new().await;
-    let three = Three::of(&house).await;
+    let app = TestApp::new().await;
+    let authenticators = Authenticators::of(&app).await;
     for role in ["superadmin", "admin", "user", "guest"] {
-        let person = house.person(role).await;
+        let user = app.user_with_role(role).await;
         // Once to verify it and once to remember it.
         for _ in 0..2 {
-            for (name, answer) in three.ask(person.token.expose()).await {
+            for (name, answer) in authenticators.ask(user.token.expose()).await {
                 let identity = answer.unwrap();
                 assert_eq!(
                     (identity.public_id, identity.username.unwrap().as_str()),
-                    (person.id, &*person.username),
+                    (user.id, &*user.username),
                     "{name}"
                 );
                 assert_eq!(identity.roles.unwrap(), [role.parse().unwrap()], "{name}");
@@ -61,32 +61,33 @@ async fn a_good_token_says_the_same_to_all() {
 
 #[tokio::test]
 async fn what_ended_is_refused_by_all_within_a_second() {
-    let house = House::new().await;
-    let (three, root) = (Three::of(&house).await, house.superadmin().await);
-    let people = [house.user().await, house.user().await, house.user().await, house.user().await, house.user().await];
-    for person in &people {
-        assert!(three.ask(person.token.expose()).await.iter().all(|(_, answer)| answer.is_ok()));
+    let app = TestApp::new().await;
+    let (authenticators, root) = (Authenticators::of(&app).await, app.superadmin().await);
+    let users = [app.user().await, app.user().await, app.user().await, app.user().await, app.user().await];
+    for user in &users {
+        assert!(authenticators.ask(user.token.expose()).await.iter().all(|(_, answer)| answer.is_ok()));
     }
-    let [logged_out, deleted, granted, taken, ended] = people;
+    let [logged_out, deleted, granted, taken, ended] = users;
     logged_out.client.logout().await.unwrap();
     deleted.client.delete_self().await.unwrap();
     root.client.grant_role("guest".parse().unwrap(), granted.id).await.unwrap();
     root.client.revoke_role("user".parse().unwrap(), taken.id).await.unwrap();
     root.client.end_user_sessions(ended.id).await.unwrap();
-    for person in [logged_out, deleted, granted, taken, ended] {
-        let refused = tokio::time::timeout(Duration::from_secs(1), until("it is refused", || three.refuse(&person)));
+    for user in [logged_out, deleted, granted, taken, ended] {
+        let refused =
+            tokio::time::timeout(Duration::from_secs(1), until("it is refused", || authenticators.refuse(&user)));
         refused.await.expect("a token was accepted for more than a second after it became void");
     }
-    assert!(three.ask(root.token.expose()).await.iter().all(|(_, answer)| answer.is_ok()));
+    assert!(authenticators.ask(root.token.expose()).await.iter().all(|(_, answer)| answer.is_ok()));
 }
 
 #[tokio::test]
 async fn hostile_tokens_are_refused_by_all_and_make_nobody_ask_anybody() {
-    let house = House::new().await;
-    let three = Three::of(&house).await;
-    let person = house.user().await;
-    let forger = Forger::new(&house, &person).await;
-    for (name, answer) in three.ask(&forger.control()).await {
+    let app = TestApp::new().await;
+    let authenticators = Authenticators::of(&app).await;
+    let user = app.user().await;
+    let forger = Forger::new(&app, &user).await;
+    for (name, answer) in authenticators.ask(&forger.control()).await {
         assert!(answer.is_ok(), "{name} refuses what is good: {answer:?}");
     }
     let elsewhere = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -94,16 +95,16 @@ async fn hostile_tokens_are_refused_by_all_and_make_nobody_ask_anybody() {
     let corpus = forger.corpus(&url);
     let names: HashSet<_> = corpus.iter().map(|(name, _)| name).collect();
     assert!(names.len() == corpus.len() && corpus.len() >= 60, "{}", corpus.len());
-    let before = three.local.key_requests();
+    let before = authenticators.local.key_requests();
     for (attack, token) in &corpus {
-        for (name, answer) in three.ask(token).await {
+        for (name, answer) in authenticators.ask(token).await {
             assert_eq!(answer, Err(ErrorKind::InvalidToken), "{attack}: {name} says otherwise of {token}");
         }
     }
-    assert_eq!(three.local.key_requests(), before, "a token made the verifier ask for keys");
+    assert_eq!(authenticators.local.key_requests(), before, "a token made the verifier ask for keys");
     let asked = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
     assert!(asked.is_err(), "a token made somebody ask a URL of its choice");
-    for (name, answer) in three.ask(person.token.expose()).await {
+    for (name, answer) in authenticators.ask(user.token.expose()).await {
         assert!(answer.is_ok(), "{name} was confused: {answer:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use authy_client::Client;
 use authy_core::{Authy, ErrorKind, engine::MasterKeys, tls::Roots};
 use authy_postgres::Cluster;
-use authy_tests::{House, cheap, credentials, database, until};
+use authy_tests::{TestApp, cheap, credentials, database, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
     TlsAcceptor,
@@ -94,8 +94,8 @@ async fn a_database_is_recognized_by_a_private_authority_and_by_nothing_less() {
 
 #[tokio::test]
 async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_less() {
-    let house = House::new().await;
-    let person = house.user().await;
+    let app = TestApp::new().await;
+    let user = app.user().await;
     let folder = tempfile::tempdir().unwrap();
     let ca = certify(folder.path());
     let read = |file: &str| std::fs::read(folder.path().join(file)).unwrap();
@@ -106,7 +106,7 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
     let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
     // What speaks TLS in front of a server.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, server) = (listener.local_addr().unwrap().port(), house.address);
+    let (port, server) = (listener.local_addr().unwrap().port(), app.address);
     let proxy = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
@@ -118,10 +118,10 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
         }
     });
     let builder = || Client::builder(&format!("https://localhost:{port}")).retries(0);
-    let refused = builder().build().unwrap().login(credentials(&person.username)).await.unwrap_err();
+    let refused = builder().build().unwrap().login(credentials(&user.username)).await.unwrap_err();
     assert!(refused.is_unavailable() && !refused.may_have_been_sent(), "{refused:?}");
     let client = builder().root_certificate_pem(ca).build().unwrap();
-    client.login(credentials(&person.username)).await.unwrap();
+    client.login(credentials(&user.username)).await.unwrap();
     let wrong = builder().root_certificate_pem("no certificate").build().unwrap_err();
     assert!(format!("{wrong:?}").contains("NoCertificate"), "{wrong:?}");
     assert_ne!(wrong.kind(), Some(ErrorKind::Unavailable));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authy_client::Client;
 use authy_core::{Authenticator as _, Authy, ErrorKind, engine::Config};
-use authy_tests::{House, cheap, forge::Forger, proxy::Proxy, until};
+use authy_tests::{TestApp, cheap, forge::Forger, proxy::Proxy, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -14,21 +14,21 @@ fn is_refused<T>(answer: &authy_core::Result<T>) -> bool {
 
 #[tokio::test]
 async fn a_forged_token_that_outlives_what_any_server_issues_is_refused_at_once() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("authy.json");
-    let proxy = Proxy::to(house.address).await;
+    let proxy = Proxy::to(app.address).await;
     let client = || Client::builder(&proxy.url()).retries(0).build().unwrap();
-    let start = || client().verifier().issuer(house.url()).persist_to(&file).max_staleness(HOUR).start();
+    let start = || client().verifier().issuer(app.url()).persist_to(&file).max_staleness(HOUR).start();
     let verifier = start().await.unwrap();
-    let forger = Forger::new(&house, &house.user().await).await;
+    let forger = Forger::new(&app, &app.user().await).await;
     // The token was issued a moment ago, and its life counts from then.
     let (good, forged) = (forger.living(880), [forger.living(910), forger.living(10 * 365 * 24 * 3600)]);
     for forged in &forged {
-        assert!(is_refused(&house.authy.authenticate(forged).await));
+        assert!(is_refused(&app.authy.authenticate(forged).await));
         assert!(is_refused(&verifier.authenticate(forged).await));
     }
-    house.authy.authenticate(&good).await.unwrap();
+    app.authy.authenticate(&good).await.unwrap();
     verifier.authenticate(&good).await.unwrap();
     until("it is written down", || async { file.exists() }).await;
     drop(verifier);
@@ -44,21 +44,21 @@ async fn a_forged_token_that_outlives_what_any_server_issues_is_refused_at_once(
 #[tokio::test]
 async fn tokens_may_live_as_long_as_those_of_any_server_until_none_issues_them() {
     let quick = Duration::from_secs(1);
-    let first = House::with(|config, _| config.jwks_max_age = quick).await;
-    let verifier = first.nobody().verifier().start().await.unwrap();
+    let first = TestApp::with(|config, _| config.jwks_max_age = quick).await;
+    let verifier = first.anonymous().verifier().start().await.unwrap();
     let issuer = first.url();
-    let longest = async |house: &House| house.nobody().get_metadata().await.unwrap().access_token_max_lifetime;
+    let longest = async |app: &TestApp| app.anonymous().get_metadata().await.unwrap().access_token_max_lifetime;
     assert_eq!(longest(&first).await, 900);
-    let second = House::on(first.database.clone(), first.master_keys.clone(), |config, _| {
+    let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| {
         (config.jwks_max_age, config.access_ttl, config.issuer) = (quick, HOUR, issuer);
     })
     .await;
-    let person = second.user().await;
+    let user = second.user().await;
     // At once: the server waited with its first token until the other one knew, and the verifier asks that.
-    verifier.authenticate(person.token.expose()).await.unwrap();
-    first.authy.authenticate(person.token.expose()).await.unwrap();
+    verifier.authenticate(user.token.expose()).await.unwrap();
+    first.authy.authenticate(user.token.expose()).await.unwrap();
     assert_eq!((longest(&first).await, longest(&second).await), (3600, 3600));
-    let forged = Forger::new(&first, &person).await.living(3500);
+    let forged = Forger::new(&first, &user).await.living(3500);
     first.authy.authenticate(&forged).await.unwrap();
     verifier.authenticate(&forged).await.unwrap();
     // It goes on to be so for as long as such a token may live.
@@ -74,10 +74,10 @@ async fn tokens_may_live_as_long_as_those_of_any_server_until_none_issues_them()
 
 #[tokio::test]
 async fn a_server_whose_tokens_would_live_for_more_than_a_day_does_not_start() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let start = async |access_ttl| {
         let config = Config { access_ttl, ..cheap() };
-        let builder = Authy::builder(house.database.clone()).master_keys(house.master_keys.clone()).config(config);
+        let builder = Authy::builder(app.database.clone()).master_keys(app.master_keys.clone()).config(config);
         builder.start().await.map(drop).map_err(|error| error.kind())
     };
     assert_eq!(start(25 * HOUR).await, Err(ErrorKind::InvalidInput));

@@ -8,7 +8,7 @@ use authy_core::{
     },
 };
 use authy_tests::{
-    House, PASSWORD, credentials, fresh_name, new_user,
+    PASSWORD, TestApp, credentials, fresh_name, new_user,
     wire::{get, post, send},
 };
 use serde_json::{Value, json};
@@ -19,31 +19,31 @@ fn sign_up(username: &str, email: &str, password: &str) -> String {
 
 #[tokio::test]
 async fn a_name_and_an_address_are_taken_for_ever_however_they_are_written() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let email = person.client.get_self().await.unwrap().email;
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let email = user.client.get_self().await.unwrap().email;
     for deleted in [false, true] {
-        let upper = person.username.to_uppercase();
+        let upper = user.username.to_uppercase();
         for (username, email) in
             [(upper.as_str(), "other@example.org"), ("somebody-else", &email.as_str().to_uppercase())]
         {
-            let answer = post(house.address, "/authy/user", &sign_up(username, email, PASSWORD)).await;
+            let answer = post(app.address, "/authy/user", &sign_up(username, email, PASSWORD)).await;
             assert_eq!((answer.status, answer.code().as_str()), (409, "already_registered"), "deleted: {deleted}");
         }
         if !deleted {
-            person.client.delete_self().await.unwrap();
+            user.client.delete_self().await.unwrap();
         }
     }
-    let answer = post(house.address, "/authy/user", &sign_up("Administrator", "a@example.org", PASSWORD)).await;
+    let answer = post(app.address, "/authy/user", &sign_up("Administrator", "a@example.org", PASSWORD)).await;
     assert_eq!((answer.status, answer.code().as_str()), (409, "already_registered"), "reserved");
 }
 
 #[tokio::test]
 async fn every_wrong_field_is_told_at_once() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let body =
         json!({ "username": "a b", "email": "nowhere", "password": "short", "confirm_password": "other", "age": 7 });
-    let answer = post(house.address, "/authy/user", &body.to_string()).await;
+    let answer = post(app.address, "/authy/user", &body.to_string()).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_input"));
     let problem: Value = serde_json::from_str(&answer.body).unwrap();
     let codes: Vec<_> =
@@ -59,25 +59,25 @@ async fn every_wrong_field_is_told_at_once() {
 
 #[tokio::test]
 async fn a_password_must_be_confirmed_and_strong() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let body =
         json!({ "username": "wren", "email": "wren@example.org", "password": PASSWORD, "confirm_password": "x" });
-    let answer = post(house.address, "/authy/user", &body.to_string()).await;
+    let answer = post(app.address, "/authy/user", &body.to_string()).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "passwords_differ"));
     for weak in ["password1", "wren@example.org", "wren-wren-wren"] {
-        let answer = post(house.address, "/authy/user", &sign_up("wren", "wren@example.org", weak)).await;
+        let answer = post(app.address, "/authy/user", &sign_up("wren", "wren@example.org", weak)).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "weak_password"), "{weak}");
         let problem: Value = serde_json::from_str(&answer.body).unwrap();
         assert!(problem["score"].as_u64().unwrap() < 3 && problem["guesses"].is_u64(), "{problem}");
         assert!(problem["feedback"]["suggestions"].is_array(), "{problem}");
         assert!(!answer.body.contains(&format!("\"{weak}\"")), "the password is repeated");
     }
-    assert_eq!(get(house.address, "/authy/fetch/wren").await.status, 404, "half a user is left behind");
+    assert_eq!(get(app.address, "/authy/fetch/wren").await.status, 404, "half a user is left behind");
 }
 
 #[tokio::test]
 async fn any_characters_make_a_password_and_every_one_of_them_counts() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let long = "träumende 🐎 Ähren ".repeat(20);
     let passwords = [
         long.chars().take(256).collect::<String>(),
@@ -87,33 +87,33 @@ async fn any_characters_make_a_password_and_every_one_of_them_counts() {
     for (number, password) in passwords.iter().enumerate() {
         let name = format!("Ähre-Ölga-{number}");
         let answer =
-            post(house.address, "/authy/user", &sign_up(&name, &format!("a{number}@example.org"), password)).await;
+            post(app.address, "/authy/user", &sign_up(&name, &format!("a{number}@example.org"), password)).await;
         assert_eq!(answer.status, 201, "{password:?}: {answer:?}");
-        let nobody = house.nobody();
-        assert!(nobody.login(Credentials::new(name.to_uppercase(), Secret::new(password.as_str()))).await.is_ok());
+        let anonymous = app.anonymous();
+        assert!(anonymous.login(Credentials::new(name.to_uppercase(), Secret::new(password.as_str()))).await.is_ok());
         for wrong in [password.trim(), &password[..password.len() - 1].replace('🐎', ""), &format!("{password} ")] {
             if wrong != password {
-                let refused = nobody.login(Credentials::new(&name, Secret::new(wrong))).await.unwrap_err();
+                let refused = anonymous.login(Credentials::new(&name, Secret::new(wrong))).await.unwrap_err();
                 assert_eq!(refused.kind(), Some(ErrorKind::InvalidCredentials), "{wrong:?}");
             }
         }
     }
-    let answer = post(house.address, "/authy/user", &sign_up("wren", "wren@example.org", &"aß%".repeat(86))).await;
+    let answer = post(app.address, "/authy/user", &sign_up("wren", "wren@example.org", &"aß%".repeat(86))).await;
     assert_eq!(answer.code(), "invalid_input", "258 characters");
 }
 
 #[tokio::test]
 async fn who_cannot_log_in_is_not_told_why() {
-    let house = House::new().await;
-    let deleted = house.user().await;
+    let app = TestApp::new().await;
+    let deleted = app.user().await;
     deleted.client.delete_self().await.unwrap();
-    let known = house.user().await;
+    let known = app.user().await;
     let mut bodies = Vec::new();
     for (name, password) in
         [("nobody-at-all", PASSWORD), ("no name", "x"), (&known.username, "wrong"), (&deleted.username, PASSWORD)]
     {
         let head = "POST /authy/login HTTP/1.1\ncontent-type: application/json\nx-request-id: same";
-        let answer = send(house.address, head, &json!({ "username": name, "password": password }).to_string()).await;
+        let answer = send(app.address, head, &json!({ "username": name, "password": password }).to_string()).await;
         let headers: Vec<_> = answer.headers.iter().filter(|(name, _)| name != "date").cloned().collect();
         bodies.push((answer.status, headers, answer.body));
     }
@@ -123,20 +123,20 @@ async fn who_cannot_log_in_is_not_told_why() {
 
 #[tokio::test]
 async fn a_deleted_user_keeps_the_row_and_loses_everything_else() {
-    let house = House::new().await;
-    let (person, admin) = (house.user().await, house.admin().await);
-    let other_session = house.again(&person).await;
-    person.client.delete_self().await.unwrap();
-    for client in [&person.client, &other_session.client] {
+    let app = TestApp::new().await;
+    let (user, admin) = (app.user().await, app.admin().await);
+    let other_session = app.again(&user).await;
+    user.client.delete_self().await.unwrap();
+    for client in [&user.client, &other_session.client] {
         assert_eq!(client.get_self().await.unwrap_err().kind(), Some(ErrorKind::InvalidToken));
     }
-    let view = admin.client.get_user(person.id).await.unwrap();
+    let view = admin.client.get_user(user.id).await.unwrap();
     assert!(view.deleted && view.delete_date.is_some());
-    assert_eq!(view.username.as_str(), person.username);
-    assert_eq!(house.nobody().get_username(person.id).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
-    let name = person.username.parse().unwrap();
-    assert_eq!(house.nobody().find_user(name).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
-    let again = admin.client.delete_user(person.id, Deletion::PLAIN).await.unwrap_err();
+    assert_eq!(view.username.as_str(), user.username);
+    assert_eq!(app.anonymous().get_username(user.id).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    let name = user.username.parse().unwrap();
+    assert_eq!(app.anonymous().find_user(name).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    let again = admin.client.delete_user(user.id, Deletion::PLAIN).await.unwrap_err();
     assert_eq!((again.kind(), again.status()), (Some(ErrorKind::AlreadyDeleted), Some(410)));
     let unknown = admin.client.delete_user(UserId::random(), Deletion::PLAIN).await.unwrap_err();
     assert_eq!(unknown.kind(), Some(ErrorKind::NotFound));
@@ -144,11 +144,11 @@ async fn a_deleted_user_keeps_the_row_and_loses_everything_else() {
 
 #[tokio::test]
 async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
-    let house = House::new().await;
-    let admin = house.admin().await;
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
     let mut ids = vec![admin.id];
     for name in ["under_score", "underscore", "Per.cent", "x-ray"] {
-        ids.push(house.nobody().register(new_user(name)).await.unwrap().public_id);
+        ids.push(app.anonymous().register(new_user(name)).await.unwrap().public_id);
     }
     let query = |page, per_page, q: Option<&str>| UserQuery {
         page: Some(PageNumber::new(page).unwrap()),
@@ -159,7 +159,7 @@ async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
     let mut path = Some("/authy/users?per_page=2".to_owned());
     while let Some(next) = path {
         let head = format!("GET {next} HTTP/1.1\nx-access-token: {}", admin.token.expose());
-        let page: Value = serde_json::from_str(&send(house.address, &head, "").await.body).unwrap();
+        let page: Value = serde_json::from_str(&send(app.address, &head, "").await.body).unwrap();
         assert_eq!(page["total_records"], 5);
         seen.extend(
             page["users"].as_array().unwrap().iter().map(|user| user["public_id"].as_str().unwrap().to_owned()),
@@ -177,14 +177,14 @@ async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
     assert_eq!((beyond.users.len(), beyond.prev_url.as_deref()), (0, Some("/authy/users?page=3&per_page=2")));
     for wrong in ["page=0", "page=x", "per_page=0", "per_page=101", "per_page=-1", "page=1&page=2"] {
         let head = format!("GET /authy/users?{wrong} HTTP/1.1\nx-access-token: {}", admin.token.expose());
-        assert_eq!(send(house.address, &head, "").await.status, 400, "{wrong}");
+        assert_eq!(send(app.address, &head, "").await.status, 400, "{wrong}");
     }
 }
 
 #[tokio::test]
 async fn nobody_reaches_beyond_their_level() {
-    let house = House::new().await;
-    let (root, admin, peer) = (house.superadmin().await, house.admin().await, house.admin().await);
+    let app = TestApp::new().await;
+    let (root, admin, peer) = (app.superadmin().await, app.admin().await, app.admin().await);
     let refused = admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::BeyondYourLevel), Some(403)));
     let refused = admin.client.end_user_sessions(root.id).await.unwrap_err();
@@ -194,51 +194,51 @@ async fn nobody_reaches_beyond_their_level() {
     root.client.delete_user(admin.id, Deletion::PLAIN).await.unwrap();
     let refused = root.client.delete_self().await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::LastOfItsKind), Some(409)));
-    let second = house.superadmin().await;
+    let second = app.superadmin().await;
     root.client.delete_self().await.unwrap();
     assert_eq!(second.client.delete_self().await.unwrap_err().kind(), Some(ErrorKind::LastOfItsKind));
 }
 
 #[tokio::test]
 async fn a_path_that_names_nobody_is_not_found() {
-    let house = House::new().await;
-    let admin = house.admin().await;
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
     let id = admin.id.to_string();
     let (upper, simple) = (id.to_uppercase(), id.replace('-', ""));
     for wrong in ["1", "x", upper.as_str(), simple.as_str(), "..%2F..", "%00", "%27%3B--"] {
         let head = format!("GET /authy/user/{wrong} HTTP/1.1\nx-access-token: {}", admin.token.expose());
-        assert_eq!(send(house.address, &head, "").await.status, 404, "{wrong}");
-        assert_eq!(get(house.address, &format!("/authy/username/{wrong}")).await.status, 404, "{wrong}");
+        assert_eq!(send(app.address, &head, "").await.status, 404, "{wrong}");
+        assert_eq!(get(app.address, &format!("/authy/username/{wrong}")).await.status, 404, "{wrong}");
     }
 }
 
 #[tokio::test]
 async fn the_last_login_is_told() {
-    let house = House::new().await;
-    let (name, admin) = (fresh_name("ada"), house.admin().await);
-    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
+    let app = TestApp::new().await;
+    let (name, admin) = (fresh_name("ada"), app.admin().await);
+    let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
     assert_eq!(admin.client.get_user(id).await.unwrap().last_login, None);
-    house.nobody().login(credentials(&name)).await.unwrap();
+    app.anonymous().login(credentials(&name)).await.unwrap();
     assert!(admin.client.get_user(id).await.unwrap().last_login.is_some());
 }
 
 #[tokio::test]
 async fn an_account_without_roles_is_told_so() {
-    let house = House::new().await;
-    let (person, admin) = (house.user().await, house.admin().await);
-    admin.client.revoke_role("user".parse().unwrap(), person.id).await.unwrap();
-    let refused = house.nobody().login(credentials(&person.username)).await.unwrap_err();
+    let app = TestApp::new().await;
+    let (user, admin) = (app.user().await, app.admin().await);
+    admin.client.revoke_role("user".parse().unwrap(), user.id).await.unwrap();
+    let refused = app.anonymous().login(credentials(&user.username)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::NoRole), Some(403)));
-    let wrong = Credentials::new(&person.username, Secret::new("wrong"));
-    assert_eq!(house.nobody().login(wrong).await.unwrap_err().kind(), Some(ErrorKind::InvalidCredentials));
+    let wrong = Credentials::new(&user.username, Secret::new("wrong"));
+    assert_eq!(app.anonymous().login(wrong).await.unwrap_err().kind(), Some(ErrorKind::InvalidCredentials));
 }
 
 #[tokio::test]
 async fn a_new_user_is_found_where_the_answer_says() {
-    let house = House::new().await;
-    let admin = house.admin().await;
-    let answer = post(house.address, "/authy/user", &sign_up("wren", "wren@example.org", PASSWORD)).await;
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    let answer = post(app.address, "/authy/user", &sign_up("wren", "wren@example.org", PASSWORD)).await;
     let head = format!("GET {} HTTP/1.1\nx-access-token: {}", answer.header("location"), admin.token.expose());
-    let found: Value = serde_json::from_str(&send(house.address, &head, "").await.body).unwrap();
+    let found: Value = serde_json::from_str(&send(app.address, &head, "").await.body).unwrap();
     assert_eq!((&found["username"], &found["validated"]), (&json!("wren"), &json!(false)));
 }

@@ -1,4 +1,4 @@
-//! The webhook is told of every sign-up until it answers 201, whatever it does instead, and nobody waits for it.
+//! The webhook receives every sign-up until it answers 201, whatever it does instead, and no request waits for it.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use authy_core::{
 };
 use authy_server::Webhook;
 use authy_tests::{
-    House, fresh_name, new_user, operator,
+    TestApp, fresh_name, new_user, operator,
     receiver::{Reaction, Received, Receiver},
     tools, until,
     wire::send,
@@ -37,40 +37,42 @@ use tokio::{
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A house, whom it tells, and in less time than anybody would want to wait.
-async fn told_by(mind: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> (House, Receiver, Background) {
-    let (house, receiver) = (House::new().await, Receiver::start(mind).await);
-    let background = tell(&house, receiver.address).await;
-    (house, receiver, background)
+/// An app whose webhook is this receiver, with a timeout of half a second so that attempts follow each other fast.
+async fn app_with_receiver(
+    handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static,
+) -> (TestApp, Receiver, Background) {
+    let (app, receiver) = (TestApp::new().await, Receiver::start(handler).await);
+    let background = tell(&app, receiver.address).await;
+    (app, receiver, background)
 }
 
-async fn tell(house: &House, address: SocketAddr) -> Background {
+async fn tell(app: &TestApp, address: SocketAddr) -> Background {
     let url = format!("http://{address}/details?from=authy").parse().unwrap();
-    let webhook = Webhook::new(house.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
+    let webhook = Webhook::new(app.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
     let webhook = webhook.timeout(Duration::from_millis(500));
-    house.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap()
+    app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap()
 }
 
 /// Signs somebody up over HTTP.
-async fn sign_up(house: &House) -> UserId {
-    house.nobody().register(new_user(&fresh_name("ada"))).await.unwrap().public_id
+async fn sign_up(app: &TestApp) -> UserId {
+    app.anonymous().register(new_user(&fresh_name("ada"))).await.unwrap().public_id
 }
 
-async fn details(house: &House, user: UserId) -> Option<Details> {
-    house.authy.find_user(user).await.unwrap().unwrap().details
+async fn details(app: &TestApp, user: UserId) -> Option<Details> {
+    app.authy.find_user(user).await.unwrap().unwrap().details
 }
 
-async fn until_details_are(house: &House, user: UserId, expected: Details) {
-    until(&format!("the details are {expected:?}"), || async { details(house, user).await == Some(expected) }).await;
+async fn until_details_are(app: &TestApp, user: UserId, expected: Details) {
+    until(&format!("the details are {expected:?}"), || async { details(app, user).await == Some(expected) }).await;
 }
 
 /// Why it has not gone well so far, once it was tried.
-async fn until_stuck(house: &House) -> Stuck {
-    until("an attempt has failed", || async { !house.authy.list_stuck(1).await.unwrap().is_empty() }).await;
-    house.authy.list_stuck(1).await.unwrap().remove(0)
+async fn until_stuck(app: &TestApp) -> Stuck {
+    until("an attempt has failed", || async { !app.authy.list_stuck(1).await.unwrap().is_empty() }).await;
+    app.authy.list_stuck(1).await.unwrap().remove(0)
 }
 
-fn told_of(receiver: &Receiver, user: UserId) -> usize {
+fn requests_about(receiver: &Receiver, user: UserId) -> usize {
     receiver.received().iter().filter(|request| request.body.contains(&user.to_string())).count()
 }
 
@@ -91,9 +93,9 @@ fn is_signed(request: &Received, secret: &str) -> bool {
 
 #[tokio::test]
 async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
-    let (house, receiver, _background) = told_by(|_| Reaction::Status(201)).await;
-    let user = sign_up(&house).await;
-    until_details_are(&house, user, Details::Created).await;
+    let (app, receiver, _background) = app_with_receiver(|_| Reaction::Status(201)).await;
+    let user = sign_up(&app).await;
+    until_details_are(&app, user, Details::Created).await;
     let received = receiver.received();
     assert_eq!(received.len(), 1);
     let request = &received[0];
@@ -106,7 +108,7 @@ async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
         Received { body: request.body.replace(&user.to_string(), &UserId::random().to_string()), ..request.clone() };
     assert!(!is_signed(&changed, SECRET));
 
-    let client = house.nobody().with_token(Secret::new(request.header("x-access-token")));
+    let client = app.anonymous().with_token(Secret::new(request.header("x-access-token")));
     let granted = client.check_access(Level::clamped(10)).await.unwrap();
     assert_eq!((granted.public_id, granted.level.get()), (user, 10));
     assert!(client.check_access(Level::clamped(5)).await.is_err());
@@ -116,15 +118,15 @@ async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
     assert_eq!((sessions.len(), sessions[0].current), (1, true));
     assert!(sessions[0].user_agent.as_deref().unwrap().ends_with("(webhook)"), "{sessions:?}");
     let query = EventQuery { user: Some(user), kind: Some(EventKind::TokenIssued), after: None, limit: None };
-    let trail = house.authy.list_events(&query).await.unwrap().events;
+    let trail = app.authy.list_events(&query).await.unwrap().events;
     assert_eq!(
         (trail.len(), trail[0].origin.as_str(), trail[0].session_id),
         (1, "operator", Some(sessions[0].session_id))
     );
 
-    house.authy.delete_user(&operator(), user).await.unwrap();
+    app.authy.delete_user(&operator(), user).await.unwrap();
     assert_eq!(client.get_self().await.unwrap_err().kind(), Some(ErrorKind::InvalidToken));
-    assert_eq!(details(&house, user).await, Some(Details::Created));
+    assert_eq!(details(&app, user).await, Some(Details::Created));
 }
 
 #[tokio::test]
@@ -153,15 +155,15 @@ async fn whatever_is_not_201_is_tried_again_until_it_is() {
 }
 
 async fn is_tried_again_after(reaction: Reaction, reason: &'static str) {
-    let (house, receiver, _background) = told_by(move |_| reaction.clone()).await;
-    let user = sign_up(&house).await;
-    let stuck = until_stuck(&house).await;
+    let (app, receiver, _background) = app_with_receiver(move |_| reaction.clone()).await;
+    let user = sign_up(&app).await;
+    let stuck = until_stuck(&app).await;
     let error = stuck.error.unwrap();
     assert!(error.contains(reason), "{reason} is not in: {error}");
     assert_eq!((stuck.sink.as_str(), stuck.subject, stuck.is_given_up), ("webhook", Some(user), false));
-    assert_eq!(details(&house, user).await, Some(Details::Pending));
+    assert_eq!(details(&app, user).await, Some(Details::Pending));
     receiver.react(|_| Reaction::Status(201));
-    until_details_are(&house, user, Details::Created).await;
+    until_details_are(&app, user, Details::Created).await;
     let received = receiver.received();
     assert!(received.iter().all(|request| is_signed(request, SECRET) && request.line.contains(" /details")));
     let ids: Vec<_> = received.iter().map(|request| request.header("webhook-id")).collect();
@@ -170,16 +172,16 @@ async fn is_tried_again_after(reaction: Reaction, reason: &'static str) {
 
 #[tokio::test]
 async fn a_receiver_that_is_not_there_is_told_when_it_comes() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     // Its address is taken, and nobody listens there.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let _background = tell(&house, socket.local_addr().unwrap()).await;
-    let user = house.nobody().register(new_user("ada")).await.unwrap().public_id;
-    let error = until_stuck(&house).await.error.unwrap();
+    let _background = tell(&app, socket.local_addr().unwrap()).await;
+    let user = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
+    let error = until_stuck(&app).await.error.unwrap();
     assert!(error.contains("cannot be reached"), "{error}");
     let receiver = Receiver::on(socket.listen(16).unwrap(), |_| Reaction::Status(201));
-    until_details_are(&house, user, Details::Created).await;
+    until_details_are(&app, user, Details::Created).await;
     assert_eq!(receiver.received().len(), 1);
 }
 
@@ -187,7 +189,7 @@ async fn a_receiver_that_is_not_there_is_told_when_it_comes() {
 async fn one_who_is_stuck_holds_up_nobody() {
     let first = Arc::new(AtomicUsize::new(0));
     let stuck = Arc::new(std::sync::Mutex::new(String::new()));
-    let mind = {
+    let handler = {
         let (first, stuck) = (first.clone(), stuck.clone());
         move |request: &Received| {
             if first.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -199,25 +201,25 @@ async fn one_who_is_stuck_holds_up_nobody() {
             }
         }
     };
-    let (house, receiver, _background) = told_by(mind).await;
-    let unlucky = sign_up(&house).await;
-    until("the first one hangs", || async { told_of(&receiver, unlucky) == 1 }).await;
+    let (app, receiver, _background) = app_with_receiver(handler).await;
+    let unlucky = sign_up(&app).await;
+    until("the first one hangs", || async { requests_about(&receiver, unlucky) == 1 }).await;
     for _ in 0..20 {
-        let user = sign_up(&house).await;
-        until_details_are(&house, user, Details::Created).await;
+        let user = sign_up(&app).await;
+        until_details_are(&app, user, Details::Created).await;
     }
-    assert_eq!(details(&house, unlucky).await, Some(Details::Pending));
+    assert_eq!(details(&app, unlucky).await, Some(Details::Pending));
 }
 
 #[tokio::test]
 async fn signing_up_does_not_wait_for_a_receiver_that_hangs() {
-    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Hang).await);
+    let (app, receiver) = (TestApp::new().await, Receiver::start(|_| Reaction::Hang).await);
     let url = format!("http://{}/", receiver.address).parse().unwrap();
-    let webhook = Webhook::new(house.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
-    let _background = house.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap();
+    let webhook = Webhook::new(app.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
+    let _background = app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap();
     let begun = Instant::now();
     for _ in 0..30 {
-        house.nobody().register(new_user(&fresh_name("ada"))).await.unwrap();
+        app.anonymous().register(new_user(&fresh_name("ada"))).await.unwrap();
     }
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     until("as many hang as may at a time", || async { receiver.received().len() == 16 }).await;
@@ -225,37 +227,40 @@ async fn signing_up_does_not_wait_for_a_receiver_that_hangs() {
 
 #[tokio::test]
 async fn who_is_deleted_meanwhile_is_not_told_of_and_an_operator_decides_about_the_rest() {
-    let (house, receiver, _background) = told_by(|_| Reaction::Status(500)).await;
-    let (deleted, given_up) = (sign_up(&house).await, sign_up(&house).await);
-    until("both were tried", || async { told_of(&receiver, deleted) > 0 && told_of(&receiver, given_up) > 0 }).await;
-    house.authy.delete_user(&operator(), deleted).await.unwrap();
-    until_details_are(&house, deleted, Details::Failed).await;
-    let stuck = house.authy.list_stuck(10).await.unwrap();
+    let (app, receiver, _background) = app_with_receiver(|_| Reaction::Status(500)).await;
+    let (deleted, given_up) = (sign_up(&app).await, sign_up(&app).await);
+    until("both were tried", || async {
+        requests_about(&receiver, deleted) > 0 && requests_about(&receiver, given_up) > 0
+    })
+    .await;
+    app.authy.delete_user(&operator(), deleted).await.unwrap();
+    until_details_are(&app, deleted, Details::Failed).await;
+    let stuck = app.authy.list_stuck(10).await.unwrap();
     let of = |user| stuck.iter().find(|stuck| stuck.subject == Some(user)).unwrap();
     assert!(of(deleted).is_given_up);
     assert_eq!(of(deleted).error.as_deref(), Some("the user was deleted before the webhook had taken it"));
 
     let event = of(given_up).event_id;
-    house.authy.skip_delivery(&operator(), "webhook", event).await.unwrap();
-    assert_eq!(details(&house, given_up).await, Some(Details::Failed));
+    app.authy.skip_delivery(&operator(), "webhook", event).await.unwrap();
+    assert_eq!(details(&app, given_up).await, Some(Details::Failed));
     receiver.react(|_| Reaction::Status(201));
-    house.authy.retry_delivery(&operator(), "webhook", event).await.unwrap();
-    until_details_are(&house, given_up, Details::Created).await;
-    assert_eq!(details(&house, deleted).await, Some(Details::Failed));
+    app.authy.retry_delivery(&operator(), "webhook", event).await.unwrap();
+    until_details_are(&app, given_up, Details::Created).await;
+    assert_eq!(details(&app, deleted).await, Some(Details::Failed));
 }
 
 #[tokio::test]
 async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
-    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Status(500)).await);
-    let early = house.admin().await;
+    let (app, receiver) = (TestApp::new().await, Receiver::start(|_| Reaction::Status(500)).await);
+    let early = app.admin().await;
     let seen = |client: &Client, user| {
         let client = client.clone();
         async move { serde_json::to_value(client.get_user(user).await.unwrap()).unwrap()["details"].clone() }
     };
     assert!(seen(&early.client, early.id).await.is_null(), "there is no webhook");
-    let _background = tell(&house, receiver.address).await;
+    let _background = tell(&app, receiver.address).await;
     assert!(seen(&early.client, early.id).await.is_null(), "who signed up before there was a webhook is not told of");
-    let ada = house.nobody().register(new_user("ada")).await.unwrap().public_id;
+    let ada = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
     assert_eq!(seen(&early.client, ada).await, "pending");
     receiver.react(|_| Reaction::Status(201));
     until("it was told", || async { seen(&early.client, ada).await == "created" }).await;
@@ -265,41 +270,41 @@ async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
         assert_eq!(page.last().map(|user| (user.public_id, user.details)), Some((ada, Some(Details::Created))));
     }
     // Upkeep forgets what was told a month ago, and this is not forgotten.
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     sql.batch_execute("UPDATE authy.delivery SET changed = now() - interval '1 year'").await.unwrap();
-    house.authy.upkeep().await.unwrap();
+    app.authy.upkeep().await.unwrap();
     assert_eq!(seen(&early.client, ada).await, "created");
 }
 
 #[tokio::test]
 async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     let script = std::fs::read_to_string(tools::root().join("examples/webhook.py")).unwrap();
     let verification = script.split("\n\n\n").find(|part| part.starts_with("def is_from_authy")).unwrap();
     let readme = std::fs::read_to_string(tools::root().join("README.md")).unwrap();
     assert!(readme.contains(verification), "the README shows other lines");
     let mut command = Command::new(tools::python());
-    command.arg("-c").arg(script).args([house.url().as_str(), SECRET]).stdout(Stdio::piped()).kill_on_drop(true);
+    command.arg("-c").arg(script).args([app.url().as_str(), SECRET]).stdout(Stdio::piped()).kill_on_drop(true);
     let mut running = command.spawn().unwrap();
     let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
     let address = lines.next_line().await.unwrap().unwrap();
     let address = address.trim_start_matches("listening on http://").trim_end_matches('/').parse().unwrap();
 
-    let _background = tell(&house, address).await;
-    let ada = sign_up(&house).await;
-    until_details_are(&house, ada, Details::Created).await;
+    let _background = tell(&app, address).await;
+    let ada = sign_up(&app).await;
+    until_details_are(&app, ada, Details::Created).await;
     assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("{ada} signed up"));
 
     // Nobody signed it, but the token is good.
-    let token = house.authy.issue_token(&operator(), ada).await.unwrap();
+    let token = app.authy.issue_token(&operator(), ada).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let head = format!(
         "POST / HTTP/1.1\nx-access-token: {}\nwebhook-id: a\nwebhook-timestamp: {now}\nwebhook-signature: v1,AAAA",
         token.expose()
     );
     assert_eq!(send(address, &head, &format!(r#"{{"public_id":"{ada}"}}"#)).await.status, 401);
-    // It is signed, but the token is another house's.
-    let (elsewhere, receiver, _background) = told_by(|_| Reaction::Status(201)).await;
+    // It is signed, but the token is another issuer's.
+    let (elsewhere, receiver, _background) = app_with_receiver(|_| Reaction::Status(201)).await;
     until_details_are(&elsewhere, sign_up(&elsewhere).await, Details::Created).await;
     let foreign = &receiver.received()[0];
     let headers = foreign.headers.iter().filter(|(name, _)| name.starts_with("webhook-") || name == "x-access-token");
@@ -309,45 +314,45 @@ async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
 
 #[tokio::test]
 async fn who_was_not_queued_yet_is_pending() {
-    let (house, receiver) = (House::new().await, Receiver::start(|_| Reaction::Status(201)).await);
-    let before = house.user().await.id;
-    drop(tell(&house, receiver.address).await);
-    let ada = house.nobody().register(new_user("ada")).await.unwrap().public_id;
-    assert_eq!((details(&house, before).await, details(&house, ada).await), (None, Some(Details::Pending)));
+    let (app, receiver) = (TestApp::new().await, Receiver::start(|_| Reaction::Status(201)).await);
+    let before = app.user().await.id;
+    drop(tell(&app, receiver.address).await);
+    let ada = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
+    assert_eq!((details(&app, before).await, details(&app, ada).await), (None, Some(Details::Pending)));
     assert_eq!(receiver.received().len(), 0);
-    let _background = tell(&house, receiver.address).await;
-    until_details_are(&house, ada, Details::Created).await;
-    assert_eq!(details(&house, before).await, None);
+    let _background = tell(&app, receiver.address).await;
+    until_details_are(&app, ada, Details::Created).await;
+    assert_eq!(details(&app, before).await, None);
 }
 
 #[tokio::test]
 async fn only_the_operator_is_given_a_token_of_somebody_elses() {
-    let house = House::new().await;
-    let (root, user) = (house.superadmin().await, house.user().await);
-    let identity = house.authy.authenticate(root.token.expose()).await.unwrap();
+    let app = TestApp::new().await;
+    let (root, user) = (app.superadmin().await, app.user().await);
+    let identity = app.authy.authenticate(root.token.expose()).await.unwrap();
     for caller in [Caller::nobody(Origin::default()), Caller::user(identity, Origin::default())] {
-        let refused = house.authy.issue_token(&caller, user.id).await.unwrap_err();
+        let refused = app.authy.issue_token(&caller, user.id).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::BeyondYourLevel);
     }
     let operator = operator();
-    let issue = |user| house.authy.issue_token(&operator, user);
-    let nobody = issue(UserId::random()).await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::NotFound);
+    let issue = |user| app.authy.issue_token(&operator, user);
+    let anonymous = issue(UserId::random()).await.unwrap_err();
+    assert_eq!(anonymous.kind(), ErrorKind::NotFound);
     let token = issue(user.id).await.unwrap();
-    assert_eq!(house.authy.authenticate(token.expose()).await.unwrap().public_id, user.id);
+    assert_eq!(app.authy.authenticate(token.expose()).await.unwrap().public_id, user.id);
     // It is no login, so it is not enough to change the account with.
     let change = AccountChange::password(None, Secret::new("carousel-marmalade-58")).unwrap();
-    let refused = house.nobody().with_token(token.clone()).change_user(user.id, change).await.unwrap_err();
+    let refused = app.anonymous().with_token(token.clone()).change_user(user.id, change).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::ReauthenticationRequired));
     // It is void with the roles it speaks of, as any other.
-    house.authy.revoke_role(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
-    assert_eq!(house.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);
+    app.authy.revoke_role(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
+    assert_eq!(app.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);
     assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::NoRole);
-    house.authy.delete_user(&operator, user.id).await.unwrap();
+    app.authy.delete_user(&operator, user.id).await.unwrap();
     assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::AlreadyDeleted);
     // And forgotten like any other: the login's and the token's.
     let old = "UPDATE authy.session SET expires = now() - interval '2 days', access_until = now() - interval '2 days'
                WHERE user_id = $1";
-    house.sql().await.execute(old, &[user.id.as_uuid()]).await.unwrap();
-    assert_eq!(house.authy.upkeep().await.unwrap().sessions, 2);
+    app.sql().await.execute(old, &[user.id.as_uuid()]).await.unwrap();
+    assert_eq!(app.authy.upkeep().await.unwrap().sessions, 2);
 }

@@ -1,4 +1,4 @@
-//! An export of a long life, against an ordinary request.
+//! An export of a long history, against an ordinary request.
 
 use crate::server::{Server, fresh_address, get};
 

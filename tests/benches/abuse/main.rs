@@ -1,4 +1,4 @@
-//! What a stranger's request costs at worst, each against an ordinary request in the same run:
+//! What an anonymous request costs at worst, each against an ordinary request in the same run:
 //! `cargo bench -p authy-tests --bench abuse`.
 //!
 //! The server is a process of its own with its settings as they come, behind a proxy that it trusts: that is this program, so

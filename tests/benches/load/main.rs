@@ -20,7 +20,7 @@ mod hash;
 mod servers;
 
 use generator::{Load, Measured, hammer};
-use servers::{Bare, House};
+use servers::{AuthyServer, Bare};
 
 // As the server has it, for all that is measured.
 #[global_allocator]
@@ -55,44 +55,44 @@ async fn measure() -> Result {
         "one hash: {alone:.1} CPU ms alone, {together:.1} CPU ms while all {cores} cores hash: the limit is {limit:.0}/s\n"
     );
 
-    let house = House::start().await?;
-    println!("idle memory of the server: {:.1} MB\n", house.megabytes()?);
+    let authy = AuthyServer::start().await?;
+    println!("idle memory of the server: {:.1} MB\n", authy.megabytes()?);
     println!("{:<12}{:>5}{:>12}{:>10}{:>10}{:>9}  ratio", "", "conn", "req/s", "p50 ms", "p99 ms", "MB");
-    let token = house.token().await?;
+    let token = authy.token().await?;
     for (name, request) in [("checkaccess", check(&token)), ("own user", own_user(&token))] {
         if !wanted(name) {
             continue;
         }
-        let bare = Bare::start(&house.answer(&request).await?).await?;
+        let bare = Bare::start(&authy.answer(&request).await?).await?;
         for connections in CONNECTIONS {
             let limit = hammer(bare.address, &Load::Same(request.clone()), connections, duration()).await?;
-            let measured = hammer(house.address, &Load::Same(request.clone()), connections, duration()).await?;
+            let measured = hammer(authy.address, &Load::Same(request.clone()), connections, duration()).await?;
             let ratio = format!("{:.2} of bare hyper ({:.0} req/s)", measured.rate() / limit.rate(), limit.rate());
-            print(name, connections, &measured, house.megabytes()?, &ratio);
+            print(name, connections, &measured, authy.megabytes()?, &ratio);
         }
     }
-    for (name, logins) in [("login", house.logins()), ("login of one", Load::Same(house.login()))] {
+    for (name, logins) in [("login", authy.logins()), ("login of one", Load::Same(authy.login()))] {
         for connections in CONNECTIONS.into_iter().filter(|_| wanted(name)) {
-            let login = hammer(house.address, &logins, connections, duration()).await?;
-            print(name, connections, &login, house.megabytes()?, &of_hashes(&login, limit));
+            let login = hammer(authy.address, &logins, connections, duration()).await?;
+            print(name, connections, &login, authy.megabytes()?, &of_hashes(&login, limit));
         }
     }
     for connections in CONNECTIONS.into_iter().filter(|_| wanted("sign-up")) {
-        let sign_up = hammer(house.address, &Load::SignUp, connections, duration()).await?;
-        print("sign-up", connections, &sign_up, house.megabytes()?, &of_hashes(&sign_up, limit));
+        let sign_up = hammer(authy.address, &Load::SignUp, connections, duration()).await?;
+        print("sign-up", connections, &sign_up, authy.megabytes()?, &of_hashes(&sign_up, limit));
     }
-    if wanted("storm") { storm(&house, &token).await } else { Ok(()) }
+    if wanted("storm") { storm(&authy, &token).await } else { Ok(()) }
 }
 
 /// Token checks, alone and while sixteen connections do nothing but log in.
-async fn storm(house: &House, token: &str) -> Result {
+async fn storm(authy: &AuthyServer, token: &str) -> Result {
     println!("\ncheckaccess alone, and under a storm of 16 connections that log in:");
     for connections in CONNECTIONS {
-        let (checks, logins) = (Load::Same(check(token)), house.logins());
-        let alone = hammer(house.address, &checks, connections, duration()).await?;
+        let (checks, logins) = (Load::Same(check(token)), authy.logins());
+        let alone = hammer(authy.address, &checks, connections, duration()).await?;
         let (under, storm) = tokio::join!(
-            hammer(house.address, &checks, connections, duration()),
-            hammer(house.address, &logins, 16, duration()),
+            hammer(authy.address, &checks, connections, duration()),
+            hammer(authy.address, &logins, 16, duration()),
         );
         let (under, storm) = (under?, storm?);
         let ratio = under.p99() / alone.p99();

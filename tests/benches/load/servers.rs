@@ -34,11 +34,11 @@ pub(crate) fn run(role: &OsStr) -> Result {
     std::process::exit(i32::from(authy_server::cli::main() != std::process::ExitCode::SUCCESS));
 }
 
-/// How many people there are.
-const PEOPLE: usize = 64;
+/// Number of users.
+const USERS: usize = 64;
 
 fn names() -> impl Iterator<Item = String> {
-    (0..PEOPLE).map(|number| format!("ada-{number}"))
+    (0..USERS).map(|number| format!("ada-{number}"))
 }
 
 fn log_in(name: &str) -> Vec<u8> {
@@ -46,13 +46,13 @@ fn log_in(name: &str) -> Vec<u8> {
 }
 
 /// authy, with everything as it comes but the limits on addresses: all the load has one.
-pub(crate) struct House {
+pub(crate) struct AuthyServer {
     pub(crate) address: SocketAddr,
     child: Child,
     _folder: tempfile::TempDir,
 }
 
-impl House {
+impl AuthyServer {
     pub(crate) async fn start() -> Result<Self> {
         let folder = authy_tests::database::folder_on_disk();
         let mut command = Command::new(std::env::current_exe()?);
@@ -61,14 +61,14 @@ impl House {
             command.env(format!("AUTHY_LIMIT_{limit}"), "off");
         }
         let (child, address) = start(command.env("AUTHY_LOG", "warn"))?;
-        let house = Self { address, child, _folder: folder };
+        let authy = Self { address, child, _folder: folder };
         for name in names() {
             let body = format!(
                 r#"{{"username":"{name}","email":"{name}@example.org","password":"{PASSWORD}","confirm_password":"{PASSWORD}"}}"#
             );
-            house.answer(&post("/authy/user", &body)).await?;
+            authy.answer(&post("/authy/user", &body)).await?;
         }
-        Ok(house)
+        Ok(authy)
     }
 
     /// A login that succeeds.
@@ -107,7 +107,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for AuthyServer {
     fn drop(&mut self) {
         stop(&mut self.child);
     }

@@ -107,7 +107,7 @@ impl Sink for Watched {
     }
 }
 
-async fn house(config: Config) -> (tokio_postgres::Config, Authy) {
+async fn engine(config: Config) -> (tokio_postgres::Config, Authy) {
     let database = database::fresh().await;
     let keys = MasterKeys::generate().unwrap();
     let authy = Authy::builder(database.clone()).master_keys(keys).config(config).start().await.unwrap();
@@ -118,7 +118,7 @@ async fn house(config: Config) -> (tokio_postgres::Config, Authy) {
 async fn backlog() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (database, authy) = house(cheap()).await;
+    let (database, authy) = engine(cheap()).await;
     let sink = Watched::new(&url);
     let background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
     authy.register(&operator(), new_user(&fresh_name("first"))).await.unwrap();
@@ -165,7 +165,7 @@ async fn lag() {
     const LOGINS: usize = 250;
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
-    let (_, authy) = house(Config::default()).await;
+    let (_, authy) = engine(Config::default()).await;
     let sink = Watched::new(&url);
     let _background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
     let name = fresh_name("ada");
@@ -189,8 +189,8 @@ async fn lag() {
 async fn cost(name: &str, config: &Config, url: &str, is_there: bool) {
     const ROUNDS: usize = 4;
     const ROUND: Duration = Duration::from_secs(5);
-    let (_, with) = house(config.clone()).await;
-    let (_, without) = house(config.clone()).await;
+    let (_, with) = engine(config.clone()).await;
+    let (_, without) = engine(config.clone()).await;
     let sink = Watched::new(url);
     let _backgrounds =
         (with.start_background_with(vec![sink.clone()]).await.unwrap(), without.start_background().await.unwrap());

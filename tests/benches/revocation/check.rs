@@ -10,7 +10,7 @@ use authy_core::{
     claims::Token,
     revocation::{IdHash, Revocation, RevocationSet, VoidTokens},
 };
-use authy_tests::House;
+use authy_tests::TestApp;
 
 use crate::resident;
 
@@ -60,10 +60,10 @@ fn token(public_id: UserId) -> Token {
 
 async fn verifier() {
     const TIMES: u32 = 200_000;
-    let house = House::new().await;
-    let verifier = house.nobody().verifier().start().await.unwrap();
-    let person = house.user().await;
-    let token = person.token.expose();
+    let app = TestApp::new().await;
+    let verifier = app.anonymous().verifier().start().await.unwrap();
+    let user = app.user().await;
+    let token = user.token.expose();
     verifier.authenticate(token).await.unwrap();
     let begun = Instant::now();
     for _ in 0..TIMES {
@@ -72,7 +72,7 @@ async fn verifier() {
     println!("LocalVerifier, a token seen before: {} ns", (begun.elapsed() / TIMES).as_nanos());
     let mut fresh = Vec::new();
     for _ in 0..200 {
-        fresh.push(house.again(&person).await.token);
+        fresh.push(app.again(&user).await.token);
     }
     let begun = Instant::now();
     for token in &fresh {
@@ -80,5 +80,5 @@ async fn verifier() {
     }
     println!("LocalVerifier, a new token:         {:.1} us", begun.elapsed().as_secs_f64() * 1e6 / fresh.len() as f64);
     drop(verifier);
-    house.stop().await;
+    app.stop().await;
 }

@@ -7,47 +7,47 @@ use std::{
 };
 
 use authy_core::{Authenticator, RoleName};
-use authy_tests::{House, Person, operator};
+use authy_tests::{TestApp, TestUser, operator};
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 const REVOCATIONS: usize = 60;
 
 pub(crate) async fn measure() {
-    let first = House::new().await;
+    let first = TestApp::new().await;
     let issuer = first.url();
-    let mut houses = Vec::new();
+    let mut apps = Vec::new();
     for _ in 0..2 {
         let issuer = issuer.clone();
-        let on = House::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer);
-        houses.push(on.await);
+        let on = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer);
+        apps.push(on.await);
     }
-    houses.push(first);
+    apps.push(first);
     let mut everybody: Vec<Arc<dyn Authenticator>> = Vec::new();
     for number in 0..10 {
-        let client = houses[number % houses.len()].nobody();
+        let client = apps[number % apps.len()].anonymous();
         everybody.push(Arc::new(client.verifier().issuer(&issuer).start().await.unwrap()));
     }
     // The server that revokes knows at once, so only the others are measured.
-    everybody.extend(houses[..2].iter().map(|house| Arc::new(house.authy.clone()) as _));
-    let home = &houses[2];
+    everybody.extend(apps[..2].iter().map(|app| Arc::new(app.authy.clone()) as _));
+    let home = &apps[2];
     println!("\nuntil each of 10 verifiers and 2 other servers refuses a token, {REVOCATIONS} times:");
     for notified in [true, false] {
         let mut delays = Histogram::<u64>::new(3).unwrap();
         for _ in 0..REVOCATIONS {
-            let person = home.user().await;
+            let test_user = home.user().await;
             for authenticator in &everybody {
-                authenticator.authenticate(person.token.expose()).await.unwrap();
+                authenticator.authenticate(test_user.token.expose()).await.unwrap();
             }
-            let watching = watch(&everybody, &person);
+            let watching = watch(&everybody, &test_user);
             if notified {
-                person.client.logout().await.unwrap();
+                test_user.client.logout().await.unwrap();
             } else {
                 // A host program's own commit sends no NOTIFY: followers have only their polls.
                 let mut host = home.sql().await;
                 let tx = host.transaction().await.unwrap();
                 let user: RoleName = "user".parse().unwrap();
-                let forgotten = home.authy.revoke_role_in(&tx, &operator(), &user, person.id).await.unwrap();
+                let forgotten = home.authy.revoke_role_in(&tx, &operator(), &user, test_user.id).await.unwrap();
                 drop(forgotten);
                 tx.commit().await.unwrap();
             }
@@ -69,10 +69,10 @@ pub(crate) async fn measure() {
 }
 
 /// When each of them refuses.
-fn watch(everybody: &[Arc<dyn Authenticator>], person: &Person) -> JoinSet<Instant> {
+fn watch(everybody: &[Arc<dyn Authenticator>], user: &TestUser) -> JoinSet<Instant> {
     let mut watching = JoinSet::new();
     for authenticator in everybody {
-        let (authenticator, token) = (authenticator.clone(), person.token.clone());
+        let (authenticator, token) = (authenticator.clone(), user.token.clone());
         watching.spawn(async move {
             while authenticator.authenticate(token.expose()).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(1)).await;

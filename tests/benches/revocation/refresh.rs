@@ -10,7 +10,7 @@ use authy_core::{
     engine::{Caller, MasterKeys, Origin},
 };
 use authy_postgres::Cluster;
-use authy_tests::{House, database::folder_on_disk};
+use authy_tests::{TestApp, database::folder_on_disk};
 use tokio::{process::Command, task::JoinSet};
 
 const CLIENTS: u32 = 16;
@@ -19,32 +19,32 @@ const DURATION: Duration = Duration::from_secs(6);
 pub(crate) async fn measure() {
     let folder = folder_on_disk();
     let cluster = Cluster::builder(folder.path()).start().await.unwrap();
-    let house = House::on(cluster.config(), MasterKeys::generate().unwrap(), |config, _| {
+    let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |config, _| {
         config.connections = CLIENTS as usize;
     });
-    let house = house.await;
+    let app = app.await;
     println!("\nrefreshes a second, {CLIENTS} at a time, on a cluster that keeps what it commits:");
-    let Some(limit) = pgbench(&house, folder.path().join("run")).await else {
+    let Some(limit) = pgbench(&app, folder.path().join("run")).await else {
         println!("  pgbench is not installed");
         return;
     };
     println!("  pgbench, one indexed update and one insert a transaction: {limit:.0}");
     for over_http in [false, true] {
-        let rate = refreshes(&house, over_http).await;
+        let rate = refreshes(&app, over_http).await;
         let name = if over_http { "over HTTP" } else { "in process" };
         println!("  {name}: {rate:.0}, {:.2} of pgbench", rate / limit);
     }
-    house.stop().await;
+    app.stop().await;
 }
 
-async fn refreshes(house: &House, over_http: bool) -> f64 {
+async fn refreshes(app: &TestApp, over_http: bool) -> f64 {
     let mut sessions = JoinSet::new();
     for _ in 0..CLIENTS {
-        let person = house.user().await;
-        let (authy, client) = (house.authy.clone(), house.nobody());
+        let user = app.user().await;
+        let (authy, client) = (app.authy.clone(), app.anonymous());
         sessions.spawn(async move {
             let caller = Caller::nobody(Origin::default());
-            let mut refresh_token = person.refresh_token;
+            let mut refresh_token = user.refresh_token;
             let (begun, mut count) = (Instant::now(), 0);
             while begun.elapsed() < DURATION {
                 let request = RefreshToken { refresh_token };
@@ -60,8 +60,8 @@ async fn refreshes(house: &House, over_http: bool) -> f64 {
     sessions.join_all().await.into_iter().sum()
 }
 
-async fn pgbench(house: &House, socket: PathBuf) -> Option<f64> {
-    let sql = house.sql().await;
+async fn pgbench(app: &TestApp, socket: PathBuf) -> Option<f64> {
+    let sql = app.sql().await;
     sql.batch_execute(
         "CREATE TABLE bench_row (id int PRIMARY KEY, count int NOT NULL);
          INSERT INTO bench_row SELECT n, 0 FROM generate_series(1, 10000) n;

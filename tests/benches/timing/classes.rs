@@ -1,6 +1,6 @@
 //! What is sent: groups of requests whose answers must not be told apart by their time.
 //!
-//! A new class is a line in [`groups`], and what it needs in the house a line in [`Stage::set`].
+//! A new class is a line in [`groups`], and what it needs in the app a line in [`TimingFixture::new`].
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use authy_core::{Secret, api::session::Credentials};
-use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, House, PASSWORD, credentials, new_user, operator};
+use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, PASSWORD, TestApp, credentials, new_user, operator};
 use tokio_postgres::Client;
 
 /// A request: of many that differ in their names only, so that nothing is in a cache that others are not in.
@@ -60,31 +60,31 @@ pub(crate) fn groups() -> Vec<Group> {
 /// How many accounts a class has.
 const ACCOUNTS: usize = 20;
 
-/// A house with everybody in it whom the classes are about.
-pub(crate) struct Stage {
-    _house: House,
+/// An app with every user that the classes need.
+pub(crate) struct TimingFixture {
+    _app: TestApp,
     sql: Client,
     stream: TcpStream,
 }
 
-impl Stage {
-    pub(crate) async fn set() -> Self {
-        let house = House::with(|config, _| {
+impl TimingFixture {
+    pub(crate) async fn new() -> Self {
+        let app = TestApp::with(|config, _| {
             let argon2 = env::var("TIMING_ARGON2").unwrap_or("m=4096,t=1,p=1".to_owned());
             config.hash.argon2 = argon2.parse().unwrap();
             config.require_validated = true;
         });
-        let house = house.await;
-        let sql = house.sql().await;
+        let app = app.await;
+        let sql = app.sql().await;
         for number in 0..ACCOUNTS {
             for kind in ["known", "deleted", "slowed", "foreign", "unvalidated"] {
-                house.nobody().register(new_user(&format!("{kind}-{number}"))).await.unwrap();
+                app.anonymous().register(new_user(&format!("{kind}-{number}"))).await.unwrap();
             }
-            let deleted = house.authy.find_user_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
-            house.authy.delete_user(&operator(), deleted.unwrap()).await.unwrap();
+            let deleted = app.authy.find_user_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
+            app.authy.delete_user(&operator(), deleted.unwrap()).await.unwrap();
             for _ in 0..5 {
                 let wrong = Credentials::new(format!("slowed-{number}"), Secret::new("wrong"));
-                house.nobody().login(wrong).await.unwrap_err();
+                app.anonymous().login(wrong).await.unwrap_err();
             }
         }
         // The address of all of them is slowed by now, too.
@@ -97,16 +97,16 @@ impl Stage {
         sql.execute(import, &[&FOREIGN_HASH]).await.unwrap();
         for number in 0..ACCOUNTS {
             let owner = Credentials::new(format!("foreign-{number}"), Secret::new(FOREIGN_PASSWORD));
-            house.nobody().login(owner).await.unwrap();
+            app.anonymous().login(owner).await.unwrap();
             // Everybody has a past.
-            house.nobody().login(credentials(&format!("known-{number}"))).await.unwrap();
+            app.anonymous().login(credentials(&format!("known-{number}"))).await.unwrap();
         }
         // Slowed for longer than this takes.
         let slowed = "UPDATE authy.throttle SET counted = clock_timestamp() + interval '1 day' WHERE failures = 5";
         assert_eq!(sql.execute(slowed, &[]).await.unwrap(), ACCOUNTS as u64);
-        let stream = TcpStream::connect(house.address).unwrap();
+        let stream = TcpStream::connect(app.address).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { _house: house, sql, stream }
+        Self { _app: app, sql, stream }
     }
 
     /// Forgets what was counted, but of those who are slowed.

@@ -22,7 +22,7 @@ use std::{env, time::Duration};
 mod classes;
 mod distribution;
 
-use classes::{Ask, Stage};
+use classes::{Ask, TimingFixture};
 use distribution::Distribution;
 
 // As the server has it.
@@ -36,13 +36,13 @@ fn main() {
     let samples = env::var("TIMING_SAMPLES").map_or(2000, |samples| samples.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for group in classes::groups() {
-        let mut stage = runtime.block_on(Stage::set());
+        let mut fixture = runtime.block_on(TimingFixture::new());
         println!("{} ({samples} samples each):\n", group.name);
         let mut classes: Vec<_> = group.classes.iter().map(|class| (class.name, class.ask, Duration::ZERO)).collect();
         let first = group.classes[0].ask;
         classes.push(("control: the first again", first, Duration::ZERO));
         classes.push(("control: the first, and 0.2 ms", first, LEAK));
-        let distributions = measure(&runtime, &mut stage, &classes, group.status, samples);
+        let distributions = measure(&runtime, &mut fixture, &classes, group.status, samples);
         let [.., null, leak] = &distributions[..] else { unreachable!() };
         report(&classes, &distributions);
         assert!(!distributions[0].differs_from(null), "equal classes are told apart: the machine is too busy");
@@ -52,7 +52,7 @@ fn main() {
 
 fn measure(
     runtime: &tokio::runtime::Runtime,
-    stage: &mut Stage,
+    fixture: &mut TimingFixture,
     classes: &[(&str, Ask, Duration)],
     status: &str,
     samples: usize,
@@ -65,9 +65,9 @@ fn measure(
         random.shuffle(&mut order);
         for &class in &order {
             // Each begins with the same history: what was counted of the others is forgotten.
-            runtime.block_on(stage.tidy());
+            runtime.block_on(fixture.tidy());
             let (_, ask, leak) = &classes[class];
-            let time = stage.time(ask, status, round, *leak);
+            let time = fixture.time(ask, status, round, *leak);
             if round >= warm_up {
                 times[class].push(time);
             }

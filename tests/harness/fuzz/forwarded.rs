@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Target;
 
 const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
+const UNTRUSTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
 
 static TRUSTED: LazyLock<Vec<ipnet::IpNet>> =
     LazyLock::new(|| ["10.0.0.0/8", "fd00::/8"].iter().map(|text| text.parse().unwrap()).collect());
@@ -27,13 +27,13 @@ pub(super) const FORWARDED: Target = Target {
                 headers.append(name, value);
             }
         }
-        // A stranger is who the connection says, whatever the headers do.
-        assert_eq!(client(&TRUSTED, STRANGER, &headers), (STRANGER, false));
+        // An untrusted peer is the client, whatever its headers say.
+        assert_eq!(client(&TRUSTED, UNTRUSTED, &headers), (UNTRUSTED, false));
         let (ip, _) = client(&TRUSTED, PROXY, &headers);
         assert_eq!(ip, ip.to_canonical());
         // Behind a proxy it is who the proxy says, whatever stood there before.
-        headers.append(&forwarded_for, HeaderValue::from_str(&STRANGER.to_string()).unwrap());
-        assert_eq!(client(&TRUSTED, PROXY, &headers).0, STRANGER);
+        headers.append(&forwarded_for, HeaderValue::from_str(&UNTRUSTED.to_string()).unwrap());
+        assert_eq!(client(&TRUSTED, PROXY, &headers).0, UNTRUSTED);
     },
     seeds: || {
         [

@@ -10,7 +10,7 @@ use authy_core::{
     engine::LetterKind,
 };
 use authy_tests::{
-    House, at_once, credentials, fresh_name, new_user,
+    TestApp, at_once, credentials, fresh_name, new_user,
     wire::{get, post},
 };
 use serde_json::json;
@@ -18,22 +18,22 @@ use serde_json::json;
 use super::{OTHER, new_password, sign_up};
 
 #[tokio::test]
-async fn an_address_is_confirmed_by_a_post_once_and_whoever_repeats_it_is_told_so() {
-    let house = House::new().await;
-    let (id, _, client) = sign_up(&house).await;
-    let letters = house.letters(id, EventKind::UserRegistered).await;
+async fn an_address_is_confirmed_by_a_post_once_and_a_repetition_says_so() {
+    let app = TestApp::new().await;
+    let (id, _, client) = sign_up(&app).await;
+    let letters = app.letters(id, EventKind::UserRegistered).await;
     assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::Validate));
-    let code = house.code(id, EventKind::UserRegistered).await;
+    let code = app.code(id, EventKind::UserRegistered).await;
     let path = format!("/authy/validate/{}", code.expose());
-    let looked_at = get(house.address, &path).await;
+    let looked_at = get(app.address, &path).await;
     assert_eq!((looked_at.status, looked_at.header("cache-control")), (200, "no-store"));
     assert_eq!(
         (&looked_at.json()["purpose"], &looked_at.json()["already_confirmed"]),
         (&json!("sign_up"), &json!(false))
     );
-    let admin = house.admin().await;
+    let admin = app.admin().await;
     assert!(!admin.client.get_user(id).await.unwrap().validated, "to look at a link confirms nothing");
-    let done = post(house.address, &path, "").await;
+    let done = post(app.address, &path, "").await;
     assert_eq!((done.status, &done.json()["already_confirmed"]), (200, &json!(false)));
     assert_eq!(done.json()["public_id"], json!(id));
     assert!(admin.client.get_user(id).await.unwrap().validated);
@@ -41,88 +41,88 @@ async fn an_address_is_confirmed_by_a_post_once_and_whoever_repeats_it_is_told_s
     // A change of the password changes nothing about the address.
     client.change_user(id, new_password()).await.unwrap();
     let count = "SELECT count(*) FROM authy.event WHERE subject = $1";
-    let events = async || house.sql().await.query_one(count, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0);
+    let events = async || app.sql().await.query_one(count, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0);
     let before = events().await;
     for _ in 0..2 {
-        let again = post(house.address, &path, "").await;
+        let again = post(app.address, &path, "").await;
         assert_eq!((again.status, &again.json()["already_confirmed"]), (200, &json!(true)));
-        assert_eq!(get(house.address, &path).await.json()["already_confirmed"], json!(true));
+        assert_eq!(get(app.address, &path).await.json()["already_confirmed"], json!(true));
     }
     assert_eq!(events().await, before, "nothing has happened");
     // Confirmed: nothing is sent any more.
-    let client = house.nobody().with_token(
-        house.nobody().login(Credentials::new(&username_of(&house, id).await, Secret::new(OTHER))).await.unwrap().token,
+    let client = app.anonymous().with_token(
+        app.anonymous().login(Credentials::new(&username_of(&app, id).await, Secret::new(OTHER))).await.unwrap().token,
     );
     client.resend_validation().await.unwrap();
-    let sql = house.sql().await;
+    let sql = app.sql().await;
     let codes = sql.query_one("SELECT count(*) FROM authy.code WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
     assert_eq!(codes.get::<_, i64>(0), 0);
 
     // Once the address is another one, the old code is good for nothing, and that of the new one has done its work.
     let address = format!("{id}@example.com");
     client.change_user(id, AccountChange::email(None, address.parse().unwrap())).await.unwrap();
-    let second = house.code(id, EventKind::EmailRequested).await;
+    let second = app.code(id, EventKind::EmailRequested).await;
     let second = format!("/authy/validate/{}", second.expose());
-    assert_eq!(get(house.address, &second).await.json()["purpose"], json!("new_address"));
-    assert_eq!(post(house.address, &second, "").await.json()["already_confirmed"], json!(false));
-    assert_eq!((get(house.address, &path).await.status, post(house.address, &path, "").await.status), (404, 404));
-    assert_eq!(post(house.address, &second, "").await.json()["already_confirmed"], json!(true));
+    assert_eq!(get(app.address, &second).await.json()["purpose"], json!("new_address"));
+    assert_eq!(post(app.address, &second, "").await.json()["already_confirmed"], json!(false));
+    assert_eq!((get(app.address, &path).await.status, post(app.address, &path, "").await.status), (404, 404));
+    assert_eq!(post(app.address, &second, "").await.json()["already_confirmed"], json!(true));
     // It is remembered for a month.
     sql.batch_execute("UPDATE authy.spent_code SET spent = spent - interval '31 days'").await.unwrap();
-    assert_eq!(house.authy.upkeep().await.unwrap().codes, 1);
-    assert_eq!(post(house.address, &second, "").await.status, 404);
+    assert_eq!(app.authy.upkeep().await.unwrap().codes, 1);
+    assert_eq!(post(app.address, &second, "").await.status, 404);
 }
 
-async fn username_of(house: &House, id: UserId) -> String {
-    house.nobody().get_username(id).await.unwrap().username.to_string()
+async fn username_of(app: &TestApp, id: UserId) -> String {
+    app.anonymous().get_username(id).await.unwrap().username.to_string()
 }
 
 #[tokio::test]
 async fn of_many_who_present_one_code_at_once_one_confirms_and_the_others_are_told_that_it_is_done() {
-    let house = House::new().await;
-    let (id, _, _) = sign_up(&house).await;
-    let code = house.code(id, EventKind::UserRegistered).await;
+    let app = TestApp::new().await;
+    let (id, _, _) = sign_up(&app).await;
+    let code = app.code(id, EventKind::UserRegistered).await;
     let answers = at_once(8, |_| {
-        let (nobody, code) = (house.nobody(), Code::new(code.clone()));
-        async move { nobody.validate(code).await.unwrap().already_confirmed }
+        let (anonymous, code) = (app.anonymous(), Code::new(code.clone()));
+        async move { anonymous.validate(code).await.unwrap().already_confirmed }
     })
     .await;
     assert_eq!(answers.iter().filter(|already| !**already).count(), 1, "{answers:?}");
     let events = "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = 'user.validated'";
-    assert_eq!(house.sql().await.query_one(events, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(app.sql().await.query_one(events, &[id.as_uuid()]).await.unwrap().get::<_, i64>(0), 1);
 }
 
 #[tokio::test]
 async fn a_fresh_code_voids_the_one_before_and_five_an_hour_are_enough() {
-    let house = House::new().await;
-    let (id, _, client) = sign_up(&house).await;
-    let first = house.code(id, EventKind::UserRegistered).await;
+    let app = TestApp::new().await;
+    let (id, _, client) = sign_up(&app).await;
+    let first = app.code(id, EventKind::UserRegistered).await;
     for _ in 0..5 {
         client.resend_validation().await.unwrap();
     }
     let refused = client.resend_validation().await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::RateLimited));
-    let last = house.code(id, EventKind::ValidationRequested).await;
-    assert!(house.nobody().validate(Code::new(first)).await.is_err());
-    house.nobody().validate(Code::new(last)).await.unwrap();
+    let last = app.code(id, EventKind::ValidationRequested).await;
+    assert!(app.anonymous().validate(Code::new(first)).await.is_err());
+    app.anonymous().validate(Code::new(last)).await.unwrap();
 }
 
 #[tokio::test]
 async fn codes_expire_die_with_a_change_and_are_good_for_one_thing_only() {
-    let house = House::new().await;
-    let sql = house.sql().await;
-    let (id, _, client) = sign_up(&house).await;
-    let code = house.code(id, EventKind::UserRegistered).await;
+    let app = TestApp::new().await;
+    let sql = app.sql().await;
+    let (id, _, client) = sign_up(&app).await;
+    let code = app.code(id, EventKind::UserRegistered).await;
     client.change_user(id, new_password()).await.unwrap();
-    assert!(house.nobody().validate(Code::new(code)).await.is_err(), "the account has changed");
+    assert!(app.anonymous().validate(Code::new(code)).await.is_err(), "the account has changed");
 
-    let (id, _, _) = sign_up(&house).await;
-    let code = house.code(id, EventKind::UserRegistered).await;
+    let (id, _, _) = sign_up(&app).await;
+    let code = app.code(id, EventKind::UserRegistered).await;
     let reset = PasswordReset::new(code.clone(), Secret::new(OTHER)).unwrap();
-    assert_eq!(house.nobody().reset_password(reset).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
+    assert_eq!(app.anonymous().reset_password(reset).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
     sql.execute("UPDATE authy.code SET expires = now() WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
-    assert!(house.nobody().validate(Code::new(code.clone())).await.is_err(), "it has expired");
-    assert_eq!(house.authy.upkeep().await.unwrap().codes, 1);
+    assert!(app.anonymous().validate(Code::new(code.clone())).await.is_err(), "it has expired");
+    assert_eq!(app.authy.upkeep().await.unwrap().codes, 1);
 
     // What we did not make is refused without a look at the database.
     let forged = [String::new(), "a".to_owned(), "a".repeat(65), "é".repeat(40), {
@@ -132,26 +132,26 @@ async fn codes_expire_die_with_a_change_and_are_good_for_one_thing_only() {
         text
     }];
     for text in forged {
-        let answer = house.nobody().validate(Code::new(Secret::new(text.clone()))).await.unwrap_err();
+        let answer = app.anonymous().validate(Code::new(Secret::new(text.clone()))).await.unwrap_err();
         assert_eq!(answer.status(), Some(404), "{text}");
     }
 }
 
 #[tokio::test]
 async fn only_who_confirmed_the_address_logs_in_where_that_is_asked_for() {
-    let house = House::with(|config, _| config.require_validated = true).await;
+    let app = TestApp::with(|config, _| config.require_validated = true).await;
     let name = fresh_name("new");
-    let id = house.nobody().register(new_user(&name)).await.unwrap().public_id;
-    let first = house.code(id, EventKind::UserRegistered).await;
-    let refused = house.nobody().login(credentials(&name)).await.unwrap_err();
+    let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
+    let first = app.code(id, EventKind::UserRegistered).await;
+    let refused = app.anonymous().login(credentials(&name)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.status()), (Some(ErrorKind::NotValidated), Some(403)));
-    let wrong = house.nobody().login(Credentials::new(&name, Secret::new(OTHER))).await.unwrap_err();
+    let wrong = app.anonymous().login(Credentials::new(&name, Secret::new(OTHER))).await.unwrap_err();
     assert_eq!(wrong.kind(), Some(ErrorKind::InvalidCredentials), "who does not know the password learns nothing");
     // The attempt with the right password sent a fresh code.
-    assert!(house.nobody().validate(Code::new(first)).await.is_err());
-    let code = house.code(id, EventKind::ValidationRequested).await;
-    house.nobody().validate(Code::new(code)).await.unwrap();
-    house.nobody().login(credentials(&name)).await.unwrap();
+    assert!(app.anonymous().validate(Code::new(first)).await.is_err());
+    let code = app.code(id, EventKind::ValidationRequested).await;
+    app.anonymous().validate(Code::new(code)).await.unwrap();
+    app.anonymous().login(credentials(&name)).await.unwrap();
     // Somebody whom the operator made is vouched for.
-    house.user().await;
+    app.user().await;
 }

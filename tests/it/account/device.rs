@@ -8,55 +8,55 @@ use authy_core::{
     },
     engine::{Caller, LetterKind, Origin},
 };
-use authy_tests::{House, PASSWORD, credentials, wire::send};
+use authy_tests::{PASSWORD, TestApp, credentials, wire::send};
 
 use super::sign_up;
 
 #[tokio::test]
 async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
-    let house = House::new().await;
-    let (id, name, _) = sign_up(&house).await;
-    assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "the first login");
+    let app = TestApp::new().await;
+    let (id, name, _) = sign_up(&app).await;
+    assert!(app.letters(id, EventKind::SessionOpened).await.is_empty(), "the first login");
     // What a device calls itself goes to confirmed addresses only.
-    let code = house.code(id, EventKind::UserRegistered).await;
-    house.nobody().validate(Code::new(code)).await.unwrap();
+    let code = app.code(id, EventKind::UserRegistered).await;
+    app.anonymous().validate(Code::new(code)).await.unwrap();
     let body = format!(r#"{{"username": "{name}", "password": "{PASSWORD}"}}"#);
     let log_in = async |device: &str| {
         let head = format!("POST /authy/login HTTP/1.1\ncontent-type: application/json\n{device}");
-        send(house.address, &head, &body).await
+        send(app.address, &head, &body).await
     };
     let known = log_in("user-agent: a new browser").await;
-    let letters = house.letters(id, EventKind::SessionOpened).await;
+    let letters = app.letters(id, EventKind::SessionOpened).await;
     assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::NewDevice));
     assert_eq!(letters[0].user_agent.as_deref(), Some("a new browser"));
     // A browser that was updated is the same device when it sends the token of its last login.
     let token = known.json()["device_token"].as_str().unwrap().to_owned();
     let with_token = format!("user-agent: its next version\nx-device-token: {token}");
     log_in(&with_token).await;
-    assert!(house.letters(id, EventKind::SessionOpened).await.is_empty(), "known by its token");
-    assert_eq!(new_devices(&house, id).await, [false, true, false]);
+    assert!(app.letters(id, EventKind::SessionOpened).await.is_empty(), "known by its token");
+    assert_eq!(new_devices(&app, id).await, [false, true, false]);
     // An attacker who copies the owner's user agent, with no token and with one that is not good.
     for attack in ["user-agent: its next version".to_owned(), format!("{with_token}x")] {
         log_in(&attack).await;
-        assert!(new_devices(&house, id).await[0], "{attack}");
+        assert!(new_devices(&app, id).await[0], "{attack}");
     }
 }
 
 /// Whether each login is told of as that of a new device, the last one first.
-async fn new_devices(house: &House, user: UserId) -> Vec<bool> {
+async fn new_devices(app: &TestApp, user: UserId) -> Vec<bool> {
     let query = EventQuery { user: Some(user), kind: Some(EventKind::SessionOpened), after: None, limit: None };
-    let events = house.authy.list_events(&query).await.unwrap().events;
+    let events = app.authy.list_events(&query).await.unwrap().events;
     events.iter().map(|event| event.detail.get("new_device").is_some()).collect()
 }
 
 #[tokio::test]
 async fn mails_about_new_devices_are_bounded_by_what_an_attacker_cannot_share_with_the_owner() {
-    let house = House::new().await;
-    let (id, name, _) = sign_up(&house).await;
+    let app = TestApp::new().await;
+    let (id, name, _) = sign_up(&app).await;
     let letters_of = async |ip: &str, agent: &str| {
         let origin = Origin { ip: Some(ip.parse().unwrap()), user_agent: Some(agent.to_owned()), ..Origin::default() };
-        house.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
-        house.letters(id, EventKind::SessionOpened).await.len()
+        app.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
+        app.letters(id, EventKind::SessionOpened).await.len()
     };
     // A client that never keeps its token is told of once a day.
     assert_eq!(letters_of("203.0.113.7", "a script").await, 1);
@@ -73,18 +73,18 @@ async fn mails_about_new_devices_are_bounded_by_what_an_attacker_cannot_share_wi
         sent += letters_of("203.0.113.7", &format!("script {number}")).await;
     }
     assert_eq!(sent, 10);
-    assert!(new_devices(&house, id).await[..15].iter().all(|is_new| *is_new), "the trail tells of all of them");
+    assert!(new_devices(&app, id).await[..15].iter().all(|is_new| *is_new), "the trail tells of all of them");
     // What was mailed on another day does not count.
     let yesterday = "INSERT INTO authy.event (event_id, happened, kind, origin, subject, ip, user_agent, detail)
                      VALUES (gen_random_uuid(), now() - interval '1 day', 'session.opened', 'stranger', $1, '198.51.100.1',
                              'a script', '{\"new_device\": true}')";
-    let (other, name, _) = sign_up(&house).await;
-    house.sql().await.execute(yesterday, &[other.as_uuid()]).await.unwrap();
+    let (other, name, _) = sign_up(&app).await;
+    app.sql().await.execute(yesterday, &[other.as_uuid()]).await.unwrap();
     let origin = Origin {
         ip: Some("198.51.100.1".parse().unwrap()),
         user_agent: Some("a script".to_owned()),
         ..Origin::default()
     };
-    house.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
-    assert_eq!(house.letters(other, EventKind::SessionOpened).await.len(), 1);
+    app.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
+    assert_eq!(app.letters(other, EventKind::SessionOpened).await.len(), 1);
 }

@@ -15,13 +15,13 @@ async fn who_may_change_whom() {
         ("guest", ["insufficient_level"; 4]),
         ("nobody", ["token_required"; 4]),
     ];
-    let house = House::new().await;
+    let app = TestApp::new().await;
     for (caller, answers) in TABLE {
         for (target, expected) in ROLES.into_iter().zip(answers) {
-            let target_person = house.person(target).await;
+            let target_person = app.user_with_role(target).await;
             let client = match caller {
-                "nobody" => house.nobody(),
-                role => house.person(role).await.client,
+                "nobody" => app.anonymous(),
+                role => app.user_with_role(role).await.client,
             };
             let email = format!("{}@example.com", fresh_name("new")).parse().unwrap();
             let change = AccountChange { email: Some(email), ..new_password() };
@@ -29,31 +29,31 @@ async fn who_may_change_whom() {
             let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
             assert_eq!(said, expected, "{caller} changes {target}");
             let is_changed = said == "ok";
-            assert_eq!(logs_in(&house, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
-            assert_eq!(logs_in(&house, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&app, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&app, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
             assert_eq!(target_person.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
         }
         // Somebody who has no role is less powerful than anybody.
-        let nobody = house.user().await;
-        house.authy.revoke_role(&operator(), &"user".parse().unwrap(), nobody.id).await.unwrap();
+        let anonymous = app.user().await;
+        app.authy.revoke_role(&operator(), &"user".parse().unwrap(), anonymous.id).await.unwrap();
         let client = match caller {
-            "nobody" => house.nobody(),
-            role => house.person(role).await.client,
+            "nobody" => app.anonymous(),
+            role => app.user_with_role(role).await.client,
         };
-        let answer = client.change_user(nobody.id, new_password()).await;
+        let answer = client.change_user(anonymous.id, new_password()).await;
         let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
         assert_eq!(said, answers[3], "{caller} changes nobody");
     }
     for role in ROLES {
-        let person = house.person(role).await;
-        let view = person.client.change_user(person.id, new_password()).await.unwrap();
-        assert_eq!(view.public_id, person.id);
-        assert!(logs_in(&house, &person.username, OTHER).await, "{role} changes oneself");
+        let user = app.user_with_role(role).await;
+        let view = user.client.change_user(user.id, new_password()).await.unwrap();
+        assert_eq!(view.public_id, user.id);
+        assert!(logs_in(&app, &user.username, OTHER).await, "{role} changes oneself");
     }
-    let (admin, unknown) = (house.admin().await, UserId::random());
+    let (admin, unknown) = (app.admin().await, UserId::random());
     let missing = admin.client.change_user(unknown, new_password()).await.unwrap_err();
     assert_eq!(missing.kind(), Some(ErrorKind::NotFound));
-    let gone = house.user().await;
+    let gone = app.user().await;
     admin.client.delete_user(gone.id, Deletion::PLAIN).await.unwrap();
     let deleted = admin.client.change_user(gone.id, new_password()).await.unwrap_err();
     assert_eq!(deleted.kind(), Some(ErrorKind::AlreadyDeleted));
@@ -61,17 +61,17 @@ async fn who_may_change_whom() {
 
 #[tokio::test]
 async fn who_rises_while_somebody_waits_to_change_him_is_beyond_reach() {
-    let house = House::new().await;
-    let (admin, person) = (house.admin().await, house.user().await);
-    let mut sql = house.sql().await;
+    let app = TestApp::new().await;
+    let (admin, user) = (app.admin().await, app.user().await);
+    let mut sql = app.sql().await;
     let tx = sql.transaction().await.unwrap();
     let superadmin = "superadmin".parse().unwrap();
-    let granted = house.authy.grant_role_in(&tx, &operator(), &superadmin, person.id).await.unwrap();
-    let change = tokio::spawn(async move { admin.client.change_user(person.id, new_password()).await });
+    let granted = app.authy.grant_role_in(&tx, &operator(), &superadmin, user.id).await.unwrap();
+    let change = tokio::spawn(async move { admin.client.change_user(user.id, new_password()).await });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let watcher = house.sql().await;
+    let watcher = app.sql().await;
     until("it waits", || async { watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 }).await;
     tx.commit().await.unwrap();
-    house.authy.committed(granted);
+    app.authy.committed(granted);
     assert_eq!(change.await.unwrap().unwrap_err().kind(), Some(ErrorKind::BeyondYourLevel));
 }

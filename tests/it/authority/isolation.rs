@@ -40,18 +40,18 @@ async fn two_superadmins_who_delete_themselves_at_once_leave_one() {
 
 #[tokio::test]
 async fn a_hosts_transaction_with_another_isolation_is_refused() {
-    let house = House::new().await;
-    let mut host = house.sql().await;
-    let user = house.user().await;
+    let app = TestApp::new().await;
+    let mut host = app.sql().await;
+    let user = app.user().await;
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let tx = host.transaction().await.unwrap();
         tx.batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {level}")).await.unwrap();
-        let refused = house.authy.delete_user_in(&tx, &operator(), user.id).await.unwrap_err();
+        let refused = app.authy.delete_user_in(&tx, &operator(), user.id).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{level}");
         assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
         tx.rollback().await.unwrap();
     }
-    assert!(!house.authy.find_user(user.id).await.unwrap().unwrap().deleted);
+    assert!(!app.authy.find_user(user.id).await.unwrap().unwrap().deleted);
 }
 
 #[tokio::test]

@@ -10,12 +10,12 @@ use tokio::{
 use super::*;
 
 /// A request whose body has yet to come.
-struct Held(TcpStream);
+struct PendingRequest(TcpStream);
 
-impl Held {
+impl PendingRequest {
     /// Sends a head, and waits until the server has permitted it and asks for the body.
-    async fn new(house: &House, head: &str, token: &Secret) -> Self {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+    async fn new(app: &TestApp, head: &str, token: &Secret) -> Self {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
         let head = format!(
             "{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n",
@@ -39,32 +39,32 @@ impl Held {
 
 #[tokio::test]
 async fn an_administrator_does_not_win_a_role_back_with_a_request_that_was_under_way() {
-    let house = House::new().await;
-    house.superadmin().await;
+    let app = TestApp::new().await;
+    app.superadmin().await;
     let superadmin: RoleName = "superadmin".parse().unwrap();
     for _ in 0..3 {
-        let root = house.superadmin().await;
+        let root = app.superadmin().await;
         let path = format!("POST /authy/role/superadmin/users/{}", root.id);
         let mut held = Vec::new();
         for _ in 0..4 {
-            held.push(Held::new(&house, &path, &root.token).await);
+            held.push(PendingRequest::new(&app, &path, &root.token).await);
         }
-        house.authy.revoke_role(&operator(), &superadmin, root.id).await.unwrap();
+        app.authy.revoke_role(&operator(), &superadmin, root.id).await.unwrap();
         for request in held {
             let answer = request.finish().await;
             assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"));
         }
-        let roles = house.authy.find_user_roles(root.id).await.unwrap().unwrap().roles;
+        let roles = app.authy.find_user_roles(root.id).await.unwrap().unwrap().roles;
         assert!(roles.is_empty(), "{roles:?}");
     }
 }
 
 #[tokio::test]
 async fn a_deleted_administrator_does_not_restore_the_own_account() {
-    let house = House::new().await;
-    let admin = house.admin().await;
-    let held = Held::new(&house, &format!("POST /authy/user/{}/restore", admin.id), &admin.token).await;
-    house.authy.delete_user(&operator(), admin.id).await.unwrap();
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    let held = PendingRequest::new(&app, &format!("POST /authy/user/{}/restore", admin.id), &admin.token).await;
+    app.authy.delete_user(&operator(), admin.id).await.unwrap();
     assert_eq!(held.finish().await.status, 401);
-    assert!(house.authy.find_user(admin.id).await.unwrap().unwrap().deleted);
+    assert!(app.authy.find_user(admin.id).await.unwrap().unwrap().deleted);
 }

@@ -55,7 +55,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
 
 /// Who calls, and what became of them since their token was verified.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Who {
+enum CallerState {
     Anonymous,
     Peer,
     Administrator,
@@ -71,7 +71,7 @@ enum Who {
     Operator,
 }
 
-impl Who {
+impl CallerState {
     const ALL: [Self; 9] = [
         Self::Anonymous,
         Self::Peer,
@@ -141,20 +141,20 @@ impl Who {
 
 #[tokio::test]
 async fn nobody_calls_a_function_without_the_power_it_needs() {
-    let house = House::new().await;
+    let app = TestApp::new().await;
     // So that nobody here is the last superadmin.
-    house.superadmin().await;
+    app.superadmin().await;
     let mut level = 100;
     for (function, rule) in FUNCTIONS {
         if matches!(rule, Reads | Instance | Anybody) {
             continue;
         }
-        for who in Who::ALL {
+        for who in CallerState::ALL {
             level += 1;
-            let scene = Scene::new(&house, level).await;
-            scene.prepare(function).await;
-            let caller = who.caller(&house.authy).await;
-            let answer = refusal(scene.call(function, &caller).await);
+            let fixture = AuthorityFixture::new(&app, level).await;
+            fixture.prepare(function).await;
+            let caller = who.caller(&app.authy).await;
+            let answer = refusal(fixture.call(function, &caller).await);
             assert_eq!(answer, who.refusal(function, *rule), "{who:?} calls {function}");
         }
     }
@@ -162,8 +162,8 @@ async fn nobody_calls_a_function_without_the_power_it_needs() {
 
 #[tokio::test]
 async fn nobody_acts_on_who_is_more_powerful() {
-    let house = House::new().await;
-    house.superadmin().await;
+    let app = TestApp::new().await;
+    app.superadmin().await;
     let mut level = 10_000;
     for function in [
         "change_user",
@@ -178,11 +178,11 @@ async fn nobody_acts_on_who_is_more_powerful() {
         "send_reset",
     ] {
         level += 1;
-        let scene = Scene::new(&house, level).await;
-        house.authy.grant_role(&operator(), &"superadmin".parse().unwrap(), scene.subject).await.unwrap();
-        scene.prepare(function).await;
-        let admin = somebody(&house.authy, "admin").await;
-        let answer = refusal(scene.call(function, &admin).await);
+        let fixture = AuthorityFixture::new(&app, level).await;
+        app.authy.grant_role(&operator(), &"superadmin".parse().unwrap(), fixture.subject).await.unwrap();
+        fixture.prepare(function).await;
+        let admin = somebody(&app.authy, "admin").await;
+        let answer = refusal(fixture.call(function, &admin).await);
         assert_eq!(answer, Some(ErrorKind::BeyondYourLevel), "{function}");
     }
 }

@@ -35,18 +35,18 @@ const WRITES: &[&str] = &[
     "delete_user_in",
 ];
 
-/// How power is taken away.
+/// What ends the power of the actor.
 #[derive(Clone, Copy, Debug)]
-enum Loss {
+enum ActorChange {
     Demotion,
     Deletion,
     EndOfSession,
 }
 
-impl Loss {
+impl ActorChange {
     const ALL: [Self; 3] = [Self::Demotion, Self::Deletion, Self::EndOfSession];
 
-    async fn take(self, authy: &Authy, caller: &Caller) -> Result<()> {
+    async fn apply(self, authy: &Authy, caller: &Caller) -> Result<()> {
         let identity = caller.identity().unwrap();
         let user = identity.public_id;
         match self {
@@ -70,15 +70,16 @@ async fn power_that_was_taken_away_is_not_exercised_at_any_step() {
 
 /// Holds a write at each of its steps in turn; how many there were, and at how many it was refused.
 async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize) {
-    // A database of its own: whoever waits in it waits for this write.
-    let house = &House::new().await;
+    // A database of its own: what waits in it waits for this write.
+    let app = &TestApp::new().await;
     // So that nobody here is the last one.
-    house.superadmin().await;
+    app.superadmin().await;
     let (mut steps, mut refused) = (0, 0);
-    let losses = if write == "grant_role" { &Loss::ALL[..] } else { &Loss::ALL[number % 3..=number % 3] };
-    for loss in losses {
+    let changes =
+        if write == "grant_role" { &ActorChange::ALL[..] } else { &ActorChange::ALL[number % 3..=number % 3] };
+    for change in changes {
         for nth in 1.. {
-            match hold_at(house, number, write, *loss, nth).await {
+            match hold_at(app, number, write, *change, nth).await {
                 None => break,
                 Some(was_refused) => {
                     steps += 1;
@@ -93,17 +94,17 @@ async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize
 
 /// Holds a write at its `nth` step, and takes the power away meanwhile; whether the write was refused, and none when it was
 /// committed or over before it came that far.
-async fn hold_at(house: &House, number: usize, write: &'static str, loss: Loss, nth: u64) -> Option<bool> {
-    let level = 1_000 * (u32::try_from(number).unwrap() + 1) + u32::try_from(nth).unwrap() + 300 * loss as u32;
-    let scene = Scene::new(house, level).await;
-    scene.prepare(write).await;
-    let caller = actor(&house.authy, write).await;
+async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: ActorChange, nth: u64) -> Option<bool> {
+    let level = 1_000 * (u32::try_from(number).unwrap() + 1) + u32::try_from(nth).unwrap() + 300 * change as u32;
+    let fixture = AuthorityFixture::new(app, level).await;
+    fixture.prepare(write).await;
+    let caller = actor(&app.authy, write).await;
     let actor = *caller.identity().unwrap().public_id.as_uuid();
-    let watcher = house.sql().await;
+    let watcher = app.sql().await;
     let hold = DangerousHold::at(nth);
     let held = tokio::spawn({
         let (hold, caller) = (hold.clone(), caller.clone());
-        async move { hold.scope(async move { scene.call(write, &caller).await }).await }
+        async move { hold.scope(async move { fixture.call(write, &caller).await }).await }
     });
     let mut held = Box::pin(held);
     tokio::select! {
@@ -120,8 +121,8 @@ async fn hold_at(house: &House, number: usize, write: &'static str, loss: Loss, 
         held.await.unwrap().unwrap();
         return None;
     }
-    let (authy, thief) = (house.authy.clone(), caller.clone());
-    let mut taken = Box::pin(tokio::spawn(async move { loss.take(&authy, &thief).await }));
+    let (authy, changed) = (app.authy.clone(), caller.clone());
+    let mut taken = Box::pin(tokio::spawn(async move { change.apply(&authy, &changed).await }));
     let was_taken = tokio::select! {
         done = &mut taken => {
             done.unwrap().unwrap();
@@ -131,9 +132,9 @@ async fn hold_at(house: &House, number: usize, write: &'static str, loss: Loss, 
     };
     hold.release();
     let answer = held.await.unwrap();
-    let when = format!("{write} held at step {nth}, {loss:?}");
+    let when = format!("{write} held at step {nth}, {change:?}");
     if was_taken {
-        let is_over = write == "logout" && !matches!(loss, Loss::Demotion);
+        let is_over = write == "logout" && !matches!(change, ActorChange::Demotion);
         match answer {
             Ok(()) => assert!(is_over, "{when}: done after the power was gone"),
             Err(error) => assert!(refusal(Err(error)).is_some(), "{when}: refused for another reason"),
@@ -141,7 +142,7 @@ async fn hold_at(house: &House, number: usize, write: &'static str, loss: Loss, 
         assert_eq!(count().await, 0, "{when}: an event in the name of somebody without power");
         return Some(true);
     }
-    // The write came first: it locks its actor, so whoever takes the power away waits for it.
+    // The write came first: it locks its actor, so the change of the actor waits for it.
     answer.unwrap_or_else(|error| panic!("{when}: {error:?}"));
     match taken.await.unwrap() {
         Err(error) if write == "logout" && error.kind() == ErrorKind::NotFound => {}

@@ -7,19 +7,19 @@ use super::*;
 
 #[tokio::test]
 async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
-    let house = House::with(|config, _| config.require_validated = true).await;
-    let [known, deleted, foreign, replaced] = [(); 4].map(|()| house.user());
+    let app = TestApp::with(|config, _| config.require_validated = true).await;
+    let [known, deleted, foreign, replaced] = [(); 4].map(|()| app.user());
     let (known, deleted, foreign, replaced) = tokio::join!(known, deleted, foreign, replaced);
-    house.authy.delete_user(&operator(), deleted.id).await.unwrap();
+    app.authy.delete_user(&operator(), deleted.id).await.unwrap();
     let import = "UPDATE authy.password SET phc = $1 WHERE user_id = $2";
-    for person in [&foreign, &replaced] {
-        house.sql().await.execute(import, &[&FOREIGN_HASH, person.id.as_uuid()]).await.unwrap();
+    for user in [&foreign, &replaced] {
+        app.sql().await.execute(import, &[&FOREIGN_HASH, user.id.as_uuid()]).await.unwrap();
     }
     // Its first login has replaced the hash.
     let owner = Credentials::new(&replaced.username, Secret::new(FOREIGN_PASSWORD));
-    house.nobody().login(owner).await.unwrap();
+    app.anonymous().login(owner).await.unwrap();
     let unvalidated = fresh_name("unvalidated");
-    house.nobody().register(new_user(&unvalidated)).await.unwrap();
+    app.anonymous().register(new_user(&unvalidated)).await.unwrap();
     let names = [
         known.username,
         deleted.username,
@@ -35,7 +35,7 @@ async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
         for attempt in 0..2 * FREE {
             // Once it is slowed, the right one too.
             let password = if attempt > FREE { PASSWORD } else { "wrong" };
-            let Answer { status, mut headers, body } = log_in(&house, name, password, "").await;
+            let Answer { status, mut headers, body } = log_in(&app, name, password, "").await;
             headers.retain(|(name, _)| name != "date");
             series.push((status, headers, body));
         }
@@ -46,59 +46,59 @@ async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
     assert!(answers.iter().flatten().all(|answer| *answer == first), "{answers:#?}");
     // And neither does the table, which holds no name and no address.
     let counted = "SELECT count(*) FROM authy.throttle WHERE failures = 5 AND refused = 5 AND pending = 0";
-    assert_eq!(number(&house, counted).await, 7);
+    assert_eq!(number(&app, counted).await, 7);
     let named = "SELECT count(*) FROM authy.throttle WHERE key ILIKE '%unknown%' OR key LIKE '%127.0.0.1%'";
-    assert_eq!(number(&house, named).await, 0);
+    assert_eq!(number(&app, named).await, 0);
 }
 
 #[tokio::test]
 async fn wrong_codes_count_for_their_address_in_all_instances_together() {
-    let house = behind_a_proxy().await;
-    let other = House::on(house.database.clone(), house.master_keys.clone(), |_, http| {
+    let app = behind_a_proxy().await;
+    let other = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, http| {
         http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     });
     let other = other.await;
-    let ask = async |house: &House, method: &str, address: &str| {
+    let ask = async |app: &TestApp, method: &str, address: &str| {
         let head = format!("{method} /authy/validate/no-such-code HTTP/1.1\nx-forwarded-for: {address}");
-        send(house.address, &head, "").await.status
+        send(app.address, &head, "").await.status
     };
-    let wrong = async |house: &House, address: &str| ask(house, "POST", address).await;
+    let wrong = async |app: &TestApp, address: &str| ask(app, "POST", address).await;
     // To look changes nothing: a page with images could otherwise shut out everybody behind an address.
     for method in ["GET", "HEAD"] {
         for _ in 0..60 {
-            assert_eq!(ask(&house, method, "192.0.2.1").await, 404);
+            assert_eq!(ask(&app, method, "192.0.2.1").await, 404);
         }
     }
     for number in 0..100 {
-        let house = if number % 2 == 0 { &house } else { &other };
-        assert_eq!(wrong(house, "192.0.2.1").await, 404, "{number}");
+        let app = if number % 2 == 0 { &app } else { &other };
+        assert_eq!(wrong(app, "192.0.2.1").await, 404, "{number}");
     }
     assert_eq!(ask(&other, "GET", "192.0.2.1").await, 404);
-    assert_eq!((wrong(&house, "192.0.2.1").await, wrong(&other, "192.0.2.1").await), (429, 429));
+    assert_eq!((wrong(&app, "192.0.2.1").await, wrong(&other, "192.0.2.1").await), (429, 429));
     assert_eq!(wrong(&other, "192.0.2.2").await, 404);
     // A wrong password from there is not looked at either, and a right code is not from elsewhere only.
-    assert_eq!(log_in(&house, "unknown", "wrong", "x-forwarded-for: 192.0.2.1").await.status, 401);
+    assert_eq!(log_in(&app, "unknown", "wrong", "x-forwarded-for: 192.0.2.1").await.status, 401);
     let reset = PasswordReset::new(Secret::new("no-such-code"), Secret::new("carousel-marmalade-58")).unwrap();
-    let refused = house.nobody().reset_password(reset).await.unwrap_err();
+    let refused = app.anonymous().reset_password(reset).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::NotFound));
-    assert!(house.nobody().validate(Code::new(Secret::new("another"))).await.is_err());
+    assert!(app.anonymous().validate(Code::new(Secret::new("another"))).await.is_err());
 }
 
 #[tokio::test]
 async fn a_right_password_is_no_failure_because_the_database_is_slow() {
-    let house = House::new().await;
-    let person = house.user().await;
-    let mut sql = house.sql().await;
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let mut sql = app.sql().await;
     let holder = sql.transaction().await.unwrap();
     holder.batch_execute("LOCK TABLE authy.session IN ACCESS EXCLUSIVE MODE").await.unwrap();
     // More than a wrong password would be forgiven, four at a time.
     for _ in 0..2 {
         let answers = at_once(4, |_| {
-            let (client, credentials) = (house.nobody(), credentials(&person.username));
+            let (client, credentials) = (app.anonymous(), credentials(&user.username));
             async move { client.login(credentials).await.unwrap_err().kind() }
         });
         assert!(answers.await.iter().all(|kind| *kind == Some(ErrorKind::Unavailable)));
     }
     drop(holder);
-    assert!(gets_in(&house.nobody(), &person.username).await);
+    assert!(gets_in(&app.anonymous(), &user.username).await);
 }

@@ -22,13 +22,12 @@ fn from_buecher(authy: &Authy, url: &str) -> std::sync::Arc<dyn Sink> {
 async fn sign_up_at(authy: &Authy, email: &str) -> UserId {
     let mut user = new_user(&fresh_name("ada"));
     user.email = email.parse().unwrap();
-    authy.register(&stranger("Firefox"), user).await.unwrap()
+    authy.register(&anonymous("Firefox"), user).await.unwrap()
 }
 
 /// What became of the mail to a user, once it was tried.
-async fn stuck_of(house: &House, user: UserId) -> authy_core::engine::Stuck {
-    let stuck =
-        || async { house.authy.list_stuck(10).await.unwrap().into_iter().find(|one| one.subject == Some(user)) };
+async fn stuck_of(app: &TestApp, user: UserId) -> authy_core::engine::Stuck {
+    let stuck = || async { app.authy.list_stuck(10).await.unwrap().into_iter().find(|one| one.subject == Some(user)) };
     until("it was tried", || async { stuck().await.is_some() }).await;
     stuck().await.unwrap()
 }
@@ -36,7 +35,7 @@ async fn stuck_of(house: &House, user: UserId) -> authy_core::engine::Stuck {
 #[tokio::test]
 async fn an_international_address_gets_its_mail() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
+    let app = app_with(&mailbox).await;
     for (email, arrives_at) in [
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
         ("jo\u{308}rg@example.org", "jörg@example.org"),
@@ -44,11 +43,11 @@ async fn an_international_address_gets_its_mail() {
         ("用户@例子.广告", "用户@xn--fsqu00a.xn--4rr70v"),
         ("o'hara+tag/x=y@r3---sn.example", "o'hara+tag/x=y@r3---sn.example"),
     ] {
-        let user = sign_up_at(&house.authy, email).await;
+        let user = sign_up_at(&app.authy, email).await;
         let mail = mailbox.next_to(arrives_at).await;
         assert_eq!((mail.header("to"), mail.defects.len()), (arrives_at, 0), "{mail:?}");
-        house.authy.validate(&stranger("Firefox"), &mail.code()).await.unwrap();
-        assert!(is_validated(&house.authy, user).await);
+        app.authy.validate(&anonymous("Firefox"), &mail.code()).await.unwrap();
+        assert!(is_validated(&app.authy, user).await);
     }
 }
 
@@ -95,8 +94,8 @@ async fn answered(server: &mut BufStream<TcpStream>, command: &str) -> String {
 #[tokio::test]
 async fn a_server_without_smtputf8_takes_mails_from_and_to_international_domains() {
     let mailbox = Mailbox::with(&["--ascii"]).await;
-    let house = House::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
-    let user = sign_up_at(&house.authy, "ada@MÜLLER.example").await;
+    let app = TestApp::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
+    let user = sign_up_at(&app.authy, "ada@MÜLLER.example").await;
     let mail = mailbox.next_to("ada@xn--mller-kva.example").await;
     assert_eq!(mail.sender, "no-reply@xn--bcher-kva.example");
     assert_eq!(mail.header("from"), "Laden <no-reply@xn--bcher-kva.example>");
@@ -104,26 +103,26 @@ async fn a_server_without_smtputf8_takes_mails_from_and_to_international_domains
     assert!(mail.header("message-id").ends_with(".validate@xn--bcher-kva.example>"), "{mail:?}");
     assert_eq!(mail.defects, Vec::<String>::new());
     assert!(mail.text.contains(PUBLIC_URL), "{mail:?}");
-    assert_eq!(house.authy.find_user(user).await.unwrap().unwrap().email.as_str(), "ada@müller.example");
+    assert_eq!(app.authy.find_user(user).await.unwrap().unwrap().email.as_str(), "ada@müller.example");
 }
 
 #[tokio::test]
 async fn a_recipient_who_needs_smtputf8_is_given_up_where_there_is_none_and_nobody_else() {
     let mailbox = Mailbox::with(&["--ascii"]).await;
-    let house = House::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
-    let joerg = sign_up_at(&house.authy, "jörg@example.org").await;
-    sign_up_at(&house.authy, "ada@example.org").await;
+    let app = TestApp::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
+    let joerg = sign_up_at(&app.authy, "jörg@example.org").await;
+    sign_up_at(&app.authy, "ada@example.org").await;
     mailbox.next_to("ada@example.org").await;
-    let stuck = stuck_of(&house, joerg).await;
+    let stuck = stuck_of(&app, joerg).await;
     assert!(stuck.is_given_up && stuck.error.as_deref().unwrap().contains("SMTPUTF8"), "{stuck:?}");
 }
 
 /// Whether a mail is given up at its first refusal.
 async fn is_given_up(arguments: &[&str]) -> bool {
     let mailbox = Mailbox::with(arguments).await;
-    let house = house_with(&mailbox).await;
-    let user = sign_up_at(&house.authy, "refused@example.org").await;
-    stuck_of(&house, user).await.is_given_up
+    let app = app_with(&mailbox).await;
+    let user = sign_up_at(&app.authy, "refused@example.org").await;
+    stuck_of(&app, user).await.is_given_up
 }
 
 #[tokio::test]
@@ -161,37 +160,37 @@ async fn a_mail_that_its_recipient_refuses_is_given_up() {
 #[tokio::test]
 async fn a_refusal_without_a_reason_is_the_recipient_s_once_the_server_has_accepted_another() {
     let mailbox = Mailbox::with(&["--rcpt", "550 no"]).await;
-    let house = house_with(&mailbox).await;
-    sign_up_at(&house.authy, "ada@example.org").await;
+    let app = app_with(&mailbox).await;
+    sign_up_at(&app.authy, "ada@example.org").await;
     mailbox.next_to("ada@example.org").await;
-    all_is_told(&house).await;
-    let refused = sign_up_at(&house.authy, "refused@example.org").await;
-    assert!(stuck_of(&house, refused).await.is_given_up);
+    all_is_told(&app).await;
+    let refused = sign_up_at(&app.authy, "refused@example.org").await;
+    assert!(stuck_of(&app, refused).await.is_given_up);
 }
 
 #[tokio::test]
 async fn an_address_from_before_the_rule_is_shown_and_what_is_to_go_there_is_given_up() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
     let name = address.split_once('@').unwrap().0;
     mailbox.next_to(&address).await;
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     for stored in ["\"ann@home\"@example.org", "(c)@example.org", "nowhere"] {
-        let sql = house.sql().await;
+        let sql = app.sql().await;
         sql.execute(
             "UPDATE authy.users SET email = $2, email_key = $2 WHERE public_id = $1",
             &[ada.as_uuid(), &stored],
         )
         .await
         .unwrap();
-        assert_eq!(house.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), stored);
-        let listed = house.authy.list_users(PageNumber::FIRST, PageSize::DEFAULT, Some(name)).await.unwrap();
+        assert_eq!(app.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), stored);
+        let listed = app.authy.list_users(PageNumber::FIRST, PageSize::DEFAULT, Some(name)).await.unwrap();
         assert_eq!(listed.items[0].email.as_str(), stored);
-        house.authy.send_reset(&operator(), ada).await.unwrap();
-        let stuck = stuck_of(&house, ada).await;
+        app.authy.send_reset(&operator(), ada).await.unwrap();
+        let stuck = stuck_of(&app, ada).await;
         assert!(stuck.is_given_up && stuck.error.as_deref().unwrap().contains("no mail can be sent"), "{stuck:?}");
-        let sinks = house.authy.list_sinks().await.unwrap();
+        let sinks = app.authy.list_sinks().await.unwrap();
         assert_eq!(sinks.iter().find(|sink| sink.sink == "mail").unwrap().stuck, 1);
         sql.execute("DELETE FROM authy.delivery WHERE state = 'given_up'", &[]).await.unwrap();
     }

@@ -11,7 +11,7 @@ async fn the_audit_trail_is_append_only_even_for_its_owner() {
     let config = database::fresh().await;
     let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
     authy.login(&operator(), credentials("nobody-at-all")).await.unwrap_err();
-    let id = live(&authy).await;
+    let id = write_events(&authy).await;
     let sql = database::connect(&config).await;
     for change in [
         "UPDATE authy.event SET kind = 'other'",
@@ -33,7 +33,7 @@ async fn the_audit_trail_is_read_page_by_page() {
     let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
     let mut expected: Vec<EventId> = Vec::new();
     for _ in 0..3 {
-        live(&authy).await;
+        write_events(&authy).await;
     }
     let all = EventQuery { user: None, kind: None, after: None, limit: Some(page_size(100)) };
     expected.extend(authy.list_events(&all).await.unwrap().events.iter().map(|event| event.event_id));
@@ -87,14 +87,14 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_los
     sql.batch_execute("DELETE FROM authy.event").await.unwrap_err();
     let report = authy.upkeep().await.unwrap();
     assert_eq!((report.months_made, report.months_dropped), (0, 0), "{report:?}");
-    assert_eq!(live(&authy).await.to_string().len(), 36);
+    assert_eq!(write_events(&authy).await.to_string().len(), 36);
 }
 
 fn short_memory() -> Config {
     Config { event_retention: Some(Duration::from_secs(90 * 24 * 3600)), ..cheap() }
 }
 
-/// Something that happened long ago, and is told now.
+/// An event that happened long ago, and is delivered now.
 const LONG_AGO: &str = "INSERT INTO authy.event (event_id, happened, kind, origin)
                         VALUES (gen_random_uuid(), now() - interval '13 months', 'role.created', 'operator')";
 
@@ -105,18 +105,18 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
         let keys = MasterKeys::generate().unwrap();
         let authy = Authy::builder(config.clone()).master_keys(keys).config(short_memory()).start().await.unwrap();
         let sql = database::connect(&config).await;
-        let sink = Neighbour::new(pace);
+        let sink = MemorySink::new(pace);
         sink.is_away.store(true, Ordering::SeqCst);
         let background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
-        live(&authy).await;
+        write_events(&authy).await;
         sql.batch_execute(LONG_AGO).await.unwrap();
         until("it is tried", || async { authy.list_sinks().await.unwrap()[0].waiting >= 4 }).await;
-        // Whoever tells a sink holds up nobody who makes and drops months, while the sink is away and afterwards.
+        // Delivery to a sink does not delay the making and dropping of months, while the sink is away or afterwards.
         let report = authy.upkeep().await.unwrap();
         assert!(report.months_made > 0 && report.months_untold == 1, "{pace:?}: {report:?}");
         assert!(authy.upkeep().await.unwrap().months_untold == 1, "{pace:?}");
         sink.is_away.store(false, Ordering::SeqCst);
-        until("it is told", || async { sink.told().iter().any(|event| event.kind == "role.created") }).await;
+        until("it is told", || async { sink.received().iter().any(|event| event.kind == "role.created") }).await;
         until("that is noted", || async { authy.list_sinks().await.unwrap()[0].waiting == 0 }).await;
         let report = authy.upkeep().await.unwrap();
         assert_eq!((report.months_dropped, report.months_untold), (1, 0), "{pace:?}");
@@ -134,19 +134,19 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
         .await;
         sink.is_away.store(false, Ordering::SeqCst);
         let _back = authy.start_background_with(vec![sink.clone()]).await.unwrap();
-        let told = sink.told().len();
-        live(&authy).await;
-        until("it goes on", || async { sink.told().len() == told + 3 }).await;
+        let told = sink.received().len();
+        write_events(&authy).await;
+        until("it goes on", || async { sink.received().len() == told + 3 }).await;
     }
 }
 
 #[tokio::test]
 async fn why_a_stream_stands_still_is_shown_until_it_goes_on() {
-    let sink = Neighbour::new(Pace::Stream { in_flight: 2 });
-    let (_, authy, _background) = house(sink.clone()).await;
+    let sink = MemorySink::new(Pace::Stream { in_flight: 2 });
+    let (_, authy, _background) = engine_with(sink.clone()).await;
     let error = async || authy.list_sinks().await.unwrap()[0].error.clone();
     sink.is_away.store(true, Ordering::SeqCst);
-    live(&authy).await;
+    write_events(&authy).await;
     until("it is shown", || async { error().await.as_deref() == Some("it is away") }).await;
     sink.is_away.store(false, Ordering::SeqCst);
     until("it is over", || async { error().await.is_none() }).await;

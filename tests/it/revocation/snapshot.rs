@@ -9,86 +9,86 @@ use authy_core::{
 };
 use authy_postgres::Cluster;
 use authy_tests::{
-    House, database, until,
+    TestApp, database, until,
     wire::{Answer, send},
 };
 
-pub(super) async fn published(house: &House) -> RevocationPage {
-    house.nobody().get_revocations(RevocationQuery { after: None }).await.unwrap()
+pub(super) async fn published(app: &TestApp) -> RevocationPage {
+    app.anonymous().get_revocations(RevocationQuery { after: None }).await.unwrap()
 }
 
 /// Asks for what is void, unless it has the tag.
-async fn ask(house: &House, query: &str, tag: &str) -> Answer {
-    send(house.address, &format!("GET /authy/revocations{query} HTTP/1.1\nif-none-match: {tag}"), "").await
+async fn ask(app: &TestApp, query: &str, tag: &str) -> Answer {
+    send(app.address, &format!("GET /authy/revocations{query} HTTP/1.1\nif-none-match: {tag}"), "").await
 }
 
 #[tokio::test]
 async fn what_is_void_is_served_from_memory_with_a_tag_and_not_when_it_is_old() {
-    let house = House::with(|config, _| config.max_staleness = Duration::from_secs(3)).await;
-    let person = house.user().await;
-    let first = ask(&house, "", "\"another\"").await;
+    let app = TestApp::with(|config, _| config.max_staleness = Duration::from_secs(3)).await;
+    let user = app.user().await;
+    let first = ask(&app, "", "\"another\"").await;
     let tag = first.header("etag").to_owned();
     assert_eq!(
         (first.status, first.header("cache-control"), first.header("content-type")),
         (200, "no-cache", "application/json")
     );
     for known in [tag.clone(), format!("\"x\", {tag}"), "*".to_owned()] {
-        let again = ask(&house, "", &known).await;
+        let again = ask(&app, "", &known).await;
         assert_eq!((again.status, again.header("etag"), again.body.as_str()), (304, tag.as_str(), ""), "{known}");
     }
-    person.client.logout().await.unwrap();
-    let changed = ask(&house, "", &tag).await;
+    user.client.logout().await.unwrap();
+    let changed = ask(&app, "", &tag).await;
     let revocations = |answer: &Answer| answer.json()["revocations"].as_array().unwrap().len();
     assert_eq!((changed.status, revocations(&changed)), (200, 1), "in force here, and so told at once");
     assert_ne!(changed.header("etag"), tag);
 
     // Nobody can read the table any more, and nobody has to.
-    let mut sql = house.sql().await;
+    let mut sql = app.sql().await;
     let lock = sql.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE authy.revocation IN ACCESS EXCLUSIVE MODE").await.unwrap();
     for _ in 0..200 {
-        let answer = ask(&house, "", "\"another\"").await;
+        let answer = ask(&app, "", "\"another\"").await;
         assert_eq!((answer.status, revocations(&answer), answer.header("etag")), (200, 1, changed.header("etag")));
     }
-    until("it is too old", || async { ask(&house, "", "*").await.status == 503 }).await;
-    assert_eq!(ask(&house, "", "*").await.header("retry-after"), "1");
+    until("it is too old", || async { ask(&app, "", "*").await.status == 503 }).await;
+    assert_eq!(ask(&app, "", "*").await.header("retry-after"), "1");
     lock.rollback().await.unwrap();
-    until("it is fresh again", || async { ask(&house, "", "*").await.status == 304 }).await;
+    until("it is fresh again", || async { ask(&app, "", "*").await.status == 304 }).await;
 }
 
 #[tokio::test]
 async fn what_became_void_since_a_cursor_is_remembered_for_a_while_and_then_everything_is_told() {
     let folder = database::folder();
     let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
-    let house = House::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
     let since = async |cursor: Cursor| {
         let query = RevocationQuery { after: Some(cursor) };
-        house.nobody().get_revocations(query).await.unwrap()
+        app.anonymous().get_revocations(query).await.unwrap()
     };
-    let (mut cursors, mut people) = (vec![published(&house).await.cursor], 0);
+    let (mut cursors, mut logged_out) = (vec![published(&app).await.cursor], 0);
     for _ in 0..4 {
-        let person = house.user().await;
-        person.client.logout().await.unwrap();
-        people += 1;
+        let user = app.user().await;
+        user.client.logout().await.unwrap();
+        logged_out += 1;
         let moved = async || {
-            let page = published(&house).await;
-            page.revocations.len() == people && page.cursor != *cursors.last().unwrap()
+            let page = published(&app).await;
+            page.revocations.len() == logged_out && page.cursor != *cursors.last().unwrap()
         };
         until("a poll has found it", moved).await;
-        cursors.push(published(&house).await.cursor);
+        cursors.push(published(&app).await.cursor);
     }
     for (number, cursor) in cursors.iter().enumerate() {
         let told = since(*cursor).await.revocations;
         // Some more than became void since does no harm; one less would.
-        assert!(told.len() >= people - number, "{} since the cursor {number}", told.len());
+        assert!(told.len() >= logged_out - number, "{} since the cursor {number}", told.len());
     }
     let newest = since(*cursors.last().unwrap()).await;
-    assert!(newest.revocations.len() < people, "not everything since a cursor that is remembered");
+    assert!(newest.revocations.len() < logged_out, "not everything since a cursor that is remembered");
     // A cursor from elsewhere, and an old one, begin anew.
     let elsewhere: Cursor = "1-1-99999999".parse().unwrap();
-    assert_eq!(since(elsewhere).await.revocations.len(), people);
+    assert_eq!(since(elsewhere).await.revocations.len(), logged_out);
     // What the database would tell is told from memory, too.
-    let read = house.authy.revocations(Some(&cursors[2])).await.unwrap();
+    let read = app.authy.revocations(Some(&cursors[2])).await.unwrap();
     let told = since(cursors[2]).await;
     assert!(read.revocations.iter().all(|revocation| told.revocations.contains(revocation)));
 }

@@ -1,4 +1,4 @@
-//! What the events tell, and what the tables hold: the same, or something is half done.
+//! The state that the events describe, and the state in the tables: equal, or a write is half done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// The state of a house.
+/// Users, sessions, roles, codes and revocations at one moment.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Books {
+pub(super) struct StateSnapshot {
     users: BTreeMap<Uuid, User>,
     sessions: BTreeMap<Uuid, Session>,
     roles: BTreeSet<String>,
@@ -38,26 +38,26 @@ struct Session {
     has_ended: bool,
 }
 
-/// That every event has its effect and every effect its event.
-pub(super) async fn balance(sql: &Client, when: &str) {
-    let (told, kept) = (told(sql).await, kept(sql).await);
-    assert_eq!(told, kept, "{when}: the events tell (left) what the tables do not hold (right)");
+/// Asserts that every event has its effect and every effect its event.
+pub(super) async fn assert_events_match_tables(sql: &Client, when: &str) {
+    let (events, tables) = (from_events(sql).await, from_tables(sql).await);
+    assert_eq!(events, tables, "{when}: the events tell (left) what the tables do not hold (right)");
 }
 
-/// What the events tell.
-async fn told(sql: &Client) -> Books {
-    let mut books = Books::default();
+/// Returns the state that the events describe.
+async fn from_events(sql: &Client) -> StateSnapshot {
+    let mut snapshot = StateSnapshot::default();
     let query = "SELECT kind, actor, subject, session_id, detail FROM authy.event ORDER BY happened, event_id";
     for row in sql.query(query, &[]).await.unwrap() {
         let (kind, detail): (String, Value) = (row.get("kind"), row.get("detail"));
         let [actor, subject, session] = ["actor", "subject", "session_id"].map(|column| row.get(column));
-        books.take(&kind, actor, subject, session, &detail);
+        snapshot.apply(&kind, actor, subject, session, &detail);
     }
-    books
+    snapshot
 }
 
-impl Books {
-    fn take(&mut self, kind: &str, actor: Option<Uuid>, subject: Option<Uuid>, session: Option<Uuid>, detail: &Value) {
+impl StateSnapshot {
+    fn apply(&mut self, kind: &str, actor: Option<Uuid>, subject: Option<Uuid>, session: Option<Uuid>, detail: &Value) {
         let role = || detail["role"].as_str().unwrap().to_owned();
         match kind {
             "user.registered" => {
@@ -162,7 +162,7 @@ impl Books {
         self.users.get_mut(&id.unwrap()).expect("an event of a user that nobody registered")
     }
 
-    /// The code that an event tells of.
+    /// Adds the code that an event names.
     fn take_code(&mut self, user: Option<Uuid>, purpose: &str, detail: &Value) -> Option<Uuid> {
         let code = detail["code_id"].as_str()?.parse().unwrap();
         self.codes.insert(code, (user.unwrap(), purpose.to_owned()));
@@ -173,7 +173,7 @@ impl Books {
         self.codes.retain(|_, (of, its)| Some(*of) != user || purpose.is_some_and(|purpose| its != purpose));
     }
 
-    /// Every older token is void, and every code; of the tokens that is told only where there is one.
+    /// Voids every older token and every code. Tokens are revoked only where there is a session.
     fn begin_epoch(&mut self, user: Uuid) {
         self.void_codes(Some(user), None);
         let ver = self.user(Some(user)).ver + 1;
@@ -193,8 +193,8 @@ impl Books {
     }
 }
 
-/// What the tables hold.
-async fn kept(sql: &Client) -> Books {
+/// Returns the state in the tables.
+async fn from_tables(sql: &Client) -> StateSnapshot {
     let rows = async |query: &str| sql.query(query, &[]).await.unwrap();
     let users = rows(
         "SELECT public_id, ver, deleted_at IS NOT NULL, last_login IS NOT NULL, phc IS NOT NULL,
@@ -221,16 +221,17 @@ async fn kept(sql: &Client) -> Books {
     let sessions = sessions
         .into_iter()
         .map(|row| (row.get(0), Session { user: row.get(1), generation: row.get(2), has_ended: row.get(3) }));
-    let mut books = Books { users: users.collect(), sessions: sessions.collect(), ..Books::default() };
-    books.roles = rows("SELECT name FROM authy.role WHERE NOT seeded").await.iter().map(|row| row.get(0)).collect();
+    let mut snapshot =
+        StateSnapshot { users: users.collect(), sessions: sessions.collect(), ..StateSnapshot::default() };
+    snapshot.roles = rows("SELECT name FROM authy.role WHERE NOT seeded").await.iter().map(|row| row.get(0)).collect();
     let codes = rows("SELECT code_id, user_id, purpose FROM authy.code").await;
-    books.codes = codes.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+    snapshot.codes = codes.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
     for row in rows("SELECT session_id, user_id, ver FROM authy.revocation WHERE kid IS NULL").await {
         let is_new = match row.get::<_, Option<Uuid>>(0) {
-            Some(session) => books.void_sessions.insert(session),
-            None => books.void_epochs.insert((row.get(1), row.get(2))),
+            Some(session) => snapshot.void_sessions.insert(session),
+            None => snapshot.void_epochs.insert((row.get(1), row.get(2))),
         };
         assert!(is_new, "voided twice: {row:?}");
     }
-    books
+    snapshot
 }

@@ -1,4 +1,4 @@
-//! A sink that writes what it is told into a file, and so remembers it when its process is killed.
+//! A sink that appends every delivered event to a file, so that the record survives its process.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,47 +15,47 @@ use authy_core::{
 };
 use uuid::Uuid;
 
-/// The sink.
-pub struct Ledger {
+/// A sink that appends every delivered event to a file.
+pub struct RecordingSink {
     file: File,
     pace: Pace,
 }
 
-/// What it was told of an event.
+/// One delivered event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Which event.
+pub struct RecordedEvent {
+    /// The event's ID.
     pub event_id: EventId,
-    /// Whom it was about.
+    /// The user it is about.
     pub subject: Option<UserId>,
-    /// What happened.
+    /// The kind of event.
     pub kind: String,
 }
 
-impl Ledger {
-    /// One that writes into this file, behind what is there.
+impl RecordingSink {
+    /// A sink that appends to this file.
     pub fn open(path: &Path, pace: Pace) -> Self {
         Self { file: OpenOptions::new().create(true).append(true).open(path).unwrap(), pace }
     }
 
-    /// What is in the file, in the order in which it was told.
-    pub fn read(path: &Path) -> Vec<Entry> {
+    /// Every event in the file, in order of delivery, repetitions included.
+    pub fn read(path: &Path) -> Vec<RecordedEvent> {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let entry = |line: &str| {
             let [event_id, subject, kind] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-            Entry { event_id: event_id.parse().unwrap(), subject: subject.parse().ok(), kind: kind.to_owned() }
+            RecordedEvent { event_id: event_id.parse().unwrap(), subject: subject.parse().ok(), kind: kind.to_owned() }
         };
         text.lines().map(entry).collect()
     }
 }
 
 #[async_trait]
-impl Sink for Ledger {
+impl Sink for RecordingSink {
     fn name(&self) -> &'static str {
-        "ledger"
+        "recording"
     }
 
-    /// The keys of a house are made before anybody is told anything.
+    /// Leaves out the creation of keys: it precedes the first delivery.
     fn wants(&self, event: &EventView) -> bool {
         !event.kind.starts_with("key.")
     }
@@ -72,33 +72,33 @@ impl Sink for Ledger {
     }
 }
 
-/// That what the sink was told first of each event is what happened, in order per user.
+/// Asserts that the sink received exactly the events of the database, in order per user. Repetitions are left out.
 ///
 /// # Panics
-/// When something was not told, not in order, or did not happen.
-pub async fn audit(sql: &tokio_postgres::Client, path: &Path, when: &str) {
+/// When an event is missing, out of order, or not in the database.
+pub async fn assert_complete(sql: &tokio_postgres::Client, path: &Path, when: &str) {
     let query =
         "SELECT event_id, subject, kind FROM authy.event WHERE kind NOT LIKE 'key.%' ORDER BY happened, event_id";
-    let happened = sql.query(query, &[]).await.unwrap().into_iter().map(|row| Entry {
+    let happened = sql.query(query, &[]).await.unwrap().into_iter().map(|row| RecordedEvent {
         event_id: row.get::<_, Uuid>(0).into(),
         subject: row.get::<_, Option<Uuid>>(1).map(UserId::from),
         kind: row.get(2),
     });
     let mut seen = HashSet::new();
-    let told = Ledger::read(path).into_iter().filter(|entry| seen.insert(entry.event_id));
-    assert_eq!(lives(told), lives(happened), "{when}: the sink was told (left) what did not happen (right) so");
+    let recorded = RecordingSink::read(path).into_iter().filter(|entry| seen.insert(entry.event_id));
+    assert_eq!(by_user(recorded), by_user(happened), "{when}: the sink received (left) what did not happen (right) so");
 }
 
 /// The events of each user, in order.
-fn lives(entries: impl Iterator<Item = Entry>) -> BTreeMap<Option<String>, Vec<(String, String)>> {
-    let mut lives = BTreeMap::<_, Vec<_>>::new();
-    for Entry { event_id, subject, kind } in entries {
-        let life = lives.entry(subject.map(|user| user.to_string())).or_default();
-        life.push((event_id.to_string(), kind));
+fn by_user(entries: impl Iterator<Item = RecordedEvent>) -> BTreeMap<Option<String>, Vec<(String, String)>> {
+    let mut by_user = BTreeMap::<_, Vec<_>>::new();
+    for RecordedEvent { event_id, subject, kind } in entries {
+        let events = by_user.entry(subject.map(|user| user.to_string())).or_default();
+        events.push((event_id.to_string(), kind));
     }
-    // Those of nobody have no order.
-    if let Some(of_nobody) = lives.get_mut(&None) {
-        of_nobody.sort_unstable();
+    // Events without a user have no order.
+    if let Some(without_user) = by_user.get_mut(&None) {
+        without_user.sort_unstable();
     }
-    lives
+    by_user
 }

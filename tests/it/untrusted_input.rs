@@ -1,5 +1,5 @@
-//! What a stranger can send over a socket: whatever it is, it is answered or the connection is closed, in time; nothing panics,
-//! nothing is an internal error, and the server goes on.
+//! Any bytes that an anonymous client can send over a socket: each request is answered or the connection is closed, in time;
+//! nothing panics, nothing is an internal error, and the server goes on.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use authy_core::{
     Authy,
     engine::{Caller, MasterKeys, Origin},
 };
-use authy_tests::{VICTIMS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_user, operator};
+use authy_tests::{SERVER_PROCESS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_user, operator};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::crash::victim::{Site, Victim};
+use crate::crash::server_process::{Environment, ServerProcess};
 
 /// How many requests are sent, all at once.
 const REQUESTS: usize = 400;
@@ -231,15 +231,15 @@ fn statuses(received: &[u8]) -> Vec<u16> {
 async fn whatever_comes_over_a_socket_is_answered_or_closed() {
     let (database, keys, folder) = (database::fresh().await, MasterKeys::generate().unwrap(), database::folder());
     let mut config = cheap();
-    config.issuer = VICTIMS_ISSUER.to_owned();
+    config.issuer = SERVER_PROCESS_ISSUER.to_owned();
     let authy = Authy::builder(database.clone()).master_keys(keys.clone()).config(config).start().await.unwrap();
     let name = fresh_name("root");
     authy.create_user(&operator(), new_user(&name), &"superadmin".parse().unwrap()).await.unwrap();
     let caller = Caller::nobody(Origin::default());
     let token = authy.login(&caller, credentials(&name)).await.unwrap().token.expose().to_owned();
     let sql = Arc::new(database::connect(&database).await);
-    let site = Site { database, sql, keys, ledger: folder.path().join("ledger"), pace: "stream" };
-    let server = Victim::start_threaded(&site).await;
+    let environment = Environment { database, sql, keys, record: folder.path().join("record"), pace: "stream" };
+    let server = ServerProcess::start_threaded(&environment).await;
     let address: Arc<str> = server.address.as_str().into();
 
     let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });

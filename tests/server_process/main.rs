@@ -1,8 +1,8 @@
-//! A server that is made to be killed: the real engine, the real server, and a sink that outlives them. It dies where it is told
-//! to, and ends when whoever started it does.
+//! A server for the tests to kill: the real engine, the real server, and a sink whose record survives them. It kills itself at the
+//! step it is given, and ends with the process that started it.
 //!
-//! `authy-victim DATABASE LEDGER stream|queue deterministic|threaded [TRACK N]`, with the master key in `VICTIM_KEY`. Once it
-//! listens it takes further `TRACK N` on its standard input.
+//! `authy-server-process DATABASE RECORD stream|queue deterministic|threaded [TRACK N]`, with the master key in
+//! `SERVER_PROCESS_MASTER_KEY`. Once it listens it takes further `TRACK N` on its standard input.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use authy_core::{
     engine::{MasterKeys, Pace, Track, dangerous_die_at},
 };
 use authy_server::Server;
-use authy_tests::{cheap, ledger::Ledger, unlimited};
+use authy_tests::{cheap, recording_sink::RecordingSink, unlimited};
 use tokio::{net::TcpListener, runtime};
 
 fn main() {
@@ -36,23 +36,23 @@ fn main() {
 }
 
 async fn serve(arguments: &[String]) {
-    let keys = MasterKeys::parse(&std::env::var("VICTIM_KEY").unwrap()).unwrap();
+    let keys = MasterKeys::parse(&std::env::var("SERVER_PROCESS_MASTER_KEY").unwrap()).unwrap();
     let mut config = cheap();
-    config.issuer = authy_tests::VICTIMS_ISSUER.to_owned();
+    config.issuer = authy_tests::SERVER_PROCESS_ISSUER.to_owned();
     let authy = Authy::builder(arguments[0].parse().unwrap()).master_keys(keys).config(config).start().await.unwrap();
     let pace = match arguments[2].as_str() {
         "stream" => Pace::Stream { in_flight: 3 },
         _ => Pace::Queue { in_flight: 3 },
     };
-    let ledger = Arc::new(Ledger::open(Path::new(&arguments[1]), pace));
-    let _background = authy.start_background_with(vec![ledger]).await.unwrap();
+    let sink = Arc::new(RecordingSink::open(Path::new(&arguments[1]), pace));
+    let _background = authy.start_background_with(vec![sink]).await.unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     println!("listening on {}", listener.local_addr().unwrap());
-    thread::spawn(listen_to_killer);
+    thread::spawn(read_commands);
     Server::new(authy, unlimited()).serve(listener, std::future::pending()).await.unwrap();
 }
 
-fn listen_to_killer() {
+fn read_commands() {
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let (track, nth) = line.split_once(' ').unwrap();

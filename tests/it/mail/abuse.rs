@@ -1,4 +1,4 @@
-//! What strangers type, and how often: none of it reaches a mailbox whose owner did not ask for it.
+//! Texts and floods of anonymous callers: none of it reaches a mailbox whose owner did not ask for it.
 
 use authy_core::api::user::NewUser;
 use authy_tests::PASSWORD;
@@ -6,25 +6,25 @@ use authy_tests::PASSWORD;
 use super::*;
 
 #[tokio::test]
-async fn what_a_stranger_calls_his_browser_does_no_harm() {
+async fn a_hostile_user_agent_is_harmless_in_a_mail() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let (ada, address) = sign_up(&house.authy, "ada").await;
+    let app = app_with(&mailbox).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
     let hostile = "<script>alert(1)</script>\r\nBcc: eve@example.org\r\n.\r\n{{ code }}\u{202e}";
-    forget_password(&house.authy, &address, hostile).await;
+    forget_password(&app.authy, &address, hostile).await;
     let reset = mailbox.next_to(&address).await;
     // Anybody who knows an address can have a mail sent to it, but not in their own words.
     assert!(!reset.text.contains("script") && !reset.html.contains("alert"), "{reset:?}");
     let code = PasswordReset::new(reset.code(), Secret::new(NEW_PASSWORD)).unwrap();
-    house.authy.reset_password(&stranger(hostile), code).await.unwrap();
+    app.authy.reset_password(&anonymous(hostile), code).await.unwrap();
     let notice = mailbox.next_to(&address).await;
     // The address is confirmed now, and even so.
     for part in [&notice.text, &notice.html] {
         assert!(!part.contains("With:") && !part.contains("script") && !part.contains("eve@"), "{part}");
     }
     assert_eq!((notice.header("bcc"), notice.defects.len(), notice.headers.len()), ("", 0, reset.headers.len()));
-    assert!(house.authy.find_user(ada).await.unwrap().is_some());
+    assert!(app.authy.find_user(ada).await.unwrap().is_some());
 }
 
 /// A name that a mail program makes a link of.
@@ -34,7 +34,7 @@ const PRIZE: &str = "www.evil-prize.example";
 const BAIT: &str = "Your account is locked: https://evil-prize.example/login or call +1 900 555 0100 (Firefox)";
 
 #[tokio::test]
-async fn no_word_of_a_stranger_goes_to_an_address_that_is_not_confirmed() {
+async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed() {
     let mailbox = Mailbox::start().await;
     let folder = tempfile::tempdir().unwrap();
     let custom = "Subject: {{ service }}: {{ username }}\n\nDear {{ username }} ({{ user_agent }}): {{ code }}\n";
@@ -46,26 +46,26 @@ async fn no_word_of_a_stranger_goes_to_an_address_that_is_not_confirmed() {
         let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
             vec![mail_sink(authy, &mailbox.url(), |config| config.templates = Templates::load(templates).unwrap())]
         };
-        let house = House::with_sinks(sink).await;
-        let (victim, elsewhere) =
-            (format!("{}@example.org", fresh_name("victim")), format!("{}@example.org", fresh_name("other")));
-        let user = NewUser::new(PRIZE, &victim, Secret::new(PASSWORD)).unwrap();
-        let id = house.authy.register(&stranger(BAIT), user).await.unwrap();
-        let mut mails = vec![mailbox.next_to(&victim).await];
+        let app = TestApp::with_sinks(sink).await;
+        let (target, elsewhere) =
+            (format!("{}@example.org", fresh_name("target")), format!("{}@example.org", fresh_name("other")));
+        let user = NewUser::new(PRIZE, &target, Secret::new(PASSWORD)).unwrap();
+        let id = app.authy.register(&anonymous(BAIT), user).await.unwrap();
+        let mut mails = vec![mailbox.next_to(&target).await];
         // A second device, a new address, a new password, a reset: whatever makes us write.
         for agent in ["Firefox", BAIT] {
-            house.authy.login(&stranger(agent), credentials(PRIZE)).await.unwrap();
+            app.authy.login(&anonymous(agent), credentials(PRIZE)).await.unwrap();
         }
-        mails.push(mailbox.next_to(&victim).await);
-        let asks = Caller::operator(stranger(BAIT).origin().clone());
+        mails.push(mailbox.next_to(&target).await);
+        let asks = Caller::operator(anonymous(BAIT).origin().clone());
         let change = AccountChange::email(None, elsewhere.parse().unwrap());
-        house.authy.change_user(&asks, id, change).await.unwrap();
-        mails.extend([mailbox.next_to(&victim).await, mailbox.next_to(&elsewhere).await]);
+        app.authy.change_user(&asks, id, change).await.unwrap();
+        mails.extend([mailbox.next_to(&target).await, mailbox.next_to(&elsewhere).await]);
         let change = AccountChange::password(None, Secret::new(NEW_PASSWORD)).unwrap();
-        house.authy.change_user(&asks, id, change).await.unwrap();
-        mails.push(mailbox.next_to(&victim).await);
-        forget_password(&house.authy, &victim, BAIT).await;
-        mails.push(mailbox.next_to(&victim).await);
+        app.authy.change_user(&asks, id, change).await.unwrap();
+        mails.push(mailbox.next_to(&target).await);
+        forget_password(&app.authy, &target, BAIT).await;
+        mails.push(mailbox.next_to(&target).await);
         for mail in &mails {
             for part in [mail.subject(), &mail.text, &mail.html] {
                 assert!(!part.contains("evil") && !part.contains("900") && !part.contains("Firefox"), "{part}");
@@ -73,8 +73,8 @@ async fn no_word_of_a_stranger_goes_to_an_address_that_is_not_confirmed() {
         }
         // Once the address is confirmed the name is in the mails, and nothing that is a link but ours.
         let reset = PasswordReset::new(mails.pop().unwrap().code(), Secret::new("periwinkle-gyroscope-31")).unwrap();
-        house.authy.reset_password(&stranger(BAIT), reset).await.unwrap();
-        let notice = mailbox.next_to(&victim).await;
+        app.authy.reset_password(&anonymous(BAIT), reset).await.unwrap();
+        let notice = mailbox.next_to(&target).await;
         for part in [&notice.text, &notice.html] {
             assert!(part.contains("www[.]evil-prize[.]example") && part.contains("With: Firefox"), "{part}");
             assert!(!part.contains("evil-prize.example") && !part.contains("900"), "{part}");
@@ -85,17 +85,17 @@ async fn no_word_of_a_stranger_goes_to_an_address_that_is_not_confirmed() {
 #[tokio::test]
 async fn a_mailbox_is_not_flooded_by_sign_ups_with_its_address() {
     let mailbox = Mailbox::start().await;
-    let house = house_with(&mailbox).await;
-    let address = format!("{}@example.org", fresh_name("victim"));
+    let app = app_with(&mailbox).await;
+    let address = format!("{}@example.org", fresh_name("target"));
     for _ in 0..14 {
-        let user = NewUser::new(&fresh_name("stranger"), &address, Secret::new(PASSWORD)).unwrap();
-        house.authy.register(&stranger("Firefox"), user).await.unwrap();
-        forget_password(&house.authy, &address, "Firefox").await;
+        let user = NewUser::new(&fresh_name("flood"), &address, Secret::new(PASSWORD)).unwrap();
+        app.authy.register(&anonymous("Firefox"), user).await.unwrap();
+        forget_password(&app.authy, &address, "Firefox").await;
     }
-    all_is_told(&house).await;
+    all_is_told(&app).await;
     // Ten that ask to confirm and five that reset, of all accounts together, and as many again should the hour of the clock end.
     let asked = "SELECT count(DISTINCT date_trunc('hour', happened)) FROM authy.event";
-    let hours: i64 = house.sql().await.query_one(asked, &[]).await.unwrap().get(0);
+    let hours: i64 = app.sql().await.query_one(asked, &[]).await.unwrap().get(0);
     let mails = mailbox.waiting();
     assert!(mails.len() == 15 || hours > 1, "{}", mails.len());
 }

@@ -1,4 +1,4 @@
-//! What a server is killed in the middle of: every kind of write.
+//! Every kind of write, each of which a server is killed in the middle of.
 
 use authy_client::{Client, Error, Result};
 use authy_core::{
@@ -15,17 +15,17 @@ use authy_core::{
 use authy_tests::{PASSWORD, code, credentials, fresh_name, new_user, operator, until};
 use uuid::Uuid;
 
-/// Declares the deeds, and the list of them.
-macro_rules! deeds {
+/// Declares the cases, and the list of them.
+macro_rules! write_cases {
     ($($(#[doc = $doc:literal])* $name:ident),+ $(,)?) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Deed { $($(#[doc = $doc])* $name),+ }
+        pub(super) enum WriteCase { $($(#[doc = $doc])* $name),+ }
 
-        pub(super) const ALL: &[Deed] = &[$($name),+];
+        pub(super) const ALL: &[WriteCase] = &[$($name),+];
     };
 }
 
-deeds! {
+write_cases! {
     SignUp,
     LogIn,
     GrantRole,
@@ -56,13 +56,13 @@ deeds! {
     EraseUser,
 }
 
-use Deed::*;
+use WriteCase::*;
 
 /// The password that is chosen.
 const OTHER: &str = "carousel-marmalade-77";
 
-/// Whom or what it is done to.
-pub(super) struct Scene {
+/// The user, role and tokens that a case works on.
+pub(super) struct Fixture {
     /// The name of a user or a role.
     name: String,
     user: UserId,
@@ -76,11 +76,11 @@ pub(super) struct Scene {
     level: u32,
 }
 
-impl Deed {
-    /// Everything that must be there before, done by a house that is not killed.
-    pub(super) async fn prepare(self, house: &Authy, root: &Secret, round: u64) -> Scene {
-        let name = fresh_name("victim");
-        let mut scene = Scene {
+impl WriteCase {
+    /// Makes everything that must be there before, with an engine that is not killed.
+    pub(super) async fn prepare(self, engine: &Authy, root: &Secret, round: u64) -> Fixture {
+        let name = fresh_name("target");
+        let mut fixture = Fixture {
             user: UserId::random(),
             sessions: Vec::new(),
             presented: None,
@@ -91,42 +91,42 @@ impl Deed {
         };
         if matches!(self, CreateRole | DeleteRole | SignUp) {
             if self == DeleteRole {
-                house.create_role(&operator(), scene.role()).await.unwrap();
+                engine.create_role(&operator(), fixture.role()).await.unwrap();
             }
-            return scene;
+            return fixture;
         }
         // Whether somebody is the last superadmin takes the longest to find out.
         let role = if matches!(self, RevokeRole | DeleteUser | EraseUser) { "superadmin" } else { "user" };
         let role = role.parse().unwrap();
-        scene.user = match self {
+        fixture.user = match self {
             // Nobody vouches for the address.
             Validate | ConfirmContested | ResendValidation => {
-                house.register(&nobody(), new_user(&scene.name)).await.unwrap()
+                engine.register(&anonymous(), new_user(&fixture.name)).await.unwrap()
             }
-            _ => house.create_user(&operator(), new_user(&scene.name), &role).await.unwrap(),
+            _ => engine.create_user(&operator(), new_user(&fixture.name), &role).await.unwrap(),
         };
         let sessions = if matches!(self, LogIn) { 0 } else { 3 };
         for _ in 0..sessions {
-            scene.sessions.push(house.login(&nobody(), credentials(&scene.name)).await.unwrap());
+            fixture.sessions.push(engine.login(&anonymous(), credentials(&fixture.name)).await.unwrap());
         }
-        scene.presented = scene.sessions.first().map(|tokens| tokens.refresh_token.clone());
+        fixture.presented = fixture.sessions.first().map(|tokens| tokens.refresh_token.clone());
         match self {
             ConfirmEmail => {
-                house.change_user(&operator(), scene.user, scene.other_email(None)).await.unwrap();
+                engine.change_user(&operator(), fixture.user, fixture.other_email(None)).await.unwrap();
             }
-            ResetPassword => house.forgot_password(&nobody(), &scene.forgotten()).await.unwrap(),
+            ResetPassword => engine.forgot_password(&anonymous(), &fixture.forgotten()).await.unwrap(),
             ConfirmContested => {
-                let rival = NewUser { username: scene.rival().parse().unwrap(), ..new_user(&scene.name) };
-                house.register(&nobody(), rival).await.unwrap();
-                house.login(&nobody(), credentials(&scene.rival())).await.unwrap();
+                let rival = NewUser { username: fixture.rival().parse().unwrap(), ..new_user(&fixture.name) };
+                engine.register(&anonymous(), rival).await.unwrap();
+                engine.login(&anonymous(), credentials(&fixture.rival())).await.unwrap();
             }
-            RestoreUser => house.delete_user(&operator(), scene.user).await.unwrap(),
+            RestoreUser => engine.delete_user(&operator(), fixture.user).await.unwrap(),
             _ => {}
         }
-        scene.code = match self {
-            Validate | ConfirmContested => Some(code(house, scene.user, EventKind::UserRegistered).await),
-            ConfirmEmail => Some(code(house, scene.user, EventKind::EmailRequested).await),
-            ResetPassword => Some(code(house, scene.user, EventKind::ResetRequested).await),
+        fixture.code = match self {
+            Validate | ConfirmContested => Some(code(engine, fixture.user, EventKind::UserRegistered).await),
+            ConfirmEmail => Some(code(engine, fixture.user, EventKind::EmailRequested).await),
+            ResetPassword => Some(code(engine, fixture.user, EventKind::ResetRequested).await),
             _ => None,
         };
         let spent = match self {
@@ -134,29 +134,29 @@ impl Deed {
             Replay => 2,
             _ => 0,
         };
-        let mut token = scene.presented.clone();
+        let mut token = fixture.presented.clone();
         for _ in 0..spent {
-            token = Some(house.refresh(&nobody(), refresh(token.unwrap())).await.unwrap().refresh_token);
+            token = Some(engine.refresh(&anonymous(), refresh(token.unwrap())).await.unwrap().refresh_token);
         }
-        scene
+        fixture
     }
 
-    /// Does it, once. A refresh yields its token.
-    pub(super) async fn act(self, client: &Client, scene: &Scene) -> Result<Option<String>> {
-        let root = || client.with_token(scene.root.clone());
-        let own = || client.with_token(scene.sessions[0].token.clone());
+    /// Sends the write once. A refresh yields its token.
+    pub(super) async fn act(self, client: &Client, fixture: &Fixture) -> Result<Option<String>> {
+        let root = || client.with_token(fixture.root.clone());
+        let own = || client.with_token(fixture.sessions[0].token.clone());
         let role = |name: &str| name.parse::<RoleName>().unwrap();
         match self {
-            SignUp => client.register(new_user(&scene.name)).await.map(|_| None),
-            LogIn => client.login(credentials(&scene.name)).await.map(|_| None),
-            GrantRole => root().grant_role(role("admin"), scene.user).await.map(|_| None),
-            RevokeRole => root().revoke_role(role("superadmin"), scene.user).await.map(|_| None),
-            DeleteUser => root().delete_user(scene.user, Deletion::PLAIN).await.map(|_| None),
+            SignUp => client.register(new_user(&fixture.name)).await.map(|_| None),
+            LogIn => client.login(credentials(&fixture.name)).await.map(|_| None),
+            GrantRole => root().grant_role(role("admin"), fixture.user).await.map(|_| None),
+            RevokeRole => root().revoke_role(role("superadmin"), fixture.user).await.map(|_| None),
+            DeleteUser => root().delete_user(fixture.user, Deletion::PLAIN).await.map(|_| None),
             Refresh | RefreshAgain => {
-                let tokens = client.refresh(refresh(scene.presented.clone().unwrap())).await?;
+                let tokens = client.refresh(refresh(fixture.presented.clone().unwrap())).await?;
                 Ok(Some(tokens.refresh_token.expose().to_owned()))
             }
-            Replay => match client.refresh(refresh(scene.presented.clone().unwrap())).await {
+            Replay => match client.refresh(refresh(fixture.presented.clone().unwrap())).await {
                 // That is its answer.
                 Err(error) if error.kind() == Some(ErrorKind::InvalidRefreshToken) => Ok(None),
                 Err(error) => Err(error),
@@ -164,67 +164,67 @@ impl Deed {
             },
             LogOut => own().logout().await.map(|_| None),
             EndOtherSessions => {
-                client.with_token(scene.sessions[1].token.clone()).end_other_sessions().await.map(|_| None)
+                client.with_token(fixture.sessions[1].token.clone()).end_other_sessions().await.map(|_| None)
             }
-            EndUserSessions => root().end_user_sessions(scene.user).await.map(|_| None),
-            CreateRole => root().create_role(scene.role()).await.map(|_| None),
-            DeleteRole => root().delete_role(role(&scene.name)).await.map(|_| None),
+            EndUserSessions => root().end_user_sessions(fixture.user).await.map(|_| None),
+            CreateRole => root().create_role(fixture.role()).await.map(|_| None),
+            DeleteRole => root().delete_role(role(&fixture.name)).await.map(|_| None),
             Validate | ConfirmContested | ConfirmEmail => {
-                client.validate(Code::new(scene.code.clone().unwrap())).await.map(|_| None)
+                client.validate(Code::new(fixture.code.clone().unwrap())).await.map(|_| None)
             }
             ResendValidation => own().resend_validation().await.map(|_| None),
             ChangePassword => {
                 let change = AccountChange::password(Some(Secret::new(PASSWORD)), Secret::new(OTHER)).unwrap();
-                own().change_user(scene.user, change).await.map(|_| None)
+                own().change_user(fixture.user, change).await.map(|_| None)
             }
             RequestEmail => {
-                let change = scene.other_email(Some(Secret::new(PASSWORD)));
-                own().change_user(scene.user, change).await.map(|_| None)
+                let change = fixture.other_email(Some(Secret::new(PASSWORD)));
+                own().change_user(fixture.user, change).await.map(|_| None)
             }
-            ForgetPassword => client.forgot_password(scene.forgotten()).await.map(|_| None),
+            ForgetPassword => client.forgot_password(fixture.forgotten()).await.map(|_| None),
             ResetPassword => {
-                let code = scene.code.clone().unwrap();
+                let code = fixture.code.clone().unwrap();
                 client.reset_password(PasswordReset::new(code, Secret::new(OTHER)).unwrap()).await.map(|_| None)
             }
-            RestoreUser => root().restore_user(scene.user).await.map(|_| None),
-            EraseUser => root().delete_user(scene.user, Deletion::ERASE).await.map(|_| None),
+            RestoreUser => root().restore_user(fixture.user).await.map(|_| None),
+            EraseUser => root().delete_user(fixture.user, Deletion::ERASE).await.map(|_| None),
         }
     }
 
-    /// Whether it was done.
-    pub(super) async fn is_done(self, sql: &tokio_postgres::Client, scene: &Scene) -> bool {
-        let user = *scene.user.as_uuid();
+    /// Whether the write was done.
+    pub(super) async fn is_done(self, sql: &tokio_postgres::Client, fixture: &Fixture) -> bool {
+        let user = *fixture.user.as_uuid();
         let count = async |what: &str, id: &(dyn tokio_postgres::types::ToSql + Sync)| {
             let query = format!("SELECT count(*) FROM authy.{what}");
             sql.query_one(&query, &[id]).await.unwrap().get::<_, i64>(0)
         };
         let has = "user_role JOIN authy.role USING (role_id) WHERE user_id = $1 AND name = ";
         match self {
-            SignUp => count("users WHERE username = $1", &scene.name).await == 1,
+            SignUp => count("users WHERE username = $1", &fixture.name).await == 1,
             LogIn => count("session WHERE user_id = $1", &user).await >= 1,
             GrantRole => count(&format!("{has}'admin'"), &user).await == 1,
             RevokeRole => count(&format!("{has}'superadmin'"), &user).await == 0,
             DeleteUser => count("users WHERE public_id = $1 AND deleted_at IS NOT NULL", &user).await == 1,
-            Refresh => count("session WHERE session_id = $1 AND generation = 1", &scene.session(0)).await == 1,
+            Refresh => count("session WHERE session_id = $1 AND generation = 1", &fixture.session(0)).await == 1,
             // It changes nothing but how long the session's access tokens may live.
             RefreshAgain => {
                 count(
                     "session WHERE session_id = $1 AND access_until > rotated + interval '900 seconds'",
-                    &scene.session(0),
+                    &fixture.session(0),
                 )
                 .await
                     == 1
             }
             Replay | LogOut => {
-                count("session WHERE session_id = $1 AND ended_at IS NOT NULL", &scene.session(0)).await == 1
+                count("session WHERE session_id = $1 AND ended_at IS NOT NULL", &fixture.session(0)).await == 1
             }
             EndOtherSessions => count("session WHERE user_id = $1 AND ended_at IS NOT NULL", &user).await == 2,
             EndUserSessions => count("session WHERE user_id = $1 AND ended_at IS NOT NULL", &user).await == 3,
-            CreateRole => count("role WHERE name = $1", &scene.name).await == 1,
-            DeleteRole => count("role WHERE name = $1", &scene.name).await == 0,
+            CreateRole => count("role WHERE name = $1", &fixture.name).await == 1,
+            DeleteRole => count("role WHERE name = $1", &fixture.name).await == 0,
             Validate => count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1,
             ConfirmContested => {
-                count("users WHERE username = $1 AND email = 'unconfirmed@authy.invalid'", &scene.rival()).await == 1
+                count("users WHERE username = $1 AND email = 'unconfirmed@authy.invalid'", &fixture.rival()).await == 1
                     && count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1
             }
             ResendValidation => count("event WHERE subject = $1 AND kind = 'validation.requested'", &user).await >= 1,
@@ -232,36 +232,36 @@ impl Deed {
                 count("event WHERE subject = $1 AND kind = 'password.changed'", &user).await == 1
             }
             RequestEmail => count("code WHERE user_id = $1 AND purpose = 'email'", &user).await == 1,
-            ConfirmEmail => count("users WHERE email = $1", &scene.other_address()).await == 1,
+            ConfirmEmail => count("users WHERE email = $1", &fixture.other_address()).await == 1,
             ForgetPassword => count("code WHERE user_id = $1 AND purpose = 'reset'", &user).await >= 1,
             RestoreUser => count("users WHERE public_id = $1 AND deleted_at IS NULL", &user).await == 1,
             EraseUser => count("users WHERE public_id = $1 AND erased_at IS NOT NULL", &user).await == 1,
         }
     }
 
-    /// What whoever heard nothing does next, and what must come of it; then it is done, and done once.
+    /// Repeats the write as a caller without an answer does, and asserts what must come of it: it is done, and done once.
     pub(super) async fn repeat(
         self,
         client: &Client,
-        house: &Authy,
-        scene: &Scene,
+        engine: &Authy,
+        fixture: &Fixture,
         was_done: bool,
         answer: Option<String>,
     ) {
         if self.voids() {
-            let client = client.with_token(scene.sessions[0].token.clone());
+            let client = client.with_token(fixture.sessions[0].token.clone());
             let is_void =
                 async || client.get_self().await.is_err_and(|error| error.kind() == Some(ErrorKind::InvalidToken));
             if was_done {
-                // The one who died may have told nobody; the others find out by themselves.
+                // The killed server may have informed no other; the others find out by themselves.
                 until("the token is void", &is_void).await;
             } else {
                 assert!(!is_void().await, "the token is void and nothing was done");
             }
         }
-        let again = self.act(client, scene).await;
+        let again = self.act(client, fixture).await;
         if let Ok(Some(token)) = &again {
-            let successor = house.refresh(&nobody(), refresh(scene.presented.clone().unwrap())).await.unwrap();
+            let successor = engine.refresh(&anonymous(), refresh(fixture.presented.clone().unwrap())).await.unwrap();
             assert_eq!(token, successor.refresh_token.expose(), "two successors");
             assert!(answer.is_none_or(|answer| answer == *token), "two successors");
         }
@@ -281,7 +281,7 @@ impl Deed {
         }
     }
 
-    /// What is said to whoever wants it done once more; where nothing is, it does no harm.
+    /// The error of a repetition after the write was done. None where a repetition does no harm.
     fn refusal(self) -> Option<ErrorKind> {
         match self {
             SignUp => Some(ErrorKind::AlreadyRegistered),
@@ -299,7 +299,7 @@ impl Deed {
     }
 }
 
-impl Scene {
+impl Fixture {
     fn role(&self) -> NewRole {
         NewRole {
             name: self.name.parse().unwrap(),
@@ -335,6 +335,6 @@ fn refresh(token: Secret) -> RefreshToken {
     RefreshToken { refresh_token: token }
 }
 
-fn nobody() -> Caller {
+fn anonymous() -> Caller {
     Caller::nobody(Origin::default())
 }
