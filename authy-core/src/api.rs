@@ -14,6 +14,7 @@ pub mod account;
 pub mod event;
 mod field;
 pub mod message;
+pub mod page;
 mod path;
 mod problem;
 pub mod role;
@@ -21,8 +22,9 @@ pub mod session;
 pub mod system;
 mod token;
 pub mod user;
+mod vocabulary;
 
-pub use field::{Field, Fields, Invalid, MAX_FIELDS};
+pub use field::{Field, Fields, MAX_FIELDS};
 pub use http::{Method, StatusCode};
 pub use path::{ParamVisitor, PathError, PathParam, PathParams};
 pub use problem::{Problem, challenge, status};

@@ -8,9 +8,7 @@ use std::{fmt, io, str::FromStr};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, ErrorKind, Identity, Level, Result, RoleName, SessionId, Timestamp, UserId, Username, api::Invalid,
-};
+use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, SessionId, Timestamp, UserId, Username};
 
 mod verifier;
 
@@ -188,7 +186,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::api::session::Jwk;
+    use crate::Jwk;
 
     fn key() -> (Ed25519KeyPair, Jwk) {
         let pair = Ed25519KeyPair::generate().unwrap();

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::api::{Field, Invalid, PathParam};
+use crate::Invalid;
 
 macro_rules! identifiers {
     ($($(#[doc = $doc:literal])+ $name:ident)+) => { $(
@@ -70,14 +70,6 @@ macro_rules! identifiers {
                 fmt::Display::fmt(self, f)
             }
         }
-
-        impl Field for $name {
-            fn from_text(text: &str) -> Result<Self, Invalid> {
-                text.parse()
-            }
-        }
-
-        impl PathParam for $name {}
 
         described!($name, { "type": "string", "format": "uuid" });
     )+ };

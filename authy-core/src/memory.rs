@@ -70,8 +70,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ErrorKind, Level, SessionId, UserId,
-        api::session::Jwk,
+        ErrorKind, Jwk, Level, SessionId, UserId,
         claims::{Claims, SigningAlgorithm},
     };
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::api::{Field, Invalid, PathParam};
+use crate::Invalid;
 
 mod address;
 pub(crate) mod identifier;
@@ -65,12 +65,6 @@ macro_rules! checked_text {
             }
         }
 
-        impl Field for $name {
-            fn from_text(text: &str) -> Result<Self, Invalid> {
-                text.parse()
-            }
-        }
-
         described!($name, $schema);
     )+ };
 }
@@ -123,12 +117,6 @@ macro_rules! identifiers {
                 identifier(text).map(Self).map_err(|message| Invalid::new($code, message))
             }
         }
-
-        impl PathParam for $name {
-            fn from_segment(text: &str) -> Result<Self, Invalid> {
-                Self::existing(text)
-            }
-        }
     )+ };
 }
 
@@ -149,93 +137,5 @@ impl FromStr for Description {
             true => Err(invalid("must not contain control characters")),
             false => Ok(Self(text.to_owned())),
         }
-    }
-}
-
-/// How powerful a role is, 0 to 99999: a *smaller* level is *more* power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Level(u32);
-
-impl Level {
-    /// The least power there is.
-    pub const MAX: u32 = 99_999;
-
-    /// That level, or the least power when there is no such level.
-    pub const fn clamped(level: u32) -> Self {
-        if level > Self::MAX { Self(Self::MAX) } else { Self(level) }
-    }
-
-    /// The level as a number.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-
-    /// Whether this level is as powerful as `other`, or more.
-    pub fn reaches(self, other: Level) -> bool {
-        self.0 <= other.0
-    }
-}
-
-impl TryFrom<u32> for Level {
-    type Error = Invalid;
-
-    fn try_from(level: u32) -> Result<Self, Invalid> {
-        match level {
-            0..=Self::MAX => Ok(Self(level)),
-            _ => Err(Invalid::new("invalid_level", "must be a whole number from 0 to 99999")),
-        }
-    }
-}
-
-impl From<Level> for u32 {
-    fn from(level: Level) -> u32 {
-        level.0
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl FromStr for Level {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        // Digits only: the standard parser would let a "+5" pass.
-        let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        Level::try_from(number.unwrap_or(u32::MAX))
-    }
-}
-
-impl Field for Level {
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        text.parse()
-    }
-
-    fn from_json(value: serde_json::Value) -> Result<Self, Invalid> {
-        Level::try_from(value.as_u64().and_then(|level| u32::try_from(level).ok()).unwrap_or(u32::MAX))
-    }
-}
-
-impl PathParam for Level {
-    // A level is a number somebody chose, not the name of a thing: a wrong one is a mistake in the request.
-    const WRONG_IS_NOT_FOUND: bool = false;
-}
-
-described!(Level, { "type": "integer", "minimum": 0, "maximum": 99999 });
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_is_digits_within_its_range() {
-        for wrong in ["", "-1", "+1", "1.0", "100000", "99999999999999999999", "٣", " 1", "0x1"] {
-            assert!(wrong.parse::<Level>().is_err(), "{wrong:?}");
-        }
-        assert_eq!("99999".parse(), Ok(Level(99_999)));
     }
 }

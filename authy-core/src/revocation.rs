@@ -10,11 +10,11 @@ use crate::{Timestamp, claims::Token};
 
 mod cursor;
 mod freshness;
-mod id_hash;
 
 pub use cursor::Cursor;
 pub use freshness::{Clock, Freshness, Moment, SnapshotClock};
-pub use id_hash::IdHash;
+
+pub use crate::id_hash::IdHash;
 
 wire! {
     /// Tokens that are void, as they are published.

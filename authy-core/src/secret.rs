@@ -4,10 +4,9 @@ use std::fmt;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::api::{Field, Invalid};
+use crate::Invalid;
 
 /// Text that is never shown: `Debug` is blank, there is no `Display`, and its memory is wiped.
 #[derive(Clone, PartialEq)]
@@ -40,20 +39,6 @@ impl fmt::Debug for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
-    }
-}
-
-impl Field for Secret {
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        Ok(Self::new(text))
-    }
-
-    // Takes the text over instead of copying it: a copy would not be wiped.
-    fn from_json(value: Value) -> Result<Self, Invalid> {
-        match value {
-            Value::String(text) => Ok(Self::new(text)),
-            _ => Err(Invalid::new("wrong_type", "must be a string")),
-        }
     }
 }
 
@@ -91,16 +76,6 @@ impl NewPassword {
     /// The password itself.
     pub fn as_secret(&self) -> &Secret {
         &self.0
-    }
-}
-
-impl Field for NewPassword {
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        Self::new(Secret::new(text))
-    }
-
-    fn from_json(value: Value) -> Result<Self, Invalid> {
-        Secret::from_json(value).and_then(Self::new)
     }
 }
 

@@ -7,8 +7,7 @@ use std::{
 };
 
 use authy_core::{
-    Authy,
-    api::Invalid,
+    Authy, Invalid,
     engine::{Caller, Origin},
     error::chain,
 };

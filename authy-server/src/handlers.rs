@@ -2,7 +2,7 @@
 
 use authy_core::api::{
     Request,
-    user::{PageNumber, PageSize},
+    page::{PageNumber, PageSize},
 };
 
 pub(crate) mod account;

@@ -1,8 +1,7 @@
 //! Tokens that nobody should ever accept, signed with the server's own key where that is what an attack needs.
 
 use authy_core::{
-    Timestamp,
-    api::session::Jwk,
+    Jwk, Timestamp,
     claims::{Claims, SigningAlgorithm},
 };
 use aws_lc_rs::{

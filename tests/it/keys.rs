@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind,
-    api::session::Jwk,
+    Authenticator as _, Authy, ErrorKind, Jwk,
     claims::{SigningAlgorithm, Verifier},
     engine::MasterKeys,
 };

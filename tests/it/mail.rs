@@ -6,7 +6,7 @@ use authy_core::{
     Authy, Email, Secret, UserId,
     api::{
         account::{AccountChange, ForgottenPassword, PasswordReset},
-        user::{PageNumber, PageSize},
+        page::{PageNumber, PageSize},
     },
     engine::{Caller, Origin, Sink},
 };

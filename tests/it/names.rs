@@ -3,8 +3,9 @@
 use authy_core::{
     Authenticator as _, ErrorKind, RoleName, Username,
     api::{
+        page::{PageNumber, PageSize},
         role::RoleUserQuery,
-        user::{NewUser, PageNumber, PageSize},
+        user::NewUser,
     },
     engine::{Caller, Origin},
 };

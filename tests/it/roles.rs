@@ -107,7 +107,7 @@ async fn those_who_have_a_role_are_listed_in_pages_without_the_deleted() {
     }
     users.pop().unwrap().client.delete_self().await.unwrap();
     let list = |page: Option<u32>| {
-        let page = page.map(|page| authy_core::api::user::PageNumber::new(page).unwrap());
+        let page = page.map(|page| authy_core::api::page::PageNumber::new(page).unwrap());
         root.client.list_role_users(named("guest"), RoleUserQuery { page })
     };
     let first = list(None).await.unwrap();

@@ -3,8 +3,9 @@
 use authy_core::{
     ErrorKind, Secret, UserId,
     api::{
+        page::{PageNumber, PageSize},
         session::Credentials,
-        user::{Deletion, PageNumber, PageSize, UserQuery},
+        user::{Deletion, UserQuery},
     },
 };
 use authy_tests::{

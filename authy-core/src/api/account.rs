@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Field, Invalid, Nothing, Reply, endpoints, field::differ, path::PathParam, requests, role::RoleView};
+use super::{Field, Nothing, Reply, endpoints, field::differ, path::PathParam, requests, role::RoleView};
 use crate::{
-    Access, Email, NewPassword, Secret, SessionId, Timestamp, UserId, Username,
+    Access, Email, Invalid, NewPassword, Secret, SessionId, Timestamp, UserId, Username,
     access::ADMIN,
     api::{event::EventView, user::UserView},
 };

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Field, Invalid, Reply, endpoints, requests, user::PageSize};
-use crate::{Access, EventId, SessionId, Timestamp, UserId, access::ADMIN};
+use super::{Field, Reply, endpoints, page::PageSize, requests};
+use crate::{Access, EventId, Invalid, SessionId, Timestamp, UserId, access::ADMIN};
 
 const SUBJECT: &str = "event";
 

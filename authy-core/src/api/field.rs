@@ -8,34 +8,7 @@ use serde::{
 };
 use serde_json::{Map, Value, map::Entry};
 
-use crate::{Error, ErrorKind, NewPassword, Result, Secret, error::FieldError};
-
-/// Why a value is none of a checked type's: a code for programs and a sentence for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    code: &'static str,
-    message: &'static str,
-}
-
-impl Invalid {
-    /// Why a value is wrong.
-    pub const fn new(code: &'static str, message: &'static str) -> Self {
-        Self { code, message }
-    }
-
-    /// The same, said of a field.
-    pub fn of(self, field: &str) -> FieldError {
-        FieldError { field: field.to_owned(), code: self.code.to_owned(), message: self.message.to_owned() }
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
-    }
-}
-
-impl std::error::Error for Invalid {}
+use crate::{Error, ErrorKind, Invalid, NewPassword, Result, Secret, error::FieldError};
 
 /// A type that a field of a request can have.
 pub trait Field: Sized {

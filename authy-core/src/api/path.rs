@@ -4,8 +4,8 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Field, Invalid};
-use crate::{Schema, error::FieldError};
+use super::Field;
+use crate::{Invalid, Schema, error::FieldError};
 
 /// Everything that could end a path segment or be read as something else is written in percent.
 const SEGMENT: &AsciiSet = &CONTROLS

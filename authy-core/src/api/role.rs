@@ -1,6 +1,6 @@
 //! Roles: what they are, and who has them.
 
-use super::{Nothing, Reply, endpoints, requests, user::PageNumber};
+use super::{Nothing, Reply, endpoints, page::PageNumber, requests};
 use crate::{Access, Description, Level, RoleName, UserId, Username, access::ADMIN};
 
 const SUBJECT: &str = "role";

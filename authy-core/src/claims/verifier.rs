@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm};
-use crate::{Error, ErrorKind, Identity, Result, Timestamp, api::session::Jwk, revocation::IdHash};
+use crate::{Error, ErrorKind, Identity, Jwk, Result, Timestamp, id_hash::IdHash};
 
 /// How far ahead of ours the clock of an issuer may be, in seconds.
 const CLOCK_SKEW: u64 = 60;

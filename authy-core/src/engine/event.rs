@@ -24,7 +24,7 @@ use crate::{
     Result, SessionId, UserId,
     api::{
         event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
-        user::PageSize,
+        page::PageSize,
     },
     revocation::Revocation,
 };

@@ -15,8 +15,8 @@ use crate::{
     Error, ErrorKind, Level, Result, RoleName, UserId,
     api::{
         event::EventKind,
+        page::PageNumber,
         role::{NewRole, RoleUser, RoleView},
-        user::PageNumber,
     },
 };
 

@@ -19,7 +19,8 @@ use crate::{
     Email, Error, ErrorKind, Level, Result, RoleName, Secret, Timestamp, UserId, Username,
     api::{
         event::EventKind,
-        user::{Details, NewUser, OwnView, PageNumber, PageSize, UserRoles, UserView},
+        page::{PageNumber, PageSize},
+        user::{Details, NewUser, OwnView, UserRoles, UserView},
     },
     name::Stored,
 };

@@ -8,15 +8,12 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::{
     Email,
-    identifier::{caseless, is_ignorable, is_mark},
+    identifier::{COMPOSED, caseless, is_ignorable, is_mark},
 };
-use crate::api::Invalid;
+use crate::Invalid;
 
 /// Maximum length of an address on the wire in octets: a path of RFC 5321 (4.5.3.1.3) has 256, with its angle brackets.
 const MAX_OCTETS: usize = 254;
-
-/// Maximum number of characters that can become one by canonical composition (Unicode 16, UAX #15, table of expansion factors).
-pub(super) const COMPOSED: usize = 4;
 
 /// The two parts of an address, as mail servers accept them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use icu_properties::{
 use unicode_script::Script;
 use unicode_security::mixed_script::AugmentedScriptSet;
 
-use super::address::COMPOSED;
+/// Maximum number of characters that can become one by canonical composition (Unicode 16, UAX #15, table of expansion factors).
+pub(super) const COMPOSED: usize = 4;
 
 /// Zero width non-joiner and zero width joiner.
 const JOINERS: [char; 2] = [NON_JOINER, '\u{200d}'];

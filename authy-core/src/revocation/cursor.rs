@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::api::{Field, Invalid};
+use crate::Invalid;
 
 /// The position of a follower: the PostgreSQL cluster, its timeline, and a transaction id.
 ///
@@ -65,12 +65,6 @@ impl TryFrom<String> for Cursor {
 impl From<Cursor> for String {
     fn from(cursor: Cursor) -> String {
         cursor.to_string()
-    }
-}
-
-impl Field for Cursor {
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        text.parse()
     }
 }
 

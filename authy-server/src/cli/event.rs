@@ -6,7 +6,7 @@ use authy_core::{
     Authy, EventId, UserId,
     api::{
         event::{EventKind, EventQuery, EventView},
-        user::PageSize,
+        page::PageSize,
     },
     engine::Caller,
 };

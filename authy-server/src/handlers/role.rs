@@ -4,11 +4,11 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         Endpoint as _, Nothing, PathParams as _,
+        page::{PageNumber, PageSize},
         role::{
             CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, Message, OneRole, RevokeRole,
             RoleList, RoleMade, RoleUserPage, RoleUserQuery,
         },
-        user::{PageNumber, PageSize},
     },
 };
 

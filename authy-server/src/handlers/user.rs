@@ -4,10 +4,10 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         Endpoint as _, Nothing,
+        page::{PageNumber, PageSize},
         user::{
             Created, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
-            IdOfUser, ListUsers, NameOfUser, OwnRoles, OwnView, PageNumber, PageSize, Register, UserPage, UserQuery,
-            UserRoles, UserView,
+            IdOfUser, ListUsers, NameOfUser, OwnRoles, OwnView, Register, UserPage, UserQuery, UserRoles, UserView,
         },
     },
 };

@@ -3,8 +3,8 @@
 use std::{sync::LazyLock, time::Duration};
 
 use authy_core::{
-    Level, SessionId, Timestamp, UserId,
-    api::{access_token, session::Jwk},
+    Jwk, Level, SessionId, Timestamp, UserId,
+    api::access_token,
     claims::{Claims, SigningAlgorithm, Verifier, dangerous_unverified_claims, unverified_kid},
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authy_core::{api::user::PageSize, engine::Config};
+use authy_core::{api::page::PageSize, engine::Config};
 
 use super::*;
 

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{KeySettings, Signer, pair::Pair, sql, token_life};
 use crate::{
-    Error, ErrorKind, Result,
-    api::session::{Jwk, JwkSet},
+    Error, ErrorKind, Jwk, Result,
+    api::session::JwkSet,
     claims::{SigningAlgorithm, Verifier},
     engine::db::Db,
 };

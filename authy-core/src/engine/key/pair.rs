@@ -12,7 +12,7 @@ use aws_lc_rs::{
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind, Result, api::session::Jwk, claims::SigningAlgorithm};
+use crate::{Error, ErrorKind, Jwk, Result, claims::SigningAlgorithm};
 
 /// A private key.
 pub(super) enum Pair {

@@ -9,9 +9,8 @@ use unicode_security::{UNICODE_VERSION, skeleton};
 
 use super::sql;
 use crate::{
-    Error, ErrorKind, Level, Result, UserId, Username,
+    Error, ErrorKind, Invalid, Level, Result, UserId, Username,
     access::ADMIN,
-    api::Invalid,
     engine::{Authy, Caller, actor::no_such_user, db::db_error},
     name::{Stored, identifier::caseless},
 };

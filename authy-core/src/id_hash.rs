@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{SessionId, UserId, api::Invalid};
+use crate::{Invalid, SessionId, UserId};
 
 /// The first 16 bytes of the SHA-256 of a prefix and an id, as base64url without padding (22 characters).
 ///

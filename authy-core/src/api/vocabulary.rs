@@ -1,0 +1,76 @@
+//! How the checked types of the vocabulary are read from the fields and the path of a request.
+
+use serde_json::Value;
+
+use super::{Field, PathParam};
+use crate::{
+    Description, Email, EventId, Invalid, Level, NewPassword, RoleName, Secret, SessionId, UserId, Username,
+    revocation::Cursor,
+};
+
+macro_rules! parsed_fields {
+    ($($name:ident)+) => { $(
+        impl Field for $name {
+            fn from_text(text: &str) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+    )+ };
+}
+
+parsed_fields! { UserId SessionId EventId Username Email RoleName Description Cursor }
+
+impl PathParam for UserId {}
+impl PathParam for SessionId {}
+impl PathParam for EventId {}
+
+impl PathParam for Username {
+    fn from_segment(text: &str) -> Result<Self, Invalid> {
+        Self::existing(text)
+    }
+}
+
+impl PathParam for RoleName {
+    fn from_segment(text: &str) -> Result<Self, Invalid> {
+        Self::existing(text)
+    }
+}
+
+impl Field for Level {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        text.parse()
+    }
+
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        Level::try_from(value.as_u64().and_then(|level| u32::try_from(level).ok()).unwrap_or(u32::MAX))
+    }
+}
+
+impl PathParam for Level {
+    // A level is a number somebody chose, not the name of a thing: a wrong one is a mistake in the request.
+    const WRONG_IS_NOT_FOUND: bool = false;
+}
+
+impl Field for Secret {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        Ok(Self::new(text))
+    }
+
+    // Takes the text over instead of copying it: a copy would not be wiped.
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        match value {
+            Value::String(text) => Ok(Self::new(text)),
+            _ => Err(Invalid::new("wrong_type", "must be a string")),
+        }
+    }
+}
+
+impl Field for NewPassword {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        Self::new(Secret::new(text))
+    }
+
+    fn from_json(value: Value) -> Result<Self, Invalid> {
+        Secret::from_json(value).and_then(Self::new)
+    }
+}
