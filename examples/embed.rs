@@ -3,7 +3,7 @@
 use authy_core::{
     Authenticator as _, Authy, Secret,
     api::{session::Credentials, user::NewUser},
-    engine::{Caller, MasterKeys, Origin},
+    engine::{Caller, ClientInfo, MasterKeys},
 };
 use authy_examples::{Database, Result};
 
@@ -11,18 +11,18 @@ use authy_examples::{Database, Result};
 async fn main() -> Result {
     let database = Database::open().await?;
     let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).start().await?;
-    let caller = Caller::nobody(Origin::default());
+    let caller = Caller::anonymous(ClientInfo::default());
 
     let password = Secret::new("difference-engine-no-2");
     let ada = NewUser::new("ada", "ada@example.org", password.clone())?;
-    let id = authy.register(&caller, ada).await?;
+    let id = authy.users().register(&caller, ada).await?;
     println!("signed up: {id}");
 
-    let tokens = authy.login(&caller, Credentials::new("ada", password)).await?;
+    let tokens = authy.sessions().login(&caller, Credentials::new("ada", password)).await?;
     let identity = authy.authenticate(tokens.token.expose()).await?;
     println!("checked:   {} with level {}", identity.public_id, identity.level);
 
-    authy.delete_user(&Caller::user(identity, Origin::default()), id).await?;
+    authy.users().delete(&Caller::user(identity, ClientInfo::default()), id).await?;
     let refused = authy.authenticate(tokens.token.expose()).await;
     println!("deleted:   {}", refused.err().map_or("still there".to_owned(), |error| error.to_string()));
     Ok(())

@@ -5,7 +5,7 @@ use std::env;
 
 use authy_core::{
     Authy,
-    engine::{Config, MasterKeys},
+    engine::{Caller, ClientInfo, Config, MasterKeys},
 };
 use authy_examples::{Database, Result};
 use authy_server::{HttpConfig, Server};
@@ -20,7 +20,9 @@ async fn main() -> Result {
     let database = Database::open().await?;
     let config = Config { issuer: url.clone(), ..Config::default() };
     let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).config(config).start().await?;
-    if let Some((name, password)) = authy.create_first_administrator().await? {
+    if let Some((name, password)) =
+        authy.users().create_first_administrator(&Caller::operator(ClientInfo::default())).await?
+    {
         println!("administrator: {name} {}", password.expose());
     }
     // Without it every check asks the database; with it none does.

@@ -18,7 +18,7 @@ use authy_core::{
         session::{Credentials, Login},
         user::NewUser,
     },
-    engine::{Background, Caller, Config, Letter, MasterKeys, Origin, Sink},
+    engine::{Background, Caller, ClientInfo, Config, MasterKeys, Notification, Sink},
 };
 use authy_server::{HttpConfig, Limits, RateLimit, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -178,7 +178,7 @@ impl TestApp {
     pub async fn user_with_role(&self, role: &str) -> TestUser {
         let username = fresh_name(role);
         let role: RoleName = role.parse().unwrap();
-        let id = self.authy.create_user(&operator(), new_user(&username), &role).await.unwrap();
+        let id = self.authy.users().create(&operator(), new_user(&username), &role).await.unwrap();
         self.log_in(&username, id).await
     }
 
@@ -188,7 +188,7 @@ impl TestApp {
     }
 
     /// [`letters`] of this app.
-    pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Letter> {
+    pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Notification> {
         letters(&self.authy, user, kind).await
     }
 
@@ -214,10 +214,10 @@ impl Drop for TestApp {
 }
 
 /// What a user is to be told by mail of the last event of a kind.
-pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Letter> {
+pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Notification> {
     let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
-    let events = authy.list_events(&query).await.unwrap().events;
-    authy.list_letters(&operator(), events.first().unwrap()).await.unwrap()
+    let events = authy.events().list(&query).await.unwrap().events;
+    authy.deliveries().list_notifications(&operator(), events.first().unwrap()).await.unwrap()
 }
 
 /// The code that a user is to be sent because of the last event of a kind.
@@ -227,7 +227,7 @@ pub async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
 
 /// The operator as a caller.
 pub fn operator() -> Caller {
-    Caller::operator(Origin::default())
+    Caller::operator(ClientInfo::default())
 }
 
 /// A unique name.

@@ -59,7 +59,7 @@ impl RequireAuth {
     /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::Unavailable`].
     pub async fn check(&self, headers: &HeaderMap) -> authy_core::Result<Identity> {
         let identity = self.authenticator.authenticate(access_token(headers)?).await?;
-        if !identity.level.reaches(self.level) {
+        if !identity.level.at_least(self.level) {
             return Err(Error::new(ErrorKind::InsufficientLevel, "your level does not permit this"));
         }
         let has_role = |role| identity.roles.as_ref().is_some_and(|roles| roles.contains(role));

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use authy_core::{
     Authenticator, Error, ErrorKind, Identity, Result, Timestamp,
     claims::Token,
-    memory::TokenMemory,
     revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
+    token_cache::TokenCache,
 };
 use tokio::task::AbortHandle;
 
@@ -118,7 +118,7 @@ impl VerifierBuilder {
         let shared = Arc::new(Shared {
             client,
             keys,
-            memory: TokenMemory::new(),
+            memory: TokenCache::new(),
             set: RwLock::default(),
             clock: Clock::new(),
             freshness: Freshness::new(),
@@ -164,7 +164,7 @@ impl Drop for Running {
 struct Shared {
     client: Client,
     keys: Keys,
-    memory: TokenMemory,
+    memory: TokenCache,
     set: RwLock<RevocationSet>,
     clock: Clock,
     // As of when everything that was void is known.
@@ -190,8 +190,8 @@ impl Shared {
         set.forget_before(Timestamp::now());
     }
 
-    fn voids(&self, token: &Token) -> bool {
-        self.set.read().unwrap_or_else(PoisonError::into_inner).voids(token)
+    fn revokes(&self, token: &Token) -> bool {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).revokes(token)
     }
 
     fn remember(&self, cursor: Cursor) -> store::Remembered {
@@ -205,7 +205,7 @@ impl Shared {
 impl Authenticator for LocalVerifier {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
         let shared = &*self.shared;
-        let verified = match shared.keys.recall(&shared.memory, token) {
+        let verified = match shared.keys.get_or_verify(&shared.memory, token) {
             Ok(verified) => verified,
             Err(refused) => Arc::new(shared.keys.verify_anew(token, refused).await?),
         };
@@ -217,7 +217,7 @@ impl Authenticator for LocalVerifier {
                 WhenStale::AskServer => shared.client.authenticate(token).await,
             };
         }
-        match shared.voids(&verified) {
+        match shared.revokes(&verified) {
             true => Err(Error::new(ErrorKind::InvalidToken, "the token is no longer valid")),
             false => Ok(verified.identity.clone()),
         }

@@ -31,7 +31,7 @@ impl Access {
     pub fn permit(self, caller: &Identity, user: Option<UserId>) -> Result<()> {
         match self {
             Access::OwnOrLevel(_) if user == Some(caller.public_id) => Ok(()),
-            Access::Level(level) | Access::OwnOrLevel(level) if !caller.level.reaches(Level::clamped(level)) => {
+            Access::Level(level) | Access::OwnOrLevel(level) if !caller.level.at_least(Level::clamped(level)) => {
                 Err(Error::new(ErrorKind::InsufficientLevel, "your roles do not permit this"))
             }
             _ => Ok(()),

@@ -26,7 +26,7 @@ impl Level {
     }
 
     /// Whether this level is as powerful as `other`, or more.
-    pub fn reaches(self, other: Level) -> bool {
+    pub fn at_least(self, other: Level) -> bool {
         self.0 <= other.0
     }
 }

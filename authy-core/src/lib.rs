@@ -83,13 +83,14 @@ mod identity;
 mod invalid;
 mod jwk;
 mod level;
-pub mod memory;
+
 mod name;
 pub mod revocation;
 mod secret;
 mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod token_cache;
 
 #[cfg(feature = "engine")]
 pub mod engine;

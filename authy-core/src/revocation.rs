@@ -20,7 +20,7 @@ wire! {
     /// Tokens that are void, as they are published.
     #[serde(tag = "void", rename_all = "snake_case")]
     #[derive(Eq, Hash)]
-    pub enum VoidTokens {
+    pub enum RevokedTokens {
         /// Every token of a user whose epoch (`ver`) is older than this one.
         User {
             /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` followed by the claim `public_id`,
@@ -46,7 +46,7 @@ wire! {
     pub struct Revocation {
         /// Which tokens.
         #[serde(flatten)]
-        pub void: VoidTokens,
+        pub tokens: RevokedTokens,
         /// When it may be forgotten.
         pub until: Timestamp,
     }
@@ -87,17 +87,17 @@ impl RevocationSet {
     /// Adds a revocation, and returns whether it was new. Adding it twice, or adding an older one later, changes nothing.
     pub fn insert(&mut self, revocation: &Revocation) -> bool {
         let until = seconds(revocation.until);
-        let (newer, grown, entry) = match &revocation.void {
-            VoidTokens::User { user, ver } => {
+        let (newer, grown, entry) = match &revocation.tokens {
+            RevokedTokens::User { user, ver } => {
                 let epoch = self.users.entry(*user).or_insert(Epoch { ver: 0, until: 0 });
                 let newer = epoch.ver < *ver;
                 epoch.ver = epoch.ver.max(*ver);
                 (newer, grow(&mut epoch.until, until), Entry::User(*user))
             }
-            VoidTokens::Session { session } => {
+            RevokedTokens::Session { session } => {
                 (false, grow(self.sessions.entry(*session).or_insert(0), until), Entry::Session(*session))
             }
-            VoidTokens::Key { kid } => {
+            RevokedTokens::Key { kid } => {
                 let kid: Box<str> = kid.as_str().into();
                 (false, grow(self.keys.entry(kid.clone()).or_insert(0), until), Entry::Key(kid))
             }
@@ -109,19 +109,19 @@ impl RevocationSet {
     }
 
     /// Returns whether every token of a session is void.
-    pub fn voids_session(&self, session: &IdHash) -> bool {
+    pub fn revokes_session(&self, session: &IdHash) -> bool {
         self.sessions.contains_key(session)
     }
 
     /// Whether a token is void.
-    pub fn voids(&self, token: &Token) -> bool {
+    pub fn revokes(&self, token: &Token) -> bool {
         self.sessions.contains_key(&token.session_hash)
             || self.users.get(&token.user_hash).is_some_and(|epoch| token.identity.ver < epoch.ver)
-            || self.voids_key(&token.kid)
+            || self.revokes_key(&token.kid)
     }
 
     /// Returns whether every token that a key signed is void.
-    pub fn voids_key(&self, kid: &str) -> bool {
+    pub fn revokes_key(&self, kid: &str) -> bool {
         !self.keys.is_empty() && self.keys.contains_key(kid)
     }
 
@@ -143,17 +143,17 @@ impl RevocationSet {
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
         let until = |until: &Seconds| Timestamp::from_unix(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {
-            void: VoidTokens::User { user: *user, ver: epoch.ver },
+            tokens: RevokedTokens::User { user: *user, ver: epoch.ver },
             until: until(&epoch.until),
         });
         let sessions = self.sessions.iter().map(move |(session, end)| Revocation {
-            void: VoidTokens::Session { session: *session },
+            tokens: RevokedTokens::Session { session: *session },
             until: until(end),
         });
-        let keys = self
-            .keys
-            .iter()
-            .map(move |(kid, end)| Revocation { void: VoidTokens::Key { kid: kid.to_string() }, until: until(end) });
+        let keys = self.keys.iter().map(move |(kid, end)| Revocation {
+            tokens: RevokedTokens::Key { kid: kid.to_string() },
+            until: until(end),
+        });
         users.chain(sessions).chain(keys)
     }
 
@@ -209,45 +209,45 @@ mod tests {
     #[test]
     fn what_was_put_in_comes_out() {
         let voids = [
-            VoidTokens::User { user: IdHash::of_user(UserId::random()), ver: 3 },
-            VoidTokens::Session { session: IdHash::of_session(SessionId::random()) },
-            VoidTokens::Key { kid: "lost".into() },
+            RevokedTokens::User { user: IdHash::of_user(UserId::random()), ver: 3 },
+            RevokedTokens::Session { session: IdHash::of_session(SessionId::random()) },
+            RevokedTokens::Key { kid: "lost".into() },
         ];
         let mut set = RevocationSet::new();
         assert!(voids.iter().all(|void| set.insert(&revocation(void.clone(), 100))));
         assert!(!voids.iter().any(|void| set.insert(&revocation(void.clone(), 100))), "that is no news");
         let mut out: Vec<_> = set.iter().collect();
-        out.sort_by_key(|revocation| voids.iter().position(|void| *void == revocation.void));
+        out.sort_by_key(|revocation| voids.iter().position(|void| *void == revocation.tokens));
         assert_eq!(out, voids.map(|void| revocation(void, 100)));
     }
 
-    fn revocation(void: VoidTokens, until: u64) -> Revocation {
-        Revocation { void, until: Timestamp::from_unix(until) }
+    fn revocation(tokens: RevokedTokens, until: u64) -> Revocation {
+        Revocation { tokens, until: Timestamp::from_unix(until) }
     }
 
     #[test]
     fn a_revocation_voids_what_it_names_and_nothing_else() {
         let (user, session) = (UserId::random(), SessionId::random());
         let mut set = RevocationSet::new();
-        set.insert(&revocation(VoidTokens::User { user: IdHash::of_user(user), ver: 3 }, 100));
-        set.insert(&revocation(VoidTokens::Session { session: IdHash::of_session(session) }, 100));
-        set.insert(&revocation(VoidTokens::Key { kid: "lost".into() }, 100));
-        assert!(set.voids(&token(user, SessionId::random(), 2, "good")));
-        assert!(!set.voids(&token(user, SessionId::random(), 3, "good")));
-        assert!(set.voids(&token(UserId::random(), session, 1, "good")));
-        assert!(set.voids(&token(UserId::random(), SessionId::random(), 1, "lost")));
-        assert!(!set.voids(&token(UserId::random(), SessionId::random(), 1, "good")));
+        set.insert(&revocation(RevokedTokens::User { user: IdHash::of_user(user), ver: 3 }, 100));
+        set.insert(&revocation(RevokedTokens::Session { session: IdHash::of_session(session) }, 100));
+        set.insert(&revocation(RevokedTokens::Key { kid: "lost".into() }, 100));
+        assert!(set.revokes(&token(user, SessionId::random(), 2, "good")));
+        assert!(!set.revokes(&token(user, SessionId::random(), 3, "good")));
+        assert!(set.revokes(&token(UserId::random(), session, 1, "good")));
+        assert!(set.revokes(&token(UserId::random(), SessionId::random(), 1, "lost")));
+        assert!(!set.revokes(&token(UserId::random(), SessionId::random(), 1, "good")));
     }
 
     #[test]
     fn the_wire_form_is_flat() {
         let session = IdHash::of_session(SessionId::random());
-        let json = serde_json::to_value(revocation(VoidTokens::Session { session }, 1_560_247_389)).unwrap();
+        let json = serde_json::to_value(revocation(RevokedTokens::Session { session }, 1_560_247_389)).unwrap();
         let expected = serde_json::json!({
             "void": "session", "session": session, "until": "Tue, 11 Jun 2019 10:03:09 GMT",
         });
         assert_eq!(json, expected);
-        assert_eq!(serde_json::from_value::<Revocation>(json).unwrap().void, VoidTokens::Session { session });
+        assert_eq!(serde_json::from_value::<Revocation>(json).unwrap().tokens, RevokedTokens::Session { session });
     }
 
     proptest! {
@@ -261,7 +261,7 @@ mod tests {
             let build = |rows: &[(usize, u64, u64)]| {
                 let mut set = RevocationSet::new();
                 for (user, ver, until) in rows {
-                    set.insert(&revocation(VoidTokens::User { user: IdHash::of_user(users[*user]), ver: *ver }, *until));
+                    set.insert(&revocation(RevokedTokens::User { user: IdHash::of_user(users[*user]), ver: *ver }, *until));
                 }
                 set.forget_before(Timestamp::from_unix(now));
                 set
@@ -277,8 +277,8 @@ mod tests {
                 let newest = of_user.iter().map(|row| row.1).max().unwrap_or(0);
                 for ver in 0..6 {
                     let token = token(user, SessionId::random(), ver, "key");
-                    prop_assert_eq!(forward.voids(&token), live && ver < newest);
-                    prop_assert_eq!(backward.voids(&token), live && ver < newest);
+                    prop_assert_eq!(forward.revokes(&token), live && ver < newest);
+                    prop_assert_eq!(backward.revokes(&token), live && ver < newest);
                 }
             }
         }

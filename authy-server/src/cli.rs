@@ -8,7 +8,7 @@ use std::{
 
 use authy_core::{
     Authy, Invalid,
-    engine::{Caller, Origin},
+    engine::{Caller, ClientInfo},
     error::chain,
 };
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
@@ -136,7 +136,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
     let database = Database::open(settings, Sharing::Beside).await?;
     let done = async {
         let authy = database.engine(settings, "").start().await?;
-        let caller = Caller::operator(Origin::default());
+        let caller = Caller::operator(ClientInfo::default());
         match noun {
             "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
             "role" => role::run(&authy, &caller, matches).await,
@@ -173,7 +173,7 @@ fn given<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> 
 /// Who has that name.
 async fn user_named(authy: &Authy, matches: &ArgMatches) -> Result<authy_core::UserId, Failure> {
     let name = given::<authy_core::Username>(matches, "username")?;
-    let id = authy.find_user_id(&name).await?;
+    let id = authy.users().find_id(&name).await?;
     Ok(id.ok_or_else(|| format!("there is no user {name}"))?)
 }
 

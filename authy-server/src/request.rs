@@ -5,7 +5,7 @@ use std::{error::Error as StdError, time::Duration};
 use authy_core::{
     Error, ErrorKind, Result, Secret,
     api::{Fields, Info, MAX_FIELDS, Method, session::DEVICE_TOKEN},
-    engine::{Origin, cut_user_agent},
+    engine::{ClientInfo, cut_user_agent},
 };
 use bytes::Bytes;
 use http::{
@@ -40,10 +40,10 @@ pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Where a request came from, for the audit trail.
-pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> Origin {
+pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> ClientInfo {
     let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     let device_token = head.headers.get(DEVICE_TOKEN).and_then(|token| token.to_str().ok()).map(Secret::new);
-    Origin {
+    ClientInfo {
         ip: Some(client.ip),
         user_agent: agent.map(|agent| cut_user_agent(&agent).to_owned()),
         request_id: Some(id.to_owned()),

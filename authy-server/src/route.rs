@@ -158,7 +158,7 @@ pub(crate) trait Routed: Endpoint + Sized {
         Route::new::<Self>(move |asked| {
             async move {
                 let (headers, streams) = (asked.headers, asked.streams);
-                let address = asked.caller.origin().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+                let address = asked.caller.client_info().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
                 let call = asked.read()?;
                 if stream::is_wanted(headers) {
                     let user = stream::user(call.authy, headers).await;

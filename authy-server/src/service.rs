@@ -148,7 +148,7 @@ impl Service {
             route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
             Caller::user(identity, origin)
         } else {
-            Caller::nobody(origin)
+            Caller::anonymous(origin)
         };
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);

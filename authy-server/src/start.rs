@@ -4,7 +4,7 @@ use std::{error::Error, fs, io, path::Path, sync::Arc, time::Duration};
 
 use authy_core::{
     Authy,
-    engine::{Builder, Config, HashConfig, MasterKeys},
+    engine::{Builder, Caller, ClientInfo, Config, HashConfig, MasterKeys},
     file::{self, Content},
 };
 use authy_postgres::Cluster;
@@ -206,7 +206,9 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), Failure> {
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
         }
-        if let Some((name, password)) = authy.create_first_administrator().await? {
+        if let Some((name, password)) =
+            authy.users().create_first_administrator(&Caller::operator(ClientInfo::default())).await?
+        {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
         // The last line: whoever waits for the server waits for this.

@@ -30,7 +30,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 impl Forger {
     /// Takes the private key out of the database, which takes the master key.
     pub async fn new(app: &TestApp, user: &TestUser) -> Self {
-        let jwk = app.authy.keys().keys[0].clone();
+        let jwk = app.authy.keys().published().keys[0].clone();
         let sql = app.sql().await;
         let row = sql.query_one("SELECT sealed FROM authy.signing_key WHERE kid = $1", &[&jwk.kid]).await.unwrap();
         let sealed: Vec<u8> = row.get(0);

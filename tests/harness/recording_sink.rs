@@ -11,14 +11,14 @@ use async_trait::async_trait;
 use authy_core::{
     EventId, UserId,
     api::event::EventView,
-    engine::{Pace, Sink, Undelivered},
+    engine::{Delivery, DeliveryError, Sink},
 };
 use uuid::Uuid;
 
 /// A sink that appends every delivered event to a file.
 pub struct RecordingSink {
     file: File,
-    pace: Pace,
+    pace: Delivery,
 }
 
 /// One delivered event.
@@ -34,7 +34,7 @@ pub struct RecordedEvent {
 
 impl RecordingSink {
     /// A sink that appends to this file.
-    pub fn open(path: &Path, pace: Pace) -> Self {
+    pub fn open(path: &Path, pace: Delivery) -> Self {
         Self { file: OpenOptions::new().create(true).append(true).open(path).unwrap(), pace }
     }
 
@@ -60,15 +60,17 @@ impl Sink for RecordingSink {
         !event.kind.starts_with("key.")
     }
 
-    fn pace(&self) -> Pace {
+    fn delivery(&self) -> Delivery {
         self.pace
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let subject = event.subject.map_or("-".to_owned(), |user| user.to_string());
         // All of it in one write, which a kill does not cut in two, and which no kill takes back.
         let line = format!("{} {subject} {}\n", event.event_id, event.kind);
-        (&self.file).write_all(line.as_bytes()).map_err(|cause| Undelivered::for_now("it cannot write").because(cause))
+        (&self.file)
+            .write_all(line.as_bytes())
+            .map_err(|cause| DeliveryError::retryable("it cannot write").with_source(cause))
     }
 }
 

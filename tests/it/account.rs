@@ -9,7 +9,7 @@ use authy_core::{
         session::{Credentials, RefreshToken},
         user::{Deletion, NewUser},
     },
-    engine::LetterKind,
+    engine::NotificationKind,
 };
 use authy_tests::{
     PASSWORD, TestApp, TestUser, at_once, credentials, fresh_name, new_user, operator,
@@ -86,7 +86,7 @@ async fn a_new_password_ends_every_other_session_and_is_told() {
     let own = refresh(user.refresh_token.clone()).await.unwrap();
     assert!(app.anonymous().with_token(own.token).get_self().await.is_ok());
     let letters = app.letters(user.id, EventKind::PasswordChanged).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::PasswordChanged));
+    assert_eq!((letters.len(), letters[0].kind), (1, NotificationKind::PasswordChanged));
 }
 
 #[tokio::test]
@@ -128,7 +128,10 @@ async fn a_new_address_is_in_force_once_its_code_comes_back() {
     assert_eq!(view.email.as_str(), old);
     let letters = app.letters(user.id, EventKind::EmailRequested).await;
     let told: Vec<_> = letters.iter().map(|letter| (letter.kind, letter.to.as_str())).collect();
-    assert_eq!(told, [(LetterKind::EmailRequested, old.as_str()), (LetterKind::ConfirmEmail, address.as_str())]);
+    assert_eq!(
+        told,
+        [(NotificationKind::EmailRequested, old.as_str()), (NotificationKind::ConfirmEmail, address.as_str())]
+    );
     assert!(user.client.get_self().await.is_ok());
 
     let code = app.code(user.id, EventKind::EmailRequested).await;
@@ -163,7 +166,7 @@ async fn asking_for_an_address_does_not_tell_whether_somebody_has_it() {
                     let name = fresh_name("owner");
                     let owner = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
                     if number % 4 == 1 {
-                        app.authy.delete_user(&operator(), owner).await.unwrap();
+                        app.authy.users().delete(&operator(), owner).await.unwrap();
                     }
                     format!("{name}@EXAMPLE.org")
                 }
@@ -198,7 +201,7 @@ async fn the_owner_of_an_address_hears_that_somebody_asked_for_it_and_nobody_get
         assert_eq!(letters[0].to.as_str(), format!("{}@example.org", user.username));
         if let Some(notice) = letters.get(1) {
             notices += 1;
-            assert_eq!((notice.kind, notice.to.as_str()), (LetterKind::AddressClaimed, address.as_str()));
+            assert_eq!((notice.kind, notice.to.as_str()), (NotificationKind::AddressClaimed, address.as_str()));
             assert_eq!((&notice.ip, &notice.user_agent), (&None, &None), "nothing of who asked");
             assert_eq!(notice.username.as_ref().unwrap().as_str(), owner.username);
         }

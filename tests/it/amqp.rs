@@ -43,8 +43,8 @@ fn sink(url: &str) -> Arc<dyn Sink> {
 async fn sign_up(authy: &Authy, users: usize) -> Vec<UserId> {
     let admin = "admin".parse().unwrap();
     let one = |_| async {
-        let id = authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
-        authy.grant_role(&operator(), &admin, id).await.unwrap();
+        let id = authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+        authy.roles().grant(&operator(), &admin, id).await.unwrap();
         id
     };
     stream::iter(0..users).map(one).buffer_unordered(8).collect().await
@@ -95,10 +95,13 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
 
     broker.stop().await;
     users.extend(sign_up(&authy, 400).await);
-    assert!(authy.list_sinks().await.unwrap()[0].waiting >= 800, "nobody has heard of those");
+    assert!(authy.deliveries().list_sinks().await.unwrap()[0].waiting >= 800, "nobody has heard of those");
     let (_, more) = tokio::join!(broker.start(), sign_up(&authy, 100));
     users.extend(more);
-    until_within(PATIENCE, "events come again", || async { authy.list_sinks().await.unwrap()[0].waiting < 900 }).await;
+    until_within(PATIENCE, "events come again", || async {
+        authy.deliveries().list_sinks().await.unwrap()[0].waiting < 900
+    })
+    .await;
 
     let (_, more) = tokio::join!(broker.kill(), sign_up(&authy, 200));
     users.extend(more);
@@ -108,7 +111,10 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
     let expected = ["user.registered", "role.granted"];
     assert!(consumer.by_user.values().all(|heard| *heard == expected), "out of order: {:?}", consumer.by_user);
     assert!(consumer.repetitions <= 1000, "{} repetitions", consumer.repetitions);
-    until_within(PATIENCE, "nothing is left", || async { authy.list_sinks().await.unwrap()[0].waiting == 0 }).await;
+    until_within(PATIENCE, "nothing is left", || async {
+        authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -137,7 +143,7 @@ async fn an_exchange_of_another_kind_is_told_of_and_disturbs_nothing_else_until_
     sign_up(&authy, 20).await;
     let error = refused(&url).await;
     assert!(error.contains("of another kind") && error.contains("PRECONDITION_FAILED"), "{error}");
-    assert_eq!(authy.list_sinks().await.unwrap()[0].waiting, 40);
+    assert_eq!(authy.deliveries().list_sinks().await.unwrap()[0].waiting, 40);
     channel.exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default()).await.unwrap();
     Consumer::default().hear_all(&url, 40).await;
 }
@@ -202,7 +208,7 @@ async fn a_queue_that_refuses_what_it_has_no_room_for_is_waited_for_and_loses_no
     channel.queue_declare(QUEUE.into(), durable, bounded).await.unwrap();
     let (authy, _background) = engine(&url).await;
     sign_up(&authy, 20).await;
-    let error = async || authy.list_sinks().await.unwrap()[0].error.clone().unwrap_or_default();
+    let error = async || authy.deliveries().list_sinks().await.unwrap()[0].error.clone().unwrap_or_default();
     until_within(PATIENCE, "it is full", || async { error().await.contains("a queue is full") }).await;
     let mut consumer = Consumer::default();
     consumer.hear_all(&url, 40).await;
@@ -227,10 +233,12 @@ async fn a_message_is_what_the_asyncapi_document_says_and_has_no_secret_in_it() 
     let user = app.user().await;
     let refresh = RefreshToken { refresh_token: user.refresh_token.clone() };
     let fresh = app.anonymous().refresh(refresh).await.unwrap();
-    app.authy.grant_role(&operator(), &"admin".parse().unwrap(), user.id).await.unwrap();
-    app.authy.rotate_key(&operator()).await.unwrap();
-    until_within(PATIENCE, "everything was told", || async { app.authy.list_sinks().await.unwrap()[0].waiting == 0 })
-        .await;
+    app.authy.roles().grant(&operator(), &"admin".parse().unwrap(), user.id).await.unwrap();
+    app.authy.keys().rotate(&operator()).await.unwrap();
+    until_within(PATIENCE, "everything was told", || async {
+        app.authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0
+    })
+    .await;
     let messages = rabbit::take_all(&url, QUEUE).await;
 
     let kinds: HashSet<_> = messages.iter().map(|message| read(message).event.kind).collect();
@@ -276,7 +284,7 @@ async fn refused(url: &str) -> String {
 fn event() -> EventView {
     let event = json!({
         "event_id": EventId::random(), "kind": "role.created", "happened": Timestamp::from_unix(0), "happened_micros": 0,
-        "actor": null, "origin": "operator", "subject": null, "session_id": null, "ip": null, "user_agent": null,
+        "actor": null, "actor_kind": "operator", "subject": null, "session_id": null, "ip": null, "user_agent": null,
         "request_id": null, "detail": { "role": "a", "level": 5 },
     });
     serde_json::from_value(event).unwrap()

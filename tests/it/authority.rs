@@ -3,7 +3,7 @@
 use authy_core::{
     Authenticator as _, Authy, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
     api::{account::AccountChange, event::EventQuery, role::NewRole},
-    engine::{Caller, MasterKeys, Origin},
+    engine::{Caller, ClientInfo, MasterKeys},
 };
 use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_user, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -36,7 +36,7 @@ impl AuthorityFixture {
     async fn new(app: &TestApp, level: u32) -> Self {
         let authy = app.authy.clone();
         let name = fresh_name("subject");
-        let subject = authy.register(&operator(), new_user(&name)).await.unwrap();
+        let subject = authy.users().register(&operator(), new_user(&name)).await.unwrap();
         let session = identity(&authy, &name).await.session_id;
         let role = NewRole {
             name: fresh_name("role").parse().unwrap(),
@@ -44,7 +44,7 @@ impl AuthorityFixture {
             level: Level::clamped(level),
         };
         let query = EventQuery { user: Some(subject), kind: None, after: None, limit: None };
-        let stuck = authy.list_events(&query).await.unwrap().events.last().unwrap().event_id;
+        let stuck = authy.events().list(&query).await.unwrap().events.last().unwrap().event_id;
         let delivery = "INSERT INTO authy.delivery (sink, event_id, happened, subject, attempts, error)
                         VALUES ($3, $1, now(), $2, 3, 'away')";
         app.sql().await.execute(delivery, &[stuck.as_uuid(), subject.as_uuid(), &SINK]).await.unwrap();
@@ -58,36 +58,37 @@ impl AuthorityFixture {
         let (password, own) = (Secret::new(PASSWORD), &self.role);
         let query = EventQuery { user: Some(user), kind: None, after: None, limit: None };
         let call: Call<'_> = match function {
-            "create_user" => later(|| ignore(authy.create_user(caller, new_user(&fresh_name("new")), &role))),
-            "create_role" => later(|| ignore(authy.create_role(caller, own.clone()))),
-            "delete_role" => later(|| authy.delete_role(caller, &own.name)),
-            "grant_role" => later(|| authy.grant_role(caller, &guest, user)),
-            "revoke_role" => later(|| authy.revoke_role(caller, &role, user)),
-            "delete_user" => later(|| authy.delete_user(caller, user)),
-            "restore_user" => later(|| authy.restore_user(caller, user)),
-            "erase_user" => later(|| authy.erase_user(caller, user)),
-            "send_reset" => later(|| authy.send_reset(caller, user)),
-            "create_reset" => later(|| ignore(authy.create_reset(caller, user))),
-            "change_user" => later(|| ignore(authy.change_user(caller, user, change()))),
-            "end_session" => later(|| authy.end_session(caller, user, self.session)),
-            "end_sessions" => later(|| authy.end_sessions(caller, user)),
-            "rotate_key" => later(|| ignore(authy.rotate_key(caller))),
-            "reseal_keys" => later(|| ignore(authy.reseal_keys(caller))),
-            "revoke_key" => later(|| async {
-                let keys = authy.list_keys().await.unwrap();
-                authy.revoke_key(caller, &keys.first().unwrap().kid).await
+            "users.create" => later(|| ignore(authy.users().create(caller, new_user(&fresh_name("new")), &role))),
+            "roles.create" => later(|| ignore(authy.roles().create(caller, own.clone()))),
+            "roles.delete" => later(|| authy.roles().delete(caller, &own.name)),
+            "roles.grant" => later(|| authy.roles().grant(caller, &guest, user)),
+            "roles.revoke" => later(|| authy.roles().revoke(caller, &role, user)),
+            "users.delete" => later(|| authy.users().delete(caller, user)),
+            "users.restore" => later(|| authy.users().restore(caller, user)),
+            "users.erase" => later(|| authy.users().erase(caller, user)),
+            "users.send_reset" => later(|| authy.users().send_reset(caller, user)),
+            "users.create_reset" => later(|| ignore(authy.users().create_reset(caller, user))),
+            "users.change" => later(|| ignore(authy.users().change(caller, user, change()))),
+            "sessions.end" => later(|| authy.sessions().end(caller, user, self.session)),
+            "sessions.end_all" => later(|| authy.sessions().end_all(caller, user)),
+            "keys.rotate" => later(|| ignore(authy.keys().rotate(caller))),
+            "keys.reseal" => later(|| ignore(authy.keys().reseal(caller))),
+            "keys.revoke" => later(|| async {
+                let keys = authy.keys().list().await.unwrap();
+                authy.keys().revoke(caller, &keys.first().unwrap().kid).await
             }),
-            "retry_delivery" => later(|| authy.retry_delivery(caller, SINK, self.stuck)),
-            "skip_delivery" => later(|| authy.skip_delivery(caller, SINK, self.stuck)),
-            "issue_token" => later(|| ignore(authy.issue_token(caller, user))),
-            "list_letters" => later(|| async {
-                let events = authy.list_events(&query).await.unwrap().events;
-                authy.list_letters(caller, events.last().unwrap()).await.map(drop)
+            "deliveries.retry" => later(|| authy.deliveries().retry(caller, SINK, self.stuck)),
+            "deliveries.skip" => later(|| authy.deliveries().skip(caller, SINK, self.stuck)),
+            "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
+            "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),
+            "deliveries.list_notifications" => later(|| async {
+                let events = authy.events().list(&query).await.unwrap().events;
+                authy.deliveries().list_notifications(caller, events.last().unwrap()).await.map(drop)
             }),
-            "logout" => later(|| authy.logout(caller)),
-            "end_other_sessions" => later(|| authy.end_other_sessions(caller)),
-            "resend_validation" => later(|| authy.resend_validation(caller)),
-            "verify_password" => later(|| authy.verify_password(caller, &password)),
+            "sessions.logout" => later(|| authy.sessions().logout(caller)),
+            "sessions.end_others" => later(|| authy.sessions().end_others(caller)),
+            "users.resend_validation" => later(|| authy.users().resend_validation(caller)),
+            "sessions.verify_password" => later(|| authy.sessions().verify_password(caller, &password)),
             joining => later(|| self.join(joining, caller)),
         };
         call().await
@@ -98,26 +99,28 @@ impl AuthorityFixture {
         let (authy, user) = (&self.authy, self.subject);
         let (role, guest, own) = (named("user"), named("guest"), &self.role);
         // Prepared by the operator: what counts is who writes.
-        let registration = authy.prepare_registration(&operator(), new_user(&fresh_name("new"))).await?;
+        let registration = authy.users().prepare_registration(&operator(), new_user(&fresh_name("new"))).await?;
         let change = match function {
-            "change_user_in" => Some(authy.prepare_change(&operator(), user, change()).await?),
+            "within.users.change" => Some(authy.users().prepare_change(&operator(), user, change()).await?),
             _ => None,
         };
         let mut client = authy_tests::database::connect(&self.database).await;
         let tx = client.transaction().await.unwrap();
         let write: Call<'_> = match function {
-            "create_user_in" => later(|| ignore(authy.create_user_in(&tx, caller, &registration, &role))),
-            "create_role_in" => later(|| ignore(authy.create_role_in(&tx, caller, own))),
-            "delete_role_in" => later(|| ignore(authy.delete_role_in(&tx, caller, &own.name))),
-            "grant_role_in" => later(|| ignore(authy.grant_role_in(&tx, caller, &guest, user))),
-            "revoke_role_in" => later(|| ignore(authy.revoke_role_in(&tx, caller, &role, user))),
-            "delete_user_in" => later(|| ignore(authy.delete_user_in(&tx, caller, user))),
-            "restore_user_in" => later(|| ignore(authy.restore_user_in(&tx, caller, user))),
-            "erase_user_in" => later(|| ignore(authy.erase_user_in(&tx, caller, user))),
-            "send_reset_in" => later(|| ignore(authy.send_reset_in(&tx, caller, user))),
-            "create_reset_in" => later(|| ignore(authy.create_reset_in(&tx, caller, user))),
-            "change_user_in" => later(|| ignore(authy.change_user_in(&tx, caller, change.as_ref().unwrap()))),
-            "end_sessions_in" => later(|| ignore(authy.end_sessions_in(&tx, caller, user))),
+            "within.users.create" => later(|| ignore(authy.within(&tx).users().create(caller, &registration, &role))),
+            "within.roles.create" => later(|| ignore(authy.within(&tx).roles().create(caller, own))),
+            "within.roles.delete" => later(|| ignore(authy.within(&tx).roles().delete(caller, &own.name))),
+            "within.roles.grant" => later(|| ignore(authy.within(&tx).roles().grant(caller, &guest, user))),
+            "within.roles.revoke" => later(|| ignore(authy.within(&tx).roles().revoke(caller, &role, user))),
+            "within.users.delete" => later(|| ignore(authy.within(&tx).users().delete(caller, user))),
+            "within.users.restore" => later(|| ignore(authy.within(&tx).users().restore(caller, user))),
+            "within.users.erase" => later(|| ignore(authy.within(&tx).users().erase(caller, user))),
+            "within.users.send_reset" => later(|| ignore(authy.within(&tx).users().send_reset(caller, user))),
+            "within.users.create_reset" => later(|| ignore(authy.within(&tx).users().create_reset(caller, user))),
+            "within.users.change" => {
+                later(|| ignore(authy.within(&tx).users().change(caller, change.as_ref().unwrap())))
+            }
+            "within.sessions.end_all" => later(|| ignore(authy.within(&tx).sessions().end_all(caller, user))),
             unknown => panic!("nobody has said how to call {unknown}"),
         };
         write().await?;
@@ -127,9 +130,9 @@ impl AuthorityFixture {
 
     /// What must be there before a function is called.
     async fn prepare(&self, function: &str) {
-        match function.trim_end_matches("_in") {
-            "delete_role" => drop(self.authy.create_role(&operator(), self.role.clone()).await.unwrap()),
-            "restore_user" => self.authy.delete_user(&operator(), self.subject).await.unwrap(),
+        match function.trim_start_matches("within.") {
+            "roles.delete" => drop(self.authy.roles().create(&operator(), self.role.clone()).await.unwrap()),
+            "users.restore" => self.authy.users().delete(&operator(), self.subject).await.unwrap(),
             _ => {}
         }
     }
@@ -158,17 +161,17 @@ fn change() -> AccountChange {
 /// Somebody with that role only, logged in.
 async fn somebody(authy: &Authy, role: &str) -> Caller {
     let name = fresh_name(role);
-    authy.create_user(&operator(), new_user(&name), &role.parse().unwrap()).await.unwrap();
-    Caller::user(identity(authy, &name).await, Origin::default())
+    authy.users().create(&operator(), new_user(&name), &role.parse().unwrap()).await.unwrap();
+    Caller::user(identity(authy, &name).await, ClientInfo::default())
 }
 
 async fn identity(authy: &Authy, name: &str) -> authy_core::Identity {
-    let tokens = authy.login(&anonymous(), credentials(name)).await.unwrap();
+    let tokens = authy.sessions().login(&anonymous(), credentials(name)).await.unwrap();
     authy.authenticate(tokens.token.expose()).await.unwrap()
 }
 
 fn anonymous() -> Caller {
-    Caller::nobody(Origin::default())
+    Caller::anonymous(ClientInfo::default())
 }
 
 /// Why a call was refused for want of power; none when it was not, whatever else came of it.

@@ -17,7 +17,7 @@ use authy_client::Client;
 use authy_core::{
     Authy, Secret, UserId,
     api::{session::RefreshToken, user::Deletion},
-    engine::{Caller, MasterKeys, Origin, Pace},
+    engine::{Caller, ClientInfo, Delivery, MasterKeys},
 };
 use authy_tests::{
     SERVER_PROCESS_ISSUER, cheap, credentials, database, fresh_name, new_user, operator,
@@ -59,17 +59,17 @@ impl Coordinator {
         coordinator.settle("at the beginning").await;
         let name = fresh_name("root");
         let role = "superadmin".parse().unwrap();
-        coordinator.authy.create_user(&operator(), new_user(&name), &role).await.unwrap();
-        let caller = Caller::nobody(Origin::default());
-        coordinator.root = coordinator.authy.login(&caller, credentials(&name)).await.unwrap().token;
+        coordinator.authy.users().create(&operator(), new_user(&name), &role).await.unwrap();
+        let caller = Caller::anonymous(ClientInfo::default());
+        coordinator.root = coordinator.authy.sessions().login(&caller, credentials(&name)).await.unwrap().token;
         coordinator
     }
 
     /// Delivers what the sink has not received, and asserts that it received every event, in order, and nothing else.
     async fn settle(&self, when: &str) {
         let pace = match self.environment.pace {
-            "stream" => Pace::Stream { in_flight: 3 },
-            _ => Pace::Queue { in_flight: 3 },
+            "stream" => Delivery::Ordered { in_flight: 3 },
+            _ => Delivery::PerSubject { in_flight: 3 },
         };
         let sink = Arc::new(RecordingSink::open(&self.environment.record, pace));
         let background = self.authy.start_background_with(vec![sink]).await.unwrap();
@@ -86,7 +86,7 @@ impl Coordinator {
 
     /// Number of events that the sink has not taken, by the database.
     async fn waiting(&self) -> u64 {
-        self.authy.list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum()
+        self.authy.deliveries().list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum()
     }
 }
 
@@ -142,8 +142,8 @@ async fn kill_at_every_step_of(case: WriteCase) -> Vec<String> {
 async fn write_events(coordinator: &Coordinator) {
     let admin = "admin".parse().unwrap();
     for _ in 0..2 {
-        let user = coordinator.authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
-        coordinator.authy.grant_role(&operator(), &admin, user).await.unwrap();
+        let user = coordinator.authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+        coordinator.authy.roles().grant(&operator(), &admin, user).await.unwrap();
     }
 }
 

@@ -7,7 +7,7 @@ use authy_core::{
         event::{EventKind, EventQuery},
         session::Credentials,
     },
-    engine::{Builder, Caller, MasterKeys, Origin, Uncommitted},
+    engine::{Builder, Caller, ClientInfo, MasterKeys, Uncommitted},
 };
 use authy_tests::{cheap, code, credentials, database, new_user, operator};
 
@@ -55,12 +55,12 @@ async fn a_database_on_another_machine_needs_a_word_about_encryption() {
 #[tokio::test]
 async fn what_the_host_rolls_back_never_happened_and_what_it_commits_did() {
     let (mut client, authy) = host().await;
-    let caller = Caller::nobody(Origin::default());
-    let registration = authy.prepare_registration(&caller, new_user("ada")).await.unwrap();
+    let caller = Caller::anonymous(ClientInfo::default());
+    let registration = authy.users().prepare_registration(&caller, new_user("ada")).await.unwrap();
     let before = count(&client, "authy.event").await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let registered = authy.register_in(&tx, &caller, &registration).await.unwrap();
+        let registered = authy.within(&tx).users().register(&caller, &registration).await.unwrap();
         tx.execute("INSERT INTO customer VALUES ($1)", &[registered.value().as_uuid()]).await.unwrap();
         end(&authy, tx, commits, registered).await;
         let expected = i64::from(commits);
@@ -69,53 +69,53 @@ async fn what_the_host_rolls_back_never_happened_and_what_it_commits_did() {
         }
         assert_eq!(count(&client, "authy.event").await, before + expected);
     }
-    let tokens = authy.login(&caller, credentials("ada")).await.unwrap();
+    let tokens = authy.sessions().login(&caller, credentials("ada")).await.unwrap();
     assert_eq!(authy.authenticate(tokens.token.expose()).await.unwrap().public_id, tokens.public_id);
 }
 
 #[tokio::test]
 async fn roles_and_deletions_join_a_transaction_too() {
     let (mut client, authy) = host().await;
-    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
-    let id = authy.register(&anonymous, new_user("ada")).await.unwrap();
-    let token = authy.login(&anonymous, credentials("ada")).await.unwrap().token;
+    let (anonymous, operator) = (Caller::anonymous(ClientInfo::default()), operator());
+    let id = authy.users().register(&anonymous, new_user("ada")).await.unwrap();
+    let token = authy.sessions().login(&anonymous, credentials("ada")).await.unwrap().token;
     let admin: RoleName = "admin".parse().unwrap();
 
     let tx = client.transaction().await.unwrap();
-    drop(authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap());
+    drop(authy.within(&tx).roles().grant(&operator, &admin, id).await.unwrap());
     tx.rollback().await.unwrap();
     assert_eq!(authy.authenticate(token.expose()).await.unwrap().level.get(), 10);
 
     let tx = client.transaction().await.unwrap();
-    let granted = authy.grant_role_in(&tx, &operator, &admin, id).await.unwrap();
+    let granted = authy.within(&tx).roles().grant(&operator, &admin, id).await.unwrap();
     tx.commit().await.unwrap();
     authy.committed(granted);
     let void = authy.authenticate(token.expose()).await.unwrap_err();
     assert_eq!(void.kind(), ErrorKind::InvalidToken);
 
     let tx = client.transaction().await.unwrap();
-    let revoked = authy.revoke_role_in(&tx, &operator, &admin, id).await.unwrap();
-    let deleted = authy.delete_user_in(&tx, &operator, id).await.unwrap();
+    let revoked = authy.within(&tx).roles().revoke(&operator, &admin, id).await.unwrap();
+    let deleted = authy.within(&tx).users().delete(&operator, id).await.unwrap();
     tx.commit().await.unwrap();
     authy.committed(revoked);
     authy.committed(deleted);
-    assert!(authy.find_user(id).await.unwrap().unwrap().deleted);
+    assert!(authy.users().find(id).await.unwrap().unwrap().deleted);
 }
 
 #[tokio::test]
 async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
     let (mut client, authy) = host().await;
     let _background = authy.start_background().await.unwrap();
-    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
-    let id = authy.register(&anonymous, new_user("ada")).await.unwrap();
+    let (anonymous, operator) = (Caller::anonymous(ClientInfo::default()), operator());
+    let id = authy.users().register(&anonymous, new_user("ada")).await.unwrap();
     let guest: RoleName = "guest".parse().unwrap();
     for number in 0..10 {
-        let token = authy.login(&anonymous, credentials("ada")).await.unwrap().token;
+        let token = authy.sessions().login(&anonymous, credentials("ada")).await.unwrap().token;
         authy.authenticate(token.expose()).await.unwrap();
         let tx = client.transaction().await.unwrap();
         let written = match number % 2 {
-            0 => authy.grant_role_in(&tx, &operator, &guest, id).await.unwrap(),
-            _ => authy.revoke_role_in(&tx, &operator, &guest, id).await.unwrap(),
+            0 => authy.within(&tx).roles().grant(&operator, &guest, id).await.unwrap(),
+            _ => authy.within(&tx).roles().revoke(&operator, &guest, id).await.unwrap(),
         };
         authy.authenticate(token.expose()).await.unwrap();
         tx.commit().await.unwrap();
@@ -129,26 +129,27 @@ async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
 #[tokio::test]
 async fn a_reader_of_a_half_done_transaction_sees_nothing_of_it() {
     let (mut client, authy) = host().await;
-    let caller = Caller::nobody(Origin::default());
-    let registration = authy.prepare_registration(&caller, new_user("ada")).await.unwrap();
+    let caller = Caller::anonymous(ClientInfo::default());
+    let registration = authy.users().prepare_registration(&caller, new_user("ada")).await.unwrap();
     let tx = client.transaction().await.unwrap();
-    let registered = authy.register_in(&tx, &caller, &registration).await.unwrap();
-    assert!(authy.find_user(*registered.value()).await.unwrap().is_none());
+    let registered = authy.within(&tx).users().register(&caller, &registration).await.unwrap();
+    assert!(authy.users().find(*registered.value()).await.unwrap().is_none());
     tx.commit().await.unwrap();
     let id = authy.committed(registered);
-    assert!(authy.find_user(id).await.unwrap().is_some());
+    assert!(authy.users().find(id).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn every_change_of_an_account_joins_a_transaction() {
     let (mut client, authy) = host().await;
-    let (anonymous, operator) = (Caller::nobody(Origin::default()), operator());
+    let (anonymous, operator) = (Caller::anonymous(ClientInfo::default()), operator());
     let new = |password: &str| Secret::new(format!("{password}-marmalade-58"));
-    let logs_in =
-        async |name: &str, password: Secret| authy.login(&anonymous, Credentials::new(name, password)).await.is_ok();
-    let registration = authy.prepare_registration(&operator, new_user("ada")).await.unwrap();
+    let logs_in = async |name: &str, password: Secret| {
+        authy.sessions().login(&anonymous, Credentials::new(name, password)).await.is_ok()
+    };
+    let registration = authy.users().prepare_registration(&operator, new_user("ada")).await.unwrap();
     let tx = client.transaction().await.unwrap();
-    let created = authy.create_user_in(&tx, &operator, &registration, &"admin".parse().unwrap()).await.unwrap();
+    let created = authy.within(&tx).users().create(&operator, &registration, &"admin".parse().unwrap()).await.unwrap();
     tx.commit().await.unwrap();
     let id = authy.committed(created);
 
@@ -157,57 +158,62 @@ async fn every_change_of_an_account_joins_a_transaction() {
         email: Some("ada@example.com".parse().unwrap()),
         ..AccountChange::password(None, new("changed")).unwrap()
     };
-    let change = authy.prepare_change(&operator, id, change).await.unwrap();
+    let change = authy.users().prepare_change(&operator, id, change).await.unwrap();
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let changed = authy.change_user_in(&tx, &operator, &change).await.unwrap();
+        let changed = authy.within(&tx).users().change(&operator, &change).await.unwrap();
         end(&authy, tx, commits, changed).await;
         assert_eq!(logs_in("ada", new("changed")).await, commits);
     }
     let confirmation = code(&authy, id, EventKind::EmailRequested).await;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let validated = authy.validate_in(&tx, &anonymous, &confirmation).await.unwrap();
+        let validated = authy.within(&tx).users().validate(&anonymous, &confirmation).await.unwrap();
         assert_eq!(validated.value().public_id, id);
         end(&authy, tx, commits, validated).await;
-        let email = authy.find_user(id).await.unwrap().unwrap().email;
+        let email = authy.users().find(id).await.unwrap().unwrap().email;
         assert_eq!(email.as_str() == "ada@example.com", commits);
     }
     let mut code = None;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let sent = authy.send_reset_in(&tx, &operator, id).await.unwrap();
-        let created = authy.create_reset_in(&tx, &operator, id).await.unwrap();
+        let sent = authy.within(&tx).users().send_reset(&operator, id).await.unwrap();
+        let created = authy.within(&tx).users().create_reset(&operator, id).await.unwrap();
         code = Some(created.value().clone());
         end(&authy, tx, commits, sent).await;
         let reset = PasswordReset::new(code.clone().unwrap(), new("reset")).unwrap();
-        assert_eq!(authy.prepare_reset(reset).await.is_ok(), commits);
+        assert_eq!(authy.users().prepare_reset(&anonymous, reset).await.is_ok(), commits);
     }
-    let reset = authy.prepare_reset(PasswordReset::new(code.unwrap(), new("reset")).unwrap()).await.unwrap();
+    let reset = authy
+        .users()
+        .prepare_reset(&anonymous, PasswordReset::new(code.unwrap(), new("reset")).unwrap())
+        .await
+        .unwrap();
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let set = authy.reset_password_in(&tx, &anonymous, &reset).await.unwrap();
+        let set = authy.within(&tx).users().reset_password(&anonymous, &reset).await.unwrap();
         end(&authy, tx, commits, set).await;
         assert_eq!(logs_in("ada", new("reset")).await, commits);
     }
-    let token = authy.login(&anonymous, Credentials::new("ada", new("reset"))).await.unwrap().token;
+    let token = authy.sessions().login(&anonymous, Credentials::new("ada", new("reset"))).await.unwrap().token;
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        let ended = authy.end_sessions_in(&tx, &operator, id).await.unwrap();
+        let ended = authy.within(&tx).sessions().end_all(&operator, id).await.unwrap();
         end(&authy, tx, commits, ended).await;
         assert_eq!(authy.authenticate(token.expose()).await.is_err(), commits);
     }
     for commits in [false, true] {
         let tx = client.transaction().await.unwrap();
-        drop(authy.delete_user_in(&tx, &operator, id).await.unwrap());
-        drop(authy.restore_user_in(&tx, &operator, id).await.unwrap());
-        let erased = authy.erase_user_in(&tx, &operator, id).await.unwrap();
+        drop(authy.within(&tx).users().delete(&operator, id).await.unwrap());
+        drop(authy.within(&tx).users().restore(&operator, id).await.unwrap());
+        let erased = authy.within(&tx).users().erase(&operator, id).await.unwrap();
         end(&authy, tx, commits, erased).await;
-        let user = authy.find_user(id).await.unwrap().unwrap();
+        let user = authy.users().find(id).await.unwrap().unwrap();
         assert_eq!((user.deleted, user.username.as_str() == "ada"), (commits, !commits));
     }
     // The deletion, the restoration and the erasure of the transaction that was committed.
-    let events = authy.list_events(&EventQuery { user: Some(id), kind: None, after: None, limit: None }).await.unwrap();
+    let events =
+        authy.events().list(&EventQuery { user: Some(id), kind: None, after: None, limit: None }).await.unwrap();
     let kinds: Vec<_> = events.events.iter().take(3).map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["user.erased", "user.restored", "user.deleted"]);
 }

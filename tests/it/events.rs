@@ -45,7 +45,7 @@ async fn assert_last(app: &TestApp, kind: &str, actor: Option<&TestUser>, subjec
     let event = last(app).await;
     assert_eq!(event.kind, kind);
     assert_eq!((event.actor, event.subject), (actor.map(|user| *user.id.as_uuid()), subject), "{kind}");
-    assert_eq!(event.origin, if actor.is_some() { "user" } else { "stranger" }, "{kind}");
+    assert_eq!(event.origin, if actor.is_some() { "user" } else { "anonymous" }, "{kind}");
     assert_eq!(event.ip, Some("127.0.0.1".parse().unwrap()), "{kind}");
     assert!(event.request_id.is_some(), "{kind}");
     event

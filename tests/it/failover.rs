@@ -13,7 +13,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator, Authy, ErrorKind, UserId,
     api::event::{EventKind, EventView},
-    engine::{MasterKeys, Pace, Sink, Undelivered},
+    engine::{Delivery, DeliveryError, MasterKeys, Sink},
 };
 use authy_tests::{
     TestApp, TestUser, cheap, credentials, database, failover::Pair, fresh_name, new_user, operator, proxy::Proxy,
@@ -52,7 +52,7 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     pair.cut_replication().await;
     // The standby misses this, and many transactions more. Everybody who follows has moved on behind them.
     let sql = first.sql().await;
-    let start = first.authy.revocations(None).await.unwrap().cursor.to_string();
+    let start = first.authy.revocations().read(None).await.unwrap().cursor.to_string();
     let start: u64 = start.rsplit('-').next().unwrap().parse().unwrap();
     spend_transactions(&sql, start + 2000).await;
     unheard.client.logout().await.unwrap();
@@ -69,7 +69,7 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     let mut config = cheap();
     config.issuer = issuer.clone();
     let quick = Authy::builder(pair.standby_config()).master_keys(keys).config(config).start().await.unwrap();
-    quick.end_sessions(&operator(), during.id).await.unwrap();
+    quick.sessions().end_all(&operator(), during.id).await.unwrap();
     let sql = database::connect(&pair.standby_config()).await;
     let xid = "SELECT max(xid)::text FROM authy.revocation";
     let used: u64 = sql.query_one(xid, &[]).await.unwrap().get::<_, &str>(0).parse().unwrap();
@@ -122,11 +122,11 @@ impl Sink for SlowSink {
         event.kind == EventKind::UserRegistered.as_str()
     }
 
-    fn pace(&self) -> Pace {
-        Pace::Stream { in_flight: 1 }
+    fn delivery(&self) -> Delivery {
+        Delivery::Ordered { in_flight: 1 }
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         if self.holds_the_next.swap(false, Ordering::SeqCst) {
             self.is_holding.add_permits(1);
             self.let_go.acquire().await.unwrap().forget();
@@ -148,12 +148,13 @@ async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() 
         taken: Arc::default(),
     };
     let _relay = app.authy.start_background_with(vec![Arc::new(slow.clone())]).await.unwrap();
-    let sign_up = async |authy: &Authy| authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    let sign_up =
+        async |authy: &Authy| authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
     let has = |user: UserId| slow.taken.lock().unwrap().contains(&user);
     let before = sign_up(&app.authy).await;
     until("the sink has the first one", || async { has(before) }).await;
     until("its cursor has moved", || async {
-        app.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
+        app.authy.deliveries().list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
     })
     .await;
     pair.until_the_standby_has_everything().await;

@@ -6,7 +6,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret,
     api::session::{Credentials, RefreshToken},
-    engine::{Caller, Origin},
+    engine::{Caller, ClientInfo},
 };
 use authy_tests::{
     PASSWORD, TestApp, TestUser, at_once, credentials, fresh_name, operator, until,
@@ -156,7 +156,7 @@ async fn a_device_stays_known_over_logins_and_new_epochs_and_a_refresh_tells_non
     let app = TestApp::new().await;
     let user = app.user().await;
     let token = device_of(&app, &user).await;
-    app.authy.end_sessions(&operator(), user.id).await.unwrap();
+    app.authy.sessions().end_all(&operator(), user.id).await.unwrap();
     lock(&app, &user.username).await;
     let again = app.anonymous().with_device_token(&token).login(credentials(&user.username)).await.unwrap();
     let device = |token: &Secret| token.expose().split('.').next().unwrap().to_owned();
@@ -198,8 +198,8 @@ async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_after_another() 
         let guess = move |number: usize| {
             let (authy, name) = (engines[number % 2].clone(), name.clone());
             async move {
-                let anonymous = Caller::nobody(Origin::default());
-                let refused = authy.login(&anonymous, Credentials::new(&*name, Secret::new(password))).await;
+                let anonymous = Caller::anonymous(ClientInfo::default());
+                let refused = authy.sessions().login(&anonymous, Credentials::new(&*name, Secret::new(password))).await;
                 assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidCredentials);
             }
         };
@@ -263,8 +263,8 @@ async fn the_owner_is_told_once_that_somebody_guesses() {
 
 /// Logs in at the engine itself, from an address.
 async fn try_from(authy: &Authy, address: &str, name: &str, password: &str) -> bool {
-    let origin = Origin { ip: Some(address.parse::<IpAddr>().unwrap()), ..Origin::default() };
-    authy.login(&Caller::nobody(origin), Credentials::new(name, Secret::new(password))).await.is_ok()
+    let origin = ClientInfo { ip: Some(address.parse::<IpAddr>().unwrap()), ..ClientInfo::default() };
+    authy.sessions().login(&Caller::anonymous(origin), Credentials::new(name, Secret::new(password))).await.is_ok()
 }
 
 #[tokio::test]
@@ -284,8 +284,8 @@ async fn an_address_that_guesses_at_many_names_is_slowed_alone_and_as_a_whole_ne
     }
     // Others live in that network, and they have been here before.
     let origin =
-        Origin { ip: Some("2001:db8:0:1::1".parse().unwrap()), device_token: Some(known), ..Origin::default() };
-    authy.login(&Caller::nobody(origin), credentials(&user.username)).await.unwrap();
+        ClientInfo { ip: Some("2001:db8:0:1::1".parse().unwrap()), device_token: Some(known), ..ClientInfo::default() };
+    authy.sessions().login(&Caller::anonymous(origin), credentials(&user.username)).await.unwrap();
     // One failure is taken back every 36 seconds, as `lockout.rs` says it.
     pass(&app, "36 seconds").await;
     assert!(!try_from(authy, "2001:db8:0:1::1", "another", "wrong").await);
@@ -337,10 +337,10 @@ async fn a_guess_whose_guesser_hangs_up_counts() {
 async fn a_password_asked_for_again_is_slowed_by_itself() {
     let app = TestApp::new().await;
     let user = app.user().await;
-    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), Origin::default());
+    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), ClientInfo::default());
     let again = |password: &'static str| {
         let (authy, caller) = (app.authy.clone(), caller.clone());
-        async move { authy.verify_password(&caller, &Secret::new(password)).await }
+        async move { authy.sessions().verify_password(&caller, &Secret::new(password)).await }
     };
     lock(&app, &user.username).await;
     again(PASSWORD).await.unwrap();
@@ -352,7 +352,7 @@ async fn a_password_asked_for_again_is_slowed_by_itself() {
     assert!((20..=30).contains(&slowed.wait().unwrap().as_secs()), "{:?}", slowed.wait());
     pass(&app, "30 seconds").await;
     again(PASSWORD).await.unwrap();
-    app.authy.delete_user(&operator(), user.id).await.unwrap();
+    app.authy.users().delete(&operator(), user.id).await.unwrap();
     assert_eq!(again(PASSWORD).await.unwrap_err().kind(), ErrorKind::InvalidCredentials);
 }
 
@@ -365,18 +365,19 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
     config.hash.argon2 = "m=65536,t=12,p=1".parse().unwrap();
     let dear = authy_core::Authy::builder(app.database.clone()).master_keys(app.master_keys.clone());
     let dear = dear.config(config).start().await.unwrap();
-    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), Origin::default());
+    let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), ClientInfo::default());
     for _ in 0..FREE {
-        app.authy.verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
+        app.authy.sessions().verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
     }
     let timed = async |work: std::pin::Pin<Box<dyn Future<Output = ErrorKind>>>| {
         let begun = std::time::Instant::now();
         (work.await, begun.elapsed())
     };
-    let anonymous = async { dear.login(&Caller::nobody(Origin::default()), credentials("nobody-here")).await };
+    let anonymous =
+        async { dear.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials("nobody-here")).await };
     let (kind, hash) = timed(Box::pin(async { anonymous.await.unwrap_err().kind() })).await;
     assert_eq!(kind, ErrorKind::InvalidCredentials);
-    let slowed = async { dear.verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
+    let slowed = async { dear.sessions().verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
     let (kind, refused) = timed(Box::pin(async { slowed.await.kind() })).await;
     assert_eq!(kind, ErrorKind::RateLimited);
     assert!(refused < hash / 4, "{refused:?} against {hash:?} for one hash");
@@ -386,9 +387,9 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
 async fn what_is_remembered_no_more_is_thrown_away() {
     let app = TestApp::new().await;
     guess(&app, "somebody").await;
-    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 0);
+    assert_eq!(app.authy.maintain().await.unwrap().throttles, 0);
     pass(&app, "1 hour").await;
-    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 1, "the address");
+    assert_eq!(app.authy.maintain().await.unwrap().throttles, 1, "the address");
     pass(&app, "7 days").await;
-    assert_eq!(app.authy.upkeep().await.unwrap().throttles, 1, "the name");
+    assert_eq!(app.authy.maintain().await.unwrap().throttles, 1, "the name");
 }

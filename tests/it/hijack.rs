@@ -237,7 +237,7 @@ async fn an_address_that_is_vouched_for_or_changed_to_is_taken_off_those_who_did
     let (admin, vouched, wanted) = (app.admin().await, address(), address());
     let attacker = Attacker::sign_up(&app, &vouched).await;
     let user = NewUser::new(&fresh_name("vouched"), &vouched, Secret::new(OWNER_PASSWORD)).unwrap();
-    let owner = app.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let owner = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     attacker.has_lost(&app, &admin.client, &vouched, "vouched for").await;
     assert_eq!(forget(&app, &vouched).await, [owner]);
 

@@ -65,7 +65,7 @@ async fn servers_that_start_at_once_agree_on_one_key() {
     let keys = MasterKeys::generate().unwrap();
     let started = authy_tests::at_once(4, move |_| {
         let builder = Authy::builder(database.clone()).master_keys(keys.clone()).config(cheap());
-        async move { builder.start().await.unwrap().keys().keys[0].kid.clone() }
+        async move { builder.start().await.unwrap().keys().published().keys[0].kid.clone() }
     });
     let kids = started.await;
     assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");

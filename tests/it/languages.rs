@@ -29,7 +29,7 @@ async fn is_verified_by(command: impl Fn() -> Command) {
         }
         // What is void is found by the hashes that revocations are published with: a session's, and a user's.
         let gone = app.user().await;
-        app.authy.delete_user(&operator(), gone.id).await.unwrap();
+        app.authy.users().delete(&operator(), gone.id).await.unwrap();
         let again = app.again(&user).await;
         user.client.logout().await.unwrap();
         for token in [token, gone.token.expose()] {

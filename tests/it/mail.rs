@@ -8,7 +8,7 @@ use authy_core::{
         account::{AccountChange, ForgottenPassword, PasswordReset},
         page::{PageNumber, PageSize},
     },
-    engine::{Caller, Origin, Sink},
+    engine::{Caller, ClientInfo, Sink},
 };
 use authy_server::sink::Templates;
 use authy_tests::{
@@ -29,25 +29,28 @@ async fn app_with(mailbox: &Mailbox) -> TestApp {
 
 /// Somebody at a browser.
 fn anonymous(user_agent: &str) -> Caller {
-    let origin =
-        Origin { ip: Some(IpAddr::from([192, 0, 2, 7])), user_agent: Some(user_agent.to_owned()), ..Origin::default() };
-    Caller::nobody(origin)
+    let origin = ClientInfo {
+        ip: Some(IpAddr::from([192, 0, 2, 7])),
+        user_agent: Some(user_agent.to_owned()),
+        ..ClientInfo::default()
+    };
+    Caller::anonymous(origin)
 }
 
 /// Signs up under a fresh name that begins so; the id and the address.
 async fn sign_up(authy: &Authy, beginning: &str) -> (UserId, String) {
     let user = new_user(&fresh_name(beginning));
     let address = user.email.to_string();
-    (authy.register(&anonymous("Firefox"), user).await.unwrap(), address)
+    (authy.users().register(&anonymous("Firefox"), user).await.unwrap(), address)
 }
 
 async fn forget_password(authy: &Authy, address: &str, user_agent: &str) {
     let forgotten = ForgottenPassword { email: address.parse().unwrap() };
-    authy.forgot_password(&anonymous(user_agent), &forgotten).await.unwrap();
+    authy.users().forgot_password(&anonymous(user_agent), &forgotten).await.unwrap();
 }
 
 async fn is_validated(authy: &Authy, user: UserId) -> bool {
-    authy.find_user(user).await.unwrap().unwrap().validated
+    authy.users().find(user).await.unwrap().unwrap().validated
 }
 
 fn unescaped(html: &str) -> String {
@@ -57,7 +60,7 @@ fn unescaped(html: &str) -> String {
 /// Waits until every mail has been taken, and that is noted.
 async fn all_is_told(app: &TestApp) {
     until("all mails are sent", || async {
-        app.authy.list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
+        app.authy.deliveries().list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
     })
     .await;
 }
@@ -82,9 +85,9 @@ async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
     assert!(mail.text.contains(&format!("\n{link}\n")), "{}", mail.text);
     assert!(unescaped(&mail.html).contains(&format!("<a href=\"{link}\">")), "{}", mail.html);
     assert!(!is_validated(&app.authy, ada).await);
-    assert_eq!(app.authy.validate(&anonymous("Firefox"), &code).await.unwrap().public_id, ada);
+    assert_eq!(app.authy.users().validate(&anonymous("Firefox"), &code).await.unwrap().public_id, ada);
     assert!(is_validated(&app.authy, ada).await);
-    assert!(app.authy.validate(&anonymous("Firefox"), &code).await.unwrap().already_confirmed);
+    assert!(app.authy.users().validate(&anonymous("Firefox"), &code).await.unwrap().already_confirmed);
 }
 
 #[tokio::test]
@@ -98,12 +101,12 @@ async fn who_forgot_the_password_chooses_another_with_the_code_of_the_mail_and_i
     let mail = mailbox.next_to(&address).await;
     assert!(mail.text.contains("https://shop.example/reset?code="), "{}", mail.text);
     let reset = PasswordReset::new(mail.code(), Secret::new(NEW_PASSWORD)).unwrap();
-    app.authy.reset_password(&anonymous("Opera"), reset).await.unwrap();
+    app.authy.users().reset_password(&anonymous("Opera"), reset).await.unwrap();
     let notice = mailbox.next_to(&address).await;
     assert_eq!(notice.subject(), "Your password for The Shop was changed");
     assert!(notice.text.contains("From: 192.0.2.7\nWith: Opera\n"), "{}", notice.text);
     assert!(notice.text.starts_with(&format!("Hello {name},\n")), "confirmed by now: {}", notice.text);
-    assert!(app.authy.login(&operator(), credentials(name)).await.is_err());
+    assert!(app.authy.sessions().login(&operator(), credentials(name)).await.is_err());
 }
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn without_a_page_for_it_the_mail_gives_the_code_itself() {
 
 async fn request_email(app: &TestApp, user: UserId, email: &str) {
     let change = AccountChange::email(None, email.parse::<Email>().unwrap());
-    app.authy.change_user(&operator(), user, change).await.unwrap();
+    app.authy.users().change(&operator(), user, change).await.unwrap();
 }
 
 #[tokio::test]
@@ -136,8 +139,8 @@ async fn a_change_of_address_is_told_to_the_old_one_and_confirmed_at_the_new_one
     let notice = mailbox.next_to(&old).await;
     assert_eq!(notice.subject(), "A new address for your account at The Shop");
     assert!(!notice.text.contains(code.expose()) && !notice.html.contains(code.expose()));
-    app.authy.validate(&anonymous("Firefox"), &code).await.unwrap();
-    assert_eq!(app.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), new);
+    app.authy.users().validate(&anonymous("Firefox"), &code).await.unwrap();
+    assert_eq!(app.authy.users().find(ada).await.unwrap().unwrap().email.as_str(), new);
 }
 
 #[tokio::test]
@@ -149,7 +152,7 @@ async fn an_old_address_that_is_gone_does_not_keep_the_new_one_from_its_code() {
     let new = format!("{}@example.org", fresh_name("new"));
     request_email(&app, ada, &new).await;
     let code = mailbox.next_to(&new).await.code();
-    app.authy.validate(&anonymous("Firefox"), &code).await.unwrap();
+    app.authy.users().validate(&anonymous("Firefox"), &code).await.unwrap();
     all_is_told(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
@@ -177,11 +180,11 @@ async fn nobody_is_told_of_a_code_that_was_used_or_of_an_account_that_is_gone() 
     let (user, used) = sign_up(&app.authy, "used").await;
     forget_password(&app.authy, &used, "Firefox").await;
     let (deleted, _) = sign_up(&app.authy, "deleted").await;
-    app.authy.delete_user(&operator(), deleted).await.unwrap();
+    app.authy.users().delete(&operator(), deleted).await.unwrap();
     // This voids every code that was sent before.
-    let code = app.authy.create_reset(&operator(), user).await.unwrap();
+    let code = app.authy.users().create_reset(&operator(), user).await.unwrap();
     let reset = PasswordReset::new(code, Secret::new(NEW_PASSWORD)).unwrap();
-    app.authy.reset_password(&anonymous("Firefox"), reset).await.unwrap();
+    app.authy.users().reset_password(&anonymous("Firefox"), reset).await.unwrap();
     network.mend(mailbox.address);
     let notice = mailbox.next_to(&used).await;
     assert_eq!(notice.subject(), "Your password for The Shop was changed");
@@ -216,7 +219,7 @@ async fn mails_wait_for_a_mail_server_that_is_away() {
     for _ in 0..12 {
         addresses.push(sign_up(&app.authy, "ada").await.1);
     }
-    until("somebody noticed", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
+    until("somebody noticed", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
     network.mend(mailbox.address);
     for address in addresses {
         mailbox.next_to(&address).await;
@@ -232,15 +235,15 @@ async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
     let (gone, _) = sign_up(&app.authy, "gone").await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
-    until("it was given up", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
-    let stuck = app.authy.list_stuck(10).await.unwrap();
+    until("it was given up", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
+    let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
     assert_eq!((stuck.len(), stuck[0].subject, stuck[0].sink.as_str()), (1, Some(gone), "mail"), "{stuck:?}");
     let error = stuck[0].error.as_deref().unwrap();
     assert!(error.contains("mailbox is refused") && error.contains("no such mailbox"), "{error}");
     all_is_told(&app).await;
     // Mail servers like to name the mailbox: not any more, once its owner was erased.
-    app.authy.erase_user(&operator(), gone).await.unwrap();
-    assert_eq!(app.authy.list_stuck(10).await.unwrap()[0].error, None);
+    app.authy.users().erase(&operator(), gone).await.unwrap();
+    assert_eq!(app.authy.deliveries().list_stuck(10).await.unwrap()[0].error, None);
 }
 
 #[tokio::test]
@@ -249,7 +252,7 @@ async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
     let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
     let old = user.email.to_string();
-    let id = app.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let id = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     let new = format!("{}@example.org", fresh_name("new"));
     request_email(&app, id, &new).await;
     until("both have arrived", || async { mailbox.waiting().len() == 2 }).await;
@@ -262,12 +265,12 @@ async fn a_login_with_a_new_device_is_told() {
     let mailbox = Mailbox::start().await;
     let app = app_with(&mailbox).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;
-    app.authy.validate(&anonymous("Firefox"), &mailbox.next_to(&address).await.code()).await.unwrap();
+    app.authy.users().validate(&anonymous("Firefox"), &mailbox.next_to(&address).await.code()).await.unwrap();
     assert!(is_validated(&app.authy, ada).await);
     let name = address.split('@').next().unwrap();
     // The first login of all, one without a device token, one with another browser, and again.
     for browser in ["Firefox", "Firefox", "Chrome", "Firefox"] {
-        app.authy.login(&anonymous(browser), credentials(name)).await.unwrap();
+        app.authy.sessions().login(&anonymous(browser), credentials(name)).await.unwrap();
     }
     for browser in ["With: Firefox", "With: Chrome"] {
         let notice = mailbox.next_to(&address).await;
@@ -284,7 +287,7 @@ async fn a_mailbox_that_is_busy_is_tried_again() {
     let (_, address) = sign_up(&app.authy, "busy").await;
     mailbox.next_to(&address).await;
     all_is_told(&app).await;
-    assert!(app.authy.list_stuck(10).await.unwrap().is_empty());
+    assert!(app.authy.deliveries().list_stuck(10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -292,13 +295,15 @@ async fn a_notice_of_last_week_is_given_up_when_it_is_not_taken_at_last() {
     let mailbox = Mailbox::start().await;
     let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
-    let id = app.authy.create_user(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let id = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     let event = "INSERT INTO authy.event (event_id, happened, kind, origin, subject)
                  VALUES (gen_random_uuid(), now() - interval '5 days', 'password.changed', 'operator', $1)";
     app.sql().await.execute(event, &[id.as_uuid()]).await.unwrap();
-    until("it was given up", || async { app.authy.list_stuck(10).await.unwrap().iter().any(|one| one.is_given_up) })
-        .await;
-    let stuck = app.authy.list_stuck(10).await.unwrap();
+    until("it was given up", || async {
+        app.authy.deliveries().list_stuck(10).await.unwrap().iter().any(|one| one.is_given_up)
+    })
+    .await;
+    let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
     assert!(stuck[0].error.as_deref().unwrap().contains("try again later"), "{stuck:?}");
 }
 
@@ -316,8 +321,8 @@ async fn a_server_that_refuses_us_costs_no_mail() {
             TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
                 .await;
         let (_, address) = sign_up(&app.authy, "ada").await;
-        until("it was tried", || async { !app.authy.list_stuck(10).await.unwrap().is_empty() }).await;
-        let stuck = app.authy.list_stuck(10).await.unwrap();
+        until("it was tried", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
+        let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
         assert!(!stuck[0].is_given_up && !format!("{stuck:?}").contains("hunter2"), "{stuck:?}");
         let right = if login.is_empty() { Mailbox::start().await } else { right };
         network.cut();
@@ -358,5 +363,5 @@ async fn the_texts_of_mails_can_be_replaced() {
         "the other part is the built-in one: {}",
         mail.html
     );
-    assert_eq!(app.authy.validate(&operator(), &mail.code()).await.unwrap().public_id, ada);
+    assert_eq!(app.authy.users().validate(&operator(), &mail.code()).await.unwrap().public_id, ada);
 }

@@ -7,7 +7,7 @@ use authy_core::{
         role::RoleUserQuery,
         user::NewUser,
     },
-    engine::{Caller, Origin},
+    engine::{Caller, ClientInfo},
 };
 use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user, operator, wire::post};
 use serde_json::json;
@@ -49,22 +49,22 @@ async fn what_looks_like_a_reserved_name_is_taken_but_not_for_an_operator() {
         assert_eq!(sign_up(&app, name).await, created(), "{name}");
     }
     let role: RoleName = "user".parse().unwrap();
-    app.authy.create_user(&operator(), new_user("a.d.m.i.n"), &role).await.unwrap();
+    app.authy.users().create(&operator(), new_user("a.d.m.i.n"), &role).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();
-    let olga = app.authy.create_user(&operator(), new_user("o1ga"), &"user".parse().unwrap()).await.unwrap();
+    let olga = app.authy.users().create(&operator(), new_user("o1ga"), &"user".parse().unwrap()).await.unwrap();
     assert_eq!(sign_up(&app, "olga").await, created(), "she has no power yet");
-    app.authy.grant_role(&operator(), &admin, olga).await.unwrap();
+    app.authy.roles().grant(&operator(), &admin, olga).await.unwrap();
     for name in ["o.l.g.a", "0lga", "OIga", "o_1ga"] {
         assert_eq!(sign_up(&app, name).await, taken(), "{name}");
     }
     // Her very name is answered as that of anybody else: the answer tells nobody who has power.
     let ordinary = new_user(&fresh_name("ordinary"));
-    app.authy.register(&operator(), ordinary.clone()).await.unwrap();
+    app.authy.users().register(&operator(), ordinary.clone()).await.unwrap();
     let mut answers = Vec::new();
     for name in ["O1GA", ordinary.username.as_str()] {
         let body = json!({ "username": name, "email": "somebody@example.org", "password": PASSWORD, "confirm_password": PASSWORD });
@@ -72,11 +72,11 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
         answers.push((answer["code"].clone(), answer["message"].clone(), answer["fields"].clone()));
     }
     assert_eq!(answers[0], answers[1]);
-    assert!(app.authy.find_user_id(&"olga".parse().unwrap()).await.unwrap().is_some(), "who was there stays");
-    app.authy.revoke_role(&operator(), &admin, olga).await.unwrap();
+    assert!(app.authy.users().find_id(&"olga".parse().unwrap()).await.unwrap().is_some(), "who was there stays");
+    app.authy.roles().revoke(&operator(), &admin, olga).await.unwrap();
     assert_eq!(sign_up(&app, "o.l.g.a").await, created());
     // Who is made an administrator is one from the beginning.
-    app.authy.create_user(&operator(), new_user("bill"), &admin).await.unwrap();
+    app.authy.users().create(&operator(), new_user("bill"), &admin).await.unwrap();
     assert_eq!(sign_up(&app, "bi11").await, taken());
 }
 
@@ -84,15 +84,15 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
 async fn who_was_an_administrator_before_the_rule_is_protected_by_the_next_upkeep() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();
-    let olga = app.authy.create_user(&operator(), new_user("olga"), &admin).await.unwrap();
+    let olga = app.authy.users().create(&operator(), new_user("olga"), &admin).await.unwrap();
     let sql = app.sql().await;
     sql.execute("DELETE FROM authy.administrator_name", &[]).await.unwrap();
     assert_eq!(sign_up(&app, "o.lga").await, created(), "as an older program has left it");
-    app.authy.upkeep().await.unwrap();
+    app.authy.maintain().await.unwrap();
     assert_eq!(sign_up(&app, "o1ga").await, taken());
     // Nothing that tells of a user stays.
-    app.authy.revoke_role(&operator(), &admin, olga).await.unwrap();
-    app.authy.erase_user(&operator(), olga).await.unwrap();
+    app.authy.roles().revoke(&operator(), &admin, olga).await.unwrap();
+    app.authy.users().erase(&operator(), olga).await.unwrap();
     let left = sql.query_one("SELECT count(*) FROM authy.administrator_name", &[]).await.unwrap();
     assert_eq!(left.get::<_, i64>(0), 0);
 }
@@ -100,13 +100,13 @@ async fn who_was_an_administrator_before_the_rule_is_protected_by_the_next_upkee
 #[tokio::test]
 async fn who_becomes_an_administrator_while_a_lookalike_s_password_is_hashed_is_protected() {
     let app = TestApp::new().await;
-    let anonymous = Caller::nobody(Origin::default());
-    let olga = app.authy.create_user(&operator(), new_user("olga"), &"user".parse().unwrap()).await.unwrap();
-    let registration = app.authy.prepare_registration(&anonymous, new_user("o1ga")).await.unwrap();
-    app.authy.grant_role(&operator(), &"admin".parse().unwrap(), olga).await.unwrap();
+    let anonymous = Caller::anonymous(ClientInfo::default());
+    let olga = app.authy.users().create(&operator(), new_user("olga"), &"user".parse().unwrap()).await.unwrap();
+    let registration = app.authy.users().prepare_registration(&anonymous, new_user("o1ga")).await.unwrap();
+    app.authy.roles().grant(&operator(), &"admin".parse().unwrap(), olga).await.unwrap();
     let mut sql = app.sql().await;
     let tx = sql.transaction().await.unwrap();
-    let refused = app.authy.register_in(&tx, &anonymous, &registration).await.unwrap_err();
+    let refused = app.authy.within(&tx).users().register(&anonymous, &registration).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyRegistered);
 }
 
@@ -142,14 +142,16 @@ async fn people_of_all_scripts_sign_up_and_log_in() {
         "தமிழ்",
     ] {
         assert_eq!(sign_up(&app, name).await, created(), "{name}");
-        let tokens = app.authy.login(&Caller::nobody(Origin::default()), credentials(name)).await.unwrap();
+        let tokens =
+            app.authy.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials(name)).await.unwrap();
         let identity = app.authy.authenticate(tokens.token.expose()).await.unwrap();
         assert_eq!(identity.username.unwrap().as_str(), name);
     }
     for same in ["علیرضا", "शर्मा", "लक्ष्मी", "ශ්රී"] {
-        let refused = app.authy.register(&Caller::nobody(Origin::default()), other(same)).await.unwrap_err();
+        let refused =
+            app.authy.users().register(&Caller::anonymous(ClientInfo::default()), other(same)).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AlreadyRegistered, "{same}");
-        app.authy.login(&Caller::nobody(Origin::default()), credentials(same)).await.unwrap();
+        app.authy.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials(same)).await.unwrap();
     }
 }
 
@@ -174,13 +176,15 @@ async fn a_name_from_before_the_rule_is_shown_and_logs_in() {
     let name: Username = root.client.get_username(test_user.id).await.unwrap().username;
     assert_eq!(name.as_str(), stored);
     assert_eq!(root.client.find_user(name).await.unwrap().public_id, test_user.id);
-    let listed = app.authy.list_users(PageNumber::FIRST, PageSize::DEFAULT, None).await.unwrap();
+    let listed = app.authy.users().list(PageNumber::FIRST, PageSize::DEFAULT, None).await.unwrap();
     assert!(listed.items.iter().any(|user| user.username.as_str() == stored));
     let of_role = root.client.list_role_users("user".parse().unwrap(), RoleUserQuery { page: None }).await.unwrap();
     assert!(of_role.users.iter().any(|user| user.name.as_str() == stored));
-    let tokens = app.authy.login(&Caller::nobody(Origin::default()), credentials(stored)).await.unwrap();
+    let tokens =
+        app.authy.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials(stored)).await.unwrap();
     let client = app.anonymous().with_token(tokens.token);
     assert_eq!(client.get_self().await.unwrap().username.as_str(), stored);
-    let refused = app.authy.login(&Caller::nobody(Origin::default()), credentials("Аda и")).await.unwrap_err();
+    let refused =
+        app.authy.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials("Аda и")).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidCredentials);
 }

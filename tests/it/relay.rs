@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use authy_core::{
     Authy, ErrorKind, EventId, UserId,
     api::event::{EventKind, EventQuery, EventView},
-    engine::{Background, MasterKeys, Pace, Sink, Undelivered},
+    engine::{Background, Delivery, DeliveryError, MasterKeys, Sink},
 };
 use authy_tests::{at_once, cheap, credentials, database, fresh_name, new_user, operator, until};
 
@@ -20,14 +20,14 @@ mod trail;
 
 /// A sink that keeps the events it received in memory, and takes none while it is away.
 struct MemorySink {
-    pace: Pace,
+    pace: Delivery,
     received: Mutex<Vec<EventView>>,
     is_away: AtomicBool,
     refuses: Mutex<HashSet<UserId>>,
 }
 
 impl MemorySink {
-    fn new(pace: Pace) -> Arc<Self> {
+    fn new(pace: Delivery) -> Arc<Self> {
         Arc::new(Self { pace, received: Mutex::default(), is_away: AtomicBool::new(false), refuses: Mutex::default() })
     }
 
@@ -50,25 +50,25 @@ impl Sink for MemorySink {
         event.kind != "key.created"
     }
 
-    fn pace(&self) -> Pace {
+    fn delivery(&self) -> Delivery {
         self.pace
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         // Lets other tasks run in the middle of a delivery.
         tokio::task::yield_now().await;
         if self.is_away.load(Ordering::SeqCst) {
-            return Err(Undelivered::for_now("it is away"));
+            return Err(DeliveryError::retryable("it is away"));
         }
         if event.subject.is_some_and(|user| self.refuses.lock().unwrap().contains(&user)) {
-            return Err(Undelivered::for_now("it does not take this user"));
+            return Err(DeliveryError::retryable("it does not take this user"));
         }
         self.received.lock().unwrap().push(event.clone());
         Ok(())
     }
 }
 
-const PACES: [Pace; 2] = [Pace::Stream { in_flight: 32 }, Pace::Queue { in_flight: 32 }];
+const PACES: [Delivery; 2] = [Delivery::Ordered { in_flight: 32 }, Delivery::PerSubject { in_flight: 32 }];
 
 async fn instance(database: &tokio_postgres::Config, keys: &MasterKeys) -> Authy {
     Authy::builder(database.clone()).master_keys(keys.clone()).config(cheap()).start().await.unwrap()
@@ -84,9 +84,9 @@ async fn engine_with(sink: Arc<MemorySink>) -> (tokio_postgres::Config, Authy, B
 /// Signs up, grants a role and takes it away again: three events of one user.
 async fn write_events(authy: &Authy) -> UserId {
     let admin = "admin".parse().unwrap();
-    let id = authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
-    authy.grant_role(&operator(), &admin, id).await.unwrap();
-    authy.revoke_role(&operator(), &admin, id).await.unwrap();
+    let id = authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    authy.roles().grant(&operator(), &admin, id).await.unwrap();
+    authy.roles().revoke(&operator(), &admin, id).await.unwrap();
     id
 }
 
@@ -131,9 +131,9 @@ async fn who_commits_late_is_not_skipped_and_who_runs_for_long_holds_up_nobody()
         let (config, authy, _background) = engine_with(sink.clone()).await;
         let mut host = database::connect(&config).await;
         let caller = operator();
-        let early = authy.prepare_registration(&caller, new_user("early")).await.unwrap();
+        let early = authy.users().prepare_registration(&caller, new_user("early")).await.unwrap();
         let tx = host.transaction().await.unwrap();
-        let late = *authy.register_in(&tx, &caller, &early).await.unwrap().value();
+        let late = *authy.within(&tx).users().register(&caller, &early).await.unwrap().value();
         for _ in 0..3 {
             let known = sink.ids().len();
             write_events(&authy).await;
@@ -173,38 +173,38 @@ async fn another_instance_takes_over_and_goes_on_where_the_first_was() {
 
 #[tokio::test]
 async fn one_event_that_is_stuck_holds_up_its_user_only_until_an_operator_gives_up() {
-    let sink = MemorySink::new(Pace::Queue { in_flight: 4 });
+    let sink = MemorySink::new(Delivery::PerSubject { in_flight: 4 });
     let (_, authy, _background) = engine_with(sink.clone()).await;
-    let stuck = authy.register(&operator(), new_user("stuck")).await.unwrap();
+    let stuck = authy.users().register(&operator(), new_user("stuck")).await.unwrap();
     until("the sign-up was told", || async { sink.ids().len() == 1 }).await;
     sink.refuses.lock().unwrap().insert(stuck);
     let admin = "admin".parse().unwrap();
-    authy.grant_role(&operator(), &admin, stuck).await.unwrap();
-    authy.revoke_role(&operator(), &admin, stuck).await.unwrap();
+    authy.roles().grant(&operator(), &admin, stuck).await.unwrap();
+    authy.roles().revoke(&operator(), &admin, stuck).await.unwrap();
     for _ in 0..5 {
         write_events(&authy).await;
     }
     until("the others were told", || async { sink.ids().len() == 16 }).await;
-    until("the attempt is noted", || async { !authy.list_stuck(10).await.unwrap().is_empty() }).await;
-    let listed = authy.list_stuck(10).await.unwrap();
+    until("the attempt is noted", || async { !authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
+    let listed = authy.deliveries().list_stuck(10).await.unwrap();
     assert_eq!(listed.len(), 1, "the second one waits for the first: {listed:?}");
     assert_eq!((listed[0].kind.as_deref(), listed[0].subject), (Some("role.granted"), Some(stuck)));
     assert!(listed[0].error.as_deref().unwrap().contains("does not take this user"));
-    let sinks = authy.list_sinks().await.unwrap();
+    let sinks = authy.deliveries().list_sinks().await.unwrap();
     assert_eq!((sinks[0].waiting, sinks[0].stuck >= 1), (2, true), "{sinks:?}");
 
-    authy.skip_delivery(&operator(), "memory", listed[0].event_id).await.unwrap();
+    authy.deliveries().skip(&operator(), "memory", listed[0].event_id).await.unwrap();
     sink.refuses.lock().unwrap().clear();
     until("the next one was told", || async {
         sink.received().iter().filter(|e| e.subject == Some(stuck)).count() >= 2
     })
     .await;
-    authy.retry_delivery(&operator(), "memory", listed[0].event_id).await.unwrap();
+    authy.deliveries().retry(&operator(), "memory", listed[0].event_id).await.unwrap();
     until("it was told after all", || async { sink.ids().contains(&listed[0].event_id) }).await;
-    let unknown = authy.skip_delivery(&operator(), "memory", EventId::random()).await.unwrap_err();
+    let unknown = authy.deliveries().skip(&operator(), "memory", EventId::random()).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     let query = EventQuery { user: Some(stuck), kind: Some(EventKind::DeliverySkipped), after: None, limit: None };
-    assert_eq!(authy.list_events(&query).await.unwrap().events.len(), 1, "an operator's hand shows in the trail");
+    assert_eq!(authy.events().list(&query).await.unwrap().events.len(), 1, "an operator's hand shows in the trail");
 }
 
 #[tokio::test]

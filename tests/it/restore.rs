@@ -10,7 +10,7 @@ use std::{
 use authy_client::Client;
 use authy_core::{
     Authenticator, Authy, ErrorKind,
-    engine::{MasterKeys, Pace},
+    engine::{Delivery, MasterKeys},
 };
 use authy_postgres::Cluster;
 use authy_tests::{
@@ -46,14 +46,14 @@ async fn run(program: &str, cluster: &Cluster, arguments: &[&str]) {
 /// Signs somebody up, grants a role and takes it away again: three events of one user.
 async fn write_events(authy: &Authy) {
     let admin = "admin".parse().unwrap();
-    let user = authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
-    authy.grant_role(&operator(), &admin, user).await.unwrap();
-    authy.revoke_role(&operator(), &admin, user).await.unwrap();
+    let user = authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    authy.roles().grant(&operator(), &admin, user).await.unwrap();
+    authy.roles().revoke(&operator(), &admin, user).await.unwrap();
 }
 
 async fn until_delivered(authy: &Authy) {
     until("everything is delivered", || async {
-        authy.list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum::<u64>() == 0
+        authy.deliveries().list_sinks().await.unwrap().iter().map(|sink| sink.waiting).sum::<u64>() == 0
     })
     .await;
 }
@@ -67,7 +67,7 @@ const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
 #[tokio::test]
 async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or_lost() {
     // Transactions have smaller numbers in the new cluster, or larger ones.
-    let cases = [(Pace::Stream { in_flight: 8 }, 3000, 0), (Pace::Queue { in_flight: 8 }, 0, 3000)];
+    let cases = [(Delivery::Ordered { in_flight: 8 }, 3000, 0), (Delivery::PerSubject { in_flight: 8 }, 0, 3000)];
     for (pace, past_of_old, past_of_new) in cases {
         let folders = [database::folder(), database::folder(), database::folder()];
         let (path, dump) = (folders[2].path().join("record"), folders[2].path().join("dump.sql"));

@@ -6,7 +6,7 @@ use authy_client::{Client, LocalVerifier, WhenStale};
 use authy_core::{
     Authenticator, ErrorKind,
     engine::MasterKeys,
-    revocation::{Cursor, IdHash, VoidTokens},
+    revocation::{Cursor, IdHash, RevokedTokens},
 };
 use authy_postgres::Cluster;
 use authy_tests::{TestApp, TestUser, database, operator, proxy::Proxy, until};
@@ -77,7 +77,7 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
     // It writes its revocation first,
     let tx = host.transaction().await.unwrap();
     // Nobody hands it back after the commit: the poll must find it.
-    drop(app.authy.delete_user_in(&tx, &operator(), late.id).await.unwrap());
+    drop(app.authy.within(&tx).users().delete(&operator(), late.id).await.unwrap());
     // others come later and are heard of everywhere, so that every cursor has moved on,
     for _ in 0..3 {
         let user = app.user().await;
@@ -275,7 +275,7 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     .await
     .unwrap();
     until("a poll has found them", || async { published(&app).await.revocations.len() == 2500 }).await;
-    let mut batches = Box::pin(app.authy.follow_revocations(None).await.unwrap());
+    let mut batches = Box::pin(app.authy.revocations().follow(None).await.unwrap());
     let first = batches.next().await.unwrap();
     assert_eq!(first.revocations.len(), 2500);
     let verifier = app.anonymous().verifier().start().await.unwrap();
@@ -283,22 +283,22 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     assert_eq!(verdict(&verifier, &user).await, Ok(()));
     user.client.logout().await.unwrap();
     until_it_is(VOID, &verifier, &user).await;
-    let resumed = app.authy.revocations(Some(&first.cursor)).await.unwrap();
+    let resumed = app.authy.revocations().read(Some(&first.cursor)).await.unwrap();
     assert!((1..2500).contains(&resumed.revocations.len()), "{}", resumed.revocations.len());
     // A cursor of another cluster, from before a restore say, begins anew.
     let other: Cursor = "1-1-99999999".parse().unwrap();
-    assert_eq!(app.authy.revocations(Some(&other)).await.unwrap().revocations.len(), 2501);
+    assert_eq!(app.authy.revocations().read(Some(&other)).await.unwrap().revocations.len(), 2501);
     // So does one of an earlier version, which names no timeline.
     let text = resumed.cursor.to_string();
     let parts: Vec<_> = text.split('-').collect();
     let old: Cursor = format!("{}-{}", parts[0], parts[2]).parse().unwrap();
-    assert_eq!(app.authy.revocations(Some(&old)).await.unwrap().revocations.len(), 2501);
+    assert_eq!(app.authy.revocations().read(Some(&old)).await.unwrap().revocations.len(), 2501);
 }
 
 #[tokio::test]
 async fn while_nothing_happens_the_stream_says_so_every_second() {
     let app = TestApp::new().await;
-    let mut batches = Box::pin(app.authy.follow_revocations(None).await.unwrap());
+    let mut batches = Box::pin(app.authy.revocations().follow(None).await.unwrap());
     batches.next().await.unwrap();
     for _ in 0..2 {
         let batch = tokio::time::timeout(Duration::from_secs(3), batches.next()).await.unwrap().unwrap();
@@ -331,21 +331,21 @@ async fn revocations_are_published_without_ids() {
     test_user.client.logout().await.unwrap();
     // Three changes of one user, each of which voids all older tokens.
     let guest = "guest".parse().unwrap();
-    app.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
-    app.authy.revoke_role(&operator(), &guest, admin.id).await.unwrap();
-    app.authy.grant_role(&operator(), &guest, admin.id).await.unwrap();
+    app.authy.roles().grant(&operator(), &guest, admin.id).await.unwrap();
+    app.authy.roles().revoke(&operator(), &guest, admin.id).await.unwrap();
+    app.authy.roles().grant(&operator(), &guest, admin.id).await.unwrap();
     for voided in [&test_user, &admin] {
         until_it_is(VOID, &verifier, voided).await;
     }
-    let page = app.authy.revocations(None).await.unwrap();
+    let page = app.authy.revocations().read(None).await.unwrap();
     let text = serde_json::to_string(&page).unwrap();
     for id in [session.to_string(), test_user.id.to_string(), admin.id.to_string()] {
         assert!(!text.contains(&id), "{id} is in {text}");
     }
-    let mut published: Vec<_> = page.revocations.into_iter().map(|revocation| revocation.void).collect();
+    let mut published: Vec<_> = page.revocations.into_iter().map(|revocation| revocation.tokens).collect();
     let user = IdHash::of_user(admin.id);
-    published.sort_by_key(|void| matches!(void, VoidTokens::User { .. }));
+    published.sort_by_key(|void| matches!(void, RevokedTokens::User { .. }));
     let ver = app.authy.authenticate(app.again(&admin).await.token.expose()).await.unwrap().ver;
-    let expected = [VoidTokens::Session { session: IdHash::of_session(session) }, VoidTokens::User { user, ver }];
+    let expected = [RevokedTokens::Session { session: IdHash::of_session(session) }, RevokedTokens::User { user, ver }];
     assert_eq!(published, expected, "the rows of one user are one entry, of the newest epoch");
 }

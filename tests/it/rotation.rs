@@ -12,7 +12,7 @@ use authy_core::{
 use authy_tests::{TestApp, cheap, credentials, forge::Forger, operator, until};
 
 async fn states(app: &TestApp) -> Vec<(String, String)> {
-    let keys = app.authy.list_keys().await.unwrap();
+    let keys = app.authy.keys().list().await.unwrap();
     keys.into_iter().map(|key| (key.kid, key.state.as_str().to_owned())).collect()
 }
 
@@ -74,7 +74,7 @@ async fn servers_that_rotate_at_once_agree_on_one_active_key() {
         TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.jwks_max_age = quick).await;
     let old = active(&first).await;
     let caller = operator();
-    let (one, other) = tokio::join!(first.authy.rotate_key(&caller), second.authy.rotate_key(&caller));
+    let (one, other) = tokio::join!(first.authy.keys().rotate(&caller), second.authy.keys().rotate(&caller));
     assert_eq!(active(&first).await, old, "a key that no cache has seen does not sign");
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
     until("a new key signs", || async { active(&second).await != old }).await;
@@ -92,7 +92,7 @@ async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
     let user = first.user().await;
     let (token, lost) = (user.token.expose(), active(&first).await);
     assert!(verifier.authenticate(token).await.is_ok());
-    first.authy.revoke_key(&operator(), &lost).await.unwrap();
+    first.authy.keys().revoke(&operator(), &lost).await.unwrap();
     let revoked = Instant::now();
     let is_void = |answer: authy_core::Result<_>| {
         answer.is_err_and(|error: authy_core::Error| error.kind() == ErrorKind::InvalidToken)
@@ -122,11 +122,11 @@ async fn a_master_key_is_replaced_without_a_stop() {
     assert!(between.authy.authenticate(user.token.expose()).await.is_ok());
     let request = RefreshToken { refresh_token: user.refresh_token.clone() };
     assert!(between.anonymous().refresh(request).await.is_ok(), "refresh tokens of the old key are good");
-    let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
+    let resealed = between.authy.keys().reseal(&operator()).await.unwrap();
     assert_eq!((resealed.keys, resealed.passwords_left), (1, 1));
     // Its owner logs in: the password is hashed anew.
     between.anonymous().login(credentials(&user.username)).await.unwrap();
-    let resealed = between.authy.reseal_keys(&operator()).await.unwrap();
+    let resealed = between.authy.keys().reseal(&operator()).await.unwrap();
     assert_eq!((resealed.keys, resealed.passwords_left), (0, 0));
 
     let only_new = MasterKeys::parse(&new).unwrap();
@@ -145,13 +145,13 @@ async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old
     });
     let other = other.await;
     let state = async |kid: &str| states(&other).await.into_iter().find(|(known, _)| known == kid).unwrap().1;
-    other.authy.upkeep().await.unwrap();
+    other.authy.maintain().await.unwrap();
     assert_eq!(state(&old).await, "active", "somebody may use it still");
     drop(app);
     let age = "UPDATE authy.signing_key SET changed = changed - interval '1 year' WHERE kid = $1";
     other.sql().await.execute(age, &[&old]).await.unwrap();
     // The server's own upkeep may have been first.
-    other.authy.upkeep().await.unwrap();
+    other.authy.maintain().await.unwrap();
     assert_eq!(state(&old).await, "retired");
 }
 
@@ -181,13 +181,14 @@ async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
     let (lost, algorithm) = signed_with(&server, &user.token).await;
     assert_eq!(algorithm, "ES256");
     // Signed with the other key: void by its session, and by nothing else.
-    let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
+    let issued = shell.sessions().issue_token(&operator(), leaving.id).await.unwrap();
     for token in [&user.token, &issued] {
         until("the server knows the key", || async { server.authy.authenticate(token.expose()).await.is_ok() }).await;
         until("the verifier knows the key", || async { verifier.authenticate(token.expose()).await.is_ok() }).await;
     }
     let caller = operator();
-    let (revoked, ended) = tokio::join!(shell.revoke_key(&caller, &lost), shell.end_sessions(&caller, leaving.id));
+    let (revoked, ended) =
+        tokio::join!(shell.keys().revoke(&caller, &lost), shell.sessions().end_all(&caller, leaving.id));
     revoked.unwrap();
     ended.unwrap();
     let since = Instant::now();
@@ -211,13 +212,13 @@ async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
     let (server, shell) = server_and_shell().await;
     let (user, leaving) = (server.user().await, server.user().await);
     let (lost, _) = signed_with(&server, &user.token).await;
-    let issued = shell.issue_token(&operator(), leaving.id).await.unwrap();
+    let issued = shell.sessions().issue_token(&operator(), leaving.id).await.unwrap();
     until("the server knows the key", || async { server.authy.authenticate(issued.expose()).await.is_ok() }).await;
     // In one transaction, so that the server reads both at once: as an earlier version revoked a key of an algorithm that is not
     // its own.
     let mut sql = server.sql().await;
     let tx = sql.transaction().await.unwrap();
-    shell.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
+    shell.within(&tx).sessions().end_all(&operator(), leaving.id).await.map(drop).unwrap();
     let retire = "UPDATE authy.signing_key SET state = 'retired', changed = clock_timestamp() WHERE kid = $1";
     tx.execute(retire, &[&lost]).await.unwrap();
     let revoke = "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '1 day')";
@@ -249,7 +250,7 @@ async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
     let (kid, public, sealed): (String, String, Vec<u8>) = (row.get(0), row.get(1), row.get(2));
     let mut sql = app.sql().await;
     let tx = sql.transaction().await.unwrap();
-    app.authy.end_sessions_in(&tx, &operator(), leaving.id).await.map(drop).unwrap();
+    app.authy.within(&tx).sessions().end_all(&operator(), leaving.id).await.map(drop).unwrap();
     let insert = "INSERT INTO authy.signing_key (kid, algorithm, state, public_jwk, sealed, changed)
                   VALUES ($1, 'EdDSA', 'retiring', $2::text::jsonb, $3, clock_timestamp())";
     // One that another master key sealed, one whose public half is not a key, and one that is nothing at all.
@@ -269,10 +270,10 @@ async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
     let token = app.anonymous().login(credentials(&user.username)).await.unwrap().token;
     app.authy.authenticate(token.expose()).await.unwrap();
     let lost = active(&app).await;
-    app.authy.revoke_key(&operator(), &lost).await.unwrap();
+    app.authy.keys().revoke(&operator(), &lost).await.unwrap();
     let token = app.anonymous().login(credentials(&user.username)).await.unwrap().token;
     assert_ne!(unverified_kid(token.expose()).unwrap(), lost);
-    app.authy.reseal_keys(&operator()).await.unwrap();
+    app.authy.keys().reseal(&operator()).await.unwrap();
     // What can be read of them is published, so that other servers' tokens are verified, and followers read the rest.
     let published: Vec<_> = app.anonymous().get_keys().await.unwrap().keys.into_iter().map(|key| key.kid).collect();
     assert!(published.contains(&kid) && !published.iter().any(|kid| kid == "broken" || kid == "nothing"));
@@ -301,7 +302,7 @@ async fn a_forged_token_that_was_accepted_while_its_key_lived_is_refused_after_t
     app.authy.authenticate(&forged).await.unwrap();
     verifier.authenticate(&forged).await.unwrap();
     let old = active(&app).await;
-    app.authy.rotate_key(&operator()).await.unwrap();
+    app.authy.keys().rotate(&operator()).await.unwrap();
     until("another key signs", || async { active(&app).await != old }).await;
     let age = "UPDATE authy.signing_key SET changed = changed - interval '2 hours' WHERE kid = $1";
     app.sql().await.execute(age, &[&old]).await.unwrap();
@@ -322,14 +323,14 @@ async fn a_retired_key_is_revoked_once_and_has_no_successor() {
                 SELECT $2, algorithm, 'retired', public_jwk, sealed FROM authy.signing_key WHERE kid = $1";
     app.sql().await.execute(copy, &[&signing, &old]).await.unwrap();
     let before = states(&app).await.len();
-    app.authy.revoke_key(&operator(), old).await.unwrap();
+    app.authy.keys().revoke(&operator(), old).await.unwrap();
     assert_eq!((states(&app).await.len(), active(&app).await), (before, signing));
     let sql = app.sql().await;
     let count = "SELECT (SELECT count(*) FROM authy.revocation WHERE kid = $1),
                         (SELECT count(*) FROM authy.event WHERE kind = 'key.revoked' AND detail->>'kid' = $1)";
     let row = sql.query_one(count, &[&old]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
-    let again = app.authy.revoke_key(&operator(), old).await.unwrap_err();
+    let again = app.authy.keys().revoke(&operator(), old).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::NotFound);
     app.authy.authenticate(user.token.expose()).await.unwrap();
 }

@@ -63,7 +63,7 @@ async fn tokens_may_live_as_long_as_those_of_any_server_until_none_issues_them()
     verifier.authenticate(&forged).await.unwrap();
     // It goes on to be so for as long as such a token may live.
     second.stop().await;
-    first.authy.upkeep().await.unwrap();
+    first.authy.maintain().await.unwrap();
     assert_eq!(longest(&first).await, 3600);
     let age = "UPDATE authy.token_life SET seen = seen - interval '3 hours' WHERE seconds = 3600";
     first.sql().await.execute(age, &[]).await.unwrap();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use authy_core::{
     Authy,
-    engine::{Caller, MasterKeys, Origin},
+    engine::{Caller, ClientInfo, MasterKeys},
 };
 use authy_tests::{SERVER_PROCESS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_user, operator};
 use proptest::{
@@ -234,9 +234,9 @@ async fn whatever_comes_over_a_socket_is_answered_or_closed() {
     config.issuer = SERVER_PROCESS_ISSUER.to_owned();
     let authy = Authy::builder(database.clone()).master_keys(keys.clone()).config(config).start().await.unwrap();
     let name = fresh_name("root");
-    authy.create_user(&operator(), new_user(&name), &"superadmin".parse().unwrap()).await.unwrap();
-    let caller = Caller::nobody(Origin::default());
-    let token = authy.login(&caller, credentials(&name)).await.unwrap().token.expose().to_owned();
+    authy.users().create(&operator(), new_user(&name), &"superadmin".parse().unwrap()).await.unwrap();
+    let caller = Caller::anonymous(ClientInfo::default());
+    let token = authy.sessions().login(&caller, credentials(&name)).await.unwrap().token.expose().to_owned();
     let sql = Arc::new(database::connect(&database).await);
     let environment = Environment { database, sql, keys, record: folder.path().join("record"), pace: "stream" };
     let server = ServerProcess::start_threaded(&environment).await;

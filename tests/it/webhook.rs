@@ -18,7 +18,7 @@ use authy_core::{
         event::{EventKind, EventQuery},
         user::{Details, UserQuery},
     },
-    engine::{Background, Caller, Origin, Stuck},
+    engine::{Background, Caller, ClientInfo, StuckDelivery},
 };
 use authy_server::Webhook;
 use authy_tests::{
@@ -59,7 +59,7 @@ async fn sign_up(app: &TestApp) -> UserId {
 }
 
 async fn details(app: &TestApp, user: UserId) -> Option<Details> {
-    app.authy.find_user(user).await.unwrap().unwrap().details
+    app.authy.users().find(user).await.unwrap().unwrap().details
 }
 
 async fn until_details_are(app: &TestApp, user: UserId, expected: Details) {
@@ -67,9 +67,9 @@ async fn until_details_are(app: &TestApp, user: UserId, expected: Details) {
 }
 
 /// Why it has not gone well so far, once it was tried.
-async fn until_stuck(app: &TestApp) -> Stuck {
-    until("an attempt has failed", || async { !app.authy.list_stuck(1).await.unwrap().is_empty() }).await;
-    app.authy.list_stuck(1).await.unwrap().remove(0)
+async fn until_stuck(app: &TestApp) -> StuckDelivery {
+    until("an attempt has failed", || async { !app.authy.deliveries().list_stuck(1).await.unwrap().is_empty() }).await;
+    app.authy.deliveries().list_stuck(1).await.unwrap().remove(0)
 }
 
 fn requests_about(receiver: &Receiver, user: UserId) -> usize {
@@ -118,13 +118,13 @@ async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
     assert_eq!((sessions.len(), sessions[0].current), (1, true));
     assert!(sessions[0].user_agent.as_deref().unwrap().ends_with("(webhook)"), "{sessions:?}");
     let query = EventQuery { user: Some(user), kind: Some(EventKind::TokenIssued), after: None, limit: None };
-    let trail = app.authy.list_events(&query).await.unwrap().events;
+    let trail = app.authy.events().list(&query).await.unwrap().events;
     assert_eq!(
-        (trail.len(), trail[0].origin.as_str(), trail[0].session_id),
+        (trail.len(), trail[0].actor_kind.as_str(), trail[0].session_id),
         (1, "operator", Some(sessions[0].session_id))
     );
 
-    app.authy.delete_user(&operator(), user).await.unwrap();
+    app.authy.users().delete(&operator(), user).await.unwrap();
     assert_eq!(client.get_self().await.unwrap_err().kind(), Some(ErrorKind::InvalidToken));
     assert_eq!(details(&app, user).await, Some(Details::Created));
 }
@@ -233,18 +233,18 @@ async fn who_is_deleted_meanwhile_is_not_told_of_and_an_operator_decides_about_t
         requests_about(&receiver, deleted) > 0 && requests_about(&receiver, given_up) > 0
     })
     .await;
-    app.authy.delete_user(&operator(), deleted).await.unwrap();
+    app.authy.users().delete(&operator(), deleted).await.unwrap();
     until_details_are(&app, deleted, Details::Failed).await;
-    let stuck = app.authy.list_stuck(10).await.unwrap();
+    let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
     let of = |user| stuck.iter().find(|stuck| stuck.subject == Some(user)).unwrap();
     assert!(of(deleted).is_given_up);
     assert_eq!(of(deleted).error.as_deref(), Some("the user was deleted before the webhook had taken it"));
 
     let event = of(given_up).event_id;
-    app.authy.skip_delivery(&operator(), "webhook", event).await.unwrap();
+    app.authy.deliveries().skip(&operator(), "webhook", event).await.unwrap();
     assert_eq!(details(&app, given_up).await, Some(Details::Failed));
     receiver.react(|_| Reaction::Status(201));
-    app.authy.retry_delivery(&operator(), "webhook", event).await.unwrap();
+    app.authy.deliveries().retry(&operator(), "webhook", event).await.unwrap();
     until_details_are(&app, given_up, Details::Created).await;
     assert_eq!(details(&app, deleted).await, Some(Details::Failed));
 }
@@ -272,7 +272,7 @@ async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
     // Upkeep forgets what was told a month ago, and this is not forgotten.
     let sql = app.sql().await;
     sql.batch_execute("UPDATE authy.delivery SET changed = now() - interval '1 year'").await.unwrap();
-    app.authy.upkeep().await.unwrap();
+    app.authy.maintain().await.unwrap();
     assert_eq!(seen(&early.client, ada).await, "created");
 }
 
@@ -296,7 +296,7 @@ async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
     assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("{ada} signed up"));
 
     // Nobody signed it, but the token is good.
-    let token = app.authy.issue_token(&operator(), ada).await.unwrap();
+    let token = app.authy.sessions().issue_token(&operator(), ada).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let head = format!(
         "POST / HTTP/1.1\nx-access-token: {}\nwebhook-id: a\nwebhook-timestamp: {now}\nwebhook-signature: v1,AAAA",
@@ -330,12 +330,12 @@ async fn only_the_operator_is_given_a_token_of_somebody_elses() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let identity = app.authy.authenticate(root.token.expose()).await.unwrap();
-    for caller in [Caller::nobody(Origin::default()), Caller::user(identity, Origin::default())] {
-        let refused = app.authy.issue_token(&caller, user.id).await.unwrap_err();
+    for caller in [Caller::anonymous(ClientInfo::default()), Caller::user(identity, ClientInfo::default())] {
+        let refused = app.authy.sessions().issue_token(&caller, user.id).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::BeyondYourLevel);
     }
     let operator = operator();
-    let issue = |user| app.authy.issue_token(&operator, user);
+    let issue = |user| app.authy.sessions().issue_token(&operator, user);
     let anonymous = issue(UserId::random()).await.unwrap_err();
     assert_eq!(anonymous.kind(), ErrorKind::NotFound);
     let token = issue(user.id).await.unwrap();
@@ -345,14 +345,14 @@ async fn only_the_operator_is_given_a_token_of_somebody_elses() {
     let refused = app.anonymous().with_token(token.clone()).change_user(user.id, change).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::ReauthenticationRequired));
     // It is void with the roles it speaks of, as any other.
-    app.authy.revoke_role(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
+    app.authy.roles().revoke(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
     assert_eq!(app.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);
     assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::NoRole);
-    app.authy.delete_user(&operator, user.id).await.unwrap();
+    app.authy.users().delete(&operator, user.id).await.unwrap();
     assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::AlreadyDeleted);
     // And forgotten like any other: the login's and the token's.
     let old = "UPDATE authy.session SET expires = now() - interval '2 days', access_until = now() - interval '2 days'
                WHERE user_id = $1";
     app.sql().await.execute(old, &[user.id.as_uuid()]).await.unwrap();
-    assert_eq!(app.authy.upkeep().await.unwrap().sessions, 2);
+    assert_eq!(app.authy.maintain().await.unwrap().sessions, 2);
 }

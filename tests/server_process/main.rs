@@ -16,7 +16,7 @@ use std::{io::BufRead as _, path::Path, sync::Arc, thread};
 
 use authy_core::{
     Authy,
-    engine::{MasterKeys, Pace, Track, dangerous_die_at},
+    engine::{Delivery, MasterKeys, Track, dangerous_die_at},
 };
 use authy_server::Server;
 use authy_tests::{cheap, recording_sink::RecordingSink, unlimited};
@@ -41,8 +41,8 @@ async fn serve(arguments: &[String]) {
     config.issuer = authy_tests::SERVER_PROCESS_ISSUER.to_owned();
     let authy = Authy::builder(arguments[0].parse().unwrap()).master_keys(keys).config(config).start().await.unwrap();
     let pace = match arguments[2].as_str() {
-        "stream" => Pace::Stream { in_flight: 3 },
-        _ => Pace::Queue { in_flight: 3 },
+        "stream" => Delivery::Ordered { in_flight: 3 },
+        _ => Delivery::PerSubject { in_flight: 3 },
     };
     let sink = Arc::new(RecordingSink::open(Path::new(&arguments[1]), pace));
     let _background = authy.start_background_with(vec![sink]).await.unwrap();

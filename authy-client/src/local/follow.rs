@@ -4,7 +4,7 @@ use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
 use authy_core::{
     api::session::{GetRevocations, RevocationPage, RevocationQuery},
-    revocation::{Cursor, SnapshotClock, VoidTokens},
+    revocation::{Cursor, RevokedTokens, SnapshotClock},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::{Stream, StreamExt as _};
@@ -67,7 +67,7 @@ impl Follower {
         let taken = snapshots.taken(page.as_of_ms, now);
         self.shared.freshness.set(taken);
         // A key that was revoked has a successor, which signs already.
-        if page.revocations.iter().any(|revocation| matches!(revocation.void, VoidTokens::Key { .. })) {
+        if page.revocations.iter().any(|revocation| matches!(revocation.tokens, RevokedTokens::Key { .. })) {
             refresh_keys(&self.shared).await;
         }
         Ok(Some(now.since(taken)))

@@ -14,7 +14,7 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::session::JwkSet,
     claims::{LivesTooLong, MAX_ACCESS_LIFE, Token, Verifier, unverified_kid},
-    memory::TokenMemory,
+    token_cache::TokenCache,
 };
 use tokio::sync::Mutex;
 
@@ -103,8 +103,8 @@ impl Keys {
     }
 
     /// What a token says, from memory where its key is still among those that are known, else by those keys.
-    pub(super) fn recall(&self, memory: &TokenMemory, token: &str) -> Result<Arc<Token>> {
-        memory.recall(token, &self.verifier.load())
+    pub(super) fn get_or_verify(&self, memory: &TokenCache, token: &str) -> Result<Arc<Token>> {
+        memory.get_or_verify(token, &self.verifier.load())
     }
 
     /// What a token says, by the keys that are known.

@@ -140,10 +140,10 @@ wire! {
         pub happened: Timestamp,
         /// When exactly: microseconds since 1970. `happened` knows whole seconds only, and much can happen in one.
         pub happened_micros: i64,
-        /// Who did it; nobody when it was a stranger or the operator.
+        /// The user who did it; none when it was an anonymous caller or the operator.
         pub actor: Option<UserId>,
-        /// What `actor` is: `stranger`, `user` or `operator`.
-        pub origin: String,
+        /// The kind of actor: `anonymous`, `user` or `operator`.
+        pub actor_kind: String,
         /// Whom it was done to.
         pub subject: Option<UserId>,
         /// The session it was done in, or to.

@@ -41,7 +41,7 @@ mod tests {
             happened: Timestamp::from_unix(1_560_247_389),
             happened_micros: 1_560_247_389_000_001,
             actor: None,
-            origin: "stranger".to_owned(),
+            actor_kind: "anonymous".to_owned(),
             subject: None,
             session_id: None,
             ip: None,

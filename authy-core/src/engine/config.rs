@@ -2,8 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::password::Argon2Params;
-use crate::claims::SigningAlgorithm;
+use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
 
 /// How the engine behaves.
 #[derive(Clone, Debug)]
@@ -51,19 +50,7 @@ pub struct Config {
     pub connections: usize,
 }
 
-/// How passwords are hashed, and how many at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct HashConfig {
-    /// How many threads hash.
-    pub threads: usize,
-    /// How many passwords of unknown callers may wait, for all threads together. A quarter as many of known devices and users may wait
-    /// besides; one network has at most a quarter of either.
-    pub queue: usize,
-    /// What one hash costs.
-    pub argon2: Argon2Params,
-}
-
-/// Names that a stranger could use to speak for the house.
+/// Names that a user could use to speak in the operator's name.
 const RESERVED: &[&str] = &[
     "abuse",
     "account",
@@ -138,14 +125,5 @@ impl Default for Config {
             // More transactions at a time than a small PostgreSQL has cores bring nothing.
             connections: 8,
         }
-    }
-}
-
-impl Default for HashConfig {
-    fn default() -> Self {
-        // A hash keeps a core and its caches busy: more threads than cores make every hash slower.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        // At some 15 ms a hash the last in the queue waits a second: longer, and its client has gone.
-        Self { threads, queue: 64 * threads, argon2: Argon2Params::default() }
     }
 }

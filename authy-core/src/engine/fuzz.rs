@@ -3,19 +3,23 @@
 
 use uuid::Uuid;
 
-use super::{
-    code,
-    master::{MacKeys, MasterKeys},
-    session::{DeviceToken, Ticket},
+use crate::{
+    Result, Secret, SessionId,
+    engine::{
+        crypto::{mac::MacKeys, master::MasterKeys},
+        domain::{
+            code::Codes,
+            session::{DeviceToken, REFRESH_PURPOSE, Ticket},
+        },
+    },
 };
-use crate::{Result, Secret, SessionId};
 
-pub use super::password::fuzz::{HashCost, hash_cost, verify_hash};
+pub use crate::engine::crypto::password::fuzz::{HashCost, hash_cost, verify_hash};
 
 /// Reads and writes refresh tokens and one-time codes as an engine with these master keys does.
 pub struct SecretReader {
     refresh: MacKeys,
-    code: MacKeys,
+    codes: Codes,
 }
 
 impl SecretReader {
@@ -24,9 +28,7 @@ impl SecretReader {
     /// # Errors
     /// When the keys cannot be derived.
     pub fn new(keys: &MasterKeys) -> Result<Self> {
-        let (refresh, code) =
-            (MacKeys::new(keys, "authy refresh tokens")?, MacKeys::new(keys, "authy one-time codes")?);
-        Ok(Self { refresh, code })
+        Ok(Self { refresh: MacKeys::new(keys, REFRESH_PURPOSE)?, codes: Codes::new(keys)? })
     }
 
     /// The refresh token of a session's generation.
@@ -41,12 +43,12 @@ impl SecretReader {
 
     /// The one-time code of a row.
     pub fn code(&self, id: Uuid) -> Secret {
-        code::write(&self.code, id)
+        self.codes.write(id)
     }
 
     /// The row of a one-time code; `None` when we did not write it.
     pub fn read_code(&self, text: &str) -> Option<Uuid> {
-        code::read(&self.code, text)
+        self.codes.read(text)
     }
 }
 

@@ -60,11 +60,11 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("list", matches)) if matches.get_flag("stuck") => list_stuck(authy, given(matches, "limit")?).await,
         Some(("list", matches)) => {
             let query = EventQuery { limit: Some(PageSize::new(given(matches, "limit")?)?), ..query(matches) };
-            authy.list_events(&query).await?.events.iter().try_for_each(|event| print(&line(event)))
+            authy.events().list(&query).await?.events.iter().try_for_each(|event| print(&line(event)))
         }
         Some(("tail", matches)) => tail(authy, query(matches)).await,
         Some(("sinks", _)) => {
-            for sink in authy.list_sinks().await? {
+            for sink in authy.deliveries().list_sinks().await? {
                 let oldest = sink.oldest.map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
                 let error = sink.error.map(|error| format!("; it takes nothing: {error}")).unwrap_or_default();
                 print(&format!("{}  {} waiting{oldest}, {} stuck{error}", sink.sink, sink.waiting, sink.stuck))?;
@@ -73,12 +73,12 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         }
         Some(("retry", matches)) => {
             let (sink, event): (String, EventId) = (given(matches, "sink")?, given(matches, "event")?);
-            authy.retry_delivery(caller, &sink, event).await?;
+            authy.deliveries().retry(caller, &sink, event).await?;
             print(&format!("{event} is handed to {sink} again"))
         }
         Some(("skip", matches)) => {
             let (sink, event): (String, EventId) = (given(matches, "sink")?, given(matches, "event")?);
-            authy.skip_delivery(caller, &sink, event).await?;
+            authy.deliveries().skip(caller, &sink, event).await?;
             print(&format!("{event} is not handed to {sink} any more"))
         }
         _ => Ok(()),
@@ -91,7 +91,7 @@ fn query(matches: &ArgMatches) -> EventQuery {
 }
 
 async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
-    for stuck in authy.list_stuck(limit).await? {
+    for stuck in authy.deliveries().list_stuck(limit).await? {
         let kind = stuck.kind.as_deref().unwrap_or("?");
         let about = stuck.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
         let next = match stuck.is_given_up {
@@ -111,16 +111,16 @@ async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
     // them as are new, and what was printed is not printed again.
     let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
     let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<HashSet<_>>();
-    let first = authy.list_events(&query).await?.events;
+    let first = authy.events().list(&query).await?.events;
     // What is listed behind it was there before; in an empty house everything is new.
     let mut newest = first.first().map(|event| event.event_id);
     let mut printed = ids(&first);
     loop {
         tokio::time::sleep(LOOK).await;
-        let mut page = authy.list_events(&query).await?;
+        let mut page = authy.events().list(&query).await?;
         let mut events = std::mem::take(&mut page.events);
         while let Some(next) = page.next.filter(|_| !events.iter().any(|event| Some(event.event_id) == newest)) {
-            page = authy.list_events(&EventQuery { after: Some(next), ..query.clone() }).await?;
+            page = authy.events().list(&EventQuery { after: Some(next), ..query.clone() }).await?;
             events.append(&mut page.events);
         }
         for event in events.iter().rev().filter(|event| !printed.contains(&event.event_id)) {
@@ -132,7 +132,7 @@ async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
 }
 
 fn line(event: &EventView) -> String {
-    let actor = event.actor.map_or_else(|| event.origin.clone(), |actor| actor.to_string());
+    let actor = event.actor.map_or_else(|| event.actor_kind.clone(), |actor| actor.to_string());
     let about = event.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
     let from = event.ip.as_ref().map(|ip| format!(" from {ip}")).unwrap_or_default();
     let detail = serde_json::Value::Object(event.detail.clone());

@@ -27,23 +27,23 @@ pub(super) fn command() -> Command {
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("list", _)) => {
-            for key in authy.list_keys().await? {
+            for key in authy.keys().list().await? {
                 let (state, changed) = (key.state.as_str(), key.changed);
                 print(&format!("{}  {:<5}  {state:<8}  since {changed}", key.kid, key.algorithm))?;
             }
             Ok(())
         }
         Some(("rotate", _)) => {
-            let kid = authy.rotate_key(caller).await?;
+            let kid = authy.keys().rotate(caller).await?;
             print(&format!("{kid} is published, and signs when every cache has seen it"))
         }
         Some(("revoke", matches)) => {
             let kid = given::<String>(matches, "kid")?;
-            authy.revoke_key(caller, &kid).await?;
+            authy.keys().revoke(caller, &kid).await?;
             print(&format!("{kid} is void"))
         }
         Some(("reseal", _)) => {
-            let done = authy.reseal_keys(caller).await?;
+            let done = authy.keys().reseal(caller).await?;
             print(&format!("{} keys are sealed anew", done.keys))?;
             match done.passwords_left {
                 0 => print("no password depends on an older master key: it can go"),

@@ -27,18 +27,18 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("create", matches)) => {
             let (name, description) = (given(matches, "name")?, given(matches, "description")?);
             let role = NewRole { name, description, level: given(matches, "level")? };
-            let made = authy.create_role(caller, role).await?;
+            let made = authy.roles().create(caller, role).await?;
             print(&format!("the role {} has level {}", made.name, made.level))
         }
         Some(("list", _)) => {
-            for role in authy.list_roles().await? {
+            for role in authy.roles().list().await? {
                 print(&format!("{:>5}  {:<20}  {}", role.level.get(), role.name.as_str(), role.description))?;
             }
             Ok(())
         }
         Some(("delete", matches)) => {
             let name = given::<RoleName>(matches, "name")?;
-            authy.delete_role(caller, &name).await?;
+            authy.roles().delete(caller, &name).await?;
             print(&format!("the role {name} is deleted"))
         }
         _ => Ok(()),

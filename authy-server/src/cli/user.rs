@@ -57,32 +57,32 @@ pub(super) async fn run(
         Some(("create", matches)) => create(authy, caller, matches).await,
         Some(("grant", matches)) => {
             let (user, role) = (user_named(authy, matches).await?, given::<RoleName>(matches, "role")?);
-            authy.grant_role(caller, &role, user).await?;
+            authy.roles().grant(caller, &role, user).await?;
             print(&format!("{user} has the role {role} now"))
         }
         Some(("revoke", matches)) => {
             let (user, role) = (user_named(authy, matches).await?, given::<RoleName>(matches, "role")?);
-            authy.revoke_role(caller, &role, user).await?;
+            authy.roles().revoke(caller, &role, user).await?;
             print(&format!("{user} no longer has the role {role}"))
         }
         Some(("delete", matches)) => {
             let user = user_named(authy, matches).await?;
-            authy.delete_user(caller, user).await?;
+            authy.users().delete(caller, user).await?;
             print(&format!("{user} is deleted"))
         }
         Some(("restore", matches)) => {
             let user = given::<UserId>(matches, "public-id")?;
-            authy.restore_user(caller, user).await?;
+            authy.users().restore(caller, user).await?;
             print(&format!("{user} is back"))
         }
         Some(("erase", matches)) => {
             let user = given::<UserId>(matches, "public-id")?;
-            authy.erase_user(caller, user).await?;
+            authy.users().erase(caller, user).await?;
             print(&format!("{user} is erased"))
         }
         Some(("reset-link", matches)) => {
             let user = user_named(authy, matches).await?;
-            let code = authy.create_reset(caller, user).await?;
+            let code = authy.users().create_reset(caller, user).await?;
             // Without a page to choose a password on, the code itself.
             print(&reset_url.map_or_else(|| code.expose().to_owned(), |link| link.with(&code)))
         }
@@ -98,7 +98,7 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
     let password = Secret::new(line.trim_end_matches(['\r', '\n']));
     let user =
         NewUser::new(username.as_str(), email.as_str(), password).map_err(|why| format!("the password {why}"))?;
-    let created = authy.create_user(caller, user, &role).await.map_err(|error| match error.strength() {
+    let created = authy.users().create(caller, user, &role).await.map_err(|error| match error.strength() {
         Some(strength) => {
             let advice = strength.feedback.warning.iter().chain(&strength.feedback.suggestions);
             let advice: Vec<_> = advice.map(String::as_str).collect();

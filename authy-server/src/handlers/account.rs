@@ -17,44 +17,44 @@ use futures_util::{Stream, StreamExt as _};
 use crate::call::Call;
 
 pub(crate) async fn change(call: Call<'_, ChangeUser>) -> Result<UserView> {
-    call.authy.change_user(call.caller, call.path.0, call.request).await
+    call.authy.users().change(call.caller, call.path.0, call.request).await
 }
 
 pub(crate) async fn get_validation(call: Call<'_, GetValidation>) -> Result<ValidationView> {
-    call.authy.find_validation(call.path.0.as_secret()).await
+    call.authy.users().find_validation(call.path.0.as_secret()).await
 }
 
 pub(crate) async fn validate(call: Call<'_, Validate>) -> Result<Validated> {
-    call.authy.validate(call.caller, call.path.0.as_secret()).await
+    call.authy.users().validate(call.caller, call.path.0.as_secret()).await
 }
 
 pub(crate) async fn resend(call: Call<'_, ResendValidation>) -> Result<Accepted> {
-    call.authy.resend_validation(call.caller).await?;
+    call.authy.users().resend_validation(call.caller).await?;
     Ok(accepted("a mail with a code is on its way, unless your address is confirmed"))
 }
 
 pub(crate) async fn forgot(call: Call<'_, ForgotPassword>) -> Result<Accepted> {
-    call.authy.forgot_password(call.caller, &call.request).await?;
+    call.authy.users().forgot_password(call.caller, &call.request).await?;
     Ok(accepted("if anybody has this address, a mail with a code is on its way to it"))
 }
 
 pub(crate) async fn reset(call: Call<'_, ResetPassword>) -> Result<Nothing> {
-    call.authy.reset_password(call.caller, call.request).await?;
+    call.authy.users().reset_password(call.caller, call.request).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn send_reset(call: Call<'_, SendReset>) -> Result<Accepted> {
-    call.authy.send_reset(call.caller, call.path.0).await?;
+    call.authy.users().send_reset(call.caller, call.path.0).await?;
     Ok(accepted("a mail with a code is on its way to the user"))
 }
 
 pub(crate) async fn restore(call: Call<'_, RestoreUser>) -> Result<Nothing> {
-    call.authy.restore_user(call.caller, call.path.0).await?;
+    call.authy.users().restore(call.caller, call.path.0).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn export(call: Call<'_, ExportSelf>) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
-    let chunks = call.authy.stream_export(call.identity()?.public_id).await?;
+    let chunks = call.authy.users().stream_export(call.identity()?.public_id).await?;
     Ok(chunks.map(|chunk| chunk.map(Bytes::from)))
 }
 

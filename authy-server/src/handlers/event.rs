@@ -8,5 +8,5 @@ use authy_core::{
 use crate::call::Call;
 
 pub(crate) async fn list(call: Call<'_, ListEvents>) -> Result<EventPage> {
-    call.authy.list_events(&call.request).await
+    call.authy.events().list(&call.request).await
 }

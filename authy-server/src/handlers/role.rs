@@ -16,26 +16,26 @@ use super::links;
 use crate::call::Call;
 
 pub(crate) async fn list(call: Call<'_, ListRoles>) -> Result<RoleList> {
-    Ok(RoleList { roles: call.authy.list_roles().await? })
+    Ok(RoleList { roles: call.authy.roles().list().await? })
 }
 
 pub(crate) async fn create(call: Call<'_, CreateRole>) -> Result<RoleMade> {
-    Ok(RoleMade { role: call.authy.create_role(call.caller, call.request).await? })
+    Ok(RoleMade { role: call.authy.roles().create(call.caller, call.request).await? })
 }
 
 pub(crate) async fn get(call: Call<'_, GetRole>) -> Result<OneRole> {
-    let role = call.authy.find_role(&call.path.0).await?.ok_or_else(no_such_role)?;
+    let role = call.authy.roles().find(&call.path.0).await?.ok_or_else(no_such_role)?;
     Ok(OneRole { role })
 }
 
 pub(crate) async fn delete(call: Call<'_, DeleteRole>) -> Result<Nothing> {
-    call.authy.delete_role(call.caller, &call.path.0).await?;
+    call.authy.roles().delete(call.caller, &call.path.0).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn users(call: Call<'_, ListRoleUsers>) -> Result<RoleUserPage> {
     let page = call.request.page.unwrap_or(PageNumber::FIRST);
-    let (role, found) = call.authy.list_role_users(&call.path.0, page).await?.ok_or_else(no_such_role)?;
+    let (role, found) = call.authy.roles().list_users(&call.path.0, page).await?.ok_or_else(no_such_role)?;
     let path = call.path.fill(ListRoleUsers::INFO.path);
     let other = |page| RoleUserQuery { page: Some(page) };
     let (next_url, prev_url) = links(&path, (page, PageSize::DEFAULT, found.total), other);
@@ -44,13 +44,13 @@ pub(crate) async fn users(call: Call<'_, ListRoleUsers>) -> Result<RoleUserPage>
 
 pub(crate) async fn grant(call: Call<'_, GrantRole>) -> Result<Message> {
     let (role, user) = call.path;
-    call.authy.grant_role(call.caller, &role, user).await?;
+    call.authy.roles().grant(call.caller, &role, user).await?;
     Ok(Message { message: format!("{user} has the role {role} now") })
 }
 
 pub(crate) async fn revoke(call: Call<'_, RevokeRole>) -> Result<Message> {
     let (role, user) = call.path;
-    call.authy.revoke_role(call.caller, &role, user).await?;
+    call.authy.roles().revoke(call.caller, &role, user).await?;
     Ok(Message { message: format!("{user} no longer has the role {role}") })
 }
 

@@ -11,7 +11,7 @@ use authy_core::{
             ListSessions, Login, Logout, Refresh, RevocationPage, SessionList, Tokens,
         },
     },
-    engine::Batch,
+    engine::RevocationBatch,
     revocation::Cursor,
 };
 use bytes::Bytes;
@@ -29,41 +29,41 @@ use crate::{
 };
 
 pub(crate) async fn log_in(call: Call<'_, Login>) -> Result<Tokens> {
-    call.authy.login(call.caller, call.request).await
+    call.authy.sessions().login(call.caller, call.request).await
 }
 
 pub(crate) async fn refresh(call: Call<'_, Refresh>) -> Result<Tokens> {
-    call.authy.refresh(call.caller, call.request).await
+    call.authy.sessions().refresh(call.caller, call.request).await
 }
 
 pub(crate) async fn log_out(call: Call<'_, Logout>) -> Result<Nothing> {
-    call.authy.logout(call.caller).await?;
+    call.authy.sessions().logout(call.caller).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn list(call: Call<'_, ListSessions>) -> Result<SessionList> {
-    Ok(SessionList { sessions: call.authy.list_sessions(call.identity()?).await? })
+    Ok(SessionList { sessions: call.authy.sessions().list(call.identity()?).await? })
 }
 
 pub(crate) async fn end_others(call: Call<'_, EndOtherSessions>) -> Result<Nothing> {
-    call.authy.end_other_sessions(call.caller).await?;
+    call.authy.sessions().end_others(call.caller).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn end(call: Call<'_, EndSession>) -> Result<Nothing> {
-    call.authy.end_session(call.caller, call.identity()?.public_id, call.path.0).await?;
+    call.authy.sessions().end(call.caller, call.identity()?.public_id, call.path.0).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn end_all_of(call: Call<'_, EndUserSessions>) -> Result<Nothing> {
-    call.authy.end_sessions(call.caller, call.path.0).await?;
+    call.authy.sessions().end_all(call.caller, call.path.0).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn check_access(call: Call<'_, CheckAccess>) -> Result<AccessGranted> {
     let (identity, (level,)) = (call.identity()?, call.path);
-    match identity.level.reaches(level) {
-        true => call.authy.access_granted(identity).await,
+    match identity.level.at_least(level) {
+        true => call.authy.sessions().access_granted(identity).await,
         false => Err(Error::new(ErrorKind::InsufficientLevel, "your level is not powerful enough for this")),
     }
 }
@@ -73,11 +73,11 @@ pub(crate) async fn keys<E>(call: Call<'_, E>) -> Result<JwkSet>
 where
     E: Endpoint<Path = (), Request = Nothing, Response = JwkSet>,
 {
-    Ok(JwkSet::clone(&call.authy.keys()))
+    Ok(JwkSet::clone(&call.authy.keys().published()))
 }
 
 pub(crate) fn revocations(call: Call<'_, GetRevocations>, headers: &HeaderMap) -> Result<Whole> {
-    let snapshot = call.authy.revocation_snapshot(call.request.after.as_ref())?;
+    let snapshot = call.authy.revocations().snapshot(call.request.after.as_ref())?;
     Ok(reply::tagged(snapshot.body, &snapshot.etag, headers))
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn revocation_stream(
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>> {
     // The id of the last event is where a client really is; one that is not ours is from another life of the client's.
     let resumed = last_event_id.and_then(|id| id.parse::<Cursor>().ok());
-    let batches = call.authy.follow_revocations(resumed.or(call.request.after).as_ref()).await?;
+    let batches = call.authy.revocations().follow(resumed.or(call.request.after).as_ref()).await?;
     let texts = batches.enumerate().flat_map(|(number, batch)| match number {
         // What is void now may be long, and is this follower's alone: written part by part, as it is taken.
         0 => Either::Left(stream::iter(events(batch))),
@@ -100,12 +100,12 @@ pub(crate) async fn revocation_stream(
     Ok(texts)
 }
 
-fn concat(batch: &Batch) -> Bytes {
+fn concat(batch: &RevocationBatch) -> Bytes {
     events(batch).collect::<Vec<_>>().concat().into()
 }
 
 /// The events of a batch. Only the last one has an id: who lost the stream before that begins the batch again.
-fn events(batch: impl Deref<Target = Batch>) -> impl Iterator<Item = Bytes> {
+fn events(batch: impl Deref<Target = RevocationBatch>) -> impl Iterator<Item = Bytes> {
     let parts = batch.revocations.len().div_ceil(PART).max(1);
     (1..=parts).map(move |number| {
         let (cursor, as_of_ms) = (batch.cursor, batch.as_of_ms);

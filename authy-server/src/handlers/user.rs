@@ -16,56 +16,56 @@ use super::links;
 use crate::call::Call;
 
 pub(crate) async fn register(call: Call<'_, Register>) -> Result<Created> {
-    Ok(Created { public_id: call.authy.register(call.caller, call.request).await? })
+    Ok(Created { public_id: call.authy.users().register(call.caller, call.request).await? })
 }
 
 pub(crate) async fn get_self(call: Call<'_, GetSelf>) -> Result<OwnView> {
-    let user = call.authy.find_user(call.identity()?.public_id).await?;
+    let user = call.authy.users().find(call.identity()?.public_id).await?;
     user.map(OwnView::from).ok_or_else(no_such_user)
 }
 
 pub(crate) async fn delete_self(call: Call<'_, DeleteSelf>) -> Result<Nothing> {
-    call.authy.delete_user(call.caller, call.identity()?.public_id).await?;
+    call.authy.users().delete(call.caller, call.identity()?.public_id).await?;
     Ok(Nothing {})
 }
 
 pub(crate) async fn own_roles(call: Call<'_, GetOwnRoles>) -> Result<OwnRoles> {
-    let user = call.authy.find_user_roles(call.identity()?.public_id).await?;
+    let user = call.authy.users().find_roles(call.identity()?.public_id).await?;
     Ok(OwnRoles { roles: user.ok_or_else(no_such_user)?.roles })
 }
 
 pub(crate) async fn list(call: Call<'_, ListUsers>) -> Result<UserPage> {
     let query = call.request;
     let (page, size) = (query.page.unwrap_or(PageNumber::FIRST), query.per_page.unwrap_or(PageSize::DEFAULT));
-    let found = call.authy.list_users(page, size, query.q.as_deref()).await?;
+    let found = call.authy.users().list(page, size, query.q.as_deref()).await?;
     let other = |page| UserQuery { page: Some(page), ..query.clone() };
     let (next_url, prev_url) = links(ListUsers::INFO.path, (page, size, found.total), other);
     Ok(UserPage { users: found.items, total_records: found.total, next_url, prev_url })
 }
 
 pub(crate) async fn get(call: Call<'_, GetUser>) -> Result<UserView> {
-    call.authy.find_user(call.path.0).await?.ok_or_else(no_such_user)
+    call.authy.users().find(call.path.0).await?.ok_or_else(no_such_user)
 }
 
 pub(crate) async fn delete(call: Call<'_, DeleteUser>) -> Result<Nothing> {
     match call.request.erase {
-        Some(true) => call.authy.erase_user(call.caller, call.path.0).await?,
-        Some(false) | None => call.authy.delete_user(call.caller, call.path.0).await?,
+        Some(true) => call.authy.users().erase(call.caller, call.path.0).await?,
+        Some(false) | None => call.authy.users().delete(call.caller, call.path.0).await?,
     }
     Ok(Nothing {})
 }
 
 pub(crate) async fn roles(call: Call<'_, GetUserRoles>) -> Result<UserRoles> {
-    call.authy.find_user_roles(call.path.0).await?.ok_or_else(no_such_user)
+    call.authy.users().find_roles(call.path.0).await?.ok_or_else(no_such_user)
 }
 
 pub(crate) async fn name(call: Call<'_, GetUsername>) -> Result<NameOfUser> {
-    let username = call.authy.find_username(call.path.0).await?.ok_or_else(no_such_user)?;
+    let username = call.authy.users().find_username(call.path.0).await?.ok_or_else(no_such_user)?;
     Ok(NameOfUser { username })
 }
 
 pub(crate) async fn find(call: Call<'_, FindUser>) -> Result<IdOfUser> {
-    let public_id = call.authy.find_user_id(&call.path.0).await?.ok_or_else(no_such_user)?;
+    let public_id = call.authy.users().find_id(&call.path.0).await?.ok_or_else(no_such_user)?;
     Ok(IdOfUser { public_id })
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use authy_core::{
     api::event::EventView,
-    engine::{Pace, Sink, Undelivered},
+    engine::{Delivery, DeliveryError, Sink},
     tls::Roots,
 };
 use tokio::{
@@ -67,7 +67,7 @@ impl Amqp {
         Self { roots, ..self }
     }
 
-    async fn link(&self) -> Result<Arc<Link>, Undelivered> {
+    async fn link(&self) -> Result<Arc<Link>, DeliveryError> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(link) = state.link.as_ref().filter(|link| link.is_open()) {
@@ -75,12 +75,12 @@ impl Amqp {
         }
         // Whoever waited while another tried has its answer: else hundreds would try one after the other.
         if let Some(failure) = state.failure.as_ref().filter(|failure| failure.when >= asked) {
-            return Err(Undelivered::for_now("there is no connection").because(failure.reason.clone()));
+            return Err(DeliveryError::retryable("there is no connection").with_source(failure.reason.clone()));
         }
         state.link = None;
         let opened = match timeout(CONNECTING, Link::open(&self.url, &self.roots)).await {
             Ok(opened) => opened,
-            Err(_) => Err(Undelivered::for_now("RabbitMQ does not answer")),
+            Err(_) => Err(DeliveryError::retryable("RabbitMQ does not answer")),
         };
         match opened {
             Ok(link) => Ok(state.link.insert(Arc::new(link)).clone()),
@@ -106,15 +106,15 @@ impl Sink for Amqp {
         "amqp"
     }
 
-    fn pace(&self) -> Pace {
-        Pace::Stream { in_flight: IN_FLIGHT }
+    fn delivery(&self) -> Delivery {
+        Delivery::Ordered { in_flight: IN_FLIGHT }
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let link = self.link().await?;
         let published = match timeout(CONFIRMING, link.publish(event)).await {
             Ok(published) => published,
-            Err(_) => Err(Undelivered::for_now("RabbitMQ confirms nothing: it is overloaded, or has no room")),
+            Err(_) => Err(DeliveryError::retryable("RabbitMQ confirms nothing: it is overloaded, or has no room")),
         };
         if published.is_err() {
             self.leave(&link).await;

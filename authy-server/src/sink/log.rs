@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use authy_core::{
     api::event::EventView,
-    engine::{Pace, Sink, Undelivered},
+    engine::{Delivery, DeliveryError, Sink},
 };
 
 /// Writes every event to the log of this program.
@@ -16,18 +16,18 @@ impl Sink for LogSink {
         "log"
     }
 
-    fn pace(&self) -> Pace {
-        Pace::Stream { in_flight: 1 }
+    fn delivery(&self) -> Delivery {
+        Delivery::Ordered { in_flight: 1 }
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let detail = serde_json::to_string(&event.detail)
-            .map_err(|error| Undelivered::for_now("the detail of an event cannot be written").because(error))?;
+            .map_err(|error| DeliveryError::retryable("the detail of an event cannot be written").with_source(error))?;
         tracing::info!(
             event_id = %event.event_id,
             kind = event.kind,
             happened = %event.happened,
-            origin = event.origin,
+            origin = event.actor_kind,
             actor = event.actor.map(tracing::field::display),
             subject = event.subject.map(tracing::field::display),
             session_id = event.session_id.map(tracing::field::display),

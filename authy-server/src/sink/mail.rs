@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use authy_core::{
     Authy, EventId, Timestamp,
     api::event::EventView,
-    engine::{Caller, Letter, LetterKind, Origin, Pace, Sink, Undelivered},
+    engine::{Caller, ClientInfo, Delivery, DeliveryError, Notification, NotificationKind, Sink},
     tls::Roots,
 };
 
@@ -100,7 +100,7 @@ pub struct MailSink {
     config: MailConfig,
     /// What has become of the letters of events that are told again because of another letter: nobody is told twice because
     /// somebody else's mailbox is full.
-    done: Mutex<HashMap<EventId, HashMap<LetterKind, Done>>>,
+    done: Mutex<HashMap<EventId, HashMap<NotificationKind, Done>>>,
 }
 
 /// What has become of a letter.
@@ -116,7 +116,7 @@ impl MailSink {
         Self { authy, post, config, done: Mutex::default() }
     }
 
-    async fn send(&self, event: EventId, letter: &Letter) -> Result<(), Undelivered> {
+    async fn send(&self, event: EventId, letter: &Notification) -> Result<(), DeliveryError> {
         let message = self.config.compose(event, letter)?;
         match &self.post.0 {
             Way::Smtp(server) => server.send(message.envelope(), &message.formatted()).await,
@@ -129,11 +129,11 @@ impl MailSink {
         }
     }
 
-    fn recall(&self, event: EventId) -> HashMap<LetterKind, Done> {
+    fn recall(&self, event: EventId) -> HashMap<NotificationKind, Done> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&event).unwrap_or_default()
     }
 
-    fn remember(&self, event: EventId, done: HashMap<LetterKind, Done>) {
+    fn remember(&self, event: EventId, done: HashMap<NotificationKind, Done>) {
         let mut remembered = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED {
             // An operator has given up on most of these; to forget one that is still told costs a repetition.
@@ -152,25 +152,26 @@ impl Sink for MailSink {
     }
 
     fn wants(&self, event: &EventView) -> bool {
-        LetterKind::may_come_of(event)
+        NotificationKind::may_come_of(event)
     }
 
-    fn pace(&self) -> Pace {
-        Pace::Queue { in_flight: IN_FLIGHT }
+    fn delivery(&self) -> Delivery {
+        Delivery::PerSubject { in_flight: IN_FLIGHT }
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let id = event.event_id;
-        let letters = self.authy.list_letters(&Caller::operator(Origin::default()), event).await;
-        let letters = letters
-            .map_err(|error| Undelivered::for_now("the mails that an event needs cannot be read").because(error))?;
+        let letters = self.authy.deliveries().list_notifications(&Caller::operator(ClientInfo::default()), event).await;
+        let letters = letters.map_err(|error| {
+            DeliveryError::retryable("the mails that an event needs cannot be read").with_source(error)
+        })?;
         let mut done = self.recall(id);
         let (mut waiting, is_old) = (None, event.happened.plus(GIVE_UP) < Timestamp::now());
-        let open: Vec<&Letter> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
+        let open: Vec<&Notification> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
         for letter in open {
             match self.send(id, letter).await {
                 Ok(()) => drop(done.insert(letter.kind, Done::Sent)),
-                Err(refused) if refused.is_final() || is_old => {
+                Err(refused) if refused.is_permanent() || is_old => {
                     let reason = refused.describe();
                     tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
                     done.insert(letter.kind, Done::Refused(reason));
@@ -189,7 +190,7 @@ impl Sink for MailSink {
         }
         // What counts is the last one: a notice that nobody reads any more does not make a code less useful.
         match letters.last().and_then(|letter| done.remove(&letter.kind)) {
-            Some(Done::Refused(reason)) => Err(Undelivered::for_good("the mail was refused").because(reason)),
+            Some(Done::Refused(reason)) => Err(DeliveryError::permanent("the mail was refused").with_source(reason)),
             Some(Done::Sent) | None => Ok(()),
         }
     }

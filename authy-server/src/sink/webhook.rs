@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use authy_core::{
     Authy, Error, ErrorKind, EventId, Secret, UserId,
     api::event::{EventKind, EventView},
-    engine::{Caller, Origin, Pace, Sink, Undelivered},
+    engine::{Caller, ClientInfo, Delivery, DeliveryError, Sink},
     tls::{self, Roots},
 };
 use bytes::Bytes;
@@ -97,7 +97,7 @@ impl Webhook {
         // A connection for each: they are rare, none fails because the receiver closed an idle one, and no answer has to be
         // read to its end.
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.wrap_connector(tcp));
-        let caller = Caller::operator(Origin { user_agent: Some(AGENT.to_owned()), ..Origin::default() });
+        let caller = Caller::operator(ClientInfo { user_agent: Some(AGENT.to_owned()), ..ClientInfo::default() });
         Ok(Self { authy, caller, url, secrets, timeout: PATIENCE, http })
     }
 
@@ -108,8 +108,9 @@ impl Webhook {
     }
 
     /// The request that tells of a user.
-    fn request(&self, event: EventId, user: UserId, token: &Secret) -> Result<Request<Full<Bytes>>, Undelivered> {
-        let unwritable = |cause: http::Error| Undelivered::for_now("the request cannot be written").because(cause);
+    fn request(&self, event: EventId, user: UserId, token: &Secret) -> Result<Request<Full<Bytes>>, DeliveryError> {
+        let unwritable =
+            |cause: http::Error| DeliveryError::retryable("the request cannot be written").with_source(cause);
         let body = json!({ "public_id": user }).to_string();
         let id = event.to_string();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -138,37 +139,39 @@ impl Sink for Webhook {
         event.kind == EventKind::UserRegistered.as_str()
     }
 
-    fn pace(&self) -> Pace {
-        Pace::Queue { in_flight: IN_FLIGHT }
+    fn delivery(&self) -> Delivery {
+        Delivery::PerSubject { in_flight: IN_FLIGHT }
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
-        let user = event.subject.ok_or(Undelivered::for_good("nobody signed up"))?;
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
+        let user = event.subject.ok_or(DeliveryError::permanent("nobody signed up"))?;
         // Each attempt has a token of its own: by the next one this one may be over.
-        let token = self.authy.issue_token(&self.caller, user).await.map_err(no_token)?;
+        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
         let request = self.request(event.event_id, user, &token)?;
         let answer = timeout(self.timeout, self.http.request(request)).await;
-        let answer = answer.map_err(|_| Undelivered::for_now("the webhook did not answer in time"))?;
+        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
         // The body is not read: there may be no end to it, and a token in it.
         match answer.map(|answer| answer.status()) {
             Ok(StatusCode::CREATED) => Ok(()),
-            Ok(status) => Err(Undelivered::for_now("the webhook did not answer 201").because(status.to_string())),
-            Err(cause) if cause.is_connect() => {
-                Err(Undelivered::for_now("the webhook cannot be reached").because(cause))
+            Ok(status) => {
+                Err(DeliveryError::retryable("the webhook did not answer 201").with_source(status.to_string()))
             }
-            Err(cause) => Err(Undelivered::for_now("the webhook gave no answer").because(cause)),
+            Err(cause) if cause.is_connect() => {
+                Err(DeliveryError::retryable("the webhook cannot be reached").with_source(cause))
+            }
+            Err(cause) => Err(DeliveryError::retryable("the webhook gave no answer").with_source(cause)),
         }
     }
 }
 
 /// Why there is nothing to tell. Should the user come back, an operator can have it tried again.
-fn no_token(error: Error) -> Undelivered {
+fn no_token(error: Error) -> DeliveryError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::AlreadyDeleted => {
-            Undelivered::for_good("the user was deleted before the webhook had taken it")
+            DeliveryError::permanent("the user was deleted before the webhook had taken it")
         }
-        ErrorKind::NoRole => Undelivered::for_now("the user has no role, and so there can be no token"),
-        _ => Undelivered::for_now("no token could be issued").because(error),
+        ErrorKind::NoRole => DeliveryError::retryable("the user has no role, and so there can be no token"),
+        _ => DeliveryError::retryable("no token could be issued").with_source(error),
     }
 }
 

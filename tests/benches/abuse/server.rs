@@ -92,7 +92,7 @@ impl Server {
     /// An account with that role, logged in over HTTP.
     pub(crate) async fn account(&self, role: &str) -> Account {
         let username = fresh_name(role);
-        let id = self.authy.create_user(&operator(), new_user(&username), &role.parse().unwrap()).await.unwrap();
+        let id = self.authy.users().create(&operator(), new_user(&username), &role.parse().unwrap()).await.unwrap();
         let client = authy_client::Client::builder(&format!("http://{}", self.address)).build().unwrap();
         let credentials = authy_core::api::session::Credentials::new(&*username, Secret::new(PASSWORD));
         let token = client.login(credentials).await.unwrap().token;
@@ -101,7 +101,7 @@ impl Server {
 
     /// A token of the account in a session of its own.
     pub(crate) async fn session(&self, account: &Account) -> Secret {
-        self.authy.issue_token(&operator(), account.id).await.unwrap()
+        self.authy.sessions().issue_token(&operator(), account.id).await.unwrap()
     }
 
     /// A connection to the database.

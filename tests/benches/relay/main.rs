@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use authy_core::{
     Authy,
     api::event::EventView,
-    engine::{Config, MasterKeys, Pace, Sink, Undelivered},
+    engine::{Config, Delivery, DeliveryError, MasterKeys, Sink},
 };
 use authy_server::sink::Amqp;
 use authy_tests::{cheap, credentials, database, fresh_name, new_user, operator, rabbit};
@@ -93,11 +93,11 @@ impl Sink for Watched {
         self.sink.name()
     }
 
-    fn pace(&self) -> Pace {
-        self.sink.pace()
+    fn delivery(&self) -> Delivery {
+        self.sink.delivery()
     }
 
-    async fn deliver(&self, event: &EventView) -> Result<(), Undelivered> {
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         self.sink.deliver(event).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
         let lag = now.saturating_sub(u128::from(event.happened_micros.unsigned_abs()));
@@ -121,7 +121,7 @@ async fn backlog() {
     let (database, authy) = engine(cheap()).await;
     let sink = Watched::new(&url);
     let background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
-    authy.register(&operator(), new_user(&fresh_name("first"))).await.unwrap();
+    authy.users().register(&operator(), new_user(&fresh_name("first"))).await.unwrap();
     sink.has_told(1).await;
     let limit = plain(&url).await;
     let sql = database::connect(&database).await;
@@ -169,14 +169,14 @@ async fn lag() {
     let sink = Watched::new(&url);
     let _background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
     let name = fresh_name("ada");
-    authy.register(&operator(), new_user(&name)).await.unwrap();
+    authy.users().register(&operator(), new_user(&name)).await.unwrap();
     sink.has_told(1).await;
     sink.lags.lock().unwrap().reset();
     let mut clock = tokio::time::interval(Duration::from_secs(60) / 500);
     for _ in 0..LOGINS {
         clock.tick().await;
         let (authy, name) = (authy.clone(), name.clone());
-        tokio::spawn(async move { authy.login(&operator(), credentials(&name)).await.unwrap() });
+        tokio::spawn(async move { authy.sessions().login(&operator(), credentials(&name)).await.unwrap() });
     }
     sink.has_told(1 + LOGINS).await;
     let lags = sink.lags.lock().unwrap();
@@ -211,7 +211,7 @@ async fn cost(name: &str, config: &Config, url: &str, is_there: bool) {
 async fn sign_ups(authy: &Authy, time: Duration) -> usize {
     let end = Instant::now() + time;
     let one = |_| async {
-        authy.register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+        authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
     };
     stream::iter(0..).take_while(|_| async { Instant::now() < end }).map(one).buffer_unordered(16).count().await
 }

@@ -8,7 +8,7 @@ use std::{
 use authy_core::{
     Authenticator as _, Identity, Level, SessionId, Timestamp, UserId,
     claims::Token,
-    revocation::{IdHash, Revocation, RevocationSet, VoidTokens},
+    revocation::{IdHash, Revocation, RevocationSet, RevokedTokens},
 };
 use authy_tests::TestApp;
 
@@ -29,18 +29,18 @@ fn set() {
     let mut set = RevocationSet::new();
     let begun = Instant::now();
     for number in 0..ENTRIES {
-        let void = match number % 2 {
-            0 => VoidTokens::Session { session: IdHash::of_session(SessionId::random()) },
-            _ => VoidTokens::User { user: IdHash::of_user(UserId::random()), ver: 2 },
+        let tokens = match number % 2 {
+            0 => RevokedTokens::Session { session: IdHash::of_session(SessionId::random()) },
+            _ => RevokedTokens::User { user: IdHash::of_user(UserId::random()), ver: 2 },
         };
-        set.insert(&Revocation { void, until });
+        set.insert(&Revocation { tokens, until });
     }
     let filled = begun.elapsed();
     let memory = resident().saturating_sub(before);
     let tokens: Vec<_> = (0..1024).map(|_| token(UserId::random())).collect();
     let begun = Instant::now();
     for number in 0..LOOKUPS {
-        black_box(set.voids(black_box(&tokens[number as usize % tokens.len()])));
+        black_box(set.revokes(black_box(&tokens[number as usize % tokens.len()])));
     }
     let lookup = begun.elapsed() / LOOKUPS;
     println!(

@@ -47,7 +47,7 @@ pub(crate) async fn measure() {
                 let mut host = home.sql().await;
                 let tx = host.transaction().await.unwrap();
                 let user: RoleName = "user".parse().unwrap();
-                let forgotten = home.authy.revoke_role_in(&tx, &operator(), &user, test_user.id).await.unwrap();
+                let forgotten = home.authy.within(&tx).roles().revoke(&operator(), &user, test_user.id).await.unwrap();
                 drop(forgotten);
                 tx.commit().await.unwrap();
             }

@@ -7,7 +7,7 @@ use std::{
 
 use authy_core::{
     api::session::RefreshToken,
-    engine::{Caller, MasterKeys, Origin},
+    engine::{Caller, ClientInfo, MasterKeys},
 };
 use authy_postgres::Cluster;
 use authy_tests::{TestApp, database::folder_on_disk};
@@ -43,14 +43,14 @@ async fn refreshes(app: &TestApp, over_http: bool) -> f64 {
         let user = app.user().await;
         let (authy, client) = (app.authy.clone(), app.anonymous());
         sessions.spawn(async move {
-            let caller = Caller::nobody(Origin::default());
+            let caller = Caller::anonymous(ClientInfo::default());
             let mut refresh_token = user.refresh_token;
             let (begun, mut count) = (Instant::now(), 0);
             while begun.elapsed() < DURATION {
                 let request = RefreshToken { refresh_token };
                 refresh_token = match over_http {
                     true => client.refresh(request).await.unwrap().refresh_token,
-                    false => authy.refresh(&caller, request).await.unwrap().refresh_token,
+                    false => authy.sessions().refresh(&caller, request).await.unwrap().refresh_token,
                 };
                 count += 1;
             }

@@ -80,8 +80,8 @@ impl TimingFixture {
             for kind in ["known", "deleted", "slowed", "foreign", "unvalidated"] {
                 app.anonymous().register(new_user(&format!("{kind}-{number}"))).await.unwrap();
             }
-            let deleted = app.authy.find_user_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
-            app.authy.delete_user(&operator(), deleted.unwrap()).await.unwrap();
+            let deleted = app.authy.users().find_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
+            app.authy.users().delete(&operator(), deleted.unwrap()).await.unwrap();
             for _ in 0..5 {
                 let wrong = Credentials::new(format!("slowed-{number}"), Secret::new("wrong"));
                 app.anonymous().login(wrong).await.unwrap_err();

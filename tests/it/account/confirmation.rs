@@ -7,7 +7,7 @@ use authy_core::{
         event::EventKind,
         session::Credentials,
     },
-    engine::LetterKind,
+    engine::NotificationKind,
 };
 use authy_tests::{
     TestApp, at_once, credentials, fresh_name, new_user,
@@ -22,7 +22,7 @@ async fn an_address_is_confirmed_by_a_post_once_and_a_repetition_says_so() {
     let app = TestApp::new().await;
     let (id, _, client) = sign_up(&app).await;
     let letters = app.letters(id, EventKind::UserRegistered).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::Validate));
+    assert_eq!((letters.len(), letters[0].kind), (1, NotificationKind::Validate));
     let code = app.code(id, EventKind::UserRegistered).await;
     let path = format!("/authy/validate/{}", code.expose());
     let looked_at = get(app.address, &path).await;
@@ -69,7 +69,7 @@ async fn an_address_is_confirmed_by_a_post_once_and_a_repetition_says_so() {
     assert_eq!(post(app.address, &second, "").await.json()["already_confirmed"], json!(true));
     // It is remembered for a month.
     sql.batch_execute("UPDATE authy.spent_code SET spent = spent - interval '31 days'").await.unwrap();
-    assert_eq!(app.authy.upkeep().await.unwrap().codes, 1);
+    assert_eq!(app.authy.maintain().await.unwrap().codes, 1);
     assert_eq!(post(app.address, &second, "").await.status, 404);
 }
 
@@ -122,7 +122,7 @@ async fn codes_expire_die_with_a_change_and_are_good_for_one_thing_only() {
     assert_eq!(app.anonymous().reset_password(reset).await.unwrap_err().kind(), Some(ErrorKind::NotFound));
     sql.execute("UPDATE authy.code SET expires = now() WHERE user_id = $1", &[id.as_uuid()]).await.unwrap();
     assert!(app.anonymous().validate(Code::new(code.clone())).await.is_err(), "it has expired");
-    assert_eq!(app.authy.upkeep().await.unwrap().codes, 1);
+    assert_eq!(app.authy.maintain().await.unwrap().codes, 1);
 
     // What we did not make is refused without a look at the database.
     let forged = [String::new(), "a".to_owned(), "a".repeat(65), "é".repeat(40), {

@@ -6,7 +6,7 @@ use authy_core::{
         account::Code,
         event::{EventKind, EventQuery},
     },
-    engine::{Caller, LetterKind, Origin},
+    engine::{Caller, ClientInfo, NotificationKind},
 };
 use authy_tests::{PASSWORD, TestApp, credentials, wire::send};
 
@@ -27,7 +27,7 @@ async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
     };
     let known = log_in("user-agent: a new browser").await;
     let letters = app.letters(id, EventKind::SessionOpened).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, LetterKind::NewDevice));
+    assert_eq!((letters.len(), letters[0].kind), (1, NotificationKind::NewDevice));
     assert_eq!(letters[0].user_agent.as_deref(), Some("a new browser"));
     // A browser that was updated is the same device when it sends the token of its last login.
     let token = known.json()["device_token"].as_str().unwrap().to_owned();
@@ -45,7 +45,7 @@ async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
 /// Whether each login is told of as that of a new device, the last one first.
 async fn new_devices(app: &TestApp, user: UserId) -> Vec<bool> {
     let query = EventQuery { user: Some(user), kind: Some(EventKind::SessionOpened), after: None, limit: None };
-    let events = app.authy.list_events(&query).await.unwrap().events;
+    let events = app.authy.events().list(&query).await.unwrap().events;
     events.iter().map(|event| event.detail.get("new_device").is_some()).collect()
 }
 
@@ -54,8 +54,9 @@ async fn mails_about_new_devices_are_bounded_by_what_an_attacker_cannot_share_wi
     let app = TestApp::new().await;
     let (id, name, _) = sign_up(&app).await;
     let letters_of = async |ip: &str, agent: &str| {
-        let origin = Origin { ip: Some(ip.parse().unwrap()), user_agent: Some(agent.to_owned()), ..Origin::default() };
-        app.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
+        let origin =
+            ClientInfo { ip: Some(ip.parse().unwrap()), user_agent: Some(agent.to_owned()), ..ClientInfo::default() };
+        app.authy.sessions().login(&Caller::anonymous(origin), credentials(&name)).await.unwrap();
         app.letters(id, EventKind::SessionOpened).await.len()
     };
     // A client that never keeps its token is told of once a day.
@@ -80,11 +81,11 @@ async fn mails_about_new_devices_are_bounded_by_what_an_attacker_cannot_share_wi
                              'a script', '{\"new_device\": true}')";
     let (other, name, _) = sign_up(&app).await;
     app.sql().await.execute(yesterday, &[other.as_uuid()]).await.unwrap();
-    let origin = Origin {
+    let origin = ClientInfo {
         ip: Some("198.51.100.1".parse().unwrap()),
         user_agent: Some("a script".to_owned()),
-        ..Origin::default()
+        ..ClientInfo::default()
     };
-    app.authy.login(&Caller::nobody(origin), credentials(&name)).await.unwrap();
+    app.authy.sessions().login(&Caller::anonymous(origin), credentials(&name)).await.unwrap();
     assert_eq!(app.letters(other, EventKind::SessionOpened).await.len(), 1);
 }

@@ -35,7 +35,7 @@ async fn who_may_change_whom() {
         }
         // Somebody who has no role is less powerful than anybody.
         let anonymous = app.user().await;
-        app.authy.revoke_role(&operator(), &"user".parse().unwrap(), anonymous.id).await.unwrap();
+        app.authy.roles().revoke(&operator(), &"user".parse().unwrap(), anonymous.id).await.unwrap();
         let client = match caller {
             "nobody" => app.anonymous(),
             role => app.user_with_role(role).await.client,
@@ -66,7 +66,7 @@ async fn who_rises_while_somebody_waits_to_change_him_is_beyond_reach() {
     let mut sql = app.sql().await;
     let tx = sql.transaction().await.unwrap();
     let superadmin = "superadmin".parse().unwrap();
-    let granted = app.authy.grant_role_in(&tx, &operator(), &superadmin, user.id).await.unwrap();
+    let granted = app.authy.within(&tx).roles().grant(&operator(), &superadmin, user.id).await.unwrap();
     let change = tokio::spawn(async move { admin.client.change_user(user.id, new_password()).await });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let watcher = app.sql().await;

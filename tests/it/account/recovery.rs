@@ -32,7 +32,7 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends() {
     let spent = app.anonymous().reset_password(reset(code)).await.unwrap_err();
     assert_eq!((spent.kind(), spent.status()), (Some(ErrorKind::NotFound), Some(404)));
     let letters = app.letters(user.id, EventKind::PasswordChanged).await;
-    assert_eq!(letters[0].kind, LetterKind::PasswordChanged);
+    assert_eq!(letters[0].kind, NotificationKind::PasswordChanged);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_code_from_the_operator_resets_and_one_from_a_mail_confirms_the_addres
     let admin = app.admin().await;
     let validated = async |id| admin.client.get_user(id).await.unwrap().validated;
     let (id, name, _) = sign_up(&app).await;
-    let code = app.authy.create_reset(&authy_tests::operator(), id).await.unwrap();
+    let code = app.authy.users().create_reset(&authy_tests::operator(), id).await.unwrap();
     assert!(app.letters(id, EventKind::ResetRequested).await.is_empty(), "it is mailed to nobody");
     app.anonymous().reset_password(reset(code)).await.unwrap();
     assert!(logs_in(&app, &name, OTHER).await && !validated(id).await);

@@ -25,14 +25,14 @@ async fn two_superadmins_who_delete_themselves_at_once_leave_one() {
         let engine = authy.clone();
         let answers = at_once(2, move |number| {
             let (authy, caller) = (engine.clone(), both[number].clone());
-            async move { authy.delete_user(&caller, caller.identity().unwrap().public_id).await.is_ok() }
+            async move { authy.users().delete(&caller, caller.identity().unwrap().public_id).await.is_ok() }
         })
         .await;
         assert_eq!(answers.iter().filter(|deleted| **deleted).count(), 1, "one goes and one stays");
         for id in ids {
             // With somebody else there it may go, so that the next two are alone again.
             let spare = somebody(&authy, "superadmin").await.identity().unwrap().public_id;
-            drop(authy.delete_user(&operator(), id).await);
+            drop(authy.users().delete(&operator(), id).await);
             sql.execute("DELETE FROM authy.user_role WHERE user_id = $1", &[spare.as_uuid()]).await.unwrap();
         }
     }
@@ -46,24 +46,24 @@ async fn a_hosts_transaction_with_another_isolation_is_refused() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let tx = host.transaction().await.unwrap();
         tx.batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {level}")).await.unwrap();
-        let refused = app.authy.delete_user_in(&tx, &operator(), user.id).await.unwrap_err();
+        let refused = app.authy.within(&tx).users().delete(&operator(), user.id).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{level}");
         assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
         tx.rollback().await.unwrap();
     }
-    assert!(!app.authy.find_user(user.id).await.unwrap().unwrap().deleted);
+    assert!(!app.authy.users().find(user.id).await.unwrap().unwrap().deleted);
 }
 
 #[tokio::test]
 async fn a_login_and_a_refresh_do_not_fail_on_snapshots() {
     let (_, authy) = on_snapshots().await;
     let name = fresh_name("ada");
-    authy.register(&operator(), new_user(&name)).await.unwrap();
+    authy.users().register(&operator(), new_user(&name)).await.unwrap();
     // One-statement writes of the same account, at once: as snapshots they would refuse each other.
     let engine = authy.clone();
     let logins = at_once(8, move |_| {
         let (authy, name) = (engine.clone(), name.clone());
-        async move { authy.login(&anonymous(), credentials(&name)).await.map(|tokens| tokens.public_id) }
+        async move { authy.sessions().login(&anonymous(), credentials(&name)).await.map(|tokens| tokens.public_id) }
     })
     .await;
     assert!(logins.iter().all(Result::is_ok), "{logins:?}");

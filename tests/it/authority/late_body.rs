@@ -49,12 +49,12 @@ async fn an_administrator_does_not_win_a_role_back_with_a_request_that_was_under
         for _ in 0..4 {
             held.push(PendingRequest::new(&app, &path, &root.token).await);
         }
-        app.authy.revoke_role(&operator(), &superadmin, root.id).await.unwrap();
+        app.authy.roles().revoke(&operator(), &superadmin, root.id).await.unwrap();
         for request in held {
             let answer = request.finish().await;
             assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"));
         }
-        let roles = app.authy.find_user_roles(root.id).await.unwrap().unwrap().roles;
+        let roles = app.authy.users().find_roles(root.id).await.unwrap().unwrap().roles;
         assert!(roles.is_empty(), "{roles:?}");
     }
 }
@@ -64,7 +64,7 @@ async fn a_deleted_administrator_does_not_restore_the_own_account() {
     let app = TestApp::new().await;
     let admin = app.admin().await;
     let held = PendingRequest::new(&app, &format!("POST /authy/user/{}/restore", admin.id), &admin.token).await;
-    app.authy.delete_user(&operator(), admin.id).await.unwrap();
+    app.authy.users().delete(&operator(), admin.id).await.unwrap();
     assert_eq!(held.finish().await.status, 401);
-    assert!(app.authy.find_user(admin.id).await.unwrap().unwrap().deleted);
+    assert!(app.authy.users().find(admin.id).await.unwrap().unwrap().deleted);
 }

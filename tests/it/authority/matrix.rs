@@ -27,30 +27,31 @@ use Rule::*;
 
 #[rustfmt::skip]
 const FUNCTIONS: &[(&str, Rule)] = &[
-    ("access_granted", Reads), ("change_password_url", Reads), ("export_user", Reads), ("find_role", Reads),
-    ("find_user", Reads), ("find_user_id", Reads), ("find_user_roles", Reads), ("find_username", Reads), ("keys", Reads),
+    ("sessions.access_granted", Reads), ("change_password_url", Reads), ("users.export", Reads), ("roles.find", Reads),
+    ("users.find", Reads), ("users.find_id", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("keys.published", Reads),
     ("metadata", Reads),
-    ("list_events", Reads), ("list_keys", Reads), ("list_role_users", Reads), ("list_roles", Reads),
-    ("list_sessions", Reads), ("list_sinks", Reads), ("list_stuck", Reads), ("list_users", Reads),
-    ("revocations", Reads), ("revocation_snapshot", Reads), ("self_test", Reads), ("follow_revocations", Reads), ("stream_export", Reads),
-    ("builder", Instance), ("check", Instance), ("committed", Instance), ("create_first_administrator", Instance),
-    ("ping", Instance), ("start_background", Instance), ("start_background_with", Instance), ("upkeep", Instance),
-    ("find_validation", Anybody), ("forgot_password", Anybody), ("login", Anybody), ("prepare_change", Anybody),
-    ("prepare_registration", Anybody), ("prepare_reset", Anybody), ("refresh", Anybody), ("register", Anybody),
-    ("register_in", Anybody), ("reset_password", Anybody), ("reset_password_in", Anybody), ("validate", Anybody),
-    ("validate_in", Anybody),
-    ("end_other_sessions", Own), ("logout", Own), ("resend_validation", Own), ("verify_password", Own),
-    ("change_user", Administrator), ("change_user_in", Administrator), ("create_reset", Administrator),
-    ("create_reset_in", Administrator), ("create_role", Administrator), ("create_role_in", Administrator),
-    ("create_user", Administrator), ("create_user_in", Administrator), ("delete_role", Administrator),
-    ("delete_role_in", Administrator), ("delete_user", Administrator), ("delete_user_in", Administrator),
-    ("end_session", Administrator), ("end_sessions", Administrator), ("end_sessions_in", Administrator),
-    ("grant_role", Administrator), ("grant_role_in", Administrator), ("restore_user", Administrator),
-    ("restore_user_in", Administrator), ("revoke_role", Administrator), ("revoke_role_in", Administrator),
-    ("send_reset", Administrator), ("send_reset_in", Administrator),
-    ("erase_user", FullPower), ("erase_user_in", FullPower), ("reseal_keys", FullPower), ("retry_delivery", FullPower),
-    ("revoke_key", FullPower), ("rotate_key", FullPower), ("skip_delivery", FullPower),
-    ("issue_token", Operator), ("list_letters", Operator),
+    ("events.list", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
+    ("sessions.list", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
+    ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
+    ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
+    ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
+    ("ping", Instance), ("start_background", Instance), ("start_background_with", Instance), ("maintain", Instance),
+    ("users.find_validation", Anybody), ("users.forgot_password", Anybody), ("sessions.login", Anybody), ("users.prepare_change", Anybody),
+    ("users.prepare_registration", Anybody), ("users.prepare_reset", Anybody), ("sessions.refresh", Anybody), ("users.register", Anybody),
+    ("within.users.register", Anybody), ("users.reset_password", Anybody), ("within.users.reset_password", Anybody), ("users.validate", Anybody),
+    ("within.users.validate", Anybody),
+    ("sessions.end_others", Own), ("sessions.logout", Own), ("users.resend_validation", Own), ("sessions.verify_password", Own),
+    ("users.change", Administrator), ("within.users.change", Administrator), ("users.create_reset", Administrator),
+    ("within.users.create_reset", Administrator), ("roles.create", Administrator), ("within.roles.create", Administrator),
+    ("users.create", Administrator), ("within.users.create", Administrator), ("roles.delete", Administrator),
+    ("within.roles.delete", Administrator), ("users.delete", Administrator), ("within.users.delete", Administrator),
+    ("sessions.end", Administrator), ("sessions.end_all", Administrator), ("within.sessions.end_all", Administrator),
+    ("roles.grant", Administrator), ("within.roles.grant", Administrator), ("users.restore", Administrator),
+    ("within.users.restore", Administrator), ("roles.revoke", Administrator), ("within.roles.revoke", Administrator),
+    ("users.send_reset", Administrator), ("within.users.send_reset", Administrator),
+    ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
+    ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower),
+    ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
 ];
 
 /// Who calls, and what became of them since their token was verified.
@@ -94,24 +95,24 @@ impl CallerState {
             Self::Demoted => {
                 let caller = admin().await;
                 let user = caller.identity().unwrap().public_id;
-                authy.revoke_role(&operator(), &"admin".parse().unwrap(), user).await.unwrap();
-                authy.grant_role(&operator(), &"user".parse().unwrap(), user).await.unwrap();
+                authy.roles().revoke(&operator(), &"admin".parse().unwrap(), user).await.unwrap();
+                authy.roles().grant(&operator(), &"user".parse().unwrap(), user).await.unwrap();
                 caller
             }
             Self::Deleted => {
                 let caller = admin().await;
-                authy.delete_user(&operator(), caller.identity().unwrap().public_id).await.unwrap();
+                authy.users().delete(&operator(), caller.identity().unwrap().public_id).await.unwrap();
                 caller
             }
             Self::LoggedOut => {
                 let caller = admin().await;
-                authy.logout(&caller).await.unwrap();
+                authy.sessions().logout(&caller).await.unwrap();
                 caller
             }
             Self::Expired => {
                 let mut identity = admin().await.identity().unwrap().clone();
                 identity.expires = authy_core::Timestamp::from_unix(identity.expires.as_unix() - 2000);
-                Caller::user(identity, Origin::default())
+                Caller::user(identity, ClientInfo::default())
             }
             Self::Operator => operator(),
         }
@@ -121,9 +122,11 @@ impl CallerState {
     fn refusal(self, function: &str, rule: Rule) -> Option<ErrorKind> {
         match (rule, self) {
             // Logging out twice does no harm; a session that was ended is ended.
-            (Own, Self::LoggedOut | Self::Deleted) if function == "logout" => None,
+            (Own, Self::LoggedOut | Self::Deleted) if function == "sessions.logout" => None,
             // It reads: there is no transaction to prove anything in, and nothing changes.
-            (Own, Self::Demoted | Self::LoggedOut | Self::Expired | Self::Deleted) if function == "verify_password" => {
+            (Own, Self::Demoted | Self::LoggedOut | Self::Expired | Self::Deleted)
+                if function == "sessions.verify_password" =>
+            {
                 None
             }
             (Own, Self::Anonymous | Self::Operator) => Some(ErrorKind::TokenRequired),
@@ -166,20 +169,20 @@ async fn nobody_acts_on_who_is_more_powerful() {
     app.superadmin().await;
     let mut level = 10_000;
     for function in [
-        "change_user",
-        "change_user_in",
-        "create_reset",
-        "delete_user",
-        "end_session",
-        "end_sessions",
-        "grant_role",
-        "restore_user",
-        "revoke_role",
-        "send_reset",
+        "users.change",
+        "within.users.change",
+        "users.create_reset",
+        "users.delete",
+        "sessions.end",
+        "sessions.end_all",
+        "roles.grant",
+        "users.restore",
+        "roles.revoke",
+        "users.send_reset",
     ] {
         level += 1;
         let fixture = AuthorityFixture::new(&app, level).await;
-        app.authy.grant_role(&operator(), &"superadmin".parse().unwrap(), fixture.subject).await.unwrap();
+        app.authy.roles().grant(&operator(), &"superadmin".parse().unwrap(), fixture.subject).await.unwrap();
         fixture.prepare(function).await;
         let admin = somebody(&app.authy, "admin").await;
         let answer = refusal(fixture.call(function, &admin).await);
@@ -202,7 +205,22 @@ fn every_public_function_is_in_the_matrix() {
     }
 }
 
-/// The public functions in `impl Authy` blocks, with their files.
+/// The handles of the engine, and how their functions are called here.
+const HANDLES: &[(&str, &str)] = &[
+    ("impl Authy {", ""),
+    ("impl Users {", "users."),
+    ("impl Roles {", "roles."),
+    ("impl Sessions {", "sessions."),
+    ("impl SigningKeys {", "keys."),
+    ("impl Events {", "events."),
+    ("impl Deliveries {", "deliveries."),
+    ("impl RevocationFeed {", "revocations."),
+    ("impl UsersWithin<'_> {", "within.users."),
+    ("impl RolesWithin<'_> {", "within.roles."),
+    ("impl SessionsWithin<'_> {", "within.sessions."),
+];
+
+/// Collects the public functions of the handles, with their files.
 fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -211,18 +229,17 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
             continue;
         }
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        let mut is_inside = false;
+        let mut handle = None;
         for line in text.lines() {
-            match line {
-                "impl Authy {" => is_inside = true,
-                "}" => is_inside = false,
-                _ if is_inside => {
-                    let function = line.strip_prefix("    pub async fn ").or_else(|| line.strip_prefix("    pub fn "));
-                    if let Some(name) = function.and_then(|rest| rest.split(['(', '<']).next()) {
-                        found.insert(name.to_owned(), path.display().to_string());
-                    }
+            if let Some((_, prefix)) = HANDLES.iter().find(|(begin, _)| *begin == line) {
+                handle = Some(*prefix);
+            } else if line == "}" {
+                handle = None;
+            } else if let Some(prefix) = handle {
+                let function = line.strip_prefix("    pub async fn ").or_else(|| line.strip_prefix("    pub fn "));
+                if let Some(name) = function.and_then(|rest| rest.split(['(', '<']).next()) {
+                    found.insert(format!("{prefix}{name}"), path.display().to_string());
                 }
-                _ => {}
             }
         }
     }

@@ -10,29 +10,29 @@ use super::*;
 
 /// Every write that needs power over others, or a good session of one's own.
 const WRITES: &[&str] = &[
-    "create_user",
-    "create_role",
-    "delete_role",
-    "grant_role",
-    "revoke_role",
-    "delete_user",
-    "restore_user",
-    "erase_user",
-    "send_reset",
-    "create_reset",
-    "change_user",
-    "end_session",
-    "end_sessions",
-    "rotate_key",
-    "revoke_key",
-    "reseal_keys",
-    "retry_delivery",
-    "skip_delivery",
-    "end_other_sessions",
-    "logout",
-    "resend_validation",
-    "grant_role_in",
-    "delete_user_in",
+    "users.create",
+    "roles.create",
+    "roles.delete",
+    "roles.grant",
+    "roles.revoke",
+    "users.delete",
+    "users.restore",
+    "users.erase",
+    "users.send_reset",
+    "users.create_reset",
+    "users.change",
+    "sessions.end",
+    "sessions.end_all",
+    "keys.rotate",
+    "keys.revoke",
+    "keys.reseal",
+    "deliveries.retry",
+    "deliveries.skip",
+    "sessions.end_others",
+    "sessions.logout",
+    "users.resend_validation",
+    "within.roles.grant",
+    "within.users.delete",
 ];
 
 /// What ends the power of the actor.
@@ -50,9 +50,9 @@ impl ActorChange {
         let identity = caller.identity().unwrap();
         let user = identity.public_id;
         match self {
-            Self::Demotion => authy.revoke_role(&operator(), &"superadmin".parse().unwrap(), user).await,
-            Self::Deletion => authy.delete_user(&operator(), user).await,
-            Self::EndOfSession => authy.end_session(&operator(), user, identity.session_id).await,
+            Self::Demotion => authy.roles().revoke(&operator(), &"superadmin".parse().unwrap(), user).await,
+            Self::Deletion => authy.users().delete(&operator(), user).await,
+            Self::EndOfSession => authy.sessions().end(&operator(), user, identity.session_id).await,
         }
     }
 }
@@ -163,9 +163,9 @@ async fn actor(authy: &Authy, write: &str) -> Caller {
     }
     // Somebody whose address nobody has confirmed.
     let name = fresh_name("unconfirmed");
-    let user = authy.register(&anonymous(), new_user(&name)).await.unwrap();
-    authy.grant_role(&operator(), &"superadmin".parse().unwrap(), user).await.unwrap();
-    Caller::user(identity(authy, &name).await, Origin::default())
+    let user = authy.users().register(&anonymous(), new_user(&name)).await.unwrap();
+    authy.roles().grant(&operator(), &"superadmin".parse().unwrap(), user).await.unwrap();
+    Caller::user(identity(authy, &name).await, ClientInfo::default())
 }
 
 /// Waits until somebody waits for a lock.

@@ -10,7 +10,7 @@ use authy_core::{
         session::{RefreshToken, Tokens},
         user::{Deletion, NewUser},
     },
-    engine::{Caller, Origin},
+    engine::{Caller, ClientInfo},
 };
 use authy_tests::{PASSWORD, code, credentials, fresh_name, new_user, operator, until};
 use uuid::Uuid;
@@ -91,7 +91,7 @@ impl WriteCase {
         };
         if matches!(self, CreateRole | DeleteRole | SignUp) {
             if self == DeleteRole {
-                engine.create_role(&operator(), fixture.role()).await.unwrap();
+                engine.roles().create(&operator(), fixture.role()).await.unwrap();
             }
             return fixture;
         }
@@ -101,26 +101,26 @@ impl WriteCase {
         fixture.user = match self {
             // Nobody vouches for the address.
             Validate | ConfirmContested | ResendValidation => {
-                engine.register(&anonymous(), new_user(&fixture.name)).await.unwrap()
+                engine.users().register(&anonymous(), new_user(&fixture.name)).await.unwrap()
             }
-            _ => engine.create_user(&operator(), new_user(&fixture.name), &role).await.unwrap(),
+            _ => engine.users().create(&operator(), new_user(&fixture.name), &role).await.unwrap(),
         };
         let sessions = if matches!(self, LogIn) { 0 } else { 3 };
         for _ in 0..sessions {
-            fixture.sessions.push(engine.login(&anonymous(), credentials(&fixture.name)).await.unwrap());
+            fixture.sessions.push(engine.sessions().login(&anonymous(), credentials(&fixture.name)).await.unwrap());
         }
         fixture.presented = fixture.sessions.first().map(|tokens| tokens.refresh_token.clone());
         match self {
             ConfirmEmail => {
-                engine.change_user(&operator(), fixture.user, fixture.other_email(None)).await.unwrap();
+                engine.users().change(&operator(), fixture.user, fixture.other_email(None)).await.unwrap();
             }
-            ResetPassword => engine.forgot_password(&anonymous(), &fixture.forgotten()).await.unwrap(),
+            ResetPassword => engine.users().forgot_password(&anonymous(), &fixture.forgotten()).await.unwrap(),
             ConfirmContested => {
                 let rival = NewUser { username: fixture.rival().parse().unwrap(), ..new_user(&fixture.name) };
-                engine.register(&anonymous(), rival).await.unwrap();
-                engine.login(&anonymous(), credentials(&fixture.rival())).await.unwrap();
+                engine.users().register(&anonymous(), rival).await.unwrap();
+                engine.sessions().login(&anonymous(), credentials(&fixture.rival())).await.unwrap();
             }
-            RestoreUser => engine.delete_user(&operator(), fixture.user).await.unwrap(),
+            RestoreUser => engine.users().delete(&operator(), fixture.user).await.unwrap(),
             _ => {}
         }
         fixture.code = match self {
@@ -136,7 +136,7 @@ impl WriteCase {
         };
         let mut token = fixture.presented.clone();
         for _ in 0..spent {
-            token = Some(engine.refresh(&anonymous(), refresh(token.unwrap())).await.unwrap().refresh_token);
+            token = Some(engine.sessions().refresh(&anonymous(), refresh(token.unwrap())).await.unwrap().refresh_token);
         }
         fixture
     }
@@ -248,7 +248,7 @@ impl WriteCase {
         was_done: bool,
         answer: Option<String>,
     ) {
-        if self.voids() {
+        if self.revokes() {
             let client = client.with_token(fixture.sessions[0].token.clone());
             let is_void =
                 async || client.get_self().await.is_err_and(|error| error.kind() == Some(ErrorKind::InvalidToken));
@@ -261,7 +261,8 @@ impl WriteCase {
         }
         let again = self.act(client, fixture).await;
         if let Ok(Some(token)) = &again {
-            let successor = engine.refresh(&anonymous(), refresh(fixture.presented.clone().unwrap())).await.unwrap();
+            let successor =
+                engine.sessions().refresh(&anonymous(), refresh(fixture.presented.clone().unwrap())).await.unwrap();
             assert_eq!(token, successor.refresh_token.expose(), "two successors");
             assert!(answer.is_none_or(|answer| answer == *token), "two successors");
         }
@@ -270,7 +271,7 @@ impl WriteCase {
     }
 
     /// Whether the first session's token is void by it.
-    fn voids(self) -> bool {
+    fn revokes(self) -> bool {
         match self {
             SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
             Validate | ConfirmContested | ResendValidation | RequestEmail | ForgetPassword => false,
@@ -336,5 +337,5 @@ fn refresh(token: Secret) -> RefreshToken {
 }
 
 fn anonymous() -> Caller {
-    Caller::nobody(Origin::default())
+    Caller::anonymous(ClientInfo::default())
 }

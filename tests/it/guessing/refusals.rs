@@ -10,7 +10,7 @@ async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
     let app = TestApp::with(|config, _| config.require_validated = true).await;
     let [known, deleted, foreign, replaced] = [(); 4].map(|()| app.user());
     let (known, deleted, foreign, replaced) = tokio::join!(known, deleted, foreign, replaced);
-    app.authy.delete_user(&operator(), deleted.id).await.unwrap();
+    app.authy.users().delete(&operator(), deleted.id).await.unwrap();
     let import = "UPDATE authy.password SET phc = $1 WHERE user_id = $2";
     for user in [&foreign, &replaced] {
         app.sql().await.execute(import, &[&FOREIGN_HASH, user.id.as_uuid()]).await.unwrap();

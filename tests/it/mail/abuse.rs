@@ -17,14 +17,14 @@ async fn a_hostile_user_agent_is_harmless_in_a_mail() {
     // Anybody who knows an address can have a mail sent to it, but not in their own words.
     assert!(!reset.text.contains("script") && !reset.html.contains("alert"), "{reset:?}");
     let code = PasswordReset::new(reset.code(), Secret::new(NEW_PASSWORD)).unwrap();
-    app.authy.reset_password(&anonymous(hostile), code).await.unwrap();
+    app.authy.users().reset_password(&anonymous(hostile), code).await.unwrap();
     let notice = mailbox.next_to(&address).await;
     // The address is confirmed now, and even so.
     for part in [&notice.text, &notice.html] {
         assert!(!part.contains("With:") && !part.contains("script") && !part.contains("eve@"), "{part}");
     }
     assert_eq!((notice.header("bcc"), notice.defects.len(), notice.headers.len()), ("", 0, reset.headers.len()));
-    assert!(app.authy.find_user(ada).await.unwrap().is_some());
+    assert!(app.authy.users().find(ada).await.unwrap().is_some());
 }
 
 /// A name that a mail program makes a link of.
@@ -50,19 +50,19 @@ async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed
         let (target, elsewhere) =
             (format!("{}@example.org", fresh_name("target")), format!("{}@example.org", fresh_name("other")));
         let user = NewUser::new(PRIZE, &target, Secret::new(PASSWORD)).unwrap();
-        let id = app.authy.register(&anonymous(BAIT), user).await.unwrap();
+        let id = app.authy.users().register(&anonymous(BAIT), user).await.unwrap();
         let mut mails = vec![mailbox.next_to(&target).await];
         // A second device, a new address, a new password, a reset: whatever makes us write.
         for agent in ["Firefox", BAIT] {
-            app.authy.login(&anonymous(agent), credentials(PRIZE)).await.unwrap();
+            app.authy.sessions().login(&anonymous(agent), credentials(PRIZE)).await.unwrap();
         }
         mails.push(mailbox.next_to(&target).await);
-        let asks = Caller::operator(anonymous(BAIT).origin().clone());
+        let asks = Caller::operator(anonymous(BAIT).client_info().clone());
         let change = AccountChange::email(None, elsewhere.parse().unwrap());
-        app.authy.change_user(&asks, id, change).await.unwrap();
+        app.authy.users().change(&asks, id, change).await.unwrap();
         mails.extend([mailbox.next_to(&target).await, mailbox.next_to(&elsewhere).await]);
         let change = AccountChange::password(None, Secret::new(NEW_PASSWORD)).unwrap();
-        app.authy.change_user(&asks, id, change).await.unwrap();
+        app.authy.users().change(&asks, id, change).await.unwrap();
         mails.push(mailbox.next_to(&target).await);
         forget_password(&app.authy, &target, BAIT).await;
         mails.push(mailbox.next_to(&target).await);
@@ -73,7 +73,7 @@ async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed
         }
         // Once the address is confirmed the name is in the mails, and nothing that is a link but ours.
         let reset = PasswordReset::new(mails.pop().unwrap().code(), Secret::new("periwinkle-gyroscope-31")).unwrap();
-        app.authy.reset_password(&anonymous(BAIT), reset).await.unwrap();
+        app.authy.users().reset_password(&anonymous(BAIT), reset).await.unwrap();
         let notice = mailbox.next_to(&target).await;
         for part in [&notice.text, &notice.html] {
             assert!(part.contains("www[.]evil-prize[.]example") && part.contains("With: Firefox"), "{part}");
@@ -89,7 +89,7 @@ async fn a_mailbox_is_not_flooded_by_sign_ups_with_its_address() {
     let address = format!("{}@example.org", fresh_name("target"));
     for _ in 0..14 {
         let user = NewUser::new(&fresh_name("flood"), &address, Secret::new(PASSWORD)).unwrap();
-        app.authy.register(&anonymous("Firefox"), user).await.unwrap();
+        app.authy.users().register(&anonymous("Firefox"), user).await.unwrap();
         forget_password(&app.authy, &address, "Firefox").await;
     }
     all_is_told(&app).await;

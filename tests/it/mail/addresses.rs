@@ -22,12 +22,14 @@ fn from_buecher(authy: &Authy, url: &str) -> std::sync::Arc<dyn Sink> {
 async fn sign_up_at(authy: &Authy, email: &str) -> UserId {
     let mut user = new_user(&fresh_name("ada"));
     user.email = email.parse().unwrap();
-    authy.register(&anonymous("Firefox"), user).await.unwrap()
+    authy.users().register(&anonymous("Firefox"), user).await.unwrap()
 }
 
 /// What became of the mail to a user, once it was tried.
-async fn stuck_of(app: &TestApp, user: UserId) -> authy_core::engine::Stuck {
-    let stuck = || async { app.authy.list_stuck(10).await.unwrap().into_iter().find(|one| one.subject == Some(user)) };
+async fn stuck_of(app: &TestApp, user: UserId) -> authy_core::engine::StuckDelivery {
+    let stuck = || async {
+        app.authy.deliveries().list_stuck(10).await.unwrap().into_iter().find(|one| one.subject == Some(user))
+    };
     until("it was tried", || async { stuck().await.is_some() }).await;
     stuck().await.unwrap()
 }
@@ -46,7 +48,7 @@ async fn an_international_address_gets_its_mail() {
         let user = sign_up_at(&app.authy, email).await;
         let mail = mailbox.next_to(arrives_at).await;
         assert_eq!((mail.header("to"), mail.defects.len()), (arrives_at, 0), "{mail:?}");
-        app.authy.validate(&anonymous("Firefox"), &mail.code()).await.unwrap();
+        app.authy.users().validate(&anonymous("Firefox"), &mail.code()).await.unwrap();
         assert!(is_validated(&app.authy, user).await);
     }
 }
@@ -103,7 +105,7 @@ async fn a_server_without_smtputf8_takes_mails_from_and_to_international_domains
     assert!(mail.header("message-id").ends_with(".validate@xn--bcher-kva.example>"), "{mail:?}");
     assert_eq!(mail.defects, Vec::<String>::new());
     assert!(mail.text.contains(PUBLIC_URL), "{mail:?}");
-    assert_eq!(app.authy.find_user(user).await.unwrap().unwrap().email.as_str(), "ada@müller.example");
+    assert_eq!(app.authy.users().find(user).await.unwrap().unwrap().email.as_str(), "ada@müller.example");
 }
 
 #[tokio::test]
@@ -184,13 +186,13 @@ async fn an_address_from_before_the_rule_is_shown_and_what_is_to_go_there_is_giv
         )
         .await
         .unwrap();
-        assert_eq!(app.authy.find_user(ada).await.unwrap().unwrap().email.as_str(), stored);
-        let listed = app.authy.list_users(PageNumber::FIRST, PageSize::DEFAULT, Some(name)).await.unwrap();
+        assert_eq!(app.authy.users().find(ada).await.unwrap().unwrap().email.as_str(), stored);
+        let listed = app.authy.users().list(PageNumber::FIRST, PageSize::DEFAULT, Some(name)).await.unwrap();
         assert_eq!(listed.items[0].email.as_str(), stored);
-        app.authy.send_reset(&operator(), ada).await.unwrap();
+        app.authy.users().send_reset(&operator(), ada).await.unwrap();
         let stuck = stuck_of(&app, ada).await;
         assert!(stuck.is_given_up && stuck.error.as_deref().unwrap().contains("no mail can be sent"), "{stuck:?}");
-        let sinks = app.authy.list_sinks().await.unwrap();
+        let sinks = app.authy.deliveries().list_sinks().await.unwrap();
         assert_eq!(sinks.iter().find(|sink| sink.sink == "mail").unwrap().stuck, 1);
         sql.execute("DELETE FROM authy.delivery WHERE state = 'given_up'", &[]).await.unwrap();
     }

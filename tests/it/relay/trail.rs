@@ -10,7 +10,7 @@ use super::*;
 async fn the_audit_trail_is_append_only_even_for_its_owner() {
     let config = database::fresh().await;
     let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
-    authy.login(&operator(), credentials("nobody-at-all")).await.unwrap_err();
+    authy.sessions().login(&operator(), credentials("nobody-at-all")).await.unwrap_err();
     let id = write_events(&authy).await;
     let sql = database::connect(&config).await;
     for change in [
@@ -24,7 +24,7 @@ async fn the_audit_trail_is_append_only_even_for_its_owner() {
         assert!(refused.as_db_error().unwrap().message().contains("append-only"), "{change}: {refused}");
     }
     let query = EventQuery { user: Some(id), kind: None, after: None, limit: None };
-    assert_eq!(authy.list_events(&query).await.unwrap().events.len(), 3);
+    assert_eq!(authy.events().list(&query).await.unwrap().events.len(), 3);
 }
 
 #[tokio::test]
@@ -36,11 +36,11 @@ async fn the_audit_trail_is_read_page_by_page() {
         write_events(&authy).await;
     }
     let all = EventQuery { user: None, kind: None, after: None, limit: Some(page_size(100)) };
-    expected.extend(authy.list_events(&all).await.unwrap().events.iter().map(|event| event.event_id));
+    expected.extend(authy.events().list(&all).await.unwrap().events.iter().map(|event| event.event_id));
     let (mut read, mut after) = (Vec::new(), None);
     loop {
         let page = EventQuery { after, limit: Some(page_size(4)), ..all.clone() };
-        let page = authy.list_events(&page).await.unwrap();
+        let page = authy.events().list(&page).await.unwrap();
         assert!(page.events.len() <= 4);
         read.extend(page.events.iter().map(|event| event.event_id));
         match page.next {
@@ -78,14 +78,14 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_los
         sql.batch_execute(&old).await.unwrap();
     }
     assert_eq!(count("event_default", "true").await, 2);
-    let report = authy.upkeep().await.unwrap();
+    let report = authy.maintain().await.unwrap();
     assert_eq!((report.months_made, report.months_dropped > 0), (13, true), "{report:?}");
     assert_eq!(count("event_default", "true").await, 0);
     let kept = sql.batch_execute("TRUNCATE authy.event_default").await.unwrap_err();
     assert!(kept.as_db_error().unwrap().message().contains("append-only"), "the default partition was made anew");
     assert_eq!(count("event", "happened < now() - interval '20 days'").await, 1);
     sql.batch_execute("DELETE FROM authy.event").await.unwrap_err();
-    let report = authy.upkeep().await.unwrap();
+    let report = authy.maintain().await.unwrap();
     assert_eq!((report.months_made, report.months_dropped), (0, 0), "{report:?}");
     assert_eq!(write_events(&authy).await.to_string().len(), 36);
 }
@@ -110,21 +110,21 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
         let background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
         write_events(&authy).await;
         sql.batch_execute(LONG_AGO).await.unwrap();
-        until("it is tried", || async { authy.list_sinks().await.unwrap()[0].waiting >= 4 }).await;
+        until("it is tried", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting >= 4 }).await;
         // Delivery to a sink does not delay the making and dropping of months, while the sink is away or afterwards.
-        let report = authy.upkeep().await.unwrap();
-        assert!(report.months_made > 0 && report.months_untold == 1, "{pace:?}: {report:?}");
-        assert!(authy.upkeep().await.unwrap().months_untold == 1, "{pace:?}");
+        let report = authy.maintain().await.unwrap();
+        assert!(report.months_made > 0 && report.months_undelivered == 1, "{pace:?}: {report:?}");
+        assert!(authy.maintain().await.unwrap().months_undelivered == 1, "{pace:?}");
         sink.is_away.store(false, Ordering::SeqCst);
         until("it is told", || async { sink.received().iter().any(|event| event.kind == "role.created") }).await;
-        until("that is noted", || async { authy.list_sinks().await.unwrap()[0].waiting == 0 }).await;
-        let report = authy.upkeep().await.unwrap();
-        assert_eq!((report.months_dropped, report.months_untold), (1, 0), "{pace:?}");
+        until("that is noted", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0 }).await;
+        let report = authy.maintain().await.unwrap();
+        assert_eq!((report.months_dropped, report.months_undelivered), (1, 0), "{pace:?}");
 
         // One that is not told any more holds up nothing, and what it missed is in nobody's way when it comes back.
         sink.is_away.store(true, Ordering::SeqCst);
         sql.batch_execute(LONG_AGO).await.unwrap();
-        until("it is tried", || async { authy.list_sinks().await.unwrap()[0].waiting == 1 }).await;
+        until("it is tried", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 1 }).await;
         drop(background);
         let _background = authy.start_background().await.unwrap();
         until("the month is dropped", || async {
@@ -142,9 +142,9 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
 
 #[tokio::test]
 async fn why_a_stream_stands_still_is_shown_until_it_goes_on() {
-    let sink = MemorySink::new(Pace::Stream { in_flight: 2 });
+    let sink = MemorySink::new(Delivery::Ordered { in_flight: 2 });
     let (_, authy, _background) = engine_with(sink.clone()).await;
-    let error = async || authy.list_sinks().await.unwrap()[0].error.clone();
+    let error = async || authy.deliveries().list_sinks().await.unwrap()[0].error.clone();
     sink.is_away.store(true, Ordering::SeqCst);
     write_events(&authy).await;
     until("it is shown", || async { error().await.as_deref() == Some("it is away") }).await;

@@ -15,7 +15,10 @@ async fn a_server_tests_its_own_revocations_and_says_what_holds_them_up() {
     };
     let events = count("event").await;
     until("a revocation of nobody has arrived", || async {
-        app.authy.self_test().is_some_and(|test| test.failed.is_none() && test.delay.unwrap() < Duration::from_secs(1))
+        app.authy
+            .revocations()
+            .self_test()
+            .is_some_and(|test| test.failed.is_none() && test.delay.unwrap() < Duration::from_secs(1))
     })
     .await;
     assert_eq!(count("event").await, events, "it is no event, and no sink is called");
@@ -30,26 +33,26 @@ async fn a_server_tests_its_own_revocations_and_says_what_holds_them_up() {
     until("it is late", || async { held.elapsed() > Duration::from_millis(1200) }).await;
     lock.rollback().await.unwrap();
     until("that was noticed", || async {
-        let test = app.authy.self_test().unwrap();
+        let test = app.authy.revocations().self_test().unwrap();
         test.failed == Some(SelfTestFailure::Poll) && test.delay.is_some_and(|delay| delay > Duration::from_secs(1))
     })
     .await;
-    until("all is well again", || async { app.authy.self_test().unwrap().failed.is_none() }).await;
+    until("all is well again", || async { app.authy.revocations().self_test().unwrap().failed.is_none() }).await;
 
     // Nothing can be written.
     let lock = other.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE authy.revocation IN EXCLUSIVE MODE").await.unwrap();
     until_within(Duration::from_secs(30), "nothing is written", || async {
-        app.authy.self_test().unwrap().failed == Some(SelfTestFailure::Write)
+        app.authy.revocations().self_test().unwrap().failed == Some(SelfTestFailure::Write)
     })
     .await;
     lock.rollback().await.unwrap();
     until_within(Duration::from_secs(30), "all is well again", || async {
-        app.authy.self_test().unwrap().failed.is_none()
+        app.authy.revocations().self_test().unwrap().failed.is_none()
     })
     .await;
     // What has expired goes with the rest.
     sql.batch_execute("UPDATE authy.revocation SET until = now() - interval '1 second'").await.unwrap();
-    let report = app.authy.upkeep().await.unwrap();
+    let report = app.authy.maintain().await.unwrap();
     assert!(report.revocations > 0, "{report:?}");
 }

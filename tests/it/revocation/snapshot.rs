@@ -88,7 +88,7 @@ async fn what_became_void_since_a_cursor_is_remembered_for_a_while_and_then_ever
     let elsewhere: Cursor = "1-1-99999999".parse().unwrap();
     assert_eq!(since(elsewhere).await.revocations.len(), logged_out);
     // What the database would tell is told from memory, too.
-    let read = app.authy.revocations(Some(&cursors[2])).await.unwrap();
+    let read = app.authy.revocations().read(Some(&cursors[2])).await.unwrap();
     let told = since(cursors[2]).await;
     assert!(read.revocations.iter().all(|revocation| told.revocations.contains(revocation)));
 }

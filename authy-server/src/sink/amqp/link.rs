@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use authy_core::{
     api::{event::EventView, message::EventMessage},
-    engine::Undelivered,
+    engine::DeliveryError,
     tls::Roots,
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -39,7 +39,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects, and declares what is needed.
-    pub(super) async fn open(url: &AmqpUrl, roots: &Roots) -> Result<Self, Undelivered> {
+    pub(super) async fn open(url: &AmqpUrl, roots: &Roots) -> Result<Self, DeliveryError> {
         let properties = ConnectionProperties::default().with_connection_name("authy".into());
         let (runtime, uri) = (default_runtime().map_err(no_connection)?, url.0.clone());
         let cert_chain = match uri.scheme {
@@ -63,13 +63,13 @@ impl Link {
     }
 
     /// Publishes an event; `Ok` once RabbitMQ has confirmed that it keeps it.
-    pub(super) async fn publish(&self, event: &EventView) -> Result<(), Undelivered> {
+    pub(super) async fn publish(&self, event: &EventView) -> Result<(), DeliveryError> {
         if self.connection.status().blocked() {
-            return Err(Undelivered::for_now("RabbitMQ takes nothing now: it is short of memory or of disk space"));
+            return Err(DeliveryError::retryable("RabbitMQ takes nothing now: it is short of memory or of disk space"));
         }
         let body = serde_json::to_vec(&EventMessage::new(event.clone()));
-        let body = body.map_err(|error| Undelivered::for_now("a message cannot be written").because(error))?;
-        let _room = self.room.acquire().await.map_err(|_| Undelivered::for_now("the connection is closed"))?;
+        let body = body.map_err(|error| DeliveryError::retryable("a message cannot be written").with_source(error))?;
+        let _room = self.room.acquire().await.map_err(|_| DeliveryError::retryable("the connection is closed"))?;
         let idle = self.idle().pop();
         let channel = match idle {
             Some(channel) => channel,
@@ -87,8 +87,8 @@ impl Link {
 }
 
 /// Certificate authorities as the library takes them. It loads the platform's by itself, in the same way, and wants at least one.
-fn pem(roots: &Roots) -> Result<String, Undelivered> {
-    let refused = |error| Undelivered::for_now("TLS to RabbitMQ cannot be set up").because(error);
+fn pem(roots: &Roots) -> Result<String, DeliveryError> {
+    let refused = |error| DeliveryError::retryable("TLS to RabbitMQ cannot be set up").with_source(error);
     let certificates = roots.certificates().map_err(refused)?;
     let block = |certificate: &CertificateDer<'_>| {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(certificate))
@@ -96,14 +96,14 @@ fn pem(roots: &Roots) -> Result<String, Undelivered> {
     Ok(certificates.iter().map(block).collect())
 }
 
-async fn open_channel(connection: &Connection) -> Result<Channel, Undelivered> {
+async fn open_channel(connection: &Connection) -> Result<Channel, DeliveryError> {
     let failed = |error| because("RabbitMQ opens no channel", &error);
     let channel = connection.create_channel().await.map_err(failed)?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
     Ok(channel)
 }
 
-async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), Undelivered> {
+async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), DeliveryError> {
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_message_id(event.event_id.to_string().into())
@@ -117,12 +117,12 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), U
     match confirm.await.map_err(failed)?.await.map_err(failed)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Err(Undelivered::for_now("no queue takes the message: somebody has deleted the queue or its binding"))
+            Err(DeliveryError::retryable("no queue takes the message: somebody has deleted the queue or its binding"))
         }
         Confirmation::Nack(None) => {
-            Err(Undelivered::for_now("RabbitMQ refuses the message: a queue is full, or has failed"))
+            Err(DeliveryError::retryable("RabbitMQ refuses the message: a queue is full, or has failed"))
         }
-        Confirmation::NotRequested => Err(Undelivered::for_now("RabbitMQ confirms nothing")),
+        Confirmation::NotRequested => Err(DeliveryError::retryable("RabbitMQ confirms nothing")),
     }
 }
 
@@ -130,7 +130,7 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), U
 /// its own, which RabbitMQ closes when it says no.
 ///
 /// Where authy is not allowed to declare, somebody else has: when they have not, publishing fails.
-async fn declare(connection: &Connection) -> Result<(), Undelivered> {
+async fn declare(connection: &Connection) -> Result<(), DeliveryError> {
     let channel = async || connection.create_channel().await;
     let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let declared = async {
@@ -171,7 +171,7 @@ fn is(error: &Error, wanted: AMQPSoftError) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(wanted.clone()))
 }
 
-fn no_connection(error: Error) -> Undelivered {
+fn no_connection(error: Error) -> DeliveryError {
     let reason = match error.kind() {
         ErrorKind::ProtocolError(protocol) => match protocol.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => "RabbitMQ refuses the name or the password",
@@ -185,6 +185,6 @@ fn no_connection(error: Error) -> Undelivered {
 }
 
 /// The library's errors repeat their causes, so one line of theirs is enough. They name no password.
-fn because(reason: &'static str, error: &Error) -> Undelivered {
-    Undelivered::for_now(reason).because(error.to_string())
+fn because(reason: &'static str, error: &Error) -> DeliveryError {
+    DeliveryError::retryable(reason).with_source(error.to_string())
 }

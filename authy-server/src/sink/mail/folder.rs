@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authy_core::engine::Undelivered;
+use authy_core::engine::DeliveryError;
 
 use crate::start::Failure;
 
@@ -27,7 +27,7 @@ impl Folder {
     }
 
     /// Writes a mail, all of it or nothing; a repetition replaces it.
-    pub(super) async fn write(&self, name: &str, mail: Vec<u8>) -> Result<PathBuf, Undelivered> {
+    pub(super) async fn write(&self, name: &str, mail: Vec<u8>) -> Result<PathBuf, DeliveryError> {
         let (folder, path) = (self.0.clone(), self.0.join(name));
         let written = tokio::task::spawn_blocking(move || {
             // A temporary file has mode 0600 from the beginning.
@@ -37,8 +37,9 @@ impl Folder {
             file.persist(&path)?;
             Ok::<_, io::Error>(path)
         });
-        let failed =
-            |error: io::Error| Undelivered::for_now("the mail cannot be written into its folder").because(error);
+        let failed = |error: io::Error| {
+            DeliveryError::retryable("the mail cannot be written into its folder").with_source(error)
+        };
         written.await.map_err(|error| failed(error.into()))?.map_err(failed)
     }
 }

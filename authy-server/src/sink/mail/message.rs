@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use authy_core::{
     AddrSpec, Email, EventId,
-    engine::{Letter, LetterKind, Undelivered},
+    engine::{DeliveryError, Notification, NotificationKind},
 };
 use lettre::{
     Address, Message,
@@ -62,18 +62,18 @@ impl FromStr for Sender {
 
 impl MailConfig {
     /// A letter as a mail.
-    pub(super) fn compose(&self, event: EventId, letter: &Letter) -> Result<Message, Undelivered> {
+    pub(super) fn compose(&self, event: EventId, letter: &Notification) -> Result<Message, DeliveryError> {
         let from = &self.from.0;
         let to = letter.to.addr_spec();
-        let to = to.map_err(|why| Undelivered::for_good("no mail can be sent to this address").because(why))?;
+        let to = to.map_err(|why| DeliveryError::permanent("no mail can be sent to this address").with_source(why))?;
         let to = address(&to);
         // Given, not read back from the headers by a parser with a rule of its own.
         let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])
-            .map_err(|error| Undelivered::for_good("the mail cannot be put together").because(error))?;
+            .map_err(|error| DeliveryError::permanent("the mail cannot be put together").with_source(error))?;
         let rendered = self
             .templates
             .render(letter.kind, |name| self.value(letter, name))
-            .map_err(|error| Undelivered::for_now("a template cannot be filled in").because(error))?;
+            .map_err(|error| DeliveryError::retryable("a template cannot be filled in").with_source(error))?;
         // Two mails with the same id are one that was sent twice.
         let id = format!("<{event}.{}@{}>", letter.kind.as_str(), from.email.domain());
         // RFC 3834: whoever is away does not answer it.
@@ -87,11 +87,11 @@ impl MailConfig {
             .message_id(Some(id))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(rendered.text, rendered.html))
-            .map_err(|error| Undelivered::for_good("the mail cannot be put together").because(error))
+            .map_err(|error| DeliveryError::permanent("the mail cannot be put together").with_source(error))
     }
 
     /// What a variable of a template stands for; empty when it does not apply.
-    fn value(&self, letter: &Letter, name: &str) -> String {
+    fn value(&self, letter: &Notification, name: &str) -> String {
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let value = match name {
             "username" => letter.username.as_ref().map(|name| unlinked(name.as_str())).unwrap_or_default(),
@@ -108,10 +108,10 @@ impl MailConfig {
     }
 
     /// Where to go with the code.
-    fn link(&self, letter: &Letter) -> Option<String> {
+    fn link(&self, letter: &Notification) -> Option<String> {
         let page = match letter.kind {
-            LetterKind::Validate | LetterKind::ConfirmEmail => Some(&self.validate_url),
-            LetterKind::Reset => self.reset_url.as_ref(),
+            NotificationKind::Validate | NotificationKind::ConfirmEmail => Some(&self.validate_url),
+            NotificationKind::Reset => self.reset_url.as_ref(),
             _ => None,
         };
         Some(page?.with(letter.code.as_ref()?))
@@ -179,8 +179,8 @@ mod tests {
         }
     }
 
-    fn letter(kind: LetterKind) -> Letter {
-        Letter {
+    fn letter(kind: NotificationKind) -> Notification {
+        Notification {
             kind,
             to: "ada@example.org".parse().unwrap(),
             username: "ada".parse().ok(),
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    fn mail(config: &MailConfig, letter: &Letter) -> String {
+    fn mail(config: &MailConfig, letter: &Notification) -> String {
         String::from_utf8(config.compose(EventId::random(), letter).unwrap().formatted()).unwrap()
     }
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_mail_has_the_headers_that_it_needs_and_no_others() {
-        let (config, letter) = (config(), letter(LetterKind::Validate));
+        let (config, letter) = (config(), letter(NotificationKind::Validate));
         let mail = mail(&config, &letter);
         let names: Vec<&str> = headers(&mail).iter().map(|line| line.split_once(':').unwrap().0).collect();
         let expected =
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_international_domain_is_written_as_the_dns_has_it() {
-        let mut letter = letter(LetterKind::Reset);
+        let mut letter = letter(NotificationKind::Reset);
         letter.to = "ada@bücher.example".parse().unwrap();
         assert!(mail(&config(), &letter).contains("To: ada@xn--bcher-kva.example\r\n"));
     }
@@ -262,7 +262,7 @@ mod tests {
     fn an_international_sender_is_in_ascii_everywhere() {
         let mut config = config();
         config.from = "Büchers Laden <no-reply@Bücher.example>".parse().unwrap();
-        let message = config.compose(EventId::random(), &letter(LetterKind::Reset)).unwrap();
+        let message = config.compose(EventId::random(), &letter(NotificationKind::Reset)).unwrap();
         let from = message.envelope().from().unwrap();
         assert_eq!(AsRef::<str>::as_ref(from), "no-reply@xn--bcher-kva.example");
         let mail = String::from_utf8(message.formatted()).unwrap();
@@ -272,10 +272,10 @@ mod tests {
 
     #[test]
     fn an_address_that_no_mail_can_be_sent_to_is_final() {
-        let mut letter = letter(LetterKind::Reset);
+        let mut letter = letter(NotificationKind::Reset);
         for stored in ["\"ann@home\"@example.org", "nowhere", "a@127.0.0.1"] {
             letter.to = serde_json::from_value(stored.into()).unwrap();
-            assert!(config().compose(EventId::random(), &letter).unwrap_err().is_final(), "{stored}");
+            assert!(config().compose(EventId::random(), &letter).unwrap_err().is_permanent(), "{stored}");
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
         #[test]
         fn no_stranger_writes_a_header_or_a_tag(agent in ".{0,300}", line in "[\r\n:A-Za-z <>]{0,60}") {
             let config = config();
-            let mut letter = letter(LetterKind::PasswordChanged);
+            let mut letter = letter(NotificationKind::PasswordChanged);
             let sound = headers(&mail(&config, &letter)).len();
             letter.user_agent = Some(format!("{agent}\r\nBcc: eve@example.org\r\n\r\n<script>{line}"));
             letter.ip = Some(line);
@@ -305,7 +305,7 @@ mod tests {
         fn every_address_that_is_accepted_can_be_composed(
             text in "\\PC{1,20}@\\PC{1,12}\\.\\PC{2,6}", plain in "[a-zéñक्ि.+_'!-]{1,20}@[a-zü0-9क-]{1,9}\\.[a-zм]{2,5}",
         ) {
-            let (config, mut letter) = (config(), letter(LetterKind::Reset));
+            let (config, mut letter) = (config(), letter(NotificationKind::Reset));
             for text in [text, plain] {
                 let Ok(email) = text.parse::<Email>() else { continue };
                 letter.to = email.clone();
@@ -323,7 +323,7 @@ mod tests {
             let mut config = config();
             config.from.0.name = None;
             config.service = subject;
-            let letter = letter(LetterKind::Reset);
+            let letter = letter(NotificationKind::Reset);
             let mail = mail(&config, &letter);
             prop_assert_eq!(headers(&mail).len(), 8, "{}", mail);
         }

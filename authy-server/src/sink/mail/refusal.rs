@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_recipient_is_refused_for_good() {
+    fn only_a_recipient_is_refused_permanent() {
         let read = |code, text: &str, accepts_us| {
             [Step::Recipient, Step::Mail]
                 .map(|step| Refusal::read(code, text, step, accepts_us) == Refusal::OfRecipient)

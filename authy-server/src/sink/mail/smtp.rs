@@ -18,7 +18,7 @@ use std::{
 use authy_core::{
     Secret,
     encryption::{self, Encryption, Link},
-    engine::Undelivered,
+    engine::DeliveryError,
     tls::Roots,
 };
 use lettre::{
@@ -185,7 +185,7 @@ impl SmtpServer {
     }
 
     /// Hands a mail over.
-    pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
+    pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), DeliveryError> {
         let handed = timeout(PATIENCE, async {
             let mut connection = self.connection().await?;
             match self.hand_over(&mut connection, envelope, mail).await {
@@ -197,17 +197,18 @@ impl SmtpServer {
             }
             Ok(())
         });
-        handed.await.unwrap_or_else(|_| Err(Undelivered::for_now("the mail server did not answer in time")))
+        handed.await.unwrap_or_else(|_| Err(DeliveryError::retryable("the mail server did not answer in time")))
     }
 
-    async fn connection(&self) -> Result<AsyncSmtpConnection, Undelivered> {
+    async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
         while let Some(mut connection) = self.take() {
             // It may have been closed meanwhile.
             if connection.test_connected().await {
                 return Ok(connection);
             }
         }
-        let unreachable = |error: Error| Undelivered::for_now("the mail server cannot be talked to").because(error);
+        let unreachable =
+            |error: Error| DeliveryError::retryable("the mail server cannot be talked to").with_source(error);
         let (wrapper, upgrade) = match self.security {
             Security::Wrapper => (self.tls.clone(), None),
             _ => (None, self.tls.clone()),
@@ -226,7 +227,7 @@ impl SmtpServer {
                 connection.abort().await;
                 // Not in the server's words: a server may repeat what it was sent, and that was the password.
                 let code = error.status().map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-                return Err(Undelivered::for_now("the mail server does not accept the login").because(code));
+                return Err(DeliveryError::retryable("the mail server does not accept the login").with_source(code));
             }
         }
         Ok(connection)
@@ -250,12 +251,12 @@ impl SmtpServer {
         connection: &mut AsyncSmtpConnection,
         envelope: &Envelope,
         mail: &[u8],
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), DeliveryError> {
         let mut parameters = Vec::new();
         // Our own address is ASCII: see `Sender`.
         if !envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(Undelivered::for_good("the mail server does not support such addresses (SMTPUTF8)"));
+                return Err(DeliveryError::permanent("the mail server does not support such addresses (SMTPUTF8)"));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -263,16 +264,18 @@ impl SmtpServer {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let from = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
-        from.map_err(|error| Undelivered::for_now("the mail server does not accept the sender").because(error))?;
+        from.map_err(|error| {
+            DeliveryError::retryable("the mail server does not accept the sender").with_source(error)
+        })?;
         let refused = |step, error: Error| {
             match Refusal::of(&error, step, self.accepts_us.load(Ordering::Relaxed)) {
-                Refusal::OfRecipient => Undelivered::for_good("the mailbox is refused"),
-                Refusal::OfUs => Undelivered::for_now(match step {
+                Refusal::OfRecipient => DeliveryError::permanent("the mailbox is refused"),
+                Refusal::OfUs => DeliveryError::retryable(match step {
                     Step::Recipient => "the mailbox is refused for now",
                     Step::Mail => "the mail is refused for now",
                 }),
             }
-            .because(error)
+            .with_source(error)
         };
         for to in envelope.to() {
             let to = connection.command(Rcpt::new(to.clone(), Vec::new())).await;

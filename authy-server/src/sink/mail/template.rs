@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, fs, io, path::Path, sync::Arc};
 
-use authy_core::engine::LetterKind;
+use authy_core::engine::NotificationKind;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 use crate::start::Failure;
@@ -89,7 +89,7 @@ impl Templates {
     /// The text of a mail. `value` says what a variable stands for.
     pub(super) fn render(
         &self,
-        kind: LetterKind,
+        kind: NotificationKind,
         value: impl Fn(&str) -> String,
     ) -> Result<Rendered, minijinja::Error> {
         let context = context(value);
@@ -167,17 +167,19 @@ mod tests {
     #[test]
     fn every_kind_of_letter_has_its_text() {
         let templates = Templates::load(None).unwrap();
-        for kind in LetterKind::ALL {
+        for kind in NotificationKind::ALL {
             let rendered = templates.render(*kind, |name| format!("<{name}>")).unwrap();
             assert!(rendered.subject.contains("<service>"), "{kind:?}: {}", rendered.subject);
             // Whether its reader has that account is not certain: the address may be unconfirmed.
-            let is_to_a_stranger =
-                matches!(kind, LetterKind::Validate | LetterKind::ConfirmEmail | LetterKind::AddressClaimed);
+            let is_to_a_stranger = matches!(
+                kind,
+                NotificationKind::Validate | NotificationKind::ConfirmEmail | NotificationKind::AddressClaimed
+            );
             assert_eq!(rendered.text.contains("<username>"), !is_to_a_stranger, "{kind:?}: {}", rendered.text);
             assert_eq!(rendered.html.contains("&lt;username&gt;"), !is_to_a_stranger, "{kind:?}");
             assert!(!rendered.html.contains("<username>"), "{kind:?}");
         }
-        assert_eq!(BUILT_IN.len(), 2 * LetterKind::ALL.len());
+        assert_eq!(BUILT_IN.len(), 2 * NotificationKind::ALL.len());
     }
 
     #[test]
@@ -186,7 +188,7 @@ mod tests {
         fs::write(folder.path().join("reset.txt"), "Subject: Hi {{ username }}\n\nUse {{ code | upper }}.\n").unwrap();
         fs::write(folder.path().join("README"), "What these are.").unwrap();
         let templates = Templates::load(Some(folder.path())).unwrap();
-        let rendered = templates.render(LetterKind::Reset, str::to_owned).unwrap();
+        let rendered = templates.render(NotificationKind::Reset, str::to_owned).unwrap();
         assert_eq!((rendered.subject.as_str(), rendered.text.as_str()), ("Hi username", "Use CODE."));
         assert!(rendered.html.contains("choose"), "{}", rendered.html);
     }

@@ -1,0 +1,184 @@
+//! What a program calls: [`Authy`], and the handles of its nouns.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_postgres::Transaction;
+
+use crate::{
+    Authenticator, Identity, Result,
+    api::system::ServerMetadata,
+    engine::{
+        background::{
+            Background,
+            maintenance::{Maintenance, MaintenanceReport},
+        },
+        check,
+        config::Config,
+        delivery::{Deliveries, sink::Sink},
+        domain::{
+            role::Roles,
+            session::Sessions,
+            signing_key::SigningKeys,
+            user::{self, Users},
+        },
+        journal::{
+            event::Events,
+            revocation::RevocationFeed,
+            write::{Journal, Uncommitted},
+        },
+    },
+};
+
+mod builder;
+mod within;
+
+pub use builder::Builder;
+pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
+
+/// Authentication and authorization on one database. Cheap to clone.
+///
+/// Each noun has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something takes the
+/// caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
+#[derive(Clone)]
+pub struct Authy(Arc<Handles>);
+
+struct Handles {
+    config: Arc<Config>,
+    journal: Arc<Journal>,
+    users: Users,
+    roles: Roles,
+    sessions: Sessions,
+    keys: Arc<SigningKeys>,
+    events: Events,
+    deliveries: Deliveries,
+}
+
+impl Authy {
+    /// Begins with the database to use. Several hosts and `target_session_attrs` follow a failover.
+    pub fn builder(database: tokio_postgres::Config) -> Builder {
+        Builder::new(database)
+    }
+
+    /// Users and their accounts.
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// Roles and who has them.
+    pub fn roles(&self) -> &Roles {
+        &self.0.roles
+    }
+
+    /// Sessions and their tokens.
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// The keys that sign access tokens.
+    pub fn keys(&self) -> &SigningKeys {
+        &self.0.keys
+    }
+
+    /// The audit trail.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// The delivery of events to sinks.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.0.deliveries
+    }
+
+    /// The revocations, for services that verify tokens themselves.
+    pub fn revocations(&self) -> &Arc<RevocationFeed> {
+        &self.0.journal.feed
+    }
+
+    /// Writes within a transaction of the embedding program, so that its own rows and those of authy are committed together. The
+    /// transaction must be READ COMMITTED. Pass what a method returns to [`committed`](Self::committed) after the commit.
+    pub fn within<'a>(&'a self, transaction: &'a Transaction<'a>) -> Within<'a> {
+        Within::new(self, transaction)
+    }
+
+    /// Puts the revocations of a committed write in force in this process, and returns the value of the write. Call it after the
+    /// commit, never before: a write that is rolled back must not revoke anything.
+    pub fn committed<T>(&self, write: Uncommitted<T>) -> T {
+        self.0.journal.committed(write)
+    }
+
+    /// Starts the background work. With it a token is checked without asking the database, and keys are replaced by themselves;
+    /// without it every check asks the database, which is slower and just as correct.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn start_background(&self) -> Result<Background> {
+        self.start_background_with(Vec::new()).await
+    }
+
+    /// Starts the background work with sinks, which get every event from now on, or from where they stopped.
+    ///
+    /// # Errors
+    /// As [`start_background`](Self::start_background).
+    pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
+        Background::start(&self.0.journal, &self.0.keys, &self.0.config, sinks).await
+    }
+
+    /// Runs the maintenance once: takes the steps of the key rotation that are due, deletes what has expired, and makes and drops
+    /// partitions of the audit trail. The [background work](Self::start_background) does it by itself.
+    ///
+    /// No partition is dropped as long as a sink has not got all of its events. The background work considers its own sinks only,
+    /// so that a sink which is no longer configured delays nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn maintain(&self) -> Result<MaintenanceReport> {
+        let Handles { journal, keys, config, .. } = &*self.0;
+        Maintenance::new(journal.clone(), keys.clone(), config.clone()).run(None).await
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.0.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
+    }
+
+    /// PREPAREs every SQL statement against the live schema. Returns their number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when one does not fit; the log names it.
+    pub async fn check(&self) -> Result<usize> {
+        check::check(&self.0.journal.db.connect().await?).await
+    }
+
+    /// Returns the page where users change their password, if there is one.
+    pub fn change_password_url(&self) -> Option<&str> {
+        self.0.config.change_password_url.as_deref()
+    }
+
+    /// Returns what a verifier of access tokens must know of this instance, and of all others on its database.
+    pub fn metadata(&self) -> ServerMetadata {
+        let (config, keys) = (&self.0.config, self.keys().published());
+        let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        let is_url = config.issuer.starts_with("https://") || config.issuer.starts_with("http://");
+        ServerMetadata {
+            jwks_uri: is_url.then(|| format!("{}/authy/.well-known/jwks.json", config.issuer.trim_end_matches('/'))),
+            issuer: config.issuer.clone(),
+            access_token_audience: config.audience.clone(),
+            access_token_signing_alg_values_supported: algorithms,
+            access_token_max_lifetime: self.keys().longest_lifetime().as_secs(),
+            max_age: keys.max_age,
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for Authy {
+    async fn authenticate(&self, token: &str) -> Result<Identity> {
+        self.0.sessions.authenticate(token).await
+    }
+}

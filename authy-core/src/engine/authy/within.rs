@@ -1,0 +1,209 @@
+//! The handles for a transaction of the embedding program.
+
+use tokio_postgres::Transaction;
+
+use super::Authy;
+use crate::{
+    Result, RoleName, Secret, UserId,
+    api::{account::Validated, role::NewRole},
+    engine::{
+        domain::{
+            role, session,
+            user::{
+                change::{self, PreparedChange},
+                deletion, email_verification,
+                password_reset::{self, PreparedReset},
+                register::{self, Registration},
+            },
+        },
+        journal::{
+            caller::Caller,
+            write::{Tx, Uncommitted, Written},
+        },
+    },
+};
+
+/// Writes within a transaction of the embedding program: [`Authy::within`].
+#[derive(Clone, Copy)]
+pub struct Within<'a> {
+    authy: &'a Authy,
+    transaction: &'a Transaction<'a>,
+}
+
+impl<'a> Within<'a> {
+    pub(super) fn new(authy: &'a Authy, transaction: &'a Transaction<'a>) -> Self {
+        Self { authy, transaction }
+    }
+
+    /// Users and their accounts.
+    pub fn users(self) -> UsersWithin<'a> {
+        UsersWithin(self)
+    }
+
+    /// Roles and who has them.
+    pub fn roles(self) -> RolesWithin<'a> {
+        RolesWithin(self)
+    }
+
+    /// Sessions.
+    pub fn sessions(self) -> SessionsWithin<'a> {
+        SessionsWithin(self)
+    }
+
+    async fn join<T, W: Into<Written<T>>>(
+        self,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
+    ) -> Result<Uncommitted<T>> {
+        self.authy.0.journal.join(self.transaction, caller, work).await
+    }
+}
+
+/// [`Users`](crate::engine::Users), within a transaction of the embedding program.
+#[derive(Clone, Copy)]
+pub struct UsersWithin<'a>(Within<'a>);
+
+impl UsersWithin<'_> {
+    /// Signs up a user, with the role `user`, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    ///
+    /// # Errors
+    /// As [`Users::register`](crate::engine::Users::register).
+    pub async fn register(self, caller: &Caller, registration: &Registration) -> Result<Uncommitted<UserId>> {
+        self.0.join(caller, async |tx| register::insert(tx, registration, None).await).await
+    }
+
+    /// Signs up a user with a role, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    ///
+    /// # Errors
+    /// As [`Users::create`](crate::engine::Users::create).
+    pub async fn create(
+        self,
+        caller: &Caller,
+        registration: &Registration,
+        role: &RoleName,
+    ) -> Result<Uncommitted<UserId>> {
+        self.0.join(caller, async |tx| register::insert(tx, registration, Some(role)).await).await
+    }
+
+    /// Changes a user's password, address, or both, after [`prepare_change`](crate::engine::Users::prepare_change).
+    ///
+    /// # Errors
+    /// As [`Users::change`](crate::engine::Users::change).
+    pub async fn change(self, caller: &Caller, change: &PreparedChange) -> Result<Uncommitted> {
+        let limiter = &self.0.authy.users().passwords.limiter;
+        self.0.join(caller, async |tx| change::apply(tx, limiter, change).await).await
+    }
+
+    /// Deletes a user.
+    ///
+    /// # Errors
+    /// As [`Users::delete`](crate::engine::Users::delete).
+    pub async fn delete(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| deletion::delete(tx, user).await).await
+    }
+
+    /// Restores a deleted user.
+    ///
+    /// # Errors
+    /// As [`Users::restore`](crate::engine::Users::restore).
+    pub async fn restore(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| deletion::restore(tx, user).await).await
+    }
+
+    /// Erases a user.
+    ///
+    /// # Errors
+    /// As [`Users::erase`](crate::engine::Users::erase).
+    pub async fn erase(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        let erased = &self.0.authy.users().erased;
+        self.0.join(caller, async |tx| deletion::erase(tx, erased, user).await).await
+    }
+
+    /// Sends a user a code that resets the password.
+    ///
+    /// # Errors
+    /// As [`Users::send_reset`](crate::engine::Users::send_reset).
+    pub async fn send_reset(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| password_reset::send_reset(tx, user).await).await
+    }
+
+    /// Makes a code that resets a user's password, for the operator to hand over.
+    ///
+    /// # Errors
+    /// As [`Users::create_reset`](crate::engine::Users::create_reset).
+    pub async fn create_reset(self, caller: &Caller, user: UserId) -> Result<Uncommitted<Secret>> {
+        let codes = &self.0.authy.users().codes;
+        let made = async |tx: &Tx<'_>| Ok(password_reset::create_reset(tx, user).await?.map(|code| codes.write(code)));
+        self.0.join(caller, made).await
+    }
+
+    /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Wrong codes are not counted.
+    ///
+    /// # Errors
+    /// As [`Users::reset_password`](crate::engine::Users::reset_password).
+    pub async fn reset_password(self, caller: &Caller, reset: &PreparedReset) -> Result<Uncommitted> {
+        let limiter = &self.0.authy.users().passwords.limiter;
+        self.0.join(caller, async |tx| password_reset::set_by_code(tx, limiter, reset).await).await
+    }
+
+    /// Confirms an address with a code. Wrong codes are not counted.
+    ///
+    /// # Errors
+    /// As [`Users::validate`](crate::engine::Users::validate).
+    pub async fn validate(self, caller: &Caller, code: &Secret) -> Result<Uncommitted<Validated>> {
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| email_verification::validate(tx, users, code).await).await
+    }
+}
+
+/// [`Roles`](crate::engine::Roles), within a transaction of the embedding program.
+#[derive(Clone, Copy)]
+pub struct RolesWithin<'a>(Within<'a>);
+
+impl RolesWithin<'_> {
+    /// Makes a role.
+    ///
+    /// # Errors
+    /// As [`Roles::create`](crate::engine::Roles::create).
+    pub async fn create(self, caller: &Caller, role: &NewRole) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| role::create(tx, role).await).await
+    }
+
+    /// Deletes a role.
+    ///
+    /// # Errors
+    /// As [`Roles::delete`](crate::engine::Roles::delete).
+    pub async fn delete(self, caller: &Caller, name: &RoleName) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| role::delete(tx, name).await).await
+    }
+
+    /// Grants a role to a user.
+    ///
+    /// # Errors
+    /// As [`Roles::grant`](crate::engine::Roles::grant).
+    pub async fn grant(self, caller: &Caller, name: &RoleName, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| role::grant(tx, name, user).await).await
+    }
+
+    /// Revokes a role of a user.
+    ///
+    /// # Errors
+    /// As [`Roles::revoke`](crate::engine::Roles::revoke).
+    pub async fn revoke(self, caller: &Caller, name: &RoleName, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| role::revoke(tx, name, user).await).await
+    }
+}
+
+/// [`Sessions`](crate::engine::Sessions), within a transaction of the embedding program.
+#[derive(Clone, Copy)]
+pub struct SessionsWithin<'a>(Within<'a>);
+
+impl SessionsWithin<'_> {
+    /// Ends all sessions of a user.
+    ///
+    /// # Errors
+    /// As [`Sessions::end_all`](crate::engine::Sessions::end_all).
+    pub async fn end_all(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
+        self.0.join(caller, async |tx| session::end_all(tx, user).await).await
+    }
+}

@@ -1,0 +1,106 @@
+//! Follows the revocations in the database, and hands them on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::Type;
+
+use crate::{
+    Result,
+    engine::{
+        domain::signing_key::SigningKeys,
+        journal::{
+            revocation::{RevocationFeed, poll::batch, sql},
+            write::Journal,
+        },
+        storage::{
+            connector::{ANSWER_TIMEOUT, bounded_by},
+            db::Db,
+        },
+    },
+    revocation::Cursor,
+};
+
+/// The longest time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The pause after an error.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest time without a batch for the followers of this instance.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Maximum time to read all revocations: of a million rows, some seconds.
+const FULL_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How far the follower is. It moves only after everything that a poll found is in force.
+struct Follower<'a> {
+    feed: &'a RevocationFeed,
+    db: &'a Db,
+    keys: &'a SigningKeys,
+    cursor: Cursor,
+    sent: Instant,
+    keys_seen: KeysSeen,
+}
+
+/// When the keys last changed, and the longest lifetime of a token: when either differs, the keys are read again.
+type KeysSeen = (Option<SystemTime>, Option<i64>);
+
+/// Follows from a cursor on, without end.
+pub(super) async fn follow(journal: Arc<Journal>, keys: Arc<SigningKeys>, cursor: Cursor) {
+    let (feed, db) = (&*journal.feed, &*journal.db);
+    let mut follower = Follower { feed, db, keys: &keys, cursor, sent: Instant::now(), keys_seen: (None, None) };
+    loop {
+        if let Err(error) = follower.follow_connection().await {
+            tracing::warn!(%error, "cannot follow revocations: trying again");
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+}
+
+impl Follower<'_> {
+    async fn follow_connection(&mut self) -> Result<()> {
+        let (client, notified) = self.db.listen("authy_revocation").await?;
+        // A new connection may lead to another server, which gives out again the transaction ids that the one before gave
+        // out and lost. Everything that is still in force is read once more: what is known already is not sent again.
+        let mut xmin = 0;
+        loop {
+            let asked = self.feed.now();
+            let after = xmin.to_string();
+            let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
+            let rows =
+                bounded_by(time, async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
+            let found = batch(&rows).inspect_err(|_| self.db.leave_connections())?;
+            if found.cursor.is_elsewhere(&self.cursor) {
+                // Other connections may lead to a server that was replaced.
+                self.db.leave_connections();
+                if xmin > 0 {
+                    // The rows before the cursor are other rows now.
+                    (self.cursor, xmin) = (found.cursor, 0);
+                    continue;
+                }
+            }
+            let keys = rows.first().map(|row| (row.get("keys_changed"), row.get("longest_life")));
+            let (cursor, keys) = (found.cursor, keys.unwrap_or_default());
+            let batch = self.feed.take_in(found);
+            if !batch.revocations.is_empty() || self.sent.elapsed() >= HEARTBEAT {
+                self.sent = Instant::now();
+                self.feed.send(batch);
+            }
+            // Only now: what was revoked is in force and sent, whatever becomes of the keys.
+            if self.keys_seen != keys {
+                self.keys.reload().await?;
+                self.keys_seen = keys;
+            }
+            (self.cursor, xmin) = (cursor, cursor.xmin);
+            self.feed.confirm(asked);
+            let news = async {
+                tokio::select! { () = notified.notified() => {}, () = self.feed.written() => {} }
+            };
+            let _ = timeout(POLL_INTERVAL, news).await;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Maintenance: rotates the keys, deletes what has expired, and makes and drops the partitions of the audit trail.
+//!
+//! Every step is taken under a lock or does no harm when two instances take it, so each instance simply tries.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+use tokio_postgres::Row;
+
+use crate::{
+    Result,
+    engine::{
+        config::Config,
+        delivery::relay,
+        domain::{code, lookalike, session, signing_key::SigningKeys, throttle},
+        journal::{
+            caller::{Caller, ClientInfo},
+            event,
+            revocation::target,
+            write::{Journal, Tx, Written},
+        },
+        storage::{connector::db_error, statement::Params},
+    },
+};
+
+pub(in crate::engine) mod sql;
+
+/// How many monthly partitions of the audit trail are made ahead: an installation that is down for a month misses none.
+const MONTHS_AHEAD: i32 = 2;
+
+/// Maximum time of each step: events that move to another partition take a while.
+const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What one run of the maintenance did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaintenanceReport {
+    /// The number of steps in the rotation of the signing keys.
+    pub key_steps: usize,
+    /// The number of deleted revocations, whose tokens have expired.
+    pub revocations: u64,
+    /// The number of deleted sessions, which ended more than a day ago.
+    pub sessions: u64,
+    /// The number of deleted one-time codes, which had expired or were used a month ago.
+    pub codes: u64,
+    /// The number of deleted deliveries, which were made a month ago.
+    pub deliveries: u64,
+    /// The number of deleted counters of guesses.
+    pub throttles: u64,
+    /// The number of monthly partitions that were made.
+    pub months_made: u64,
+    /// The number of monthly partitions that were dropped, because they were older than the retention.
+    pub months_dropped: u64,
+    /// The number of monthly partitions that are as old and were kept, because a sink has not got all of their events.
+    pub months_undelivered: u64,
+}
+
+pub(in crate::engine) struct Maintenance {
+    journal: Arc<Journal>,
+    keys: Arc<SigningKeys>,
+    config: Arc<Config>,
+}
+
+impl Maintenance {
+    pub(in crate::engine) fn new(journal: Arc<Journal>, keys: Arc<SigningKeys>, config: Arc<Config>) -> Self {
+        Self { journal, keys, config }
+    }
+
+    /// Runs at intervals, without end.
+    pub(super) async fn run_at_intervals(&self, sinks: Vec<String>) {
+        let pause = (self.config.jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
+        loop {
+            match self.run(Some(&sinks)).await {
+                Ok(report) if report == MaintenanceReport::default() => {}
+                Ok(report) => report.log(),
+                Err(error) => tracing::warn!(%error, "maintenance failed: trying again"),
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Runs once. A partition is kept as long as one of these sinks, or any when `None`, has not got all of its events.
+    pub(in crate::engine) async fn run(&self, sinks: Option<&Vec<String>>) -> Result<MaintenanceReport> {
+        let key_steps = self.keys.advance().await?;
+        lookalike::fill_in(&self.journal.db).await?;
+        let operator = Caller::operator(ClientInfo::default());
+        let cleaned =
+            self.journal.write(&operator, async |tx| self.clean_up(tx, sinks).await.map(Written::without_event));
+        let report = cleaned.await?;
+        Ok(MaintenanceReport { key_steps, ..report })
+    }
+
+    async fn clean_up(&self, tx: &Tx<'_>, sinks: Option<&Vec<String>>) -> Result<MaintenanceReport> {
+        tx.limit_statements(STEP_TIMEOUT);
+        sql::LOCK.rows(tx, &[]).await?;
+        let count = |row: &Option<Row>, column| {
+            row.as_ref().map_or(0, |row| u64::from(row.get::<_, i32>(column).unsigned_abs()))
+        };
+        let made = event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?;
+        event::sql::KEEP_PARTITIONS.rows(tx, &[]).await?;
+        let dropped = match self.config.event_retention {
+            None => None,
+            Some(retention) => {
+                let params: Params<'_> = &[&retention.as_secs_f64(), &sinks];
+                event::sql::DROP_PARTITIONS.row(tx, params).await?
+            }
+        };
+        let spent = code::sql::FORGET_SPENT.execute(tx, &[&code::SPENT_FOR.as_secs_f64()]).await.map_err(db_error)?;
+        Ok(MaintenanceReport {
+            key_steps: 0,
+            revocations: target::forget(tx).await?,
+            sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            codes: spent + code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            deliveries: relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            throttles: throttle::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            months_made: count(&made, 0),
+            months_dropped: count(&dropped, 0),
+            months_undelivered: count(&dropped, 1),
+        })
+    }
+}
+
+impl MaintenanceReport {
+    fn log(self) {
+        let Self {
+            key_steps,
+            revocations,
+            sessions,
+            codes,
+            deliveries,
+            throttles,
+            months_made,
+            months_dropped,
+            months_undelivered,
+        } = self;
+        tracing::info!(
+            key_steps,
+            revocations,
+            sessions,
+            codes,
+            deliveries,
+            throttles,
+            months_made,
+            months_dropped,
+            months_undelivered,
+            "maintenance done"
+        );
+    }
+}

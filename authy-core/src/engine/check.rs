@@ -1,0 +1,55 @@
+//! The list of all SQL statements, and the check that they fit the schema.
+
+use tokio_postgres::Client;
+
+use crate::{
+    Result,
+    engine::{
+        background::maintenance,
+        delivery::{notification, relay},
+        domain::{code, credential, epoch, export, lookalike, role, session, signing_key, throttle, user},
+        journal::{actor, event, revocation},
+        storage::{connector::db_error, statement::Statement},
+    },
+};
+
+/// Every statement of the crate.
+fn all() -> impl Iterator<Item = &'static Statement> {
+    [
+        actor::sql::ALL,
+        event::sql::ALL,
+        revocation::sql::ALL,
+        code::sql::ALL,
+        credential::sql::ALL,
+        epoch::sql::ALL,
+        export::sql::ALL,
+        lookalike::sql::ALL,
+        role::sql::ALL,
+        session::sql::ALL,
+        signing_key::sql::ALL,
+        throttle::sql::ALL,
+        user::sql::ALL,
+        notification::sql::ALL,
+        relay::sql::ALL,
+        maintenance::sql::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// PREPAREs every statement.
+///
+/// # Errors
+/// The first statement that does not fit the schema.
+pub(in crate::engine) async fn check(client: &Client) -> Result<usize> {
+    let mut count = 0;
+    for statement in all() {
+        client.prepare_typed(statement.sql, statement.types).await.map_err(|cause| {
+            tracing::error!(statement = statement.name, error = %cause, "a statement does not fit the schema");
+            db_error(cause)
+        })?;
+        count += 1;
+    }
+    Ok(count)
+}

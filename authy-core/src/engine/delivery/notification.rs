@@ -1,0 +1,257 @@
+//! Notifications: what a user gets by mail because of an event. The mail sink writes and sends them.
+
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{
+    Email, Result, Secret, Timestamp, UserId, Username,
+    api::event::{EventKind, EventView},
+    engine::{
+        delivery::Deliveries,
+        domain::{code::Purpose, user},
+        journal::{actor::Actor, caller::Caller, event},
+        storage::{row::stored, statement::Params},
+    },
+};
+
+pub(in crate::engine) mod sql;
+
+/// Maximum reset mails per account and hour for anonymous requests. More send nothing, and earlier codes stay valid.
+const RESETS_AN_HOUR: i64 = 5;
+
+/// Maximum mails about new devices per account and day. A client that never keeps its device token is a new device at each
+/// login, and an attacker who knows the password can cause any number; ten are enough for the owner to act on.
+const NEW_DEVICES_A_DAY: i64 = 10;
+
+/// Maximum mails per day to the owner of an address that others ask for. One is enough to act on; more requests must not
+/// fill a mailbox.
+const NOTICES_A_DAY: i64 = 3;
+
+/// Maximum confirmation mails per hour to an address that no account has confirmed, for all accounts with that address together:
+/// anybody can sign up with the address of somebody else, again and again.
+const CONFIRMATIONS_AN_HOUR: i64 = 10;
+
+/// Maximum notices per day to an address that no account has confirmed, for all accounts with that address together.
+const UNCONFIRMED_NOTICES_A_DAY: i64 = 10;
+
+/// The kind of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotificationKind {
+    /// Asks to confirm the address of a new account; has a code.
+    Validate,
+    /// Asks to confirm a new address, to which it goes; has a code.
+    ConfirmEmail,
+    /// Asks to choose a new password; has a code.
+    Reset,
+    /// The password was changed.
+    PasswordChanged,
+    /// A new address was requested; goes to the address in force.
+    EmailRequested,
+    /// Another account requested an address that this user has confirmed. Does not say which account.
+    AddressClaimed,
+    /// A login without the device token of an earlier login. At most one per day for the same user agent in the same network,
+    /// and ten per day in all.
+    NewDevice,
+}
+
+impl NotificationKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::Validate,
+        Self::ConfirmEmail,
+        Self::Reset,
+        Self::PasswordChanged,
+        Self::EmailRequested,
+        Self::AddressClaimed,
+        Self::NewDevice,
+    ];
+
+    /// Returns the name of the kind, which is also the name of its templates.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::ConfirmEmail => "confirm-email",
+            Self::Reset => "reset",
+            Self::PasswordChanged => "password-changed",
+            Self::EmailRequested => "email-requested",
+            Self::AddressClaimed => "address-claimed",
+            Self::NewDevice => "new-device",
+        }
+    }
+
+    /// Returns whether an event can cause a notification.
+    pub fn may_come_of(event: &EventView) -> bool {
+        use EventKind::*;
+        match event.known_kind() {
+            Some(UserRegistered | ValidationRequested | EmailRequested | ResetRequested | PasswordChanged) => true,
+            Some(SessionOpened) => is_from_a_new_device(event),
+            _ => false,
+        }
+    }
+}
+
+/// A mail to a user.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// The kind.
+    pub kind: NotificationKind,
+    /// The address to which it goes.
+    pub to: Email,
+    /// The name of the user; `None` when the address is not confirmed. Anybody can sign up with somebody else's address, and a
+    /// name such as `www.example.com` would be a link in a mail under the operator's name.
+    pub username: Option<Username>,
+    /// The one-time code.
+    pub code: Option<Secret>,
+    /// The expiry of the code.
+    pub expires: Option<Timestamp>,
+    /// The time of the event.
+    pub happened: Timestamp,
+    /// The IP address of the client that caused the event.
+    pub ip: Option<String>,
+    /// The user agent of that client; `None` when the address is not confirmed, like the name.
+    pub user_agent: Option<String>,
+}
+
+impl Deliveries {
+    /// Returns the notifications for an event, as things are now: none with a code that has been used, and none to a deleted
+    /// user. A notice comes before a code.
+    ///
+    /// For the operator only, because it returns one-time codes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) for every other caller;
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn list_notifications(&self, caller: &Caller, event: &EventView) -> Result<Vec<Notification>> {
+        Actor::operator(caller)?;
+        let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
+        let event = &event::shown_to(subject, event.clone());
+        let notifications = match kind {
+            EventKind::UserRegistered | EventKind::ValidationRequested => {
+                [None, self.with_code(event, NotificationKind::Validate, Purpose::Validate).await?]
+            }
+            EventKind::EmailRequested => {
+                match self.with_code(event, NotificationKind::ConfirmEmail, Purpose::Email).await? {
+                    // Used or replaced before the mail was sent: then a later event has its own.
+                    None => [None, None],
+                    Some(code) => {
+                        let notice = self.notice(event, subject, NotificationKind::EmailRequested).await?;
+                        [notice, self.unless_taken(event, subject, code).await?]
+                    }
+                }
+            }
+            EventKind::ResetRequested => [None, self.with_code(event, NotificationKind::Reset, Purpose::Reset).await?],
+            EventKind::PasswordChanged => [self.notice(event, subject, NotificationKind::PasswordChanged).await?, None],
+            EventKind::SessionOpened if is_from_a_new_device(event) => match self.is_noticed(event, subject).await? {
+                true => [None, None],
+                false => [self.notice(event, subject, NotificationKind::NewDevice).await?, None],
+            },
+            _ => [None, None],
+        };
+        Ok(notifications.into_iter().flatten().collect())
+    }
+
+    async fn notice(&self, event: &EventView, user: UserId, kind: NotificationKind) -> Result<Option<Notification>> {
+        let row = self.journal.db.read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        if !row.get::<_, bool>("validated") {
+            // Without a limit, anybody could sign up with this address many times, and have a notice sent there for each account.
+            let email: Email = stored(&row, "email");
+            // The event may be counted by itself for the owner of another address.
+            let once = id_of(&format!("authy notice {} {}", event.event_id, kind.as_str()));
+            let mailbox = id_of(&format!("authy mailbox {}", email.key()));
+            let params: Params<'_> = &[&once, &mailbox, &UNCONFIRMED_NOTICES_A_DAY];
+            if self.journal.db.write_quietly(&sql::COUNT_NOTICE, params).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(notification(event, kind, &row)))
+    }
+
+    /// Whether the owner of an account got enough mails today about logins like this one. The events record all of them.
+    async fn is_noticed(&self, login: &EventView, user: UserId) -> Result<bool> {
+        let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &SystemTime::from(login.happened)];
+        let row = self.journal.db.read_one(&sql::COMPARE_NEW_DEVICE, params).await?;
+        Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
+    }
+
+    /// The code for a new address when nobody else has or had it. Otherwise a notice to its owner, from which neither learns of the
+    /// other.
+    async fn unless_taken(&self, event: &EventView, user: UserId, code: Notification) -> Result<Option<Notification>> {
+        let params: Params<'_> = &[&self.erased.forms(&code.to.key()), user.as_uuid()];
+        let Some(owner) = self.journal.db.read_opt(&user::sql::FIND_OWNER, params).await? else {
+            return Ok(Some(code));
+        };
+        if owner.get("deleted") {
+            return Ok(None);
+        }
+        let params: Params<'_> = &[event.event_id.as_uuid(), &owner.get::<_, Uuid>("public_id"), &NOTICES_A_DAY];
+        if self.journal.db.write_quietly(&sql::COUNT_NOTICE, params).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Notification {
+            kind: NotificationKind::AddressClaimed,
+            to: stored(&owner, "email"),
+            username: Some(stored(&owner, "username")),
+            code: None,
+            expires: None,
+            happened: event.happened,
+            ip: None,
+            user_agent: None,
+        }))
+    }
+
+    async fn with_code(
+        &self,
+        event: &EventView,
+        kind: NotificationKind,
+        purpose: Purpose,
+    ) -> Result<Option<Notification>> {
+        let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+        let Some(id) = id else { return Ok(None) };
+        use EventKind::{ResetRequested, UserRegistered, ValidationRequested};
+        let (kinds, most) = match purpose {
+            Purpose::Reset if event.actor.is_none() => (vec![ResetRequested.as_str()], Some(RESETS_AN_HOUR)),
+            Purpose::Validate => {
+                (vec![UserRegistered.as_str(), ValidationRequested.as_str()], Some(CONFIRMATIONS_AN_HOUR))
+            }
+            // They are counted when they are asked for.
+            Purpose::Reset | Purpose::Email => (Vec::new(), None),
+        };
+        let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &kinds, &most];
+        let row = self.journal.db.read_opt(&sql::FIND_WITH_CODE, params).await?;
+        Ok(row.map(|row| Notification {
+            code: Some(self.codes.write(id)),
+            expires: Some(row.get::<_, SystemTime>("expires").into()),
+            ..notification(event, kind, &row)
+        }))
+    }
+}
+
+fn notification(event: &EventView, kind: NotificationKind, row: &Row) -> Notification {
+    let is_confirmed: bool = row.get("validated");
+    Notification {
+        kind,
+        to: stored(row, "email"),
+        username: is_confirmed.then(|| stored(row, "username")),
+        code: None,
+        expires: None,
+        happened: event.happened,
+        ip: event.ip.clone(),
+        user_agent: event.user_agent.clone().filter(|_| is_confirmed),
+    }
+}
+
+/// An id for a text, where something is counted that has none: several accounts may name one address.
+fn id_of(text: &str) -> Uuid {
+    let hash = digest(&SHA256, text.as_bytes());
+    Uuid::from_slice(hash.as_ref().get(..16).unwrap_or_default()).unwrap_or_default()
+}
+
+fn is_from_a_new_device(login: &EventView) -> bool {
+    login.detail.get("new_device") == Some(&Value::Bool(true))
+}

@@ -1,0 +1,65 @@
+//! The statements of notifications.
+
+use crate::engine::storage::statement::statements;
+
+statements! {
+    /// Whom a code goes to, and whether the address is confirmed. There is no row when the code no longer works, when somebody else
+    /// has confirmed the address of the account, or, where mails are limited, when its event is beyond the limit: so many of
+    /// these kinds in an hour of the clock, about all accounts that name the address. Each hour starts at zero, so somebody who
+    /// keeps asking cannot hold back the first mails of the next.
+    FIND_WITH_CODE(UUID, TEXT, UUID, TEXT_ARRAY, INT8) =
+        "SELECT username, code.email, code.expires,
+                users.email_key = code.email_key AND validated_at IS NOT NULL AS validated
+         FROM authy.code JOIN authy.users ON public_id = user_id
+         WHERE code_id = $1 AND purpose = $2 AND code.email IS NOT NULL AND code.expires > now() AND deleted_at IS NULL
+           AND ($2 = 'email' OR NOT EXISTS (SELECT FROM authy.users AS other
+                           WHERE other.email_key = code.email_key AND other.public_id <> user_id
+                             AND other.validated_at IS NOT NULL))
+           AND ($2 <> 'email'
+                OR (SELECT count(*) FROM authy.code AS wanted
+                    WHERE wanted.email_key = code.email_key AND wanted.purpose = 'email' AND wanted.created < code.created
+                      AND wanted.created > code.created - interval '1 hour') < 10)
+           AND ($5 IS NULL
+                OR (SELECT count(*) FROM authy.users AS claimant JOIN authy.event ON subject = claimant.public_id
+                    WHERE claimant.email_key = code.email_key AND kind = ANY ($4) AND event_id <> $3
+                      AND (actor IS NULL OR actor = claimant.public_id)
+                      AND happened >= date_trunc('hour', code.created) AND happened < code.created) < $5)";
+
+    /// Compares a login with a new device with those before it on the same day (UTC): whether one of them had the same user
+    /// agent and the same network (an IPv4 /24, an IPv6 /48), and how many different ones there were.
+    ///
+    /// Of the time only the second is known, which is enough to find the partition.
+    COMPARE_NEW_DEVICE(UUID, UUID, TIMESTAMPTZ) =
+        "WITH login AS (
+             SELECT event_id, happened, network(set_masklen(ip, CASE family(ip) WHEN 4 THEN 24 ELSE 48 END)) AS net,
+                    user_agent
+             FROM authy.event
+             WHERE subject = $1 AND kind = 'session.opened' AND detail -> 'new_device' = 'true'
+               AND happened >= date_trunc('day', $3 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+               AND happened < $3 + interval '1 second'
+         ), this AS (
+             SELECT * FROM login WHERE event_id = $2
+         ), before AS (
+             SELECT login.net, login.user_agent
+             FROM login JOIN this ON (login.happened, login.event_id) < (this.happened, this.event_id)
+             GROUP BY login.net, login.user_agent
+         )
+         SELECT count(*) AS others,
+                coalesce(bool_or(before.net IS NOT DISTINCT FROM this.net
+                                 AND before.user_agent IS NOT DISTINCT FROM this.user_agent), false) AS is_repeated
+         FROM before, this";
+
+    /// Counts a notice to the owner of an address, unless so many others were sent in the last day; once for each event. Older
+    /// ones are deleted.
+    COUNT_NOTICE(UUID, UUID, INT8) =
+        "WITH forgotten AS (
+             DELETE FROM authy.address_notice WHERE created < now() - interval '1 day'
+         ), made AS (
+             INSERT INTO authy.address_notice (event_id, user_id)
+             SELECT $1, $2
+             WHERE (SELECT count(*) FROM authy.address_notice
+                    WHERE user_id = $2 AND event_id <> $1 AND created >= now() - interval '1 day') < $3
+             ON CONFLICT DO NOTHING RETURNING 1
+         )
+         SELECT 1 FROM made UNION SELECT 1 FROM authy.address_notice WHERE event_id = $1";
+}

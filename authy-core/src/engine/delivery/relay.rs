@@ -1,0 +1,126 @@
+//! The relay: hands events to the sinks, at least once and in order per user.
+//!
+//! A sink's cursor is a snapshot of PostgreSQL's, and an event is new when the snapshot does not show it: so no transaction that
+//! commits late is skipped, none that runs for long delays the others, and what was handed over is not read again. New events
+//! are handed over in the order in which they happened: a change of a user holds the user's row while the event is written, so
+//! that order is the order of the changes.
+//!
+//! One instance relays to a sink at a time, under a lock that PostgreSQL releases when the instance dies.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::{sync::Notify, time::sleep};
+
+use crate::{
+    Result,
+    api::event::EventView,
+    engine::{
+        delivery::sink::{Delivery, DeliveryError, Sink},
+        journal::{
+            caller::{Caller, ClientInfo},
+            write::{Journal, Written},
+        },
+        storage::{connector::db_error, fault},
+    },
+};
+
+mod lock;
+mod ordered;
+mod per_subject;
+mod reader;
+pub(in crate::engine) mod sql;
+pub(in crate::engine) mod stuck;
+
+use lock::SinkLock;
+use reader::Reader;
+
+/// How soon an instance takes over from one that has died.
+const TAKE_OVER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest time between two looks for new events. What this instance writes itself is relayed at once.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Maximum time for a sink to take one event before it is delivered again. Some take many seconds.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The longest wait between two attempts.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Relays events to one sink.
+pub(in crate::engine) struct Relay {
+    journal: Arc<Journal>,
+    sink: Arc<dyn Sink>,
+    operator: Caller,
+}
+
+impl Relay {
+    pub(in crate::engine) fn new(journal: Arc<Journal>, sink: Arc<dyn Sink>) -> Self {
+        Self { journal, sink, operator: Caller::operator(ClientInfo::default()) }
+    }
+
+    /// Makes the sink's cursor, at the present, unless there is one.
+    pub(in crate::engine) async fn prepare(&self) -> Result<()> {
+        let here = self.journal.db.read_one(&sql::IS_HERE, &[]).await?;
+        self.journal
+            .write(&self.operator, async |tx| {
+                if !here.get::<_, bool>("here") {
+                    tracing::warn!(
+                        "the database has moved into another cluster: what was not handed over is looked for anew"
+                    );
+                    sql::BEGIN_EPOCH.rows(tx, &[]).await?;
+                }
+                let (name, shows_status) = (self.sink.name(), self.sink.shows_status());
+                sql::CREATE_CURSOR.execute(tx, &[&name, &shows_status]).await.map_err(db_error)?;
+                Ok(Written::without_event(()))
+            })
+            .await
+    }
+
+    /// Relays whenever no other instance does, without end.
+    pub(in crate::engine) async fn run(&self) {
+        loop {
+            if let Err(error) = self.lead().await {
+                tracing::warn!(sink = self.sink.name(), %error, "cannot relay to a sink: trying again");
+            }
+            sleep(TAKE_OVER_INTERVAL).await;
+        }
+    }
+
+    async fn lead(&self) -> Result<()> {
+        let lock = SinkLock::take(&self.journal.db, self.sink.name()).await?;
+        self.prepare().await?;
+        tracing::info!(sink = self.sink.name(), "this instance relays to the sink");
+        let reader = Reader::load(self, &lock).await?;
+        match self.sink.delivery() {
+            Delivery::Ordered { in_flight } => ordered::run(reader, &lock, &*self.sink, in_flight).await,
+            Delivery::PerSubject { in_flight } => {
+                let queued = Notify::new();
+                tokio::select! {
+                    ended = per_subject::fill(reader, &queued) => ended,
+                    ended = per_subject::work(&self.journal.db, &lock, &*self.sink, in_flight, &queued) => ended,
+                }
+            }
+        }
+    }
+}
+
+/// Returns how long to wait after that many failed attempts: twice as long each time, and jittered, so that many that failed at
+/// once do not come back at once.
+fn retry_wait(attempts: usize) -> Duration {
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(MAX_RETRY_WAIT)
+        .with_jitter()
+        .without_max_times();
+    waits.build().nth(attempts.min(20)).unwrap_or(MAX_RETRY_WAIT).min(MAX_RETRY_WAIT)
+}
+
+/// Delivers one event to a sink, within bounds.
+async fn deliver(sink: &dyn Sink, event: &EventView) -> Result<(), DeliveryError> {
+    fault::point("the delivery");
+    match fault::around("deliver", tokio::time::timeout(DELIVERY_TIMEOUT, sink.deliver(event))).await {
+        Ok(delivered) => delivered,
+        Err(_) => Err(DeliveryError::retryable("it did not answer in time")),
+    }
+}

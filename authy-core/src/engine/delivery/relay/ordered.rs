@@ -1,0 +1,90 @@
+//! Delivers all events as one stream: an event that the sink does not take delays all later ones.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::sleep;
+
+use super::{deliver, lock::SinkLock, reader::Reader, retry_wait};
+use crate::{
+    Result,
+    api::event::EventView,
+    engine::delivery::sink::{DeliveryError, Sink},
+};
+
+/// The longest wait between two attempts: a broker that is back should not wait for long.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Delivers to the sink, until something goes wrong with the database or another instance takes over.
+pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink, in_flight: usize) -> Result<()> {
+    loop {
+        let page = reader.next().await?;
+        let mut chains = chains(&page.events);
+        let mut failures = 0;
+        while let Some(failure) = deliver_chains(sink, &mut chains, in_flight).await {
+            let (wait, reason) = (retry_wait(failures), failure.describe());
+            if failures == 0 {
+                tracing::warn!(sink = sink.name(), reason, "a sink takes nothing: trying again");
+            }
+            reader.store_error(&reason).await?;
+            failures += 1;
+            sleep(wait.min(MAX_WAIT)).await;
+            lock.holds()?;
+        }
+        if failures > 0 {
+            tracing::info!(sink = sink.name(), failures, "the sink takes events again");
+        }
+        reader.commit(page).await?;
+    }
+}
+
+/// Returns the events about each user, in order; those about no user are one more chain.
+fn chains(events: &[EventView]) -> Vec<VecDeque<&EventView>> {
+    let mut places = HashMap::new();
+    let mut chains: Vec<VecDeque<_>> = Vec::new();
+    for event in events {
+        let place = *places.entry(event.subject).or_insert(chains.len());
+        match chains.get_mut(place) {
+            Some(chain) => chain.push_back(event),
+            None => chains.push(VecDeque::from([event])),
+        }
+    }
+    chains
+}
+
+/// Delivers what is left of the chains, and removes what was taken. Returns the last failure, if any.
+async fn deliver_chains(
+    sink: &dyn Sink,
+    chains: &mut Vec<VecDeque<&EventView>>,
+    in_flight: usize,
+) -> Option<DeliveryError> {
+    let mut waiting = std::mem::take(chains).into_iter();
+    let mut under_way: FuturesUnordered<_> =
+        waiting.by_ref().take(in_flight.max(1)).map(|chain| deliver_chain(sink, chain)).collect();
+    let mut last = None;
+    while let Some(ended) = under_way.next().await {
+        if let Some((chain, failure)) = ended {
+            chains.push(chain);
+            last = Some(failure);
+        }
+        under_way.extend(waiting.next().map(|chain| deliver_chain(sink, chain)));
+    }
+    last
+}
+
+/// Delivers the events of a chain, one after the other. Returns what is left of it when one was not taken.
+async fn deliver_chain<'a>(
+    sink: &dyn Sink,
+    mut chain: VecDeque<&'a EventView>,
+) -> Option<(VecDeque<&'a EventView>, DeliveryError)> {
+    while let Some(event) = chain.front() {
+        if let Err(failure) = deliver(sink, event).await {
+            return Some((chain, failure));
+        }
+        chain.pop_front();
+    }
+    None
+}

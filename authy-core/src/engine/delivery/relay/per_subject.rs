@@ -1,0 +1,97 @@
+//! Delivers event by event, each repeated by itself: an event that the sink does not take delays only those about the same user.
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{sync::Notify, time::sleep};
+use uuid::Uuid;
+
+use super::{POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql};
+use crate::{
+    Result,
+    api::event::EventView,
+    engine::{
+        delivery::sink::{DeliveryError, Sink},
+        journal::event,
+        storage::{db::Db, statement::Params},
+    },
+};
+
+/// Queues the new events, and notifies the worker.
+pub(super) async fn fill(mut reader: Reader<'_>, queued: &Notify) -> Result<()> {
+    loop {
+        let page = reader.next().await?;
+        let has_events = !page.events.is_empty();
+        reader.commit_queued(page).await?;
+        if has_events {
+            queued.notify_one();
+        }
+    }
+}
+
+/// Delivers the events that are due.
+pub(super) async fn work(db: &Db, lock: &SinkLock, sink: &dyn Sink, in_flight: usize, queued: &Notify) -> Result<()> {
+    let mut ids: Vec<Uuid> = Vec::new();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        lock.holds()?;
+        let room = i64::try_from(in_flight.max(1).saturating_sub(ids.len())).unwrap_or(i64::MAX);
+        if room > 0 {
+            for row in lock.read(&sql::LIST_DUE, &[&sink.name(), &room, &ids]).await? {
+                let (event, attempts) = (event::view(&row), row.get::<_, i32>("attempts"));
+                ids.push(*event.event_id.as_uuid());
+                under_way.push(attempt(sink, event, attempts));
+            }
+        }
+        tokio::select! {
+            Some(Attempted { event, attempts, outcome }) = under_way.next(), if !under_way.is_empty() => {
+                settle(db, sink.name(), &event, attempts, outcome).await?;
+                ids.retain(|id| id != event.event_id.as_uuid());
+            }
+            () = queued.notified() => {}
+            // An operator may have had something tried again.
+            () = sleep(POLL_INTERVAL) => {}
+        }
+    }
+}
+
+struct Attempted {
+    event: EventView,
+    attempts: i32,
+    outcome: Result<(), DeliveryError>,
+}
+
+async fn attempt(sink: &dyn Sink, event: EventView, attempts: i32) -> Attempted {
+    let outcome = deliver(sink, &event).await;
+    Attempted { event, attempts, outcome }
+}
+
+async fn settle(
+    db: &Db,
+    sink: &str,
+    event: &EventView,
+    attempts: i32,
+    outcome: Result<(), DeliveryError>,
+) -> Result<()> {
+    let id = event.event_id.as_uuid();
+    let Err(failure) = outcome else {
+        let params: Params<'_> = &[&sink, id, &"delivered", &None::<&str>];
+        return db.write(&sql::FINISH, params).await.map(drop);
+    };
+    let reason = failure.describe();
+    if failure.is_permanent() {
+        tracing::warn!(sink, event = %event.event_id, kind = event.kind, reason, "gave up on an event");
+        let params: Params<'_> = &[&sink, id, &"given_up", &reason];
+        return db.write(&sql::FINISH, params).await.map(drop);
+    }
+    let wait = retry_wait(usize::try_from(attempts).unwrap_or_default());
+    tracing::warn!(
+        sink,
+        event = %event.event_id,
+        kind = event.kind,
+        reason,
+        attempts = attempts + 1,
+        wait_seconds = wait.as_secs_f64(),
+        "an event was not taken: trying again"
+    );
+    let params: Params<'_> = &[&sink, id, &reason, &wait.as_secs_f64()];
+    db.write(&sql::POSTPONE, params).await.map(drop)
+}

@@ -1,0 +1,129 @@
+//! Deliveries that failed, and what an operator does about them.
+
+use std::time::SystemTime;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::sql;
+use crate::{
+    Error, ErrorKind, EventId, Result, Timestamp, UserId,
+    api::event::EventKind,
+    engine::{
+        delivery::Deliveries,
+        journal::{caller::Caller, event::Event},
+        storage::statement::Statement,
+    },
+};
+
+/// An event that a sink has not taken.
+#[derive(Clone, Debug)]
+pub struct StuckDelivery {
+    /// The name of the sink.
+    pub sink: String,
+    /// The event.
+    pub event_id: EventId,
+    /// The kind of the event; `None` when the event is deleted already.
+    pub kind: Option<String>,
+    /// The user whom the event is about.
+    pub subject: Option<UserId>,
+    /// Whether it is no longer tried.
+    pub is_given_up: bool,
+    /// The number of attempts.
+    pub attempts: u32,
+    /// The time of the next attempt.
+    pub next_attempt: Timestamp,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}
+
+/// The state of a sink.
+#[derive(Clone, Debug)]
+pub struct SinkStatus {
+    /// The name of the sink.
+    pub sink: String,
+    /// The number of events that it has not taken yet.
+    pub waiting: u64,
+    /// The time of the oldest of them.
+    pub oldest: Option<Timestamp>,
+    /// The number of events whose delivery failed, with [`Delivery::PerSubject`](crate::engine::Delivery::PerSubject).
+    pub stuck: u64,
+    /// Why it takes nothing at present, with [`Delivery::Ordered`](crate::engine::Delivery::Ordered).
+    pub error: Option<String>,
+}
+
+impl Deliveries {
+    /// Returns up to `limit` deliveries that failed, oldest event first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list_stuck(&self, limit: u32) -> Result<Vec<StuckDelivery>> {
+        let rows = self.journal.db.list(&sql::LIST_STUCK, &[&i64::from(limit)]).await?;
+        let stuck = rows.iter().map(|row| StuckDelivery {
+            sink: row.get("sink"),
+            event_id: row.get::<_, Uuid>("event_id").into(),
+            kind: row.get("kind"),
+            subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
+            is_given_up: row.get::<_, &str>("state") == "given_up",
+            attempts: row.get::<_, i32>("attempts").unsigned_abs(),
+            next_attempt: row.get::<_, SystemTime>("next_attempt").into(),
+            error: row.get("error"),
+        });
+        Ok(stuck.collect())
+    }
+
+    /// Returns the state of every sink that ever got an event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list_sinks(&self) -> Result<Vec<SinkStatus>> {
+        let rows = self.journal.db.list(&sql::LIST_SINKS, &[]).await?;
+        let status = rows.iter().map(|row| SinkStatus {
+            sink: row.get("sink"),
+            waiting: row.get::<_, i64>("waiting").unsigned_abs(),
+            oldest: row.get::<_, Option<SystemTime>>("oldest").map(Timestamp::from),
+            stuck: row.get::<_, i64>("stuck").unsigned_abs(),
+            error: row.get("error"),
+        });
+        Ok(status.collect())
+    }
+
+    /// Delivers an event again at once whose delivery failed or was given up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such delivery; [`ErrorKind::BeyondYourLevel`] unless the caller may do
+    /// everything.
+    pub async fn retry(&self, caller: &Caller, sink: &str, event: EventId) -> Result<()> {
+        self.intervene(caller, &sql::RETRY, EventKind::DeliveryRetried, sink, event).await
+    }
+
+    /// Gives up the delivery of an event.
+    ///
+    /// # Errors
+    /// As [`retry`](Self::retry).
+    pub async fn skip(&self, caller: &Caller, sink: &str, event: EventId) -> Result<()> {
+        self.intervene(caller, &sql::SKIP, EventKind::DeliverySkipped, sink, event).await
+    }
+
+    async fn intervene(
+        &self,
+        caller: &Caller,
+        statement: &Statement,
+        kind: EventKind,
+        sink: &str,
+        id: EventId,
+    ) -> Result<()> {
+        self.journal
+            .write(caller, async |tx| {
+                let actor = tx.prove_full_power().await?;
+                let row = statement.row(tx, &[&sink, id.as_uuid()]).await?;
+                let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such event is stuck"))?;
+                let event = Event::new(kind, &actor).detail(json!({ "sink": sink, "event_id": id }));
+                Ok(match row.get::<_, Option<Uuid>>("subject") {
+                    Some(subject) => event.about(subject.into()),
+                    None => event,
+                })
+            })
+            .await
+    }
+}

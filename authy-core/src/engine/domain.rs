@@ -1,0 +1,13 @@
+//! What authy is about. A module holds what belongs to one noun: its handle, its rules, and its SQL.
+
+pub(in crate::engine) mod code;
+pub(in crate::engine) mod credential;
+pub(in crate::engine) mod epoch;
+pub(in crate::engine) mod erased_name;
+pub(in crate::engine) mod export;
+pub(in crate::engine) mod lookalike;
+pub(in crate::engine) mod role;
+pub(in crate::engine) mod session;
+pub(in crate::engine) mod signing_key;
+pub(in crate::engine) mod throttle;
+pub(in crate::engine) mod user;

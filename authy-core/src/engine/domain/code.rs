@@ -1,0 +1,173 @@
+//! One-time codes, which a mail carries to prove that it arrived.
+//!
+//! A code is a MAC over the id of its row and is computed whenever it is needed, so what is stored is of no use to a thief. It
+//! works once, for a limited time, and not after the account has changed in any way.
+
+use std::time::Duration;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
+
+use crate::{
+    Email, Error, ErrorKind, Result, Secret, UserId,
+    engine::{
+        crypto::{mac::MacKeys, master::MasterKeys},
+        storage::{connector::db_error, db::Db, row::user_id, statement::Params},
+    },
+    name::Stored as _,
+};
+
+pub(in crate::engine) mod sql;
+
+/// How long a new account has to confirm its address: longer than a weekend.
+pub(in crate::engine) const VALIDATION_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// How long a new address has to be confirmed.
+pub(in crate::engine) const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a password can be reset with a code: it is as good as the password while it lives.
+pub(in crate::engine) const RESET_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// The number of characters of a code that are the id of its row.
+const ID_LENGTH: usize = 22;
+
+/// The purpose of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Purpose {
+    /// Confirms the address of a new account.
+    Validate,
+    /// Confirms a new address of an account, which is in force from then on.
+    Email,
+    /// Permits to choose a new password.
+    Reset,
+}
+
+impl Purpose {
+    pub(in crate::engine) fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Email => "email",
+            Self::Reset => "reset",
+        }
+    }
+
+    pub(in crate::engine) fn lifetime(self) -> Duration {
+        match self {
+            Self::Validate => VALIDATION_LIFETIME,
+            Self::Email => EMAIL_LIFETIME,
+            Self::Reset => RESET_LIFETIME,
+        }
+    }
+}
+
+/// The row of a valid code.
+#[derive(Debug)]
+pub(in crate::engine) struct Code {
+    pub(in crate::engine) user: UserId,
+    pub(in crate::engine) purpose: String,
+    /// The address to which it was sent; none when it was handed to an operator.
+    pub(in crate::engine) email: Option<Email>,
+}
+
+impl Code {
+    fn of(row: &Row) -> Self {
+        Self {
+            user: user_id(row, "user_id"),
+            purpose: row.get("purpose"),
+            email: row.get::<_, Option<String>>("email").map(Email::stored),
+        }
+    }
+
+    pub(in crate::engine) fn is_for(&self, purpose: Purpose) -> bool {
+        self.purpose == purpose.as_str()
+    }
+}
+
+/// Writes and reads codes.
+#[derive(Clone)]
+pub(in crate::engine) struct Codes(MacKeys);
+
+impl Codes {
+    pub(in crate::engine) fn new(keys: &MasterKeys) -> Result<Self> {
+        Ok(Self(MacKeys::new(keys, "authy one-time codes")?))
+    }
+
+    /// Returns the code of a row, as a mail carries it.
+    pub(in crate::engine) fn write(&self, id: Uuid) -> Secret {
+        let id = BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes());
+        Secret::new(format!("{id}{}", self.0.sign(&id)))
+    }
+
+    /// Returns the row of a code; `None` for a text that [`write`](Self::write) did not make, without asking the database.
+    pub(in crate::engine) fn read(&self, text: &str) -> Option<Uuid> {
+        let (id, mac) = text.split_at_checked(ID_LENGTH)?;
+        if !self.0.verifies(id, mac) {
+            return None;
+        }
+        Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(id).ok()?).ok()
+    }
+}
+
+/// Makes a code for a user. Returns the id of its row.
+pub(in crate::engine) async fn create(
+    tx: &Transaction<'_>,
+    user: UserId,
+    purpose: Purpose,
+    email: Option<&Email>,
+) -> Result<Uuid> {
+    let id = Uuid::new_v4();
+    let (text, key) = (email.map(Email::as_str), email.map(Email::key));
+    let lifetime = purpose.lifetime().as_secs_f64();
+    let params: Params<'_> = &[&id, user.as_uuid(), &purpose.as_str(), &text, &key, &lifetime];
+    sql::CREATE.execute(tx, params).await.map_err(db_error)?;
+    Ok(id)
+}
+
+/// Finds a code that is still valid.
+pub(in crate::engine) async fn find(db: &Db, id: Uuid) -> Result<Option<Code>> {
+    Ok(db.read_opt(&sql::FIND, &[&id]).await?.as_ref().map(Code::of))
+}
+
+/// Uses a code up; `None` when it is no longer valid. Of several concurrent attempts one gets it.
+pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Option<Code>> {
+    Ok(sql::TAKE.row(tx, &[&id]).await?.as_ref().map(Code::of))
+}
+
+/// How long a code that confirmed an address is remembered. After that, a second click on the link in the mail is answered with
+/// an unknown code.
+pub(in crate::engine) const SPENT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Remembers a code that has confirmed the current address of its user.
+pub(in crate::engine) async fn spend(tx: &Transaction<'_>, id: Uuid, code: &Code) -> Result<()> {
+    let params: Params<'_> = &[&id, code.user.as_uuid(), &code.purpose];
+    sql::SPEND.execute(tx, params).await.map(drop).map_err(db_error)
+}
+
+/// Forgets the codes that confirmed a former address of a user.
+pub(in crate::engine) async fn forget_spent(tx: &Transaction<'_>, user: UserId) -> Result<()> {
+    sql::FORGET_SPENT_OF.execute(tx, &[user.as_uuid()]).await.map(drop).map_err(db_error)
+}
+
+/// Finds a code that has confirmed the current address of its user.
+pub(in crate::engine) async fn find_spent(db: &Db, id: Uuid) -> Result<Option<Code>> {
+    Ok(db.read_opt(&sql::FIND_SPENT, &[&id]).await?.as_ref().map(Code::of))
+}
+
+/// Revokes the codes of a user for one purpose, or all.
+pub(in crate::engine) async fn revoke(tx: &Transaction<'_>, user: UserId, purpose: Option<Purpose>) -> Result<()> {
+    let purpose = purpose.map(Purpose::as_str);
+    sql::REVOKE.execute(tx, &[user.as_uuid(), &purpose]).await.map(drop).map_err(db_error)
+}
+
+pub(in crate::engine) fn no_such_code() -> Error {
+    Error::new(ErrorKind::NotFound, "this code is unknown, was used, or has expired")
+}
+
+/// Answers a code of a deleted user like an unknown one.
+pub(in crate::engine) fn unless_gone(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::AlreadyDeleted => no_such_code(),
+        _ => error,
+    }
+}

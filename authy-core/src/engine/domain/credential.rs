@@ -1,0 +1,125 @@
+//! Credentials: the password of an account, and the one way to verify it, counted as a guess.
+
+use std::{sync::Arc, time::SystemTime};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    Error, ErrorKind, Result, Secret, UserId, Username,
+    engine::{
+        crypto::{
+            hasher::Asker,
+            password::{Passwords, Verdict},
+        },
+        domain::throttle::{Attempt, GuessLimiter, GuessTarget, Outcome},
+        journal::{
+            caller::Caller,
+            write::{Journal, Written},
+        },
+        storage::{connector::db_error, row::user_id, statement::Params},
+    },
+};
+
+pub(in crate::engine) mod sql;
+
+/// Finds credentials, and verifies passwords.
+#[derive(Clone)]
+pub(in crate::engine) struct PasswordVerifier {
+    journal: Arc<Journal>,
+    pub(in crate::engine) passwords: Arc<Passwords>,
+    pub(in crate::engine) limiter: GuessLimiter,
+}
+
+/// The credential of an account, as it was when it was found.
+pub(in crate::engine) struct Credential {
+    pub(in crate::engine) user: UserId,
+    pub(in crate::engine) ver: i64,
+    pub(in crate::engine) has_role: bool,
+    pub(in crate::engine) is_validated: bool,
+    pub(in crate::engine) phc: String,
+    /// When the password was chosen. A new hash of the same password does not change it.
+    pub(in crate::engine) password_since: SystemTime,
+}
+
+impl PasswordVerifier {
+    pub(in crate::engine) fn new(journal: Arc<Journal>, passwords: Arc<Passwords>, limiter: GuessLimiter) -> Self {
+        Self { journal, passwords, limiter }
+    }
+
+    /// Finds the credential of a name, unless the account was deleted. No account can have no name, and finding that out must
+    /// take as long as any other refusal.
+    pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
+        let Some(name) = name else { return Ok(None) };
+        let row = self.journal.db.read_opt(&sql::FIND, &[&name.key()]).await?;
+        let row = row.filter(|row| row.get("is_found") && !row.get::<_, bool>("deleted"));
+        Ok(row.and_then(|row| {
+            let phc = row.get::<_, Option<String>>("phc")?;
+            Some(Credential {
+                user: user_id(&row, "public_id"),
+                ver: row.get("ver"),
+                has_role: row.get("has_role"),
+                is_validated: row.get("validated"),
+                phc,
+                password_since: row.get("changed"),
+            })
+        }))
+    }
+
+    /// Verifies the caller's own password again. See [`Sessions::verify_password`](super::session::Sessions::verify_password).
+    pub(in crate::engine) async fn verify_again(&self, caller: &Caller, password: &Secret) -> Result<()> {
+        let user = caller.require_identity()?.public_id;
+        self.passwords.has_room(caller.asker())?;
+        let row = self.journal.db.read_opt(&sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
+        let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
+        let attempt = self.limiter.attempt(caller, GuessTarget::password_again(user)).await?;
+        // The caller is known, so there is nothing to hide behind the work of a hash, unlike at a login.
+        if let Some(wait) = attempt.wait() {
+            attempt.retract().await;
+            let error = Error::new(ErrorKind::RateLimited, "too many wrong passwords: wait before the next attempt");
+            return Err(error.retry_after(wait));
+        }
+        let phc = phc.as_ref().map(|phc| phc.as_str());
+        let (attempt, _) = self.verify(caller.asker(), attempt, password, phc).await?;
+        attempt.end(Outcome::Succeeded).await
+    }
+
+    /// Verifies a password as one attempt, which has ended unless the password was right; then returns the attempt, and the hash
+    /// that should replace an outdated one. An attempt that is not admitted costs the hash of a wrong one, and gets its answer.
+    pub(in crate::engine) async fn verify(
+        &self,
+        asker: Asker,
+        attempt: Attempt,
+        password: &Secret,
+        phc: Option<&str>,
+    ) -> Result<(Attempt, Option<String>)> {
+        let phc = phc.filter(|_| attempt.is_admitted());
+        match self.passwords.verify(asker, password.normalized(), phc).await {
+            Ok(Verdict::Match) => Ok((attempt, None)),
+            Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
+            Ok(Verdict::Mismatch) => {
+                attempt.end(Outcome::Failed).await?;
+                Err(refused())
+            }
+            Err(error) => {
+                attempt.retract().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Replaces an outdated hash of the same password.
+    pub(in crate::engine) async fn rehash(&self, caller: &Caller, credential: &Credential, phc: &str) -> Result<()> {
+        self.journal
+            .write(caller, async |tx| {
+                let params: Params<'_> = &[credential.user.as_uuid(), &credential.phc, &phc];
+                sql::REHASH.execute(tx, params).await.map_err(db_error)?;
+                Ok(Written::without_event(()))
+            })
+            .await
+    }
+}
+
+/// Returns the one answer to wrong credentials.
+pub(in crate::engine) fn refused() -> Error {
+    Error::new(ErrorKind::InvalidCredentials, "the username or the password is wrong")
+}

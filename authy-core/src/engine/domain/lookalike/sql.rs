@@ -1,0 +1,43 @@
+//! The statements of names that look like another.
+
+use crate::engine::storage::statement::statements;
+
+/// The administrators whose names look like one of these: users with a role of that level or a smaller one.
+macro_rules! administrators_who_look_like {
+    ($skeletons:literal, $level:literal) => {
+        concat!(
+            "SELECT 1 FROM authy.administrator_name a WHERE a.skeleton = ANY (",
+            $skeletons,
+            ") AND EXISTS (SELECT FROM authy.user_role g JOIN authy.role r USING (role_id)
+                           WHERE g.user_id = a.user_id AND r.level <= ",
+            $level,
+            ") LIMIT 1"
+        )
+    };
+}
+
+pub(in crate::engine) use administrators_who_look_like;
+
+statements! {
+    /// Whether a name looks like that of an administrator.
+    LOOKS_LIKE_ADMINISTRATOR(TEXT_ARRAY, INT4) = administrators_who_look_like!("$1", "$2");
+
+    /// What an administrator's name looks like, by a rule.
+    PROTECT(UUID, TEXT_ARRAY, TEXT) =
+        "INSERT INTO authy.administrator_name (user_id, skeleton, rule) SELECT $1, unnest($2), $3
+         ON CONFLICT (user_id, skeleton) DO UPDATE SET rule = excluded.rule";
+
+    /// Administrators of whose names it is not known what they look like by a rule.
+    LIST_UNPROTECTED(INT4, TEXT, INT8) =
+        "SELECT public_id, username FROM authy.users
+         WHERE public_id IN (SELECT user_id FROM authy.user_role JOIN authy.role USING (role_id) WHERE level <= $1)
+           AND NOT EXISTS (SELECT FROM authy.administrator_name a WHERE a.user_id = public_id AND a.rule = $2)
+         LIMIT $3";
+
+    /// The name of a user, deleted or not.
+    FIND_NAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1";
+
+    /// Forgets what the names of users look like who were erased by a program that did not know of it.
+    FORGET_LOOKALIKES() =
+        "DELETE FROM authy.administrator_name WHERE user_id IN (SELECT public_id FROM authy.users WHERE erased_at IS NOT NULL)";
+}

@@ -1,0 +1,216 @@
+//! Roles: made, granted, revoked. Nobody acts beyond their own level.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio_postgres::{Row, Transaction, error::SqlState};
+
+use crate::{
+    Error, ErrorKind, Result, RoleName, UserId,
+    api::{
+        event::EventKind,
+        page::PageNumber,
+        role::{NewRole, RoleUser, RoleView},
+    },
+    engine::{
+        domain::{
+            epoch::{SessionFate, apply_account_change},
+            lookalike,
+        },
+        journal::{
+            caller::Caller,
+            event::Event,
+            write::{Journal, Tx},
+        },
+        storage::{
+            connector::db_error,
+            db::Db,
+            page::{ListPage, window},
+            row::{level, stored, user_id},
+        },
+    },
+};
+
+pub(in crate::engine) mod sql;
+
+/// The number of users on a page of a role's users.
+const PAGE_SIZE: u32 = 20;
+
+/// Roles: [`Authy::roles`](crate::Authy::roles).
+pub struct Roles {
+    journal: Arc<Journal>,
+}
+
+impl Roles {
+    pub(in crate::engine) fn new(journal: Arc<Journal>) -> Self {
+        Self { journal }
+    }
+
+    fn db(&self) -> &Db {
+        &self.journal.db
+    }
+
+    /// Returns all roles, most powerful first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list(&self) -> Result<Vec<RoleView>> {
+        Ok(views(&self.db().read(&sql::LIST, &[]).await?))
+    }
+
+    /// Returns the role of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn find(&self, name: &RoleName) -> Result<Option<RoleView>> {
+        Ok(self.db().read_opt(&sql::FIND, &[&name.key()]).await?.as_ref().map(view))
+    }
+
+    /// Returns a page of 20 users who have the role, in the order of their names; `None` when there is no such role.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list_users(
+        &self,
+        name: &RoleName,
+        page: PageNumber,
+    ) -> Result<Option<(RoleView, ListPage<RoleUser>)>> {
+        let Some(role) = self.find(name).await? else { return Ok(None) };
+        let key = name.key();
+        let (limit, offset) = window(page.get(), PAGE_SIZE);
+        let users = self.db().list(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
+        let total: i64 = self.db().count(&sql::COUNT_USERS, &[&key]).await?.get(0);
+        let user = |row: &Row| RoleUser { name: stored(row, "username"), public_id: user_id(row, "public_id") };
+        Ok(Some((role, ListPage { items: users.iter().map(user).collect(), total: total.unsigned_abs() })))
+    }
+
+    /// Makes a role, at most as powerful as the caller.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RoleExists`] when the name or the level is taken, [`ErrorKind::BeyondYourLevel`].
+    pub async fn create(&self, caller: &Caller, role: NewRole) -> Result<RoleView> {
+        self.journal.write(caller, async |tx| create(tx, &role).await).await?;
+        Ok(RoleView { name: role.name, description: role.description, level: role.level })
+    }
+
+    /// Deletes a role that no user has and that was not made by the installation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::RoleInUse`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn delete(&self, caller: &Caller, name: &RoleName) -> Result<()> {
+        self.journal.write(caller, async |tx| delete(tx, name).await).await
+    }
+
+    /// Grants a role to a user, and revokes the user's access tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] of role or user, [`ErrorKind::AlreadyAssigned`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn grant(&self, caller: &Caller, name: &RoleName, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| grant(tx, name, user).await).await
+    }
+
+    /// Revokes a role of a user, and the user's access tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] of role, user or grant, [`ErrorKind::BeyondYourLevel`], [`ErrorKind::LastOfItsKind`].
+    pub async fn revoke(&self, caller: &Caller, name: &RoleName, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| revoke(tx, name, user).await).await
+    }
+}
+
+pub(in crate::engine) async fn create(tx: &Tx<'_>, role: &NewRole) -> Result<Event> {
+    let actor = tx.prove().await?;
+    actor.require_power_over(Some(role.level))?;
+    let level = role.level.get().cast_signed();
+    let created =
+        sql::CREATE.execute(tx, &[&role.name.as_str(), &role.name.key(), &role.description.as_str(), &level]).await;
+    created.map_err(|cause| match cause.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) => {
+            Error::with_source(ErrorKind::RoleExists, "a role with this name or this level exists", cause)
+        }
+        _ => db_error(cause),
+    })?;
+    Ok(Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": role.name, "level": role.level })))
+}
+
+pub(in crate::engine) async fn delete(tx: &Tx<'_>, name: &RoleName) -> Result<Event> {
+    let actor = tx.prove().await?;
+    actor.require_administrator()?;
+    let role = sql::LOCK.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
+    let role_id: i32 = role.get("role_id");
+    actor.require_power_over(Some(level(&role)))?;
+    if role.get("seeded") {
+        return Err(Error::new(ErrorKind::RoleInUse, "the role came with the installation and stays"));
+    }
+    if sql::IS_HELD.row(tx, &[&role_id]).await?.is_some() {
+        return Err(Error::new(ErrorKind::RoleInUse, "somebody has the role: take it away first"));
+    }
+    sql::DELETE.execute(tx, &[&role_id]).await.map_err(db_error)?;
+    Ok(Event::new(EventKind::RoleDeleted, &actor).detail(json!({ "role": name })))
+}
+
+/// Always the users first, then the role: two transactions that lock both cannot wait for each other.
+pub(in crate::engine) async fn grant(tx: &Tx<'_>, name: &RoleName, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    let subject = subject.live()?;
+    actor.require_administrator()?;
+    let role = sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
+    actor.require_power_over(Some(level(&role)))?;
+    actor.require_power_over(subject.level)?;
+    let granted = sql::GRANT.execute(tx, &[user.as_uuid(), &role.get::<_, i32>("role_id")]).await.map_err(db_error)?;
+    if granted == 0 {
+        return Err(Error::new(ErrorKind::AlreadyAssigned, "the user has the role already"));
+    }
+    lookalike::protect(tx, user, level(&role)).await?;
+    let event = apply_account_change(tx, &actor, user, EventKind::RoleGranted, SessionFate::Kept).await?;
+    Ok(event.detail(json!({ "role": name })))
+}
+
+pub(in crate::engine) async fn revoke(tx: &Tx<'_>, name: &RoleName, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    let subject = subject.live()?;
+    actor.require_administrator()?;
+    let role = sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(no_such_role)?;
+    let role_id: i32 = role.get("role_id");
+    actor.require_power_over(Some(level(&role)))?;
+    actor.require_power_over(subject.level)?;
+    keep_last_of_its_kind(tx, user, Some(role_id)).await?;
+    let revoked = sql::REVOKE.execute(tx, &[user.as_uuid(), &role_id]).await.map_err(db_error)?;
+    if revoked == 0 {
+        return Err(Error::new(ErrorKind::NotFound, "the user does not have the role"));
+    }
+    let event = apply_account_change(tx, &actor, user, EventKind::RoleRevoked, SessionFate::Kept).await?;
+    Ok(event.detail(json!({ "role": name })))
+}
+
+/// Fails when the user is the last one with the most powerful role and is about to lose it: by losing `role`, or, when `None`,
+/// by being deleted. Otherwise holds the role until the transaction ends.
+pub(in crate::engine) async fn keep_last_of_its_kind(
+    tx: &Transaction<'_>,
+    user: UserId,
+    role: Option<i32>,
+) -> Result<()> {
+    let Some(top) = sql::FIND_TOP.row(tx, &[]).await? else { return Ok(()) };
+    let top: i32 = top.get("role_id");
+    if role.is_some_and(|role| role != top) || sql::HAS.row(tx, &[&top, user.as_uuid()]).await?.is_none() {
+        return Ok(());
+    }
+    sql::HOLD.row(tx, &[&top]).await?;
+    match sql::HAS_ANOTHER.row(tx, &[&top, user.as_uuid()]).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::LastOfItsKind, "nobody else has the most powerful role")),
+    }
+}
+
+/// Returns the roles in the rows.
+pub(in crate::engine) fn views(rows: &[Row]) -> Vec<RoleView> {
+    rows.iter().map(view).collect()
+}
+
+fn view(row: &Row) -> RoleView {
+    RoleView { name: stored(row, "name"), description: stored(row, "description"), level: level(row) }
+}
+
+fn no_such_role() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such role")
+}

@@ -1,0 +1,140 @@
+//! Sessions: opened by a login, prolonged by refresh tokens, checked with every access token, and ended.
+
+use std::sync::Arc;
+
+use tokio_postgres::{Row, Transaction};
+
+use crate::{
+    Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, Timestamp, UserId, Username,
+    api::session::Tokens,
+    claims::Claims,
+    engine::{
+        config::Config,
+        crypto::{mac::MacKeys, master::MasterKeys, random::random_text},
+        domain::{credential::PasswordVerifier, role, signing_key::SigningKeys},
+        journal::write::Journal,
+        storage::{
+            db::Db,
+            row::{stored, user_id},
+        },
+    },
+    name::Stored as _,
+    token_cache::TokenCache,
+};
+
+mod authenticate;
+mod device;
+mod end;
+mod issue;
+mod limit;
+mod login;
+mod refresh;
+pub(in crate::engine) mod sql;
+
+#[cfg(feature = "fuzz-entry-points")]
+pub(in crate::engine) use device::DeviceToken;
+pub(in crate::engine) use end::end_all;
+#[cfg(feature = "fuzz-entry-points")]
+pub(in crate::engine) use refresh::REFRESH_PURPOSE;
+pub(in crate::engine) use refresh::Ticket;
+
+/// Sessions and their tokens: [`Authy::sessions`](crate::Authy::sessions).
+pub struct Sessions {
+    journal: Arc<Journal>,
+    config: Arc<Config>,
+    keys: Arc<SigningKeys>,
+    passwords: PasswordVerifier,
+    cache: TokenCache,
+    refresh_mac: MacKeys,
+    device_mac: MacKeys,
+}
+
+impl Sessions {
+    pub(in crate::engine) fn new(
+        journal: Arc<Journal>,
+        config: Arc<Config>,
+        keys: Arc<SigningKeys>,
+        passwords: PasswordVerifier,
+        master: &MasterKeys,
+    ) -> Result<Self> {
+        let refresh_mac = MacKeys::new(master, refresh::REFRESH_PURPOSE)?;
+        let device_mac = MacKeys::new(master, "authy device tokens")?;
+        Ok(Self { journal, config, keys, passwords, cache: TokenCache::new(), refresh_mac, device_mac })
+    }
+
+    fn db(&self) -> &Db {
+        &self.journal.db
+    }
+
+    /// Makes the tokens of a session that lasts at most `remaining` seconds more.
+    async fn make_tokens(&self, subject: TokenSubject, ticket: Ticket, remaining: f64) -> Result<Tokens> {
+        Ok(Tokens {
+            token: self.access_token(&subject, ticket.session).await?,
+            token_type: "Bearer".to_owned(),
+            expires_in: self.config.access_ttl.as_secs(),
+            refresh_token: ticket.write(&self.refresh_mac),
+            refresh_expires_in: self.config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64,
+            public_id: subject.id,
+            device_token: None,
+        })
+    }
+
+    async fn access_token(&self, subject: &TokenSubject, session: SessionId) -> Result<Secret> {
+        let now = Timestamp::now();
+        self.keys.signer().await?.sign(Claims {
+            public_id: subject.id,
+            username: Some(subject.username.clone()),
+            level: subject.level,
+            roles: Some(subject.roles.clone()),
+            ver: subject.ver,
+            sid: session,
+            iss: self.config.issuer.clone(),
+            aud: self.config.audience.clone(),
+            sub: subject.id,
+            iat: now.as_unix(),
+            exp: now.plus(self.config.access_ttl).as_unix(),
+            jti: random_text::<12>()?,
+        })
+    }
+}
+
+/// What a token contains about its user.
+struct TokenSubject {
+    id: UserId,
+    username: Username,
+    ver: u64,
+    level: Level,
+    roles: Vec<RoleName>,
+}
+
+impl TokenSubject {
+    /// Reads it from the row that a statement returned.
+    fn of(row: &Row) -> Result<Self> {
+        let level: Option<i32> = row.get("level");
+        Ok(Self {
+            id: user_id(row, "public_id"),
+            username: stored(row, "username"),
+            ver: row.get::<_, i64>("ver").unsigned_abs(),
+            level: Level::clamped(level.ok_or_else(no_role)?.unsigned_abs()),
+            roles: row.get::<_, Vec<String>>("roles").into_iter().map(RoleName::stored).collect(),
+        })
+    }
+
+    /// Reads it inside of a transaction that holds the user.
+    async fn read(tx: &Transaction<'_>, user: &Row) -> Result<Self> {
+        let id = user_id(user, "public_id");
+        // A statement of its own: it sees the roles as they are now that the user is held.
+        let roles = role::views(&role::sql::LIST_OF_USER.rows(tx, &[id.as_uuid()]).await?);
+        Ok(Self {
+            id,
+            username: stored(user, "username"),
+            ver: user.get::<_, i64>("ver").unsigned_abs(),
+            level: roles.first().map(|role| role.level).ok_or_else(no_role)?,
+            roles: roles.into_iter().map(|role| role.name).collect(),
+        })
+    }
+}
+
+fn no_role() -> Error {
+    Error::new(ErrorKind::NoRole, "this account has no role: ask an administrator")
+}

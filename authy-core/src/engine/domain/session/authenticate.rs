@@ -1,0 +1,60 @@
+//! Checking a token: a hash, two look-ups, and nothing else, as long as this process follows revocations.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Sessions, sql};
+use crate::{
+    Authenticator, Error, ErrorKind, Identity, Result,
+    api::session::AccessGranted,
+    claims::Token,
+    engine::{domain::user, storage::statement::Params},
+};
+
+#[async_trait]
+impl Authenticator for Sessions {
+    async fn authenticate(&self, token: &str) -> Result<Identity> {
+        let verified = match self.keys.get_or_verify(&self.cache, token) {
+            Ok(verified) => verified,
+            // What is rare is boxed, so that what is frequent stays small.
+            Err(refused) => Arc::new(Box::pin(self.keys.verify_again(token, refused)).await?),
+        };
+        let feed = &self.journal.feed;
+        let is_good = match feed.is_current() {
+            true => !feed.revokes(&verified),
+            // This process does not follow, or the database has been away for too long.
+            false => Box::pin(self.is_good_by_database(&verified)).await?,
+        };
+        if is_good { Ok(verified.identity.clone()) } else { Err(revoked()) }
+    }
+}
+
+impl Sessions {
+    async fn is_good_by_database(&self, token: &Token) -> Result<bool> {
+        let Identity { session_id, public_id, .. } = &token.identity;
+        let params: Params<'_> = &[session_id.as_uuid(), public_id.as_uuid(), &&*token.kid];
+        let row = self.db().read_opt(&sql::FIND_EPOCH, params).await?;
+        Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.identity.ver))
+    }
+
+    /// Returns the answer to a caller whose access was granted. Name and roles are looked up only when they did not fit into the
+    /// token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when they have to be looked up and the database is away.
+    pub async fn access_granted(&self, caller: &Identity) -> Result<AccessGranted> {
+        let (username, roles) = match (&caller.username, &caller.roles) {
+            (Some(username), Some(roles)) => (username.clone(), roles.clone()),
+            _ => {
+                let found = Box::pin(user::find_roles(self.db(), caller.public_id)).await?.ok_or_else(revoked)?;
+                (found.username, found.roles.into_iter().map(|role| role.name).collect())
+            }
+        };
+        Ok(AccessGranted { public_id: caller.public_id, username, level: caller.level, roles })
+    }
+}
+
+fn revoked() -> Error {
+    Error::new(ErrorKind::InvalidToken, "the token is no longer valid")
+}

@@ -1,0 +1,119 @@
+//! Listing sessions, and ending them: their tokens are revoked at once.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{Sessions, sql};
+use crate::{
+    Error, ErrorKind, Identity, Result, SessionId, Timestamp, UserId,
+    api::{event::EventKind, session::SessionView},
+    engine::{
+        domain::epoch::{self, SessionFate, apply_account_change},
+        journal::{
+            caller::{Caller, token_required},
+            event::Event,
+            revocation::target::RevocationTarget,
+            write::{Tx, Written},
+        },
+    },
+};
+
+impl Sessions {
+    /// Returns the caller's sessions, the one used last first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list(&self, caller: &Identity) -> Result<Vec<SessionView>> {
+        let idle = self.config.refresh_idle.as_secs_f64();
+        let rows = self.db().read(&sql::LIST, &[caller.public_id.as_uuid(), &idle]).await?;
+        let time = |row: &Row, column| Timestamp::from(row.get::<_, SystemTime>(column));
+        let view = |row: &Row| {
+            let session_id = SessionId::from(row.get::<_, Uuid>("session_id"));
+            SessionView {
+                session_id,
+                created: time(row, "created"),
+                last_used: time(row, "last_used"),
+                expires: time(row, "expires"),
+                ip: row.get("ip"),
+                user_agent: row.get("user_agent"),
+                current: session_id == caller.session_id,
+            }
+        };
+        Ok(rows.iter().map(view).collect())
+    }
+
+    /// Ends the session of the caller's token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since,
+    /// [`ErrorKind::Unavailable`] when the database is away. A session that has already ended is no error.
+    pub async fn logout(&self, caller: &Caller) -> Result<()> {
+        let identity = caller.require_identity()?;
+        match self.end(caller, identity.public_id, identity.session_id).await {
+            Err(error) if error.kind() == ErrorKind::InvalidToken && self.has_ended(identity).await? => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Whether the session of a token has ended, whatever else changed.
+    async fn has_ended(&self, identity: &Identity) -> Result<bool> {
+        Ok(self.db().read_opt(&sql::IS_OPEN, &[identity.session_id.as_uuid()]).await?.is_none())
+    }
+
+    /// Ends a session of a user: of the caller, or, for administrators and the operator, of another user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the user has no such session; [`ErrorKind::InvalidToken`],
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn end(&self, caller: &Caller, user: UserId, session: SessionId) -> Result<()> {
+        self.journal
+            .write(caller, async |tx| {
+                let (actor, subject) = tx.prove_on(user).await?;
+                actor.require_own_or_power_over(&subject)?;
+                let ended = sql::END.row(tx, &[session.as_uuid(), user.as_uuid()]).await?;
+                ended.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such session"))?;
+                let event = Event::new(EventKind::SessionEnded, &actor).about(user).session(session);
+                Ok(event.revoking([RevocationTarget::Session { session_id: session }]))
+            })
+            .await
+    }
+
+    /// Ends all sessions of the caller except that of the token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the database is
+    /// away.
+    pub async fn end_others(&self, caller: &Caller) -> Result<()> {
+        self.journal
+            .write(caller, async |tx| {
+                let actor = tx.prove().await?;
+                let (user, own) = actor.user().zip(actor.session()).ok_or_else(token_required)?;
+                let ended = epoch::sql::END_OTHERS.rows(tx, &[user.as_uuid(), own.as_uuid()]).await?;
+                if ended.is_empty() {
+                    return Ok(Written::unchanged(()));
+                }
+                let target =
+                    |row: &Row| RevocationTarget::Session { session_id: row.get::<_, Uuid>("session_id").into() };
+                let event = Event::new(EventKind::SessionsEnded, &actor).about(user);
+                Ok(event.revoking(ended.iter().map(target)).into())
+            })
+            .await
+    }
+
+    /// Ends all sessions of a user: of the caller, or, for administrators and the operator, of another user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::InvalidToken`],
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn end_all(&self, caller: &Caller, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| end_all(tx, user).await).await
+    }
+}
+
+pub(in crate::engine) async fn end_all(tx: &Tx<'_>, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    actor.require_own_or_power_over(&subject.live()?)?;
+    apply_account_change(tx, &actor, user, EventKind::SessionsEnded, SessionFate::Ended).await
+}

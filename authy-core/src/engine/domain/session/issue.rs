@@ -1,0 +1,52 @@
+//! Access tokens without a login, for the operator.
+
+use super::{Sessions, Ticket, TokenSubject, no_role, sql};
+use crate::{
+    Error, ErrorKind, Result, Secret, SessionId, UserId,
+    api::event::EventKind,
+    engine::{
+        domain::user,
+        journal::{
+            actor::{Actor, no_such_user},
+            caller::Caller,
+            event::{Columns, Event},
+        },
+        storage::statement::Params,
+    },
+};
+
+impl Sessions {
+    /// Issues an access token of a user, for the operator only: so that a service that gets an event about the user can ask back
+    /// in the user's name.
+    ///
+    /// The token has a session of its own without a refresh token. It is revoked with the user, by a change of roles or by the end
+    /// of that session, as any other is, and ends when it expires. The session shows in the user's list under the `user_agent` of
+    /// the caller. It is no login: `last_login` stays as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::NotFound`],
+    /// [`ErrorKind::AlreadyDeleted`]; [`ErrorKind::NoRole`] when the account has no role.
+    pub async fn issue_token(&self, caller: &Caller, user: UserId) -> Result<Secret> {
+        let event = Event::new(EventKind::TokenIssued, &Actor::operator(caller)?);
+        // Its refresh token is never made, and nobody else can make it.
+        let ticket = Ticket { session: SessionId::random(), generation: 0 };
+        let ttl = self.config.access_ttl.as_secs_f64();
+        let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
+        let (id, session) = (user.as_uuid(), ticket.session.as_uuid());
+        let params: Params<'_> =
+            &[id, session, &ttl, &ip, &user_agent, &event_id, &kind, &actor, &actor_kind, &request_id];
+        let issued = match self.db().write(&sql::ISSUE, params).await? {
+            // The user was being changed.
+            None => self.db().write(&sql::ISSUE, params).await?,
+            issued => issued,
+        };
+        match issued {
+            Some(row) => self.access_token(&TokenSubject::of(&row)?, ticket.session).await,
+            None => Err(match user::find(self.db(), user).await? {
+                None => no_such_user(),
+                Some(user) if user.deleted => Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"),
+                Some(_) => no_role(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The statements of sessions.
+
+use crate::engine::storage::statement::statements;
+
+statements! {
+    /// Opens a session for a user whose epoch is still the one that was looked at with the password, tells of it, and
+    /// returns what the tokens say; the guesses that failed are forgiven. All in one statement: a login holds no lock while
+    /// it waits for anything.
+    ///
+    /// A device counts as new when it sent no token of an earlier login, except at the first login of all. Its address and user
+    /// agent do not matter: an attacker can copy or share them.
+    ///
+    /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
+    ///
+    /// `live` is how many live sessions there were before, counted up to the given bound.
+    OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL, INT8) =
+        "WITH noted AS (
+             UPDATE authy.users SET last_login = now()
+             FROM (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
+                   FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_id = $1) AS granted,
+                  (SELECT NOT $14 AND last_login IS NOT NULL AS is_new FROM authy.users WHERE public_id = $1) AS device
+             WHERE public_id = $1 AND ver = $2 AND deleted_at IS NULL AND granted.level IS NOT NULL
+             RETURNING public_id, username, ver, roles, level, is_new
+         ), opened AS (
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
+             SELECT $3, public_id, now() + make_interval(secs => $4), now() + make_interval(secs => $5), $6, $7
+             FROM noted
+         ), forgiven AS (
+             DELETE FROM authy.throttle WHERE key = $13 AND EXISTS (SELECT FROM noted)
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $8, $9, $10, $11, public_id, $3, $6, $7, $12,
+                    jsonb_strip_nulls(jsonb_build_object('level', level, 'new_device', nullif(is_new, false)))
+             FROM noted
+         )
+         SELECT public_id, username, ver, roles, level,
+                (SELECT count(*) FROM (
+                     SELECT FROM authy.session WHERE user_id = $1 AND ended_at IS NULL AND expires > now() AND NOT issued
+                     LIMIT $15
+                 ) AS counted) AS live
+         FROM noted";
+
+    /// Opens a session for a user without a login, tells of it, and returns what the token says. The session ends with its
+    /// only access token.
+    ///
+    /// The owner is held first, as by everybody who ends sessions. Name and roles are read as they were when the statement
+    /// began: should the owner have changed until then, nothing is done.
+    ISSUE(UUID, UUID, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
+        "WITH owner AS (
+             SELECT public_id, ver FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
+         ), opened AS (
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent, issued)
+             SELECT $2, public_id, now() + make_interval(secs => $3), now() + make_interval(secs => $3), $4, $5, true
+             FROM owner JOIN authy.users USING (public_id, ver)
+             WHERE EXISTS (SELECT FROM authy.user_role WHERE user_id = public_id)
+             RETURNING user_id
+         ), account AS (
+             SELECT public_id, username, ver,
+                 ARRAY(SELECT name FROM authy.user_role JOIN authy.role USING (role_id)
+                       WHERE user_role.user_id = public_id ORDER BY role.level) AS roles,
+                 (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
+                  WHERE user_role.user_id = public_id) AS level
+             FROM opened JOIN authy.users ON public_id = opened.user_id
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $6, $7, $8, $9, public_id, $2, $4, $5, $10, jsonb_build_object('level', level) FROM account
+         )
+         SELECT public_id, username, ver, roles, level FROM account";
+
+    /// Exchanges a refresh token for the next, tells of it, and returns what the tokens say. Only one of many who try at
+    /// once does, and only in a live session.
+    ///
+    /// The owner is not held, so that a refresh writes nothing but the session and the event. Name, epoch and roles are read as
+    /// they were when the statement began: should they change meanwhile, the epoch that is returned is void already, for as long
+    /// as a token that is being made now can live.
+    ROTATE(UUID, INT8, FLOAT8, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
+        "WITH rotated AS (
+             UPDATE authy.session
+             SET generation = generation + 1, rotated = now(), last_used = now(),
+                 access_until = greatest(access_until, now() + make_interval(secs => $4))
+             FROM authy.users, LATERAL (
+                 SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
+                 FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id
+             ) AS granted
+             WHERE session_id = $1 AND session.user_id = public_id AND deleted_at IS NULL AND granted.level IS NOT NULL
+               AND generation = $2 AND ended_at IS NULL
+               AND expires > now() AND last_used > now() - make_interval(secs => $3)
+             RETURNING public_id, username, ver, extract(epoch FROM expires - now())::float8 AS remaining, roles, level
+         ), told AS (
+             INSERT INTO authy.event
+                 (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+             SELECT $5, $6, $7, $8, public_id, $1, $9, $10, $11, jsonb_build_object('generation', $2 + 1) FROM rotated
+         )
+         SELECT public_id, username, ver, remaining, roles, level FROM rotated";
+
+    /// A session's user, who cannot change while the transaction lasts.
+    SHARE_USER(UUID) =
+        "SELECT public_id, username, ver FROM authy.session JOIN authy.users ON public_id = user_id
+         WHERE session_id = $1 AND deleted_at IS NULL FOR KEY SHARE OF users";
+
+    /// What became of a session whose token was not the current one; held until the transaction ends. The grace is counted
+    /// from the clock and not from the beginning of the transaction, which may lie before the exchange it waited for.
+    LOCK(UUID, FLOAT8, FLOAT8) =
+        "SELECT user_id, generation, extract(epoch FROM expires - now())::float8 AS remaining,
+                ended_at IS NULL AND expires > now() AND last_used > now() - make_interval(secs => $2) AS live,
+                coalesce(rotated > clock_timestamp() - make_interval(secs => $3), false) AS just_rotated
+         FROM authy.session WHERE session_id = $1 FOR UPDATE";
+
+    /// Another access token of the same generation was issued.
+    PROLONG(UUID, FLOAT8) =
+        "UPDATE authy.session SET access_until = greatest(access_until, now() + make_interval(secs => $2))
+         WHERE session_id = $1";
+
+    /// The epoch of a live session's user, unless the key that signed is over.
+    FIND_EPOCH(UUID, UUID, TEXT) =
+        "SELECT ver FROM authy.session JOIN authy.users ON public_id = user_id
+         WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND deleted_at IS NULL
+           AND EXISTS (SELECT 1 FROM authy.signing_key WHERE kid = $3 AND state <> 'retired')";
+
+    /// A user's sessions, the one used last first: all, as their number is bounded, unless very many were opened without a login.
+    LIST(UUID, FLOAT8) =
+        "SELECT session_id, created, last_used,
+                least(expires, last_used + make_interval(secs => $2)) AS expires, host(ip) AS ip, user_agent
+         FROM authy.session
+         WHERE user_id = $1 AND ended_at IS NULL AND expires > now()
+           AND last_used > now() - make_interval(secs => $2)
+         ORDER BY last_used DESC, session_id LIMIT 200";
+
+    /// Ends the live sessions of a user but the so many used last. Those that were opened without a login end by themselves
+    /// within minutes.
+    END_OLDEST(UUID, INT8) =
+        "UPDATE authy.session SET ended_at = now()
+         WHERE session_id IN (
+             SELECT session_id FROM authy.session
+             WHERE user_id = $1 AND ended_at IS NULL AND expires > now() AND NOT issued
+             ORDER BY last_used DESC, created DESC, session_id OFFSET $2)
+         RETURNING session_id";
+
+    /// A session that has not ended.
+    IS_OPEN(UUID) = "SELECT 1 FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
+
+    /// Ends a session of a user.
+    END(UUID, UUID) =
+        "UPDATE authy.session SET ended_at = now()
+         WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING session_id";
+
+    /// Deletes the sessions that have been over for a day, none of whose tokens lives.
+    FORGET() =
+        "DELETE FROM authy.session
+         WHERE (ended_at < now() - interval '1 day' OR expires < now() - interval '1 day')
+           AND access_until < now() - interval '1 day'";
+}

@@ -1,0 +1,116 @@
+//! Reads the keys from the database. One that cannot be opened or read is left out, and never keeps the others from being
+//! loaded: what it signed is refused, and nothing else.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_postgres::Row;
+use zeroize::Zeroizing;
+
+use super::{KeySettings, Signer, sql, token_lifetime};
+use crate::{
+    Error, ErrorKind, Jwk, Result,
+    api::session::JwkSet,
+    claims::{SigningAlgorithm, Verifier},
+    engine::{crypto::keypair::KeyPair, storage::db::Db},
+};
+
+/// The keys as they were read.
+pub(super) struct Loaded {
+    pub(super) signer: Option<Arc<Signer>>,
+    pub(super) verifier: Verifier,
+    pub(super) published: Arc<JwkSet>,
+    /// Whether a key of this algorithm is active, readable or not.
+    pub(super) has_active: bool,
+    // How many keys the master key opens, and the errors of those that it does not open: of the one to sign with, of another.
+    opened: usize,
+    active_unopened: Option<Error>,
+    other_unopened: Option<Error>,
+}
+
+/// Reads the keys, and remembers which ones it has complained about.
+#[derive(Default)]
+pub(super) struct Loader {
+    reported: Mutex<HashSet<String>>,
+}
+
+impl Loaded {
+    /// Whether the master key is the one that the keys were sealed with. A wrong one must show at the start, and not at the
+    /// first login.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when it opens none of the keys, or not the one to sign with.
+    pub(super) fn check_master_key(self) -> Result<Self> {
+        match (self.active_unopened, self.other_unopened) {
+            (Some(error), _) => Err(error),
+            (None, Some(error)) if self.opened == 0 => Err(error),
+            (_, other_unopened) => Ok(Self { active_unopened: None, other_unopened, ..self }),
+        }
+    }
+}
+
+impl Loader {
+    /// Every key that is not over. Where the active one cannot be used, the one that signed `before` goes on as long as it
+    /// still verifies.
+    pub(super) async fn load(&self, db: &Db, settings: &KeySettings, before: Option<&Loaded>) -> Result<Loaded> {
+        let (mut keys, mut signer, mut has_active) = (Vec::new(), None, false);
+        let (mut opened, mut active_unopened, mut other_unopened) = (0, None, None);
+        for row in db.read(&sql::LIST_LIVE, &[]).await? {
+            let (kid, algorithm, state): (String, String, String) =
+                (row.get("kid"), row.get("algorithm"), row.get("state"));
+            let signs = state == "active" && algorithm == settings.algorithm.as_str();
+            has_active |= signs;
+            let jwk = read_public(&row, settings).inspect_err(|error| self.report(&kid, error));
+            // Opened even when it does not sign: whether the master key is right shows with any of them.
+            let private = settings.master.open(&kid, row.get("sealed")).inspect_err(|error| self.report(&kid, error));
+            let private = match private {
+                Ok(private) => {
+                    opened += 1;
+                    Some(private)
+                }
+                Err(error) => {
+                    *(if signs { &mut active_unopened } else { &mut other_unopened }) = Some(error);
+                    None
+                }
+            };
+            // Nobody could verify what a key signs whose public half is not published.
+            let Ok(jwk) = jwk else { continue };
+            keys.push(jwk);
+            if let Some(private) = private.filter(|_| signs) {
+                match read_private(settings.algorithm, kid.clone(), &private) {
+                    Ok(read) => signer = Some(Arc::new(read)),
+                    Err(error) => self.report(&kid, &error),
+                }
+            }
+        }
+        let longest = token_lifetime::longest(db, settings.access_ttl).await?;
+        let verifier = Verifier::new(&settings.issuer, &settings.audience, longest, &keys)?;
+        let signer = signer.or_else(|| {
+            let signer = before.and_then(|before| before.signer.clone());
+            signer.filter(|signer| has_active && verifier.knows(&signer.kid))
+        });
+        let published = Arc::new(JwkSet { keys, max_age: settings.max_age.as_secs() });
+        Ok(Loaded { signer, verifier, published, has_active, opened, active_unopened, other_unopened })
+    }
+
+    /// Logs what is wrong with a key, once: the keys are read again whenever one of them changes.
+    fn report(&self, kid: &str, error: &Error) {
+        if self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(kid.to_owned()) {
+            tracing::error!(kid, %error, "a signing key cannot be used: it is left out");
+        }
+    }
+}
+
+fn read_public(row: &Row, settings: &KeySettings) -> Result<Jwk> {
+    let jwk: Jwk = serde_json::from_value(row.get("public_jwk"))
+        .map_err(|cause| Error::with_source(ErrorKind::Internal, "a public key cannot be read", cause))?;
+    // By itself, so that it is known which one is wrong.
+    Verifier::new(&settings.issuer, &settings.audience, settings.access_ttl, [&jwk])?;
+    Ok(jwk)
+}
+
+fn read_private(algorithm: SigningAlgorithm, kid: String, private: &Zeroizing<Vec<u8>>) -> Result<Signer> {
+    Ok(Signer { algorithm, kid, pair: KeyPair::from_pkcs8(algorithm, private)? })
+}

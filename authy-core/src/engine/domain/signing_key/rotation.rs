@@ -1,0 +1,299 @@
+//! The rotation of signing keys: pending (published, does not sign) → active → retiring (only verifies) → retired.
+//!
+//! A key becomes active only after every cache of the JWKS has seen it, and retires only after the last token that it signed has
+//! expired. Every step is taken under one lock, so any number of instances agree.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use tokio_postgres::{Row, Transaction};
+
+use super::{KeySettings, SigningKeys, sql, token_lifetime};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    api::event::EventKind,
+    claims::SigningAlgorithm,
+    engine::{
+        crypto::keypair::KeyPair,
+        journal::{
+            actor::Actor,
+            caller::{Caller, ClientInfo},
+            event::Event,
+            revocation::target::RevocationTarget,
+            write::{Journal, Tx, Written},
+        },
+        storage::connector::db_error,
+    },
+};
+
+/// The difference between two clocks that is allowed for.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// The state of a key in its rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published, so that every verifier knows it before it signs.
+    Pending,
+    /// Signs.
+    Active,
+    /// Only verifies what it signed.
+    Retiring,
+    /// No longer verifies.
+    Retired,
+}
+
+impl KeyState {
+    /// Returns the name of the state.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        match text {
+            "pending" => Self::Pending,
+            "active" => Self::Active,
+            "retiring" => Self::Retiring,
+            _ => Self::Retired,
+        }
+    }
+}
+
+/// A signing key, as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct KeyView {
+    /// The name of the key: its RFC 7638 thumbprint.
+    pub kid: String,
+    /// `EdDSA`, `ES256` or `RS256`.
+    pub algorithm: String,
+    /// The state.
+    pub state: KeyState,
+    /// When the key was made.
+    pub created: Timestamp,
+    /// When the key entered its state.
+    pub changed: Timestamp,
+}
+
+/// What resealing did, and what still depends on an older master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResealReport {
+    /// The number of signing keys that were sealed with the first master key.
+    pub keys: u64,
+    /// The number of passwords that are still hashed with an older pepper. Each changes at its owner's next login.
+    pub passwords_left: u64,
+}
+
+impl SigningKeys {
+    /// Returns all signing keys, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn list(&self) -> Result<Vec<KeyView>> {
+        let rows = self.journal.db.read(&sql::LIST, &[]).await?;
+        let time = |row: &Row, column| row.get::<_, SystemTime>(column).into();
+        let view = |row: &Row| KeyView {
+            kid: row.get("kid"),
+            algorithm: row.get("algorithm"),
+            state: KeyState::parse(row.get("state")),
+            created: time(row, "created"),
+            changed: time(row, "changed"),
+        };
+        Ok(rows.iter().map(view).collect())
+    }
+
+    /// Makes the key that signs next, unless there is one, and returns its name. It becomes active by itself once every cache has
+    /// seen it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
+    pub async fn rotate(&self, caller: &Caller) -> Result<String> {
+        let settings = &self.settings;
+        let rotated = self.journal.write(caller, async |tx| {
+            let actor = tx.prove_full_power().await?;
+            sql::LOCK.rows(tx, &[]).await?;
+            let algorithm = settings.algorithm;
+            if let Some(row) = sql::FIND_STATE.row(tx, &[&algorithm.as_str(), &"pending"]).await? {
+                return Ok(Written::unchanged(row.get("kid")));
+            }
+            let (kid, event) = create(tx, settings, algorithm, KeyState::Pending, &actor).await?;
+            Ok(Written::new(kid, event))
+        });
+        let kid = rotated.await?;
+        self.reload().await?;
+        Ok(kid)
+    }
+
+    /// Revokes a key everywhere, and every token that it signed. When it was the active one, a successor is active at once. A
+    /// retired key can be revoked too, and has no successor.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such key or it was revoked before, [`ErrorKind::BeyondYourLevel`] unless the
+    /// caller may do everything.
+    pub async fn revoke(&self, caller: &Caller, kid: &str) -> Result<()> {
+        let revoked = self.journal.write(caller, async |tx| {
+            let actor = tx.prove_full_power().await?;
+            sql::LOCK.rows(tx, &[]).await?;
+            let row = sql::FIND.row(tx, &[&kid]).await?;
+            let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
+            set_state(tx, kid, KeyState::Retired).await?;
+            // The successor has the algorithm of the revoked key, which other instances may use and this one not.
+            let algorithm = row.get::<_, &str>("algorithm").parse().ok();
+            let detail = match algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
+                Some(algorithm) => {
+                    // No verifier can have seen it yet; verifiers look for a key that they do not know.
+                    let (next, _) = create(tx, &self.settings, algorithm, KeyState::Active, &actor).await?;
+                    json!({ "kid": kid, "next": next })
+                }
+                None => json!({ "kid": kid }),
+            };
+            let event = Event::new(EventKind::KeyRevoked, &actor).detail(detail);
+            Ok(event.revoking([RevocationTarget::Key { kid: kid.to_owned() }]))
+        });
+        revoked.await?;
+        self.reload().await
+    }
+
+    /// Seals every signing key with the first master key, so that the other master keys can be removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
+    pub async fn reseal(&self, caller: &Caller) -> Result<ResealReport> {
+        self.journal
+            .write(caller, async |tx| {
+                let actor = tx.prove_full_power().await?;
+                let keys = self.reseal_all(tx).await?;
+                let pepper = format!("%,keyid={}$%", self.settings.pepper_id);
+                let row = sql::COUNT_OTHER_PEPPERS.row(tx, &[&pepper]).await?;
+                let passwords_left = row.map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
+                let report = ResealReport { keys, passwords_left };
+                Ok(match keys {
+                    0 => Written::unchanged(report),
+                    _ => {
+                        let event = Event::new(EventKind::KeyResealed, &actor).detail(json!({ "keys": keys }));
+                        Written::new(report, event)
+                    }
+                })
+            })
+            .await
+    }
+
+    async fn reseal_all(&self, tx: &Transaction<'_>) -> Result<u64> {
+        let (master, mut keys) = (&self.settings.master, 0);
+        sql::LOCK.rows(tx, &[]).await?;
+        for row in sql::LIST_SEALED.rows(tx, &[]).await? {
+            let (kid, sealed): (String, Vec<u8>) = (row.get("kid"), row.get("sealed"));
+            if master.sealed_with_first(&sealed)? {
+                continue;
+            }
+            match master.open(&kid, &sealed) {
+                Ok(private) => {
+                    let sealed = master.seal(&kid, &private)?;
+                    keys += sql::RESEAL.execute(tx, &[&kid, &sealed]).await.map_err(db_error)?;
+                }
+                // It does not keep the others from being sealed again, and depends on none of these master keys.
+                Err(error) => tracing::warn!(kid, %error, "a signing key cannot be opened: it stays as it is"),
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Takes the steps of the rotation that are due. Returns their number.
+    pub(in crate::engine) async fn advance(&self) -> Result<usize> {
+        token_lifetime::note(&self.journal.db, self.settings.access_ttl).await?;
+        let operator = Caller::operator(ClientInfo::default());
+        let mut steps = 0;
+        while self.journal.write(&operator, async |tx| self.advance_one(tx).await).await? {
+            steps += 1;
+        }
+        if steps > 0 {
+            self.reload().await?;
+        }
+        Ok(steps)
+    }
+
+    async fn advance_one(&self, tx: &Tx<'_>) -> Result<Written<bool>> {
+        let (settings, actor) = (&self.settings, tx.operator()?);
+        // Twice, because a cache may have been filled just before the key was made, and answers travel.
+        let lead = 2 * settings.max_age;
+        // Another instance may issue tokens with a longer lifetime, with the same keys.
+        let lifetime = self.longest_lifetime().max(settings.access_ttl);
+        sql::LOCK.rows(tx, &[]).await?;
+        let keys = sql::LIST_AGES.rows(tx, &[&settings.algorithm.as_str()]).await?;
+        let oldest = |state: KeyState| {
+            let of_state = keys.iter().filter(move |row| row.get::<_, &str>("state") == state.as_str());
+            let aged = of_state.map(|row| (row.get::<_, String>("kid"), row.get::<_, f64>("age")));
+            aged.max_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let event = if let Some((kid, age)) = oldest(KeyState::Pending) {
+            if age < lead.as_secs_f64() {
+                return Ok(Written::unchanged(false));
+            }
+            if let Some((active, _)) = oldest(KeyState::Active) {
+                set_state(tx, &active, KeyState::Retiring).await?;
+            }
+            set_state(tx, &kid, KeyState::Active).await?;
+            Event::new(EventKind::KeyActivated, &actor).detail(json!({ "kid": kid }))
+        } else if oldest(KeyState::Active)
+            .is_none_or(|(_, age)| age + lead.as_secs_f64() >= settings.rotation.as_secs_f64())
+        {
+            create(tx, settings, settings.algorithm, KeyState::Pending, &actor).await?.1
+        } else {
+            let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (lifetime + SKEW).as_secs_f64());
+            let over = match expired {
+                Some((kid, _)) => Some(kid),
+                None => find_forgotten(tx, settings, lead + lifetime).await?,
+            };
+            let Some(kid) = over else { return Ok(Written::unchanged(false)) };
+            set_state(tx, &kid, KeyState::Retired).await?;
+            Event::new(EventKind::KeyRetired, &actor).detail(json!({ "kid": kid }))
+        };
+        Ok(Written::new(true, event))
+    }
+}
+
+/// Finds a key of an algorithm that is no longer used: an instance that still used it would have replaced the key, and what it
+/// signed has expired.
+async fn find_forgotten(tx: &Transaction<'_>, settings: &KeySettings, rest: Duration) -> Result<Option<String>> {
+    let age = (settings.rotation + rest + SKEW).as_secs_f64();
+    let row = sql::FIND_FORGOTTEN.row(tx, &[&settings.algorithm.as_str(), &age]).await?;
+    Ok(row.map(|row| row.get("kid")))
+}
+
+/// Makes the first key of this algorithm. The lock makes instances that start together agree on one.
+pub(super) async fn ensure_active(journal: &Journal, settings: &KeySettings) -> Result<()> {
+    journal
+        .write(&Caller::operator(ClientInfo::default()), async |tx| {
+            sql::LOCK.rows(tx, &[]).await?;
+            if sql::FIND_STATE.row(tx, &[&settings.algorithm.as_str(), &"active"]).await?.is_some() {
+                return Ok(Written::unchanged(()));
+            }
+            let (_, event) = create(tx, settings, settings.algorithm, KeyState::Active, &tx.operator()?).await?;
+            Ok(event.into())
+        })
+        .await
+}
+
+async fn create(
+    tx: &Transaction<'_>,
+    settings: &KeySettings,
+    algorithm: SigningAlgorithm,
+    state: KeyState,
+    actor: &Actor,
+) -> Result<(String, Event)> {
+    let (pair, private) = KeyPair::generate(algorithm)?;
+    let (algorithm, state, jwk) = (algorithm.as_str(), state.as_str(), pair.jwk()?);
+    let sealed = settings.master.seal(&jwk.kid, &private)?;
+    let public: Value = json!(jwk);
+    let created = sql::CREATE.execute(tx, &[&jwk.kid, &algorithm, &state, &public, &sealed]).await;
+    created.map_err(db_error)?;
+    let event = Event::new(EventKind::KeyCreated, actor);
+    Ok((jwk.kid.clone(), event.detail(json!({ "kid": jwk.kid, "alg": algorithm, "state": state }))))
+}
+
+async fn set_state(tx: &Transaction<'_>, kid: &str, state: KeyState) -> Result<()> {
+    sql::SET_STATE.execute(tx, &[&kid, &state.as_str()]).await.map(drop).map_err(db_error)
+}

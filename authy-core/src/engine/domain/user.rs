@@ -1,0 +1,150 @@
+//! Users: signed up, changed, deleted. A deleted user keeps the row, so that nobody takes the name.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio_postgres::Row;
+
+use crate::{
+    Result, Timestamp, UserId, Username,
+    api::{
+        page::{PageNumber, PageSize},
+        user::{Details, OwnView, UserRoles, UserView},
+    },
+    engine::{
+        config::Config,
+        domain::{code::Codes, credential::PasswordVerifier, erased_name::ErasedNames, lookalike::ReservedNames, role},
+        journal::write::Journal,
+        storage::{
+            db::Db,
+            page::{ListPage, window},
+            row::{stored, user_id},
+        },
+    },
+    name::identifier::caseless,
+};
+
+pub(in crate::engine) mod change;
+mod claim;
+pub(in crate::engine) mod deletion;
+pub(in crate::engine) mod email_verification;
+pub(in crate::engine) mod password_reset;
+pub(in crate::engine) mod register;
+pub(in crate::engine) mod sql;
+
+/// Users and their accounts: [`Authy::users`](crate::Authy::users).
+pub struct Users {
+    pub(in crate::engine) journal: Arc<Journal>,
+    pub(in crate::engine) config: Arc<Config>,
+    pub(in crate::engine) passwords: PasswordVerifier,
+    pub(in crate::engine) codes: Codes,
+    pub(in crate::engine) erased: ErasedNames,
+    pub(in crate::engine) reserved: ReservedNames,
+}
+
+impl Users {
+    pub(in crate::engine) fn db(&self) -> &Db {
+        &self.journal.db
+    }
+
+    /// Returns one user, deleted or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn find(&self, user: UserId) -> Result<Option<UserView>> {
+        find(self.db(), user).await
+    }
+
+    /// Returns a page of all users, deleted ones included, in the order of their creation. `q` is the beginning of a username or
+    /// an email.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn list(&self, page: PageNumber, per_page: PageSize, q: Option<&str>) -> Result<ListPage<UserView>> {
+        let (limit, offset) = window(page.get(), per_page.get());
+        let (rows, total) = match q {
+            None => {
+                let rows = self.db().list(&sql::LIST, &[&limit, &offset]).await?;
+                (rows, self.db().count(&sql::COUNT, &[]).await?)
+            }
+            Some(prefix) => {
+                // PostgreSQL's text holds no NUL, so nobody's name begins with one.
+                let Some((from, to)) = range(prefix) else { return Ok(ListPage { items: Vec::new(), total: 0 }) };
+                let rows = self.db().list(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
+                (rows, self.db().count(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
+            }
+        };
+        Ok(ListPage { items: rows.iter().map(view).collect(), total: total.get::<_, i64>(0).unsigned_abs() })
+    }
+
+    /// Returns the name of a user, unless deleted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn find_username(&self, user: UserId) -> Result<Option<Username>> {
+        let row = self.db().read_opt(&sql::FIND_USERNAME, &[user.as_uuid()]).await?;
+        Ok(row.map(|row| stored(&row, "username")))
+    }
+
+    /// Returns the user of a name, unless deleted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn find_id(&self, name: &Username) -> Result<Option<UserId>> {
+        let row = self.db().read_opt(&sql::FIND_ID, &[&name.key()]).await?;
+        Ok(row.map(|row| user_id(&row, "public_id")))
+    }
+
+    /// Returns the name and the roles, most powerful first, of a user, deleted or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn find_roles(&self, user: UserId) -> Result<Option<UserRoles>> {
+        find_roles(self.db(), user).await
+    }
+}
+
+/// Finds one user, deleted or not.
+pub(in crate::engine) async fn find(db: &Db, user: UserId) -> Result<Option<UserView>> {
+    Ok(db.read_opt(&sql::FIND, &[user.as_uuid()]).await?.as_ref().map(view))
+}
+
+/// Finds the name and the roles of a user, deleted or not.
+pub(in crate::engine) async fn find_roles(db: &Db, user: UserId) -> Result<Option<UserRoles>> {
+    let Some(found) = find(db, user).await? else { return Ok(None) };
+    let roles = role::views(&db.read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?);
+    Ok(Some(UserRoles { username: found.username, public_id: user, roles }))
+}
+
+fn view(row: &Row) -> UserView {
+    let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);
+    let delete_date = time("deleted_at");
+    UserView {
+        public_id: user_id(row, "public_id"),
+        username: stored(row, "username"),
+        email: stored(row, "email"),
+        created: row.get::<_, SystemTime>("created").into(),
+        last_login: time("last_login"),
+        validated: time("validated_at").is_some(),
+        deleted: delete_date.is_some(),
+        delete_date,
+        details: row.get::<_, Option<&str>>("details").and_then(|state| match state {
+            "waiting" => Some(Details::Pending),
+            "delivered" => Some(Details::Created),
+            "given_up" => Some(Details::Failed),
+            _ => None,
+        }),
+    }
+}
+
+impl From<UserView> for OwnView {
+    fn from(user: UserView) -> Self {
+        let UserView { public_id, username, email, created, last_login, .. } = user;
+        Self { public_id, username, email, created, last_login }
+    }
+}
+
+/// Returns the range of keys that begin with a prefix, the end excluded; `None` when no key can.
+fn range(prefix: &str) -> Option<(String, String)> {
+    let from = caseless(prefix);
+    (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
+}

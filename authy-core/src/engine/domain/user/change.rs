@@ -1,0 +1,232 @@
+//! Changing an account: by its owner, after authenticating again, or by an administrator.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_postgres::{Row, Transaction};
+
+use super::{Users, sql};
+use crate::{
+    Access, Email, Error, ErrorKind, Level, Result, SessionId, UserId, Username,
+    access::ADMIN,
+    api::{account::AccountChange, event::EventKind, user::UserView},
+    engine::{
+        crypto::password::UserInputs,
+        domain::{
+            code::{self, Purpose},
+            epoch::{SessionFate, apply_account_change},
+            throttle::GuessLimiter,
+        },
+        journal::{
+            actor::{Actor, Subject, no_such_user},
+            caller::Caller,
+            event::Event,
+            write::{Tx, Written},
+        },
+        storage::{connector::db_error, db::Db, row::stored, statement::Params},
+    },
+};
+
+/// Maximum age in seconds of a login that counts as authentication. The challenge of [`ErrorKind::ReauthenticationRequired`] says
+/// the same.
+const RECENT_LOGIN_SECONDS: f64 = 600.0;
+
+/// Maximum new addresses per account and hour: each is sent a mail.
+const ADDRESSES_AN_HOUR: i64 = 5;
+
+impl Users {
+    /// Changes a user's password, address, or both. A new address is in force once its code comes back. A taken address
+    /// gets the same answer: its owner gets a notice, and no code is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,
+    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for another user's account,
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five
+    /// new addresses in an hour, [`ErrorKind::Overloaded`].
+    pub async fn change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
+        let change = self.prepare_change(caller, user, change).await?;
+        self.journal.write(caller, async |tx| apply(tx, &self.passwords.limiter, &change).await).await?;
+        self.find(user).await?.ok_or_else(no_such_user)
+    }
+
+    /// Checks a change and hashes its password, outside of a transaction;
+    /// [`UsersWithin::change`](crate::engine::UsersWithin::change) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub async fn prepare_change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<PreparedChange> {
+        let is_own = caller.id() == Some(user);
+        if let Some(identity) = caller.identity() {
+            Access::OwnOrLevel(ADMIN).permit(identity, Some(user))?;
+        }
+        let account = find_changeable(self.db(), user).await?;
+        let AccountChange { current_password, password, email, .. } = change;
+        let proof = match (caller.identity().filter(|_| is_own), &current_password) {
+            (Some(_), Some(current)) => {
+                self.passwords.verify_again(caller, current).await?;
+                Proof::Password(account.phc.clone())
+            }
+            (Some(identity), None) => {
+                // Before anything is hashed for nothing; the transaction asks once more.
+                let params: Params<'_> = &[identity.session_id.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
+                require_recent(self.db().read_opt(&sql::IS_RECENT, params).await?)?;
+                Proof::Login(identity.session_id)
+            }
+            (None, _) => {
+                caller.require_power_over(account.level)?;
+                Proof::Power
+            }
+        };
+        // Whoever sets the address can have a code sent there that sets the password.
+        if !is_own && !caller.is_operator() && !self.config.admin_sets_passwords {
+            return Err(Error::new(
+                ErrorKind::InsufficientLevel,
+                "nobody sets somebody else's password or address here: send a reset",
+            ));
+        }
+        let phc = match &password {
+            Some(password) => {
+                let (password, inputs) = (password.as_secret().normalized(), account.password_inputs(email.as_ref()));
+                Some(self.passwords.passwords.admit(caller.asker(), password, inputs).await?)
+            }
+            None => None,
+        };
+        let email = email.filter(|email| email.key() != account.email.key());
+        Ok(PreparedChange { user, proof, username: account.username, phc, email })
+    }
+}
+
+/// A checked change of an account: the caller is authorized, and the password is strong and hashed.
+#[derive(Debug)]
+pub struct PreparedChange {
+    user: UserId,
+    proof: Proof,
+    username: Username,
+    phc: Option<String>,
+    email: Option<Email>,
+}
+
+/// Why the caller may change the account.
+#[derive(Debug)]
+enum Proof {
+    /// It is the caller's own, and the password was right: the one of this hash.
+    Password(Option<String>),
+    /// It is the caller's own, and the session is young.
+    Login(SessionId),
+    /// It is another user's, who is not more powerful.
+    Power,
+}
+
+impl Proof {
+    /// Checks that it still holds, now that the account is locked.
+    async fn require(&self, tx: &Transaction<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
+        let user = subject.user;
+        match self {
+            Self::Power => actor.require_power_over(subject.level),
+            // Prepared by another caller.
+            _ if actor.user() != Some(user) => {
+                Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner may change the account so"))
+            }
+            Self::Login(session) => {
+                let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
+                require_recent(sql::IS_RECENT.row(tx, params).await?)
+            }
+            Self::Password(phc) => match sql::HAS_PASSWORD.row(tx, &[user.as_uuid(), phc]).await? {
+                Some(_) => Ok(()),
+                None => Err(Error::new(ErrorKind::InvalidCredentials, "the password was changed meanwhile")),
+            },
+        }
+    }
+}
+
+/// Applies a change: an event for the requested address, and one for the password. There is none when the address is in force
+/// already.
+pub(in crate::engine) async fn apply(tx: &Tx<'_>, limiter: &GuessLimiter, change: &PreparedChange) -> Result<Written> {
+    let PreparedChange { user, proof, username, phc, email } = change;
+    let user = *user;
+    let (actor, subject) = tx.prove_on(user).await?;
+    proof.require(tx, &actor, &subject.live()?).await?;
+    let changed = match phc {
+        Some(phc) => {
+            let own = actor.session().filter(|_| actor.user() == Some(user));
+            let fate = own.map_or(SessionFate::Ended, SessionFate::EndedExcept);
+            let event = set_password(tx, limiter, &actor, (user, username), phc, fate).await?;
+            Some(event.detail(json!({ "reset": false })))
+        }
+        None => None,
+    };
+    let requested = match email {
+        Some(email) => Some(request_email(tx, &actor, user, email).await?),
+        None => None,
+    };
+    Ok(Written::with_events((), [requested, changed].into_iter().flatten().collect()))
+}
+
+/// Requests a new address, inside of a transaction that holds the user.
+async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email: &Email) -> Result<Event> {
+    // Whether another account has the address is not asked here: the answer, its time and what is stored are the same either
+    // way. That is looked up when the mail is sent.
+    let kind = EventKind::EmailRequested;
+    let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
+    if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {
+        let error = Error::new(ErrorKind::RateLimited, "this account was given so many new addresses already");
+        return Err(error.retry_after(Duration::from_secs(3600)));
+    }
+    code::revoke(tx, user, Some(Purpose::Email)).await?;
+    let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
+    Ok(Event::new(kind, actor).about(user).detail(json!({ "code_id": code })))
+}
+
+/// Sets a password, inside of a transaction that holds the user, and forgets the guesses at the old one.
+pub(super) async fn set_password(
+    tx: &Transaction<'_>,
+    limiter: &GuessLimiter,
+    actor: &Actor,
+    (user, username): (UserId, &Username),
+    phc: &str,
+    fate: SessionFate,
+) -> Result<Event> {
+    limiter.forgive(tx, username).await?;
+    sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
+    apply_account_change(tx, actor, user, EventKind::PasswordChanged, fate).await
+}
+
+/// An account before its change.
+pub(super) struct CurrentAccount {
+    pub(super) username: Username,
+    email: Email,
+    phc: Option<String>,
+    level: Option<Level>,
+}
+
+impl CurrentAccount {
+    /// Returns what a password must not resemble: the name, and the address, which may be a new one.
+    pub(super) fn password_inputs(&self, new_email: Option<&Email>) -> UserInputs {
+        let email = new_email.unwrap_or(&self.email);
+        UserInputs { username: self.username.as_str().to_owned(), email: email.as_str().to_owned() }
+    }
+}
+
+/// Finds an account as it is before its change.
+pub(super) async fn find_changeable(db: &Db, user: UserId) -> Result<CurrentAccount> {
+    let row = db.read_opt(&sql::FIND_ACCOUNT, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    if row.get("deleted") {
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"));
+    }
+    Ok(CurrentAccount {
+        username: stored(&row, "username"),
+        email: stored(&row, "email"),
+        phc: row.get("phc"),
+        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+    })
+}
+
+fn require_recent(row: Option<Row>) -> Result<()> {
+    match row {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::ReauthenticationRequired,
+            "send current_password, or log in again: the last login was more than ten minutes ago",
+        )),
+    }
+}

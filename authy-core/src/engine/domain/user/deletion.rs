@@ -1,0 +1,111 @@
+//! Deleting a user, restoring one, and erasing one for good.
+
+use std::time::Duration;
+
+use super::{Users, sql};
+use crate::{
+    Error, ErrorKind, Result, UserId,
+    api::event::EventKind,
+    engine::{
+        domain::{
+            code,
+            epoch::{SessionFate, apply_account_change},
+            erased_name::ErasedNames,
+            role,
+        },
+        journal::{actor::no_such_user, caller::Caller, event::Event, write::Tx},
+        storage::{connector::db_error, statement::Params},
+    },
+};
+
+/// Maximum time of a statement that erases: a long audit trail takes a while.
+const ERASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Users {
+    /// Deletes a user, who may be the caller. The row stays, the name stays taken, and the email if it was confirmed; every token
+    /// is revoked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
+    /// [`ErrorKind::LastOfItsKind`].
+    pub async fn delete(&self, caller: &Caller, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| delete(tx, user).await).await
+    }
+
+    /// Restores a deleted user, with name, address, password and roles.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NotDeleted`], [`ErrorKind::AlreadyDeleted`] when the user was erased,
+    /// [`ErrorKind::BeyondYourLevel`].
+    pub async fn restore(&self, caller: &Caller, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| restore(tx, user).await).await
+    }
+
+    /// Erases a user, deleted or not: no personal data is left. The name stays taken as a keyed hash, and so does the address if it
+    /// was confirmed. Only for superadmins and the operator.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,
+    /// [`ErrorKind::LastOfItsKind`].
+    pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
+        self.journal
+            .write(caller, async |tx| {
+                tx.limit_statements(ERASE_TIMEOUT);
+                erase(tx, &self.erased, user).await
+            })
+            .await
+    }
+}
+
+pub(in crate::engine) async fn delete(tx: &Tx<'_>, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    actor.require_own_or_power_over(&subject.live()?)?;
+    role::keep_last_of_its_kind(tx, user, None).await?;
+    sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    apply_account_change(tx, &actor, user, EventKind::UserDeleted, SessionFate::Ended).await
+}
+
+pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    if subject.is_erased {
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
+    }
+    if !subject.is_deleted {
+        return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
+    }
+    actor.require_power_over(subject.level)?;
+    sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    apply_account_change(tx, &actor, user, EventKind::UserRestored, SessionFate::Ended).await
+}
+
+pub(in crate::engine) async fn erase(tx: &Tx<'_>, erased: &ErasedNames, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    actor.require_full_power()?;
+    if subject.is_erased {
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
+    }
+    role::keep_last_of_its_kind(tx, user, None).await?;
+    let event = apply_account_change(tx, &actor, user, EventKind::UserErased, SessionFate::Ended).await?;
+    let row = sql::FIND_KEYS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
+    let username_key = erased.hash(row.get("username_key"));
+    let email_key = match row.get("validated") {
+        true => erased.hash(row.get("email_key")),
+        false => ErasedNames::unconfirmed(user),
+    };
+    code::forget_spent(tx, user).await?;
+    // What stands in for the name is a valid name, because every view of a user shows one.
+    let username = format!("erased-{}", user.as_uuid().simple());
+    let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
+    sql::ERASE.execute(tx, params).await.map_err(db_error)?;
+    for statement in [
+        &sql::ERASE_PASSWORD,
+        &sql::ERASE_ROLES,
+        &sql::ERASE_SESSIONS,
+        &sql::ERASE_ORIGINS,
+        &sql::ERASE_DELIVERIES,
+        &sql::ERASE_LOOKALIKES,
+    ] {
+        statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
+    }
+    Ok(event)
+}

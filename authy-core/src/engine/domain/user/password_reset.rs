@@ -1,0 +1,156 @@
+//! Resetting a forgotten password.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::{
+    Users,
+    change::{find_changeable, set_password},
+    claim,
+    email_verification::confirm,
+    sql,
+};
+use crate::{
+    Email, Error, ErrorKind, Result, Secret, UserId, Username,
+    api::{
+        account::{ForgottenPassword, PasswordReset},
+        event::EventKind,
+    },
+    engine::{
+        domain::{
+            code::{self, Code, Purpose, no_such_code, unless_gone},
+            epoch::SessionFate,
+            throttle::GuessLimiter,
+        },
+        journal::{
+            actor::{Actor, lock_live},
+            caller::Caller,
+            event::{Columns, Event},
+            write::{Tx, Written},
+        },
+        storage::{row::stored, statement::Params},
+    },
+};
+
+/// The time that a request for a reset takes. What is written is the same whether or not there is such an account; but a row that
+/// is read from disk, or a page of an index that is in no cache, would tell.
+const REQUEST_TIME: Duration = Duration::from_millis(20);
+
+impl Users {
+    /// Sends a code that resets the password to an address, when an account has it: a few per hour. Always takes 20 milliseconds,
+    /// unless the database is slower.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn forgot_password(&self, caller: &Caller, forgotten: &ForgottenPassword) -> Result<()> {
+        let event = Event::new(EventKind::ResetRequested, &Actor::by_secret(caller));
+        let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
+        let (key, code, lifetime) = (forgotten.email.key(), Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
+        let params: Params<'_> =
+            &[&key, &code, &lifetime, &event_id, &kind, &actor, &actor_kind, &ip, &user_agent, &request_id];
+        let done_at = Instant::now() + REQUEST_TIME;
+        let written = self.db().write(&code::sql::CREATE_RESET, params).await;
+        sleep_until(done_at).await;
+        written.map(drop)
+    }
+
+    /// Sends a user a code that resets the password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`].
+    pub async fn send_reset(&self, caller: &Caller, user: UserId) -> Result<()> {
+        self.journal.write(caller, async |tx| send_reset(tx, user).await).await
+    }
+
+    /// Makes a code that resets a user's password, for the operator to hand over. It is not mailed.
+    ///
+    /// # Errors
+    /// As [`send_reset`](Self::send_reset).
+    pub async fn create_reset(&self, caller: &Caller, user: UserId) -> Result<Secret> {
+        let code = self.journal.write(caller, async |tx| create_reset(tx, user).await).await?;
+        Ok(self.codes.write(code))
+    }
+
+    /// Sets a new password with a code. Every session of the user ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
+    /// [`ErrorKind::WeakPassword`], and then the code is still valid; [`ErrorKind::RateLimited`] after a hundred wrong codes from
+    /// one address; [`ErrorKind::Overloaded`].
+    pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
+        let limiter = &self.passwords.limiter;
+        let work = async {
+            let reset = self.prepare_reset(caller, reset).await?;
+            self.journal.write(caller, async |tx| set_by_code(tx, limiter, &reset).await).await
+        };
+        limiter.guess_code(caller, work).await
+    }
+
+    /// Checks a reset and hashes its password, outside of a transaction;
+    /// [`UsersWithin::reset_password`](crate::engine::UsersWithin::reset_password) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`reset_password`](Self::reset_password).
+    pub async fn prepare_reset(&self, caller: &Caller, reset: PasswordReset) -> Result<PreparedReset> {
+        let code = self.codes.read(reset.code.expose()).ok_or_else(no_such_code)?;
+        let found = code::find(self.db(), code).await?.filter(|code| code.is_for(Purpose::Reset));
+        let Code { user, email, .. } = found.ok_or_else(no_such_code)?;
+        let account = find_changeable(self.db(), user).await.map_err(unless_gone)?;
+        let (password, inputs) = (reset.password.as_secret().normalized(), account.password_inputs(None));
+        let phc = self.passwords.passwords.admit(caller.asker(), password, inputs).await?;
+        Ok(PreparedReset { code, user, username: account.username, phc, email })
+    }
+}
+
+/// A checked reset: its code was valid when it was looked up, and the password is strong and hashed.
+#[derive(Debug)]
+pub struct PreparedReset {
+    code: Uuid,
+    user: UserId,
+    username: Username,
+    phc: String,
+    /// The address to which the code was sent.
+    email: Option<Email>,
+}
+
+pub(in crate::engine) async fn set_by_code(
+    tx: &Tx<'_>,
+    limiter: &GuessLimiter,
+    reset: &PreparedReset,
+) -> Result<Event> {
+    let PreparedReset { code, user, username, phc, email } = reset;
+    if let Some(email) = email {
+        claim::lock(tx, *user, email).await?;
+    }
+    lock_live(tx, *user).await.map_err(unless_gone)?;
+    code::take(tx, *code).await?.ok_or_else(no_such_code)?;
+    if let Some(email) = email {
+        // The bearer of the code has the mailbox. Other accounts with the address are left as they are: one of them may be the
+        // owner's, and an account that takes the address later must not have a reset destroy it.
+        confirm(tx, *user, email).await?;
+    }
+    let event = set_password(tx, limiter, &tx.by_secret(), (*user, username), phc, SessionFate::Ended).await?;
+    Ok(event.detail(json!({ "reset": true })))
+}
+
+pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, user: UserId) -> Result<Event> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    actor.require_power_over(subject.live()?.level)?;
+    let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?;
+    let row =
+        row.ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: somebody else confirmed it"))?;
+    let email: Email = stored(&row, "email");
+    let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
+    Ok(Event::new(EventKind::ResetRequested, &actor).about(user).detail(json!({ "code_id": code })))
+}
+
+/// Makes a code that is not mailed; its event does not contain its id.
+pub(in crate::engine) async fn create_reset(tx: &Tx<'_>, user: UserId) -> Result<Written<Uuid>> {
+    let (actor, subject) = tx.prove_on(user).await?;
+    actor.require_power_over(subject.live()?.level)?;
+    let code = code::create(tx, user, Purpose::Reset, None).await?;
+    Ok(Written::new(code, Event::new(EventKind::ResetRequested, &actor).about(user)))
+}

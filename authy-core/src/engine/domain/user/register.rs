@@ -1,0 +1,183 @@
+//! Signing up.
+
+use serde_json::json;
+use tokio_postgres::error::SqlState;
+
+use super::{Users, claim, sql};
+use crate::{
+    Email, Error, ErrorKind, Result, RoleName, Secret, UserId, Username,
+    api::{event::EventKind, user::NewUser},
+    engine::{
+        crypto::{hasher::Asker, password::UserInputs, random::random_text},
+        domain::{
+            code::{self, Purpose},
+            lookalike, role,
+        },
+        journal::{
+            actor::Actor,
+            caller::Caller,
+            event::Event,
+            write::{Tx, Written},
+        },
+        storage::{connector::db_error, row::level, statement::Params},
+    },
+    name::Stored as _,
+};
+
+/// The role of a user who signs up.
+const USER_ROLE: &str = "user";
+
+/// The role of the first administrator.
+const SUPERADMIN_ROLE: &str = "superadmin";
+
+/// A checked sign-up: the name is not reserved and looks like no administrator's, the password is strong and hashed.
+///
+/// Hashing takes time, so it is done before a transaction is opened.
+#[derive(Debug)]
+pub struct Registration {
+    username: Username,
+    email: Email,
+    phc: String,
+    // What the name looks like; empty when an operator chose it, and then nothing is compared.
+    skeletons: Vec<String>,
+    // The operator vouches for the address of an account that it makes for somebody else.
+    is_vouched_for: bool,
+}
+
+impl Users {
+    /// Signs up a user, with the role `user`.
+    ///
+    /// An address is taken once an account has confirmed it. Until then others may sign up with it, and lose it to the first
+    /// account that confirms it: nobody can keep an address from its owner.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
+    /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when
+    /// too many passwords wait to be hashed.
+    pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
+        let registration = self.prepare_registration(caller, user).await?;
+        self.journal.write(caller, async |tx| insert(tx, &registration, None).await).await
+    }
+
+    /// Signs up a user with a role, for administrators and the operator.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register), and [`ErrorKind::NotFound`] when there is no such role,
+    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`] for a role more powerful than the caller.
+    pub async fn create(&self, caller: &Caller, user: NewUser, role: &RoleName) -> Result<UserId> {
+        let registration = self.prepare_registration(caller, user).await?;
+        self.journal.write(caller, async |tx| insert(tx, &registration, Some(role)).await).await
+    }
+
+    /// Checks a sign-up and hashes its password, outside of a transaction;
+    /// [`UsersWithin::register`](crate::engine::UsersWithin::register) does the rest inside.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn prepare_registration(&self, caller: &Caller, user: NewUser) -> Result<Registration> {
+        let NewUser { username, email, password, .. } = user;
+        let key = username.key();
+        let taken_as: Params<'_> = &[&self.erased.forms(&key), &self.erased.forms(&email.key())];
+        // Sent together: the comparison of names costs a sign-up no round trip.
+        let (skeletons, found) = tokio::join!(
+            self.reserved.require_distinct(self.db(), caller, &username),
+            self.db().read_opt(&sql::IS_TAKEN, taken_as)
+        );
+        // First: a name that is taken is answered as any other, so that the answer does not reveal administrators.
+        if found?.is_some() {
+            return Err(taken());
+        }
+        let skeletons = skeletons?;
+        let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
+        let phc = self.passwords.passwords.admit(caller.asker(), password.as_secret().normalized(), inputs).await?;
+        Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
+    }
+
+    /// Makes the first administrator of a database without users, for the operator. Returns the name, and a password that is shown
+    /// only here; `None` when there are users, or another instance has just made one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database is away.
+    pub async fn create_first_administrator(&self, caller: &Caller) -> Result<Option<(Username, Secret)>> {
+        Actor::operator(caller)?;
+        if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {
+            return Ok(None);
+        }
+        let password = Secret::new(random_text::<15>()?);
+        let username = Username::stored("admin".to_owned());
+        let registration = Registration {
+            username: username.clone(),
+            // A domain that never exists (RFC 2606), so that mail goes nowhere.
+            email: Email::stored("admin@authy.invalid".to_owned()),
+            phc: self.passwords.passwords.hash(Asker::default(), password.normalized()).await?,
+            skeletons: Vec::new(),
+            is_vouched_for: true,
+        };
+        let role = RoleName::stored(SUPERADMIN_ROLE.to_owned());
+        let is_first = self.journal.write(caller, async |tx| {
+            sql::LOCK_FIRST.rows(tx, &[]).await?;
+            if sql::ANY.row(tx, &[]).await?.is_some() {
+                return Ok(Written::unchanged(false));
+            }
+            Ok(insert(tx, &registration, Some(&role)).await?.map(|_| true))
+        });
+        Ok(is_first.await?.then_some((username, password)))
+    }
+}
+
+pub(in crate::engine) async fn insert(
+    tx: &Tx<'_>,
+    registration: &Registration,
+    role: Option<&RoleName>,
+) -> Result<Written<UserId>> {
+    let actor = tx.prove().await?;
+    let Registration { username, email, phc, skeletons, is_vouched_for } = registration;
+    let user = UserId::random();
+    let (username_key, email_key) = (username.key(), email.key());
+    if *is_vouched_for {
+        claim::lock(tx, user, email).await?;
+    }
+    let params: Params<'_> = &[
+        user.as_uuid(),
+        &username.as_str(),
+        &username_key,
+        &email.as_str(),
+        &email_key,
+        is_vouched_for,
+        skeletons,
+        &lookalike::ADMINISTRATOR,
+    ];
+    let created = sql::CREATE.execute(tx, params).await.map_err(|cause| match cause.code() {
+        // Two signed up at once, and this one came second.
+        Some(&SqlState::UNIQUE_VIOLATION) => taken(),
+        _ => db_error(cause),
+    })?;
+    if created == 0 {
+        // A user with a similar name became an administrator while the password was hashed.
+        return Err(lookalike::refused());
+    }
+    sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
+    let is_given = role.is_some();
+    let role = role.cloned().unwrap_or_else(|| RoleName::stored(USER_ROLE.to_owned()));
+    let row = role::sql::SHARE.row(tx, &[&role.key()]).await?;
+    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
+    // Anybody may become a `user`; to grant a role takes power over it.
+    if is_given {
+        actor.require_power_over(Some(level(&row)))?;
+    }
+    role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
+    lookalike::protect(tx, user, level(&row)).await?;
+    let event = Event::new(EventKind::UserRegistered, &actor).about(user);
+    let event = match is_vouched_for {
+        true => event.detail(json!({ "role": role })).revoking(claim::release(tx, user, email).await?),
+        false => {
+            let code = code::create(tx, user, Purpose::Validate, Some(email)).await?;
+            event.detail(json!({ "role": role, "code_id": code }))
+        }
+    };
+    Ok(Written::new(user, event))
+}
+
+fn taken() -> Error {
+    Error::new(ErrorKind::AlreadyRegistered, "this username or email is taken")
+}

@@ -1,0 +1,141 @@
+//! Who asks the engine for something, and from where. Every event records it.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::{
+    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId,
+    access::ADMIN,
+    engine::crypto::hasher::Asker,
+};
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default)]
+pub struct ClientInfo {
+    /// The address of the client.
+    pub ip: Option<IpAddr>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The id of the request in the logs.
+    pub request_id: Option<String>,
+    /// The device token that the request carried, as an earlier login returned it. An invalid one counts as none.
+    pub device_token: Option<Secret>,
+}
+
+/// Maximum length of a stored user agent in bytes: longer than any browser sends. A longer one is an attempt to fill the
+/// database.
+const USER_AGENT_BYTES: usize = 256;
+
+/// Returns a user agent cut to the length that is stored, 256 bytes, at a character boundary.
+pub fn cut_user_agent(agent: &str) -> &str {
+    agent.get(..agent.floor_char_boundary(USER_AGENT_BYTES)).unwrap_or_default()
+}
+
+impl ClientInfo {
+    /// What counts as one address: an IPv4 address, or the /64 that one IPv6 client has all of.
+    pub(in crate::engine) fn network(&self) -> Option<String> {
+        self.ip.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
+        })
+    }
+}
+
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    kind: CallerKind,
+    client: ClientInfo,
+}
+
+#[derive(Clone, Debug)]
+enum CallerKind {
+    Anonymous,
+    User(Identity),
+    Operator,
+}
+
+impl Caller {
+    /// Returns a caller without a token.
+    pub fn anonymous(client: ClientInfo) -> Self {
+        Self { kind: CallerKind::Anonymous, client }
+    }
+
+    /// Returns the caller for a verified token. Every write proves the caller again: it fails when the account, its session or
+    /// the token has ended since, or when password, address or roles have changed.
+    pub fn user(identity: Identity, client: ClientInfo) -> Self {
+        Self { kind: CallerKind::User(identity), client }
+    }
+
+    /// Returns the operator: the command line, or the program that embeds the crate. Nothing is beyond the operator's level.
+    pub fn operator(client: ClientInfo) -> Self {
+        Self { kind: CallerKind::Operator, client }
+    }
+
+    /// Returns the identity in the caller's token; `None` for an anonymous caller and for the operator.
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.kind {
+            CallerKind::User(identity) => Some(identity),
+            CallerKind::Anonymous | CallerKind::Operator => None,
+        }
+    }
+
+    /// Returns where the request came from.
+    pub fn client_info(&self) -> &ClientInfo {
+        &self.client
+    }
+
+    /// Returns the caller's account; `None` without a token.
+    pub(in crate::engine) fn id(&self) -> Option<UserId> {
+        self.identity().map(|identity| identity.public_id)
+    }
+
+    /// Returns the caller's identity.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`] without a token.
+    pub(in crate::engine) fn require_identity(&self) -> Result<&Identity> {
+        self.identity().ok_or_else(token_required)
+    }
+
+    /// The caller's place in the hash queue: a caller with a token is known.
+    pub(in crate::engine) fn asker(&self) -> Asker {
+        Asker::new(self.client.ip, self.identity().is_some())
+    }
+
+    /// The caller's place in the hash queue on a device that logged in before.
+    pub(in crate::engine) fn asker_on_known_device(&self) -> Asker {
+        Asker::new(self.client.ip, true)
+    }
+
+    pub(in crate::engine) fn is_operator(&self) -> bool {
+        matches!(self.kind, CallerKind::Operator)
+    }
+
+    /// Checks by the token alone that the caller can act on an account of that level. A courtesy before expensive work: the
+    /// transaction asks the database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`], [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
+    pub(in crate::engine) fn require_power_over(&self, level: Option<Level>) -> Result<()> {
+        match &self.kind {
+            CallerKind::Operator => Ok(()),
+            CallerKind::Anonymous => Err(token_required()),
+            CallerKind::User(identity) => {
+                Access::Level(ADMIN).permit(identity, None)?;
+                require_at_least(Some(identity.level), level)
+            }
+        }
+    }
+}
+
+pub(in crate::engine) fn token_required() -> Error {
+    Error::new(ErrorKind::TokenRequired, "this needs a token")
+}
+
+/// Fails when something of that level is more powerful than what has the `own` level.
+pub(in crate::engine) fn require_at_least(own: Option<Level>, level: Option<Level>) -> Result<()> {
+    match level.is_none_or(|level| own.is_some_and(|own| own.at_least(level))) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::BeyondYourLevel, "it is more powerful than you are")),
+    }
+}

@@ -1,0 +1,197 @@
+//! Events. An event is the audit record and the outgoing message of a change, written by the transaction that makes the change.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value, json};
+use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
+
+use crate::{
+    Result, SessionId, UserId,
+    api::{
+        event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
+        page::PageSize,
+    },
+    engine::{
+        journal::{
+            actor::Actor,
+            caller::{ClientInfo, cut_user_agent},
+            revocation::target::{RevocationTarget, revoke},
+        },
+        storage::{connector::db_error, db::Db, statement::Params},
+    },
+    revocation::Revocation,
+};
+
+pub(in crate::engine) mod sql;
+
+/// The audit trail: [`Authy::events`](crate::Authy::events).
+pub struct Events {
+    db: Arc<Db>,
+}
+
+impl Events {
+    pub(in crate::engine) fn new(db: Arc<Db>) -> Self {
+        Self { db }
+    }
+
+    /// Returns a page of the audit trail, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    pub async fn list(&self, query: &EventQuery) -> Result<EventPage> {
+        list(&self.db, query).await
+    }
+}
+
+/// Returns a page of the audit trail, newest first.
+pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<EventPage> {
+    let limit = i64::from(query.limit.unwrap_or(PageSize::DEFAULT).get());
+    let (before, event_id) = match &query.after {
+        Some(cursor) => (instant(cursor.happened), *cursor.event_id.as_uuid()),
+        // Clocks differ, and nothing happens a day ahead.
+        None => (SystemTime::now() + Duration::from_secs(24 * 3600), Uuid::max()),
+    };
+    let kind = query.kind.map(EventKind::as_str);
+    // One more than is shown tells whether there are more.
+    let more = limit + 1;
+    let rows = match query.user {
+        Some(user) => {
+            let params: Params<'_> = &[&before, &event_id, &kind, &more, user.as_uuid()];
+            db.list(&sql::LIST_OF_USER, params).await?
+        }
+        None => db.list(&sql::LIST, &[&before, &event_id, &kind, &more]).await?,
+    };
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = rows.get(shown).and_then(|_| rows.get(shown.saturating_sub(1))).map(cursor);
+    Ok(EventPage { events: rows.iter().take(shown).map(view).collect(), next })
+}
+
+/// Redacts IP address, user agent and request id when someone else than the user acted.
+pub(in crate::engine) fn shown_to(user: UserId, event: EventView) -> EventView {
+    match event.actor {
+        Some(actor) if actor != user => EventView { ip: None, user_agent: None, request_id: None, ..event },
+        _ => event,
+    }
+}
+
+/// Returns the event in a row.
+pub(in crate::engine) fn view(row: &Row) -> EventView {
+    let detail = match row.get("detail") {
+        Value::Object(detail) => detail,
+        _ => Map::new(),
+    };
+    EventView {
+        event_id: row.get::<_, Uuid>("event_id").into(),
+        kind: row.get("kind"),
+        happened: row.get::<_, SystemTime>("happened").into(),
+        happened_micros: micros(row),
+        actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
+        actor_kind: match row.get("origin") {
+            // As programs before the first release wrote it.
+            "stranger" => "anonymous".to_owned(),
+            kind => kind.to_owned(),
+        },
+        subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
+        session_id: row.get::<_, Option<Uuid>>("session_id").map(SessionId::from),
+        ip: row.get("ip"),
+        user_agent: row.get("user_agent"),
+        request_id: row.get("request_id"),
+        detail,
+    }
+}
+
+/// Returns the cursor behind a row.
+fn cursor(row: &Row) -> EventCursor {
+    EventCursor { happened: micros(row), event_id: row.get::<_, Uuid>("event_id").into() }
+}
+
+/// Returns the time of an event in microseconds since 1970.
+fn micros(row: &Row) -> i64 {
+    let since = row.get::<_, SystemTime>("happened").duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Returns the point in time of microseconds since 1970.
+fn instant(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs())
+}
+
+/// Something that happened: who did it, to whom, and details. Never contains a secret.
+#[must_use = "a change must not be committed without its event"]
+pub(in crate::engine) struct Event {
+    kind: EventKind,
+    actor: Actor,
+    subject: Option<UserId>,
+    session: Option<SessionId>,
+    detail: Value,
+    revokes: Vec<RevocationTarget>,
+}
+
+impl Event {
+    pub(in crate::engine) fn new(kind: EventKind, actor: &Actor) -> Self {
+        let (actor, session) = (actor.clone(), actor.session());
+        Self { kind, actor, subject: None, session, detail: json!({}), revokes: Vec::new() }
+    }
+
+    pub(in crate::engine) fn about(mut self, user: UserId) -> Self {
+        self.subject = Some(user);
+        self
+    }
+
+    pub(in crate::engine) fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    pub(in crate::engine) fn detail(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// Adds tokens that the change revokes.
+    pub(in crate::engine) fn revoking(mut self, targets: impl IntoIterator<Item = RevocationTarget>) -> Self {
+        self.revokes.extend(targets);
+        self
+    }
+
+    /// Appends the event, and its revocations, to the transaction of the change. Returns the revocations.
+    pub(in crate::engine) async fn append(self, tx: &Transaction<'_>) -> Result<Vec<Revocation>> {
+        let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = self.columns();
+        let (subject, session) = (self.subject.map(|user| *user.as_uuid()), self.session.map(|id| *id.as_uuid()));
+        let params: Params<'_> =
+            &[&event_id, &kind, &actor, &actor_kind, &subject, &session, &ip, &user_agent, &request_id, &self.detail];
+        sql::APPEND.execute(tx, params).await.map_err(db_error)?;
+        revoke(tx, self.revokes).await
+    }
+
+    /// The columns that every event has, for a statement that writes its event itself.
+    pub(in crate::engine) fn columns(&self) -> Columns<'_> {
+        let ClientInfo { ip, user_agent, request_id, .. } = self.actor.client_info();
+        Columns {
+            // Version 7: in the order of time, so that the index grows at its end.
+            event_id: Uuid::now_v7(),
+            kind: self.kind.as_str(),
+            actor: self.actor.user().map(|id| *id.as_uuid()),
+            actor_kind: self.actor.kind(),
+            ip: *ip,
+            user_agent: user_agent.as_deref().map(cut_user_agent),
+            request_id: request_id.as_deref(),
+        }
+    }
+}
+
+/// The columns of an event that do not depend on what happened.
+pub(in crate::engine) struct Columns<'a> {
+    pub(in crate::engine) event_id: Uuid,
+    pub(in crate::engine) kind: &'static str,
+    pub(in crate::engine) actor: Option<Uuid>,
+    pub(in crate::engine) actor_kind: &'static str,
+    pub(in crate::engine) ip: Option<IpAddr>,
+    pub(in crate::engine) user_agent: Option<&'a str>,
+    pub(in crate::engine) request_id: Option<&'a str>,
+}

@@ -1,0 +1,54 @@
+//! The statements of events.
+
+use crate::engine::storage::statement::statements;
+
+macro_rules! event_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT event_id, kind, happened, happened::text AS happened_text, actor, origin, subject, session_id,
+                    host(ip) AS ip, user_agent, request_id, detail FROM authy.event ",
+            $rest
+        )
+    };
+}
+
+pub(in crate::engine) use event_view;
+
+statements! {
+    /// Writes an event.
+    APPEND(UUID, TEXT, UUID, TEXT, UUID, UUID, INET, TEXT, TEXT, JSONB) =
+        "INSERT INTO authy.event
+             (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+    /// Makes the partitions of this month and of a number of months after it; how many were missing.
+    MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
+
+    /// Protects every partition from TRUNCATE, the new ones included.
+    KEEP_PARTITIONS() = "SELECT authy.keep_event_partitions()";
+
+    /// Drops the partitions older than a number of seconds; how many, and how many were kept because one of these sinks, or
+    /// any, has not got all of their events.
+    DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";
+
+    /// What happened before a point, newest first, by kind.
+    LIST(TIMESTAMPTZ, UUID, TEXT, INT8) = event_view!(
+        "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3)
+         ORDER BY happened DESC, event_id DESC LIMIT $4"
+    );
+
+    /// What was done to a user or by a user before a point, newest first, by kind. Each half has an index of its own.
+    LIST_OF_USER(TIMESTAMPTZ, UUID, TEXT, INT8, UUID) = concat!(
+        "SELECT * FROM (",
+        event_view!(
+            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND subject = $5
+             ORDER BY happened DESC, event_id DESC LIMIT $4"
+        ),
+        ") AS undergone UNION SELECT * FROM (",
+        event_view!(
+            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND actor = $5
+             ORDER BY happened DESC, event_id DESC LIMIT $4"
+        ),
+        ") AS done ORDER BY happened DESC, event_id DESC LIMIT $4"
+    );
+}

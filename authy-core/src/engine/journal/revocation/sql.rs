@@ -1,0 +1,57 @@
+//! The statements of revocations.
+
+use crate::engine::storage::statement::statements;
+
+statements! {
+    /// Revokes the tokens of a session, when any of them still lives. A minute more, because clocks differ.
+    REVOKE_SESSION(UUID) =
+        "INSERT INTO authy.revocation (session_id, until)
+         SELECT session_id, access_until + interval '1 minute' FROM authy.session
+         WHERE session_id = $1 AND access_until > now() - interval '1 minute'
+         RETURNING until";
+
+    /// Revokes a session that does not exist, for a number of seconds: the self-test.
+    REVOKE_TEST_SESSION(UUID, FLOAT8) =
+        "INSERT INTO authy.revocation (session_id, until) VALUES ($1, now() + make_interval(secs => $2))";
+
+    /// Revokes a user's tokens of older epochs, when any of them still lives or is being made: a refresh that is under way does
+    /// not wait for this, and what it makes lives as long as what it made last.
+    REVOKE_USER(UUID, INT8) =
+        "INSERT INTO authy.revocation (user_id, ver, until)
+         SELECT $1, $2,
+             greatest(max(access_until), now() + max(access_until - last_used)) + interval '1 minute'
+         FROM authy.session
+         WHERE user_id = $1
+           AND (access_until > now() - interval '1 minute' OR (ended_at IS NULL AND expires > now()))
+         HAVING max(access_until) IS NOT NULL
+         RETURNING until";
+
+    /// Revokes what a key signed or ever will: whoever stole it chooses the dates in its tokens, so this outlives any cache
+    /// that could still hold the key.
+    REVOKE_KEY(TEXT) =
+        "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '10 years') RETURNING until";
+
+    /// Every revocation of a transaction that was running or not begun at the cursor, and the next cursor: the oldest
+    /// transaction that is still running now. Both from one snapshot, so nobody who commits late is missed.
+    /// One row at least, the revocation empty in it when there is none.
+    ///
+    /// The time is that of the statement, which is before its snapshot. The timeline is that of the log that is being written:
+    /// it changes with a promotion at once, whereas the one in `pg_control_checkpoint()` does not. A standby writes none.
+    POLL(TEXT) =
+        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
+                (SELECT system_identifier FROM pg_control_system())::text AS cluster,
+                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
+                floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS as_of_ms,
+                (SELECT max(changed) FROM authy.signing_key) AS keys_changed,
+                (SELECT max(seconds) FROM authy.token_life) AS longest_life,
+                r.session_id, r.user_id, r.ver, r.kid, r.until
+         FROM (SELECT) AS one
+         LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
+
+    /// Wakes the other instances, after the commit: inside of a transaction a NOTIFY would make every commit of the database
+    /// wait for every other.
+    NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
+
+    /// Deletes what does not matter any more.
+    FORGET() = "DELETE FROM authy.revocation WHERE until < now()";
+}

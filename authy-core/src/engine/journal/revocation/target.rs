@@ -1,0 +1,56 @@
+//! Which tokens a change revokes, and the rows that say so.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Transaction;
+
+use super::sql;
+use crate::{
+    Result, SessionId, UserId,
+    engine::storage::connector::db_error,
+    revocation::{IdHash, Revocation, RevokedTokens},
+};
+
+/// Tokens that a change revokes, by the ids that only the engine knows.
+#[derive(Clone, Debug)]
+pub(in crate::engine) enum RevocationTarget {
+    /// Every token of a user whose epoch is older than this one.
+    User { public_id: UserId, ver: u64 },
+    /// Every token of a session.
+    Session { session_id: SessionId },
+    /// Every token that a key signed.
+    Key { kid: String },
+}
+
+impl From<RevocationTarget> for RevokedTokens {
+    fn from(target: RevocationTarget) -> Self {
+        match target {
+            RevocationTarget::User { public_id, ver } => Self::User { user: IdHash::of_user(public_id), ver },
+            RevocationTarget::Session { session_id } => Self::Session { session: IdHash::of_session(session_id) },
+            RevocationTarget::Key { kid } => Self::Key { kid },
+        }
+    }
+}
+
+/// Writes revocations. Returns those that matter, because a token that they are about still lives.
+pub(in crate::engine) async fn revoke(tx: &Transaction<'_>, targets: Vec<RevocationTarget>) -> Result<Vec<Revocation>> {
+    let mut revoked = Vec::with_capacity(targets.len());
+    for target in targets {
+        let row = match &target {
+            RevocationTarget::Session { session_id } => sql::REVOKE_SESSION.row(tx, &[session_id.as_uuid()]).await?,
+            RevocationTarget::User { public_id, ver } => {
+                sql::REVOKE_USER.row(tx, &[public_id.as_uuid(), &ver.cast_signed()]).await?
+            }
+            RevocationTarget::Key { kid } => sql::REVOKE_KEY.row(tx, &[kid]).await?,
+        };
+        if let Some(row) = row {
+            revoked.push(Revocation { tokens: target.into(), until: row.get::<_, SystemTime>("until").into() });
+        }
+    }
+    Ok(revoked)
+}
+
+/// Deletes the revocations whose tokens have all expired.
+pub(in crate::engine) async fn forget(tx: &Transaction<'_>) -> Result<u64> {
+    sql::FORGET.execute(tx, &[]).await.map_err(db_error)
+}

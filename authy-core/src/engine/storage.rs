@@ -1,0 +1,10 @@
+//! The way to PostgreSQL: connections, statements, and migrations.
+
+pub(in crate::engine) mod connector;
+pub(in crate::engine) mod db;
+pub(in crate::engine) mod fault;
+pub(in crate::engine) mod migrate;
+pub(in crate::engine) mod page;
+pub(in crate::engine) mod read_pool;
+pub(in crate::engine) mod row;
+pub(in crate::engine) mod statement;

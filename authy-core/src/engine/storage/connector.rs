@@ -1,0 +1,160 @@
+//! How a connection is opened, how long it may take to answer, and what its errors mean.
+
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, NoTls,
+    config::{Host, SslMode},
+    error::SqlState,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{
+    Error, ErrorKind, Result,
+    encryption::{self, Encryption, Link, PlainTextRefused},
+    tls::Roots,
+};
+
+/// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
+/// short enough that a caller hears "unavailable" before it gives up by itself.
+pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What every connection relies on, whatever the defaults of the database or its role are: a write of one statement has no
+/// transaction around it that could say so.
+const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+
+const LINK: Link = Link {
+    carries: "passwords, addresses and password hashes",
+    encrypted: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
+    declined: "sslmode=disable (in a program: `Builder::dangerous_allow_plain_text`)",
+};
+
+/// Refuses a database on another machine unless its connections are encrypted, or `sslmode=disable` says that they are not.
+///
+/// # Errors
+/// When `sslmode` was left out or is `prefer`, and one of the hosts is another machine.
+pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTextRefused> {
+    let encryption = match database.get_ssl_mode() {
+        SslMode::Disable => Encryption::Declined,
+        // What the server does not offer is not used, and nobody hears of it.
+        SslMode::Prefer => Encryption::Unspecified,
+        _ => Encryption::Required,
+    };
+    // Where both are given, connections go to the address, and the name is for certificates only.
+    let addresses: Vec<_> = database.get_hostaddrs().iter().map(ToString::to_string).collect();
+    let hosts = database.get_hosts().iter().skip(addresses.len()).map(|host| match host {
+        Host::Tcp(host) => host.as_str(),
+        Host::Unix(_) => "/",
+    });
+    encryption::check(LINK, encryption, addresses.iter().map(String::as_str).chain(hosts))
+}
+
+/// How to reach the database.
+pub(in crate::engine) struct Connector {
+    pub(in crate::engine) config: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Connector {
+    pub(in crate::engine) fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
+        let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
+        // `prefer` would fall back to plain text anyway, so it protects nothing; who wants TLS says `require`, and then
+        // the certificate is verified.
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable | SslMode::Prefer => None,
+            _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
+        };
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection.
+    pub(in crate::engine) async fn connect(&self) -> Result<Client> {
+        bounded(async { self.open(Arc::default()).await.map(|(client, _)| client) }).await
+    }
+
+    pub(in crate::engine) async fn open(
+        &self,
+        heard: Arc<Notify>,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let (client, driving) = match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                (client, tokio::spawn(drive(connection, heard)))
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                (client, tokio::spawn(drive(connection, heard)))
+            }
+        };
+        client.batch_execute(SESSION).await?;
+        Ok((client, driving))
+    }
+}
+
+/// Runs a connection until it ends, and tells of the notifications that come over it.
+async fn drive<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string),
+                    "a database connection ended"
+                );
+                break;
+            }
+        }
+    }
+    // Whoever listens finds out now, and not when the next poll is due.
+    heard.notify_one();
+}
+
+/// Gives the database a bounded time.
+pub(in crate::engine) async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+    bounded_by(ANSWER_TIMEOUT, work).await
+}
+
+/// Gives the database so much time.
+pub(in crate::engine) async fn bounded_by<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T> {
+    match timeout(patience, work).await {
+        Ok(done) => done.map_err(db_error),
+        Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
+            .retry_after(Duration::from_secs(1))),
+    }
+}
+
+/// Tells "the database is away" from "we asked it something wrong".
+pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
+    let away = match cause.code() {
+        // No SQLSTATE: the connection failed before the server could say anything.
+        None => cause.is_closed() || cause.as_db_error().is_none(),
+        Some(code) => {
+            let class = code.code().get(..2).unwrap_or_default();
+            // Connection trouble, lack of resources, operator intervention, conflicts that a repetition resolves.
+            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
+        }
+    };
+    match away {
+        true => Error::with_source(ErrorKind::Unavailable, "the database is away", cause)
+            .retry_after(Duration::from_secs(1)),
+        false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),
+    }
+}

@@ -1,0 +1,197 @@
+//! Connections to the database: a pool for transactions, and a few shared connections for single-row reads.
+//!
+//! A hot read goes over a long-lived, pipelined connection with a prepared statement, which is two to three times quicker
+//! than taking a connection from a pool. A transaction never runs on a shared connection: all others would wait for it.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+use tokio_postgres::{Client, Row};
+
+use crate::{
+    Error, ErrorKind, Result,
+    engine::storage::{
+        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by, db_error},
+        fault,
+        read_pool::ReadPool,
+        statement::{Params, Statement},
+    },
+    tls::Roots,
+};
+
+/// How long a write waits for a row that somebody else holds: less than a caller waits for an answer, so that a connection of
+/// the pool is not held for nobody.
+pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections to one database.
+pub(in crate::engine) struct Db {
+    connector: Arc<Connector>,
+    pool: Pool,
+    reads: ReadPool,
+    written: watch::Sender<()>,
+}
+
+impl Db {
+    /// Connections as `config` describes; none is opened yet. `connections` is the size of the pool.
+    pub(in crate::engine) fn new(
+        mut config: tokio_postgres::Config,
+        connections: usize,
+        roots: &Roots,
+    ) -> Result<Self> {
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(2));
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("authy");
+        }
+        // A host that vanished without a word is noticed, and the next one of the list is asked.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(2 * ANSWER_TIMEOUT);
+        }
+        if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
+            config.keepalives_idle(ANSWER_TIMEOUT).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
+        }
+        let connector = Arc::new(Connector::new(config, roots)?);
+        let manager = Manager::from_connect(
+            connector.config.clone(),
+            Dial(connector.clone()),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(connections.max(1))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(ANSWER_TIMEOUT))
+            .create_timeout(Some(ANSWER_TIMEOUT))
+            .recycle_timeout(Some(ANSWER_TIMEOUT))
+            .build()
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be made", cause))?;
+        Ok(Self { reads: ReadPool::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
+    }
+
+    /// A connection of one's own, outside the pool.
+    pub(in crate::engine) async fn connect(&self) -> Result<Client> {
+        self.connector.connect().await
+    }
+
+    /// A connection of one's own that hears of notifications on a channel. They may never come: a pooler in between, say,
+    /// loses them.
+    pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
+        let heard = Arc::new(Notify::new());
+        let (client, _) = bounded(self.connector.open(heard.clone())).await?;
+        bounded(client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        Ok((client, heard))
+    }
+
+    /// A connection for a transaction.
+    pub(in crate::engine) async fn connection(&self) -> Result<Object> {
+        self.pool.get().await.map_err(|cause| match cause {
+            PoolError::Backend(cause) => db_error(cause),
+            cause => Error::with_source(ErrorKind::Unavailable, "no database connection is free", cause)
+                .retry_after(Duration::from_secs(1)),
+        })
+    }
+
+    /// Executes a single-statement write that includes its event, and wakes the relay. Returns its row.
+    pub(in crate::engine) async fn write(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Option<Row>> {
+        let written = self.write_quietly(statement, params).await;
+        self.wake_relay();
+        written
+    }
+
+    /// Executes a single-statement write; does not wake the relay. Returns its row.
+    pub(in crate::engine) async fn write_quietly(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Option<Row>> {
+        let connection = self.connection().await?;
+        let written = bounded_by(LOCK_TIMEOUT, async {
+            let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
+            fault::around(statement.name, connection.query_opt(&prepared, params)).await
+        });
+        let written = written.await;
+        if written.as_ref().is_err_and(Error::is_unavailable) {
+            // It may still be waiting for its answer: nobody else should wait behind it.
+            drop(Object::take(connection));
+        }
+        written
+    }
+
+    /// Closes every connection that is not in use for a transaction: they may lead to a server that is no longer the primary
+    /// and still answers. The next one asks the hosts again.
+    pub(in crate::engine) fn leave_connections(&self) {
+        self.reads.leave_all();
+        drop(self.pool.retain(|_, _| false));
+    }
+
+    /// Wakes the relay: an event was written here.
+    pub(in crate::engine) fn wake_relay(&self) {
+        self.written.send_replace(());
+    }
+
+    /// Returns a receiver that changes when an event was written here; what other instances write does not show.
+    pub(in crate::engine) fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
+    }
+
+    /// The rows of a read that may take its time: over a connection of its own, and ended by the database when nobody waits for
+    /// it any more.
+    pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        let mut connection = self.connection().await?;
+        let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
+        let _ =
+            tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
+        let rows = statement.rows(&tx, params).await?;
+        bounded(tx.commit()).await?;
+        Ok(rows)
+    }
+
+    /// The only row of such a read.
+    pub(in crate::engine) async fn count(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
+        only(self.list(statement, params).await?.into_iter().next())
+    }
+
+    /// The rows of a read that takes no time.
+    pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        self.reads.read(statement, params).await
+    }
+
+    /// The first row of a read.
+    pub(in crate::engine) async fn read_opt(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Option<Row>> {
+        Ok(self.read(statement, params).await?.into_iter().next())
+    }
+
+    /// The only row of a read.
+    pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
+        only(self.read_opt(statement, params).await?)
+    }
+}
+
+fn only(row: Option<Row>) -> Result<Row> {
+    row.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
+}
+
+/// Lets the pool connect as everybody else does.
+struct Dial(Arc<Connector>);
+
+impl Connect for Dial {
+    fn connect(
+        &self,
+        _: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        self.0.open(Arc::default()).boxed()
+    }
+}

@@ -1,0 +1,143 @@
+//! A few long-lived connections that many reads share, each with its prepared statements.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, Row};
+
+use crate::{
+    Error, ErrorKind, Result,
+    engine::storage::{
+        connector::{ANSWER_TIMEOUT, Connector, bounded_by},
+        fault,
+        statement::{Params, Statement},
+    },
+};
+
+/// As many as keep two cores busy (measured: more bring nothing, one is a third slower).
+const CONNECTIONS: usize = 4;
+
+/// After a failed attempt to connect, the database counts as away for so long: a crowd does not queue up to find out.
+const COOLDOWN: Duration = Duration::from_millis(200);
+
+pub(in crate::engine) struct ReadPool {
+    connector: Arc<Connector>,
+    slots: [Slot; CONNECTIONS],
+    next: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Slot {
+    open: ArcSwapOption<Prepared>,
+    failed: Mutex<Option<Instant>>,
+}
+
+/// A connection with the statements that were prepared on it.
+pub(in crate::engine) struct Prepared {
+    pub(in crate::engine) client: Client,
+    prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
+}
+
+impl ReadPool {
+    pub(in crate::engine) fn new(connector: Arc<Connector>) -> Self {
+        Self { connector, slots: Default::default(), next: AtomicUsize::new(0) }
+    }
+
+    pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let Some(slot) = self.slots.get(turn) else {
+            return Err(Error::new(ErrorKind::Internal, "there is no such connection"));
+        };
+        let open = slot.open(&self.connector).await?;
+        match open.read(statement, ANSWER_TIMEOUT, params).await {
+            // The connection died under the question. A read may be asked again, once, on a fresh one.
+            Err(_) if open.client.is_closed() => {
+                slot.open(&self.connector).await?.read(statement, ANSWER_TIMEOUT, params).await
+            }
+            Err(error) if error.is_unavailable() => {
+                // Nobody should wait behind a question that is not answered.
+                slot.leave(&open);
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    /// Has every further question go over a new connection.
+    pub(in crate::engine) fn leave_all(&self) {
+        self.slots.iter().for_each(|slot| slot.open.store(None));
+    }
+}
+
+impl Slot {
+    async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
+        let live = || self.open.load_full().filter(|open| !open.client.is_closed());
+        if let Some(open) = live() {
+            return Ok(open);
+        }
+        let mut failed = self.failed.lock().await;
+        if let Some(open) = live() {
+            return Ok(open);
+        }
+        if failed.is_some_and(|when| when.elapsed() < COOLDOWN) {
+            return Err(Error::new(ErrorKind::Unavailable, "the database is away").retry_after(Duration::from_secs(1)));
+        }
+        match connector.connect().await {
+            Ok(client) => {
+                *failed = None;
+                let open = Arc::new(Prepared::new(client));
+                self.open.store(Some(open.clone()));
+                Ok(open)
+            }
+            Err(error) => {
+                *failed = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the next question go over a new connection.
+    fn leave(&self, open: &Arc<Prepared>) {
+        if self.open.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, open)) {
+            self.open.store(None);
+        }
+    }
+}
+
+impl Prepared {
+    pub(in crate::engine) fn new(client: Client) -> Self {
+        Self { client, prepared: RwLock::default() }
+    }
+
+    /// The rows of a statement, in so much time. It is planned once and for all, which for some takes longer than to run them.
+    pub(in crate::engine) async fn read(
+        &self,
+        statement: &'static Statement,
+        patience: Duration,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
+        bounded_by(patience, async {
+            let prepared = match known {
+                Some(prepared) => prepared,
+                None => {
+                    let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
+                    if let Ok(mut all) = self.prepared.write() {
+                        all.insert(statement.name, prepared.clone());
+                    }
+                    prepared
+                }
+            };
+            fault::around(statement.name, self.client.query(&prepared, params)).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,81 @@
+//! SQL with a name, an owner and a test: every statement is declared in its noun's `sql.rs`, and [`check`](crate::engine::check)
+//! PREPAREs all of them against the live schema at start and in the tests.
+
+use std::time::Duration;
+
+use tokio_postgres::{
+    Client, Row, Transaction,
+    types::{ToSql, Type},
+};
+
+use crate::{
+    Result,
+    engine::storage::{
+        connector::{bounded_by, db_error},
+        fault,
+    },
+};
+
+/// The parameters of a statement.
+pub(in crate::engine) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// One SQL statement.
+pub(in crate::engine) struct Statement {
+    pub(in crate::engine) name: &'static str,
+    pub(in crate::engine) sql: &'static str,
+    pub(in crate::engine) types: &'static [Type],
+}
+
+/// In a transaction a statement is sent unnamed, with its types: one round trip, and nothing that must survive on the
+/// connection, so that a pooler in transaction mode may stand in between.
+impl Statement {
+    pub(in crate::engine) async fn rows(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Vec<Row>> {
+        fault::around(self.name, tx.query_typed(self.sql, &self.typed(params))).await.map_err(db_error)
+    }
+
+    pub(in crate::engine) async fn row(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Option<Row>> {
+        Ok(self.rows(tx, params).await?.into_iter().next())
+    }
+
+    /// Runs it; the number of rows it changed. The caller decides what a violated constraint means.
+    pub(in crate::engine) async fn execute(
+        &self,
+        tx: &Transaction<'_>,
+        params: Params<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        fault::around(self.name, tx.execute_typed(self.sql, &self.typed(params))).await
+    }
+
+    /// The same outside of a transaction, on a connection of one's own, in so much time.
+    pub(in crate::engine) async fn ask(
+        &self,
+        client: &Client,
+        patience: Duration,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        bounded_by(patience, fault::around(self.name, client.query_typed(self.sql, &self.typed(params)))).await
+    }
+
+    fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+        params.iter().copied().zip(self.types.iter().cloned()).collect()
+    }
+}
+
+/// Declares the statements of a noun, and the list of them.
+macro_rules! statements {
+    ($($(#[doc = $doc:literal])+ $name:ident($($type:ident),*) = $sql:expr;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub(in crate::engine) static $name: $crate::engine::storage::statement::Statement =
+                $crate::engine::storage::statement::Statement {
+                    name: concat!(module_path!(), "::", stringify!($name)),
+                    sql: $sql,
+                    types: &[$(tokio_postgres::types::Type::$type),*],
+                };
+        )+
+
+        pub(in crate::engine) static ALL: &[&$crate::engine::storage::statement::Statement] = &[$(&$name),+];
+    };
+}
+
+pub(in crate::engine) use statements;

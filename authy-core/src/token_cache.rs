@@ -1,0 +1,137 @@
+//! Tokens whose signature was verified before: the steady state of a check is a hash and a look-up.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::sync::Cache;
+
+use crate::{
+    Result, Timestamp,
+    claims::{Token, Verifier},
+};
+
+/// How many tokens are remembered: some 60 MB when all are in use.
+const CAPACITY: usize = 100_000;
+
+/// Remembers verified tokens by their SHA-256 until they expire, their key is no longer in force, or their lifetime is no longer
+/// allowed. It knows nothing of revocations: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
+pub struct TokenCache(Cache<[u8; 32], Arc<Token>>);
+
+impl TokenCache {
+    /// An empty memory.
+    pub fn new() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+
+    /// Returns the content of a token: from memory when it was verified earlier, has not expired, and `verifier` still knows its
+    /// key and allows its lifetime; otherwise `verifier` verifies it now. So a token is refused once its key has retired.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn get_or_verify(&self, token: &str, verifier: &Verifier) -> Result<Arc<Token>> {
+        let digest = name(token);
+        if let Some(known) = self.0.get(&digest)
+            && known.identity.expires > Timestamp::now()
+            && verifier.still_accepts(&known)
+        {
+            return Ok(known);
+        }
+        let verified = Arc::new(verifier.verify(token)?);
+        self.0.insert(digest, verified.clone());
+        Ok(verified)
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("tokens", &self.0.len()).finish()
+    }
+}
+
+// Not the token itself: a dump of the memory holds nothing that anybody could present.
+fn name(token: &str) -> [u8; 32] {
+    let mut name = [0; 32];
+    digest(&SHA256, token.as_bytes()).as_ref().iter().zip(&mut name).for_each(|(from, to)| *to = *from);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+    use super::*;
+    use crate::{
+        ErrorKind, Jwk, Level, SessionId, UserId,
+        claims::{Claims, SigningAlgorithm},
+    };
+
+    fn jwk(pair: &Ed25519KeyPair) -> Jwk {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key());
+        let (kty, usage, alg) = ("OKP".into(), "sig".into(), "EdDSA".into());
+        let (crv, x) = (Some("Ed25519".into()), Some(x));
+        Jwk { kty, kid: "key".into(), usage, alg, crv, x, y: None, n: None, e: None }
+    }
+
+    fn token(pair: &Ed25519KeyPair, life: Duration) -> String {
+        let (id, now) = (UserId::random(), Timestamp::now());
+        let claims = Claims {
+            public_id: id,
+            username: None,
+            level: Level::clamped(10),
+            roles: None,
+            ver: 1,
+            sid: SessionId::random(),
+            iss: "issuer".into(),
+            aud: "audience".into(),
+            sub: id,
+            iat: now.as_unix(),
+            exp: now.plus(life).as_unix(),
+            jti: "0123456789abcdef".into(),
+        };
+        claims.sign(SigningAlgorithm::EdDSA, "key", |input| Ok(pair.sign(input).as_ref().to_vec())).unwrap()
+    }
+
+    fn refusal(answer: Result<Arc<Token>>) -> ErrorKind {
+        answer.unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_token_is_verified_once_and_not_recalled_after_it_expired() {
+        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
+        let long = token(&pair, Duration::from_secs(900));
+        let first = memory.get_or_verify(&long, &verifier).unwrap();
+        assert!(Arc::ptr_eq(&first, &memory.get_or_verify(&long, &verifier).unwrap()));
+        let mut expired = (*first).clone();
+        expired.identity.expires = Timestamp::from_unix(0);
+        memory.0.insert(name("expired"), Arc::new(expired));
+        assert_eq!(refusal(memory.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
+    }
+
+    #[test]
+    fn a_token_is_recalled_only_as_long_as_its_key_is_known() {
+        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
+        let token = token(&pair, Duration::from_secs(900));
+        memory.get_or_verify(&token, &verifier).unwrap();
+        assert_eq!(refusal(memory.get_or_verify(&token, &Verifier::default())), ErrorKind::InvalidToken);
+    }
+    #[test]
+    fn a_token_is_recalled_only_as_long_as_tokens_may_live_so_long() {
+        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier =
+            |seconds| Verifier::new("issuer", "audience", Duration::from_secs(seconds), [&jwk(&pair)]).unwrap();
+        let token = token(&pair, Duration::from_secs(900));
+        memory.get_or_verify(&token, &verifier(900)).unwrap();
+        assert_eq!(refusal(memory.get_or_verify(&token, &verifier(600))), ErrorKind::InvalidToken);
+    }
+}
