@@ -9,9 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 use authy_core::{
-    Authenticator, Error, ErrorKind, Identity, Result, Timestamp,
+    Authenticator, Error, ErrorKind, Identity, Result,
     claims::Token,
     revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
+    time,
     token_cache::TokenCache,
 };
 use tokio::task::AbortHandle;
@@ -187,7 +188,7 @@ impl Shared {
         for revocation in revocations {
             set.insert(revocation);
         }
-        set.forget_before(Timestamp::now());
+        set.forget_before(time::now());
     }
 
     fn revokes(&self, token: &Token) -> bool {

@@ -8,7 +8,7 @@ use std::{fmt, io, str::FromStr};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, SessionId, Timestamp, UserId, Username};
+use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, SessionId, UserId, Username, time};
 
 mod verifier;
 
@@ -147,7 +147,7 @@ impl Claims {
             roles: self.roles,
             ver: self.ver,
             session_id: self.sid,
-            expires: Timestamp::from_unix(self.exp),
+            expires: time::from_unix_seconds(self.exp),
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
     const LIFE: Duration = Duration::from_secs(900);
 
     fn claims(username: &str, roles: &[String]) -> Claims {
-        let (id, now) = (UserId::random(), Timestamp::now());
+        let (id, now) = (UserId::random(), time::unix_now());
         Claims {
             public_id: id,
             username: username.parse().ok(),
@@ -220,8 +220,8 @@ mod tests {
             iss: "http://127.0.0.1:8080".into(),
             aud: "authy".into(),
             sub: id,
-            iat: now.as_unix(),
-            exp: now.plus(LIFE).as_unix(),
+            iat: now,
+            exp: now + LIFE.as_secs(),
             jti: "0123456789abcdef".into(),
         }
     }
@@ -268,7 +268,7 @@ mod tests {
     fn issuer_audience_expiry_and_subject_are_required() {
         let (pair, jwk) = key();
         let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
-        let now = Timestamp::now().as_unix();
+        let now = time::unix_now();
         let good = claims("ada", &[]);
         let wrong: [fn(&mut Claims, u64); 5] = [
             |claims, _| claims.iss = "http://elsewhere".into(),

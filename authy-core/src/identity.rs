@@ -1,8 +1,9 @@
 //! Who is calling: what a good token says, and the one trait that finds it out.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
-use crate::{Level, Result, RoleName, SessionId, Timestamp, UserId, Username};
+use crate::{Level, Result, RoleName, SessionId, UserId, Username};
 
 /// Who a good token belongs to, and what they may do.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub struct Identity {
     /// The session that the token came from.
     pub session_id: SessionId,
     /// When the token stops being good.
-    pub expires: Timestamp,
+    pub expires: DateTime<Utc>,
 }
 
 /// Finds out who a token belongs to.

@@ -87,7 +87,7 @@ mod level;
 mod name;
 pub mod revocation;
 mod secret;
-mod time;
+pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod token_cache;
@@ -104,7 +104,6 @@ pub use jwk::Jwk;
 pub use level::Level;
 pub use name::{AddrSpec, Description, Email, RoleName, Username};
 pub use secret::{NewPassword, Secret};
-pub use time::Timestamp;
 
 #[cfg(feature = "engine")]
 pub use engine::Authy;

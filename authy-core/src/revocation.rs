@@ -6,7 +6,12 @@ use std::{
     hash::Hash,
 };
 
-use crate::{Timestamp, claims::Token};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    claims::Token,
+    time::{HttpDate, from_unix_seconds, unix_seconds},
+};
 
 mod cursor;
 mod freshness;
@@ -48,7 +53,8 @@ wire! {
         #[serde(flatten)]
         pub tokens: RevokedTokens,
         /// When it may be forgotten.
-        pub until: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub until: DateTime<Utc>,
     }
 }
 
@@ -126,7 +132,7 @@ impl RevocationSet {
     }
 
     /// Forgets what does not matter any more.
-    pub fn forget_before(&mut self, now: Timestamp) {
+    pub fn forget_before(&mut self, now: DateTime<Utc>) {
         let now = seconds(now);
         while self.expiry.peek().is_some_and(|Reverse((until, _))| *until < now) {
             let Some(Reverse((_, entry))) = self.expiry.pop() else { return };
@@ -141,7 +147,7 @@ impl RevocationSet {
 
     /// Returns every revocation, in no particular order. Several of one user are one, with the newest epoch and the latest end.
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
-        let until = |until: &Seconds| Timestamp::from_unix(u64::from(*until));
+        let until = |until: &Seconds| from_unix_seconds(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {
             tokens: RevokedTokens::User { user: *user, ver: epoch.ver },
             until: until(&epoch.until),
@@ -168,8 +174,8 @@ impl RevocationSet {
     }
 }
 
-fn seconds(time: Timestamp) -> Seconds {
-    Seconds::try_from(time.as_unix()).unwrap_or(Seconds::MAX)
+fn seconds(time: DateTime<Utc>) -> Seconds {
+    Seconds::try_from(unix_seconds(time)).unwrap_or(Seconds::MAX)
 }
 
 fn grow(until: &mut Seconds, to: Seconds) -> bool {
@@ -201,7 +207,7 @@ mod tests {
             roles: None,
             ver,
             session_id,
-            expires: Timestamp::from_unix(0),
+            expires: from_unix_seconds(0),
         };
         Token::new(identity, kid.into())
     }
@@ -222,7 +228,7 @@ mod tests {
     }
 
     fn revocation(tokens: RevokedTokens, until: u64) -> Revocation {
-        Revocation { tokens, until: Timestamp::from_unix(until) }
+        Revocation { tokens, until: from_unix_seconds(until) }
     }
 
     #[test]
@@ -263,7 +269,7 @@ mod tests {
                 for (user, ver, until) in rows {
                     set.insert(&revocation(RevokedTokens::User { user: IdHash::of_user(users[*user]), ver: *ver }, *until));
                 }
-                set.forget_before(Timestamp::from_unix(now));
+                set.forget_before(from_unix_seconds(now));
                 set
             };
             let forward = build(&rows);

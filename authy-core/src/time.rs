@@ -1,86 +1,168 @@
-//! A point in time as the wire spells it: `Tue, 11 Jun 2019 10:03:09 GMT`.
+//! Times: `DateTime<Utc>` of chrono in the API, whole seconds in tokens and answers, and an HTTP date on the wire.
 
 use std::{
     fmt,
+    str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-/// A point in time, to the second, UTC; on the wire the IMF-fixdate of RFC 9110 (RFC 1123's form).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Timestamp(u64);
+/// The last second of the year 9999: an HTTP date has four digits for the year.
+const LAST_SECOND: u64 = 253_402_300_799;
 
-impl Timestamp {
-    /// Now, by this machine's clock.
-    pub fn now() -> Self {
-        SystemTime::now().into()
+/// Returns the time by this machine's clock, to the second, as tokens count time. See [`unix_now`] for a clock before 1970.
+pub fn now() -> DateTime<Utc> {
+    from_unix_seconds(unix_now())
+}
+
+/// Returns the whole seconds since the beginning of 1970 by this machine's clock.
+///
+/// A clock before 1970 is a broken clock, and reads 1970: every token counts as not yet issued then, and is refused. The
+/// `Utc::now` of chrono panics.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Returns the time that is `seconds` after the beginning of 1970, or the last second of the year 9999 when that is earlier.
+pub fn from_unix_seconds(seconds: u64) -> DateTime<Utc> {
+    let seconds = i64::try_from(seconds.min(LAST_SECOND)).unwrap_or(i64::MAX);
+    DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Returns the whole seconds from the beginning of 1970 until `time`; 0 for an earlier time.
+pub fn unix_seconds(time: DateTime<Utc>) -> u64 {
+    u64::try_from(time.timestamp()).unwrap_or(0)
+}
+
+/// Returns `time` as the wire has it: to the second, and from 1970 to 9999. The times in what the engine returns are of this
+/// precision, so that they equal those that a client reads.
+pub fn to_second(time: DateTime<Utc>) -> DateTime<Utc> {
+    from_unix_seconds(unix_seconds(time))
+}
+
+/// A time as HTTP writes it, the IMF-fixdate of RFC 9110 (RFC 1123's form): `Tue, 11 Jun 2019 10:03:09 GMT`.
+///
+/// The form has whole seconds: a fraction is cut off, and a time before 1970 or after 9999 is written as the nearest one
+/// within. A field of a wire type is read and written in this form by `#[serde(with = "HttpDate")]`. RFC 2822's form, which
+/// chrono writes, ends in `+0000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpDate(pub DateTime<Utc>);
+
+impl HttpDate {
+    /// Writes a time, for `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Self(*time))
     }
 
-    /// The point so many seconds after 1970 began.
-    pub fn from_unix(seconds: u64) -> Self {
-        Self(seconds)
-    }
-
-    /// Seconds since 1970 began.
-    pub fn as_unix(self) -> u64 {
-        self.0
-    }
-
-    /// So much later.
-    #[must_use]
-    pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration.as_secs()))
+    /// Reads a time, for `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// When the value is not text, or the text is not an HTTP date.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let Self(time) = String::deserialize(deserializer)?.parse().map_err(D::Error::custom)?;
+        Ok(time)
     }
 }
 
-impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Self {
-        // A clock before 1970 is a broken clock; every token counts as not yet issued then, which fails closed.
-        Self(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
-}
-
-impl From<Timestamp> for SystemTime {
-    fn from(Timestamp(seconds): Timestamp) -> Self {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-}
-
-impl fmt::Display for Timestamp {
+impl fmt::Display for HttpDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // httpdate knows the years up to 9999 and panics beyond.
-        const LAST: u64 = 253_402_300_799;
-        f.write_str(&httpdate::fmt_http_date(Timestamp(self.0.min(LAST)).into()))
+        // httpdate panics before 1970 and after 9999.
+        let seconds = unix_seconds(self.0).min(LAST_SECOND);
+        httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).fmt(f)
     }
 }
 
-impl TryFrom<String> for Timestamp {
-    type Error = httpdate::Error;
+impl FromStr for HttpDate {
+    type Err = httpdate::Error;
 
-    fn try_from(text: String) -> Result<Self, httpdate::Error> {
-        httpdate::parse_http_date(&text).map(Into::into)
+    fn from_str(text: &str) -> Result<Self, httpdate::Error> {
+        httpdate::parse_http_date(text).map(|time| Self(time.into()))
     }
 }
 
-impl From<Timestamp> for String {
-    fn from(time: Timestamp) -> String {
-        time.to_string()
+/// A time that may be missing, as [`HttpDate`] or `null`: `#[serde(default, with = "OptionalHttpDate")]`. Without the `default`
+/// serde refuses an answer in which the field is left out. The schema is that of an `Option<HttpDate>`.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalHttpDate;
+
+impl OptionalHttpDate {
+    /// Writes a time or `null`, for `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => HttpDate::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads a time or `null`, for `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// When the value is neither `null` nor text, or the text is not an HTTP date.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        let date = text.map(|text| text.parse::<HttpDate>()).transpose().map_err(D::Error::custom)?;
+        Ok(date.map(|HttpDate(time)| time))
     }
 }
 
-described!(Timestamp, { "type": "string", "examples": ["Tue, 11 Jun 2019 10:03:09 GMT"] });
+described!(HttpDate, { "type": "string", "examples": ["Tue, 11 Jun 2019 10:03:09 GMT"] });
 
 #[cfg(test)]
 mod tests {
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn is_written_and_read_as_rfc_1123_says() {
-        let time = Timestamp::from_unix(1_560_247_389);
-        assert_eq!(time.to_string(), "Tue, 11 Jun 2019 10:03:09 GMT");
-        assert_eq!(Timestamp::try_from(time.to_string()).ok(), Some(time));
-        assert_eq!(Timestamp::from_unix(u64::MAX).to_string(), "Fri, 31 Dec 9999 23:59:59 GMT");
+        let time = from_unix_seconds(1_560_247_389);
+        assert_eq!(HttpDate(time).to_string(), "Tue, 11 Jun 2019 10:03:09 GMT");
+        assert_eq!(HttpDate(time).to_string().parse().ok(), Some(HttpDate(time)));
+        assert_eq!(HttpDate(from_unix_seconds(u64::MAX)).to_string(), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn any_time_that_chrono_knows_can_be_written() {
+        for (time, text) in [
+            (DateTime::<Utc>::MIN_UTC, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (DateTime::<Utc>::MAX_UTC, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            // A fraction is cut off, not rounded: what is void until then is not void for longer.
+            (DateTime::from_timestamp(1_560_247_389, 999_999_999).unwrap(), "Tue, 11 Jun 2019 10:03:09 GMT"),
+        ] {
+            assert_eq!(HttpDate(time).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_field_is_a_date_and_a_missing_one_is_none() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Times {
+            #[serde(with = "HttpDate")]
+            created: DateTime<Utc>,
+            #[serde(default, with = "OptionalHttpDate")]
+            ended: Option<DateTime<Utc>>,
+        }
+        let (created, date) = (from_unix_seconds(1_560_247_389), "Tue, 11 Jun 2019 10:03:09 GMT");
+        for (ended, json) in [
+            (Some(created), json!({ "created": date, "ended": date })),
+            (None, json!({ "created": date, "ended": null })),
+        ] {
+            assert_eq!(serde_json::to_value(Times { created, ended }).unwrap(), json);
+            assert_eq!(serde_json::from_value::<Times>(json).unwrap(), Times { created, ended });
+        }
+        let absent = serde_json::from_value::<Times>(json!({ "created": date })).unwrap();
+        assert_eq!(absent, Times { created, ended: None });
+        for wrong in ["2019-06-11T10:03:09Z", "", "Tue, 11 Jun 2019 10:03:09 +0000", "Tue, 11 Jun 1969 10:03:09 GMT"] {
+            assert!(serde_json::from_value::<Times>(json!({ "created": wrong, "ended": null })).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Tokens that nobody should ever accept, signed with the server's own key where that is what an attack needs.
 
 use authy_core::{
-    Jwk, Timestamp,
+    Jwk,
     claims::{Claims, SigningAlgorithm},
+    time,
 };
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
@@ -99,7 +100,7 @@ impl Forger {
 
     /// A token that says it lives for so many seconds from now on, with a good signature.
     pub fn living(&self, seconds: u64) -> String {
-        self.with_claim("exp", json!(Timestamp::now().as_unix() + seconds))
+        self.with_claim("exp", json!(time::unix_now() + seconds))
     }
 
     /// Every attack, by name. `elsewhere` is a URL that nobody may ever ask.
@@ -162,7 +163,7 @@ impl Forger {
     }
 
     fn wrong_claims(&self) -> Vec<(String, String)> {
-        let now = Timestamp::now().as_unix();
+        let now = time::unix_now();
         let other = authy_core::UserId::random().to_string();
         let mut corpus = Vec::new();
         for (name, value) in [

@@ -7,9 +7,10 @@ use std::{
 };
 
 use authy_core::{
-    Authy, EventId, Secret, Timestamp, UserId,
+    Authy, EventId, Secret, UserId,
     api::{event::EventView, message::EventMessage, session::RefreshToken},
     engine::{Background, MasterKeys, Sink},
+    time::{HttpDate, from_unix_seconds, unix_seconds},
 };
 use authy_server::sink::Amqp;
 use authy_tests::{PASSWORD, TestApp, cheap, database, fresh_name, new_user, operator, rabbit, tools, until_within};
@@ -249,10 +250,10 @@ async fn a_message_is_what_the_asyncapi_document_says_and_has_no_secret_in_it() 
         let EventMessage { version, event } = read(message);
         let properties = &message.properties;
         assert_eq!(version, EventMessage::VERSION);
-        assert_eq!(event.happened.as_unix(), event.happened_micros.unsigned_abs() / 1_000_000);
+        assert_eq!(unix_seconds(event.happened), event.happened_micros.unsigned_abs() / 1_000_000);
         assert_eq!((message.exchange.as_str(), message.routing_key.as_str()), (EXCHANGE, event.kind.as_str()));
         assert_eq!(properties.delivery_mode(), &Some(2));
-        assert_eq!(properties.timestamp(), &Some(event.happened.as_unix()));
+        assert_eq!(properties.timestamp(), &Some(unix_seconds(event.happened)));
         let texts = [properties.message_id(), properties.kind(), properties.content_type()];
         let texts = texts.map(|text| text.as_ref().unwrap().to_string());
         assert_eq!(texts, [event.event_id.to_string(), event.kind, "application/json".to_owned()]);
@@ -283,7 +284,7 @@ async fn refused(url: &str) -> String {
 
 fn event() -> EventView {
     let event = json!({
-        "event_id": EventId::random(), "kind": "role.created", "happened": Timestamp::from_unix(0), "happened_micros": 0,
+        "event_id": EventId::random(), "kind": "role.created", "happened": HttpDate(from_unix_seconds(0)).to_string(), "happened_micros": 0,
         "actor": null, "actor_kind": "operator", "subject": null, "session_id": null, "ip": null, "user_agent": null,
         "request_id": null, "detail": { "role": "a", "level": 5 },
     });

@@ -1,8 +1,9 @@
 //! Users: signing up, logging in, being looked at, being deleted.
 
 use authy_core::{
-    ErrorKind, Secret, UserId,
+    Authenticator as _, ErrorKind, Secret, UserId,
     api::{
+        event::EventQuery,
         page::{PageNumber, PageSize},
         session::Credentials,
         user::{Deletion, UserQuery},
@@ -221,6 +222,21 @@ async fn the_last_login_is_told() {
     assert_eq!(admin.client.get_user(id).await.unwrap().last_login, None);
     app.anonymous().login(credentials(&name)).await.unwrap();
     assert!(admin.client.get_user(id).await.unwrap().last_login.is_some());
+}
+
+#[tokio::test]
+async fn the_engine_returns_the_times_that_a_client_reads() {
+    let app = TestApp::new().await;
+    let (user, admin) = (app.user().await, app.admin().await);
+    let view = app.authy.users().find(user.id).await.unwrap().unwrap();
+    assert_eq!(admin.client.get_user(user.id).await.unwrap(), view);
+    let identity = app.authy.authenticate(user.token.expose()).await.unwrap();
+    assert_eq!(
+        user.client.list_sessions().await.unwrap().sessions,
+        app.authy.sessions().list(&identity).await.unwrap()
+    );
+    let query = EventQuery { user: Some(user.id), kind: None, after: None, limit: None };
+    assert_eq!(admin.client.list_events(query.clone()).await.unwrap(), app.authy.events().list(&query).await.unwrap());
 }
 
 #[tokio::test]

@@ -8,11 +8,12 @@ use std::{
 };
 
 use authy_core::{
-    Timestamp,
     api::session::JwkSet,
     file::{self, Content},
     revocation::{Cursor, Revocation},
+    time::{HttpDate, from_unix_seconds, unix_now, unix_seconds},
 };
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
@@ -28,7 +29,8 @@ pub(super) struct Store {
 pub(super) struct Remembered {
     #[serde(default)]
     issuer: String,
-    as_of: Timestamp,
+    #[serde(with = "HttpDate")]
+    as_of: DateTime<Utc>,
     pub(super) keys: JwkSet,
     pub(super) longest_life: u64,
     pub(super) revocations: Vec<Revocation>,
@@ -38,7 +40,8 @@ pub(super) struct Remembered {
 #[derive(Serialize)]
 struct Written<'a> {
     issuer: &'a str,
-    as_of: Timestamp,
+    #[serde(with = "HttpDate")]
+    as_of: DateTime<Utc>,
     keys: &'a JwkSet,
     longest_life: u64,
     revocations: &'a [Revocation],
@@ -53,13 +56,14 @@ impl Remembered {
         cursor: Cursor,
         age: Duration,
     ) -> Self {
-        let as_of = Timestamp::from_unix(Timestamp::now().as_unix().saturating_sub(age.as_secs().saturating_add(1)));
+        let age = age.as_secs().saturating_add(1);
+        let as_of = from_unix_seconds(unix_now().saturating_sub(age));
         Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), longest_life, revocations, cursor }
     }
 
     /// How old it is. A clock that was set back makes it useless rather than new.
     pub(super) fn age(&self) -> Duration {
-        let age = Timestamp::now().as_unix().checked_sub(self.as_of.as_unix());
+        let age = unix_now().checked_sub(unix_seconds(self.as_of));
         age.map_or(Duration::MAX, Duration::from_secs)
     }
 }

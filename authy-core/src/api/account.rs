@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 use super::{Field, Nothing, Reply, endpoints, field::differ, path::PathParam, requests, role::RoleView};
 use crate::{
-    Access, Email, Invalid, NewPassword, Secret, SessionId, Timestamp, UserId, Username,
+    Access, Email, Invalid, NewPassword, Secret, SessionId, UserId, Username,
     access::ADMIN,
     api::{event::EventView, user::UserView},
+    time::{HttpDate, OptionalHttpDate},
 };
 
 const SUBJECT: &str = "account";
@@ -248,13 +251,20 @@ wire! {
         /// The address that was asked for and is not confirmed yet.
         pub pending_email: Option<Email>,
         /// When the user signed up.
-        pub created: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub created: DateTime<Utc>,
         /// When the user logged in last.
-        pub last_login: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub last_login: Option<DateTime<Utc>>,
         /// When the address was confirmed.
-        pub validated: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub validated: Option<DateTime<Utc>>,
         /// When the password was changed last.
-        pub password_changed: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub password_changed: Option<DateTime<Utc>>,
     }
 
     /// A session.
@@ -262,13 +272,18 @@ wire! {
         /// Which.
         pub session_id: SessionId,
         /// When it was opened.
-        pub created: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub created: DateTime<Utc>,
         /// When it was used last.
-        pub last_used: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub last_used: DateTime<Utc>,
         /// When it is over at the latest.
-        pub expires: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub expires: DateTime<Utc>,
         /// When it was ended.
-        pub ended: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub ended: Option<DateTime<Utc>>,
         /// The address it was opened from.
         pub ip: Option<String>,
         /// What it was opened with.

@@ -2,11 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Field, Reply, endpoints, page::PageSize, requests};
-use crate::{Access, EventId, Invalid, SessionId, Timestamp, UserId, access::ADMIN};
+use crate::{Access, EventId, Invalid, SessionId, UserId, access::ADMIN, time::HttpDate};
 
 const SUBJECT: &str = "event";
 
@@ -137,7 +138,8 @@ wire! {
         /// What happened. One that this version does not know is newer than it.
         pub kind: String,
         /// When.
-        pub happened: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub happened: DateTime<Utc>,
         /// When exactly: microseconds since 1970. `happened` knows whole seconds only, and much can happen in one.
         pub happened_micros: i64,
         /// The user who did it; none when it was an anonymous caller or the operator.

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use http::HeaderValue;
 
 use super::{Nothing, Reply, endpoints, requests};
 use crate::{
-    Access, Jwk, Level, RoleName, Secret, SessionId, Timestamp, UserId, Username,
+    Access, Jwk, Level, RoleName, Secret, SessionId, UserId, Username,
     access::ADMIN,
     revocation::{Cursor, Revocation},
+    time::HttpDate,
 };
 
 const SUBJECT: &str = "session";
@@ -151,11 +153,14 @@ wire! {
         /// The session.
         pub session_id: SessionId,
         /// When the user logged in.
-        pub created: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub created: DateTime<Utc>,
         /// When tokens were last issued.
-        pub last_used: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub last_used: DateTime<Utc>,
         /// When it ends, unless it is used.
-        pub expires: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub expires: DateTime<Utc>,
         /// The address that logged in.
         pub ip: Option<String>,
         /// What logged in.

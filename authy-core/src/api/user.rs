@@ -1,5 +1,7 @@
 //! Users: signing up, looking at oneself, and administering others.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Nothing, Reply, endpoints,
     field::differ,
@@ -7,7 +9,11 @@ use super::{
     requests,
     role::RoleView,
 };
-use crate::{Access, Email, Invalid, NewPassword, Secret, Timestamp, UserId, Username, access::ADMIN};
+use crate::{
+    Access, Email, Invalid, NewPassword, Secret, UserId, Username,
+    access::ADMIN,
+    time::{HttpDate, OptionalHttpDate},
+};
 
 const SUBJECT: &str = "user";
 
@@ -130,9 +136,12 @@ wire! {
         /// The caller's address.
         pub email: Email,
         /// When the caller signed up.
-        pub created: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub created: DateTime<Utc>,
         /// When the caller logged in last.
-        pub last_login: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub last_login: Option<DateTime<Utc>>,
     }
 
     /// A user, as administrators see it.
@@ -144,15 +153,20 @@ wire! {
         /// The user's address.
         pub email: Email,
         /// When the user signed up.
-        pub created: Timestamp,
+        #[serde(with = "HttpDate")]
+        pub created: DateTime<Utc>,
         /// When the user logged in last.
-        pub last_login: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub last_login: Option<DateTime<Utc>>,
         /// Whether the address was confirmed.
         pub validated: bool,
         /// Whether the user was deleted.
         pub deleted: bool,
         /// When the user was deleted.
-        pub delete_date: Option<Timestamp>,
+        #[serde(default, with = "OptionalHttpDate")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        pub delete_date: Option<DateTime<Utc>>,
         /// What became of telling the webhook of the sign-up; left out when nobody wanted to be told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub details: Option<Details>,

@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm};
-use crate::{Error, ErrorKind, Identity, Jwk, Result, Timestamp, id_hash::IdHash};
+use crate::{Error, ErrorKind, Identity, Jwk, Result, id_hash::IdHash, time};
 
 /// How far ahead of ours the clock of an issuer may be, in seconds.
 const CLOCK_SKEW: u64 = 60;
@@ -121,7 +121,7 @@ impl Verifier {
         if claims.sub != claims.public_id {
             return Err(invalid("sub and public_id differ"));
         }
-        if claims.iat > Timestamp::now().as_unix() + CLOCK_SKEW {
+        if claims.iat > time::unix_now() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
         }
         let life = claims.exp.saturating_sub(claims.iat);

@@ -9,6 +9,7 @@ use authy_core::{
         page::PageSize,
     },
     engine::Caller,
+    time::HttpDate,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -65,7 +66,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("tail", matches)) => tail(authy, query(matches)).await,
         Some(("sinks", _)) => {
             for sink in authy.deliveries().list_sinks().await? {
-                let oldest = sink.oldest.map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
+                let oldest =
+                    sink.oldest.map(|oldest| format!(", the oldest of {}", HttpDate(oldest))).unwrap_or_default();
                 let error = sink.error.map(|error| format!("; it takes nothing: {error}")).unwrap_or_default();
                 print(&format!("{}  {} waiting{oldest}, {} stuck{error}", sink.sink, sink.waiting, sink.stuck))?;
             }
@@ -96,7 +98,7 @@ async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
         let about = stuck.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
         let next = match stuck.is_given_up {
             true => "given up".to_owned(),
-            false => format!("next attempt {}", stuck.next_attempt),
+            false => format!("next attempt {}", HttpDate(stuck.next_attempt)),
         };
         let error = stuck.error.as_deref().unwrap_or_default();
         let (sink, event, attempts) = (&stuck.sink, stuck.event_id, stuck.attempts);
@@ -136,5 +138,5 @@ fn line(event: &EventView) -> String {
     let about = event.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
     let from = event.ip.as_ref().map(|ip| format!(" from {ip}")).unwrap_or_default();
     let detail = serde_json::Value::Object(event.detail.clone());
-    format!("{}  {}  {}{about} by {actor}{from} {detail}", event.happened, event.event_id, event.kind)
+    format!("{}  {}  {}{about} by {actor}{from} {detail}", HttpDate(event.happened), event.event_id, event.kind)
 }

@@ -1,6 +1,6 @@
 //! `authy-server key …`
 
-use authy_core::{Authy, engine::Caller};
+use authy_core::{Authy, engine::Caller, time::HttpDate};
 use clap::{Arg, ArgMatches, Command};
 
 use super::{Failure, given, print};
@@ -28,7 +28,7 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
     match matches.subcommand() {
         Some(("list", _)) => {
             for key in authy.keys().list().await? {
-                let (state, changed) = (key.state.as_str(), key.changed);
+                let (state, changed) = (key.state.as_str(), HttpDate(key.changed));
                 print(&format!("{}  {:<5}  {state:<8}  since {changed}", key.kid, key.algorithm))?;
             }
             Ok(())

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use authy_core::{
     api::event::EventView,
     engine::{Delivery, DeliveryError, Sink},
+    time::HttpDate,
 };
 
 /// Writes every event to the log of this program.
@@ -26,7 +27,7 @@ impl Sink for LogSink {
         tracing::info!(
             event_id = %event.event_id,
             kind = event.kind,
-            happened = %event.happened,
+            happened = %HttpDate(event.happened),
             origin = event.actor_kind,
             actor = event.actor.map(tracing::field::display),
             subject = event.subject.map(tracing::field::display),

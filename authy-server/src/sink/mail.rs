@@ -8,9 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use authy_core::{
-    Authy, EventId, Timestamp,
+    Authy, EventId,
     api::event::EventView,
     engine::{Caller, ClientInfo, Delivery, DeliveryError, Notification, NotificationKind, Sink},
+    time,
     tls::Roots,
 };
 
@@ -166,7 +167,7 @@ impl Sink for MailSink {
             DeliveryError::retryable("the mails that an event needs cannot be read").with_source(error)
         })?;
         let mut done = self.recall(id);
-        let (mut waiting, is_old) = (None, event.happened.plus(GIVE_UP) < Timestamp::now());
+        let (mut waiting, is_old) = (None, event.happened < time::now() - GIVE_UP);
         let open: Vec<&Notification> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
         for letter in open {
             match self.send(id, letter).await {

@@ -1,13 +1,14 @@
 //! The webhook: a service that keeps details of every user is told of each sign-up, and given a token of the new user's to ask
 //! back with. It is slow and may be away; the relay repeats until it answers 201.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use authy_core::{
     Authy, Error, ErrorKind, EventId, Secret, UserId,
     api::event::{EventKind, EventView},
     engine::{Caller, ClientInfo, Delivery, DeliveryError, Sink},
+    time::unix_now,
     tls::{self, Roots},
 };
 use bytes::Bytes;
@@ -113,7 +114,7 @@ impl Webhook {
             |cause: http::Error| DeliveryError::retryable("the request cannot be written").with_source(cause);
         let body = json!({ "public_id": user }).to_string();
         let id = event.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = unix_now();
         let mut token = HeaderValue::from_str(token.expose()).map_err(|cause| unwritable(cause.into()))?;
         token.set_sensitive(true);
         Request::post(self.url.uri())

@@ -6,9 +6,10 @@ use std::{
 };
 
 use authy_core::{
-    Authenticator as _, Identity, Level, SessionId, Timestamp, UserId,
+    Authenticator as _, Identity, Level, SessionId, UserId,
     claims::Token,
     revocation::{IdHash, Revocation, RevocationSet, RevokedTokens},
+    time,
 };
 use authy_tests::TestApp;
 
@@ -25,7 +26,7 @@ pub(crate) fn measure() {
 
 fn set() {
     let before = resident();
-    let until = Timestamp::now().plus(Duration::from_secs(900));
+    let until = time::now() + Duration::from_secs(900);
     let mut set = RevocationSet::new();
     let begun = Instant::now();
     for number in 0..ENTRIES {
@@ -52,7 +53,7 @@ fn set() {
 }
 
 fn token(public_id: UserId) -> Token {
-    let (session_id, expires) = (SessionId::random(), Timestamp::now());
+    let (session_id, expires) = (SessionId::random(), time::now());
     let identity =
         Identity { public_id, username: None, level: Level::clamped(10), roles: None, ver: 1, session_id, expires };
     Token::new(identity, "key".into())

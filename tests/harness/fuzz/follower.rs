@@ -7,6 +7,7 @@ use authy_core::{
     api::session::{JwkSet, RevocationPage},
     claims::Verifier,
     revocation::RevocationSet,
+    time,
 };
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
@@ -74,8 +75,8 @@ pub(super) const REVOCATIONS: Target = Target {
         // What is told again, in another order, changes nothing.
         page.revocations.iter().rev().for_each(|revocation| assert!(!set.insert(revocation)));
         assert_eq!(sorted(&set), once);
-        set.forget_before(authy_core::Timestamp::from_unix(u64::MAX));
-        assert!(set.iter().all(|revocation| revocation.until.as_unix() >= u64::from(u32::MAX)));
+        set.forget_before(time::from_unix_seconds(u64::MAX));
+        assert!(set.iter().all(|revocation| time::unix_seconds(revocation.until) >= u64::from(u32::MAX)));
         let written = serde_json::to_vec(&page).unwrap();
         assert_eq!(serde_json::from_slice::<RevocationPage>(&written).unwrap(), page);
     },

@@ -3,9 +3,10 @@
 use std::{sync::LazyLock, time::Duration};
 
 use authy_core::{
-    Jwk, Level, SessionId, Timestamp, UserId,
+    Jwk, Level, SessionId, UserId,
     api::access_token,
     claims::{Claims, SigningAlgorithm, Verifier, dangerous_unverified_claims, unverified_kid},
+    time,
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -37,7 +38,7 @@ pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         n: None,
         e: None,
     };
-    let (id, now) = (UserId::from(uuid::Uuid::from_u128(1 << 78 | 2 << 62)), Timestamp::now());
+    let (id, now) = (UserId::from(uuid::Uuid::from_u128(1 << 78 | 2 << 62)), time::unix_now());
     let claims = Claims {
         public_id: id,
         username: "Ольга".parse().ok(),
@@ -48,8 +49,8 @@ pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         iss: ISSUER.into(),
         aud: AUDIENCE.into(),
         sub: id,
-        iat: now.as_unix(),
-        exp: now.plus(Duration::from_secs(900)).as_unix(),
+        iat: now,
+        exp: now + 900,
         jti: "0123456789abcdef".into(),
     };
     let sign = |input: &[u8]| Ok(pair.sign(input).as_ref().to_vec());

@@ -1,6 +1,6 @@
 //! Every public function of the engine, and who may call it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::*;
 
@@ -111,7 +111,7 @@ impl CallerState {
             }
             Self::Expired => {
                 let mut identity = admin().await.identity().unwrap().clone();
-                identity.expires = authy_core::Timestamp::from_unix(identity.expires.as_unix() - 2000);
+                identity.expires -= Duration::from_secs(2000);
                 Caller::user(identity, ClientInfo::default())
             }
             Self::Operator => operator(),

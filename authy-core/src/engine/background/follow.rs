@@ -2,9 +2,10 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
 
@@ -47,7 +48,7 @@ struct Follower<'a> {
 }
 
 /// When the keys last changed, and the longest lifetime of a token: when either differs, the keys are read again.
-type KeysSeen = (Option<SystemTime>, Option<i64>);
+type KeysSeen = (Option<DateTime<Utc>>, Option<i64>);
 
 /// Follows from a cursor on, without end.
 pub(super) async fn follow(journal: Arc<Journal>, keys: Arc<SigningKeys>, cursor: Cursor) {

@@ -1,14 +1,13 @@
 //! Notifications: what a user gets by mail because of an event. The mail sink writes and sends them.
 
-use std::time::SystemTime;
-
 use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
-    Email, Result, Secret, Timestamp, UserId, Username,
+    Email, Result, Secret, UserId, Username,
     api::event::{EventKind, EventView},
     engine::{
         delivery::Deliveries,
@@ -16,6 +15,7 @@ use crate::{
         journal::{actor::Actor, caller::Caller, event},
         storage::{row::stored, statement::Params},
     },
+    time::to_second,
 };
 
 pub(in crate::engine) mod sql;
@@ -108,9 +108,9 @@ pub struct Notification {
     /// The one-time code.
     pub code: Option<Secret>,
     /// The expiry of the code.
-    pub expires: Option<Timestamp>,
+    pub expires: Option<DateTime<Utc>>,
     /// The time of the event.
-    pub happened: Timestamp,
+    pub happened: DateTime<Utc>,
     /// The IP address of the client that caused the event.
     pub ip: Option<String>,
     /// The user agent of that client; `None` when the address is not confirmed, like the name.
@@ -174,7 +174,7 @@ impl Deliveries {
 
     /// Whether the owner of an account got enough mails today about logins like this one. The events record all of them.
     async fn is_noticed(&self, login: &EventView, user: UserId) -> Result<bool> {
-        let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &SystemTime::from(login.happened)];
+        let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &login.happened];
         let row = self.journal.db.read_one(&sql::COMPARE_NEW_DEVICE, params).await?;
         Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
     }
@@ -226,7 +226,7 @@ impl Deliveries {
         let row = self.journal.db.read_opt(&sql::FIND_WITH_CODE, params).await?;
         Ok(row.map(|row| Notification {
             code: Some(self.codes.write(id)),
-            expires: Some(row.get::<_, SystemTime>("expires").into()),
+            expires: Some(to_second(row.get("expires"))),
             ..notification(event, kind, &row)
         }))
     }

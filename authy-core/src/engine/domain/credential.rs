@@ -1,7 +1,8 @@
 //! Credentials: the password of an account, and the one way to verify it, counted as a guess.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -38,7 +39,7 @@ pub(in crate::engine) struct Credential {
     pub(in crate::engine) is_validated: bool,
     pub(in crate::engine) phc: String,
     /// When the password was chosen. A new hash of the same password does not change it.
-    pub(in crate::engine) password_since: SystemTime,
+    pub(in crate::engine) password_since: DateTime<Utc>,
 }
 
 impl PasswordVerifier {

@@ -4,9 +4,10 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
@@ -14,7 +15,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Result, SessionId, Timestamp, UserId,
+    Error, ErrorKind, Result, SessionId, UserId,
     api::{
         account::{Export, ExportedSession, ExportedUser},
         event::EventQuery,
@@ -25,6 +26,7 @@ use crate::{
         journal::{actor::no_such_user, event},
         storage::{db::Db, row::stored, statement::Params},
     },
+    time::{now, to_second},
 };
 
 pub(in crate::engine) mod sql;
@@ -94,13 +96,13 @@ impl Users {
 async fn read_head(db: &Db, user: UserId) -> Result<Vec<u8>> {
     let row = db.read_opt(&sql::FIND_USER, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
     let pending = db.read_opt(&sql::FIND_PENDING_EMAIL, &[user.as_uuid()]).await?;
-    let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);
+    let time = |column| row.get::<_, Option<DateTime<Utc>>>(column).map(to_second);
     let exported = ExportedUser {
         public_id: user,
         username: stored(&row, "username"),
         email: stored(&row, "email"),
         pending_email: pending.map(|row| stored(&row, "email")),
-        created: row.get::<_, SystemTime>("created").into(),
+        created: to_second(row.get("created")),
         last_login: time("last_login"),
         validated: time("validated_at"),
         password_changed: time("changed"),
@@ -117,7 +119,7 @@ async fn read_head(db: &Db, user: UserId) -> Result<Vec<u8>> {
 async fn write_history(db: &Db, user: UserId, head: Vec<u8>, chunks: &Chunks) -> Result<()> {
     let mut part = head;
     let mut is_first = true;
-    let mut before = (SystemTime::now() + Duration::from_secs(24 * 3600), Uuid::max());
+    let mut before = (now() + Duration::from_secs(24 * 3600), Uuid::max());
     loop {
         let params: Params<'_> = &[user.as_uuid(), &before.0, &before.1, &SESSIONS_A_PAGE];
         let rows = db.list(&sql::LIST_SESSIONS, params).await?;
@@ -204,13 +206,13 @@ fn write_item(part: &mut Vec<u8>, is_first: &mut bool, value: &impl Serialize) -
 }
 
 fn session(row: &Row) -> ExportedSession {
-    let time = |column| Timestamp::from(row.get::<_, SystemTime>(column));
+    let time = |column| to_second(row.get(column));
     ExportedSession {
         session_id: SessionId::from(row.get::<_, Uuid>("session_id")),
         created: time("created"),
         last_used: time("last_used"),
         expires: time("expires"),
-        ended: row.get::<_, Option<SystemTime>>("ended_at").map(Timestamp::from),
+        ended: row.get::<_, Option<DateTime<Utc>>>("ended_at").map(to_second),
         ip: row.get("ip"),
         user_agent: row.get("user_agent"),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_postgres::{Row, Transaction};
 
 use crate::{
-    Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, Timestamp, UserId, Username,
+    Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId, Username,
     api::session::Tokens,
     claims::Claims,
     engine::{
@@ -19,6 +19,7 @@ use crate::{
         },
     },
     name::Stored as _,
+    time::unix_now,
     token_cache::TokenCache,
 };
 
@@ -80,7 +81,7 @@ impl Sessions {
     }
 
     async fn access_token(&self, subject: &TokenSubject, session: SessionId) -> Result<Secret> {
-        let now = Timestamp::now();
+        let now = unix_now();
         self.keys.signer().await?.sign(Claims {
             public_id: subject.id,
             username: Some(subject.username.clone()),
@@ -91,8 +92,8 @@ impl Sessions {
             iss: self.config.issuer.clone(),
             aud: self.config.audience.clone(),
             sub: subject.id,
-            iat: now.as_unix(),
-            exp: now.plus(self.config.access_ttl).as_unix(),
+            iat: now,
+            exp: now.saturating_add(self.config.access_ttl.as_secs()),
             jti: random_text::<12>()?,
         })
     }

@@ -15,9 +15,10 @@
 use std::{
     future::Future,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::{runtime::Handle, time::sleep};
 use tokio_postgres::{Row, Transaction};
@@ -239,7 +240,7 @@ impl Record {
             let keys: Vec<&str> = [Some(&*self.key), self.address.as_deref()].into_iter().flatten().collect();
             let found = self.db.read(&sql::FIND, &[&keys, &MAX_ATTEMPT_TIME.as_secs_f64()]).await?;
             let Some(own) = found.first() else { break };
-            let (now, before) = (own.get::<_, SystemTime>("now"), failure_count(own));
+            let (now, before) = (own.get::<_, DateTime<Utc>>("now"), failure_count(own));
             if !ADDRESS.admits(found.get(1).and_then(failure_count), now) {
                 // Like a wait of an account: no failure, and it prolongs nothing.
                 let address = self.address.take();

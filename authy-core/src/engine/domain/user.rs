@@ -1,11 +1,12 @@
 //! Users: signed up, changed, deleted. A deleted user keeps the row, so that nobody takes the name.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::{
-    Result, Timestamp, UserId, Username,
+    Result, UserId, Username,
     api::{
         page::{PageNumber, PageSize},
         user::{Details, OwnView, UserRoles, UserView},
@@ -21,6 +22,7 @@ use crate::{
         },
     },
     name::identifier::caseless,
+    time::to_second,
 };
 
 pub(in crate::engine) mod change;
@@ -116,13 +118,13 @@ pub(in crate::engine) async fn find_roles(db: &Db, user: UserId) -> Result<Optio
 }
 
 fn view(row: &Row) -> UserView {
-    let time = |column| row.get::<_, Option<SystemTime>>(column).map(Timestamp::from);
+    let time = |column| row.get::<_, Option<DateTime<Utc>>>(column).map(to_second);
     let delete_date = time("deleted_at");
     UserView {
         public_id: user_id(row, "public_id"),
         username: stored(row, "username"),
         email: stored(row, "email"),
-        created: row.get::<_, SystemTime>("created").into(),
+        created: to_second(row.get("created")),
         last_login: time("last_login"),
         validated: time("validated_at").is_some(),
         deleted: delete_date.is_some(),

@@ -11,12 +11,13 @@ use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Identity, Level, Result, SessionId, Timestamp, UserId,
+    Error, ErrorKind, Identity, Level, Result, SessionId, UserId,
     access::ADMIN,
     engine::{
         journal::caller::{Caller, ClientInfo, require_at_least, token_required},
         storage::row,
     },
+    time::now,
 };
 
 pub(in crate::engine) mod sql;
@@ -275,7 +276,7 @@ async fn share_session(tx: &Transaction<'_>, identity: Option<&Identity>) -> Res
 }
 
 fn is_expired(identity: &Identity) -> bool {
-    identity.expires.plus(EXPIRY_LEEWAY) <= Timestamp::now()
+    identity.expires <= now() - EXPIRY_LEEWAY
 }
 
 pub(in crate::engine) fn no_such_user() -> Error {

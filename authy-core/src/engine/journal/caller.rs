@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::{
-    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId,
-    access::ADMIN,
-    engine::crypto::hasher::Asker,
+    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN, engine::crypto::hasher::Asker,
 };
 
 /// Where a request came from.

@@ -1,11 +1,8 @@
 //! Events. An event is the audit record and the outgoing message of a change, written by the transaction that makes the change.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
@@ -25,6 +22,7 @@ use crate::{
         storage::{connector::db_error, db::Db, statement::Params},
     },
     revocation::Revocation,
+    time::{now, to_second},
 };
 
 pub(in crate::engine) mod sql;
@@ -54,7 +52,7 @@ pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<Event
     let (before, event_id) = match &query.after {
         Some(cursor) => (instant(cursor.happened), *cursor.event_id.as_uuid()),
         // Clocks differ, and nothing happens a day ahead.
-        None => (SystemTime::now() + Duration::from_secs(24 * 3600), Uuid::max()),
+        None => (now() + Duration::from_secs(24 * 3600), Uuid::max()),
     };
     let kind = query.kind.map(EventKind::as_str);
     // One more than is shown tells whether there are more.
@@ -88,7 +86,7 @@ pub(in crate::engine) fn view(row: &Row) -> EventView {
     EventView {
         event_id: row.get::<_, Uuid>("event_id").into(),
         kind: row.get("kind"),
-        happened: row.get::<_, SystemTime>("happened").into(),
+        happened: to_second(row.get("happened")),
         happened_micros: micros(row),
         actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
         actor_kind: match row.get("origin") {
@@ -112,13 +110,12 @@ fn cursor(row: &Row) -> EventCursor {
 
 /// Returns the time of an event in microseconds since 1970.
 fn micros(row: &Row) -> i64 {
-    let since = row.get::<_, SystemTime>("happened").duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    row.get::<_, DateTime<Utc>>("happened").timestamp_micros().max(0)
 }
 
 /// Returns the point in time of microseconds since 1970.
-fn instant(micros: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs())
+fn instant(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Something that happened: who did it, to whom, and details. Never contains a secret.

@@ -21,7 +21,7 @@ use tokio::sync::{
 };
 
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     api::session::RevocationPage,
     claims::Token,
     engine::storage::{
@@ -29,6 +29,7 @@ use crate::{
         fault::{self, Track},
     },
     revocation::{Clock, Cursor, Freshness, IdHash, Moment, Revocation, RevocationSet},
+    time::now,
 };
 
 pub(in crate::engine) mod poll;
@@ -281,7 +282,7 @@ impl RevocationFeed {
         let has_forgotten = {
             let mut set = self.write_set();
             let before = set.len();
-            set.forget_before(Timestamp::now());
+            set.forget_before(now());
             set.len() < before
         };
         if has_forgotten || !found.revocations.is_empty() {

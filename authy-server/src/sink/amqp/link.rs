@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use authy_core::{
     api::{event::EventView, message::EventMessage},
     engine::DeliveryError,
+    time::unix_seconds,
     tls::Roots,
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -108,7 +109,7 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
         .with_delivery_mode(PERSISTENT)
         .with_message_id(event.event_id.to_string().into())
         .with_type(event.kind.as_str().into())
-        .with_timestamp(event.happened.as_unix())
+        .with_timestamp(unix_seconds(event.happened))
         .with_content_type(EventMessage::CONTENT_TYPE.into())
         .with_app_id("authy".into());
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };

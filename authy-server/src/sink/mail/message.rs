@@ -5,6 +5,7 @@ use std::str::FromStr;
 use authy_core::{
     AddrSpec, Email, EventId,
     engine::{DeliveryError, Notification, NotificationKind},
+    time::HttpDate,
 };
 use lettre::{
     Address, Message,
@@ -97,8 +98,8 @@ impl MailConfig {
             "username" => letter.username.as_ref().map(|name| unlinked(name.as_str())).unwrap_or_default(),
             "code" => text(letter.code.as_ref().map(authy_core::Secret::expose)),
             "link" => return self.link(letter).unwrap_or_default(),
-            "expires" => letter.expires.map(|expires| expires.to_string()).unwrap_or_default(),
-            "happened" => letter.happened.to_string(),
+            "expires" => letter.expires.map(|expires| HttpDate(expires).to_string()).unwrap_or_default(),
+            "happened" => HttpDate(letter.happened).to_string(),
             "ip" => text(letter.ip.as_deref()),
             "user_agent" => text(letter.user_agent.as_deref().and_then(agent::describe).as_deref()),
             "service" => self.from.0.name.clone().unwrap_or_else(|| self.service.clone()),
@@ -163,7 +164,7 @@ fn is_invisible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use authy_core::{Secret, Timestamp};
+    use authy_core::{Secret, time};
     use proptest::prelude::*;
 
     use super::*;
@@ -186,7 +187,7 @@ mod tests {
             username: "ada".parse().ok(),
             code: Some(Secret::new("abc-_9")),
             expires: None,
-            happened: Timestamp::now(),
+            happened: time::now(),
             ip: None,
             user_agent: None,
         }

@@ -1,7 +1,8 @@
 //! The position of a sink, and what comes next.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -52,7 +53,7 @@ struct SinkCursor {
 pub(super) struct UnreadPage {
     pub(super) events: Vec<EventView>,
     // When the first and the last of what was read happened.
-    span: Option<(SystemTime, SystemTime)>,
+    span: Option<(DateTime<Utc>, DateTime<Utc>)>,
     next: SinkCursor,
 }
 
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
                 next.event_id = Uuid::nil();
             }
         }
-        let happened = |row: &Row| row.get::<_, SystemTime>("happened");
+        let happened = |row: &Row| row.get::<_, DateTime<Utc>>("happened");
         let span = rows.first().map(happened).zip(rows.last().map(happened));
         UnreadPage {
             events: rows.iter().map(event::view).filter(|event| self.relay.sink.wants(event)).collect(),

@@ -1,19 +1,19 @@
 //! Deliveries that failed, and what an operator does about them.
 
-use std::time::SystemTime;
-
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::sql;
 use crate::{
-    Error, ErrorKind, EventId, Result, Timestamp, UserId,
+    Error, ErrorKind, EventId, Result, UserId,
     api::event::EventKind,
     engine::{
         delivery::Deliveries,
         journal::{caller::Caller, event::Event},
         storage::statement::Statement,
     },
+    time::to_second,
 };
 
 /// An event that a sink has not taken.
@@ -32,7 +32,7 @@ pub struct StuckDelivery {
     /// The number of attempts.
     pub attempts: u32,
     /// The time of the next attempt.
-    pub next_attempt: Timestamp,
+    pub next_attempt: DateTime<Utc>,
     /// Why the last attempt failed.
     pub error: Option<String>,
 }
@@ -45,7 +45,7 @@ pub struct SinkStatus {
     /// The number of events that it has not taken yet.
     pub waiting: u64,
     /// The time of the oldest of them.
-    pub oldest: Option<Timestamp>,
+    pub oldest: Option<DateTime<Utc>>,
     /// The number of events whose delivery failed, with [`Delivery::PerSubject`](crate::engine::Delivery::PerSubject).
     pub stuck: u64,
     /// Why it takes nothing at present, with [`Delivery::Ordered`](crate::engine::Delivery::Ordered).
@@ -66,7 +66,7 @@ impl Deliveries {
             subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
             is_given_up: row.get::<_, &str>("state") == "given_up",
             attempts: row.get::<_, i32>("attempts").unsigned_abs(),
-            next_attempt: row.get::<_, SystemTime>("next_attempt").into(),
+            next_attempt: to_second(row.get("next_attempt")),
             error: row.get("error"),
         });
         Ok(stuck.collect())
@@ -81,7 +81,7 @@ impl Deliveries {
         let status = rows.iter().map(|row| SinkStatus {
             sink: row.get("sink"),
             waiting: row.get::<_, i64>("waiting").unsigned_abs(),
-            oldest: row.get::<_, Option<SystemTime>>("oldest").map(Timestamp::from),
+            oldest: row.get::<_, Option<DateTime<Utc>>>("oldest").map(to_second),
             stuck: row.get::<_, i64>("stuck").unsigned_abs(),
             error: row.get("error"),
         });

@@ -5,12 +5,13 @@
 //! an attacker who knew the last password and made a thousand of them begins again with the next. A changed role or an ended
 //! session leaves it valid.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::Sessions;
 use crate::{
-    Result, Secret, Timestamp,
+    Result, Secret,
     engine::{crypto::random::random_text, domain::credential::Credential, journal::caller::Caller},
+    time::unix_now,
 };
 
 /// How long a device stays known that does not log in. Each login prolongs it.
@@ -23,7 +24,7 @@ impl Sessions {
     /// Makes a token for a device: the known one, or a new one.
     pub(super) fn device_token(&self, known: &Credential, device: Option<String>) -> Result<Secret> {
         let device = device.map_or_else(random_text::<12>, Ok)?;
-        let expires = Timestamp::now().plus(LIFETIME).as_unix();
+        let expires = unix_now().saturating_add(LIFETIME.as_secs());
         let mac = self.device_mac.sign(&signed(known, &device, expires));
         Ok(Secret::new(format!("{device}.{expires}.{mac}")))
     }
@@ -32,7 +33,7 @@ impl Sessions {
     pub(super) fn known_device(&self, caller: &Caller, known: &Credential) -> Option<String> {
         let token = DeviceToken::read(caller.client_info().device_token.as_ref()?.expose())?;
         let is_good = self.device_mac.verifies(&signed(known, token.device, token.expires), token.mac);
-        (is_good && token.expires > Timestamp::now().as_unix()).then(|| token.device.to_owned())
+        (is_good && token.expires > unix_now()).then(|| token.device.to_owned())
     }
 }
 
@@ -58,6 +59,6 @@ impl<'a> DeviceToken<'a> {
 /// Returns the text that is signed. The parts before the device's have one length or no dot, so that no two sets of parts read
 /// the same.
 fn signed(known: &Credential, device: &str, expires: u64) -> String {
-    let password = known.password_since.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let password = known.password_since.timestamp_micros().max(0);
     format!("{}.{password}.{device}.{expires}", known.user)
 }

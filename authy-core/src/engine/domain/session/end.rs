@@ -1,13 +1,11 @@
 //! Listing sessions, and ending them: their tokens are revoked at once.
 
-use std::time::SystemTime;
-
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Sessions, sql};
 use crate::{
-    Error, ErrorKind, Identity, Result, SessionId, Timestamp, UserId,
+    Error, ErrorKind, Identity, Result, SessionId, UserId,
     api::{event::EventKind, session::SessionView},
     engine::{
         domain::epoch::{self, SessionFate, apply_account_change},
@@ -18,6 +16,7 @@ use crate::{
             write::{Tx, Written},
         },
     },
+    time::to_second,
 };
 
 impl Sessions {
@@ -28,7 +27,7 @@ impl Sessions {
     pub async fn list(&self, caller: &Identity) -> Result<Vec<SessionView>> {
         let idle = self.config.refresh_idle.as_secs_f64();
         let rows = self.db().read(&sql::LIST, &[caller.public_id.as_uuid(), &idle]).await?;
-        let time = |row: &Row, column| Timestamp::from(row.get::<_, SystemTime>(column));
+        let time = |row: &Row, column| to_second(row.get(column));
         let view = |row: &Row| {
             let session_id = SessionId::from(row.get::<_, Uuid>("session_id"));
             SessionView {

@@ -3,14 +3,15 @@
 //! A key becomes active only after every cache of the JWKS has seen it, and retires only after the last token that it signed has
 //! expired. Every step is taken under one lock, so any number of instances agree.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio_postgres::{Row, Transaction};
 
 use super::{KeySettings, SigningKeys, sql, token_lifetime};
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     api::event::EventKind,
     claims::SigningAlgorithm,
     engine::{
@@ -24,6 +25,7 @@ use crate::{
         },
         storage::connector::db_error,
     },
+    time::to_second,
 };
 
 /// The difference between two clocks that is allowed for.
@@ -73,9 +75,9 @@ pub struct KeyView {
     /// The state.
     pub state: KeyState,
     /// When the key was made.
-    pub created: Timestamp,
+    pub created: DateTime<Utc>,
     /// When the key entered its state.
-    pub changed: Timestamp,
+    pub changed: DateTime<Utc>,
 }
 
 /// What resealing did, and what still depends on an older master key.
@@ -94,7 +96,7 @@ impl SigningKeys {
     /// [`ErrorKind::Unavailable`] when the database is away.
     pub async fn list(&self) -> Result<Vec<KeyView>> {
         let rows = self.journal.db.read(&sql::LIST, &[]).await?;
-        let time = |row: &Row, column| row.get::<_, SystemTime>(column).into();
+        let time = |row: &Row, column| to_second(row.get(column));
         let view = |row: &Row| KeyView {
             kid: row.get("kid"),
             algorithm: row.get("algorithm"),

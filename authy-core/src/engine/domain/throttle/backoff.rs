@@ -14,7 +14,9 @@
 //! nothing back here: an attacker may well have an account too. Many people may share an address, so only
 //! failures count, and a known device is let in all the same.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -52,7 +54,7 @@ pub(in crate::engine) struct FailureCount {
     /// The number of failures, including the attempts under way.
     pub(in crate::engine) failures: u32,
     /// The time of the last one.
-    pub(in crate::engine) counted: SystemTime,
+    pub(in crate::engine) counted: DateTime<Utc>,
 }
 
 /// The outcome of an attempt.
@@ -66,12 +68,12 @@ pub(in crate::engine) enum Outcome {
 
 impl BackoffPolicy {
     /// Whether an attempt is admitted now.
-    pub(in crate::engine) fn admits(&self, state: Option<FailureCount>, now: SystemTime) -> bool {
+    pub(in crate::engine) fn admits(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> bool {
         state.is_none_or(|state| (self.delay)(state.failures) <= elapsed(state, now))
     }
 
     /// Returns the time until an attempt is admitted.
-    pub(in crate::engine) fn wait(&self, state: Option<FailureCount>, now: SystemTime) -> Duration {
+    pub(in crate::engine) fn wait(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> Duration {
         state.map_or(Duration::ZERO, |state| (self.delay)(state.failures).saturating_sub(elapsed(state, now)))
     }
 
@@ -80,7 +82,7 @@ impl BackoffPolicy {
         &self,
         state: Option<FailureCount>,
         outcome: Outcome,
-        now: SystemTime,
+        now: DateTime<Utc>,
     ) -> Option<FailureCount> {
         if !self.admits(state, now) {
             return state;
@@ -100,20 +102,21 @@ impl BackoffPolicy {
     }
 
     /// Returns the time from which on no failure counts.
-    pub(in crate::engine) fn forgotten(&self, state: FailureCount) -> SystemTime {
-        state.counted + self.memory.saturating_mul(state.failures)
+    pub(in crate::engine) fn forgotten(&self, state: FailureCount) -> DateTime<Utc> {
+        let memory = TimeDelta::from_std(self.memory.saturating_mul(state.failures)).unwrap_or(TimeDelta::MAX);
+        state.counted.checked_add_signed(memory).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Returns the number of failures that still count.
-    fn remembered(&self, state: FailureCount, now: SystemTime) -> u32 {
+    fn remembered(&self, state: FailureCount, now: DateTime<Utc>) -> u32 {
         let forgotten = elapsed(state, now).as_secs() / self.memory.as_secs().max(1);
         state.failures.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))
     }
 }
 
 /// A clock that was set back has not moved.
-fn elapsed(state: FailureCount, now: SystemTime) -> Duration {
-    now.duration_since(state.counted).unwrap_or_default()
+fn elapsed(state: FailureCount, now: DateTime<Utc>) -> Duration {
+    (now - state.counted).to_std().unwrap_or_default()
 }
 
 #[cfg(test)]

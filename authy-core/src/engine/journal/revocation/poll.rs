@@ -3,8 +3,7 @@
 //! A poll reads again everything from the oldest transaction that was still running at the poll before, so a transaction that
 //! commits late is never skipped, and what is read twice does no harm. NOTIFY only makes the next poll earlier.
 
-use std::time::SystemTime;
-
+use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use crate::{
     Error, ErrorKind, Result,
     engine::storage::db::Db,
     revocation::{Cursor, Revocation, RevocationSet},
+    time::to_second,
 };
 
 /// Returns the revocations in force that were not there at the cursor, several of one user as one.
@@ -54,7 +54,7 @@ pub(in crate::engine) fn batch(rows: &[Row]) -> Result<RevocationBatch> {
 }
 
 fn revocation(row: &Row) -> Option<Revocation> {
-    let until = row.get::<_, Option<SystemTime>>("until")?.into();
+    let until = to_second(row.get::<_, Option<DateTime<Utc>>>("until")?);
     let (session, user, kid): (Option<Uuid>, Option<Uuid>, Option<String>) =
         (row.get("session_id"), row.get("user_id"), row.get("kid"));
     let target = match (session, user, kid) {

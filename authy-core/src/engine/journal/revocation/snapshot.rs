@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use super::RevocationBatch;
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     revocation::{Cursor, Revocation, RevocationSet},
+    time::now,
 };
 
 /// How many revocations of the last polls are kept one by one. A follower with an older cursor gets all revocations.
@@ -71,7 +72,7 @@ impl Snapshots {
             inner.recent.push_back((found.cursor, found.revocations.clone()));
         }
         // What has expired matters to nobody any more.
-        let now = Timestamp::now();
+        let now = now();
         while inner.remembered > REMEMBERED
             || inner.recent.front().is_some_and(|(_, batch)| batch.iter().all(|revocation| revocation.until < now))
         {

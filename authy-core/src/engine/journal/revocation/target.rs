@@ -1,7 +1,5 @@
 //! Which tokens a change revokes, and the rows that say so.
 
-use std::time::SystemTime;
-
 use tokio_postgres::Transaction;
 
 use super::sql;
@@ -9,6 +7,7 @@ use crate::{
     Result, SessionId, UserId,
     engine::storage::connector::db_error,
     revocation::{IdHash, Revocation, RevokedTokens},
+    time::to_second,
 };
 
 /// Tokens that a change revokes, by the ids that only the engine knows.
@@ -44,7 +43,7 @@ pub(in crate::engine) async fn revoke(tx: &Transaction<'_>, targets: Vec<Revocat
             RevocationTarget::Key { kid } => sql::REVOKE_KEY.row(tx, &[kid]).await?,
         };
         if let Some(row) = row {
-            revoked.push(Revocation { tokens: target.into(), until: row.get::<_, SystemTime>("until").into() });
+            revoked.push(Revocation { tokens: target.into(), until: to_second(row.get("until")) });
         }
     }
     Ok(revoked)

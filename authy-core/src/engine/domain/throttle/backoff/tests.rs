@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const START: SystemTime = SystemTime::UNIX_EPOCH;
+const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every span after which something is different in some state, a second less, a second more, and longer than any.
@@ -18,7 +18,7 @@ fn spans(schedule: &BackoffPolicy) -> Vec<Duration> {
 
 /// Shows every state that can be reached, after every span: by any outcomes, however much time passes between them. What is
 /// refused changes no state, so only the failures make one.
-fn explore(schedule: &BackoffPolicy, visit: impl Fn(Option<FailureCount>, SystemTime)) -> usize {
+fn explore(schedule: &BackoffPolicy, visit: impl Fn(Option<FailureCount>, DateTime<Utc>)) -> usize {
     let (mut known, mut open, spans) = (HashSet::new(), vec![None], spans(schedule));
     while let Some(failures) = open.pop() {
         if !known.insert(failures) {
