@@ -27,6 +27,7 @@ mod hijack;
 mod journey;
 mod keys;
 mod languages;
+mod layers;
 mod links;
 mod mail;
 mod names;

@@ -140,6 +140,10 @@ impl Sink for Webhook {
         event.kind == EventKind::UserRegistered.as_str()
     }
 
+    fn shows_status(&self) -> bool {
+        true
+    }
+
     fn delivery(&self) -> Delivery {
         Delivery::PerSubject { in_flight: IN_FLIGHT }
     }
