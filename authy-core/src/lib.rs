@@ -77,6 +77,7 @@ pub mod claims;
 pub mod encryption;
 pub mod error;
 pub mod file;
+pub mod http_url;
 mod id;
 mod id_hash;
 mod identity;
@@ -85,6 +86,7 @@ mod jwk;
 mod level;
 
 mod name;
+pub mod network;
 pub mod revocation;
 mod secret;
 pub mod time;

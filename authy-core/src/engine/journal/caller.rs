@@ -1,9 +1,10 @@
 //! Who asks the engine for something, and from where. Every event records it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::{
     Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN, engine::crypto::hasher::Asker,
+    network,
 };
 
 /// Where a request came from.
@@ -31,10 +32,7 @@ pub fn cut_user_agent(agent: &str) -> &str {
 impl ClientInfo {
     /// What counts as one address: an IPv4 address, or the /64 that one IPv6 client has all of.
     pub(in crate::engine) fn network(&self) -> Option<String> {
-        self.ip.map(|address| match address.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
-        })
+        self.ip.map(|address| network::of_client(address).to_string())
     }
 }
 

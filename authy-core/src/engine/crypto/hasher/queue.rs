@@ -6,8 +6,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
 };
+
+use crate::network;
 
 /// One part in so many of a line's places is for one network. Four networks have to work together to fill a line.
 const SHARES: usize = 4;
@@ -23,11 +25,7 @@ impl Asker {
     /// A caller at an address. Without an address nothing is shared: it is the program itself that asks.
     pub(in crate::engine) fn new(address: Option<IpAddr>, is_known: bool) -> Self {
         // What one customer has all of, or close to it.
-        let network = address.map(|address| match address.to_canonical() {
-            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
-        });
-        Self { network, is_known }
+        Self { network: address.map(network::routed), is_known }
     }
 
     pub(super) fn line(self) -> Line {
