@@ -1,25 +1,25 @@
-//! What can go wrong, each with what to do about it.
+//! The errors of a cluster, each with what to do.
 
 use std::{io, path::PathBuf};
 
-/// Why a cluster does not run.
+/// A cluster that does not run.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no `postgres` and `initdb`.
+    /// `postgres` and `initdb` are not installed.
     #[error(
         "the PostgreSQL server programs were not found: install them (Debian: apt-get install postgresql; \
          macOS: brew install postgresql), name their folder in AUTHY_PG_BIN, \
          or use a server that runs elsewhere by AUTHY_DATABASE_URL"
     )]
     NotInstalled,
-    /// The folder named holds no server programs.
-    #[error("{folder} holds no PostgreSQL server programs (postgres, initdb): name the folder that does")]
+    /// The configured folder contains no server programs.
+    #[error("{folder} contains no PostgreSQL server programs (postgres, initdb): configure the folder that does")]
     NoProgramsIn {
         /// The folder.
         folder: PathBuf,
     },
-    /// Somebody else could have replaced the server programs, and root would start them.
+    /// Another user could have replaced the server programs, and root would start them.
     #[error(
         "the PostgreSQL server programs in {folder} are not started by root, because other users can write them or a \
          folder above them: install the system's package, name another folder in AUTHY_PG_BIN, or start as an ordinary user"
@@ -28,9 +28,9 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// The cluster was made by another major version than any that is installed.
+    /// The cluster is of a major version that is not installed.
     #[error(
-        "the cluster in {folder} was made by PostgreSQL {cluster}, and installed is {installed}: \
+        "the cluster in {folder} is of PostgreSQL {cluster}, and installed is {installed}: \
          install PostgreSQL {cluster} as well, or move the data with pg_upgrade or pg_dumpall"
     )]
     OtherVersion {
@@ -58,7 +58,7 @@ pub enum Error {
     /// The user that PostgreSQL has to run as cannot enter the folder.
     #[error(
         "PostgreSQL does not run as root, so it runs as {user}, who cannot enter {folder}: \
-         use a folder whose parents everybody may enter (such as /var/lib/authy), or start as an ordinary user"
+         use a folder whose parents every user may enter (such as /var/lib/authy), or start as an ordinary user"
     )]
     NotTraversable {
         /// The folder.
@@ -68,11 +68,11 @@ pub enum Error {
     },
     /// There is no ordinary user to run as.
     #[error("PostgreSQL does not run as root, and there is no user postgres or nobody: start as an ordinary user")]
-    NoAccount,
+    NoUser,
     /// `initdb` failed.
-    #[error("initdb could not make the cluster: {output}")]
+    #[error("initdb could not create the cluster: {output}")]
     Initdb {
-        /// What it said.
+        /// Its output.
         output: String,
     },
     /// A program could not be started.
@@ -89,10 +89,10 @@ pub enum Error {
         /// The last lines of its log.
         log: String,
     },
-    /// PostgreSQL runs and cannot be reached.
+    /// PostgreSQL runs, but connections to it fail.
     #[error("PostgreSQL cannot be reached: {0}")]
     Unreachable(#[source] tokio_postgres::Error),
-    /// PostgreSQL did not end when it was told to.
-    #[error("PostgreSQL did not end when it was told to")]
+    /// PostgreSQL did not end after it was signalled.
+    #[error("PostgreSQL did not stop")]
     Stuck,
 }

@@ -1,4 +1,5 @@
-//! The folder of a cluster: `postgres` is the data, `run` the socket, `lock` ours as long as we run, `postgres.log` the log.
+//! The folder of a cluster: `postgres` contains the data, `run` the socket; `lock` is locked while the program runs; `postgres.log` is
+//! the log.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -11,26 +12,29 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
-use crate::{Durability, Error, account::Account, first_line, programs::Programs};
+use crate::{Error, durability::Durability, os_user::OsUser, programs::Programs};
 
-/// A unix socket's path has room for some hundred bytes, and PostgreSQL adds `/.s.PGSQL.5432`.
-const LONGEST_SOCKET_FOLDER: usize = 85;
+/// The database of a cluster, and the name of its owner.
+pub(crate) const DATABASE: &str = "authy";
 
-/// How long a PostgreSQL whose parent was killed may take to end.
-const ORPHAN: Duration = Duration::from_secs(30);
+/// Maximum length of the socket's folder in bytes: the path of a unix socket has about 100, and PostgreSQL adds `/.s.PGSQL.5432`.
+const MAX_SOCKET_FOLDER_BYTES: usize = 85;
 
-/// A folder that is ours until this is dropped.
+/// Maximum time for a PostgreSQL whose parent was killed to end.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A folder that is locked until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct ClusterFolder {
     path: PathBuf,
     socket: PathBuf,
     _socket_elsewhere: Option<tempfile::TempDir>,
     _lock: File,
 }
 
-impl Folder {
-    /// Takes the folder, which is made when it is not there.
-    pub(crate) fn open(path: &Path, account: &Account) -> Result<Self, Error> {
+impl ClusterFolder {
+    /// Locks the folder, which is created when it does not exist.
+    pub(crate) fn open(path: &Path, user: &OsUser) -> Result<Self, Error> {
         let unwritable = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Unwritable { path, source }
@@ -45,7 +49,7 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { folder: path }),
             Err(TryLockError::Error(source)) => return Err(Error::Unwritable { path, source }),
         }
-        account.check_access(&path)?;
+        user.check_access(&path)?;
         let socket = path.join("run");
         Ok(Self { path, socket, _socket_elsewhere: None, _lock: lock })
     }
@@ -62,13 +66,13 @@ impl Folder {
         self.path.join("postgres.log")
     }
 
-    /// The major version that made the cluster, when there is one.
+    /// Returns the folder and the major version of the cluster, when there is one.
     pub(crate) fn version(&self) -> Result<Option<(PathBuf, u32)>, Error> {
         let path = self.cluster().join("PG_VERSION");
         let wrong = |source| Error::Unwritable { path: path.clone(), source };
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let version = text.trim().parse().map_err(|_| wrong(io::Error::other("it holds no version")))?;
+                let version = text.trim().parse().map_err(|_| wrong(io::Error::other("it contains no version")))?;
                 Ok(Some((self.path.clone(), version)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -76,11 +80,11 @@ impl Folder {
         }
     }
 
-    /// Makes the cluster beside its place and moves it there when it is whole: a crash leaves none that is half made.
+    /// Creates the cluster in a temporary folder and renames it when it is complete: a crash leaves no incomplete cluster.
     pub(crate) fn create_cluster(
         &self,
         programs: &Programs,
-        account: &Account,
+        user: &OsUser,
         durability: Durability,
     ) -> Result<(), Error> {
         let (new, cluster) = (self.path.join("postgres.new"), self.cluster());
@@ -89,11 +93,11 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(error)),
             _ => {}
         }
-        private_folder(&new, account)?;
-        let mut initdb = account.command(&programs.initdb());
-        // One locale everywhere, so that a cluster behaves the same on every machine. `trust` is right only because the
-        // socket is in a folder that nobody else can enter and there is no other way in.
-        initdb.arg("-D").arg(&new).args(["-U", crate::NAME, "-A", "trust", "-E", "UTF8", "--locale=C"]);
+        private_folder(&new, user)?;
+        let mut initdb = user.command(&programs.initdb());
+        // One locale, so that a cluster behaves the same on every machine. `trust` is right only because the socket is in a folder
+        // that no other user can enter, and is the only way to connect.
+        initdb.arg("-D").arg(&new).args(["-U", DATABASE, "-A", "trust", "-E", "UTF8", "--locale=C"]);
         if durability == Durability::None {
             initdb.arg("--no-sync");
         }
@@ -105,28 +109,28 @@ impl Folder {
         fs::rename(&new, &cluster).and_then(|()| File::open(&self.path)?.sync_all()).map_err(unwritable)
     }
 
-    /// Makes the folder of the socket, elsewhere when its path would be too long.
-    pub(crate) fn prepare_socket(&mut self, account: &Account) -> Result<(), Error> {
-        if self.socket.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
-            return private_folder(&self.socket, account);
+    /// Creates the folder of the socket, as a temporary folder when its path would be too long.
+    pub(crate) fn prepare_socket(&mut self, user: &OsUser) -> Result<(), Error> {
+        if self.socket.as_os_str().len() <= MAX_SOCKET_FOLDER_BYTES {
+            return private_folder(&self.socket, user);
         }
         let temporary = std::env::temp_dir();
         let elsewhere = tempfile::Builder::new().prefix("authy-").tempdir_in(&temporary);
         let elsewhere = elsewhere.map_err(|source| Error::Unwritable { path: temporary, source })?;
-        account.give(elsewhere.path())?;
+        user.give(elsewhere.path())?;
         self.socket = elsewhere.path().to_owned();
         self._socket_elsewhere = Some(elsewhere);
         Ok(())
     }
 
-    /// Stops a PostgreSQL whose parent was killed, should it not have ended yet.
+    /// Stops a PostgreSQL whose parent was killed, and waits until it has ended.
     pub(crate) async fn wait_for_orphan(&self) -> Result<(), Error> {
         let begun = Instant::now();
         while let Some(pid) = live_postmaster(&self.cluster()) {
-            if begun.elapsed() > ORPHAN {
+            if begun.elapsed() > ORPHAN_TIMEOUT {
                 return Err(Error::InUse { folder: self.path.clone() });
             }
-            // Fast shutdown; asking again does no harm.
+            // Fast shutdown. Sending it again is harmless.
             let _ = kill_process(pid, Signal::INT);
             sleep(Duration::from_millis(50)).await;
         }
@@ -134,9 +138,9 @@ impl Folder {
     }
 }
 
-/// The socket's folder of the cluster that runs in this folder.
+/// Returns the socket's folder of the cluster that runs in this folder.
 pub(crate) fn running_socket(folder: &Path) -> Option<PathBuf> {
-    // As the postmaster's own working folder is written: whole, and without links.
+    // Absolute and without links, as the postmaster's working folder is shown.
     let cluster = fs::canonicalize(folder.join("postgres")).ok()?;
     live_postmaster(&cluster)?;
     // The fifth line of postmaster.pid is the folder of the socket.
@@ -144,13 +148,13 @@ pub(crate) fn running_socket(folder: &Path) -> Option<PathBuf> {
     pid_file.lines().nth(4).filter(|line| !line.is_empty()).map(PathBuf::from)
 }
 
-/// The postmaster of a cluster, when it is alive and really one.
+/// Returns the postmaster of a cluster, when it is alive.
 fn live_postmaster(cluster: &Path) -> Option<Pid> {
     let line = first_line(&cluster.join("postmaster.pid"))?;
     let pid = Pid::from_raw(line.trim().parse().ok()?)?;
     rustix::process::test_kill_process(pid).ok()?;
-    // After a reboot the number may be anybody's, and where nobody collects the dead it may be a dead one's. A postmaster
-    // works in the folder of its cluster; where the system does not show that, the number has to do.
+    // After a reboot another process may have the number, and without an init process it may be that of a zombie. The working
+    // folder of a postmaster is its cluster; where the system does not show that, the number has to suffice.
     let works_in = |pid: &str| fs::read_link(format!("/proc/{pid}/cwd")).ok();
     match works_in("self") {
         Some(_) => (works_in(&pid.as_raw_nonzero().to_string()).as_deref() == Some(cluster)).then_some(pid),
@@ -158,21 +162,26 @@ fn live_postmaster(cluster: &Path) -> Option<Pid> {
     }
 }
 
-/// A folder that only the user who runs PostgreSQL can enter.
-fn private_folder(path: &Path, account: &Account) -> Result<(), Error> {
+/// Creates a folder that only the user who runs PostgreSQL can enter.
+fn private_folder(path: &Path, user: &OsUser) -> Result<(), Error> {
     let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unwritable(error)),
         _ => {}
     }
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable)?;
-    account.give(path)
+    user.give(path)
 }
 
-/// The last lines of a log.
+/// Returns the last lines of a log.
 pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
     lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+}
+
+/// Returns the first line of a file, when it can be read.
+fn first_line(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()?.lines().next().map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! The process: started, started anew when it dies without having been told to, and stopped.
+//! The postmaster process: started, restarted when it dies unexpectedly, and stopped.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -16,104 +16,108 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Durability, Error, account::Account, folder::Folder, programs::Programs, watchdog::Watchdog};
+use crate::{
+    Error, durability::Durability, folder::ClusterFolder, os_user::OsUser, programs::Programs, watchdog::Watchdog,
+};
 
-/// How long a fast shutdown may take before PostgreSQL is told to drop everything: nothing is lost by that either, it
-/// only has to replay its log at the next start.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Maximum time for a fast shutdown, before an immediate one. An immediate shutdown loses nothing either, but the log is replayed at
+/// the next start.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The longest pause before another start.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum pause before a restart.
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
 
+/// A PostgreSQL that is supervised by a thread.
 #[derive(Debug)]
 pub(crate) struct Postmaster {
-    shared: Arc<Shared>,
-    supervisor: Option<JoinHandle<()>>,
+    supervisor: Arc<Supervisor>,
+    thread: Option<JoinHandle<()>>,
     _watchdog: Watchdog,
 }
 
+/// The state that the thread shares with the handle.
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct Supervisor {
+    state: Mutex<PostmasterState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PostmasterState {
     pid: Option<Pid>,
     keep: bool,
     stopping: bool,
     ended: bool,
 }
 
-/// What is started.
+/// The command line of PostgreSQL.
 #[derive(Clone, Debug)]
-struct Plan {
+struct LaunchPlan {
     program: PathBuf,
     cluster: PathBuf,
     socket: PathBuf,
     log: PathBuf,
-    account: Account,
+    user: OsUser,
     durability: Durability,
 }
 
 impl Postmaster {
     pub(crate) fn start(
         programs: &Programs,
-        folder: &Folder,
-        account: &Account,
+        folder: &ClusterFolder,
+        user: &OsUser,
         durability: Durability,
     ) -> Result<Self, Error> {
-        let plan = Plan {
+        let plan = LaunchPlan {
             program: programs.postgres(),
             cluster: folder.cluster(),
             socket: folder.socket().to_owned(),
             log: folder.log(),
-            account: account.clone(),
+            user: user.clone(),
             durability,
         };
-        // One log back, so that the reason of a crash survives the next start.
+        // The previous log is kept, so that the reason of a crash survives the next start.
         let earlier = plan.log.with_extension("log.1");
         let _ = fs::rename(&plan.log, &earlier);
-        // One that an earlier version wrote is closed as well.
+        // Also for a log that an earlier version wrote.
         let _ = fs::set_permissions(&earlier, Permissions::from_mode(0o600));
-        let watchdog = Watchdog::start(&plan.cluster, account)?;
-        let shared = Arc::new(Shared::default());
-        let child = shared.spawn(&plan)?;
-        let supervised = shared.clone();
-        let supervisor = thread::Builder::new().name("postgres".to_owned()).spawn(move || supervised.run(child, &plan));
-        let supervisor = supervisor.map_err(|source| Error::Spawn { program: programs.postgres(), source })?;
-        Ok(Self { shared, supervisor: Some(supervisor), _watchdog: watchdog })
+        let watchdog = Watchdog::start(&plan.cluster, user)?;
+        let supervisor = Arc::new(Supervisor::default());
+        let child = supervisor.spawn(&plan)?;
+        let supervised = supervisor.clone();
+        let thread = thread::Builder::new().name("postgres".to_owned()).spawn(move || supervised.run(child, &plan));
+        let thread = thread.map_err(|source| Error::Spawn { program: programs.postgres(), source })?;
+        Ok(Self { supervisor, thread: Some(thread), _watchdog: watchdog })
     }
 
-    /// From now on it is started anew when it dies. Before that, a death is an answer.
+    /// From now on PostgreSQL is restarted when it dies. Before that, its end is an error of the start.
     pub(crate) fn keep(&self) {
-        self.shared.lock().keep = true;
+        self.supervisor.lock().keep = true;
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.shared.lock().pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+        self.supervisor.lock().pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.shared.lock().ended
+        self.supervisor.lock().ended
     }
 
-    /// Stops it and waits.
+    /// Stops PostgreSQL and waits until it has ended.
     pub(crate) fn stop(&mut self) -> Result<(), Error> {
-        let Some(supervisor) = self.supervisor.take() else { return Ok(()) };
-        let mut state = self.shared.lock();
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let mut state = self.supervisor.lock();
         state.stopping = true;
-        self.shared.changed.notify_all();
+        self.supervisor.changed.notify_all();
         for signal in [Signal::INT, Signal::QUIT, Signal::KILL] {
             if let Some(pid) = state.pid {
                 let _ = kill_process(pid, signal);
             }
-            let waited = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !state.ended);
+            let waited = self.supervisor.changed.wait_timeout_while(state, SHUTDOWN_TIMEOUT, |state| !state.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.ended {
                 drop(state);
-                return supervisor.join().map_err(|_| Error::Stuck);
+                return thread.join().map_err(|_| Error::Stuck);
             }
         }
         Err(Error::Stuck)
@@ -128,19 +132,19 @@ impl Drop for Postmaster {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Supervisor {
+    fn lock(&self) -> MutexGuard<'_, PostmasterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(&self, plan: &Plan) -> Result<Child, Error> {
+    fn spawn(&self, plan: &LaunchPlan) -> Result<Child, Error> {
         let mut state = self.lock();
         let child = plan.spawn().map_err(|source| Error::Spawn { program: plan.program.clone(), source })?;
         state.pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }
 
-    fn run(&self, mut child: Child, plan: &Plan) {
+    fn run(&self, mut child: Child, plan: &LaunchPlan) {
         let mut pause = Duration::from_millis(100);
         loop {
             let begun = Instant::now();
@@ -151,13 +155,13 @@ impl Shared {
                 if begun.elapsed() > Duration::from_secs(60) {
                     pause = Duration::from_millis(100);
                 }
-                tracing::error!(?status, ?pause, log = %plan.log.display(), "PostgreSQL ended: it is started anew");
+                tracing::error!(?status, ?pause, log = %plan.log.display(), "PostgreSQL ended: restarting it");
                 let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stopping);
                 drop(waited);
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_RESTART_PAUSE);
                 match self.spawn(plan) {
                     Ok(started) => child = started,
-                    Err(error) => tracing::error!(%error, "PostgreSQL cannot be started anew"),
+                    Err(error) => tracing::error!(%error, "PostgreSQL cannot be restarted"),
                 }
                 state = self.lock();
                 if state.pid.is_some() {
@@ -170,16 +174,16 @@ impl Shared {
                 return;
             }
             if state.stopping {
-                // It was told to stop between its end and its new start.
+                // The stop was requested between its end and its restart.
                 let _ = state.pid.map(|pid| kill_process(pid, Signal::INT));
             }
         }
     }
 }
 
-impl Plan {
+impl LaunchPlan {
     fn spawn(&self) -> io::Result<Child> {
-        let mut postgres: Command = self.account.command(&self.program);
+        let mut postgres: Command = self.user.command(&self.program);
         let log = private_log(&self.log)?;
         postgres.arg("-D").arg(&self.cluster).arg("-k").arg(&self.socket);
         postgres.stdout(log.try_clone()?).stderr(log).process_group(0);
@@ -203,12 +207,12 @@ impl Plan {
 
 /// Settings of every cluster. On the command line, so that no file in the cluster overrides them.
 const ALWAYS: &[&str] = &[
-    // The socket is the only way in.
+    // The socket is the only way to connect.
     "listen_addresses=",
-    // The log is about the server and not about what is in the database. Errors of statements quote values, so they are
-    // told to the client only, which is this program: it logs them by kind. Below `log` there are only those and warnings.
+    // The log is about the server and not about the content of the database. Errors of statements quote values, so only the
+    // client gets them, which is this program: it logs them by kind. Below `log` there are only those and warnings.
     "log_min_messages=log",
-    // What is left says what happened, without the statement, the parameters, or the row it happened to.
+    // Other messages contain neither the statement nor its parameters or rows.
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
     "log_parameter_max_length=0",
@@ -223,12 +227,12 @@ const ALWAYS: &[&str] = &[
     "debug_print_parse=off",
     "debug_print_rewritten=off",
     "debug_print_plan=off",
-    // To the file that is open already, which nobody else can read.
+    // To the file that is already open, which no other user can read.
     "logging_collector=off",
     "log_destination=stderr",
 ];
 
-/// Opens a log that only the user who starts the program can read, one of an earlier version included.
+/// Opens a log that only the user who runs the program can read, also one that an earlier version created.
 fn private_log(path: &Path) -> io::Result<File> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     log.set_permissions(Permissions::from_mode(0o600))?;

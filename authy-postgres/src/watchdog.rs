@@ -1,7 +1,7 @@
-//! Ends PostgreSQL when its parent ends, even by kill -9.
+//! Ends PostgreSQL when this program ends, also by SIGKILL.
 //!
-//! A shell holds the reading end of a pipe whose writing end only we hold. When we are gone, in whatever way, the pipe
-//! closes. (A death signal from the kernel would be tied to the thread that started PostgreSQL, and exists on Linux only.)
+//! A shell reads from a pipe whose writing end only this program has. The pipe closes when the program ends. (The parent death signal
+//! of the kernel would be tied to the thread that started PostgreSQL, and exists on Linux only.)
 
 use std::{
     os::unix::process::CommandExt as _,
@@ -9,10 +9,10 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::{Error, account::Account};
+use crate::{Error, os_user::OsUser};
 
-/// It runs as the user that runs PostgreSQL, so it can end nothing that is not theirs, and makes sure that the number in
-/// the file is a postgres still.
+/// Runs as the user that runs PostgreSQL, so it can end only processes of that user, and checks that the process with the number in
+/// the file is still a postgres.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 cat > /dev/null
@@ -29,14 +29,15 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do postmaster "$1" 0 || exit 0; sleep 1; done
 postmaster "$1" QUIT
 "#;
 
+/// The shell.
 #[derive(Debug)]
 pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
-    pub(crate) fn start(cluster: &Path, account: &Account) -> Result<Self, Error> {
+    pub(crate) fn start(cluster: &Path, user: &OsUser) -> Result<Self, Error> {
         let shell = Path::new("/bin/sh");
-        let mut command = account.command(shell);
-        // A group of its own: Control-C at the terminal is for us alone.
+        let mut command = user.command(shell);
+        // Its own process group: Control-C at the terminal must not end it.
         command.args(["-c", SCRIPT, "authy-watchdog"]).arg(cluster).stdin(Stdio::piped()).process_group(0);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().map(Self).map_err(|source| Error::Spawn { program: shell.to_owned(), source })
@@ -45,7 +46,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // PostgreSQL has ended in order: there is nothing to watch.
+        // PostgreSQL has ended: there is nothing left to watch.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

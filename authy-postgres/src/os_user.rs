@@ -1,4 +1,5 @@
-//! The user that PostgreSQL runs as: whoever started the program, or, as PostgreSQL refuses root, somebody with less power.
+//! The operating system user that PostgreSQL runs as: the one that runs this program, or an unprivileged one instead of root, which
+//! PostgreSQL refuses.
 
 use std::{
     env,
@@ -12,64 +13,64 @@ use std::{
 
 use crate::Error;
 
-/// Where system programs are looked for by what root starts, whatever root's own path is.
+/// The search path of programs that root starts, instead of root's own.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Who runs PostgreSQL.
+/// The user that runs PostgreSQL.
 #[derive(Clone, Debug)]
-pub(crate) enum Account {
-    /// Whoever started the program.
+pub(crate) enum OsUser {
+    /// The user that runs this program.
     Own,
-    /// Somebody else, because the program was started by root.
+    /// An unprivileged user, because root runs this program.
     Other { name: String, uid: u32, gid: u32 },
 }
 
-impl Account {
+impl OsUser {
     pub(crate) fn to_run_as() -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
         }
-        let user = ["postgres", "nobody"].into_iter().find_map(uzers::get_user_by_name).ok_or(Error::NoAccount)?;
+        let user = ["postgres", "nobody"].into_iter().find_map(uzers::get_user_by_name).ok_or(Error::NoUser)?;
         let name = user.name().to_string_lossy().into_owned();
         Ok(Self::Other { name, uid: user.uid(), gid: user.primary_group_id() })
     }
 
     /// Returns a command that runs as this user, in the root folder, with an environment of its own.
     ///
-    /// Nothing is inherited: the environment of this process holds secrets (a master key, URLs with passwords) that other
+    /// Nothing is inherited: the environment of this process contains secrets (a master key, URLs with passwords) that other
     /// processes of the same user could read in `/proc`, and PGDATA, PGPORT and the like would change what the programs do.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").stdin(Stdio::null()).env_clear();
-        // One language everywhere: the locale of the cluster is C, and messages are read by programs.
+        // One language on every machine: the locale of the cluster is C, and programs read the messages.
         command.env("LC_ALL", "C");
         // The time zone of the log; without it the system's.
         command.envs(env::var_os("TZ").map(|zone| ("TZ", zone)));
         match self {
-            // Where `cat` and `ps` are is not everywhere the same.
+            // The folder of `cat` and `ps` differs between systems.
             Self::Own => command.envs(env::var_os("PATH").map(|path| ("PATH", path))),
             Self::Other { uid, gid, .. } => command.env("PATH", SYSTEM_PATH).uid(*uid).gid(*gid),
         };
         command
     }
 
-    /// Whether nobody but root and this user can replace the file or folder, or anything above it.
+    /// Returns whether only root and this user can replace the file or folder, or a folder above it.
     ///
-    /// A program that somebody else can replace is that user's program: root must not start it, not even as another user.
+    /// Root must not start a program that another user can replace, not even as an unprivileged user.
     pub(crate) fn trusts(&self, path: &Path) -> bool {
         let Self::Other { uid, .. } = self else { return true };
         let Ok(path) = path.canonicalize() else { return false };
         path.ancestors().all(|part| {
             part.metadata().is_ok_and(|metadata| {
                 let is_writable = metadata.mode() & 0o022 != 0;
-                // In a sticky folder (/tmp) others can add names, and cannot replace what is not theirs.
+                // In a sticky folder (/tmp) other users can add files, and cannot replace those of others.
                 let is_sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0 && part != path;
                 (metadata.uid() == 0 || metadata.uid() == *uid) && (!is_writable || is_sticky)
             })
         })
     }
 
-    /// Gives a file or a folder that we made to this user.
+    /// Makes this user the owner of a file or a folder.
     pub(crate) fn give(&self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Own => Ok(()),
@@ -78,7 +79,7 @@ impl Account {
         }
     }
 
-    /// That the user can enter the folder: root can enter what is closed to everybody else.
+    /// Checks that the user can enter the folder, which root always can.
     pub(crate) fn check_access(&self, folder: &Path) -> Result<(), Error> {
         let Self::Other { name, .. } = self else { return Ok(()) };
         let mut enter = self.command(Path::new("/bin/sh"));

@@ -1,0 +1,156 @@
+//! A cluster: started, connected to, and stopped.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+use tokio_postgres::{Config, NoTls};
+
+use crate::{
+    durability::Durability,
+    error::Error,
+    folder::{self, ClusterFolder, DATABASE},
+    os_user::OsUser,
+    postmaster::Postmaster,
+    programs::Programs,
+};
+
+/// Maximum time for a start: after a crash a large database replays its log first.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A running PostgreSQL. Dropping it stops it.
+#[derive(Debug)]
+pub struct Cluster {
+    // Stopped before the folder is unlocked: fields are dropped in this order.
+    postmaster: Postmaster,
+    folder: ClusterFolder,
+}
+
+/// Configures and starts a [`Cluster`].
+#[derive(Clone, Debug)]
+pub struct ClusterBuilder {
+    folder: PathBuf,
+    programs: Option<PathBuf>,
+    durability: Durability,
+}
+
+impl Cluster {
+    /// Begins a cluster in this folder, which is created when it does not exist.
+    pub fn builder(folder: impl Into<PathBuf>) -> ClusterBuilder {
+        ClusterBuilder { folder: folder.into(), programs: None, durability: Durability::Full }
+    }
+
+    /// Returns the connection settings of the database `authy`, for its owner, who is the superuser of the cluster.
+    pub fn config(&self) -> Config {
+        self.config_for(DATABASE)
+    }
+
+    /// Returns the connection settings of a database of the cluster.
+    pub fn config_for(&self, database: &str) -> Config {
+        config(self.folder.socket(), database)
+    }
+
+    /// Returns the current process id of the postmaster; it changes when PostgreSQL is restarted.
+    pub fn pid(&self) -> Option<u32> {
+        self.postmaster.pid()
+    }
+
+    /// Stops PostgreSQL and waits until it has ended: open transactions are rolled back, committed ones are on disk.
+    ///
+    /// # Errors
+    /// [`Error::Stuck`] when it does not end.
+    pub async fn stop(self) -> Result<(), Error> {
+        let Self { mut postmaster, folder } = self;
+        let stopped = tokio::task::spawn_blocking(move || postmaster.stop()).await;
+        drop(folder);
+        stopped.unwrap_or(Err(Error::Stuck))
+    }
+}
+
+/// Returns the connection settings of the cluster that another program runs in a folder; `None` when there is none.
+pub fn running(folder: &Path) -> Option<Config> {
+    folder::running_socket(folder).map(|socket| config(&socket, DATABASE))
+}
+
+impl ClusterBuilder {
+    /// Sets the folder of the server programs (`postgres`, `initdb`). When not set, the newest installed ones are used.
+    #[must_use]
+    pub fn programs(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.programs = Some(folder.into());
+        self
+    }
+
+    /// Turns off durability: faster, but a crash may destroy the cluster. For tests.
+    #[must_use]
+    pub fn dangerous_volatile(mut self) -> Self {
+        self.durability = Durability::None;
+        self
+    }
+
+    /// Starts PostgreSQL, creates the cluster when there is none, and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// [`Error`], whose message says what to do: there are no server programs, the cluster is of another version, or the folder is
+    /// in use, cannot be written, or cannot be entered by the user that PostgreSQL has to run as.
+    pub async fn start(self) -> Result<Cluster, Error> {
+        let user = OsUser::to_run_as()?;
+        let mut folder = ClusterFolder::open(&self.folder, &user)?;
+        folder.wait_for_orphan().await?;
+        let programs = Programs::find(self.programs.as_deref(), folder.version()?, &user)?;
+        if folder.version()?.is_none() {
+            folder.create_cluster(&programs, &user, self.durability)?;
+        }
+        folder.prepare_socket(&user)?;
+        let postmaster = Postmaster::start(&programs, &folder, &user, self.durability)?;
+        let cluster = Cluster { postmaster, folder };
+        cluster.wait_until_ready().await?;
+        cluster.postmaster.keep();
+        Ok(cluster)
+    }
+}
+
+impl Cluster {
+    async fn wait_until_ready(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        let mut logged = begun;
+        loop {
+            let failure = match self.config_for("postgres").connect(NoTls).await {
+                Ok((client, connection)) => {
+                    let driven = tokio::spawn(connection);
+                    let ready = ensure_database(&client).await;
+                    drop(client);
+                    let _ = driven.await;
+                    return ready.map_err(Error::Unreachable);
+                }
+                Err(error) => error,
+            };
+            if self.postmaster.has_ended() {
+                return Err(Error::Ended { log: folder::tail(&self.folder.log()) });
+            }
+            if begun.elapsed() > START_TIMEOUT {
+                return Err(Error::Unreachable(failure));
+            }
+            if logged.elapsed() > Duration::from_secs(5) {
+                logged = Instant::now();
+                tracing::info!(seconds = begun.elapsed().as_secs(), "PostgreSQL is still starting: {failure}");
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn ensure_database(client: &tokio_postgres::Client) -> Result<(), tokio_postgres::Error> {
+    let found = client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE]).await?;
+    if found.is_none() {
+        client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
+    }
+    Ok(())
+}
+
+fn config(socket: &Path, database: &str) -> Config {
+    let mut config = Config::new();
+    config.host_path(socket).user(DATABASE).dbname(database);
+    config
+}
