@@ -2,7 +2,24 @@
 
 use authy_core::{
     Level, RoleName, SessionId, UserId, Username,
-    api::{Endpoint, Nothing, account::*, event::*, role::*, session::*, system::*, user::*},
+    api::{
+        Endpoint, Nothing,
+        account::{
+            ChangeUser, Code, ExportSelf, FindPasswordPage, ForgotPassword, GetValidation, ResendValidation,
+            ResetPassword, RestoreUser, SendReset, Validate,
+        },
+        event::ListEvents,
+        role::{CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, RevokeRole},
+        session::{
+            CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetKeys, GetKeysAtRoot, GetRevocations,
+            ListSessions, Login, Logout, Refresh,
+        },
+        system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
+        user::{
+            DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers,
+            Register,
+        },
+    },
 };
 
 use crate::{Client, Result};
@@ -14,7 +31,7 @@ macro_rules! calls {
             #[doc = $doc]
             ///
             /// # Errors
-            /// What the server said, or why it could not be asked.
+            /// The answer of the server when it is an error, or the reason why there is none.
             pub async fn $method(
                 &self,
                 $($param: $type,)*
@@ -39,7 +56,7 @@ calls! {
     refresh: Refresh() request;
     /// Ends the session the token came from.
     logout: Logout();
-    /// The caller's sessions.
+    /// Returns the caller's sessions.
     list_sessions: ListSessions();
     /// Ends all other sessions of the caller's.
     end_other_sessions: EndOtherSessions();
@@ -49,39 +66,39 @@ calls! {
     end_user_sessions: EndUserSessions(user: UserId);
     /// Checks that the caller's level is this or smaller.
     check_access: CheckAccess(level: Level);
-    /// The public keys.
+    /// Returns the public keys.
     get_keys: GetKeys();
-    /// What a verifier of access tokens must know of the server (RFC 8414).
+    /// Returns what a verifier of access tokens must know of the server (RFC 8414).
     get_metadata: GetMetadata();
-    /// The same document, from the path where libraries look for it.
+    /// Returns the same document, from the path where libraries look for it.
     get_metadata_at_root: GetMetadataAtRoot();
-    /// The public keys, from where libraries look for them.
+    /// Returns the public keys, from the path where libraries look for them.
     get_keys_at_root: GetKeysAtRoot();
-    /// Which tokens are void.
+    /// Returns the revocations that are in force.
     get_revocations: GetRevocations() request;
     /// Signs up.
     register: Register() request;
-    /// The caller.
+    /// Returns the caller.
     get_self: GetSelf();
     /// Deletes the caller.
     delete_self: DeleteSelf();
-    /// The caller's roles.
+    /// Returns the caller's roles.
     get_own_roles: GetOwnRoles();
-    /// A page of all users.
+    /// Returns a page of all users.
     list_users: ListUsers() request;
-    /// One user.
+    /// Returns one user.
     get_user: GetUser(user: UserId);
-    /// Deletes a user, with `Deletion::ERASE` for good.
+    /// Deletes a user; with `Deletion::ERASE`, erases all personal data.
     delete_user: DeleteUser(user: UserId) request;
-    /// A user's roles.
+    /// Returns a user's roles.
     get_user_roles: GetUserRoles(user: UserId);
-    /// A user's name.
+    /// Returns a user's name.
     get_username: GetUsername(user: UserId);
-    /// The public id of a name.
+    /// Returns the public id of a name.
     find_user: FindUser(username: Username);
     /// Changes a user's password, address, or both.
     change_user: ChangeUser(user: UserId) request;
-    /// What a code from a mail confirms. Changes nothing.
+    /// Returns what a code from a mail confirms. Changes nothing.
     get_validation: GetValidation(code: Code);
     /// Confirms an address.
     validate: Validate(code: Code);
@@ -93,37 +110,37 @@ calls! {
     reset_password: ResetPassword() request;
     /// Sends a user a code that resets the password.
     send_reset: SendReset(user: UserId);
-    /// Brings a deleted user back.
+    /// Restores a deleted user.
     restore_user: RestoreUser(user: UserId);
-    /// Everything that is held about the caller.
+    /// Returns everything that is stored about the caller.
     export_self: ExportSelf();
-    /// Where to change one's password.
+    /// Returns the page where users change their password.
     find_password_page: FindPasswordPage();
-    /// All roles.
+    /// Returns all roles.
     list_roles: ListRoles();
     /// Creates a role.
     create_role: CreateRole() request;
-    /// One role.
+    /// Returns one role.
     get_role: GetRole(role: RoleName);
     /// Deletes a role.
     delete_role: DeleteRole(role: RoleName);
-    /// A page of those who have a role.
+    /// Returns a page of the users who have a role.
     list_role_users: ListRoleUsers(role: RoleName) request;
     /// Grants a role.
     grant_role: GrantRole(role: RoleName, user: UserId);
     /// Takes a role away.
     revoke_role: RevokeRole(role: RoleName, user: UserId);
-    /// The audit trail.
+    /// Returns a page of the audit trail.
     list_events: ListEvents() request;
-    /// Every path and its methods.
+    /// Returns every path and its methods.
     list_endpoints: ListEndpoints();
-    /// That the server is there.
+    /// Returns the status of the server.
     get_status: GetStatus();
-    /// 429, always.
+    /// Is always answered 429.
     get_rate_limited: GetRateLimited();
-    /// The OpenAPI document.
+    /// Returns the OpenAPI document.
     get_openapi: GetOpenApi();
-    /// The AsyncAPI document of the messages that a broker is sent.
+    /// Returns the AsyncAPI document of the messages that are published to a broker.
     get_asyncapi: GetAsyncApi();
 }
 

@@ -1,4 +1,4 @@
-//! The client: where the server is, how to talk to it, and with whose token.
+//! The client: calls endpoints of one server, with a token or without.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,28 +10,29 @@ use authy_core::{
         session::{CheckAccess, Login},
     },
     claims::{MAX_TOKEN_LENGTH, dangerous_unverified_claims},
-    encryption::{self, Encryption, Link},
+    encryption::{self, ConnectionKind, Encryption},
+    http_url::HttpUrl,
     tls::{self, Roots},
 };
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use rustls::ClientConfig;
 
 use crate::{
-    Error, Result, VerifierBuilder,
-    transport::{Asked, Transport},
+    Error, Result,
+    transport::{HttpTransport, PreparedRequest},
 };
 
 /// A client of one server. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    transport: Arc<Transport>,
+    transport: Arc<HttpTransport>,
     token: Option<HeaderValue>,
     device_token: Option<HeaderValue>,
 }
 
-/// How a client is made.
+/// Configures and builds a [`Client`].
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct ClientBuilder {
     url: String,
     timeout: Duration,
     retries: usize,
@@ -41,13 +42,13 @@ pub struct Builder {
 }
 
 impl Client {
-    /// Begins with the server's URL, such as `https://auth.example.org`.
-    pub fn builder(url: &str) -> Builder {
-        Builder {
-            url: url.trim_end_matches('/').to_owned(),
+    /// Begins a client of the server at this URL, such as `https://auth.example.org`.
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder {
+            url: url.to_owned(),
             // The server itself gives up hashing after ten seconds, and answers everything else in milliseconds.
             timeout: Duration::from_secs(10),
-            // Enough for a server that is being replaced, little enough not to multiply an overload.
+            // Enough while a server is replaced, few enough not to multiply an overload.
             retries: 2,
             tls: None,
             private_roots: Vec::new(),
@@ -55,22 +56,22 @@ impl Client {
         }
     }
 
-    /// The same client with somebody's token.
+    /// Returns the client with an access token, which is sent with every call.
     #[must_use]
     pub fn with_token(&self, token: Secret) -> Self {
-        // What cannot stand in a header is no token; the server says so of an empty one.
+        // A text that a header cannot contain is not a token; the server refuses this one as well.
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .unwrap_or(HeaderValue::from_static("Bearer invalid"));
         value.set_sensitive(true);
         Self { token: Some(value), ..self.clone() }
     }
 
-    /// The same client on a device that has logged in before: [`login`](Self::login) sends the
-    /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier one, so that the guesses of others do not
-    /// hold it up.
+    /// Returns the client of a device that has logged in before: [`login`](Self::login) sends the
+    /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier login, so that password guesses from other
+    /// devices do not delay it.
     #[must_use]
     pub fn with_device_token(&self, token: &Secret) -> Self {
-        // What cannot stand in a header is no device token, and then the login has none.
+        // A text that a header cannot contain is not a device token, and is not sent.
         let mut value = HeaderValue::try_from(token.expose()).ok();
         value.iter_mut().for_each(|value| value.set_sensitive(true));
         Self { device_token: value, ..self.clone() }
@@ -78,25 +79,21 @@ impl Client {
 
     /// Calls an endpoint.
     ///
-    /// What is safe to repeat is repeated after a pause: a GET that found nobody or "not now", and anything that was surely
-    /// not begun.
+    /// A request is retried after a pause when that is safe: a GET that failed or was answered "not now", and any request that the
+    /// server has certainly not begun to execute.
     ///
     /// # Errors
-    /// What the server said, or why it could not be asked.
+    /// The answer of the server when it is an error, or the reason why there is none: see [`Error`].
     pub async fn call<E: Endpoint>(&self, path: E::Path, request: E::Request) -> Result<E::Response> {
-        let mut asked = Asked::of::<E>(path.fill(E::INFO.path), &request, self.token.clone())?;
-        // Nobody else has any use for it.
-        asked.device_token = self.device_token.clone().filter(|_| E::INFO.path == Login::INFO.path);
-        self.transport.ask(asked).await
+        let mut prepared = PreparedRequest::new::<E>(path.fill(E::INFO.path), &request, self.token.clone())?;
+        // No other endpoint reads it.
+        prepared.device_token = self.device_token.clone().filter(|_| E::INFO.path == Login::INFO.path);
+        self.transport.send_with_retries(prepared).await
     }
 
-    /// Verifies tokens here, without a request each.
-    ///
-    /// The token of this client, when it has one, is sent when the stream of revocations is opened, so that the verifier has a
-    /// place among the named followers of the server. A service that runs for longer than its token is better named by its network
-    /// (`AUTHY_FOLLOWER_NETWORKS` of the server).
-    pub fn verifier(&self) -> VerifierBuilder {
-        VerifierBuilder::new(Self { device_token: None, ..self.clone() })
+    /// Returns this client without its device token, which is for logins only.
+    pub(crate) fn without_device_token(&self) -> Self {
+        Self { device_token: None, ..self.clone() }
     }
 
     pub(crate) fn token(&self) -> Option<&HeaderValue> {
@@ -107,26 +104,26 @@ impl Client {
         self.transport.url()
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
+    pub(crate) fn transport(&self) -> &HttpTransport {
         &self.transport
     }
 }
 
-/// Asks the server, each time.
+/// Asks the server about each token.
 #[async_trait]
 impl Authenticator for Client {
     async fn authenticate(&self, token: &str) -> authy_core::Result<Identity> {
         let invalid = || authy_core::Error::new(ErrorKind::InvalidToken, "the token is not valid");
-        // What is no token at all is not worth a request.
+        // A text that is not a token costs no request.
         let claims = dangerous_unverified_claims(token)?;
         if token.len() > MAX_TOKEN_LENGTH || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid());
         }
-        let anybody = (Level::clamped(u32::MAX),);
-        let asked = self.with_token(Secret::new(token)).call::<CheckAccess>(anybody, Nothing {}).await;
+        let lowest = (Level::clamped(u32::MAX),);
+        let asked = self.with_token(Secret::new(token)).call::<CheckAccess>(lowest, Nothing {}).await;
         let granted = asked.map_err(Error::into_authentication_error)?;
-        // The server has said yes to exactly this token, so what it says is true. That the answer is about another user
-        // cannot happen, unless something in between mixes answers up.
+        // The server has accepted exactly this token, so its claims are true. An answer about another user could only come from
+        // a proxy that mixes answers up.
         if granted.public_id != claims.public_id {
             return Err(invalid());
         }
@@ -135,15 +132,15 @@ impl Authenticator for Client {
     }
 }
 
-impl Builder {
-    /// How long one attempt may take; ten seconds when left out.
+impl ClientBuilder {
+    /// Sets the maximum time for one attempt; ten seconds when not set.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many times what is safe to repeat is repeated; twice when left out.
+    /// Sets the maximum number of retries; two when not set.
     #[must_use]
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
@@ -165,50 +162,49 @@ impl Builder {
         self
     }
 
-    /// Sends passwords and tokens in plain text to other machines too. Only for a network that nobody else is in.
+    /// Permits plain http to other machines, which sends passwords and tokens unencrypted. Only for a network in which no one else
+    /// can listen.
     #[must_use]
     pub fn dangerous_allow_plain_http(mut self) -> Self {
         self.plain_http_anywhere = true;
         self
     }
 
-    /// The client. Nothing is connected yet.
+    /// Builds the client. It connects with the first call.
     ///
     /// # Errors
-    /// When the URL is none, is plain http to another machine, or TLS cannot be set up.
+    /// When the URL cannot be used or is plain http to another machine, or TLS cannot be set up.
     pub fn build(self) -> Result<Client> {
-        let uri: Uri = self.url.parse().map_err(|cause| Error::misuse("the server's URL is none").because(cause))?;
-        let host = uri.host().unwrap_or_default();
-        match uri.scheme_str() {
-            _ if host.is_empty() || uri.query().is_some() => return Err(Error::misuse("the server's URL is none")),
-            Some("https") => {}
-            Some("http") => {
-                let encryption = match self.plain_http_anywhere {
-                    true => Encryption::Declined,
-                    false => Encryption::Unspecified,
-                };
-                let refused = |cause| Error::misuse("plain http sends passwords and tokens unencrypted").because(cause);
-                encryption::check(LINK, encryption, [host]).map_err(refused)?;
-            }
-            _ => return Err(Error::misuse("the server's URL must begin with https:// or http://")),
+        let url = HttpUrl::parse_base(&self.url)
+            .map_err(|cause| Error::misuse("the server's URL cannot be used").because(cause))?;
+        if !url.is_https() {
+            let encryption = match self.plain_http_anywhere {
+                true => Encryption::Declined,
+                false => Encryption::Unspecified,
+            };
+            let refused = |cause| Error::misuse("plain http sends passwords and tokens unencrypted").because(cause);
+            encryption::check(CONNECTION, encryption, [url.host()]).map_err(refused)?;
         }
         let tls = match self.tls {
             Some(tls) => tls,
             None => {
                 let add = |roots: Roots, pem: &Vec<u8>| roots.with_pem(pem);
                 let roots = self.private_roots.iter().try_fold(Roots::platform(), add);
-                let is_used = uri.scheme_str() == Some("https");
-                let config = roots.and_then(|roots| if is_used { roots.client_config() } else { tls::without_roots() });
+                let config =
+                    roots.and_then(|roots| if url.is_https() { roots.client_config() } else { tls::without_roots() });
                 config.map_err(|cause| Error::misuse("TLS cannot be set up").because(cause))?
             }
         };
-        let transport = Transport::new(self.url, self.timeout, self.retries, tls);
+        let transport = HttpTransport::new(url, self.timeout, self.retries, tls);
         Ok(Client { transport: Arc::new(transport), token: None, device_token: None })
     }
 }
 
-const LINK: Link =
-    Link { carries: "passwords and tokens", encrypted: "https://", declined: "`Builder::dangerous_allow_plain_http`" };
+const CONNECTION: ConnectionKind = ConnectionKind {
+    carries: "passwords and tokens",
+    encrypt_with: "https://",
+    permit_plain_text_with: "`ClientBuilder::dangerous_allow_plain_http`",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,52 +1,52 @@
-//! Why a call failed.
+//! The error of a call.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use authy_core::{ErrorKind, api::Problem, error::FieldError};
 
-/// What every call returns.
+/// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed: what the server said, or why it could not be asked.
-pub struct Error(Box<Inner>);
+/// A call that failed: the error that the server answered, or the reason why there is no answer.
+pub struct Error(Box<ErrorInner>);
 
-struct Inner {
-    what: What,
+struct ErrorInner {
+    failure: CallFailure,
     may_have_been_sent: bool,
     retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-enum What {
-    /// The server said so.
+enum CallFailure {
+    /// The server answered with a problem document.
     Problem(Problem),
-    /// Something answered that is not authy, or answered in a way that this version does not understand.
-    Answer { status: u16, why: &'static str },
-    /// Nobody answered.
-    Silence(&'static str),
+    /// The answer is not one of authy's, or not one that this version understands.
+    UnexpectedResponse { status: u16, why: &'static str },
+    /// There was no answer.
+    NoResponse(&'static str),
     /// The call was wrong before it was sent.
     Misuse(&'static str),
 }
 
 impl Error {
-    fn new(what: What, may_have_been_sent: bool) -> Self {
-        Self(Box::new(Inner { what, may_have_been_sent, retry_after: None, source: None }))
+    fn new(failure: CallFailure, may_have_been_sent: bool) -> Self {
+        Self(Box::new(ErrorInner { failure, may_have_been_sent, retry_after: None, source: None }))
     }
 
     pub(crate) fn misuse(why: &'static str) -> Self {
-        Self::new(What::Misuse(why), false)
+        Self::new(CallFailure::Misuse(why), false)
     }
 
-    pub(crate) fn silence(why: &'static str, may_have_been_sent: bool) -> Self {
-        Self::new(What::Silence(why), may_have_been_sent)
+    pub(crate) fn no_response(why: &'static str, may_have_been_sent: bool) -> Self {
+        Self::new(CallFailure::NoResponse(why), may_have_been_sent)
     }
 
-    pub(crate) fn answer(status: u16, why: &'static str) -> Self {
-        Self::new(What::Answer { status, why }, true)
+    pub(crate) fn unexpected_response(status: u16, why: &'static str) -> Self {
+        Self::new(CallFailure::UnexpectedResponse { status, why }, true)
     }
 
     pub(crate) fn problem(problem: Problem, retry_after: Option<Duration>) -> Self {
-        let mut error = Self::new(What::Problem(problem), true);
+        let mut error = Self::new(CallFailure::Problem(problem), true);
         error.0.retry_after = retry_after;
         error
     }
@@ -56,75 +56,75 @@ impl Error {
         self
     }
 
-    /// What went wrong, when the server said so with a code that this version knows.
+    /// Returns the kind of the error, when the server answered with a code that this version knows.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.problem_document().and_then(Problem::kind)
     }
 
-    /// The server's problem document (RFC 9457), when there is one.
+    /// Returns the server's problem document (RFC 9457).
     pub fn problem_document(&self) -> Option<&Problem> {
-        match &self.0.what {
-            What::Problem(problem) => Some(problem),
+        match &self.0.failure {
+            CallFailure::Problem(problem) => Some(problem),
             _ => None,
         }
     }
 
-    /// The status of the answer, when there was one.
+    /// Returns the status of the answer; `None` without an answer.
     pub fn status(&self) -> Option<u16> {
-        match &self.0.what {
-            What::Problem(problem) => Some(problem.status),
-            What::Answer { status, .. } => Some(*status),
-            What::Silence(_) | What::Misuse(_) => None,
+        match &self.0.failure {
+            CallFailure::Problem(problem) => Some(problem.status),
+            CallFailure::UnexpectedResponse { status, .. } => Some(*status),
+            CallFailure::NoResponse(_) | CallFailure::Misuse(_) => None,
         }
     }
 
-    /// The request's wrong fields, all of them.
+    /// Returns all invalid fields of the request.
     pub fn fields(&self) -> &[FieldError] {
         self.problem_document().map_or(&[], |problem| &problem.fields)
     }
 
-    /// The name under which the server's log knows the request.
+    /// Returns the id of the request, which the server's log has too.
     pub fn request_id(&self) -> Option<&str> {
         self.problem_document().map(|problem| problem.request_id.as_str())
     }
 
-    /// How long the server asks to wait before asking again.
+    /// Returns the time to wait before a retry, when the server sent one.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the answer is "we cannot tell" rather than "no": asking again may help.
+    /// Returns whether a retry may help: there was no answer, or the server could not decide.
     pub fn is_unavailable(&self) -> bool {
-        match &self.0.what {
-            What::Problem(problem) => problem.status >= 500,
-            What::Answer { .. } | What::Silence(_) => true,
-            What::Misuse(_) => false,
+        match &self.0.failure {
+            CallFailure::Problem(problem) => problem.status >= 500,
+            CallFailure::UnexpectedResponse { .. } | CallFailure::NoResponse(_) => true,
+            CallFailure::Misuse(_) => false,
         }
     }
 
-    /// Whether the server may have done what was asked although no success was told: then a write must not simply be
-    /// repeated. Of what the server refused it has done nothing.
+    /// Returns whether the server may have executed the request although the call failed: then a write must not simply be
+    /// repeated. A request that the server refused was not executed.
     pub fn may_have_been_sent(&self) -> bool {
-        match &self.0.what {
-            // A refusal is an answer: nothing was done. Beyond 500, nobody knows, unless it was not even begun.
-            What::Problem(problem) => problem.status >= 500 && !self.was_turned_away(),
+        match &self.0.failure {
+            // A refused request was not executed. After a 5xx that is unknown, unless the server refused to begin.
+            CallFailure::Problem(problem) => problem.status >= 500 && !self.was_turned_away(),
             _ => self.0.may_have_been_sent,
         }
     }
 
-    /// Whether the server refused before it began.
+    /// Returns whether the server refused to begin.
     pub(crate) fn was_turned_away(&self) -> bool {
         matches!(self.kind(), Some(ErrorKind::Overloaded | ErrorKind::RateLimited))
     }
 
-    /// The same for somebody who asked who a token belongs to: the token is bad, or we cannot tell.
+    /// Converts the error of a token check: the token is invalid, or the server could not be asked.
     pub(crate) fn into_authentication_error(self) -> authy_core::Error {
         match self.kind() {
             Some(kind @ (ErrorKind::InvalidToken | ErrorKind::TokenRequired)) => {
                 authy_core::Error::with_source(kind, "the token is not valid", self)
             }
             Some(ErrorKind::InsufficientLevel | ErrorKind::NoRole) => {
-                authy_core::Error::with_source(ErrorKind::InsufficientLevel, "this account may do nothing", self)
+                authy_core::Error::with_source(ErrorKind::InsufficientLevel, "this account has no permissions", self)
             }
             _ => authy_core::Error::with_source(ErrorKind::Unavailable, "authy cannot be asked", self),
         }
@@ -133,10 +133,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.what {
-            What::Problem(problem) => write!(f, "{}: {}", problem.code, problem.message),
-            What::Answer { status, why } => write!(f, "{why} (status {status})"),
-            What::Silence(why) | What::Misuse(why) => f.write_str(why),
+        match &self.0.failure {
+            CallFailure::Problem(problem) => write!(f, "{}: {}", problem.code, problem.message),
+            CallFailure::UnexpectedResponse { status, why } => write!(f, "{why} (status {status})"),
+            CallFailure::NoResponse(why) | CallFailure::Misuse(why) => f.write_str(why),
         }
     }
 }
@@ -144,7 +144,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("what", &self.to_string())
+            .field("failure", &self.to_string())
             .field("request_id", &self.request_id())
             .field("fields", &self.fields())
             .field("may_have_been_sent", &self.may_have_been_sent())

@@ -1,4 +1,4 @@
-//! A guard for tower services: who does not have a good token, or not enough power, does not get in.
+//! A tower layer that requires a valid token, and a level or a role.
 
 use std::{
     fmt,
@@ -20,10 +20,10 @@ use http::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// A tower layer that lets in whoever has a good token, and enough power.
+/// A tower layer that passes on requests with a valid token and the required level and role.
 ///
-/// The [`Identity`] of the caller is in the extensions of the request that the inner service sees. Who is refused gets a
-/// problem document: 401 for a bad token, 403 for too little power, 503 when nobody can tell.
+/// The inner service finds the [`Identity`] of the caller in the extensions of the request. Other requests are answered with a
+/// problem document: 401 for an invalid token, 403 for a missing permission, 503 when the token cannot be checked.
 #[derive(Clone)]
 pub struct RequireAuth {
     authenticator: Arc<dyn Authenticator>,
@@ -32,27 +32,27 @@ pub struct RequireAuth {
 }
 
 impl RequireAuth {
-    /// Lets in everybody with a good token.
+    /// Requires a valid token.
     pub fn new(authenticator: impl Authenticator + 'static) -> Self {
         Self { authenticator: Arc::new(authenticator), level: Level::clamped(u32::MAX), role: None }
     }
 
-    /// Only those whose level is this or smaller: a smaller level is more power.
+    /// Requires this level or a smaller one: a smaller level is more power.
     #[must_use]
     pub fn level(mut self, level: u32) -> Self {
         self.level = Level::clamped(level);
         self
     }
 
-    /// Only those with this role. Beware: in a token with very many roles they are left out, and then nobody is let in;
-    /// a level is always there.
+    /// Requires a role. A token with too many roles for its maximum length contains none of them, and is refused here; it always
+    /// contains the level.
     #[must_use]
     pub fn role(mut self, role: RoleName) -> Self {
         self.role = Some(role);
         self
     }
 
-    /// Who sent a request with these headers, when they are let in. For a service that is no tower service.
+    /// Returns the caller of a request with these headers, for services that do not use tower.
     ///
     /// # Errors
     /// [`ErrorKind::TokenRequired`], [`ErrorKind::ConflictingTokens`], [`ErrorKind::InvalidToken`],
@@ -71,7 +71,7 @@ impl RequireAuth {
         }
     }
 
-    /// The answer to somebody who is not let in.
+    /// Returns the answer to a request that was refused.
     pub fn refusal<B: From<Bytes>>(error: &Error, headers: &HeaderMap) -> Response<B> {
         let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
         let problem = serde_json::to_vec(&Problem::of(error, id)).unwrap_or_default();
@@ -127,7 +127,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that was made ready goes with the request; its copy may not be ready.
+        // The service that was polled ready gets the request; its clone may not be ready.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let guard = self.guard.clone();
@@ -139,7 +139,7 @@ where
                 }
                 Err(error) => {
                     if error.is_unavailable() {
-                        tracing::warn!(%error, "nobody can tell who sent a request");
+                        tracing::warn!(%error, "a token cannot be checked");
                     }
                     Ok(RequireAuth::refusal(&error, request.headers()))
                 }

@@ -1,7 +1,7 @@
 //! The typed client of authy.
 //!
 //! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
-//! - [`LocalVerifier`] verifies tokens without a request: it knows the public keys, and follows what becomes void.
+//! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
 //! - [`RequireAuth`] guards a [tower](tower_service) service with either of them, or with an embedded `Authy`.
 //!
 //! ```no_run
@@ -29,7 +29,7 @@ mod guard;
 mod local;
 mod transport;
 
-pub use client::{Builder, Client};
+pub use client::{Client, ClientBuilder};
 pub use error::{Error, Result};
 pub use guard::{Guarded, RequireAuth};
 pub use local::{LocalVerifier, VerifierBuilder, WhenStale};

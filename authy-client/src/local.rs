@@ -1,18 +1,16 @@
-//! Verifies tokens here: by the public keys, and by what is void, both of which are followed in the background.
+//! Verifies tokens without a request for each, by public keys and revocations that are kept current in the background.
 
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use authy_core::{
     Authenticator, Error, ErrorKind, Identity, Result,
-    claims::Token,
-    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
-    time,
+    revocation::{Clock, Freshness},
     token_cache::TokenCache,
 };
 use tokio::task::AbortHandle;
@@ -23,22 +21,27 @@ mod follow;
 #[cfg(feature = "fuzz-entry-points")]
 pub(crate) mod fuzz;
 mod keys;
-mod store;
+mod snapshot_file;
+mod state;
 
-use keys::Keys;
-use store::Store;
+use follow::RevocationFollower;
+use keys::VerificationKeys;
+use snapshot_file::SnapshotFile;
+use state::VerifierState;
+pub use state::WhenStale;
 
-/// What a [`LocalVerifier`] does when it has not heard from the server for too long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenStale {
-    /// It answers [`ErrorKind::Unavailable`]: a token may have become void, and nobody here knows.
-    #[default]
-    Refuse,
-    /// It asks the server about each token, and answers what the server does.
-    AskServer,
+impl Client {
+    /// Begins a verifier, which verifies tokens without a request for each.
+    ///
+    /// The token of this client, if it has one, is sent when the stream of revocations is opened, so that the verifier gets one of
+    /// the server's places for callers with a token. For a service that runs for longer than its token is valid, add its network to
+    /// `AUTHY_FOLLOWER_NETWORKS` of the server instead.
+    pub fn verifier(&self) -> VerifierBuilder {
+        VerifierBuilder::new(self.without_device_token())
+    }
 }
 
-/// How a [`LocalVerifier`] is made.
+/// Configures and starts a [`LocalVerifier`].
 #[derive(Debug)]
 pub struct VerifierBuilder {
     client: Client,
@@ -52,49 +55,49 @@ pub struct VerifierBuilder {
 impl VerifierBuilder {
     pub(crate) fn new(client: Client) -> Self {
         Self {
-            // What a server calls itself unless it is told otherwise.
+            // The default issuer of a server is its address.
             issuer: client.url().to_owned(),
             client,
             audience: "authy".to_owned(),
-            // A restart of the server takes less; a logout that takes longer to arrive is none.
+            // A restart of the server takes less; a logout must not take effect later.
             max_staleness: Duration::from_secs(30),
             when_stale: WhenStale::Refuse,
             file: None,
         }
     }
 
-    /// Who issues the tokens (`iss`): the server's `AUTHY_ISSUER`. The client's URL when left out.
+    /// Sets the issuer of the tokens (`iss`): the server's `AUTHY_ISSUER`. The client's URL when not set.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = issuer.into();
         self
     }
 
-    /// Whom the tokens are for (`aud`): the server's `AUTHY_AUDIENCE`. `authy` when left out.
+    /// Sets the audience of the tokens (`aud`): the server's `AUTHY_AUDIENCE`. `authy` when not set.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
     }
 
-    /// Maximum age of what is known of revocations; beyond it the verifier answers `Unavailable`. 30 seconds when left out. The
-    /// age counts from the server's own snapshot, however late that arrives, by the wall clock or the monotonic clock, whichever
-    /// shows more.
+    /// Sets the maximum age of the known revocations; beyond it the verifier answers `Unavailable`. 30 seconds when not set. The age
+    /// counts from the time of the server's snapshot, not of its arrival, by the wall clock or the monotonic clock, whichever shows
+    /// more.
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
         self
     }
 
-    /// What to do then.
+    /// Sets what the verifier does beyond that age.
     #[must_use]
     pub fn when_stale(mut self, what: WhenStale) -> Self {
         self.when_stale = what;
         self
     }
 
-    /// Keeps what is known in a file as well, so that a program which starts while the server is away verifies tokens at
-    /// once, as long as the file is not older than [`max_staleness`](Self::max_staleness).
+    /// Saves keys and revocations to a file, so that a program that starts while the server is down can verify tokens, as long as
+    /// the file is not older than [`max_staleness`](Self::max_staleness).
     ///
     /// A file that another user owns or can replace is not used, and a warning says so: its keys decide whose tokens are
     /// accepted.
@@ -104,19 +107,19 @@ impl VerifierBuilder {
         self
     }
 
-    /// Fetches the keys and what is void, and begins to follow both.
+    /// Fetches the keys and the revocations, and starts to follow both.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the server cannot be asked, and no file knows enough either.
+    /// [`ErrorKind::Unavailable`] when the server cannot be reached, and there is no file that is recent enough.
     pub async fn start(self) -> Result<LocalVerifier> {
         let Self { client, issuer, audience, max_staleness, when_stale, file } = self;
-        let store = file.map(|file| Store::new(file, &issuer));
-        let remembered = match &store {
-            Some(store) => store.load().await,
+        let file = file.map(|file| SnapshotFile::new(file, &issuer));
+        let saved = match &file {
+            Some(file) => file.load().await,
             None => None,
         };
-        let keys = Keys::new(client.clone(), issuer, audience);
-        let shared = Arc::new(Shared {
+        let keys = VerificationKeys::new(client.clone(), issuer, audience);
+        let state = Arc::new(VerifierState {
             client,
             keys,
             memory: TokenCache::new(),
@@ -127,98 +130,57 @@ impl VerifierBuilder {
             when_stale,
         });
         let mut cursor = None;
-        let mut knows_enough = false;
-        if let Some(remembered) = remembered {
-            shared.keys.install(&remembered.keys, remembered.longest_life)?;
-            shared.apply(&remembered.revocations);
-            shared.freshness.set(shared.clock.now().minus(remembered.age()));
-            cursor = Some(remembered.cursor);
-            knows_enough = shared.is_current() || when_stale == WhenStale::AskServer;
+        let mut is_usable = false;
+        if let Some(saved) = saved {
+            state.keys.install(&saved.keys, saved.longest_life)?;
+            state.apply(&saved.revocations);
+            state.freshness.set(state.clock.now().minus(saved.age()));
+            cursor = Some(saved.cursor);
+            is_usable = state.is_current() || when_stale == WhenStale::AskServer;
         }
-        let mut follower = follow::Follower::new(shared.clone(), store, cursor);
+        let mut follower = RevocationFollower::new(state.clone(), file, cursor);
         match follower.connect().await {
             Ok(()) => {}
-            Err(error) if knows_enough => tracing::warn!(%error, "authy cannot be asked: going on with what is known"),
+            Err(error) if is_usable => {
+                tracing::warn!(%error, "authy cannot be reached: using the saved keys and revocations")
+            }
             Err(error) => return Err(error.into_authentication_error()),
         }
         let task = tokio::spawn(follower.run());
-        Ok(LocalVerifier { shared, _running: Arc::new(Running(task.abort_handle())) })
+        Ok(LocalVerifier { state, _follower: Arc::new(AbortOnDrop(task.abort_handle())) })
     }
 }
 
-/// Verifies tokens without a request each. Cheap to clone; when the last clone is dropped it stops to follow.
+/// Verifies tokens without a request for each. Cheap to clone; it stops to follow when the last clone is dropped.
 #[derive(Clone)]
 pub struct LocalVerifier {
-    shared: Arc<Shared>,
-    _running: Arc<Running>,
+    state: Arc<VerifierState>,
+    _follower: Arc<AbortOnDrop>,
 }
 
-struct Running(AbortHandle);
+struct AbortOnDrop(AbortHandle);
 
-impl Drop for Running {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// What is known.
-struct Shared {
-    client: Client,
-    keys: Keys,
-    memory: TokenCache,
-    set: RwLock<RevocationSet>,
-    clock: Clock,
-    // As of when everything that was void is known.
-    freshness: Freshness,
-    max_staleness: Duration,
-    when_stale: WhenStale,
-}
-
-impl Shared {
-    fn staleness(&self) -> Option<Duration> {
-        self.freshness.age(self.clock.now())
-    }
-
-    fn is_current(&self) -> bool {
-        self.staleness().is_some_and(|staleness| staleness <= self.max_staleness)
-    }
-
-    fn apply(&self, revocations: &[Revocation]) {
-        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        for revocation in revocations {
-            set.insert(revocation);
-        }
-        set.forget_before(time::now());
-    }
-
-    fn revokes(&self, token: &Token) -> bool {
-        self.set.read().unwrap_or_else(PoisonError::into_inner).revokes(token)
-    }
-
-    fn remember(&self, cursor: Cursor) -> store::Remembered {
-        let revocations = self.set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
-        let age = self.staleness().unwrap_or(Duration::MAX);
-        store::Remembered::new(self.keys.published(), self.keys.longest_life(), revocations, cursor, age)
     }
 }
 
 #[async_trait]
 impl Authenticator for LocalVerifier {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
-        let shared = &*self.shared;
-        let verified = match shared.keys.get_or_verify(&shared.memory, token) {
+        let state = &*self.state;
+        let verified = match state.keys.get_or_verify(&state.memory, token) {
             Ok(verified) => verified,
-            Err(refused) => Arc::new(shared.keys.verify_anew(token, refused).await?),
+            Err(refused) => Arc::new(state.keys.verify_anew(token, refused).await?),
         };
-        if !shared.is_current() {
-            return match shared.when_stale {
-                WhenStale::Refuse => {
-                    Err(Error::new(ErrorKind::Unavailable, "authy has not been heard of for too long"))
-                }
-                WhenStale::AskServer => shared.client.authenticate(token).await,
+        if !state.is_current() {
+            return match state.when_stale {
+                WhenStale::Refuse => Err(Error::new(ErrorKind::Unavailable, "the known revocations are too old")),
+                WhenStale::AskServer => state.client.authenticate(token).await,
             };
         }
-        match shared.revokes(&verified) {
+        match state.revokes(&verified) {
             true => Err(Error::new(ErrorKind::InvalidToken, "the token is no longer valid")),
             false => Ok(verified.identity.clone()),
         }
@@ -226,15 +188,15 @@ impl Authenticator for LocalVerifier {
 }
 
 impl LocalVerifier {
-    /// Returns the age of what is known: the time since the last snapshot of the server that arrived here was taken. At most
-    /// about a second while the connection works.
+    /// Returns the age of the known revocations: the time since the server took the last snapshot that arrived. About a second at
+    /// most while the connection works.
     pub fn staleness(&self) -> Option<Duration> {
-        self.shared.staleness()
+        self.state.staleness()
     }
 
-    /// How often the server was asked for its keys, since the start.
+    /// Returns the number of requests for the public keys since the start.
     pub fn key_requests(&self) -> u64 {
-        self.shared.keys.requests()
+        self.state.keys.requests()
     }
 }
 

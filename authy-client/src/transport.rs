@@ -1,8 +1,11 @@
-//! Requests out, answers in: within limits of time and size, and again where that is safe.
+//! Sends requests and reads answers, within limits of time and size, with retries where they are safe.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use authy_core::api::{Endpoint, Method, Problem, Reply, session::DEVICE_TOKEN};
+use authy_core::{
+    api::{Endpoint, Method, Problem, Reply, session::DEVICE_TOKEN},
+    http_url::HttpUrl,
+};
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use http::{
@@ -21,38 +24,40 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Error, Result};
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Maximum time for opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An answer larger than this is not authy's.
-const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+/// Maximum size of an answer in bytes: a larger one is not authy's.
+const RESPONSE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest pause before something is repeated. Whoever asks for a longer one is not asked again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum pause before a retry. A server that asks for a longer one is not asked again.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-const AGENT: &str = concat!("authy-client/", env!("CARGO_PKG_VERSION"));
+const CLIENT_USER_AGENT: &str = concat!("authy-client/", env!("CARGO_PKG_VERSION"));
 
 /// The connections to one server.
-pub(crate) struct Transport {
-    url: String,
+pub(crate) struct HttpTransport {
+    url: HttpUrl,
+    /// What paths are appended to: the URL with the host in ASCII, without a slash at its end.
+    base: String,
     timeout: Duration,
     retries: usize,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-/// One call, ready to be sent as often as it takes.
-pub(crate) struct Asked {
+/// A request that can be sent several times.
+pub(crate) struct PreparedRequest {
     method: Method,
     path_and_query: String,
     body: Option<Bytes>,
     token: Option<HeaderValue>,
-    /// Of an earlier login, for another.
+    /// The device token of an earlier login, for a login.
     pub(crate) device_token: Option<HeaderValue>,
 }
 
-impl Asked {
-    /// The call of an endpoint.
-    pub(crate) fn of<E: Endpoint>(path: String, request: &E::Request, token: Option<HeaderValue>) -> Result<Self> {
+impl PreparedRequest {
+    /// Writes the call of an endpoint.
+    pub(crate) fn new<E: Endpoint>(path: String, request: &E::Request, token: Option<HeaderValue>) -> Result<Self> {
         let unwritable =
             |cause: Box<dyn StdError + Send + Sync>| Error::misuse("the request cannot be written").because(cause);
         let method = E::INFO.method;
@@ -70,94 +75,95 @@ impl Asked {
         Ok(Self { method, path_and_query, body, token, device_token: None })
     }
 
-    /// Whether doing it twice is as good as doing it once.
-    fn is_repeatable(&self) -> bool {
+    /// Returns whether the request is idempotent.
+    fn is_idempotent(&self) -> bool {
         self.method == Method::GET
     }
 }
 
-impl Transport {
-    pub(crate) fn new(url: String, timeout: Duration, retries: usize, mut tls: ClientConfig) -> Self {
+impl HttpTransport {
+    pub(crate) fn new(url: HttpUrl, timeout: Duration, retries: usize, mut tls: ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         // The connector decides which versions are offered.
         tls.alpn_protocols.clear();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
         let connector = connector.https_or_http().enable_all_versions().wrap_connector(tcp);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than the server keeps an idle connection, so that it is hardly ever closed under a request.
+            // Shorter than the server keeps an idle connection, so that the server hardly ever closes one that is in use.
             .pool_idle_timeout(Duration::from_secs(8))
             .build(connector);
-        Self { url, timeout, retries, pool }
+        let base = url.uri().to_string().trim_end_matches('/').to_owned();
+        Self { url, base, timeout, retries, pool }
     }
 
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.url.as_str()
     }
 
-    /// Asks until there is an answer, or asking again is not safe or makes no sense.
-    pub(crate) async fn ask<R: Reply>(&self, asked: Asked) -> Result<R> {
+    /// Sends a request, again after a failure when that is safe, and returns the answer.
+    pub(crate) async fn send_with_retries<R: Reply>(&self, request: PreparedRequest) -> Result<R> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(LONGEST_PAUSE)
+            .with_max_delay(MAX_RETRY_PAUSE)
             .with_max_times(self.retries)
             .with_jitter();
-        let may_ask_again = |error: &Error| match asked.is_repeatable() {
+        let may_retry = |error: &Error| match request.is_idempotent() {
             true => error.is_unavailable() || error.was_turned_away(),
             false => error.was_turned_away() || (error.is_unavailable() && !error.may_have_been_sent()),
         };
-        (|| self.ask_once(&asked))
+        (|| self.send_once(&request))
             .retry(pauses)
             .sleep(sleep)
-            .when(may_ask_again)
+            .when(may_retry)
             .adjust(|error: &Error, pause| match error.retry_after() {
-                Some(wait) => pause.filter(|_| wait <= LONGEST_PAUSE).map(|pause| pause.max(wait)),
+                Some(wait) => pause.filter(|_| wait <= MAX_RETRY_PAUSE).map(|pause| pause.max(wait)),
                 None => pause,
             })
             .await
     }
 
-    async fn ask_once<R: Reply>(&self, asked: &Asked) -> Result<R> {
+    async fn send_once<R: Reply>(&self, request: &PreparedRequest) -> Result<R> {
         let answered = async {
-            let response = self.send(asked, "application/json").await?;
+            let response = self.send(request, "application/json").await?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|cause| {
+            let body = Limited::new(body, RESPONSE_LIMIT_BYTES).collect().await.map_err(|cause| {
                 let why =
                     if cause.is::<LengthLimitError>() { "the answer is too large" } else { "the answer broke off" };
-                Error::answer(head.status.as_u16(), why).because(cause)
+                Error::unexpected_response(head.status.as_u16(), why).because(cause)
             })?;
             read(head.status.as_u16(), &head.headers, &body.to_bytes())
         };
         timeout(self.timeout, answered)
             .await
-            .unwrap_or_else(|_| Err(Error::silence("the server did not answer in time", true)))
+            .unwrap_or_else(|_| Err(Error::no_response("the server did not answer in time", true)))
     }
 
-    async fn send(&self, asked: &Asked, accept: &'static str) -> Result<Response<Incoming>> {
+    async fn send(&self, prepared: &PreparedRequest, accept: &'static str) -> Result<Response<Incoming>> {
         let mut request = Request::builder()
-            .method(&asked.method)
-            .uri(format!("{}{}", self.url, asked.path_and_query))
-            .header(USER_AGENT, AGENT)
+            .method(&prepared.method)
+            .uri(format!("{}{}", self.base, prepared.path_and_query))
+            .header(USER_AGENT, CLIENT_USER_AGENT)
             .header(ACCEPT, accept);
-        if let Some(token) = &asked.token {
+        if let Some(token) = &prepared.token {
             request = request.header(AUTHORIZATION, token);
         }
-        if let Some(token) = &asked.device_token {
+        if let Some(token) = &prepared.device_token {
             request = request.header(DEVICE_TOKEN, token);
         }
-        if asked.body.is_some() {
+        if prepared.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request
-            .body(Full::from(asked.body.clone().unwrap_or_default()))
+            .body(Full::from(prepared.body.clone().unwrap_or_default()))
             .map_err(|cause| Error::misuse("the request cannot be written").because(cause))?;
         self.pool.request(request).await.map_err(|cause| {
             let was_sent = !cause.is_connect();
             let why = if was_sent { "the connection broke" } else { "the server cannot be reached" };
-            Error::silence(why, was_sent).because(cause)
+            Error::no_response(why, was_sent).because(cause)
         })
     }
 
@@ -167,41 +173,44 @@ impl Transport {
         request: &E::Request,
         token: Option<HeaderValue>,
     ) -> Result<Incoming> {
-        let asked = Asked::of::<E>(E::INFO.path.to_owned(), request, token)?;
-        let opened = timeout(self.timeout, self.send(&asked, "text/event-stream")).await;
-        let response = opened.unwrap_or_else(|_| Err(Error::silence("the server did not answer in time", true)))?;
+        let prepared = PreparedRequest::new::<E>(E::INFO.path.to_owned(), request, token)?;
+        let opened = timeout(self.timeout, self.send(&prepared, "text/event-stream")).await;
+        let response = opened.unwrap_or_else(|_| Err(Error::no_response("the server did not answer in time", true)))?;
         let is_stream = response
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         match response.status().is_success() && is_stream {
             true => Ok(response.into_body()),
-            false => Err(Error::answer(response.status().as_u16(), "the server opens no stream of events")),
+            false => {
+                Err(Error::unexpected_response(response.status().as_u16(), "the server opens no stream of events"))
+            }
         }
     }
 }
 
-impl fmt::Debug for Transport {
+impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
-/// What an answer says.
+/// Reads an answer.
 fn read<R: Reply>(status: u16, headers: &HeaderMap, body: &[u8]) -> Result<R> {
     if status == R::STATUS {
         // No content is an empty object.
         let json = if status == 204 { b"{}" } else { body };
         let reply = serde_json::from_slice(json).map(|reply: R| reply.cached(headers.get(CACHE_CONTROL)));
-        return reply
-            .map_err(|cause| Error::answer(status, "the answer is not what this version expects").because(cause));
+        return reply.map_err(|cause| {
+            Error::unexpected_response(status, "the answer is not what this version expects").because(cause)
+        });
     }
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
             let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             Err(Error::problem(Problem { status, ..problem }, wait.map(Duration::from_secs)))
         }
-        Err(_) => Err(Error::answer(status, "the answer is not authy's")),
+        Err(_) => Err(Error::unexpected_response(status, "the answer is not authy's")),
     }
 }
 

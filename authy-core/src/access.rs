@@ -1,30 +1,30 @@
-//! Who may call: the access an endpoint asks for, and whether a caller has it.
+//! The access that an endpoint requires, and whether a caller has it.
 
 use crate::{Error, ErrorKind, Identity, Level, Result, UserId};
 
-/// The level of an administrator: whoever has this level or a smaller one may manage users and roles.
+/// The level of an administrator: users with this level or a smaller one may manage users and roles.
 pub const ADMIN: u32 = 5;
 
-/// The access an endpoint asks for.
+/// The access that an endpoint requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, without a token.
+    /// Anyone, without a token.
     Public,
-    /// Anybody with a good token.
+    /// Any user with a valid token.
     Authenticated,
-    /// Anybody with a good token whose level is this or smaller (a smaller level is more power).
+    /// Users with a valid token whose level is this or smaller (a smaller level is more power).
     Level(u32),
-    /// Anybody with a good token for the caller's own account, and for that of somebody else whose level is this or smaller.
+    /// Any user with a valid token for the caller's own account; for other accounts, users whose level is this or smaller.
     OwnOrLevel(u32),
 }
 
 impl Access {
-    /// Whether a token has to be sent.
+    /// Returns whether a token has to be sent.
     pub fn needs_token(self) -> bool {
         self != Access::Public
     }
 
-    /// Permits the caller what is about this user, or says why not.
+    /// Permits or refuses the caller a request about `user`.
     ///
     /// # Errors
     /// [`ErrorKind::InsufficientLevel`] when the caller is not powerful enough.

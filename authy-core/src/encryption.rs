@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-/// What a connection carries, and the settings that decide about its encryption, as the message of a refusal names them.
+/// What a kind of connection carries, and the settings for its encryption. The message of a refusal names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct ConnectionKind {
     /// What others on the network could read.
     pub carries: &'static str,
     /// The setting that encrypts it.
-    pub encrypted: &'static str,
+    pub encrypt_with: &'static str,
     /// The setting that permits plain text.
-    pub declined: &'static str,
+    pub permit_plain_text_with: &'static str,
 }
 
 /// What the settings require of a connection.
@@ -28,23 +28,23 @@ pub enum Encryption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "would send {} to another machine without encryption: use {}, or, on a network where nobody else can listen, {}",
-    .0.carries, .0.encrypted, .0.declined
+    .0.carries, .0.encrypt_with, .0.permit_plain_text_with
 )]
-pub struct PlainTextRefused(Link);
+pub struct PlainTextRefused(ConnectionKind);
 
-/// Decides whether a connection to any of these hosts may be made.
+/// Permits or refuses a connection to these hosts.
 ///
 /// # Errors
 /// [`PlainTextRefused`] when one of them is another machine, and encryption was neither required nor declined.
 pub fn check<'a>(
-    link: Link,
+    kind: ConnectionKind,
     encryption: Encryption,
     hosts: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), PlainTextRefused> {
     match encryption {
         Encryption::Required | Encryption::Declined => Ok(()),
         Encryption::Unspecified if hosts.into_iter().all(is_local) => Ok(()),
-        Encryption::Unspecified => Err(PlainTextRefused(link)),
+        Encryption::Unspecified => Err(PlainTextRefused(kind)),
     }
 }
 
@@ -52,7 +52,7 @@ pub fn check<'a>(
 /// address may have the brackets of a URL.
 pub fn is_local(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    // No other name: what resolves to a loopback address now may resolve to another one later.
+    // No other name: one that resolves to a loopback address now may resolve to another address later.
     host.eq_ignore_ascii_case("localhost")
         || host.starts_with('/')
         || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
@@ -62,7 +62,8 @@ pub fn is_local(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LINK: Link = Link { carries: "passwords", encrypted: "https://", declined: "tls=none" };
+    const KIND: ConnectionKind =
+        ConnectionKind { carries: "passwords", encrypt_with: "https://", permit_plain_text_with: "tls=none" };
 
     #[test]
     fn this_machine_is_known_by_name_address_and_socket() {
@@ -88,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_needs_encryption_or_a_word() {
-        let check = |encryption, hosts: &[&str]| check(LINK, encryption, hosts.iter().copied());
+    fn another_machine_needs_encryption_or_an_explicit_permission() {
+        let check = |encryption, hosts: &[&str]| check(KIND, encryption, hosts.iter().copied());
         for encryption in [Encryption::Required, Encryption::Declined] {
             assert_eq!(check(encryption, &["db.example"]), Ok(()));
         }
         assert_eq!(check(Encryption::Unspecified, &["localhost", "::1"]), Ok(()));
-        // One of several is enough.
+        // One remote host is enough.
         let refused = check(Encryption::Unspecified, &["localhost", "db.example"]).unwrap_err().to_string();
         assert!(refused.contains("passwords") && refused.contains("https://") && refused.contains("tls=none"));
     }

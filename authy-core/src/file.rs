@@ -1,5 +1,5 @@
-//! Reads files of secrets and trust anchors, and refuses them when another user could have written them, or could read the
-//! secrets.
+//! Reads files of secrets and trust anchors, and refuses those that another user could have written, and secrets that another user
+//! could read.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ pub enum Content {
     Trusted,
 }
 
-/// Why a file is not used.
+/// A file that is not used.
 #[derive(Debug, thiserror::Error)]
 enum Untrusted {
     #[error("{0} belongs to another user: give it to the user that runs this program, or to root")]
@@ -39,18 +39,18 @@ impl From<Untrusted> for io::Error {
 
 /// Reads a file.
 ///
-/// It and every folder and symbolic link on the way to it must belong to root or to the user that runs this program, and no
+/// The file and every folder and symbolic link on its path must belong to root or to the user that runs this program, and no
 /// other user may be able to write or replace them. Sticky folders, such as `/tmp`, in which others can only add files, are
 /// accepted.
 ///
-/// A secret must not be readable by everybody either, unless it is root's and where container runtimes mount secrets: below
-/// `/run/secrets`, or on a file system in memory: those are readable by everybody inside the container on purpose. A secret may
-/// be readable by its group, because that is never a default.
+/// A secret must not be readable by all users either. Exceptions are files of root where container runtimes mount secrets, below
+/// `/run/secrets` or on a file system in memory: they are readable by all users of the container on purpose. A secret may be readable
+/// by its group, because that is never a default.
 ///
 /// On systems other than Unix nothing is checked.
 ///
 /// # Errors
-/// [`io::ErrorKind::PermissionDenied`] says what to change; otherwise what the system says.
+/// [`io::ErrorKind::PermissionDenied`], whose message says what to change; otherwise the error of the system.
 pub fn read(path: &Path, content: Content) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     #[cfg(unix)]
@@ -90,7 +90,7 @@ mod unix {
 
     use rustix::process::{getegid, geteuid};
 
-    use super::*;
+    use super::{Content, File, Path, PathBuf, Untrusted, io};
 
     const OTHERS_READ: u32 = 0o004;
     const GROUP_WRITE: u32 = 0o020;
@@ -98,7 +98,7 @@ mod unix {
     const STICKY: u32 = 0o1000;
 
     /// Maximum number of symbolic links on one path: as many as Linux follows.
-    const LINKS: usize = 40;
+    const MAX_LINKS: usize = 40;
 
     pub(super) fn check(path: &Path, file: &File, content: Content) -> io::Result<()> {
         let metadata = file.metadata()?;
@@ -106,7 +106,7 @@ mod unix {
         if !is_ours(&metadata) {
             return Err(Untrusted::Owner(shown()).into());
         }
-        // A shell's `<(…)`: there is no way to it but the one that was opened.
+        // A shell's `<(…)`: it has no path that could be replaced.
         if metadata.file_type().is_fifo() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ mod unix {
         metadata.uid() == 0 || metadata.uid() == geteuid().as_raw()
     }
 
-    /// Follows a path part by part; where it leads to without links, and what is there.
+    /// Follows a path part by part. Returns the path without links, and the metadata of what is there.
     pub(super) fn walk(path: &Path) -> io::Result<(PathBuf, Metadata)> {
         let mut rest: VecDeque<OsString> = parts(&std::path::absolute(path)?);
         let (mut here, mut links) = (PathBuf::from("/"), 0);
@@ -151,7 +151,7 @@ mod unix {
                 continue;
             }
             links += 1;
-            if links > LINKS {
+            if links > MAX_LINKS {
                 return Err(io::Error::other("too many symbolic links"));
             }
             let target = fs::read_link(&next)?;
@@ -175,17 +175,17 @@ mod unix {
         names.collect()
     }
 
-    /// That nobody else can change where a part of a path leads to. What a file itself may be is looked at elsewhere.
+    /// Checks that no other user can change what a part of a path refers to. The file itself is checked by the caller.
     fn check_part(path: &Path, metadata: &Metadata) -> io::Result<()> {
         if !is_ours(metadata) {
             return Err(Untrusted::Owner(path.to_owned()).into());
         }
         let mode = metadata.mode();
-        // The rights of a link mean nothing.
+        // The permissions of a link have no effect.
         if !metadata.is_dir() || mode & STICKY != 0 {
             return Ok(());
         }
-        // Where each user has a group of their own, folders are often writable by it; and root's group is root.
+        // On systems where each user has a group, folders are often writable by it; and root's group is root.
         let is_own_group = metadata.gid() == 0 || metadata.gid() == getegid().as_raw();
         if mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITE != 0 && !is_own_group) {
             return Err(Untrusted::Writable(path.to_owned()).into());
@@ -193,7 +193,7 @@ mod unix {
         Ok(())
     }
 
-    /// Whether a file is in memory, where Docker and Kubernetes keep secrets.
+    /// Returns whether a file is in memory, where Docker and Kubernetes keep secrets.
     #[cfg(target_os = "linux")]
     fn is_in_memory(file: &File) -> bool {
         const TMPFS: u64 = 0x0102_1994;
@@ -250,7 +250,7 @@ mod tests {
             assert_eq!(refusal(&file, Content::Trusted).is_none(), trusted, "{bits:o}");
         }
         mode(&file, 0o600);
-        // Somebody can put another file in its place, anywhere above it.
+        // Another user can replace the file in any folder above it.
         let deep = folder.path().join("a/b");
         fs::create_dir_all(&deep).unwrap();
         let deep = deep.join("master.key");
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_belongs_to_another_user_is_refused() {
         if !rustix::process::geteuid().is_root() {
-            // Nobody else can make a file of another user's.
+            // Only root can create a file of another user.
             return;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -290,7 +290,7 @@ mod tests {
         chown(&file, Some(12345), None).unwrap();
         assert!(refusal(&file, Content::Trusted).unwrap().contains("another user"));
         chown(&file, Some(0), None).unwrap();
-        // In a folder of another user's, as one that somebody made in /tmp first.
+        // In a folder of another user, who created it first, in /tmp for example.
         let theirs = folder.path().join("theirs");
         fs::create_dir(&theirs).unwrap();
         fs::copy(&file, theirs.join("master.key")).unwrap();
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn secrets_that_a_container_runtime_mounts_are_read() {
-        // As Kubernetes does it: root's, readable by everybody, in memory, in a sticky folder, behind two links.
+        // As Kubernetes mounts it: owned by root, readable by all users, in memory, in a sticky folder, behind two links.
         if !rustix::process::geteuid().is_root() || !Path::new("/dev/shm").is_dir() {
             return;
         }

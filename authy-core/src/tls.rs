@@ -1,9 +1,9 @@
 //! The certificate authorities that servers are verified with: the database, the broker, the mail server, the webhook, and
 //! authy itself by its clients.
 //!
-//! They are loaded in one way everywhere, by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name, and private ones that are added. Not by `rustls-platform-verifier`, because the libraries for mail and
-//! AMQP take certificates and no verifier of ours, and on Linux it reads the same files.
+//! They are always loaded by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and
+//! private ones that are added. `rustls-platform-verifier` is not used, because the libraries for mail and AMQP accept certificates
+//! and no verifier, and on Linux it reads the same files.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ pub struct Roots {
     private: Vec<CertificateDer<'static>>,
 }
 
-/// Why TLS cannot be set up.
+/// TLS that cannot be set up.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
@@ -38,7 +38,7 @@ pub enum TlsError {
 }
 
 impl Roots {
-    /// The platform's authorities, and no others.
+    /// Returns the platform's authorities alone.
     pub fn platform() -> Self {
         Self::default()
     }
@@ -62,13 +62,13 @@ impl Roots {
     /// # Errors
     /// [`TlsError::NoRoots`] when there are none.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        // Read once: there are some 150, and a client may be made for each request. None found is looked for again.
+        // Read once: there are about 150, and a client may be created for each request. When none is found, they are read again.
         static PLATFORM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
         let mut certificates = match PLATFORM.get() {
             Some(known) => known.clone(),
             None => {
                 let mut found = rustls_native_certs::load_native_certs().certs;
-                // Some platforms carry old ones that no library reads any more.
+                // Some platforms have old ones that no library can parse any more.
                 found.retain(is_readable);
                 if found.is_empty() { found } else { PLATFORM.get_or_init(|| found).clone() }
             }
@@ -97,7 +97,7 @@ pub fn without_roots() -> Result<ClientConfig, TlsError> {
 }
 
 fn with_roots(store: RootCertStore) -> Result<ClientConfig, TlsError> {
-    // Named, so that no choice of another part of the program changes it.
+    // Named explicitly, so that the choice of another part of the program has no effect.
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|_| TlsError::Unsupported)?;
     Ok(builder.with_root_certificates(store).with_no_client_auth())

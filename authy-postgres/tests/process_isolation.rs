@@ -122,7 +122,7 @@ async fn root_starts_no_program_that_others_can_write_and_asks_none_for_its_vers
         return;
     }
     let (folder, programs) = (folder(), folder());
-    // A program of somebody else's that notes who it runs as.
+    // A program of another user that records the user it runs as.
     let noted = programs.path().join("noted");
     fs::write(&noted, "").unwrap();
     fs::set_permissions(&noted, Permissions::from_mode(0o666)).unwrap();
@@ -136,14 +136,14 @@ async fn root_starts_no_program_that_others_can_write_and_asks_none_for_its_vers
     let refused = start(programs.path()).await.unwrap_err();
     assert!(matches!(refused, Error::UnsafePrograms { .. }), "{refused}");
     assert_eq!(fs::read_to_string(&noted).unwrap(), "", "it was started");
-    // Nobody else can write it, and still root does not run it.
+    // No other user can write it, and still root does not run it.
     for program in ["postgres", "initdb"] {
         fs::set_permissions(programs.path().join(program), Permissions::from_mode(0o755)).unwrap();
     }
     start(programs.path()).await.unwrap_err();
     let noted = fs::read_to_string(&noted).unwrap();
     assert!(!noted.is_empty() && noted.lines().all(|uid| uid != "0"), "{noted}");
-    // Links to good programs, in a folder in which somebody can put others in their place.
+    // Links to good programs, in a folder in which another user can replace them.
     let open = tempfile::tempdir().unwrap();
     fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
     let refused = start(&links(open.path())).await.unwrap_err();

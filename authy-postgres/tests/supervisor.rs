@@ -44,7 +44,7 @@ async fn notes(config: &tokio_postgres::Config) -> Vec<i32> {
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -53,7 +53,7 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(number.cast_signed()).unwrap()
 }
 
-/// Whether it runs: where nobody collects the dead, a dead process keeps its number.
+/// Returns whether it runs: without an init process, a zombie keeps its number.
 fn is_alive(number: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
     test_kill_process(pid(number)).is_ok() && !stat.contains(") Z ")
@@ -123,7 +123,7 @@ async fn a_folder_that_cannot_be_written_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_root_a_folder_that_nobody_else_can_enter_is_refused() {
+async fn as_root_a_folder_that_no_other_user_can_enter_is_refused() {
     if !rustix::process::geteuid().is_root() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The AsyncAPI 3.0 document of the messages that leave the house, made from the kinds of events and the type of the message.
+//! The AsyncAPI 3.0 document of the published messages, made from the kinds of events and the type of the message.
 
 use authy_core::api::{event::EventKind, message::EventMessage};
 use schemars::generate::SchemaSettings;
@@ -7,19 +7,19 @@ use serde_json::{Map, Value, json};
 use crate::sink::{EXCHANGE, QUEUE};
 
 const DESCRIPTION: &str = "\
-What happened: who did what to whom, when, and from where. Every change commits together with its event, and each event is \
+Audit events: actor, subject, time and client of each change. Every change commits together with its event, and each event is \
 published to the topic exchange `authy.events` with its kind as the routing key: persistent, mandatory, and until the broker \
 has confirmed it.
 
-A message comes at least once: tell repetitions by `event_id`, which is also the AMQP property `message-id`. Those of one \
-user (`subject`) come in the order in which they happened. There is never a secret in a message.
+A message is delivered at least once: use `event_id`, which is also the AMQP property `message-id`, to deduplicate. The messages \
+about one user (`subject`) are delivered in the order in which the events happened. A message never contains a secret.
 
-The queue `authy.audit` takes every event. Declare a queue of your own and bind it by what you want to hear of: `user.*`, or \
-`#` for everything. Pass over kinds and fields that you do not know: newer versions of authy have more of them.";
+The queue `authy.audit` takes every event. Declare your own queue and bind it to the events that you need: `user.*`, or \
+`#` for all. Ignore unknown kinds and fields: newer versions of authy add more.";
 
-/// The document.
+/// Returns the document.
 pub fn document() -> Map<String, Value> {
-    // The schemas of AsyncAPI are those of draft 7, and some more.
+    // The schemas of AsyncAPI extend those of draft 7.
     let settings = SchemaSettings::draft07().for_serialize().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -47,10 +47,10 @@ pub fn document() -> Map<String, Value> {
         "channels": {
             "events": {
                 "address": "{kind}",
-                "title": "What happened",
+                "title": "Audit events",
                 "description": format!("The exchange `{EXCHANGE}`; the queue `{QUEUE}` is bound to it with `#`."),
                 "parameters": {
-                    "kind": { "description": "What happened: the routing key.", "enum": kinds().collect::<Vec<_>>() },
+                    "kind": { "description": "The kind of the event, which is the routing key.", "enum": kinds().collect::<Vec<_>>() },
                 },
                 "messages": published.collect::<Map<_, _>>(),
                 "bindings": { "amqp": {
@@ -61,10 +61,10 @@ pub fn document() -> Map<String, Value> {
             },
         },
         "operations": {
-            "tell": {
+            "publish": {
                 "action": "send",
                 "channel": { "$ref": "#/channels/events" },
-                "summary": "Tells whoever listens of an event, once it is committed.",
+                "summary": "Publishes an event after it is committed.",
                 "messages": kinds().map(|kind| reference("#/channels/events/messages", kind)).collect::<Vec<_>>(),
                 "bindings": { "amqp": {
                     "deliveryMode": 2,

@@ -1,4 +1,4 @@
-//! What a handler sees of a request: one call of one endpoint, its parameters and fields already checked.
+//! Calls: what a handler gets of a request.
 
 use authy_core::{
     Authy, Error, ErrorKind, Identity, Result,
@@ -9,38 +9,38 @@ use http::HeaderMap;
 
 use crate::stream::Streams;
 
-/// One call of an endpoint.
+/// A call of an endpoint, with parsed parameters and fields.
 pub(crate) struct Call<'a, E: Endpoint> {
-    /// The engine that does what is asked.
+    /// The engine.
     pub(crate) authy: &'a Authy,
-    /// Who asks, and from where.
+    /// The caller, and the client that it uses.
     pub(crate) caller: &'a Caller,
     /// The parameters in the path.
     pub(crate) path: E::Path,
-    /// What was sent.
+    /// The fields of the query or the body.
     pub(crate) request: E::Request,
 }
 
-/// A call whose endpoint is not known to the compiler: the parameters and fields are still text and JSON.
-pub(crate) struct Asked<'a> {
-    /// The engine that does what is asked.
+/// A call before its parameters and fields are parsed: they are still text and JSON.
+pub(crate) struct RawCall<'a> {
+    /// The engine.
     pub(crate) authy: &'a Authy,
-    /// Who asks, and from where.
+    /// The caller, and the client that it uses.
     pub(crate) caller: &'a Caller,
-    /// Whether only the head of the answer is wanted.
+    /// Whether only the head of the answer is sent.
     pub(crate) is_head: bool,
     /// The parameters in the path, decoded, each with its name.
     pub(crate) segments: &'a [(&'a str, String)],
-    /// What was sent.
+    /// The fields of the query or the body.
     pub(crate) fields: Fields,
-    /// The headers of the request, for the few that mean something here.
+    /// The headers of the request, for handlers that negotiate the form of the answer.
     pub(crate) headers: &'a HeaderMap,
-    /// Where a stream is opened.
+    /// The open event streams.
     pub(crate) streams: &'a Streams,
 }
 
-impl<'a> Asked<'a> {
-    /// Reads parameters and fields as the endpoint declares them.
+impl<'a> RawCall<'a> {
+    /// Parses parameters and fields as the endpoint declares them.
     pub(crate) fn read<E: Endpoint>(self) -> Result<Call<'a, E>> {
         let Self { authy, caller, segments, fields, .. } = self;
         let path = E::Path::parse(segments).map_err(|wrong| match wrong {
@@ -52,10 +52,10 @@ impl<'a> Asked<'a> {
 }
 
 impl<'a, E: Endpoint> Call<'a, E> {
-    /// Whose token came with the call.
+    /// Returns the owner of the token of the call.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] when the endpoint is public and so nobody looked for a token.
+    /// [`ErrorKind::TokenRequired`] when the endpoint is public: then no token is read.
     pub(crate) fn identity(&self) -> Result<&'a Identity> {
         let identity = self.caller.identity();
         identity.ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this endpoint needs a token"))

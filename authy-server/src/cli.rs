@@ -1,13 +1,8 @@
-//! The command line: the server, and the same engine functions for whoever runs it.
+//! The command line: starts the server, and calls the engine for an operator.
 
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use authy_core::{
-    Authy, Invalid,
     engine::{Caller, ClientInfo},
     error::chain,
 };
@@ -16,20 +11,23 @@ use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
 use crate::{
     config::{Resolved, Settings, Sources, TABLE},
     log, openapi,
-    start::{self, Database, Failure, Sharing},
+    start::{self, BoxError, Database, Sharing},
 };
 
+mod arguments;
 mod event;
 mod health;
 mod key;
 mod role;
 mod user;
 
+use arguments::print;
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
-        // Prints it, and ends with 0 for --help and 2 for what is wrong.
+        // Prints the error or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
     };
     match run(&matches) {
@@ -41,8 +39,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    // Needs no settings: it is what a build machine asks for.
+fn run(matches: &ArgMatches) -> Result<(), BoxError> {
+    // Needs no settings, so that it works on a build machine.
     if let Some(("openapi", _)) = matches.subcommand() {
         return print(&serde_json::to_string_pretty(&openapi::document())?);
     }
@@ -52,7 +50,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     runtime.block_on(dispatch(matches, &resolved, &settings))
 }
 
-async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), Failure> {
+async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), BoxError> {
     match matches.subcommand() {
         None | Some(("serve", _)) => start::serve(settings).await,
         Some(("config", _)) => print(resolved.show().trim_end()),
@@ -82,19 +80,19 @@ fn command() -> Command {
         .global(true);
     Command::new("authy-server")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Who is this, and may they? Authentication and authorization over HTTP")
+        .about("Authentication and authorization over HTTP")
         .long_about(
-            "Who is this, and may they? Authentication and authorization over HTTP.\n\nWithout a command it serves. Every \
-             setting is a flag, a variable and a key of the file; a flag goes before the environment, the environment \
-             before the file. Secrets are never flags: AUTHY_DATABASE_URL, AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE \
+            "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every \
+             setting is a flag, a variable and a key of the file; a flag overrides the environment, and the environment \
+             the file. Secrets are never flags: AUTHY_DATABASE_URL, AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE \
              behind.",
         )
         .arg(file)
         .args(settings)
-        .subcommand(Command::new("serve").about("Serve: what happens without a command"))
-        .subcommand(Command::new("migrate").about("Bring the database's schema up to date"))
-        .subcommand(Command::new("config").about("Show every setting, and where it came from"))
-        .subcommand(Command::new("health").about("Ask the server that listens on AUTHY_LISTEN whether it answers"))
+        .subcommand(Command::new("serve").about("Start the server (the default)"))
+        .subcommand(Command::new("migrate").about("Migrate the schema of the database"))
+        .subcommand(Command::new("config").about("Show every setting and its source"))
+        .subcommand(Command::new("health").about("Check whether the server on AUTHY_LISTEN answers"))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(user::command())
         .subcommand(role::command())
@@ -102,8 +100,8 @@ fn command() -> Command {
         .subcommand(event::command())
 }
 
-fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), Failure> {
-    // Global flags are found at the command that they stand behind.
+fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), BoxError> {
+    // clap returns global flags at the innermost command.
     let mut innermost = matches;
     while let Some((_, inner)) = innermost.subcommand() {
         innermost = inner;
@@ -121,7 +119,7 @@ fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), Failure> {
     Ok(sources.settings().map_err(|problems| format!("the settings are wrong:\n{problems}"))?)
 }
 
-async fn migrate(settings: &Settings) -> Result<(), Failure> {
+async fn migrate(settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
     let report = database.engine(settings, "").migrate().await;
     database.close().await?;
@@ -132,7 +130,7 @@ async fn migrate(settings: &Settings) -> Result<(), Failure> {
     print(&format!("the schema is at version {}", report.version))
 }
 
-async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), Failure> {
+async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
     let done = async {
         let authy = database.engine(settings, "").start().await?;
@@ -147,42 +145,6 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
     let done = done.await;
     let closed = database.close().await;
     done.and(closed)
-}
-
-/// A required argument that is a checked type.
-fn required<T>(name: &'static str, help: &'static str) -> Arg
-where
-    T: std::str::FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
-{
-    Arg::new(name).long(name).value_name(name.to_uppercase()).help(help).required(true).value_parser(str::parse::<T>)
-}
-
-/// A required argument that names what there is already, and so may have been named under an earlier rule.
-fn existing<T>(name: &'static str, help: &'static str, parse: fn(&str) -> Result<T, Invalid>) -> Arg
-where
-    T: Clone + Send + Sync + 'static,
-{
-    Arg::new(name).long(name).value_name(name.to_uppercase()).help(help).required(true).value_parser(parse)
-}
-
-/// The value of a required argument.
-fn given<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Result<T, Failure> {
-    Ok(matches.get_one::<T>(name).cloned().ok_or_else(|| format!("--{name} is required"))?)
-}
-
-/// Who has that name.
-async fn user_named(authy: &Authy, matches: &ArgMatches) -> Result<authy_core::UserId, Failure> {
-    let name = given::<authy_core::Username>(matches, "username")?;
-    let id = authy.users().find_id(&name).await?;
-    Ok(id.ok_or_else(|| format!("there is no user {name}"))?)
-}
-
-/// Prints a line. Not by `println!`, which panics when the reader has gone.
-fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => Ok(done?),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use http::{
 
 /// The origins whose pages may call.
 ///
-/// Cookies play no part here, so credentials are never allowed: a page sends the token itself.
+/// No cookie is read, so credentials are never allowed: a page sends the token itself.
 pub(crate) struct Cors(Vec<HeaderValue>);
 
 impl Cors {
@@ -21,8 +21,8 @@ impl Cors {
         Self(origins.filter_map(|origin| HeaderValue::try_from(origin).ok()).collect())
     }
 
-    /// Adds what a browser must be told about the answer to `request`, errors included.
-    pub(crate) fn tell(&self, request: &Parts, headers: &mut HeaderMap) {
+    /// Adds the headers that let a browser hand the answer to `request` to its page, also for errors.
+    pub(crate) fn add_headers(&self, request: &Parts, headers: &mut HeaderMap) {
         if self.0.is_empty() {
             return;
         }

@@ -12,33 +12,32 @@ use ipnet::IpNet;
 use tokio::runtime::{self, Runtime};
 
 use crate::{
+    client_address::TrustedProxies,
     config::{self, Problems, Settings, TABLE},
-    origin::Proxies,
-    request,
-    route::Table,
-    routes,
+    request, routes,
+    table::RouteTable,
 };
 
 /// The routes of the server.
-pub struct Routes(Table);
+pub struct Routes(RouteTable);
 
 impl Default for Routes {
     fn default() -> Self {
-        Self(Table::new(routes::all()))
+        Self(RouteTable::new(routes::all()))
     }
 }
 
 impl Routes {
-    /// The template of a path, and the parameters in it, decoded, each with its name; `None` when nothing is there.
+    /// Returns the template of a path, and the decoded parameters in it with their names; `None` for an unknown path.
     pub fn find<'a>(&'a self, path: &'a str) -> Option<(&'static str, Vec<(&'a str, String)>)> {
         let (_, parameters) = self.0.find(path)?;
         Some((self.0.pattern(path), parameters))
     }
 }
 
-/// The fields of a request for an endpoint; `None` when they are refused, or nothing can be read yet.
+/// Reads the fields of a request for an endpoint; `None` when they are refused.
 pub fn fields(info: &Info, head: &Parts, body: &[u8]) -> Option<Fields> {
-    // The patience with a body needs a clock, and all of this one is there.
+    // The timeout of a body needs a clock, although all of this body is there.
     static CLOCK: LazyLock<Option<Runtime>> =
         LazyLock::new(|| runtime::Builder::new_current_thread().enable_time().build().ok());
     let _clock = CLOCK.as_ref()?.enter();
@@ -46,18 +45,18 @@ pub fn fields(info: &Info, head: &Parts, body: &[u8]) -> Option<Fields> {
     request::fields(info, head, body, Duration::from_secs(1)).now_or_never()?.ok()
 }
 
-/// The id of a request with these headers.
+/// Returns the id of a request with these headers.
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     request::id(headers)
 }
 
-/// The address of the client that sent a request with these headers through a peer, and whether it came by https.
+/// Returns the client of a request that a peer delivered, and whether it arrived over https.
 pub fn client(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
-    let client = Proxies::new(trusted.to_vec()).client(peer, headers);
+    let client = TrustedProxies::new(trusted.to_vec()).client_address(peer, headers);
     (client.ip, client.https)
 }
 
-/// The key of every setting, and whether it is a secret.
+/// Returns the key of every setting, and whether it is a secret.
 pub fn settings() -> impl Iterator<Item = (&'static str, bool)> {
     TABLE.iter().map(|setting| (setting.key, setting.is_secret))
 }

@@ -1,4 +1,4 @@
-//! authy as a standalone server: the JSON API under `/authy`, on plain hyper.
+//! The server of authy: the JSON API under `/authy`, on plain hyper.
 //!
 //! [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program; the binary of this crate adds a
 //! command line, a configuration and a PostgreSQL of its own.
@@ -13,11 +13,13 @@ pub mod openapi;
 pub mod sink;
 
 mod call;
+mod client_address;
 mod cors;
+mod error_reply;
 mod handlers;
+mod http_config;
 mod limit;
 mod log;
-mod origin;
 mod page;
 mod reply;
 mod request;
@@ -27,9 +29,11 @@ mod server;
 mod service;
 mod start;
 mod stream;
+mod table;
 
+pub use http_config::HttpConfig;
 pub use limit::{InvalidRateLimit, Limits, RateLimit};
 pub use log::may_be_logged;
-pub use server::{HttpConfig, Server};
+pub use server::Server;
 pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};
 pub use stream::{StreamLimits, StreamShare};

@@ -1,4 +1,4 @@
-//! How many requests an address may make: what can be set, and the counting.
+//! Rate limits per client address.
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -17,42 +17,41 @@ mod tier;
 
 use setting::Allowance;
 pub use setting::{InvalidRateLimit, Limits, RateLimit};
-use tier::{Counts, TIERS, Tier};
-pub(crate) use tier::{network, routed_network};
+use tier::{TIERS, Tier, TierCounts};
 
 /// Counts the requests of every address.
 pub(crate) struct Limiter {
-    login: Class,
-    register: Class,
-    validate: Class,
-    forgot: Class,
-    default: Class,
+    login: ClassLimiter,
+    register: ClassLimiter,
+    validate: ClassLimiter,
+    forgot: ClassLimiter,
+    default: ClassLimiter,
 }
 
-/// How an address stands after a request, as the fields of draft-ietf-httpapi-ratelimit-headers tell it.
-pub(crate) struct Standing {
+/// The rate limits of an address after a request, as the fields of draft-ietf-httpapi-ratelimit-headers.
+pub(crate) struct RateLimitStatus {
     /// `RateLimit-Policy`: every limit of the class.
     pub(crate) policy: HeaderValue,
-    /// `RateLimit`: what is left of the one that is nearest to its end.
+    /// `RateLimit`: what is left of the limit that is closest to being reached.
     pub(crate) state: HeaderValue,
-    /// How long to wait, when this request is one too many.
+    /// How long to wait, when the request exceeds a limit.
     pub(crate) wait: Option<Duration>,
 }
 
 impl Limiter {
-    /// Counts by these limits.
+    /// Creates a limiter with these limits.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            login: Class::new("login", &limits.login),
-            register: Class::new("register", &limits.register),
-            validate: Class::new("validate", &limits.validate),
-            forgot: Class::new("forgot", &limits.forgot),
-            default: Class::new("default", &limits.default),
+            login: ClassLimiter::new("login", &limits.login),
+            register: ClassLimiter::new("register", &limits.register),
+            validate: ClassLimiter::new("validate", &limits.validate),
+            forgot: ClassLimiter::new("forgot", &limits.forgot),
+            default: ClassLimiter::new("default", &limits.default),
         }
     }
 
-    /// Counts a request; `None` when nothing limits it.
-    pub(crate) fn count(&self, class: RateClass, address: IpAddr) -> Option<Standing> {
+    /// Counts a request; `None` when it is not limited.
+    pub(crate) fn count(&self, class: RateClass, address: IpAddr) -> Option<RateLimitStatus> {
         let class = match class {
             RateClass::Login => &self.login,
             RateClass::Register => &self.register,
@@ -64,71 +63,72 @@ impl Limiter {
         class.count(address.to_canonical())
     }
 
-    /// Forgets the addresses whose allowance is whole again. To be called every now and then.
+    /// Forgets the addresses whose allowance is complete again. Called periodically.
     pub(crate) fn forget(&self) {
         let classes = [&self.login, &self.register, &self.validate, &self.forgot, &self.default];
-        for gate in classes.into_iter().flat_map(|class| &class.gates) {
-            gate.counts.retain_recent();
+        for window in classes.into_iter().flat_map(|class| &class.windows) {
+            window.counts.retain_recent();
         }
     }
 }
 
-/// The limits of one class. A request has to pass every gate of its address family.
-struct Class {
-    // One client's before those of the networks around it, and the shortest window first: what a narrow gate refuses does not
-    // count at the wide ones.
-    gates: Vec<Gate>,
+/// The limits of one class. A request has to pass every limiter of its address family.
+struct ClassLimiter {
+    // One client's before those of the networks around it, and the shortest window first: a request that one of them refuses
+    // does not count at the later ones.
+    windows: Vec<WindowLimiter>,
     policy: HeaderValue,
 }
 
-struct Gate {
+/// One window of one tier.
+struct WindowLimiter {
     name: String,
     allowance: Allowance,
     tier: Tier,
-    counts: RateLimiter<IpAddr, Counts, DefaultClock, StateInformationMiddleware>,
+    counts: RateLimiter<IpAddr, TierCounts, DefaultClock, StateInformationMiddleware>,
 }
 
-impl Class {
+impl ClassLimiter {
     fn new(name: &str, limit: &RateLimit) -> Self {
         let mut allowances = limit.allowances().to_vec();
         allowances.sort_by_key(|allowance| allowance.unit);
-        let gates = TIERS.into_iter().flat_map(|tier| allowances.iter().map(move |allowance| (tier, *allowance)));
-        let gates = gates.filter_map(|(tier, allowance)| Gate::new(name, tier, allowance)).collect();
+        let windows = TIERS.into_iter().flat_map(|tier| allowances.iter().map(move |allowance| (tier, *allowance)));
+        let windows = windows.filter_map(|(tier, allowance)| WindowLimiter::new(name, tier, allowance)).collect();
         let policy = allowances.iter().map(|allowance| allowance.policy(name)).collect::<Vec<_>>().join(", ");
-        Self { gates, policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")) }
+        Self { windows, policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")) }
     }
 
-    fn count(&self, address: IpAddr) -> Option<Standing> {
-        let standing = |state: String, wait| {
+    fn count(&self, address: IpAddr) -> Option<RateLimitStatus> {
+        let status = |state: String, wait| {
             let state = HeaderValue::try_from(state).ok()?;
-            Some(Standing { policy: self.policy.clone(), state, wait })
+            Some(RateLimitStatus { policy: self.policy.clone(), state, wait })
         };
-        let mut tightest: Option<(u32, &Gate)> = None;
-        for gate in &self.gates {
-            let Some(network) = gate.tier.network(address) else { continue };
-            let left = match gate.counts.check_key(&network) {
+        let mut tightest: Option<(u32, &WindowLimiter)> = None;
+        for window in &self.windows {
+            let Some(network) = window.tier.network(address) else { continue };
+            let left = match window.counts.check_key(&network) {
                 Ok(state) => state.remaining_burst_capacity(),
                 Err(until) => {
                     let wait = until.wait_time_from(DefaultClock::default().now());
-                    return standing(gate.state(0, wait), Some(wait));
+                    return status(window.state(0, wait), Some(wait));
                 }
             };
-            // What the neighbours have left is not told.
-            if gate.tier.factor == 1 && tightest.is_none_or(|(least, _)| left < least) {
-                tightest = Some((left, gate));
+            // What the network of a client has left would reveal the requests of others.
+            if window.tier.factor == 1 && tightest.is_none_or(|(least, _)| left < least) {
+                tightest = Some((left, window));
             }
         }
-        let (left, gate) = tightest?;
-        standing(gate.state(left, gate.refill(left)), None)
+        let (left, window) = tightest?;
+        status(window.state(left, window.refill(left)), None)
     }
 }
 
-impl Gate {
+impl WindowLimiter {
     fn new(class: &str, tier: Tier, allowance: Allowance) -> Option<Self> {
         let Allowance { count, unit } = allowance;
         let count = count.saturating_mul(NonZeroU32::new(tier.factor)?);
         let quota = Quota::with_period(unit.duration() / count.get())?.allow_burst(count);
-        let counts = RateLimiter::new(quota, Counts::new(&tier), DefaultClock::default());
+        let counts = RateLimiter::new(quota, TierCounts::new(&tier), DefaultClock::default());
         Some(Self { name: allowance.name(class), allowance, tier, counts })
     }
 
@@ -136,7 +136,7 @@ impl Gate {
         format!("\"{}\";r={left};t={}", self.name, whole_seconds(until))
     }
 
-    /// How long it takes until the allowance is whole again.
+    /// Returns the time until the allowance is complete again.
     fn refill(&self, left: u32) -> Duration {
         let Allowance { count, unit } = self.allowance;
         unit.duration() / count.get() * count.get().saturating_sub(left)
@@ -151,7 +151,7 @@ mod tests {
         Limiter::new(&Limits { default: default.parse().unwrap(), ..Limits::default() })
     }
 
-    fn count(limiter: &Limiter, class: RateClass, address: &str) -> Standing {
+    fn count(limiter: &Limiter, class: RateClass, address: &str) -> RateLimitStatus {
         limiter.count(class, address.parse().unwrap()).unwrap()
     }
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_has_to_hold_and_the_headers_tell_of_the_tightest() {
+    fn every_limit_has_to_hold_and_the_headers_show_the_tightest() {
         let limiter = limiter("3/hour,2/day");
         let first = count(&limiter, RateClass::Default, "192.0.2.1");
         assert_eq!(first.policy, "\"default-hour\";q=3;w=3600, \"default-day\";q=2;w=86400");
@@ -216,7 +216,7 @@ mod tests {
                 assert!(passes(&limiter, &format!("2001:db8:{user:x}::7")), "user {user} of a provider with a /32");
             }
         }
-        let known = limiter.default.gates.iter().map(|gate| gate.counts.len());
+        let known = limiter.default.windows.iter().map(|window| window.counts.len());
         assert!(known.sum::<usize>() <= 140_000, "what is remembered is bounded");
     }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_of_one_family_forgets_nobody_of_the_other() {
+    fn many_addresses_of_one_family_displace_none_of_the_other() {
         let limiter = limiter("1/day");
         assert!(passes(&limiter, "192.0.2.1"));
         for number in 0..100_000_u128 {
@@ -254,7 +254,8 @@ mod tests {
     fn an_address_whose_allowance_is_whole_again_is_forgotten() {
         let limiter = limiter("1000000/second,1/day");
         assert!(passes(&limiter, "192.0.2.1"));
-        let known = |limiter: &Limiter| limiter.default.gates.iter().map(|gate| gate.counts.len()).collect::<Vec<_>>();
+        let known =
+            |limiter: &Limiter| limiter.default.windows.iter().map(|window| window.counts.len()).collect::<Vec<_>>();
         assert_eq!(known(&limiter)[..4], [1, 1, 1, 1]);
         std::thread::sleep(Duration::from_millis(5));
         limiter.forget();

@@ -14,15 +14,15 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 const DESCRIPTION: &str = "\
-Who is this, and may they? Users sign up, log in and get a token; roles with levels say what they may do (a smaller level \
+Authentication and authorization. Users sign up, log in and get a token; roles with levels say what they may do (a smaller level \
 is more power); administrators manage both.
 
 The token travels in `Authorization: Bearer` or in `x-access-token`. Every GET answers HEAD, every path answers OPTIONS. \
 Times are RFC 1123 in UTC. Every answer has `x-request-id`, the caller's when it is 1 to 64 of `[A-Za-z0-9._-]`. Errors \
 are problem documents (RFC 9457); decide by `code`, which comes from a closed list. Endpoints that are limited by address \
-tell so in `RateLimit-Policy` and `RateLimit`.";
+show it in `RateLimit-Policy` and `RateLimit`.";
 
-/// The document.
+/// Returns the document.
 pub fn document() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -53,8 +53,8 @@ pub fn document() -> Map<String, Value> {
         "tags": [
             { "name": "session", "description": "Logging in and out, and checking tokens" },
             { "name": "user", "description": "Accounts" },
-            { "name": "role", "description": "What people may do" },
-            { "name": "event", "description": "What happened" },
+            { "name": "role", "description": "Roles and their users" },
+            { "name": "event", "description": "The audit trail" },
             { "name": "system", "description": "The service itself" },
         ],
         "paths": items,
@@ -76,7 +76,7 @@ pub fn document() -> Map<String, Value> {
 struct Paths {
     generator: SchemaGenerator,
     items: BTreeMap<&'static str, BTreeMap<String, Value>>,
-    /// The names of the schemas of bodies: in a body, a field that is not known is an error.
+    /// The names of the schemas of bodies, in which unknown fields are errors.
     bodies: BTreeSet<String>,
 }
 
@@ -158,7 +158,7 @@ impl Paths {
             }
             responses.insert(status.to_string(), response);
         }
-        // An endpoint that always fails has nothing else to answer.
+        // An endpoint that always fails has no successful answer.
         if E::INFO.path != GetRateLimited::INFO.path {
             let mut success = self.success::<E::Response>();
             if E::INFO.has_page {
@@ -170,13 +170,13 @@ impl Paths {
     }
 
     fn success<R: Reply>(&mut self) -> Value {
-        let mut response = json!({ "description": "All is well" });
+        let mut response = json!({ "description": "Success" });
         if R::STATUS != 204 {
             let schema = self.generator.subschema_for::<R>();
             insert(&mut response, "content", json!({ "application/json": { "schema": schema } }));
         }
         if R::STATUS == 201 {
-            let location = json!({ "description": "Where it can be found", "schema": { "type": "string" } });
+            let location = json!({ "description": "The path of the new resource", "schema": { "type": "string" } });
             insert(&mut response, "headers", json!({ "Location": location }));
         }
         response
@@ -194,18 +194,18 @@ impl ParamVisitor for ParamSchemas<'_> {
     }
 }
 
-/// The header in which a device says that it has logged in before.
+/// Describes the header with which a device shows that it has logged in before.
 fn device_token() -> Value {
     json!({
         "name": DEVICE_TOKEN,
         "in": "header",
-        "description": "The `device_token` of an earlier login on this device: the guesses of others do not hold it up. One that \
-            is not good counts as none",
+        "description": "The `device_token` of an earlier login on this device: guesses from other devices do not delay it. An \
+            invalid one is ignored",
         "schema": { "type": "string" },
     })
 }
 
-/// Adds the page to the answers of an endpoint that has one.
+/// Adds the page to the answers of an endpoint.
 fn for_browsers(response: &mut Value) {
     if let Some(content) = response.get_mut("content") {
         insert(content, "text/html", json!({ "schema": { "type": "string" } }));
@@ -216,7 +216,7 @@ fn has_body(info: &Info) -> bool {
     info.method != Method::GET && info.method != Method::DELETE
 }
 
-/// What can go wrong, the endpoint's own errors first.
+/// Returns the errors of an endpoint, its own first.
 fn errors(info: &Info) -> Vec<ErrorKind> {
     use ErrorKind::*;
     let mut kinds = info.errors.to_vec();
@@ -236,7 +236,7 @@ fn errors(info: &Info) -> Vec<ErrorKind> {
     kinds
 }
 
-/// The text of a doc comment: each line has the blank that stands behind the slashes.
+/// Returns the text of a doc comment, without the space behind the slashes of each line.
 fn text(doc: &str) -> String {
     doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
 }

@@ -1,7 +1,7 @@
 //! Pages for people who follow a link in a mail: plain HTML, without a script, a style or anything else that has to be loaded.
 //!
-//! What they send needs no defence against forged requests of other sites: nobody is logged in here, and no cookie is read. The
-//! code in the link is the only permission, and an attacker who has it need not trick a browser into sending it.
+//! Their forms need no defence against requests forged by other sites: there is no login in a browser, and no cookie is read. The
+//! code in the link is the only permission, and an attacker who has it can send it without a browser.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ use http::{
 use http_body_util::Full;
 use minijinja::{Environment, context};
 
-use crate::reply::Whole;
+use crate::reply::FullResponse;
 
-/// A form that sends to this server is all that a page may have. It is shown in no frame, so that nobody is tricked into
-/// clicking its button, and its address, which has the code in it, is told to nobody.
+/// A page may contain a form that sends to this server, and nothing else. It is shown in no frame, against clickjacking. No
+/// referrer is sent, because the address of the page contains the code.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -40,27 +40,27 @@ const TEMPLATE: &str = "page.html";
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    // A wrong template is missing later, which is an error there and fails the tests.
+    // A template that cannot be parsed is missing when the page is rendered, which fails the tests.
     let _ = environment.add_template(TEMPLATE, include_str!("../templates/ui/page.html"));
     environment
 });
 
-/// What a page says.
-pub(crate) struct Page {
+/// A page: a title, paragraphs, and a button or none.
+pub(crate) struct HtmlPage {
     title: &'static str,
     paragraphs: Vec<String>,
-    /// What is on the button that sends the page's form, when it has one.
+    /// The text of the button that sends the page's form.
     button: Option<&'static str>,
 }
 
-/// An answer that is also a page.
-pub(crate) trait Shown {
-    /// What the page says.
-    fn page(&self) -> Page;
+/// An answer that browsers get as a page.
+pub(crate) trait ToHtmlPage {
+    /// Returns the page.
+    fn to_html_page(&self) -> HtmlPage;
 }
 
-impl Shown for ValidationView {
-    fn page(&self) -> Page {
+impl ToHtmlPage for ValidationView {
+    fn to_html_page(&self) -> HtmlPage {
         if self.already_confirmed {
             return already_confirmed();
         }
@@ -77,62 +77,65 @@ impl Shown for ValidationView {
             ),
         };
         let paragraphs = vec![what, warning.to_owned()];
-        Page { title: "Confirm your address", paragraphs, button: Some("Confirm this address") }
+        HtmlPage { title: "Confirm your address", paragraphs, button: Some("Confirm this address") }
     }
 }
 
-impl Shown for Validated {
-    fn page(&self) -> Page {
+impl ToHtmlPage for Validated {
+    fn to_html_page(&self) -> HtmlPage {
         match self.already_confirmed {
             true => already_confirmed(),
-            false => said("Your address is confirmed", "You can close this page."),
+            false => message_page("Your address is confirmed", "You can close this page."),
         }
     }
 }
 
-fn already_confirmed() -> Page {
-    said("Your address was confirmed before", "There is nothing left to do: you can close this page.")
+fn already_confirmed() -> HtmlPage {
+    message_page("Your address was confirmed before", "There is nothing left to do: you can close this page.")
 }
 
-/// What a person is told of an error.
-pub(crate) fn of_error(kind: ErrorKind) -> Page {
+/// Returns the page about an error.
+pub(crate) fn error_page(kind: ErrorKind) -> HtmlPage {
     match kind {
-        ErrorKind::NotFound => said(
+        ErrorKind::NotFound => message_page(
             "This link does not work",
             "It has expired, or a newer one has replaced it: use the last mail. In your account you can ask for another.",
         ),
         ErrorKind::AlreadyRegistered => {
-            said("This address is taken", "Another account has confirmed it meanwhile. Choose another address.")
+            message_page("This address is taken", "Another account has confirmed it meanwhile. Choose another address.")
         }
-        ErrorKind::RateLimited => said("Too many attempts", "Wait a while, then open the link again."),
-        kind if status(kind).is_client_error() => said("This did not work", "Open the link in the mail again."),
-        _ => said("This did not work", "Something is wrong here, not with your link. Open it again in a few minutes."),
+        ErrorKind::RateLimited => message_page("Too many attempts", "Wait a while, then open the link again."),
+        kind if status(kind).is_client_error() => message_page("This did not work", "Open the link in the mail again."),
+        _ => message_page(
+            "This did not work",
+            "Something is wrong here, not with your link. Open it again in a few minutes.",
+        ),
     }
 }
 
-fn said(title: &'static str, paragraph: &str) -> Page {
-    Page { title, paragraphs: vec![paragraph.to_owned()], button: None }
+fn message_page(title: &'static str, paragraph: &str) -> HtmlPage {
+    HtmlPage { title, paragraphs: vec![paragraph.to_owned()], button: None }
 }
 
-impl Page {
-    /// The page as an answer.
+impl HtmlPage {
+    /// Returns the page as an answer.
     ///
     /// # Errors
     /// None, unless its template is wrong.
-    pub(crate) fn into_response(self, status: StatusCode) -> Result<Whole> {
+    pub(crate) fn into_response(self, status: StatusCode) -> Result<FullResponse> {
         let Self { title, paragraphs, button } = self;
         let html = TEMPLATES
             .get_template(TEMPLATE)
             .and_then(|page| page.render(context! { title, paragraphs, button }))
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "a page cannot be written", cause))?;
-        let mut response = Whole::new(Full::from(html));
+        let mut response = FullResponse::new(Full::from(html));
         *response.status_mut() = status;
         response.headers_mut().extend(HEADERS);
         Ok(response)
     }
 }
 
-/// Whether a client would rather have a page than JSON: a browser names HTML, and programs do not.
+/// Returns whether a client prefers a page to JSON: a browser asks for HTML, and programs do not.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     let lines = || headers.get_all(ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
     let quality = |wanted: &str| {
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_for_whoever_names_html_first() {
+    fn a_page_is_for_clients_that_prefer_html() {
         for accept in [
             "text/html",
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
@@ -181,7 +184,7 @@ mod tests {
             purpose: ValidationPurpose::SignUp,
             already_confirmed: false,
         };
-        let page = format!("{:?}", view.page().into_response(StatusCode::OK).unwrap());
+        let page = format!("{:?}", view.to_html_page().into_response(StatusCode::OK).unwrap());
         assert!(page.contains("&lt;") && page.contains("<form method=\\\"post\\\">"), "{page}");
         for word in ["<script", "<style", "style=", "src=", "href=", "onclick"] {
             assert!(!page.contains(word), "{word}: {page}");

@@ -1,4 +1,4 @@
-//! What is read from a request: its name in the logs, the token, and the fields.
+//! Reads requests: the request id, the client's information, and the fields.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -17,18 +17,18 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::timeout;
 
-use crate::{origin::Client, reply::Failure};
+use crate::{client_address::ClientAddress, error_reply::ErrorReply};
 
-/// The name of a request in the logs.
+/// The header with the id of a request, which the log has too.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Far more than any request of ours needs.
+/// Maximum size of a body in bytes: far more than any request needs.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// Maximum length of a query in bytes. The longest that an endpoint can use has about 2 KiB, all of it percent-encoded.
 const QUERY_LIMIT: usize = 8 * 1024;
 
-/// What a request is called: as its sender called it when that is a plain name, or else something fresh.
+/// Returns the id of a request: the sender's, when it has 1 to 64 plain characters, otherwise a new one.
 pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
     let plain = |c: &u8| c.is_ascii_alphanumeric() || b"._-".contains(c);
     let sent = headers.get(&REQUEST_ID);
@@ -39,8 +39,8 @@ pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Where a request came from, for the audit trail.
-pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> ClientInfo {
+/// Returns what the audit trail records about the client.
+pub(crate) fn client_info(head: &Parts, client: ClientAddress, id: &str) -> ClientInfo {
     let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     let device_token = head.headers.get(DEVICE_TOKEN).and_then(|token| token.to_str().ok()).map(Secret::new);
     ClientInfo {
@@ -51,58 +51,59 @@ pub(crate) fn origin(head: &Parts, client: Client, id: &str) -> ClientInfo {
     }
 }
 
-/// What was sent: the query of a GET or DELETE, the JSON body of everything else. No body is no fields.
+/// Reads the fields of a request: the query of a GET or DELETE, the JSON body of all other methods. An empty body has no fields.
 ///
 /// # Errors
 /// [`ErrorKind::BodyTooLarge`], [`ErrorKind::RequestTimeout`], [`ErrorKind::UnsupportedMediaType`],
 /// [`ErrorKind::MalformedJson`], [`ErrorKind::MalformedRequest`].
-pub(crate) async fn fields<B>(info: &Info, head: &Parts, body: B, patience: Duration) -> Result<Fields, Failure>
+pub(crate) async fn fields<B>(info: &Info, head: &Parts, body: B, body_timeout: Duration) -> Result<Fields, ErrorReply>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     if info.method == Method::GET || info.method == Method::DELETE {
-        // Where no query is declared, any query is ignored, and costs nothing.
+        // Where no query is declared, a query is ignored without being parsed.
         let query = head.uri.query().filter(|_| !info.fields.is_empty()).unwrap_or_default();
         return Ok(Fields::from_query(pairs(query)?));
     }
     if body.is_end_stream() {
         return Ok(Fields::none());
     }
-    // Known before a byte was read: a client that waits for "100 Continue" need not send it at all.
+    // Checked before a byte is read: a client that waits for "100 Continue" need not send the body.
     if body.size_hint().lower() > BODY_LIMIT as u64 {
         return Err(too_large().into());
     }
     if info.has_page && is_form(&head.headers) {
-        // The form of our own page has a button and no fields.
+        // The form of the page has a button and no fields.
         return Ok(Fields::none());
     }
     if !is_json(&head.headers) {
         let wrong = "a body needs Content-Type: application/json";
-        return Err(Failure::new(ErrorKind::UnsupportedMediaType, wrong));
+        return Err(ErrorReply::new(ErrorKind::UnsupportedMediaType, wrong));
     }
-    let body = match timeout(patience, Limited::new(body, BODY_LIMIT).collect()).await {
+    let body = match timeout(body_timeout, Limited::new(body, BODY_LIMIT).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(too_large().into()),
         Ok(Err(_)) => {
-            return Err(Failure::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed"));
+            return Err(ErrorReply::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed"));
         }
-        Err(_) => return Err(Failure::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
+        Err(_) => return Err(ErrorReply::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
     };
     if body.is_empty() {
         return Ok(Fields::none());
     }
-    Fields::from_json(&body)
-        .map_err(|why| Failure::new(ErrorKind::MalformedJson, "the body is no JSON object").saying(why.to_string()))
+    Fields::from_json(&body).map_err(|why| {
+        ErrorReply::new(ErrorKind::MalformedJson, "the body is not a JSON object").with_message(why.to_string())
+    })
 }
 
-/// The parameters of a query, decoded.
+/// Decodes the parameters of a query.
 fn pairs(query: &str) -> Result<Vec<(String, String)>> {
     let malformed = |detail| Error::new(ErrorKind::MalformedRequest, detail);
     if query.len() > QUERY_LIMIT {
         return Err(malformed("a query has at most 8 KiB"));
     }
-    // Counted before anything is decoded.
+    // Counted before they are decoded.
     if query.split('&').filter(|pair| !pair.is_empty()).count() > MAX_FIELDS {
         return Err(malformed("a query has at most 64 parameters"));
     }
@@ -113,7 +114,7 @@ fn too_large() -> Error {
     Error::new(ErrorKind::BodyTooLarge, "a body has at most 64 KiB")
 }
 
-/// Whether a browser sends the form of a page.
+/// Returns whether the body is the form of a page.
 fn is_form(headers: &HeaderMap) -> bool {
     media_type(headers) == "application/x-www-form-urlencoded"
 }
@@ -123,7 +124,7 @@ fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// `application/json` or anything that ends in `+json` (RFC 6839), with or without parameters.
+/// Returns whether the body is `application/json` or a type that ends in `+json` (RFC 6839), with or without parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = media_type(headers);
     media_type == "application/json" || (media_type.contains('/') && media_type.ends_with("+json"))
@@ -171,8 +172,8 @@ mod tests {
     fn a_user_agent_is_cut_by_bytes_between_characters() {
         let mut head = http::Request::new(()).into_parts().0;
         head.headers.insert(USER_AGENT, HeaderValue::from_bytes("€".repeat(300).as_bytes()).unwrap());
-        let client = Client { ip: [192, 0, 2, 1].into(), https: false };
-        let agent = origin(&head, client, "id").user_agent.unwrap();
+        let client = ClientAddress { ip: [192, 0, 2, 1].into(), https: false };
+        let agent = client_info(&head, client, "id").user_agent.unwrap();
         assert_eq!(agent, "€".repeat(85));
     }
 

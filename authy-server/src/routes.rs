@@ -1,13 +1,28 @@
-//! Who answers what: a line per endpoint.
+//! The handler of every endpoint, one line each.
 
-use authy_core::api::{account::*, event::*, role::*, session::*, system::*, user::*};
+use authy_core::api::{
+    account::{
+        ChangeUser, ExportSelf, FindPasswordPage, ForgotPassword, GetValidation, ResendValidation, ResetPassword,
+        RestoreUser, SendReset, Validate,
+    },
+    event::ListEvents,
+    role::{CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, RevokeRole},
+    session::{
+        CheckAccess, EndOtherSessions, EndSession, EndUserSessions, GetKeys, GetKeysAtRoot, GetRevocations,
+        ListSessions, Login, Logout, Refresh,
+    },
+    system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
+    user::{
+        DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers, Register,
+    },
+};
 
 use crate::{
     handlers::{account, event, role, session, system, user},
     route::{Route, Routed as _},
 };
 
-/// Every route.
+/// Returns every route.
 pub(crate) fn all() -> Vec<Route> {
     vec![
         Login::to(session::log_in),

@@ -1,4 +1,4 @@
-//! The life of a request, from its head to its answer.
+//! Answers one request, from its head to its answer.
 
 use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
@@ -19,27 +19,28 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::{
-    call::Asked,
+    call::RawCall,
+    client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
+    error_reply::ErrorReply,
+    http_config::HttpConfig,
     limit::Limiter,
-    origin::{Client, Proxies},
     page,
-    reply::{self, Failure, Response},
+    reply::{self, Response},
     request::{self, REQUEST_ID},
-    route::Table,
     routes,
-    server::HttpConfig,
     stream::Streams,
+    table::RouteTable,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Answers requests, whatever they came over.
+/// Answers requests, independently of the connection.
 pub(crate) struct Service {
     authy: Authy,
-    table: Table,
-    proxies: Proxies,
+    table: RouteTable,
+    proxies: TrustedProxies,
     /// Counts the requests of every address.
     pub(crate) limiter: Limiter,
     /// The streams that are open.
@@ -54,8 +55,8 @@ impl Service {
     pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
         Self {
             authy,
-            table: Table::new(routes::all()),
-            proxies: Proxies::new(config.trusted_proxies.clone()),
+            table: RouteTable::new(routes::all()),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: Limiter::new(&config.limits),
             streams: Streams::new(config),
             cors: Cors::new(&config.cors_origins),
@@ -65,7 +66,7 @@ impl Service {
         }
     }
 
-    /// Answers a request, whatever becomes of it: in time, and even when answering it panics.
+    /// Answers a request within the deadline, also when a handler panics.
     pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
@@ -74,22 +75,22 @@ impl Service {
         let (head, body) = request.into_parts();
         let id = request::id(&head.headers);
         let name = id.to_str().unwrap_or_default();
-        let client = self.proxies.client(peer, &head.headers);
-        let mut standing = HeaderMap::new();
+        let client = self.proxies.client_address(peer, &head.headers);
+        let mut rate_limit_headers = HeaderMap::new();
 
-        // Whoever drops the work, by this deadline or by hanging up, leaves no write half done: a transaction that is
-        // dropped before its commit is rolled back.
+        // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a transaction
+        // that is dropped before its commit is rolled back.
         let answered = {
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(&head, body, client, name, &mut standing));
+            let work = pin!(self.handle(&head, body, client, name, &mut rate_limit_headers));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
-            // Not the path itself: there are one-time codes in paths, and what is at none may be a mistyped one.
+            // Not the path itself: paths contain one-time codes, and an unknown path may be that of a mistyped code.
             let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table.pattern(head.uri.path()));
             match work.instrument(span).await {
                 Ok(Ok(answered)) => answered,
-                Ok(Err(_)) => Err(Failure::new(ErrorKind::Unavailable, "the answer took too long")),
+                Ok(Err(_)) => Err(ErrorReply::new(ErrorKind::Unavailable, "the answer took too long")),
                 // The panic has been printed with its place by the panic hook.
-                Err(_) => Err(Failure::new(ErrorKind::Internal, "answering the request panicked")),
+                Err(_) => Err(ErrorReply::new(ErrorKind::Internal, "answering the request panicked")),
             }
         };
 
@@ -98,12 +99,12 @@ impl Service {
             false => failure.into_response(name),
         });
         let headers = response.headers_mut();
-        headers.extend(standing);
+        headers.extend(rate_limit_headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if client.https {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         }
-        self.cors.tell(&head, headers);
+        self.cors.add_headers(&head, headers);
         headers.insert(REQUEST_ID, id);
         response
     }
@@ -112,10 +113,10 @@ impl Service {
         &self,
         head: &Parts,
         body: B,
-        client: Client,
+        client: ClientAddress,
         id: &str,
-        standing: &mut HeaderMap,
-    ) -> Result<Response, Failure>
+        rate_limit_headers: &mut HeaderMap,
+    ) -> Result<Response, ErrorReply>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -125,39 +126,39 @@ impl Service {
 
         // A load balancer asks for the status from within, without https.
         if self.require_https && !client.https && route.is_none_or(|route| route.info.path != GetStatus::INFO.path) {
-            return Err(Failure::new(ErrorKind::HttpsRequired, "this server accepts requests over https only"));
+            return Err(ErrorReply::new(ErrorKind::HttpsRequired, "this server accepts requests over https only"));
         }
-        self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, standing)?;
+        self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, rate_limit_headers)?;
 
         let Some((resource, segments)) = found else {
-            return Err(Failure::new(ErrorKind::NotFound, "there is nothing at this path"));
+            return Err(ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path"));
         };
         if head.method == Method::OPTIONS {
             return Ok(reply::options(&resource.allow));
         }
         let Some(route) = route else {
-            let wrong = Failure::new(ErrorKind::MethodNotAllowed, "this path does not answer this method");
-            return Err(wrong.with(ALLOW, resource.allow.clone()));
+            let wrong = ErrorReply::new(ErrorKind::MethodNotAllowed, "this path does not answer this method");
+            return Err(wrong.with_header(ALLOW, resource.allow.clone()));
         };
 
-        let origin = request::origin(head, client, id);
-        // A courtesy, so that nobody sends a body for nothing: the engine proves the caller again in the transaction of a write.
+        let info = request::client_info(head, client, id);
+        // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
             let user = segments.iter().find(|(name, _)| *name == "public_id");
             route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
-            Caller::user(identity, origin)
+            Caller::user(identity, info)
         } else {
-            Caller::anonymous(origin)
+            Caller::anonymous(info)
         };
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
-        let asked = Asked { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };
-        Ok(route.answer(asked).await?)
+        let call = RawCall { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };
+        Ok(route.answer(call).await?)
     }
 
-    /// Whether an error is to be told on a page.
+    /// Returns whether the client gets an error as a page.
     fn wants_page(&self, head: &Parts) -> bool {
         page::is_wanted(&head.headers)
             && self
@@ -166,12 +167,12 @@ impl Service {
                 .is_some_and(|(resource, _)| resource.route(&head.method).is_some_and(|route| route.info.has_page))
     }
 
-    /// Counts a request, and tells in `headers` how its address stands.
-    fn limit(&self, class: RateClass, client: Client, headers: &mut HeaderMap) -> Result<(), Failure> {
-        let Some(standing) = self.limiter.count(class, client.ip) else { return Ok(()) };
-        headers.insert(RATE_LIMIT_POLICY, standing.policy);
-        headers.insert(RATE_LIMIT, standing.state);
-        match standing.wait {
+    /// Counts a request, and adds the headers about the limits of its address.
+    fn limit(&self, class: RateClass, client: ClientAddress, headers: &mut HeaderMap) -> Result<(), ErrorReply> {
+        let Some(status) = self.limiter.count(class, client.ip) else { return Ok(()) };
+        headers.insert(RATE_LIMIT_POLICY, status.policy);
+        headers.insert(RATE_LIMIT, status.state);
+        match status.wait {
             None => Ok(()),
             Some(wait) => {
                 let error = authy_core::Error::new(ErrorKind::RateLimited, "too many requests from this address");

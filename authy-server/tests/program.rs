@@ -272,20 +272,20 @@ fn whether_a_server_answers_is_asked_without_any_other_program() {
     server.signal(Signal::TERM);
     server.ends();
     assert!(fails(folder.path(), &ask).contains("cannot be reached"));
-    // Somebody who listens and does not answer, and somebody else who does.
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    // One listener that does not answer, and one that does.
+    let silent_listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ask = |listener: &TcpListener| {
         fails(folder.path(), &["health", "--listen", &listener.local_addr().unwrap().to_string()])
     };
-    assert!(ask(&mute).contains("did not answer in time"));
-    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(ask(&silent_listener).contains("did not answer in time"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = thread::scope(|scope| {
         scope.spawn(|| {
-            let mut stream = stranger.accept().unwrap().0;
+            let mut stream = listener.accept().unwrap().0;
             assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
             stream.write_all(b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n").unwrap();
         });
-        ask(&stranger)
+        ask(&listener)
     });
     assert!(error.contains("answered 404"), "{error}");
     assert!(fails(folder.path(), &["health", "--listen", "127.0.0.1:0"]).contains("port 0"));

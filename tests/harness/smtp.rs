@@ -8,7 +8,7 @@ use std::{
 };
 
 use authy_core::{Authy, Secret, engine::Sink};
-use authy_server::sink::{MailConfig, MailSink, Post, Templates};
+use authy_server::sink::{MailConfig, MailSink, Mailer, Templates};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -168,7 +168,7 @@ pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(&mut MailConfig))
         templates: Templates::load(None).unwrap(),
     };
     change(&mut config);
-    Arc::new(MailSink::new(authy.clone(), Post::smtp(&url.parse().unwrap()).unwrap(), config))
+    Arc::new(MailSink::new(authy.clone(), Mailer::smtp(&url.parse().unwrap()).unwrap(), config))
 }
 
 async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, told: watch::Sender<usize>) {

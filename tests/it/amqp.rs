@@ -143,7 +143,7 @@ async fn an_exchange_of_another_kind_is_told_of_and_disturbs_nothing_else_until_
     let (authy, _background) = engine(&url).await;
     sign_up(&authy, 20).await;
     let error = refused(&url).await;
-    assert!(error.contains("of another kind") && error.contains("PRECONDITION_FAILED"), "{error}");
+    assert!(error.contains("of another type") && error.contains("PRECONDITION_FAILED"), "{error}");
     assert_eq!(authy.deliveries().list_sinks().await.unwrap()[0].waiting, 40);
     channel.exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default()).await.unwrap();
     Consumer::default().hear_all(&url, 40).await;
@@ -169,7 +169,7 @@ async fn why_a_broker_cannot_be_told_is_said_without_its_password() {
     let host = rabbit::fresh_host();
     let url = broker.url(&host);
     for (url, reason) in [
-        (broker.url("nowhere"), "does not let us into the virtual host"),
+        (broker.url("nowhere"), "refuses access to the virtual host"),
         (url.replace(rabbit::PASSWORD, "guess"), "refuses the name or the password"),
         ("amqp://authy:guess@127.0.0.1:1".to_owned(), "cannot be reached"),
         // Nobody has declared the exchange for a user who may not.

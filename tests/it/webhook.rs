@@ -49,7 +49,7 @@ async fn app_with_receiver(
 async fn tell(app: &TestApp, address: SocketAddr) -> Background {
     let url = format!("http://{address}/details?from=authy").parse().unwrap();
     let webhook = Webhook::new(app.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
-    let webhook = webhook.timeout(Duration::from_millis(500));
+    let webhook = webhook.with_timeout(Duration::from_millis(500));
     app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap()
 }
 
@@ -238,7 +238,7 @@ async fn who_is_deleted_meanwhile_is_not_told_of_and_an_operator_decides_about_t
     let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
     let of = |user| stuck.iter().find(|stuck| stuck.subject == Some(user)).unwrap();
     assert!(of(deleted).is_given_up);
-    assert_eq!(of(deleted).error.as_deref(), Some("the user was deleted before the webhook had taken it"));
+    assert_eq!(of(deleted).error.as_deref(), Some("the user was deleted before the webhook was notified"));
 
     let event = of(given_up).event_id;
     app.authy.deliveries().skip(&operator(), "webhook", event).await.unwrap();

@@ -1,4 +1,4 @@
-//! Follows what becomes void, for as long as the verifier lives: a stream of events, resumed where it broke.
+//! Follows revocations as a stream of events, which is resumed after a failure, until the verifier is dropped.
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
@@ -11,69 +11,69 @@ use futures_util::{Stream, StreamExt as _};
 use sse_stream::{Sse, SseStream};
 use tokio::time::{Instant as Alarm, sleep, sleep_until, timeout_at};
 
-use super::{Shared, Store};
+use super::{snapshot_file::SnapshotFile, state::VerifierState};
 use crate::{Error, Result};
 
-/// The server says something every second. When it has not for so long, the connection is dead.
-const SILENCE: Duration = Duration::from_secs(5);
+/// Maximum time without an event. The server sends one every second, so the connection is broken.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Events = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
+type BoxedEvents = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
 
-pub(super) struct Follower {
-    shared: Arc<Shared>,
-    store: Option<Store>,
+pub(super) struct RevocationFollower {
+    state: Arc<VerifierState>,
+    file: Option<SnapshotFile>,
     cursor: Option<Cursor>,
-    stream: Option<EventStream>,
+    stream: Option<RevocationStream>,
 }
 
-struct EventStream {
-    events: Events,
-    // When what an event says was true.
+struct RevocationStream {
+    events: BoxedEvents,
+    /// Converts the server's time of a snapshot.
     snapshots: SnapshotClock,
-    // When the server has been silent for too long.
+    /// When the connection counts as broken, unless an event arrives.
     dead_at: Alarm,
 }
 
-impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, store: Option<Store>, cursor: Option<Cursor>) -> Self {
-        Self { shared, store, cursor, stream: None }
+impl RevocationFollower {
+    pub(super) fn new(state: Arc<VerifierState>, file: Option<SnapshotFile>, cursor: Option<Cursor>) -> Self {
+        Self { state, file, cursor, stream: None }
     }
 
-    /// Fetches the keys, opens the stream, and takes in all that is void now.
+    /// Fetches the keys, opens the stream, and applies the revocations in force.
     pub(super) async fn connect(&mut self) -> Result<()> {
-        let shared = &self.shared;
-        let failed = |cause| Error::silence("the keys cannot be fetched", false).because(cause);
-        shared.keys.renew().await.map_err(failed)?;
+        let state = &self.state;
+        let failed = |cause| Error::no_response("the keys cannot be fetched", false).because(cause);
+        state.keys.renew().await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
-        let snapshots = SnapshotClock::new(shared.clock.now());
-        let body = shared.client.transport().events::<GetRevocations>(&query, shared.client.token().cloned()).await?;
+        let snapshots = SnapshotClock::new(state.clock.now());
+        let body = state.client.transport().events::<GetRevocations>(&query, state.client.token().cloned()).await?;
         let events = Box::pin(SseStream::new(body));
-        let mut stream = EventStream { events, snapshots, dead_at: Alarm::now() + SILENCE };
-        // What is void now may come in several parts: only the last of them has an id.
-        while self.take_in(stream.next().await?, &mut stream.snapshots).await?.is_none() {}
+        let mut stream = RevocationStream { events, snapshots, dead_at: Alarm::now() + SILENCE_TIMEOUT };
+        // They may arrive in several events: only the last of them has an id.
+        while self.apply(stream.next().await?, &mut stream.snapshots).await?.is_none() {}
         self.stream = Some(stream);
         Ok(())
     }
 
-    /// Takes in an event; how late it came, when it was the last part of what became void.
-    async fn take_in(&mut self, event: Sse, snapshots: &mut SnapshotClock) -> Result<Option<Duration>> {
+    /// Applies an event. Returns how late it arrived, when it was the last of its batch.
+    async fn apply(&mut self, event: Sse, snapshots: &mut SnapshotClock) -> Result<Option<Duration>> {
         let (page, is_last) = read(event)?;
-        self.shared.apply(&page.revocations);
+        self.state.apply(&page.revocations);
         if !is_last {
             return Ok(None);
         }
         self.cursor = Some(page.cursor);
-        let now = self.shared.clock.now();
+        let now = self.state.clock.now();
         let taken = snapshots.taken(page.as_of_ms, now);
-        self.shared.freshness.set(taken);
-        // A key that was revoked has a successor, which signs already.
+        self.state.freshness.set(taken);
+        // A revoked key has a successor, which already signs.
         if page.revocations.iter().any(|revocation| matches!(revocation.tokens, RevokedTokens::Key { .. })) {
-            refresh_keys(&self.shared).await;
+            refresh_keys(&self.state).await;
         }
         Ok(Some(now.since(taken)))
     }
 
-    /// Follows for ever.
+    /// Follows until the task is aborted.
     pub(super) async fn run(mut self) {
         let mut pauses = pauses();
         loop {
@@ -82,39 +82,39 @@ impl Follower {
                     Ok(()) => pauses = self::pauses(),
                     Err(error) => {
                         tracing::warn!(%error, "revocations cannot be followed: trying again");
-                        sleep(pauses.next().unwrap_or(SILENCE)).await;
+                        sleep(pauses.next().unwrap_or(SILENCE_TIMEOUT)).await;
                     }
                 }
                 continue;
             };
             if let Err(error) = self.follow(stream).await {
-                tracing::info!(%error, "following revocations anew");
+                tracing::info!(%error, "reconnecting to the stream of revocations");
             }
         }
     }
 
     /// Follows until the stream breaks.
-    async fn follow(&mut self, mut stream: EventStream) -> Result<()> {
-        let save_every = (self.shared.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(10));
-        // A connection that falls behind is made anew: it begins with all that is void now. So is one whose times cannot be
-        // compared any more, because a clock was set.
-        let too_late = self.shared.max_staleness.clamp(Duration::from_secs(1), SILENCE);
-        let (mut keys_due, mut save_due) = (Alarm::now() + self.shared.keys.max_age(), Alarm::now());
+    async fn follow(&mut self, mut stream: RevocationStream) -> Result<()> {
+        let save_every = (self.state.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(10));
+        // A connection that falls behind is replaced: the new one begins with all revocations in force. The same when a clock was
+        // set, after which times cannot be compared.
+        let too_late = self.state.max_staleness.clamp(Duration::from_secs(1), SILENCE_TIMEOUT);
+        let (mut keys_due, mut save_due) = (Alarm::now() + self.state.keys.max_age(), Alarm::now());
         loop {
             tokio::select! {
                 event = stream.next() => {
-                    let late = self.take_in(event?, &mut stream.snapshots).await?;
+                    let late = self.apply(event?, &mut stream.snapshots).await?;
                     if late.is_some_and(|late| late > too_late) {
-                        return Err(Error::silence("the stream of revocations is late", false));
+                        return Err(Error::no_response("the stream of revocations is late", false));
                     }
                 }
                 () = sleep_until(keys_due) => {
-                    refresh_keys(&self.shared).await;
-                    keys_due = Alarm::now() + self.shared.keys.max_age();
+                    refresh_keys(&self.state).await;
+                    keys_due = Alarm::now() + self.state.keys.max_age();
                 }
-                () = sleep_until(save_due), if self.store.is_some() => {
-                    if let (Some(store), Some(cursor)) = (&self.store, self.cursor) {
-                        store.save(self.shared.remember(cursor)).await;
+                () = sleep_until(save_due), if self.file.is_some() => {
+                    if let (Some(file), Some(cursor)) = (&self.file, self.cursor) {
+                        file.save(self.state.to_saved(cursor)).await;
                     }
                     save_due = Alarm::now() + save_every;
                 }
@@ -123,37 +123,37 @@ impl Follower {
     }
 }
 
-impl EventStream {
-    /// The next event. Nothing is lost when this is dropped.
+impl RevocationStream {
+    /// Returns the next event. Cancel safe.
     async fn next(&mut self) -> Result<Sse> {
         match timeout_at(self.dead_at, self.events.next()).await {
             Ok(Some(event)) => {
-                self.dead_at = Alarm::now() + SILENCE;
+                self.dead_at = Alarm::now() + SILENCE_TIMEOUT;
                 event.map_err(broken)
             }
-            Ok(None) => Err(Error::silence("the server ended the stream of revocations", false)),
-            Err(_) => Err(Error::silence("the stream of revocations fell silent", false)),
+            Ok(None) => Err(Error::no_response("the server ended the stream of revocations", false)),
+            Err(_) => Err(Error::no_response("the stream of revocations sent nothing for too long", false)),
         }
     }
 }
 
-/// What an event says, and whether it is the last part of what it tells.
+/// Reads an event, and whether it is the last of its batch.
 pub(super) fn read(event: Sse) -> Result<(RevocationPage, bool)> {
     let page = serde_json::from_str(&event.data.unwrap_or_default()).map_err(broken)?;
     Ok((page, event.id.is_some()))
 }
 
 fn broken(cause: impl StdError + Send + Sync + 'static) -> Error {
-    Error::silence("the stream of revocations broke", false).because(cause)
+    Error::no_response("the stream of revocations broke", false).because(cause)
 }
 
-async fn refresh_keys(shared: &Shared) {
-    if let Err(error) = shared.keys.renew().await {
-        tracing::warn!(%error, "the keys of authy cannot be fetched: going on with those that are known");
+async fn refresh_keys(state: &VerifierState) {
+    if let Err(error) = state.keys.renew().await {
+        tracing::warn!(%error, "the keys of authy cannot be fetched: keeping the known ones");
     }
 }
 
-/// Quickly at first; later apart from each other, so that a server which comes back is not overrun.
+/// Pauses between attempts: short at first, later long and jittered, so that a server that restarts is not overloaded.
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))

@@ -1,4 +1,4 @@
-//! What a stream of revocations and a file of a verifier say, for fuzz targets.
+//! Readers of the stream of revocations and of the file of a verifier, for fuzz targets.
 
 use std::convert::Infallible;
 
@@ -9,16 +9,16 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use sse_stream::SseStream;
 
-use super::{follow::read, store::Remembered};
+use super::{follow::read, snapshot_file::SavedSnapshot};
 
-/// What was followed until a stream ended or broke.
+/// The state after a stream ended or broke.
 #[derive(Debug, Default)]
 pub struct Followed {
-    /// What is void.
+    /// The revocations.
     pub set: RevocationSet,
-    /// Where to go on.
+    /// The cursor of the last complete batch.
     pub cursor: Option<Cursor>,
-    /// How many events were read.
+    /// Number of events that were read.
     pub events: usize,
     /// Whether the stream broke before its end.
     pub broke: bool,
@@ -30,7 +30,7 @@ pub fn follow(bytes: &[u8], piece: usize) -> Followed {
         bytes.chunks(piece.max(1)).map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))));
     let mut events = Box::pin(SseStream::new(StreamBody::new(stream::iter(pieces))));
     let mut followed = Followed::default();
-    // All of it is there, so nothing is waited for.
+    // All bytes are there, so no poll waits.
     while let Some(Some(event)) = events.next().now_or_never() {
         let Some((page, is_last)) = event.ok().and_then(|event| read(event).ok()) else {
             followed.broke = true;
@@ -47,8 +47,8 @@ pub fn follow(bytes: &[u8], piece: usize) -> Followed {
     followed
 }
 
-/// What a file of a verifier says: how many keys and revocations; `None` when it cannot be understood.
+/// Returns the number of keys and of revocations in a file of a verifier; `None` when it cannot be parsed.
 pub fn remembered(bytes: &[u8]) -> Option<(usize, usize)> {
-    let remembered: Remembered = serde_json::from_slice(bytes).ok()?;
-    Some((remembered.keys.keys.len(), remembered.revocations.len()))
+    let saved: SavedSnapshot = serde_json::from_slice(bytes).ok()?;
+    Some((saved.keys.keys.len(), saved.revocations.len()))
 }

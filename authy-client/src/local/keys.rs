@@ -1,4 +1,4 @@
-//! The public keys, kept and fetched anew.
+//! The cached public keys.
 
 use std::{
     collections::HashSet,
@@ -20,31 +20,31 @@ use tokio::sync::Mutex;
 
 use crate::Client;
 
-/// How often a key that is not known may make us ask for the keys: made-up names must not become requests.
-const COOLDOWN: Duration = Duration::from_secs(1);
+/// Minimum time between requests for the keys because of an unknown key id: forged ids must not cause requests.
+const KEY_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long keys are kept when the server does not say.
-const UNTOLD: Duration = Duration::from_secs(300);
+/// How long keys are cached when the server sends no maximum age.
+const DEFAULT_KEY_MAX_AGE: Duration = Duration::from_secs(300);
 
-/// The keys as they are known here.
-pub(super) struct Keys {
+/// The cached keys, and what tokens may be by the metadata of the server.
+pub(super) struct VerificationKeys {
     client: Client,
     issuer: String,
     audience: String,
     verifier: ArcSwap<Verifier>,
     published: RwLock<Arc<JwkSet>>,
-    // The longest life of a token that the server issues.
+    /// Maximum lifetime of a token that the server issues, in seconds.
     longest_life: AtomicU64,
-    // When they were asked for last, and whether there was an answer. Held while asking: whoever else needs them waits for
-    // that answer.
+    /// The time of the last request, and whether it was answered. Locked during a request: others that need the keys wait for its
+    /// answer.
     asked: Mutex<Option<(Instant, bool)>>,
     requests: AtomicU64,
-    // Keys that could not be read, each of which is logged once.
+    /// The ids of keys that could not be read; each is logged once.
     unreadable: RwLock<HashSet<String>>,
 }
 
-impl Keys {
-    /// No keys yet.
+impl VerificationKeys {
+    /// Creates an empty cache.
     pub(super) fn new(client: Client, issuer: String, audience: String) -> Self {
         Self {
             client,
@@ -59,8 +59,7 @@ impl Keys {
         }
     }
 
-    /// Takes these keys instead of those that are known, for tokens that live so many seconds at most. A key that cannot be read
-    /// does not keep the others out.
+    /// Replaces the keys, and sets the maximum lifetime of tokens in seconds. A key that cannot be read is left out.
     pub(super) fn install(&self, keys: &JwkSet, longest_life: u64) -> Result<()> {
         let life = Duration::from_secs(longest_life);
         let readable = keys.keys.iter().filter(|key| {
@@ -79,53 +78,53 @@ impl Keys {
         }
     }
 
-    /// The keys that are known.
+    /// Returns the cached keys.
     pub(super) fn published(&self) -> Arc<JwkSet> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The longest life of a token that the server issues, in seconds.
+    /// Returns the maximum lifetime of a token that the server issues, in seconds.
     pub(super) fn longest_life(&self) -> u64 {
         self.longest_life.load(Ordering::Relaxed)
     }
 
-    /// How long they may be kept.
+    /// Returns how long the keys may be cached.
     pub(super) fn max_age(&self) -> Duration {
         match self.published().max_age {
-            0 => UNTOLD,
+            0 => DEFAULT_KEY_MAX_AGE,
             seconds => Duration::from_secs(seconds),
         }
     }
 
-    /// How often the server was asked.
+    /// Returns the number of requests for the keys.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// What a token says, from memory where its key is still among those that are known, else by those keys.
+    /// Verifies a token, from memory when its key is still cached.
     pub(super) fn get_or_verify(&self, memory: &TokenCache, token: &str) -> Result<Arc<Token>> {
         memory.get_or_verify(token, &self.verifier.load())
     }
 
-    /// What a token says, by the keys that are known.
+    /// Verifies a token by the cached keys.
     pub(super) fn verify(&self, token: &str) -> Result<Token> {
         self.verifier.load().verify(token)
     }
 
-    /// The same for a token that was `refused`: when its key is not known, or it lives longer than was issued when the server was
-    /// last asked, the server is asked again, by one for all, and not more often than once a second.
+    /// Verifies a token that was `refused` again. When its key is unknown, or its lifetime exceeds the known maximum, the keys are
+    /// fetched first: once for all waiting callers, at most once per second.
     pub(super) async fn verify_anew(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
             Ok(kid) if !self.verifier.load().knows(&kid) || LivesTooLong::is_cause_of(&refused) => {
-                self.refresh(COOLDOWN).await?;
+                self.refresh(KEY_REQUEST_INTERVAL).await?;
                 self.verify(token)
             }
             _ => Err(refused),
         }
     }
 
-    /// Asks for the keys because they may have changed. A token with a key that the answer lacks may ask again at once: the
-    /// server may have been about to publish it.
+    /// Fetches the keys because they may have changed. A token with a key that is missing from the answer may fetch them again at
+    /// once: the server may have published it meanwhile.
     pub(super) async fn renew(&self) -> Result<()> {
         let mut asked = self.asked.lock().await;
         self.ask(&mut asked).await?;
@@ -133,17 +132,17 @@ impl Keys {
         Ok(())
     }
 
-    /// Asks for the keys, unless that was done within `cooldown`.
-    async fn refresh(&self, cooldown: Duration) -> Result<()> {
+    /// Fetches the keys, unless that was done within `interval`.
+    async fn refresh(&self, interval: Duration) -> Result<()> {
         let mut asked = self.asked.lock().await;
         let answered = match *asked {
-            Some((at, answered)) if at.elapsed() < cooldown => answered,
+            Some((at, answered)) if at.elapsed() < interval => answered,
             _ => {
                 self.ask(&mut asked).await?;
                 true
             }
         };
-        // Without an answer nobody can tell whether there is such a key.
+        // Without an answer it is unknown whether the key exists.
         let unknown = || Error::new(ErrorKind::Unavailable, "the keys of authy cannot be asked for");
         if answered { Ok(()) } else { Err(unknown()) }
     }
@@ -158,11 +157,11 @@ impl Keys {
         Ok(())
     }
 
-    /// How long tokens may live, by the server; `None` when it does not say. Then what was known goes on to hold: this is limited as
-    /// the keys are not, and must not keep a new key from being known.
+    /// Fetches the maximum lifetime of tokens; `None` when the server does not answer. Then the known one is kept: this request is
+    /// rate limited, unlike that for the keys, and must not delay a new key.
     async fn ask_longest_life(&self) -> Option<u64> {
         match self.client.get_metadata().await {
-            // What another issuer says is not to be used (RFC 8414, section 3.3).
+            // Metadata of another issuer must not be used (RFC 8414, section 3.3).
             Ok(metadata) if metadata.issuer == self.issuer => Some(metadata.access_token_max_lifetime),
             Ok(metadata) => {
                 tracing::warn!(issuer = metadata.issuer, expected = self.issuer, "metadata of another issuer ignored");

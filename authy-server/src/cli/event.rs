@@ -13,10 +13,11 @@ use authy_core::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Failure, given, print, required};
+use super::arguments::{given, print, required};
+use crate::start::BoxError;
 
-/// How often `tail` looks.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval at which `tail` reads new events.
+const TAIL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) fn command() -> Command {
     let sink = || required::<String>("sink", "The sink's name, as `event list --stuck` shows it");
@@ -42,21 +43,21 @@ pub(super) fn command() -> Command {
         .long("stuck")
         .action(ArgAction::SetTrue)
         .conflicts_with_all(["user", "kind"])
-        .help("Only what a sink has not taken, the oldest first");
+        .help("Only events that a sink has not accepted, the oldest first");
     Command::new("event")
-        .about("Look at what happened, and at what has not reached whom it is for")
+        .about("Show the audit trail and the deliveries to sinks, and retry deliveries")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
             Command::new("list").about("List events, the newest first").args([user(), kind()]).args([limit, stuck]),
         )
         .subcommand(Command::new("tail").about("Print events as they happen").args([user(), kind()]))
-        .subcommand(Command::new("sinks").about("List the sinks, and how far behind each is"))
-        .subcommand(Command::new("retry").about("Hand an event that is stuck out again, now").arg(sink()).arg(event()))
-        .subcommand(Command::new("skip").about("Give up on an event that is stuck").arg(sink()).arg(event()))
+        .subcommand(Command::new("sinks").about("List the sinks, and how many events wait for each"))
+        .subcommand(Command::new("retry").about("Deliver a stuck event again, now").arg(sink()).arg(event()))
+        .subcommand(Command::new("skip").about("Give up the delivery of a stuck event").arg(sink()).arg(event()))
 }
 
-pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
         Some(("list", matches)) if matches.get_flag("stuck") => list_stuck(authy, given(matches, "limit")?).await,
         Some(("list", matches)) => {
@@ -68,7 +69,7 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
             for sink in authy.deliveries().list_sinks().await? {
                 let oldest =
                     sink.oldest.map(|oldest| format!(", the oldest of {}", HttpDate(oldest))).unwrap_or_default();
-                let error = sink.error.map(|error| format!("; it takes nothing: {error}")).unwrap_or_default();
+                let error = sink.error.map(|error| format!("; it accepts nothing: {error}")).unwrap_or_default();
                 print(&format!("{}  {} waiting{oldest}, {} stuck{error}", sink.sink, sink.waiting, sink.stuck))?;
             }
             Ok(())
@@ -92,7 +93,7 @@ fn query(matches: &ArgMatches) -> EventQuery {
     EventQuery { user, kind, after: None, limit: None }
 }
 
-async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
+async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), BoxError> {
     for stuck in authy.deliveries().list_stuck(limit).await? {
         let kind = stuck.kind.as_deref().unwrap_or("?");
         let about = stuck.subject.map(|subject| format!(" of {subject}")).unwrap_or_default();
@@ -107,18 +108,18 @@ async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what happens from now on, until the process is told to end.
-async fn tail(authy: &Authy, query: EventQuery) -> Result<(), Failure> {
-    // Whoever commits late is listed behind whoever committed early: the newest events are looked at each time, as many pages of
-    // them as are new, and what was printed is not printed again.
+/// Prints new events until the process is stopped.
+async fn tail(authy: &Authy, query: EventQuery) -> Result<(), BoxError> {
+    // A transaction that commits late is listed behind one that committed early. So each time the newest events are read, as
+    // many pages as are new, and events that were printed are skipped.
     let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
     let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<HashSet<_>>();
     let first = authy.events().list(&query).await?.events;
-    // What is listed behind it was there before; in an empty house everything is new.
+    // Events behind this one are old; in an empty database all events are new.
     let mut newest = first.first().map(|event| event.event_id);
     let mut printed = ids(&first);
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(TAIL_INTERVAL).await;
         let mut page = authy.events().list(&query).await?;
         let mut events = std::mem::take(&mut page.events);
         while let Some(next) = page.next.filter(|_| !events.iter().any(|event| Some(event.event_id) == newest)) {

@@ -1,4 +1,4 @@
-//! `authy-server health`: whether the server of these settings answers. For the health check of a container, which has no curl.
+//! `authy-server health`: checks whether the server answers, in a container without curl for example.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -13,23 +13,23 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Failure, print};
-use crate::config::Settings;
+use super::arguments::print;
+use crate::{config::Settings, start::BoxError};
 
-/// How long the server may take. A server that is busy hashing answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time for the answer. A server that is busy hashing answers in milliseconds.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings) -> Result<(), BoxError> {
     let address = reachable(settings.listen)?;
-    let asked = timeout(PATIENCE, ask(address)).await;
+    let asked = timeout(HEALTH_TIMEOUT, ask(address)).await;
     match asked.map_err(|_| format!("{address} did not answer in time"))?? {
         StatusCode::OK => print(&format!("{address} answers")),
         status => Err(format!("{address} answered {status}").into()),
     }
 }
 
-/// Where a server that listens there is reached from this machine.
-fn reachable(listen: SocketAddr) -> Result<SocketAddr, Failure> {
+/// Returns the address at which a server with this listen address is reached from this machine.
+fn reachable(listen: SocketAddr) -> Result<SocketAddr, BoxError> {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -41,11 +41,11 @@ fn reachable(listen: SocketAddr) -> Result<SocketAddr, Failure> {
     }
 }
 
-async fn ask(address: SocketAddr) -> Result<StatusCode, Failure> {
+async fn ask(address: SocketAddr) -> Result<StatusCode, BoxError> {
     let stream = TcpStream::connect(address).await.map_err(|error| format!("{address} cannot be reached: {error}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(GetStatus::INFO.path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
-    // The connection is driven as long as somebody waits for the answer; the answer may come with its end.
+    // The connection must be polled while the answer is awaited; the answer may arrive together with its end.
     let mut answer = pin!(sender.send_request(request));
     tokio::select! {
         answer = &mut answer => Ok(answer?.status()),

@@ -3,28 +3,28 @@
 use authy_core::{Authy, engine::Caller, time::HttpDate};
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Failure, given, print};
+use super::arguments::{given, print};
+use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
     Command::new("key")
-        .about("Look at the signing keys, replace them, revoke one")
+        .about("List, rotate, revoke and reencrypt the signing keys")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("List the keys, the newest first"))
-        .subcommand(
-            Command::new("rotate").about("Make a new key now; it signs as soon as every cache must have seen it"),
-        )
+        .subcommand(Command::new("rotate").about("Create a new key; it signs when every cache must have seen it"))
         .subcommand(
             Command::new("revoke")
-                .about("Void a key that somebody else has: every token it signed is refused everywhere within a second")
-                .arg(Arg::new("kid").value_name("KID").required(true).help("The key's name, as `key list` shows it")),
+                .about("Revoke a stolen key: every token that it signed is refused everywhere within a second")
+                .arg(Arg::new("kid").value_name("KID").required(true).help("The key id, as `key list` shows it")),
         )
         .subcommand(
-            Command::new("reseal").about("Seal every key with the first of the master keys, so that the others can go"),
+            Command::new("reseal")
+                .about("Encrypt every key with the first of the master keys, so that the others can be removed"),
         )
 }
 
-pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
         Some(("list", _)) => {
             for key in authy.keys().list().await? {
@@ -40,13 +40,13 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("revoke", matches)) => {
             let kid = given::<String>(matches, "kid")?;
             authy.keys().revoke(caller, &kid).await?;
-            print(&format!("{kid} is void"))
+            print(&format!("{kid} is revoked"))
         }
         Some(("reseal", _)) => {
             let done = authy.keys().reseal(caller).await?;
-            print(&format!("{} keys are sealed anew", done.keys))?;
+            print(&format!("{} keys are encrypted with the first master key", done.keys))?;
             match done.passwords_left {
-                0 => print("no password depends on an older master key: it can go"),
+                0 => print("no password depends on an older master key: it can be removed"),
                 left => print(&format!(
                     "{left} passwords still depend on an older master key, each until its owner's next login: keep it"
                 )),

@@ -3,12 +3,13 @@
 use authy_core::{Authy, Description, Level, RoleName, api::role::NewRole, engine::Caller};
 use clap::{ArgMatches, Command};
 
-use super::{Failure, given, print, required};
+use super::arguments::{given, print, required};
+use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
     let name = || required::<RoleName>("name", "The role's name");
     Command::new("role")
-        .about("Create and list roles")
+        .about("Create, list and delete roles")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -19,10 +20,10 @@ pub(super) fn command() -> Command {
                 .arg(required::<Level>("level", "How powerful it is: a smaller level is more power")),
         )
         .subcommand(Command::new("list").about("List the roles, most powerful first"))
-        .subcommand(Command::new("delete").about("Delete a role that nobody has").arg(name()))
+        .subcommand(Command::new("delete").about("Delete a role that no user has").arg(name()))
 }
 
-pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
         Some(("create", matches)) => {
             let (name, description) = (given(matches, "name")?, given(matches, "description")?);

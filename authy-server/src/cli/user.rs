@@ -6,15 +6,15 @@ use authy_core::{Authy, Email, RoleName, Secret, UserId, Username, api::user::Ne
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
-use super::{Failure, existing, given, print, required, user_named};
-use crate::sink::Link;
+use super::arguments::{existing, given, print, required, user_named};
+use crate::{sink::LinkTemplate, start::BoxError};
 
 pub(super) fn command() -> Command {
     let username = || existing("username", "The user's name", Username::existing);
     let public_id = || required::<UserId>("public-id", "The user's public id");
     let role = || existing("role", "The role's name", RoleName::existing);
     Command::new("user")
-        .about("Create users, and say what they may do")
+        .about("Create, change and delete users")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -34,15 +34,15 @@ pub(super) fn command() -> Command {
         .subcommand(Command::new("grant").about("Grant a role to a user").arg(username()).arg(role()))
         .subcommand(Command::new("revoke").about("Take a role away from a user").arg(username()).arg(role()))
         .subcommand(Command::new("delete").about("Delete a user; the name stays taken").arg(username()))
-        .subcommand(Command::new("restore").about("Bring a deleted user back").arg(public_id()))
+        .subcommand(Command::new("restore").about("Restore a deleted user").arg(public_id()))
         .subcommand(
             Command::new("erase")
-                .about("Erase a user, deleted or not, for good: no personal data is left, and the name stays taken")
+                .about("Erase the personal data of a user, deleted or not, permanently; the name stays taken")
                 .arg(public_id()),
         )
         .subcommand(
             Command::new("reset-link")
-                .about("Make a one-time link that resets a user's password, to be handed over; it works for an hour. Without AUTHY_RESET_URL it is the code alone")
+                .about("Print a one-time link that resets the password of a user; it works for an hour. Without AUTHY_RESET_URL, print the code alone")
                 .arg(username()),
         )
 }
@@ -51,8 +51,8 @@ pub(super) async fn run(
     authy: &Authy,
     caller: &Caller,
     matches: &ArgMatches,
-    reset_url: Option<&Link>,
-) -> Result<(), Failure> {
+    reset_url: Option<&LinkTemplate>,
+) -> Result<(), BoxError> {
     match matches.subcommand() {
         Some(("create", matches)) => create(authy, caller, matches).await,
         Some(("grant", matches)) => {
@@ -83,14 +83,14 @@ pub(super) async fn run(
         Some(("reset-link", matches)) => {
             let user = user_named(authy, matches).await?;
             let code = authy.users().create_reset(caller, user).await?;
-            // Without a page to choose a password on, the code itself.
-            print(&reset_url.map_or_else(|| code.expose().to_owned(), |link| link.with(&code)))
+            // Without the URL of a page, the code itself.
+            print(&reset_url.map_or_else(|| code.expose().to_owned(), |link| link.fill(&code)))
         }
         _ => Ok(()),
     }
 }
 
-async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), Failure> {
+async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
     let role = given::<RoleName>(matches, "role")?;
     let mut line = Zeroizing::new(String::new());
@@ -102,7 +102,7 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
         Some(strength) => {
             let advice = strength.feedback.warning.iter().chain(&strength.feedback.suggestions);
             let advice: Vec<_> = advice.map(String::as_str).collect();
-            Failure::from(format!("the password is too easy to guess. {}", advice.join(" ")))
+            BoxError::from(format!("the password is too easy to guess. {}", advice.join(" ")))
         }
         None => error.into(),
     })?;

@@ -1,21 +1,23 @@
-//! Where settings come from: a flag goes before the environment, the environment before the file, the file before the
-//! default. What is not known is refused, and everything that is wrong is told at once.
+//! The sources of settings: a flag overrides the environment, the environment the file, and the file the default. Unknown settings
+//! are refused, and all errors are reported at once.
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
 };
 
 use authy_core::file::{self, Content};
 use zeroize::Zeroizing;
 
-use super::{Setting, Settings, TABLE, value::Value};
+use super::{
+    resolved::{Problems, Resolved},
+    table::{Settings, TABLE},
+};
 
 /// The variable that names the file.
 const FILE: &str = "AUTHY_CONFIG";
 
-/// What was said, by whom.
+/// The sources, before they are merged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     /// The flags, by key.
@@ -26,44 +28,18 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// The text of every setting, and where it came from.
-#[derive(Default)]
-pub(crate) struct Resolved(BTreeMap<&'static str, (Zeroizing<String>, String)>);
-
-/// Everything that is wrong, a line each.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<String>);
-
-impl Problems {
-    pub(crate) fn push(&mut self, problem: String) {
-        self.0.push(problem);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for Problems {}
-
 impl Sources {
-    /// The environment of this process.
+    /// Returns the variables of this process that begin with `AUTHY_`.
     pub(crate) fn environment() -> BTreeMap<String, String> {
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let ours = variables.filter(|(name, _)| name.starts_with("AUTHY_"));
         ours.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
     }
 
-    /// The settings, and where each came from.
+    /// Reads all settings, and their sources.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// [`Problems`], with everything that is wrong.
     pub(crate) fn settings(&self) -> Result<(Resolved, Settings), Problems> {
         let mut problems = Problems::default();
         let resolved = self.resolve(&mut problems);
@@ -93,13 +69,14 @@ impl Sources {
             };
             let flag = self.flags.get(setting.key).map(|text| (text.clone(), "a flag"));
             let default = (setting.default.to_owned(), "default");
-            let (text, origin) = flag.or(in_environment).or(in_file).unwrap_or(default);
-            resolved.0.insert(setting.key, (Zeroizing::new(text), origin.to_owned()));
+            let (text, source) = flag.or(in_environment).or(in_file).unwrap_or(default);
+            resolved.push(setting, text, source);
             known.push(variable);
             known.extend(setting.is_secret.then_some(file_variable));
         }
         for unknown in self.environment.keys().filter(|name| !known.contains(name)) {
-            problems.push(format!("{unknown} is no setting{}", suggestion(unknown, known.iter().map(String::as_str))));
+            problems
+                .push(format!("{unknown} is not a setting{}", suggestion(unknown, known.iter().map(String::as_str))));
         }
         resolved
     }
@@ -124,12 +101,12 @@ impl Sources {
     }
 }
 
-/// The settings in the text of a file, as the text of a variable would be.
+/// Reads the text of a file; each setting is returned as the text that a variable would have.
 pub(crate) fn parse_file(path: &Path, text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            // The library's report quotes the line, and the line may be a secret.
+            // The library's report quotes the line, which may contain a secret.
             let error: toml::de::Error = error;
             let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
             problems.push(format!("{}: line {line}: {}", path.display(), error.message()));
@@ -140,7 +117,7 @@ pub(crate) fn parse_file(path: &Path, text: &str, problems: &mut Problems) -> BT
     for (key, value) in table {
         if !TABLE.iter().any(|setting| setting.key == key) {
             let near = suggestion(&key, TABLE.iter().map(|setting| setting.key));
-            problems.push(format!("{}: {key} is no setting{near}", path.display()));
+            problems.push(format!("{}: {key} is not a setting{near}", path.display()));
         } else if let Some(text) = plain(&value) {
             values.insert(key, text);
         } else {
@@ -150,43 +127,7 @@ pub(crate) fn parse_file(path: &Path, text: &str, problems: &mut Problems) -> BT
     values
 }
 
-impl Resolved {
-    /// Reads a setting.
-    pub(super) fn read<T: Value>(&self, key: &str, problems: &mut Problems) -> Option<T> {
-        let (text, origin) = self.0.get(key)?;
-        match T::parse(text) {
-            Ok(value) => Some(value),
-            Err(why) => {
-                let name = TABLE.iter().find(|setting| setting.key == key).map(Setting::variable).unwrap_or_default();
-                problems.push(format!("{name} (from {origin}) {why}"));
-                None
-            }
-        }
-    }
-
-    /// Every setting as it is, and where it came from.
-    pub(crate) fn show(&self) -> String {
-        let line = |setting: &Setting| {
-            let (text, origin) = self.0.get(setting.key)?;
-            let text = match text.as_str() {
-                "" => "(none)",
-                _ if setting.is_secret => "[secret]",
-                text => text,
-            };
-            Some(format!("{:<26} {text}    # {origin}\n", setting.variable()))
-        };
-        TABLE.iter().filter_map(line).collect()
-    }
-}
-
-// Blank of secrets, as `show` is.
-impl fmt::Debug for Resolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.show())
-    }
-}
-
-/// A value of the file as the text of a variable would be.
+/// Returns a value of the file as the text that a variable would have.
 fn plain(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
@@ -207,7 +148,7 @@ fn read_secret(variable: &str, path: &str, problems: &mut Problems) -> Option<St
     }
 }
 
-/// What was probably meant.
+/// Returns the known name that was probably meant.
 fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let scored = known.map(|name| (strsim::jaro_winkler(unknown, name), name));
     let nearest = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8);
@@ -244,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once_and_by_name() {
+    fn all_errors_are_reported_at_once_and_by_name() {
         let file = file("lissten = \"127.0.0.1:1\"\nrequire_https = \"perhaps\"");
         let environment = environment(&[
             ("AUTHY_CONFIG", file.path().to_str().unwrap()),
@@ -254,18 +195,18 @@ mod tests {
             ("AUTHY_DATABASE_URL", "postgresql://db"),
             ("AUTHY_DATABASE_URL_FILE", "/nowhere"),
         ]);
-        let told = Sources { environment, ..Sources::default() }.settings().unwrap_err().to_string();
+        let problems = Sources { environment, ..Sources::default() }.settings().unwrap_err().to_string();
         for part in [
-            "lissten is no setting: did you mean listen?",
+            "lissten is not a setting: did you mean listen?",
             "AUTHY_REQUIRE_HTTPS (from the file) must be true or false",
-            "AUTHY_ACCES_TTL is no setting: did you mean AUTHY_ACCESS_TTL?",
+            "AUTHY_ACCES_TTL is not a setting: did you mean AUTHY_ACCESS_TTL?",
             "AUTHY_ARGON2 (from the environment)",
             "AUTHY_MASTER_KEY (from the environment)",
             "AUTHY_DATABASE_URL and AUTHY_DATABASE_URL_FILE: only one of them can be set",
         ] {
-            assert!(told.contains(part), "{part} is missing from:\n{told}");
+            assert!(problems.contains(part), "{part} is missing from:\n{problems}");
         }
-        assert!(!told.contains("hunter2"));
+        assert!(!problems.contains("hunter2"));
     }
 
     #[test]
@@ -372,10 +313,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_is_told_by_line_and_not_quoted() {
+    fn an_error_in_the_file_is_reported_by_line_and_not_quoted() {
         let file = file("listen = \"127.0.0.1:1\"\nmaster_key = \"hunter2");
         let sources = Sources { file: Some(file.path().into()), ..Sources::default() };
-        let told = sources.settings().unwrap_err().to_string();
-        assert!(told.contains("line 2") && !told.contains("hunter2"), "{told}");
+        let problems = sources.settings().unwrap_err().to_string();
+        assert!(problems.contains("line 2") && !problems.contains("hunter2"), "{problems}");
     }
 }

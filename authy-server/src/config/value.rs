@@ -1,7 +1,6 @@
-//! What a setting's value can be, and how it is read from text.
+//! The types of settings, and how they are read from text.
 
 use std::{
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -10,38 +9,43 @@ use std::{
 
 use authy_core::{
     claims::SigningAlgorithm,
-    engine::{Argon2Params, MasterKeys, check_encryption},
+    engine::{Argon2Params, MasterKeys},
+    error::chain,
     file::{self, Content},
+    http_url::{HttpUrl, InvalidHttpUrl},
     tls::Roots,
 };
-use http::Uri;
 use ipnet::IpNet;
-use tracing_subscriber::{EnvFilter, filter::ParseError};
-use zeroize::Zeroizing;
 
 use crate::{
     limit::RateLimit,
-    sink::{AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
+    sink::{AmqpUrl, LinkTemplate, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
 };
 
+mod database_url;
+mod log_filter;
+
+pub(crate) use database_url::DatabaseUrl;
+pub(crate) use log_filter::LogFilter;
+
 /// A type that a setting can have.
-pub(crate) trait Value: Sized {
-    /// Reads it; the error says what is allowed, and never repeats the text, which may be a secret.
+pub(crate) trait SettingValue: Sized {
+    /// Reads a value. The error says what is allowed, and never repeats the text, which may be a secret.
     fn parse(text: &str) -> Result<Self, String>;
 }
 
-/// What can be left out.
-impl<T: Value> Value for Option<T> {
+/// A setting that can be left out.
+impl<T: SettingValue> SettingValue for Option<T> {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
     }
 }
 
-/// Several, separated by commas.
+/// Values separated by commas.
 #[derive(Clone, Debug)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
-impl<T: Value> Value for List<T> {
+impl<T: SettingValue> SettingValue for List<T> {
     fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.map(T::parse).collect::<Result<_, _>>().map(Self)
@@ -50,7 +54,7 @@ impl<T: Value> Value for List<T> {
 
 macro_rules! values {
     ($($type:ty: $expected:literal;)+) => { $(
-        impl Value for $type {
+        impl SettingValue for $type {
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|_| $expected.to_owned())
             }
@@ -64,27 +68,27 @@ values! {
     IpNet: "must be a network, such as 10.0.0.0/8";
 }
 
-/// Text that is not empty, as it is.
-impl Value for String {
+/// Text that is not empty.
+impl SettingValue for String {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
     }
 }
 
-impl Value for PathBuf {
+impl SettingValue for PathBuf {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("must be a path".to_owned()) } else { Ok(text.into()) }
     }
 }
 
-impl Value for usize {
+impl SettingValue for usize {
     fn parse(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
         number.ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
     }
 }
 
-impl Value for Duration {
+impl SettingValue for Duration {
     fn parse(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text).ok();
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -93,9 +97,9 @@ impl Value for Duration {
     }
 }
 
-macro_rules! told {
+macro_rules! parsed {
     ($($type:ty),+) => { $(
-        impl Value for $type {
+        impl SettingValue for $type {
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|error: <Self as FromStr>::Err| error.to_string())
             }
@@ -103,27 +107,27 @@ macro_rules! told {
     )+ };
 }
 
-told!(RateLimit, SigningAlgorithm, Argon2Params, AmqpUrl, Link, PublicUrl, Sender, SmtpUrl, WebhookSecrets, WebhookUrl);
+parsed!(RateLimit, SigningAlgorithm, Argon2Params, AmqpUrl, LinkTemplate, Sender, SmtpUrl, WebhookSecrets, WebhookUrl);
 
-impl Value for MasterKeys {
+impl SettingValue for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.detail().to_owned())
     }
 }
 
-/// A folder, read at once: what is wrong in it is told before anything starts.
-impl Value for Templates {
+/// A folder, read at once, so that errors in it are reported before anything starts.
+impl SettingValue for Templates {
     fn parse(text: &str) -> Result<Self, String> {
         let folder = (!text.is_empty()).then_some(Path::new(text));
-        Self::load(folder).map_err(|error| format!("cannot be used: {error}"))
+        Self::load(folder).map_err(|error| format!("cannot be used: {}", chain(&error)))
     }
 }
 
-/// A file of certificates, read at once. It says whom to believe, so nobody else may write it.
+/// A file of certificates, read at once. It decides which servers are trusted, so no other user may write it.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsCa(pub(crate) Roots);
 
-impl Value for TlsCa {
+impl SettingValue for TlsCa {
     fn parse(text: &str) -> Result<Self, String> {
         let pem = file::read(Path::new(text), Content::Trusted).map_err(|error| format!("cannot be used: {error}"))?;
         let roots = Roots::platform().with_pem(&pem).map_err(|error| format!("cannot be used: {error}"))?;
@@ -131,106 +135,45 @@ impl Value for TlsCa {
     }
 }
 
-/// Where a database is, as a URL.
-#[derive(Clone)]
-pub(crate) struct DatabaseUrl(pub(crate) tokio_postgres::Config);
-
-impl Value for DatabaseUrl {
+impl SettingValue for HttpUrl {
     fn parse(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "must be a PostgreSQL URL, such as postgresql://authy@db.example/authy";
-        // Anything else goes to the library's other parser, which panics at letters that are not ASCII.
-        if !text.is_ascii() || !text.starts_with("postgresql://") && !text.starts_with("postgres://") {
-            return Err(EXPECTED.to_owned());
-        }
-        // The library's own words name the part that is wrong; they may quote it, so they are not repeated.
-        let config = verifying(text).parse::<tokio_postgres::Config>().map_err(|_| EXPECTED)?;
-        if config.get_hosts().is_empty() {
-            return Err("must name a host".to_owned());
-        }
-        check_encryption(&config).map_err(|refused| refused.to_string())?;
-        Ok(Self(config))
+        text.parse().map_err(|error: InvalidHttpUrl| error.to_string())
     }
 }
 
-/// The URL with `sslmode=require` in place of `sslmode=verify-full`, which the library does not know: what is required is
-/// always verified in full.
-fn verifying(url: &str) -> Zeroizing<String> {
-    let Some((place, query)) = url.split_once('?') else { return Zeroizing::new(url.to_owned()) };
-    let query = query.split('&').map(|pair| if pair == "sslmode=verify-full" { "sslmode=require" } else { pair });
-    Zeroizing::new(format!("{place}?{}", query.collect::<Vec<_>>().join("&")))
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-/// The address of a page.
+/// A URL that paths are appended to, without a slash at its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Page(pub(crate) String);
+pub(crate) struct BaseUrl(pub(crate) HttpUrl);
 
-impl Value for Page {
+impl SettingValue for BaseUrl {
     fn parse(text: &str) -> Result<Self, String> {
-        let is_page = text.parse::<Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        match is_page {
-            true => Ok(Self(text.to_owned())),
-            false => Err("must be the address of a page, such as https://shop.example/account/password".to_owned()),
-        }
+        HttpUrl::parse_base(text).map(Self).map_err(|error| error.to_string())
     }
 }
 
-/// The origin of a page: a scheme and a host, and nothing behind them.
+/// The origin of a web page: a scheme and a host, in lower case as browsers send it.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin(pub(crate) String);
+pub(crate) struct CorsOrigin(pub(crate) String);
 
-impl Value for Origin {
+impl SettingValue for CorsOrigin {
     fn parse(text: &str) -> Result<Self, String> {
-        let is_origin = text.parse::<Uri>().is_ok_and(|uri| {
-            let plain = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && plain
-        });
-        match is_origin {
+        let url = HttpUrl::parse_base(text).ok();
+        match url.is_some_and(|url| url.uri().path() == "/" && !text.ends_with('/')) {
             true => Ok(Self(text.to_ascii_lowercase())),
             false => Err("must be origins, such as https://shop.example: no path, no star".to_owned()),
         }
     }
 }
 
-/// Which messages are logged, in the words of `tracing`.
-#[derive(Clone, Debug)]
-pub(crate) struct Filter(pub(crate) String);
-
-impl Filter {
-    /// The filter that it describes.
-    pub(crate) fn build(&self) -> EnvFilter {
-        // It was read before, when it was checked.
-        filter(&self.0).unwrap_or_default()
+impl SettingValue for DatabaseUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text)
     }
 }
 
-/// Reads a filter. No value of a field is a regular expression: one of a hundred bytes can take minutes to compile.
-fn filter(text: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().with_regex(false).parse(text)
-}
-
-impl Value for Filter {
+impl SettingValue for LogFilter {
     fn parse(text: &str) -> Result<Self, String> {
-        // The library cuts other characters in two, and panics.
-        if !text.is_ascii() {
-            return Err("must be a level or a filter, in ASCII".to_owned());
-        }
-        // As regular expressions they may take minutes, and as plain text the library's debug build panics at equal ones.
-        let mut fields = text.split('{').skip(1).filter_map(|rest| rest.split('}').next());
-        if fields.any(|fields| fields.contains('=')) {
-            return Err("must be a level or a filter without values of fields".to_owned());
-        }
-        match filter(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(format!("must be a level or a filter: {error}")),
-        }
+        Self::read(text)
     }
 }
 
@@ -239,11 +182,11 @@ impl Value for Filter {
 pub(crate) enum LogFormat {
     /// For people.
     Text,
-    /// For programs, a line each.
+    /// For programs, a line of JSON each.
     Json,
 }
 
-impl Value for LogFormat {
+impl SettingValue for LogFormat {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "text" => Ok(Self::Text),
@@ -261,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused() {
-        fn refuses<T: Value>(texts: &[&str]) {
+        fn refuses<T: SettingValue>(texts: &[&str]) {
             for text in texts {
                 assert!(T::parse(text).is_err(), "{text}");
             }
@@ -269,18 +212,27 @@ mod tests {
         refuses::<SocketAddr>(&["", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
         refuses::<Duration>(&["", "0s", "10ms", "15", "-1s", "9999999999d"]);
         refuses::<usize>(&["", "0", "-1", "1.5", "many"]);
-        refuses::<Origin>(&["", "*", "shop.example", "https://shop.example/", "https://shop.example/a", "ftp://a"]);
-        refuses::<DatabaseUrl>(&["", "db", "mysql://db", "postgresql://"]);
+        refuses::<CorsOrigin>(&["", "*", "shop.example", "https://shop.example/", "https://shop.example/a", "ftp://a"]);
+        refuses::<BaseUrl>(&[
+            "",
+            "shop.example",
+            "https://shop.example/?a=b",
+            "https://shop.example/{code}",
+            "ftp://shop.example",
+        ]);
+        refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
         refuses::<List<IpNet>>(&["10.0.0.0", "10.0.0.0/8;11.0.0.0/8"]);
-        refuses::<Filter>(&["authy_core=loud", "[[["]);
+    }
+
+    #[test]
+    fn a_base_url_has_no_slash_at_its_end() {
+        let BaseUrl(url) = BaseUrl::parse("https://shop.example/auth/").unwrap();
+        assert_eq!(url.as_str(), "https://shop.example/auth");
     }
 
     #[test]
     fn a_wrong_secret_is_not_repeated() {
-        for secret in ["mysql://user:hunter2@db", "postgresql://user:hunter2@db:port/x"] {
-            assert!(!DatabaseUrl::parse(secret).unwrap_err().contains("hunter2"));
-        }
-        assert!(!<MasterKeys as Value>::parse("hunter2").unwrap_err().contains("hunter2"));
+        assert!(!<MasterKeys as SettingValue>::parse("hunter2").unwrap_err().contains("hunter2"));
     }
 
     #[test]
@@ -290,24 +242,10 @@ mod tests {
         assert!(List::<IpNet>::parse("").unwrap().0.is_empty());
     }
 
-    #[test]
-    fn a_filter_that_the_library_would_cut_in_two_is_refused() {
-        assert!(Filter::parse("\u{2000}\u{1bc9e}=").is_err());
-        assert!(Filter::parse("info,authy_core=debug").is_ok());
-        assert!(Filter::parse("info,authy_core[request{id}]=debug").is_ok());
-        assert!(Filter::parse("info,authy_core[request{id=a}]=debug").is_err());
-    }
-
     proptest! {
         #[test]
-        fn no_text_is_too_much(text: String) {
-            let _ = (Duration::parse(&text), Origin::parse(&text), DatabaseUrl::parse(&text), Filter::parse(&text));
-            let _ = DatabaseUrl::parse(&format!("postgresql://{text}"));
-        }
-
-        #[test]
-        fn no_url_is_too_much(rest in "[ -~]{0,40}") {
-            let _ = DatabaseUrl::parse(&format!("postgresql://{rest}"));
+        fn no_text_panics(text: String) {
+            let _ = (Duration::parse(&text), CorsOrigin::parse(&text), HttpUrl::parse(&text));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The life of an account: confirming its address, changing it, resetting its password, bringing it back, seeing all of it.
+//! Accounts: confirmation of addresses, changes, password resets, restoring, export.
 
 use authy_core::{
     Error, ErrorKind, Result,
@@ -35,7 +35,7 @@ pub(crate) async fn resend(call: Call<'_, ResendValidation>) -> Result<Accepted>
 
 pub(crate) async fn forgot(call: Call<'_, ForgotPassword>) -> Result<Accepted> {
     call.authy.users().forgot_password(call.caller, &call.request).await?;
-    Ok(accepted("if anybody has this address, a mail with a code is on its way to it"))
+    Ok(accepted("if an account has this address, a mail with a code is on its way to it"))
 }
 
 pub(crate) async fn reset(call: Call<'_, ResetPassword>) -> Result<Nothing> {

@@ -1,4 +1,4 @@
-//! Events: what happened.
+//! The audit trail.
 
 use authy_core::{
     Result,

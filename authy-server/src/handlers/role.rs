@@ -1,4 +1,4 @@
-//! Roles: what they are, and who has them.
+//! Roles, and the users who have them.
 
 use authy_core::{
     Error, ErrorKind, Result,
@@ -12,7 +12,7 @@ use authy_core::{
     },
 };
 
-use super::links;
+use super::links::links;
 use crate::call::Call;
 
 pub(crate) async fn list(call: Call<'_, ListRoles>) -> Result<RoleList> {

@@ -1,4 +1,4 @@
-//! Sessions: logging in and out, being checked, and what is needed to check tokens elsewhere.
+//! Sessions: login, refresh, logout, token checks, and what verifiers of tokens need.
 
 use std::{fmt::Display, ops::Deref};
 
@@ -24,7 +24,7 @@ use http::HeaderMap;
 
 use crate::{
     call::Call,
-    reply::{self, Whole},
+    reply::{self, FullResponse},
     stream::event,
 };
 
@@ -68,7 +68,7 @@ pub(crate) async fn check_access(call: Call<'_, CheckAccess>) -> Result<AccessGr
     }
 }
 
-/// At both places where the keys can be found.
+/// Answers both paths of the key set.
 pub(crate) async fn keys<E>(call: Call<'_, E>) -> Result<JwkSet>
 where
     E: Endpoint<Path = (), Request = Nothing, Response = JwkSet>,
@@ -76,25 +76,25 @@ where
     Ok(JwkSet::clone(&call.authy.keys().published()))
 }
 
-pub(crate) fn revocations(call: Call<'_, GetRevocations>, headers: &HeaderMap) -> Result<Whole> {
+pub(crate) fn revocations(call: Call<'_, GetRevocations>, headers: &HeaderMap) -> Result<FullResponse> {
     let snapshot = call.authy.revocations().snapshot(call.request.after.as_ref())?;
     Ok(reply::tagged(snapshot.body, &snapshot.etag, headers))
 }
 
-/// How many revocations one event tells: a follower takes them in one after another, however many there are.
-const PART: usize = 1000;
+/// Maximum number of revocations per event. A follower reads events one at a time, so its memory is bounded.
+const REVOCATIONS_PER_EVENT: usize = 1000;
 
 pub(crate) async fn revocation_stream(
     call: Call<'_, GetRevocations>,
     last_event_id: Option<&str>,
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>> {
-    // The id of the last event is where a client really is; one that is not ours is from another life of the client's.
+    // The id of the last event is newer than the query of a client that reconnects. An id of another server is ignored.
     let resumed = last_event_id.and_then(|id| id.parse::<Cursor>().ok());
     let batches = call.authy.revocations().follow(resumed.or(call.request.after).as_ref()).await?;
     let texts = batches.enumerate().flat_map(|(number, batch)| match number {
-        // What is void now may be long, and is this follower's alone: written part by part, as it is taken.
+        // The first batch is written for this follower alone and may be long: part by part, as it is read.
         0 => Either::Left(stream::iter(events(batch))),
-        // Everything else is written once for all followers.
+        // Later batches are written once for all followers.
         _ => Either::Right(stream::once(ready(batch.encoded(concat)))),
     });
     Ok(texts)
@@ -104,12 +104,18 @@ fn concat(batch: &RevocationBatch) -> Bytes {
     events(batch).collect::<Vec<_>>().concat().into()
 }
 
-/// The events of a batch. Only the last one has an id: who lost the stream before that begins the batch again.
+/// Returns the events of a batch. Only the last one has an id: a follower that loses the stream before it gets the batch again.
 fn events(batch: impl Deref<Target = RevocationBatch>) -> impl Iterator<Item = Bytes> {
-    let parts = batch.revocations.len().div_ceil(PART).max(1);
+    let parts = batch.revocations.len().div_ceil(REVOCATIONS_PER_EVENT).max(1);
     (1..=parts).map(move |number| {
         let (cursor, as_of_ms) = (batch.cursor, batch.as_of_ms);
-        let revocations = batch.revocations.iter().skip((number - 1) * PART).take(PART).cloned().collect();
+        let revocations = batch
+            .revocations
+            .iter()
+            .skip((number - 1) * REVOCATIONS_PER_EVENT)
+            .take(REVOCATIONS_PER_EVENT)
+            .cloned()
+            .collect();
         let id = (number == parts).then_some(&cursor as &dyn Display);
         event(id, &RevocationPage { revocations, cursor, as_of_ms })
     })

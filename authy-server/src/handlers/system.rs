@@ -1,4 +1,4 @@
-//! The system itself: what it offers, and how it is.
+//! The service itself: its endpoints, documents and status.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -10,7 +10,7 @@ use authy_core::{
     },
 };
 
-use crate::{asyncapi, call::Call, openapi, route::methods};
+use crate::{asyncapi, call::Call, openapi, table::methods};
 
 pub(crate) fn endpoints() -> EndpointList {
     let mut seen = HashSet::new();
@@ -25,7 +25,7 @@ pub(crate) fn status() -> Status {
     Status { message: "authy is here".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
-/// At both places where it can be found.
+/// Answers both paths of the document.
 pub(crate) async fn metadata<E>(call: Call<'_, E>) -> Result<ServerMetadata>
 where
     E: Endpoint<Path = (), Request = Nothing, Response = ServerMetadata>,

@@ -1,4 +1,4 @@
-//! Users: signing up, looking at oneself, and administering others.
+//! Users: sign-up, the caller's own account, and administration.
 
 use authy_core::{
     Error, ErrorKind, Result,
@@ -12,7 +12,7 @@ use authy_core::{
     },
 };
 
-use super::links;
+use super::links::links;
 use crate::call::Call;
 
 pub(crate) async fn register(call: Call<'_, Register>) -> Result<Created> {

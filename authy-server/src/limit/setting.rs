@@ -1,17 +1,17 @@
-//! What can be set about limits, and how it is written: `500/minute,50/second`, or `off`.
+//! The settings of rate limits: `500/minute,50/second`, or `off`.
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
-/// How many requests an address may make, class by class.
+/// Maximum number of requests per address, for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Attempts to log in.
+    /// Login attempts.
     pub login: RateLimit,
     /// Sign-ups.
     pub register: RateLimit,
-    /// Presenting one-time codes, and asking for others.
+    /// One-time codes presented or requested.
     pub validate: RateLimit,
-    /// Asking for mails that reset a password.
+    /// Password reset mails requested.
     pub forgot: RateLimit,
     /// Everything else that is limited.
     pub default: RateLimit,
@@ -20,33 +20,32 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // A whole office behind one address logs in; somebody who guesses passwords gets nowhere.
+            // Enough for an office behind one address, too few for guessing passwords.
             login: RateLimit(vec![Allowance::new(100, Unit::Hour)]),
-            // Nobody signs up twenty times an hour; whoever fills the table with users does.
+            // Enough for the users behind one address, too few for filling the table of users.
             register: RateLimit(vec![Allowance::new(20, Unit::Hour)]),
             // A code is used once; a link is clicked a few times.
             validate: RateLimit(vec![Allowance::new(20, Unit::Hour)]),
-            // Each one may send a mail to somebody who did not ask for it.
+            // Each request may send a mail to a user who did not ask for it.
             forgot: RateLimit(vec![Allowance::new(10, Unit::Hour)]),
-            // A page that loads makes a burst; the minute stops who goes on like that.
+            // The second allows the burst of a page that loads; the minute limits what continues.
             default: RateLimit(vec![Allowance::new(500, Unit::Minute), Allowance::new(50, Unit::Second)]),
         }
     }
 }
 
-/// How many requests may be made in how long: `100/hour`, several of which all have to hold (`500/minute,50/second`), or
-/// `off`.
+/// Maximum number of requests per time: `100/hour`, several that all have to hold (`500/minute,50/second`), or `off`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit(Vec<Allowance>);
 
 impl RateLimit {
-    /// What all has to hold; nothing when the limit is off.
+    /// Returns the limits that all have to hold; none when the limit is off.
     pub(super) fn allowances(&self) -> &[Allowance] {
         &self.0
     }
 }
 
-/// So many requests in a unit of time.
+/// A number of requests per unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) count: NonZeroU32,
@@ -58,12 +57,12 @@ impl Allowance {
         Self { count: NonZeroU32::MIN.saturating_add(count.saturating_sub(1)), unit }
     }
 
-    /// What it is called in the headers of a class.
+    /// Returns its name in the headers of a class.
     pub(super) fn name(self, class: &str) -> String {
         format!("{class}-{}", self.unit.name())
     }
 
-    /// It as the `RateLimit-Policy` field has it.
+    /// Returns its part of the `RateLimit-Policy` field.
     pub(super) fn policy(self, class: &str) -> String {
         format!("\"{}\";q={};w={}", self.name(class), self.count, self.unit.duration().as_secs())
     }
@@ -99,7 +98,7 @@ impl Unit {
     }
 }
 
-/// A text that is no limit; the message says what is one.
+/// A text that is not a rate limit; the message describes the syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a limit is written 100/hour, or 500/minute,50/second when both have to hold, or off; \

@@ -1,7 +1,7 @@
-//! What shares an allowance: one client, and the networks around it with larger allowances.
+//! The networks that share an allowance: one client, and the networks around it with larger allowances.
 //!
-//! Each tier of each family counts in a map of its own with a fixed capacity. A crowd of addresses makes a map forget what was
-//! used least; it never makes anybody share an allowance, and IPv6 never costs IPv4 an entry.
+//! Each tier of each family counts in a map of its own with a fixed capacity. When a map is full, it forgets the
+//! least used entries; unrelated addresses never share an allowance, and IPv6 never displaces IPv4.
 
 use std::{
     net::IpAddr,
@@ -12,11 +12,11 @@ use std::{
     },
 };
 
+use authy_core::network;
 use governor::{
     nanos::Nanos,
     state::{StateStore, keyed::ShrinkableKeyedStateStore},
 };
-use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
 /// Networks of one size of one address family.
@@ -34,51 +34,35 @@ pub(super) struct Tier {
 /// The tiers, narrowest first in each family. Nothing wider than a /24 or a /48 is counted: beyond, networks belong to many
 /// customers of a provider.
 pub(super) const TIERS: [Tier; 5] = [
-    // One IPv4 client, or everybody behind one NAT.
+    // One IPv4 client, or all clients behind one NAT.
     Tier { is_v4: true, prefix: 32, factor: 1, capacity: 40_000 },
     // The smallest network that is routed by itself, 256 addresses: eight clients at their limit.
     Tier { is_v4: true, prefix: 24, factor: 8, capacity: 20_000 },
-    // One IPv6 client has all of a /64.
+    // One IPv6 client.
     Tier { is_v4: false, prefix: 64, factor: 1, capacity: 40_000 },
     // What providers give a household: 256 networks of one customer.
     Tier { is_v4: false, prefix: 56, factor: 2, capacity: 20_000 },
-    // What anybody gets for the asking: 65,536 networks of one customer, or many customers of a small provider.
+    // What any customer gets on request: 65,536 networks, or many customers of a small provider.
     Tier { is_v4: false, prefix: 48, factor: 8, capacity: 20_000 },
 ];
 
 impl Tier {
-    /// The network of this tier that an address is in; `None` for the other family.
+    /// Returns the network of an address in this tier; `None` for the other family.
     pub(super) fn network(&self, address: IpAddr) -> Option<IpAddr> {
-        (address.is_ipv4() == self.is_v4).then(|| truncated(address, self.prefix))
+        (address.is_ipv4() == self.is_v4).then(|| network::prefix(address, self.prefix, self.prefix))
     }
 }
 
-/// What one client has all of: an IPv4 address, or the /64 of an IPv6 address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    let address = address.to_canonical();
-    truncated(address, if address.is_ipv4() { 32 } else { 64 })
-}
+/// The counts of one tier: for each network the time at which its allowance is complete again, in nanoseconds since the start.
+pub(super) struct TierCounts(Cache<IpAddr, Arc<AtomicU64>>);
 
-/// The smallest network that is routed by itself: the /24 of an IPv4 address, or the /48 of an IPv6 address.
-pub(crate) fn routed_network(address: IpAddr) -> IpAddr {
-    let address = address.to_canonical();
-    truncated(address, if address.is_ipv4() { 24 } else { 48 })
-}
-
-fn truncated(address: IpAddr, prefix: u8) -> IpAddr {
-    IpNet::new(address, prefix).map_or(address, |network| network.network())
-}
-
-/// The counts of one tier: for each network the time at which its allowance is whole again, in nanoseconds since the start.
-pub(super) struct Counts(Cache<IpAddr, Arc<AtomicU64>>);
-
-impl Counts {
+impl TierCounts {
     pub(super) fn new(tier: &Tier) -> Self {
         Self(Cache::new(tier.capacity))
     }
 }
 
-impl StateStore for Counts {
+impl StateStore for TierCounts {
     type Key = IpAddr;
 
     fn measure_and_replace<T, F, E>(&self, network: &IpAddr, decide: F) -> Result<T, E>
@@ -97,7 +81,7 @@ impl StateStore for Counts {
     }
 }
 
-impl ShrinkableKeyedStateStore<IpAddr> for Counts {
+impl ShrinkableKeyedStateStore<IpAddr> for TierCounts {
     fn retain_recent(&self, drop_below: Nanos) {
         self.0.retain(|_, count| count.load(Ordering::Relaxed) > drop_below.as_u64());
     }

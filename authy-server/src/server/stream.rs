@@ -1,9 +1,9 @@
-//! A connection as hyper sees it, with three things mended on the way out.
+//! A client's connection as hyper sees it, with what hyper lacks for writing and closing.
 //!
-//! What hyper cannot parse it refuses by itself, with an empty answer: here it gets the problem document that every error
-//! has. And when a server closes while a client is still sending, the client's system may throw away the answer that says
-//! what was wrong, so what still comes is read for a while (RFC 9112, section 9.6). And a client that takes no bytes of its
-//! answer is not waited for without end.
+//! - A client that takes no bytes of its answer is closed after a time.
+//! - When a server closes while a client is still sending, the client's system may discard the answer that says what was wrong:
+//!   what still arrives is read for a while (RFC 9112, section 9.6).
+//! - Heads that hyper refuses get a problem document: see [`refusal`].
 
 use std::{
     future::Future as _,
@@ -17,8 +17,6 @@ use std::{
     time::Duration,
 };
 
-use authy_core::{Error, ErrorKind, api::Problem};
-use http::HeaderMap;
 use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -26,32 +24,32 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::request;
+use super::refusal;
 
-/// How long what comes after the last answer is read.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for reading what arrives after the last answer: a few round trips of a slow network.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much of it is read.
-const LIMIT: usize = 16 * 1024 * 1024;
+/// Maximum number of bytes that are read after the last answer: what a fast client has under way, and no download of ours.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
-/// How many bytes of an event stream may wait in the kernel, which takes twice as much memory for them. The less, the sooner a
-/// client is found that never reads; still enough for 16 MB a second to a follower that is a millisecond away.
-const SEND_BUFFER: usize = 16 * 1024;
+/// Bytes of an event stream that may wait in the kernel, which uses twice as much memory for them. With fewer, a client that never
+/// reads is found sooner; these are enough for 16 MB a second to a follower with a round trip of a millisecond.
+const EVENT_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
-/// A connection.
-pub(super) struct Stream {
+/// The connection of one client.
+pub(super) struct ClientStream {
     tcp: TcpStream,
-    // What is left to write of a refusal in our own words.
+    /// What is left to write of a problem document in place of hyper's refusal.
     refusal: Vec<u8>,
-    closing: Option<Closing>,
+    lingering: Option<Lingering>,
     timeouts: WriteTimeouts,
-    usage: Usage,
+    event_stream: EventStreamFlag,
     has_events: bool,
-    // When the client has taken nothing for too long; there while something waits to be written.
+    /// When the client has taken nothing for too long; set while something waits to be written.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-/// For how long a client may take no bytes while some wait for it.
+/// Maximum time for which a client may take no bytes while some wait for it.
 #[derive(Clone, Copy)]
 pub(super) struct WriteTimeouts {
     /// Of an ordinary answer.
@@ -60,29 +58,34 @@ pub(super) struct WriteTimeouts {
     pub(super) events: Duration,
 }
 
-/// What a connection is used for, as far as that changes how it is written to.
+/// Says whether a connection carries an event stream, which changes how it is written to.
 #[derive(Clone, Default)]
-pub(super) struct Usage(Arc<AtomicBool>);
+pub(super) struct EventStreamFlag(Arc<AtomicBool>);
 
-impl Usage {
-    /// From now on it carries an event stream.
-    pub(super) fn begin_events(&self) {
+impl EventStreamFlag {
+    /// Marks the connection: from now on it carries an event stream.
+    pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-struct Closing {
+/// A connection that has been shut down for writing.
+struct Lingering {
     deadline: Pin<Box<Sleep>>,
     read: usize,
 }
 
-impl Stream {
-    pub(super) fn new(tcp: TcpStream, timeouts: WriteTimeouts, usage: Usage) -> Self {
-        let (refusal, closing, stalled) = (Vec::new(), None, None);
-        Self { tcp, refusal, closing, timeouts, usage, has_events: false, stalled }
+impl ClientStream {
+    pub(super) fn new(tcp: TcpStream, timeouts: WriteTimeouts, event_stream: EventStreamFlag) -> Self {
+        let (refusal, lingering, stalled) = (Vec::new(), None, None);
+        Self { tcp, refusal, lingering, timeouts, event_stream, has_events: false, stalled }
     }
 
-    /// Gives up when the client has taken nothing for too long.
+    /// Fails a write that the client has not taken in time.
     fn bound<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
@@ -91,25 +94,25 @@ impl Stream {
         let time = if self.has_events { self.timeouts.events } else { self.timeouts.answer };
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(time)));
         ready!(stalled.as_mut().poll(cx));
-        // What the kernel still has for the client is dropped as well.
+        // What the kernel still has for the client is discarded as well.
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no bytes")))
     }
 
     /// Prepares the connection for an event stream when one has begun.
-    fn look_at_usage(&mut self) {
-        if self.has_events || !self.usage.0.load(Ordering::Relaxed) {
+    fn prepare_for_events(&mut self) {
+        if self.has_events || !self.event_stream.is_set() {
             return;
         }
         self.has_events = true;
-        // Without it a stream works, and it takes longer until one that nobody reads is found.
-        let _ = sockopt::set_socket_send_buffer_size(&self.tcp, SEND_BUFFER);
+        // When this fails, it only takes longer until a stream that is never read is found.
+        let _ = sockopt::set_socket_send_buffer_size(&self.tcp, EVENT_SEND_BUFFER_BYTES);
     }
 
-    /// Writes our own words for a refusal of hyper's; `None` when `answer` is something else.
+    /// Writes the problem document in place of a refusal of hyper's; `None` when `answer` is something else.
     fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) -> Option<Poll<io::Result<usize>>> {
         if self.refusal.is_empty() {
-            self.refusal = refusal(answer)?;
+            self.refusal = refusal::with_problem(answer)?;
         }
         while !self.refusal.is_empty() {
             match Pin::new(&mut self.tcp).poll_write(cx, &self.refusal) {
@@ -122,42 +125,15 @@ impl Stream {
     }
 }
 
-/// The same refusal with a problem document, when `answer` is one that hyper made: an error without a body. Ours all have
-/// one.
-fn refusal(answer: &[u8]) -> Option<Vec<u8>> {
-    const EMPTY: &str = "\r\ncontent-length: 0\r\n";
-    let is_error = answer.starts_with(b"HTTP/1.") && answer.get(8..10) == Some(b" 4");
-    let head = std::str::from_utf8(answer).ok().filter(|head| is_error && head.ends_with("\r\n\r\n"))?;
-    let (status, (before, after)) = (head.get(9..12)?.parse().ok()?, head.split_once(EMPTY)?);
-    let detail = match status {
-        431 => "the head of the request is larger than 64 KiB, or has more than 100 fields",
-        414 => "the path and query are too long",
-        _ => "this is no HTTP request",
-    };
-    let id = request::id(&HeaderMap::new());
-    let id = id.to_str().ok()?;
-    let mut problem = Problem::of(&Error::new(ErrorKind::MalformedRequest, detail), id);
-    // hyper distinguishes what is one kind to us.
-    problem.status = status;
-    let body = serde_json::to_string(&problem).ok()?;
-    tracing::debug!(request_id = id, status, detail, "refused a request");
-    let length = body.len();
-    let answer = format!(
-        "{before}\r\ncontent-length: {length}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
-         x-content-type-options: nosniff\r\nx-request-id: {id}\r\n{after}{body}"
-    );
-    Some(answer.into_bytes())
-}
-
-impl AsyncRead for Stream {
+impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.look_at_usage();
+        self.prepare_for_events();
         let written = match self.refuse(cx, buf) {
             Some(refused) => refused,
             None => Pin::new(&mut self.tcp).poll_write(cx, buf),
@@ -170,7 +146,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.look_at_usage();
+        self.prepare_for_events();
         let written = match bufs.first().and_then(|head| self.refuse(cx, head)) {
             Some(refused) => refused,
             None => Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs),
@@ -187,16 +163,17 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { tcp, closing, .. } = &mut *self;
-        if closing.is_none() {
+        let Self { tcp, lingering, .. } = &mut *self;
+        if lingering.is_none() {
             ready!(Pin::new(&mut *tcp).poll_shutdown(cx))?;
         }
-        let closing = closing.get_or_insert_with(|| Closing { deadline: Box::pin(sleep(PATIENCE)), read: 0 });
-        let mut scrap = [0; 8 * 1024];
-        while closing.read < LIMIT && closing.deadline.as_mut().poll(cx).is_pending() {
-            let mut buf = ReadBuf::new(&mut scrap);
+        let lingering =
+            lingering.get_or_insert_with(|| Lingering { deadline: Box::pin(sleep(LINGER_TIMEOUT)), read: 0 });
+        let mut discarded = [0; 8 * 1024];
+        while lingering.read < LINGER_BYTES && lingering.deadline.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut discarded);
             match ready!(Pin::new(&mut *tcp).poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => closing.read += buf.filled().len(),
+                Ok(()) if !buf.filled().is_empty() => lingering.read += buf.filled().len(),
                 // The client has closed too, or is gone.
                 _ => break,
             }

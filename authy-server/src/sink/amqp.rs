@@ -1,4 +1,4 @@
-//! RabbitMQ: every event goes to a topic exchange, and counts as told once the broker has confirmed that it keeps it.
+//! RabbitMQ: every event is published to a topic exchange, and is delivered once the broker has confirmed it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,89 +13,81 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-mod link;
+mod connection;
 mod url;
 
-use link::Link;
+use connection::{BrokerConnection, MESSAGES_IN_FLIGHT};
+pub(crate) use connection::{EXCHANGE, QUEUE};
 pub use url::{AmqpUrl, InvalidAmqpUrl};
 
-/// The exchange that events are published to, with their kind as the key.
-pub(crate) const EXCHANGE: &str = "authy.events";
+/// Maximum time for connecting and declaring.
+const AMQP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A queue that takes every event.
-pub(crate) const QUEUE: &str = "authy.audit";
+/// Maximum time for a confirmation: a busy disk needs seconds. What takes longer is published again on a new connection.
+const AMQP_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many messages may wait for their confirmation: RabbitMQ confirms once it has written to disk, many at a time.
-const IN_FLIGHT: usize = 256;
-
-/// How long connecting and declaring may take.
-const CONNECTING: Duration = Duration::from_secs(10);
-
-/// How long a confirmation may take: a busy disk needs seconds, and what takes longer is repeated on a new connection.
-const CONFIRMING: Duration = Duration::from_secs(30);
-
-/// Tells RabbitMQ of every event.
+/// Publishes every event to RabbitMQ.
 ///
-/// It connects when there is something to tell, and anew after any failure; whenever it connects it declares what it needs.
+/// It connects when there is an event to publish, and anew after any failure; each time it declares the exchange and the queue.
 pub struct Amqp {
     url: AmqpUrl,
     roots: Roots,
-    state: Mutex<State>,
+    broker: Mutex<BrokerState>,
 }
 
+/// The connection, and the failure of the last attempt to connect.
 #[derive(Default)]
-struct State {
-    link: Option<Arc<Link>>,
-    failure: Option<Failure>,
+struct BrokerState {
+    connection: Option<Arc<BrokerConnection>>,
+    failure: Option<ConnectFailure>,
 }
 
-/// Why the last attempt to connect has failed.
-struct Failure {
+struct ConnectFailure {
     when: Instant,
     reason: String,
 }
 
 impl Amqp {
-    /// A sink for this broker.
+    /// Creates a sink that publishes to this broker, verified with the platform's certificate authorities.
     pub fn new(url: AmqpUrl) -> Self {
-        Self { url, roots: Roots::platform(), state: Mutex::default() }
+        Self { url, roots: Roots::platform(), broker: Mutex::default() }
     }
 
     /// Verifies the broker with these certificate authorities, instead of the platform's.
     #[must_use]
-    pub fn roots(self, roots: Roots) -> Self {
+    pub fn with_roots(self, roots: Roots) -> Self {
         Self { roots, ..self }
     }
 
-    async fn link(&self) -> Result<Arc<Link>, DeliveryError> {
-        let asked = Instant::now();
-        let mut state = self.state.lock().await;
-        if let Some(link) = state.link.as_ref().filter(|link| link.is_open()) {
-            return Ok(link.clone());
+    async fn connection(&self) -> Result<Arc<BrokerConnection>, DeliveryError> {
+        let requested = Instant::now();
+        let mut broker = self.broker.lock().await;
+        if let Some(connection) = broker.connection.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(connection.clone());
         }
-        // Whoever waited while another tried has its answer: else hundreds would try one after the other.
-        if let Some(failure) = state.failure.as_ref().filter(|failure| failure.when >= asked) {
+        // A caller that waited for the lock meanwhile shares the failure: otherwise hundreds would try one after the other.
+        if let Some(failure) = broker.failure.as_ref().filter(|failure| failure.when >= requested) {
             return Err(DeliveryError::retryable("there is no connection").with_source(failure.reason.clone()));
         }
-        state.link = None;
-        let opened = match timeout(CONNECTING, Link::open(&self.url, &self.roots)).await {
+        broker.connection = None;
+        let opened = match timeout(AMQP_CONNECT_TIMEOUT, BrokerConnection::open(&self.url, &self.roots)).await {
             Ok(opened) => opened,
             Err(_) => Err(DeliveryError::retryable("RabbitMQ does not answer")),
         };
         match opened {
-            Ok(link) => Ok(state.link.insert(Arc::new(link)).clone()),
+            Ok(connection) => Ok(broker.connection.insert(Arc::new(connection)).clone()),
             Err(error) => {
-                state.failure = Some(Failure { when: Instant::now(), reason: error.describe() });
+                broker.failure = Some(ConnectFailure { when: Instant::now(), reason: error.describe() });
                 Err(error)
             }
         }
     }
 
-    /// Has the next event go over a new connection.
-    async fn leave(&self, link: &Arc<Link>) {
-        let mut state = self.state.lock().await;
-        if state.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
-            state.link = None;
+    /// Closes a connection, so that the next event opens a new one.
+    async fn discard(&self, connection: &Arc<BrokerConnection>) {
+        let mut broker = self.broker.lock().await;
+        if broker.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
+            broker.connection = None;
         }
     }
 }
@@ -107,17 +99,17 @@ impl Sink for Amqp {
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::Ordered { in_flight: IN_FLIGHT }
+        Delivery::Ordered { in_flight: MESSAGES_IN_FLIGHT }
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
-        let link = self.link().await?;
-        let published = match timeout(CONFIRMING, link.publish(event)).await {
+        let connection = self.connection().await?;
+        let published = match timeout(AMQP_CONFIRM_TIMEOUT, connection.publish(event)).await {
             Ok(published) => published,
             Err(_) => Err(DeliveryError::retryable("RabbitMQ confirms nothing: it is overloaded, or has no room")),
         };
         if published.is_err() {
-            self.leave(&link).await;
+            self.discard(&connection).await;
         }
         published
     }

@@ -1,4 +1,4 @@
-//! The log: a line for every event, for whoever collects logs.
+//! Writes every event to the log, for systems that collect logs.
 
 use async_trait::async_trait;
 use authy_core::{
@@ -9,7 +9,7 @@ use authy_core::{
 
 /// Writes every event to the log of this program.
 #[derive(Debug)]
-pub(super) struct LogSink;
+pub(crate) struct LogSink;
 
 #[async_trait]
 impl Sink for LogSink {
@@ -28,14 +28,14 @@ impl Sink for LogSink {
             event_id = %event.event_id,
             kind = event.kind,
             happened = %HttpDate(event.happened),
-            origin = event.actor_kind,
+            actor_kind = event.actor_kind,
             actor = event.actor.map(tracing::field::display),
             subject = event.subject.map(tracing::field::display),
             session_id = event.session_id.map(tracing::field::display),
             ip = event.ip,
             request_id = event.request_id,
             detail,
-            "it happened"
+            "event"
         );
         Ok(())
     }

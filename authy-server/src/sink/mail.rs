@@ -1,4 +1,4 @@
-//! Mail: what users are told of what happened to their accounts.
+//! Mail to users: one-time codes, and notices of what happened to their accounts.
 
 use std::{
     collections::HashMap,
@@ -12,136 +12,78 @@ use authy_core::{
     api::event::EventView,
     engine::{Caller, ClientInfo, Delivery, DeliveryError, Notification, NotificationKind, Sink},
     time,
-    tls::Roots,
 };
 
-use crate::{config::Settings, start::Failure};
-
-mod agent;
 mod folder;
-mod link;
+mod link_template;
+mod mailer;
 mod message;
-mod refusal;
+mod refused_party;
+mod sender;
 mod smtp;
+mod smtp_url;
 mod template;
+mod user_agent;
 
-pub use link::{InvalidLink, Link, PublicUrl};
-pub use message::{InvalidSender, Sender};
-pub use smtp::{InvalidSmtpUrl, SmtpUrl};
-pub use template::Templates;
+pub use folder::MailFolderError;
+pub use link_template::{InvalidLinkTemplate, LinkTemplate};
+pub use mailer::Mailer;
+pub use message::MailConfig;
+pub use sender::{InvalidSender, Sender};
+pub use smtp::SmtpTlsError;
+pub use smtp_url::{InvalidSmtpUrl, SmtpUrl};
+pub use template::{InvalidTemplate, Templates};
 
-use folder::Folder;
-use smtp::SmtpServer;
+/// Maximum number of mails that are being sent: few mail servers accept more connections from one client.
+const MAILS_IN_FLIGHT: usize = 4;
 
-/// How many letters are on their way at a time: few mail servers like more connections of one client.
-const IN_FLIGHT: usize = 4;
+/// Age of an event at which its mails are tried for the last time (RFC 5321, section 4.5.4.1): a notice that cannot be delivered
+/// would delay all later mails of its user. Every code has expired by then.
+const MAIL_EXPIRY: Duration = Duration::from_secs(4 * 24 * 3600);
 
-/// How old what a mail tells of may be when it is tried for the last time (RFC 5321, section 4.5.4.1): a notice that nobody can
-/// take would hold up all later mails of its user for ever. Every code has expired by then.
-const GIVE_UP: Duration = Duration::from_secs(4 * 24 * 3600);
+/// Maximum number of events whose finished mails are remembered.
+const REMEMBERED_EVENTS: usize = 1000;
 
-/// Of how many events it is remembered which of their letters are done.
-const REMEMBERED: usize = 1000;
-
-/// What mails look like.
-#[derive(Clone, Debug)]
-pub struct MailConfig {
-    /// Whom they are from.
-    pub from: Sender,
-    /// What the service is called, when the sender has no name.
-    pub service: String,
-    /// The page that confirms an address.
-    pub validate_url: Link,
-    /// The page on which a new password is chosen; without it the mail gives the code itself.
-    pub reset_url: Option<Link>,
-    /// Their texts.
-    pub templates: Templates,
-}
-
-/// Who takes mails.
-#[derive(Debug)]
-pub struct Post(Way);
-
-#[derive(Debug)]
-enum Way {
-    Smtp(Box<SmtpServer>),
-    Folder(Folder),
-}
-
-impl Post {
-    /// Sends to a mail server, verified with the platform's certificate authorities.
-    ///
-    /// # Errors
-    /// As [`smtp_with_roots`](Self::smtp_with_roots).
-    pub fn smtp(url: &SmtpUrl) -> Result<Self, Failure> {
-        Self::smtp_with_roots(url, &Roots::platform())
-    }
-
-    /// Sends to a mail server, verified with these certificate authorities.
-    ///
-    /// # Errors
-    /// When there are no authorities, and the URL requires TLS.
-    pub fn smtp_with_roots(url: &SmtpUrl, roots: &Roots) -> Result<Self, Failure> {
-        Ok(Self(Way::Smtp(Box::new(SmtpServer::new(url, roots)?))))
-    }
-
-    /// A folder in which every mail is a file, for want of a mail server.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn folder(path: &std::path::Path) -> Result<Self, Failure> {
-        Ok(Self(Way::Folder(Folder::new(path)?)))
-    }
-}
-
-/// Sends users the letters that events give rise to.
+/// Sends users the mails that events require.
 pub struct MailSink {
     authy: Authy,
-    post: Post,
+    mailer: Mailer,
     config: MailConfig,
-    /// What has become of the letters of events that are told again because of another letter: nobody is told twice because
-    /// somebody else's mailbox is full.
-    done: Mutex<HashMap<EventId, HashMap<NotificationKind, Done>>>,
+    /// The finished mails of events that are delivered again because of another mail: a full mailbox of one recipient does not
+    /// make another recipient get a mail twice.
+    finished: Mutex<HashMap<EventId, HashMap<NotificationKind, MailOutcome>>>,
 }
 
-/// What has become of a letter.
+/// How the delivery of a mail ended.
 #[derive(Clone, Debug)]
-enum Done {
+enum MailOutcome {
     Sent,
     Refused(String),
 }
 
 impl MailSink {
-    /// A sink that writes of what happens at `authy`.
-    pub fn new(authy: Authy, post: Post, config: MailConfig) -> Self {
-        Self { authy, post, config, done: Mutex::default() }
+    /// Creates a sink that sends the mails of the events of `authy`.
+    pub fn new(authy: Authy, mailer: Mailer, config: MailConfig) -> Self {
+        Self { authy, mailer, config, finished: Mutex::default() }
     }
 
-    async fn send(&self, event: EventId, letter: &Notification) -> Result<(), DeliveryError> {
-        let message = self.config.compose(event, letter)?;
-        match &self.post.0 {
-            Way::Smtp(server) => server.send(message.envelope(), &message.formatted()).await,
-            Way::Folder(folder) => {
-                let name = format!("{event}.{}.eml", letter.kind.as_str());
-                let path = folder.write(&name, message.formatted()).await?;
-                tracing::info!(path = %path.display(), "no mail server is configured: the mail is in a file");
-                Ok(())
-            }
+    async fn send(&self, event: EventId, notification: &Notification) -> Result<(), DeliveryError> {
+        let message = self.config.compose(event, notification)?;
+        self.mailer.send(&message, &format!("{event}.{}", notification.kind.as_str())).await
+    }
+
+    fn take_finished(&self, event: EventId) -> HashMap<NotificationKind, MailOutcome> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).remove(&event).unwrap_or_default()
+    }
+
+    fn remember_finished(&self, event: EventId, outcomes: HashMap<NotificationKind, MailOutcome>) {
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if finished.len() >= REMEMBERED_EVENTS {
+            // Most of these were given up by an operator. An event that is still retried sends a finished mail once more.
+            finished.clear();
         }
-    }
-
-    fn recall(&self, event: EventId) -> HashMap<NotificationKind, Done> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&event).unwrap_or_default()
-    }
-
-    fn remember(&self, event: EventId, done: HashMap<NotificationKind, Done>) {
-        let mut remembered = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            // An operator has given up on most of these; to forget one that is still told costs a repetition.
-            remembered.clear();
-        }
-        if !done.is_empty() {
-            remembered.insert(event, done);
+        if !outcomes.is_empty() {
+            finished.insert(event, outcomes);
         }
     }
 }
@@ -157,28 +99,30 @@ impl Sink for MailSink {
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::PerSubject { in_flight: IN_FLIGHT }
+        Delivery::PerSubject { in_flight: MAILS_IN_FLIGHT }
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let id = event.event_id;
-        let letters = self.authy.deliveries().list_notifications(&Caller::operator(ClientInfo::default()), event).await;
-        let letters = letters.map_err(|error| {
+        let notifications =
+            self.authy.deliveries().list_notifications(&Caller::operator(ClientInfo::default()), event).await;
+        let notifications = notifications.map_err(|error| {
             DeliveryError::retryable("the mails that an event needs cannot be read").with_source(error)
         })?;
-        let mut done = self.recall(id);
-        let (mut waiting, is_old) = (None, event.happened < time::now() - GIVE_UP);
-        let open: Vec<&Notification> = letters.iter().filter(|letter| !done.contains_key(&letter.kind)).collect();
-        for letter in open {
-            match self.send(id, letter).await {
-                Ok(()) => drop(done.insert(letter.kind, Done::Sent)),
+        let mut finished = self.take_finished(id);
+        let (mut waiting, is_old) = (None, event.happened < time::now() - MAIL_EXPIRY);
+        let unfinished: Vec<&Notification> =
+            notifications.iter().filter(|notification| !finished.contains_key(&notification.kind)).collect();
+        for notification in unfinished {
+            match self.send(id, notification).await {
+                Ok(()) => drop(finished.insert(notification.kind, MailOutcome::Sent)),
                 Err(refused) if refused.is_permanent() || is_old => {
                     let reason = refused.describe();
-                    tracing::warn!(event = %id, letter = letter.kind.as_str(), reason, "a mail was refused for good");
-                    done.insert(letter.kind, Done::Refused(reason));
+                    tracing::warn!(event = %id, notification = notification.kind.as_str(), reason, "a mail was refused permanently");
+                    finished.insert(notification.kind, MailOutcome::Refused(reason));
                 }
-                // A code waits for the notice before it: else whoever asked for a new address could confirm it before the
-                // owner of the old one hears, who would then be told nothing any more.
+                // A code waits for the notice before it. Otherwise the new address could be confirmed before the notice
+                // reaches the owner of the old one, and then the notice would no longer be sent.
                 Err(later) => {
                     waiting = Some(later);
                     break;
@@ -186,50 +130,15 @@ impl Sink for MailSink {
             }
         }
         if let Some(later) = waiting {
-            self.remember(id, done);
+            self.remember_finished(id, finished);
             return Err(later);
         }
-        // What counts is the last one: a notice that nobody reads any more does not make a code less useful.
-        match letters.last().and_then(|letter| done.remove(&letter.kind)) {
-            Some(Done::Refused(reason)) => Err(DeliveryError::permanent("the mail was refused").with_source(reason)),
-            Some(Done::Sent) | None => Ok(()),
+        // The last mail decides: a notice that was refused does not make a code that was sent a failure.
+        match notifications.last().and_then(|notification| finished.remove(&notification.kind)) {
+            Some(MailOutcome::Refused(reason)) => {
+                Err(DeliveryError::permanent("the mail was refused").with_source(reason))
+            }
+            Some(MailOutcome::Sent) | None => Ok(()),
         }
     }
-}
-
-/// The mail server that is configured, and whom mails are from.
-fn server(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender)>, Failure> {
-    match (&settings.smtp_url, &settings.mail_from) {
-        (Some(url), Some(from)) => Ok(Some((url, from))),
-        (Some(_), None) => Err("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM".into()),
-        (None, _) => Ok(None),
-    }
-}
-
-/// Refuses settings that do not go together, before anything has been started.
-pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
-    server(settings).map(drop)
-}
-
-/// The sink that is configured, if any.
-pub(super) fn of_settings(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Option<MailSink>, Failure> {
-    let (post, from) = match server(settings)? {
-        Some((url, from)) => (Post::smtp_with_roots(url, &settings.roots())?, from.clone()),
-        None if settings.database_url.is_some() => {
-            tracing::warn!("mail is off: nobody can confirm an address or reset a password (AUTHY_SMTP_URL)");
-            return Ok(None);
-        }
-        None => {
-            let from = settings.mail_from.clone().map_or_else(Sender::nobody, Ok)?;
-            (Post::folder(&settings.data_dir.join("mail"))?, from)
-        }
-    };
-    let validate_url = match &settings.validate_url {
-        Some(link) => link.clone(),
-        None => format!("{public_url}/authy/validate/{{code}}").parse()?,
-    };
-    let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
-    let (reset_url, templates) = (settings.reset_url.clone(), settings.mail_templates.clone());
-    let config = MailConfig { from, service, validate_url, reset_url, templates };
-    Ok(Some(MailSink::new(authy.clone(), post, config)))
 }

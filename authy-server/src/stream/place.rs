@@ -13,164 +13,166 @@ use std::{
     time::Duration,
 };
 
-use authy_core::{Error, ErrorKind, Result, UserId};
+use authy_core::{Error, ErrorKind, Result, UserId, network};
 use ipnet::IpNet;
-
-use crate::limit;
 
 /// How many event streams may be open, and for how long one may take no bytes.
 #[derive(Clone, Debug)]
 pub struct StreamLimits {
     /// The places of followers from [`HttpConfig::follower_networks`](crate::HttpConfig::follower_networks).
     pub configured: StreamShare,
-    /// The places of followers with a good token. There may be one for each sign-up, so they do not share with the configured.
+    /// The places of followers with a valid token. There may be one for each sign-up, so they do not share with the configured.
     pub token: StreamShare,
-    /// The places of everybody else.
+    /// The places of all other followers.
     pub anonymous: StreamShare,
-    /// An event stream is closed when its connection takes no bytes for so long.
+    /// Maximum time for which a client may take no bytes of an event stream; then it is closed.
     pub stall: Duration,
 }
 
-/// The places of one kind of followers. A limit that is as large as `places` never matters.
+/// The places of one kind of followers. A limit that is as large as `places` has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamShare {
-    /// All of them.
+    /// Number of places.
     pub places: usize,
-    /// Of one user, as far as a token says who it is.
+    /// Maximum number of places per user, for followers with a token.
     pub per_user: usize,
-    /// Of one IPv4 address, or one IPv6 /64.
+    /// Maximum number of places per IPv4 address or IPv6 /64.
     pub per_client: usize,
-    /// Of one IPv4 /24, or one IPv6 /48.
+    /// Maximum number of places per IPv4 /24 or IPv6 /48.
     pub per_network: usize,
 }
 
 impl Default for StreamLimits {
-    /// 4096 places in all: a connection each, which many systems allow to one process, and far more than a family of services has.
+    /// 4096 places, each a connection: many systems allow one process as many, and it is far more than a family of services needs.
     fn default() -> Self {
         Self {
-            // Half of all. One address may be that of a whole cluster behind NAT; one that opens streams and forgets them leaves
+            // Half of all. One address may be that of a cluster behind NAT. A service that opens streams and forgets them leaves
             // three quarters to the others.
             configured: StreamShare { places: 2048, per_user: 2048, per_client: 512, per_network: 2048 },
             // A service runs in some dozens of instances with one account. Filling the share takes 24 accounts in 6 networks.
             token: StreamShare { places: 1536, per_user: 64, per_client: 256, per_network: 256 },
-            // The processes of one machine, and two such machines in one network. Who has more names them.
+            // The processes of one machine, and two such machines in one network. Configure the networks of larger deployments.
             anonymous: StreamShare { places: 512, per_user: 512, per_client: 32, per_network: 64 },
-            // A live stream carries an event every second, and followers of ours give up after five seconds of silence.
+            // A stream carries an event every second, and our verifiers reconnect after five seconds without one.
             stall: Duration::from_secs(10),
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum FollowerKind {
     Configured,
     Token,
     Anonymous,
 }
 
-/// What places are counted by.
+/// What a place counts for: each has a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Holder {
-    Everybody,
+enum CountedBy {
+    Everyone,
     User(UserId),
     Client(IpAddr),
     Network(IpAddr),
 }
 
-/// The places that there are, and who has which.
-pub(super) struct Places {
+/// All places, and how many are taken.
+pub(super) struct StreamPlaces {
     limits: StreamLimits,
     configured: Vec<IpNet>,
-    taken: Arc<Taken>,
+    counts: Arc<PlaceCounts>,
 }
 
-struct Taken {
-    counts: Mutex<HashMap<(Kind, Holder), usize>>,
-    // The number of anonymous places beyond which they are crowded.
+struct PlaceCounts {
+    by_key: Mutex<HashMap<(FollowerKind, CountedBy), usize>>,
+    /// Number of taken anonymous places above which they are crowded.
     crowd: usize,
     is_crowded: AtomicBool,
 }
 
-/// One place, until it is dropped.
-pub(crate) struct Place {
-    taken: Arc<Taken>,
-    kind: Kind,
-    holders: [Option<Holder>; 4],
+/// A place, which is free again when this is dropped.
+pub(crate) struct StreamPlace {
+    counts: Arc<PlaceCounts>,
+    kind: FollowerKind,
+    keys: [Option<CountedBy>; 4],
 }
 
-impl Places {
+impl StreamPlaces {
     pub(super) fn new(limits: StreamLimits, configured: Vec<IpNet>) -> Self {
         let crowd = limits.anonymous.places / 2;
-        let taken = Arc::new(Taken { counts: Mutex::default(), crowd, is_crowded: AtomicBool::new(false) });
-        Self { limits, configured, taken }
+        let counts = Arc::new(PlaceCounts { by_key: Mutex::default(), crowd, is_crowded: AtomicBool::new(false) });
+        Self { limits, configured, counts }
     }
 
-    /// Takes a place of the first kind that a follower is of and that has one left. A named follower may also take an
-    /// anonymous place, so that naming oneself is never worse.
+    /// Takes a place of the first of the follower's kinds that has one left. A follower with a token may also take an anonymous
+    /// place, so that sending a token is never a disadvantage.
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`] when there is none.
-    pub(super) fn take(&self, address: IpAddr, user: Option<UserId>) -> Result<Place> {
+    pub(super) fn take(&self, address: IpAddr, user: Option<UserId>) -> Result<StreamPlace> {
         let address = address.to_canonical();
         let is_configured = self.configured.iter().any(|network| network.contains(&address));
-        let kinds = [is_configured.then_some(Kind::Configured), user.and(Some(Kind::Token)), Some(Kind::Anonymous)];
+        let kinds = [
+            is_configured.then_some(FollowerKind::Configured),
+            user.and(Some(FollowerKind::Token)),
+            Some(FollowerKind::Anonymous),
+        ];
         let place = kinds.into_iter().flatten().find_map(|kind| self.take_of(kind, address, user));
         place.ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many event streams are open"))
     }
 
-    fn take_of(&self, kind: Kind, address: IpAddr, user: Option<UserId>) -> Option<Place> {
+    fn take_of(&self, kind: FollowerKind, address: IpAddr, user: Option<UserId>) -> Option<StreamPlace> {
         let share = match kind {
-            Kind::Configured => &self.limits.configured,
-            Kind::Token => &self.limits.token,
-            Kind::Anonymous => &self.limits.anonymous,
+            FollowerKind::Configured => &self.limits.configured,
+            FollowerKind::Token => &self.limits.token,
+            FollowerKind::Anonymous => &self.limits.anonymous,
         };
         let limited = [
-            Some((Holder::Everybody, share.places)),
-            user.map(|user| (Holder::User(user), share.per_user)),
-            Some((Holder::Client(limit::network(address)), share.per_client)),
-            Some((Holder::Network(limit::routed_network(address)), share.per_network)),
+            Some((CountedBy::Everyone, share.places)),
+            user.map(|user| (CountedBy::User(user), share.per_user)),
+            Some((CountedBy::Client(network::of_client(address)), share.per_client)),
+            Some((CountedBy::Network(network::routed(address)), share.per_network)),
         ];
-        let mut counts = self.taken.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = |(holder, limit)| counts.get(&(kind, holder)).copied().unwrap_or(0) < limit;
+        let mut counts = self.counts.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = |(key, limit)| counts.get(&(kind, key)).copied().unwrap_or(0) < limit;
         if !limited.into_iter().flatten().all(is_free) {
             return None;
         }
-        let holders = limited.map(|limited| limited.map(|(holder, _)| holder));
-        for holder in holders.into_iter().flatten() {
-            *counts.entry((kind, holder)).or_default() += 1;
+        let keys = limited.map(|limited| limited.map(|(key, _)| key));
+        for key in keys.into_iter().flatten() {
+            *counts.entry((kind, key)).or_default() += 1;
         }
-        self.taken.note_crowd(&counts);
+        self.counts.note_crowd(&counts);
         drop(counts);
-        Some(Place { taken: self.taken.clone(), kind, holders })
+        Some(StreamPlace { counts: self.counts.clone(), kind, keys })
     }
 }
 
-impl Taken {
-    fn note_crowd(&self, counts: &HashMap<(Kind, Holder), usize>) {
-        let anonymous = counts.get(&(Kind::Anonymous, Holder::Everybody)).copied().unwrap_or(0);
+impl PlaceCounts {
+    fn note_crowd(&self, counts: &HashMap<(FollowerKind, CountedBy), usize>) {
+        let anonymous = counts.get(&(FollowerKind::Anonymous, CountedBy::Everyone)).copied().unwrap_or(0);
         self.is_crowded.store(anonymous > self.crowd, Ordering::Relaxed);
     }
 }
 
-impl Place {
-    /// Whether it is one of the anonymous places, of which more than half are taken.
+impl StreamPlace {
+    /// Returns whether it is an anonymous place, and more than half of those are taken.
     pub(super) fn is_crowded(&self) -> bool {
-        self.kind == Kind::Anonymous && self.taken.is_crowded.load(Ordering::Relaxed)
+        self.kind == FollowerKind::Anonymous && self.counts.is_crowded.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let mut counts = self.taken.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for holder in self.holders.into_iter().flatten() {
-            if let Entry::Occupied(mut entry) = counts.entry((self.kind, holder)) {
+        let mut counts = self.counts.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in self.keys.into_iter().flatten() {
+            if let Entry::Occupied(mut entry) = counts.entry((self.kind, key)) {
                 match entry.get() {
                     0..=1 => drop(entry.remove()),
                     count => drop(entry.insert(count - 1)),
                 }
             }
         }
-        self.taken.note_crowd(&counts);
+        self.counts.note_crowd(&counts);
     }
 }
 
@@ -178,12 +180,16 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn places() -> Places {
-        Places::new(StreamLimits::default(), vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()])
+    fn places() -> StreamPlaces {
+        StreamPlaces::new(StreamLimits::default(), vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()])
     }
 
     /// Takes places from these addresses until there is none left, and returns them with their number.
-    fn fill(places: &Places, user: Option<UserId>, addresses: impl IntoIterator<Item = String>) -> (Vec<Place>, usize) {
+    fn fill(
+        places: &StreamPlaces,
+        user: Option<UserId>,
+        addresses: impl IntoIterator<Item = String>,
+    ) -> (Vec<StreamPlace>, usize) {
         let mut taken = Vec::new();
         for address in addresses {
             while let Ok(place) = places.take(address.parse().unwrap(), user) {
@@ -194,7 +200,7 @@ mod tests {
         (taken, count)
     }
 
-    fn has_room(places: &Places, address: &str, user: Option<UserId>) -> bool {
+    fn has_room(places: &StreamPlaces, address: &str, user: Option<UserId>) -> bool {
         places.take(address.parse().unwrap(), user).is_ok()
     }
 
@@ -217,7 +223,7 @@ mod tests {
             assert!(!has_room(&places, &address(1), None));
             drop(taken);
             assert!(has_room(&places, &address(1), None), "places are free again");
-            assert!(places.taken.counts.lock().unwrap().is_empty());
+            assert!(places.counts.by_key.lock().unwrap().is_empty());
         }
     }
 
@@ -233,7 +239,7 @@ mod tests {
         assert!(has_room(&places, "::ffff:10.1.2.3", None) && has_room(&places, "fd00::1", None));
 
         let (of_user, count) = fill(&places, Some(user), (0..200).map(crowd));
-        assert_eq!(count, 64, "of one user, wherever");
+        assert_eq!(count, 64, "of one user, from all addresses");
         assert!(has_room(&places, "198.51.0.1", Some(UserId::random())), "the next user");
         drop(of_user);
         let mut of_users = Vec::new();
@@ -250,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named_has_an_anonymous_place_when_there_is_no_other() {
+    fn a_follower_with_a_token_gets_an_anonymous_place_when_there_is_no_other() {
         let places = places();
         let (_taken, count) = fill(&places, Some(UserId::random()), ["192.0.2.1".to_owned()]);
         assert_eq!(count, 64 + 32);

@@ -43,7 +43,7 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
         let certificate = folder.path().join("mail.pem");
         let mut mailbox = Mailbox::start(&certificate, option);
         let url = |password: &str| format!("{scheme}://shop:{password}@localhost:{}{query}", mailbox.port);
-        // Nobody vouches for it: no mail, and no password either.
+        // Its certificate cannot be verified: neither a mail nor the password is sent.
         let log = folder.path().join("log");
         let start = |url: &str, roots: Option<&Path>| {
             let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log", "trace"]);
@@ -61,7 +61,7 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
         };
         let mut server = start(&url("hunter2"), None);
         server.sign_up("ada");
-        until("it is refused", || said("the mail server cannot be talked to"));
+        until("it is refused", || said("the connection to the mail server failed"));
         server.signal(Signal::TERM);
         server.ends();
         let mut server = start(&url("hunter2-wrong"), Some(&certificate));
@@ -134,7 +134,7 @@ pub(super) fn until<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
     loop {
         match found() {
             Some(found) => return found,
-            None => assert!(Instant::now() < deadline, "waited in vain until {what}"),
+            None => assert!(Instant::now() < deadline, "timed out waiting until {what}"),
         }
         thread::sleep(Duration::from_millis(20));
     }

@@ -1,4 +1,4 @@
-//! What only whoever runs the house does: accounts brought back and erased, links handed over, events watched and decided about.
+//! Commands of an operator: restoring and erasing accounts, reset links, the audit trail, and stuck deliveries.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -110,7 +110,7 @@ fn what_is_stuck_is_shown_tried_again_and_given_up() {
     let folder = folder();
     let path = folder.path();
     let mut command = authy(path, &["--listen", "127.0.0.1:0"]);
-    // Nobody is there.
+    // No server listens.
     command.env("AUTHY_WEBHOOK_URL", "http://127.0.0.1:1/");
     command.env("AUTHY_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let server = Server::with(&mut command);
@@ -136,10 +136,10 @@ fn events_are_lines_in_the_log_where_that_is_asked_for() {
     server.sign_up("ada");
     let line = until("it is in the log", || {
         let log = fs::read_to_string(&log).unwrap();
-        log.lines().find(|line| line.contains("user.registered") && line.contains("stranger")).map(str::to_owned)
+        log.lines().find(|line| line.contains("user.registered") && line.contains("anonymous")).map(str::to_owned)
     });
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["kind"], "user.registered");
-    assert_eq!((&line["origin"], &line["ip"]), (&"stranger".into(), &"127.0.0.1".into()));
+    assert_eq!((&line["actor_kind"], &line["ip"]), (&"anonymous".into(), &"127.0.0.1".into()));
     assert!(!line.to_string().contains(PASSWORD));
 }

@@ -21,7 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     Error, ErrorKind, Result,
-    encryption::{self, Encryption, Link, PlainTextRefused},
+    encryption::{self, ConnectionKind, Encryption, PlainTextRefused},
     tls::Roots,
 };
 
@@ -33,10 +33,10 @@ pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// transaction around it that could say so.
 const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
-const LINK: Link = Link {
+const CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
-    encrypted: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
-    declined: "sslmode=disable (in a program: `Builder::dangerous_allow_plain_text`)",
+    encrypt_with: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
+    permit_plain_text_with: "sslmode=disable (in a program: `Builder::dangerous_allow_plain_text`)",
 };
 
 /// Refuses a database on another machine unless its connections are encrypted, or `sslmode=disable` says that they are not.
@@ -56,7 +56,7 @@ pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTe
         Host::Tcp(host) => host.as_str(),
         Host::Unix(_) => "/",
     });
-    encryption::check(LINK, encryption, addresses.iter().map(String::as_str).chain(hosts))
+    encryption::check(CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
 }
 
 /// How to reach the database.

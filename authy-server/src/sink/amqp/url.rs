@@ -1,28 +1,31 @@
-//! Where RabbitMQ is, and who we are to it.
+//! The URL of RabbitMQ.
 
 use std::{borrow::Cow, fmt, net::Ipv6Addr, str::FromStr};
 
-use authy_core::encryption::{self, Encryption, Link};
+use authy_core::encryption::{self, ConnectionKind, Encryption};
 use lapin::uri::{AMQPScheme, AMQPUri};
 
-/// How often each side shows that it is there, in seconds, unless the URL says otherwise: what has gone without a word is
-/// noticed after twice as long. RabbitMQ's own 60 seconds would be long for a stream that waits.
+/// Interval of heartbeats in seconds, unless the URL sets one: a lost connection is noticed after twice this time. RabbitMQ's default
+/// of 60 seconds would delay the stream of events.
 const HEARTBEAT: u16 = 10;
 
-/// A URL of RabbitMQ. It has a password in it, so it is never shown.
+/// A URL of RabbitMQ. It contains a password, so it is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmqpUrl(pub(super) AMQPUri);
 
-/// Why a text is not a URL of RabbitMQ. It never repeats the text.
+/// A text that is not a URL of RabbitMQ. The message never repeats the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidAmqpUrl(Cow<'static, str>);
 
-const LINK: Link =
-    Link { carries: "a password and every event", encrypted: "amqps://", declined: "amqp://…?tls=none" };
+const CONNECTION: ConnectionKind = ConnectionKind {
+    carries: "a password and every event",
+    encrypt_with: "amqps://",
+    permit_plain_text_with: "amqp://…?tls=none",
+};
 
 impl AmqpUrl {
-    /// The host and the port, which can be shown.
+    /// Returns scheme, host and port, which can be shown.
     pub(super) fn address(&self) -> String {
         let authority = &self.0.authority;
         let scheme = match self.0.scheme {
@@ -48,7 +51,7 @@ impl FromStr for AmqpUrl {
             return Err(InvalidAmqpUrl(Cow::Borrowed("must name a host")));
         }
         let mut uri: AMQPUri = text.parse().map_err(|_| EXPECTED)?;
-        // The library takes `localhost` where it should take an address of IPv6.
+        // The library reads an IPv6 address as `localhost`.
         if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             uri.authority.host = address.parse::<Ipv6Addr>().map_err(|_| EXPECTED)?.to_string();
         }
@@ -60,7 +63,7 @@ impl FromStr for AmqpUrl {
             (AMQPScheme::AMQP, ["none"]) => Encryption::Declined,
             _ => return Err(EXPECTED),
         };
-        encryption::check(LINK, encryption, [uri.authority.host.as_str()])
+        encryption::check(CONNECTION, encryption, [uri.authority.host.as_str()])
             .map_err(|refused| InvalidAmqpUrl(refused.to_string().into()))?;
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT));
         Ok(Self(uri))
@@ -81,9 +84,9 @@ mod tests {
 
     #[test]
     fn a_url_says_where_and_as_whom() {
-        let url: AmqpUrl = "amqps://au%40thy:p%2Fw@mq.example/house".parse().unwrap();
+        let url: AmqpUrl = "amqps://au%40thy:p%2Fw@mq.example/shop".parse().unwrap();
         let user = &url.0.authority.userinfo;
-        assert_eq!((user.username.as_str(), user.password.as_str(), url.0.vhost.as_str()), ("au@thy", "p/w", "house"));
+        assert_eq!((user.username.as_str(), user.password.as_str(), url.0.vhost.as_str()), ("au@thy", "p/w", "shop"));
         assert_eq!(url.address(), "amqps://mq.example:5671");
         assert_eq!(url.0.query.heartbeat, Some(HEARTBEAT));
         for (text, host, port, vhost) in [
@@ -121,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_url_is_too_much(rest in "[ -~]{0,40}|\\PC*") {
+        fn no_url_panics(rest in "[ -~]{0,40}|\\PC*") {
             let _ = format!("amqp://{rest}").parse::<AmqpUrl>();
             let _ = rest.parse::<AmqpUrl>();
         }

@@ -1,4 +1,4 @@
-//! A folder in which every mail is a file: what a server without a mail server sends, somebody can read.
+//! A folder in which every mail is a file, so that the mails of a server without a mail server can be read.
 
 use std::{
     fs,
@@ -7,26 +7,35 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authy_core::engine::DeliveryError;
+use authy_core::{engine::DeliveryError, file::check_folder};
 
-use crate::start::Failure;
+/// The folder for mails cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the folder for mails {} cannot be created", .path.display())]
+pub struct MailFolderError {
+    path: PathBuf,
+    source: io::Error,
+}
 
+/// A folder that only its owner can enter: a code in a mail is as good as a password.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct MailFolder(PathBuf);
 
-impl Folder {
-    /// A folder that only its owner can enter: a code in a mail is as good as a password.
-    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
-        let make = || {
+impl MailFolder {
+    /// Creates the folder, and removes the permissions of others when it exists.
+    pub(super) fn new(path: &Path) -> Result<Self, MailFolderError> {
+        let create = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-            authy_core::file::check_folder(path)
+            check_folder(path)
         };
-        make().map_err(|error| format!("the folder for mails {} cannot be made: {error}", path.display()))?;
-        Ok(Self(path.to_owned()))
+        match create() {
+            Ok(()) => Ok(Self(path.to_owned())),
+            Err(source) => Err(MailFolderError { path: path.to_owned(), source }),
+        }
     }
 
-    /// Writes a mail, all of it or nothing; a repetition replaces it.
+    /// Writes a mail completely or not at all. A mail of the same name is replaced.
     pub(super) async fn write(&self, name: &str, mail: Vec<u8>) -> Result<PathBuf, DeliveryError> {
         let (folder, path) = (self.0.clone(), self.0.join(name));
         let written = tokio::task::spawn_blocking(move || {

@@ -1,18 +1,21 @@
-//! The texts of mails: built in, and replaced file by file by those of a folder. What is wrong with them is found at the start.
+//! The texts of mails: built in, or files of a folder. Errors in them are found at the start.
 
-use std::{collections::BTreeSet, fmt, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use authy_core::engine::NotificationKind;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use crate::start::Failure;
-
-/// What a template can name. All of them are there in every mail; those that do not apply are empty: the name, too, where the
+/// The variables of templates. Every mail has all of them; those that do not apply are empty, and so is the username where the
 /// address is not confirmed.
 pub(super) const VARIABLES: [&str; 8] =
     ["code", "expires", "happened", "ip", "link", "service", "user_agent", "username"];
 
-/// How the first line of a text begins.
+/// The beginning of the first line of a text.
 const SUBJECT: &str = "Subject:";
 
 macro_rules! built_in {
@@ -21,7 +24,7 @@ macro_rules! built_in {
     };
 }
 
-/// The files, by name.
+/// The built-in templates, by file name.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "validate.txt",
     "validate.html",
@@ -43,58 +46,108 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 #[derive(Clone)]
 pub struct Templates(Arc<Environment<'static>>);
 
-/// A mail's text.
-pub(super) struct Rendered {
+/// The text of one mail.
+pub(super) struct RenderedMail {
     pub(super) subject: String,
     pub(super) text: String,
     pub(super) html: String,
 }
 
+/// A template that cannot be used.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTemplate {
+    /// The folder cannot be read.
+    #[error("the folder of templates {} cannot be read", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file of the folder has the ending of a template, and the name of none: probably a misspelt one.
+    #[error("{} is not the template of a mail; the templates are {}", .file.display(), names())]
+    UnknownFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A template cannot be read.
+    #[error("the template {} cannot be read", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A text has no subject.
+    #[error(
+        "the template {template} is wrong: its first line must be the subject, such as `Subject: Welcome`, and the second empty"
+    )]
+    NoSubject {
+        /// The path of the file, or the name of a built-in template.
+        template: String,
+    },
+    /// A template uses variables that do not exist.
+    #[error("the template {template} uses unknown variables: {unknown} (known: {})", VARIABLES.join(", "))]
+    UnknownVariables {
+        /// The path of the file, or the name of a built-in template.
+        template: String,
+        /// The variables, separated by commas.
+        unknown: String,
+    },
+    /// A template cannot be parsed or rendered.
+    #[error("the template {template} is wrong{}", line(.source))]
+    Syntax {
+        /// The path of the file, or the name of a built-in template.
+        template: String,
+        /// What the template engine says.
+        source: minijinja::Error,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+fn line(error: &minijinja::Error) -> String {
+    error.line().map_or(String::new(), |line| format!(" (line {line})"))
+}
+
 impl Templates {
-    /// The texts that are built in, those in a folder in their stead.
+    /// Reads the built-in texts, with the files of a folder in place of those of the same name.
     ///
     /// # Errors
-    /// A template that cannot be parsed, or names what there is not; a file that is nobody's template.
-    pub fn load(folder: Option<&Path>) -> Result<Self, Failure> {
+    /// [`InvalidTemplate`] when a file cannot be read or parsed, uses an unknown variable, or has an unknown name.
+    pub fn load(folder: Option<&Path>) -> Result<Self, InvalidTemplate> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        folder.map(refuse_strangers).transpose()?;
+        folder.map(refuse_unknown_files).transpose()?;
         for (name, built_in) in BUILT_IN {
-            let (source, shown) = match folder.map(|folder| folder.join(name)) {
-                None => ((*built_in).to_owned(), (*name).to_owned()),
-                Some(path) => match fs::read_to_string(&path) {
-                    Ok(source) => (source, path.display().to_string()),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        ((*built_in).to_owned(), (*name).to_owned())
-                    }
-                    Err(error) => return Err(format!("the template {} cannot be read: {error}", path.display()).into()),
-                },
-            };
+            let (source, template) = read(folder, name)?.unwrap_or(((*built_in).to_owned(), (*name).to_owned()));
             match name.strip_suffix(".txt") {
-                None => add(&mut environment, (*name).to_owned(), source, &shown)?,
+                None => add(&mut environment, (*name).to_owned(), source, &template)?,
                 Some(kind) => {
                     let Some((subject, text)) = split(&source) else {
-                        let why =
-                            "its first line must be the subject, such as `Subject: Welcome`, and the second empty";
-                        return Err(format!("the template {shown} is wrong: {why}").into());
+                        return Err(InvalidTemplate::NoSubject { template });
                     };
-                    add(&mut environment, format!("{kind}.subject"), subject.to_owned(), &shown)?;
-                    add(&mut environment, (*name).to_owned(), text.to_owned(), &shown)?;
+                    add(&mut environment, format!("{kind}.subject"), subject.to_owned(), &template)?;
+                    add(&mut environment, (*name).to_owned(), text.to_owned(), &template)?;
                 }
             }
         }
         Ok(Self(Arc::new(environment)))
     }
 
-    /// The text of a mail. `value` says what a variable stands for.
+    /// Renders the text of a mail. `value` returns the value of a variable.
     pub(super) fn render(
         &self,
         kind: NotificationKind,
         value: impl Fn(&str) -> String,
-    ) -> Result<Rendered, minijinja::Error> {
+    ) -> Result<RenderedMail, minijinja::Error> {
         let context = context(value);
         let part = |part| self.0.get_template(&format!("{}.{part}", kind.as_str()))?.render(&context);
-        Ok(Rendered { subject: part("subject")?, text: part("txt")?, html: part("html")? })
+        Ok(RenderedMail { subject: part("subject")?, text: part("txt")?, html: part("html")? })
     }
 }
 
@@ -105,35 +158,42 @@ impl fmt::Debug for Templates {
 }
 
 fn context(value: impl Fn(&str) -> String) -> Value {
-    VARIABLES.iter().map(|name| (*name, Value::from(value(name)))).collect::<std::collections::BTreeMap<_, _>>().into()
+    VARIABLES.iter().map(|name| (*name, Value::from(value(name)))).collect::<BTreeMap<_, _>>().into()
 }
 
-/// Adds a template that works, whatever is in its variables.
-fn add(environment: &mut Environment<'static>, name: String, source: String, shown: &str) -> Result<(), Failure> {
-    let wrong = |error: minijinja::Error| {
-        let line = error.line().map_or(String::new(), |line| format!(" (line {line})"));
-        format!("the template {shown} is wrong{line}: {error}")
-    };
+/// Reads the file of a template and its path; `None` when the folder has no such file.
+fn read(folder: Option<&Path>, name: &str) -> Result<Option<(String, String)>, InvalidTemplate> {
+    let Some(file) = folder.map(|folder| folder.join(name)) else { return Ok(None) };
+    match fs::read_to_string(&file) {
+        Ok(source) => Ok(Some((source, file.display().to_string()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InvalidTemplate::Unreadable { file, source }),
+    }
+}
+
+/// Adds a template after it was rendered once with empty variables and once with others.
+fn add(
+    environment: &mut Environment<'static>,
+    name: String,
+    source: String,
+    template: &str,
+) -> Result<(), InvalidTemplate> {
+    let wrong = |source| InvalidTemplate::Syntax { template: template.to_owned(), source };
     environment.add_template_owned(name.clone(), source).map_err(wrong)?;
-    let template = environment.get_template(&name).map_err(wrong)?;
-    let unknown: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
-    let unknown: Vec<&str> =
-        unknown.iter().map(String::as_str).filter(|variable| !VARIABLES.contains(variable)).collect();
+    let added = environment.get_template(&name).map_err(wrong)?;
+    let variables = added.undeclared_variables(false).into_iter();
+    let mut unknown: Vec<String> = variables.filter(|variable| !VARIABLES.contains(&variable.as_str())).collect();
     if !unknown.is_empty() {
-        let known = VARIABLES.join(", ");
-        return Err(format!(
-            "the template {shown} names what there is not: {} (there is: {known})",
-            unknown.join(", ")
-        )
-        .into());
+        unknown.sort_unstable();
+        return Err(InvalidTemplate::UnknownVariables { template: template.to_owned(), unknown: unknown.join(", ") });
     }
     for sample in ["", "sample"] {
-        template.render(context(|_| sample.to_owned())).map_err(wrong)?;
+        added.render(context(|_| sample.to_owned())).map_err(wrong)?;
     }
     Ok(())
 }
 
-/// The subject and the text.
+/// Splits a source into the subject and the text.
 fn split(source: &str) -> Option<(&str, &str)> {
     let (first, rest) = source.split_once('\n')?;
     let (empty, text) = rest.split_once('\n')?;
@@ -141,20 +201,14 @@ fn split(source: &str) -> Option<(&str, &str)> {
     (!subject.is_empty() && empty.trim().is_empty()).then_some((subject, text))
 }
 
-/// A template whose name is misspelt would be no template, and nobody would know.
-fn refuse_strangers(folder: &Path) -> Result<(), Failure> {
-    let unreadable = |error: io::Error| format!("the folder of templates {} cannot be read: {error}", folder.display());
+/// Refuses files that look like templates and are none: one with a misspelt name would have no effect.
+fn refuse_unknown_files(folder: &Path) -> Result<(), InvalidTemplate> {
+    let unreadable = |source| InvalidTemplate::Folder { folder: folder.to_owned(), source };
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
         let is_template = name.ends_with(".txt") || name.ends_with(".html");
         if is_template && !BUILT_IN.iter().any(|(known, _)| *known == name) {
-            let known: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
-            return Err(format!(
-                "{} is no template of a mail: there is {}",
-                folder.join(name).display(),
-                known.join(", ")
-            )
-            .into());
+            return Err(InvalidTemplate::UnknownFile { file: folder.join(name) });
         }
     }
     Ok(())
@@ -162,21 +216,23 @@ fn refuse_strangers(folder: &Path) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use authy_core::error::chain;
+
     use super::*;
 
     #[test]
-    fn every_kind_of_letter_has_its_text() {
+    fn every_kind_of_mail_has_its_text() {
         let templates = Templates::load(None).unwrap();
         for kind in NotificationKind::ALL {
             let rendered = templates.render(*kind, |name| format!("<{name}>")).unwrap();
             assert!(rendered.subject.contains("<service>"), "{kind:?}: {}", rendered.subject);
-            // Whether its reader has that account is not certain: the address may be unconfirmed.
-            let is_to_a_stranger = matches!(
+            // The reader may not be the owner of the account: the address may be unconfirmed.
+            let is_unconfirmed = matches!(
                 kind,
                 NotificationKind::Validate | NotificationKind::ConfirmEmail | NotificationKind::AddressClaimed
             );
-            assert_eq!(rendered.text.contains("<username>"), !is_to_a_stranger, "{kind:?}: {}", rendered.text);
-            assert_eq!(rendered.html.contains("&lt;username&gt;"), !is_to_a_stranger, "{kind:?}");
+            assert_eq!(rendered.text.contains("<username>"), !is_unconfirmed, "{kind:?}: {}", rendered.text);
+            assert_eq!(rendered.html.contains("&lt;username&gt;"), !is_unconfirmed, "{kind:?}");
             assert!(!rendered.html.contains("<username>"), "{kind:?}");
         }
         assert_eq!(BUILT_IN.len(), 2 * NotificationKind::ALL.len());
@@ -194,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_wrong_is_told_by_name() {
-        for (name, source, told) in [
+    fn an_error_in_a_template_names_it() {
+        for (name, source, expected) in [
             ("reset.txt", "Subject: a\n\n{% if code %}", "line 1"),
             ("reset.txt", "Subject: a\n\n{{ password }}", "password"),
             ("reset.txt", "Subject: {{ user }}\n\ntext", "user"),
@@ -203,14 +259,14 @@ mod tests {
             ("reset.txt", "Subject: a\ntext", "first line"),
             ("reset.html", "{{ code | rot13 }}", "rot13"),
             ("reset.html", "{{ code.inner.part }}", "reset.html"),
-            ("rest.html", "{{ code }}", "no template of a mail"),
+            ("rest.html", "{{ code }}", "not the template of a mail"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(name), source).unwrap();
-            let error = Templates::load(Some(folder.path())).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains(told), "{source}: {error}");
+            let error = chain(&Templates::load(Some(folder.path())).unwrap_err());
+            assert!(error.contains(name) && error.contains(expected), "{source}: {error}");
         }
-        let nowhere = Templates::load(Some(Path::new("/nowhere/at/all"))).unwrap_err().to_string();
+        let nowhere = chain(&Templates::load(Some(Path::new("/nowhere/at/all"))).unwrap_err());
         assert!(nowhere.contains("cannot be read"), "{nowhere}");
     }
 }

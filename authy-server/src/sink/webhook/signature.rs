@@ -1,4 +1,4 @@
-//! What a receiver knows our requests by: signatures as Standard Webhooks specifies them (github.com/standard-webhooks, 1.0).
+//! Signatures of webhook requests, as Standard Webhooks 1.0 specifies them.
 //!
 //! `webhook-signature` is `v1,` and base64 of the HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.<body>`, one for each secret.
 
@@ -8,15 +8,15 @@ use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
 
-use super::InvalidWebhook;
+use super::setting::InvalidWebhook;
 
-/// The secrets that a receiver may know, each `whsec_` and base64 of 24 to 64 random bytes. All of them sign, so that a secret
-/// can be replaced without a moment in which the receiver refuses.
+/// Secrets used to sign webhook requests, each `whsec_` and base64 of 24 to 64 random bytes. Every request is signed with all of
+/// them, so that a secret can be replaced without a refused request.
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<hmac::Key>);
 
 impl WebhookSecrets {
-    /// The value of `webhook-signature`.
+    /// Returns the value of `webhook-signature`.
     pub(super) fn sign(&self, id: &str, timestamp: u64, body: &str) -> String {
         let message = format!("{id}.{timestamp}.{body}");
         let signatures = self.0.iter().map(|key| {
@@ -34,7 +34,7 @@ impl FromStr for WebhookSecrets {
         let keys = text.trim().split(',').map(|part| {
             let encoded = part.trim().strip_prefix("whsec_").ok_or(InvalidWebhook::Secret)?;
             let bytes = Zeroizing::new(BASE64_STANDARD.decode(encoded).map_err(|_| InvalidWebhook::Secret)?);
-            // Zeros are base64 too.
+            // Base64 of zeros is a placeholder, not a secret.
             let is_random = bytes.iter().any(|byte| Some(byte) != bytes.first());
             match (24..=64).contains(&bytes.len()) && is_random {
                 true => Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes)),

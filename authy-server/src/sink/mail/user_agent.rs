@@ -1,7 +1,7 @@
-//! What a device calls itself, in words of ours: a user agent is any text that its sender likes, and mail programs make links of
-//! what looks like one.
+//! Describes a user agent in fixed words: a user agent may be any text, and mail programs turn text that looks like an address into
+//! a link.
 
-/// What a user agent has in it, and what it is then. The first one counts: most browsers name those before them, too.
+/// Parts of user agents, and the program they belong to. The first match counts: most browsers also name older ones.
 const PROGRAMS: [(&str, &str); 16] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -32,7 +32,7 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("FreeBSD", "FreeBSD"),
 ];
 
-/// A program and a system that are known; `None` when there is nothing in it that is.
+/// Returns the program and the system of a user agent; `None` when neither is known.
 pub(super) fn describe(user_agent: &str) -> Option<String> {
     let find = |known: &[(&str, &'static str)]| {
         known.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_known_by_what_they_send() {
+    fn browsers_are_described_by_program_and_system() {
         for (sent, shown) in [
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
             (

@@ -1,4 +1,4 @@
-//! A connection to RabbitMQ: what is declared on it, and how a message is published and confirmed.
+//! A connection to RabbitMQ: declares the exchange and the queue, publishes messages and waits for their confirmation.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,23 +23,31 @@ use lapin::{
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use super::{AmqpUrl, EXCHANGE, IN_FLIGHT, QUEUE};
+use super::url::AmqpUrl;
 
-/// A message that has to be written to disk before it is confirmed.
+/// The exchange that events are published to, with their kind as the routing key.
+pub(crate) const EXCHANGE: &str = "authy.events";
+
+/// A queue that takes every event.
+pub(crate) const QUEUE: &str = "authy.audit";
+
+/// Maximum number of unconfirmed messages: RabbitMQ confirms once it has written to disk, many at a time.
+pub(super) const MESSAGES_IN_FLIGHT: usize = 256;
+
+/// The delivery mode of messages that RabbitMQ writes to disk before it confirms them.
 const PERSISTENT: u8 = 2;
 
-pub(super) struct Link {
+pub(super) struct BrokerConnection {
     connection: Connection,
-    /// Channels on which nothing is on its way. On each there is one message at a time: RabbitMQ says only "one came back"
-    /// and then "the next ones are confirmed", so with several on their way nobody could tell for sure which one came back,
-    /// and one that went nowhere would count as told.
+    /// Channels without an unconfirmed message. Each carries one message at a time: with several, a returned message could not be
+    /// told from those that are confirmed after it, and an unroutable one would count as delivered.
     idle: Mutex<Vec<Channel>>,
-    /// As many as there can be channels.
+    /// Limits the number of channels.
     room: Semaphore,
 }
 
-impl Link {
-    /// Connects, and declares what is needed.
+impl BrokerConnection {
+    /// Connects, and declares the exchange and the queue.
     pub(super) async fn open(url: &AmqpUrl, roots: &Roots) -> Result<Self, DeliveryError> {
         let properties = ConnectionProperties::default().with_connection_name("authy".into());
         let (runtime, uri) = (default_runtime().map_err(no_connection)?, url.0.clone());
@@ -52,8 +60,8 @@ impl Link {
         let connection = connection.await.map_err(no_connection)?;
         declare(&connection).await?;
         let most = match connection.configuration().channel_max() {
-            0 => IN_FLIGHT,
-            most => IN_FLIGHT.min(usize::from(most)),
+            0 => MESSAGES_IN_FLIGHT,
+            most => MESSAGES_IN_FLIGHT.min(usize::from(most)),
         };
         tracing::info!(broker = url.address(), "connected to RabbitMQ");
         Ok(Self { connection, idle: Mutex::default(), room: Semaphore::new(most) })
@@ -63,10 +71,12 @@ impl Link {
         self.connection.status().connected()
     }
 
-    /// Publishes an event; `Ok` once RabbitMQ has confirmed that it keeps it.
+    /// Publishes an event; returns when RabbitMQ has confirmed it.
     pub(super) async fn publish(&self, event: &EventView) -> Result<(), DeliveryError> {
         if self.connection.status().blocked() {
-            return Err(DeliveryError::retryable("RabbitMQ takes nothing now: it is short of memory or of disk space"));
+            return Err(DeliveryError::retryable(
+                "RabbitMQ accepts no messages now: it is short of memory or disk space",
+            ));
         }
         let body = serde_json::to_vec(&EventMessage::new(event.clone()));
         let body = body.map_err(|error| DeliveryError::retryable("a message cannot be written").with_source(error))?;
@@ -76,7 +86,7 @@ impl Link {
             Some(channel) => channel,
             None => open_channel(&self.connection).await?,
         };
-        // On failure the channel is not put back: what became of its message is not known.
+        // After a failure the channel is dropped: it is not known whether its message was taken.
         send(&channel, event, &body).await?;
         self.idle().push(channel);
         Ok(())
@@ -87,7 +97,8 @@ impl Link {
     }
 }
 
-/// Certificate authorities as the library takes them. It loads the platform's by itself, in the same way, and wants at least one.
+/// Returns the certificate authorities in the form that the library needs. It loads the platform's itself, in the same way, and
+/// needs at least one.
 fn pem(roots: &Roots) -> Result<String, DeliveryError> {
     let refused = |error| DeliveryError::retryable("TLS to RabbitMQ cannot be set up").with_source(error);
     let certificates = roots.certificates().map_err(refused)?;
@@ -118,7 +129,7 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
     match confirm.await.map_err(failed)?.await.map_err(failed)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Err(DeliveryError::retryable("no queue takes the message: somebody has deleted the queue or its binding"))
+            Err(DeliveryError::retryable("no queue accepts the message: the queue or its binding has been deleted"))
         }
         Confirmation::Nack(None) => {
             Err(DeliveryError::retryable("RabbitMQ refuses the message: a queue is full, or has failed"))
@@ -127,10 +138,10 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
     }
 }
 
-/// Declares the exchange, and a queue that takes everything, so that no event is without a place to go to. Each on a channel of
-/// its own, which RabbitMQ closes when it says no.
+/// Declares the exchange, and a queue that takes every event, so that no event is unroutable. Each declaration has its own channel,
+/// because RabbitMQ closes a channel on which it refuses one.
 ///
-/// Where authy is not allowed to declare, somebody else has: when they have not, publishing fails.
+/// Where authy has no permission to declare, an operator must have declared both; otherwise publishing fails.
 async fn declare(connection: &Connection) -> Result<(), DeliveryError> {
     let channel = async || connection.create_channel().await;
     let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -140,7 +151,7 @@ async fn declare(connection: &Connection) -> Result<(), DeliveryError> {
     match declared.await {
         Err(error) if !is(&error, AMQPSoftError::ACCESSREFUSED) => {
             let reason = match is(&error, AMQPSoftError::PRECONDITIONFAILED) {
-                true => "there is an exchange `authy.events` of another kind: it has to be deleted",
+                true => "there is an exchange `authy.events` of another type: delete it",
                 false => "the exchange `authy.events` cannot be declared",
             };
             return Err(because(reason, &error));
@@ -150,7 +161,7 @@ async fn declare(connection: &Connection) -> Result<(), DeliveryError> {
     let queue = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     let declared = async { channel().await?.queue_declare(QUEUE.into(), queue, FieldTable::default()).await.map(drop) };
     match declared.await {
-        // One of another kind will do: whoever runs the broker may want a quorum queue, or a bound on its length.
+        // A queue with other properties is accepted: an operator may want a quorum queue, or a limit on its length.
         Err(error) if !is(&error, AMQPSoftError::ACCESSREFUSED) && !is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
             return Err(because("the queue `authy.audit` cannot be declared", &error));
         }
@@ -176,7 +187,7 @@ fn no_connection(error: Error) -> DeliveryError {
     let reason = match error.kind() {
         ErrorKind::ProtocolError(protocol) => match protocol.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => "RabbitMQ refuses the name or the password",
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => "RabbitMQ does not let us into the virtual host",
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => "RabbitMQ refuses access to the virtual host",
             _ => "RabbitMQ refuses the connection",
         },
         ErrorKind::IOError(_) => "RabbitMQ cannot be reached",
@@ -185,7 +196,7 @@ fn no_connection(error: Error) -> DeliveryError {
     because(reason, &error)
 }
 
-/// The library's errors repeat their causes, so one line of theirs is enough. They name no password.
+/// Returns a failure with the library's message, which repeats its causes and contains no password.
 fn because(reason: &'static str, error: &Error) -> DeliveryError {
     DeliveryError::retryable(reason).with_source(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What a verifier knows, in a file: for a program that starts while the server is away.
+//! The file with the keys and revocations of a verifier, for a program that starts while the server is down.
 
 use std::{
     io::{self, Write as _},
@@ -17,16 +17,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
-/// The file.
+/// A file that snapshots are saved to.
 #[derive(Clone)]
-pub(super) struct Store {
+pub(super) struct SnapshotFile {
     file: PathBuf,
     issuer: String,
 }
 
-/// What was known, and when.
+/// Keys and revocations, and when they were current.
 #[derive(Deserialize)]
-pub(super) struct Remembered {
+pub(super) struct SavedSnapshot {
     #[serde(default)]
     issuer: String,
     #[serde(with = "HttpDate")]
@@ -37,8 +37,9 @@ pub(super) struct Remembered {
     pub(super) cursor: Cursor,
 }
 
+/// A [`SavedSnapshot`] as it is written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct SavedSnapshotRef<'a> {
     issuer: &'a str,
     #[serde(with = "HttpDate")]
     as_of: DateTime<Utc>,
@@ -48,7 +49,7 @@ struct Written<'a> {
     cursor: Cursor,
 }
 
-impl Remembered {
+impl SavedSnapshot {
     pub(super) fn new(
         keys: Arc<JwkSet>,
         longest_life: u64,
@@ -61,62 +62,64 @@ impl Remembered {
         Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), longest_life, revocations, cursor }
     }
 
-    /// How old it is. A clock that was set back makes it useless rather than new.
+    /// Returns its age. After a clock was set back, the age is the maximum.
     pub(super) fn age(&self) -> Duration {
         let age = unix_now().checked_sub(unix_seconds(self.as_of));
         age.map_or(Duration::MAX, Duration::from_secs)
     }
 }
 
-impl Store {
+impl SnapshotFile {
     pub(super) fn new(file: PathBuf, issuer: &str) -> Self {
         Self { file, issuer: issuer.to_owned() }
     }
 
-    /// What the file says; `None` when there is none, nothing of use in it, or another user can have written it.
-    pub(super) async fn load(&self) -> Option<Remembered> {
+    /// Reads the file; `None` when there is none, it is not usable, or another user could have written it.
+    pub(super) async fn load(&self) -> Option<SavedSnapshot> {
         let path = self.file.clone();
         let text = spawn_blocking(move || file::read(&path, Content::Trusted)).await.ok()?;
         let text = match text {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "what was known cannot be read");
+                tracing::warn!(file = %self.file.display(), %error, "the saved keys and revocations cannot be read");
                 return None;
             }
         };
-        match serde_json::from_slice::<Remembered>(&text) {
-            Ok(remembered) if remembered.issuer == self.issuer => Some(remembered),
+        match serde_json::from_slice::<SavedSnapshot>(&text) {
+            Ok(saved) if saved.issuer == self.issuer => Some(saved),
             Ok(_) => {
-                tracing::warn!(file = %self.file.display(), "the file is of another issuer: not used");
+                tracing::warn!(file = %self.file.display(), "the file is of another issuer and is not used");
                 None
             }
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "the file cannot be understood: not used");
+                tracing::warn!(file = %self.file.display(), %error, "the file cannot be parsed and is not used");
                 None
             }
         }
     }
 
-    /// Writes the file, all of it or nothing.
-    pub(super) async fn save(&self, remembered: Remembered) {
+    /// Writes the file completely or not at all.
+    pub(super) async fn save(&self, saved: SavedSnapshot) {
         let Self { file: path, issuer } = self.clone();
         let written = spawn_blocking(move || {
-            let Remembered { as_of, keys, longest_life, revocations, cursor, .. } = &remembered;
+            let SavedSnapshot { as_of, keys, longest_life, revocations, cursor, .. } = &saved;
             let (as_of, longest_life, cursor) = (*as_of, *longest_life, *cursor);
-            write(&path, &Written { issuer: &issuer, as_of, keys, longest_life, revocations, cursor })
+            write(&path, &SavedSnapshotRef { issuer: &issuer, as_of, keys, longest_life, revocations, cursor })
         });
         match written.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(file = %self.file.display(), %error, "what is known cannot be kept"),
-            Err(error) => tracing::warn!(%error, "what is known cannot be kept"),
+            Ok(Err(error)) => {
+                tracing::warn!(file = %self.file.display(), %error, "keys and revocations cannot be saved")
+            }
+            Err(error) => tracing::warn!(%error, "keys and revocations cannot be saved"),
         }
     }
 }
 
-fn write(path: &Path, what: &Written<'_>) -> io::Result<()> {
+fn write(path: &Path, what: &SavedSnapshotRef<'_>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A program that can replace the file decides whose tokens are believed.
+    // A user who can replace the file decides which tokens are accepted.
     file::check_folder(folder)?;
     let mut beside = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;

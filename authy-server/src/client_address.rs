@@ -1,4 +1,4 @@
-//! Where a request comes from, when proxies stand between: what they say counts only when they are trusted.
+//! The address of the client, also behind proxies: forwarded addresses count only from trusted proxies.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,45 +11,45 @@ use ipnet::IpNet;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The client of a request.
+/// The address of a client, and how its request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Client {
-    /// Its address.
+pub(crate) struct ClientAddress {
+    /// The address of the client.
     pub(crate) ip: IpAddr,
-    /// Whether it came by https.
+    /// Whether the request arrived over https.
     pub(crate) https: bool,
 }
 
-/// The proxies whose word counts.
-pub(crate) struct Proxies {
+/// The proxies whose forwarded addresses count.
+pub(crate) struct TrustedProxies {
     trusted: Vec<IpNet>,
     warned: AtomicBool,
 }
 
-impl Proxies {
-    /// Trusts these.
+impl TrustedProxies {
+    /// Trusts the proxies in these networks.
     pub(crate) fn new(trusted: Vec<IpNet>) -> Self {
         Self { trusted, warned: AtomicBool::new(false) }
     }
 
-    /// Who sent a request that `peer` delivered.
-    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+    /// Returns the client whose request `peer` delivered.
+    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             self.warn(headers);
-            return Client { ip: peer, https: false };
+            return ClientAddress { ip: peer, https: false };
         }
-        // Every proxy appends, so the rightmost entry is the word of the peer itself.
+        // Every proxy appends, so the rightmost entry was written by the peer itself.
         let proto = values(headers, &FORWARDED_PROTO).next();
         let https = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-        Client { ip: self.rightmost_untrusted(peer, values(headers, &FORWARDED_FOR)), https }
+        ClientAddress { ip: self.rightmost_untrusted(peer, values(headers, &FORWARDED_FOR)), https }
     }
 
-    /// The client is the first hop from the right that is not one of ours: to its left anybody can write anything.
+    /// Returns the first hop from the right that is not a trusted proxy: a client can forge all entries to its left.
     fn rightmost_untrusted<'a>(&self, peer: IpAddr, hops: impl Iterator<Item = &'a str>) -> IpAddr {
         let mut last = peer;
         for hop in hops {
-            // An entry that is no address ends the chain that can be trusted.
+            // An entry that is not an address ends the chain that can be trusted.
             let Some(hop) = address(hop) else { break };
             last = hop;
             if !self.trusts(hop) {
@@ -64,8 +64,8 @@ impl Proxies {
     }
 
     fn warn(&self, headers: &HeaderMap) {
-        let nobody_trusted = self.trusted.is_empty() && !self.warned.load(Ordering::Relaxed);
-        if nobody_trusted && (headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED_PROTO)) {
+        let trusts_none = self.trusted.is_empty() && !self.warned.load(Ordering::Relaxed);
+        if trusts_none && (headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED_PROTO)) {
             self.warned.store(true, Ordering::Relaxed);
             tracing::warn!(
                 "a request has an X-Forwarded header, and no proxy is trusted: behind a proxy, every client seems to \
@@ -75,14 +75,14 @@ impl Proxies {
     }
 }
 
-/// The comma-separated entries of a header from right to left, over all its lines.
+/// Returns the comma-separated entries of a header from right to left, over all its lines.
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().rev();
-    // What is not text is an entry too, one that is not valid.
+    // A line that is not text is an invalid entry.
     lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(',').map(str::trim))
 }
 
-/// An address, with or without a port, as proxies write it.
+/// Reads an address with or without a port, as proxies write it.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
@@ -97,9 +97,9 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, lines: &[(&HeaderName, &str)]) -> (String, bool) {
-        let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let lines = lines.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap()));
-        let Client { ip, https } = proxies.client(peer.parse().unwrap(), &lines.collect());
+        let ClientAddress { ip, https } = proxies.client_address(peer.parse().unwrap(), &lines.collect());
         (ip.to_string(), https)
     }
 
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_peer_is_believed() {
+    fn only_a_trusted_peer_names_another_client() {
         assert_eq!(forwarded("192.0.2.1", "198.51.100.1"), "192.0.2.1");
         assert_eq!(forwarded("10.0.0.1", "198.51.100.1"), "198.51.100.1");
         assert_eq!(forwarded("::ffff:10.0.0.1", "198.51.100.1"), "198.51.100.1");

@@ -1,0 +1,79 @@
+//! The text of every setting, before it is read, and what was found wrong.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{setting::Setting, value::SettingValue};
+
+/// The text of every setting, and its source, in the order of the table.
+#[derive(Default)]
+pub(crate) struct Resolved(Vec<ResolvedSetting>);
+
+struct ResolvedSetting {
+    setting: &'static Setting,
+    text: Zeroizing<String>,
+    /// Where the text came from, in words for an operator.
+    source: &'static str,
+}
+
+impl Resolved {
+    /// Adds a setting.
+    pub(super) fn push(&mut self, setting: &'static Setting, text: String, source: &'static str) {
+        self.0.push(ResolvedSetting { setting, text: Zeroizing::new(text), source });
+    }
+
+    /// Reads a setting.
+    pub(super) fn read<T: SettingValue>(&self, key: &str, problems: &mut Problems) -> Option<T> {
+        let found = self.0.iter().find(|resolved| resolved.setting.key == key)?;
+        match T::parse(&found.text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                problems.push(format!("{} (from {}) {why}", found.setting.variable(), found.source));
+                None
+            }
+        }
+    }
+
+    /// Returns every setting and its source, a line each; secrets are not shown.
+    pub(crate) fn show(&self) -> String {
+        let line = |ResolvedSetting { setting, text, source }: &ResolvedSetting| {
+            let text = match text.as_str() {
+                "" => "(none)",
+                _ if setting.is_secret => "[secret]",
+                text => text,
+            };
+            format!("{:<26} {text}    # {source}\n", setting.variable())
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+// As blank of secrets as `show`.
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+/// Everything that is wrong with the settings, a line each.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+impl Problems {
+    pub(crate) fn push(&mut self, problem: String) {
+        self.0.push(problem);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}

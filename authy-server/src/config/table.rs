@@ -1,0 +1,227 @@
+//! The table of settings: from it come the variables, the flags, the keys of the file, the help and the README.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use authy_core::{
+    claims::SigningAlgorithm,
+    engine::{Argon2Params, MasterKeys},
+    http_url::HttpUrl,
+    tls::Roots,
+};
+use ipnet::IpNet;
+
+use super::{
+    resolved::{Problems, Resolved},
+    setting::Setting,
+    value::{self, BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
+};
+use crate::{
+    limit::RateLimit,
+    sink::{AmqpUrl, LinkTemplate, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
+};
+
+macro_rules! settings {
+    (@secret) => { false };
+    (@secret secret) => { true };
+    ($( #[doc = $meaning:literal] $key:ident: $type:ty = $default:literal $($secret:ident)?; )+) => {
+        /// Every setting, in the order of the README.
+        pub(crate) const TABLE: &[Setting] = &[$( Setting {
+            key: stringify!($key),
+            default: $default,
+            meaning: $meaning,
+            is_secret: settings!(@secret $($secret)?),
+        } ),+];
+
+        /// The value of every setting.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Settings {
+            $( #[doc = $meaning] pub(crate) $key: $type, )+
+        }
+
+        impl Settings {
+            /// Reads every setting, and reports every wrong one.
+            pub(super) fn read(resolved: &Resolved, problems: &mut Problems) -> Option<Self> {
+                $( let $key = resolved.read::<$type>(stringify!($key), problems); )+
+                Some(Self { $( $key: $key?, )+ })
+            }
+
+            /// Reads the text of one setting, and says what is wrong with it; `None` when there is no such setting.
+            #[cfg(feature = "fuzz-entry-points")]
+            pub(crate) fn read_one(key: &str, text: &str) -> Option<Result<(), String>> {
+                match key {
+                    $( stringify!($key) => Some(<$type as value::SettingValue>::parse(text).map(drop)), )+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where to listen; port 0 takes a free one
+    listen: SocketAddr = "127.0.0.1:8080";
+    /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=require` or `verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
+    database_url: Option<DatabaseUrl> = "" secret;
+    /// The folder of the server's own PostgreSQL and of the generated master key
+    data_dir: PathBuf = "./.authy";
+    /// The folder of PostgreSQL's server programs, instead of the newest that is installed
+    pg_bin: Option<PathBuf> = "";
+    /// A PEM file with private certificate authorities, used besides the system's to verify the database, RabbitMQ, the mail server and the webhook
+    tls_ca: Option<TlsCa> = "";
+    /// Base64 of 32 bytes, several separated by commas: the first encrypts, all decrypt. Generated in the data folder; required with a database URL
+    master_key: Option<MasterKeys> = "" secret;
+    /// The issuer (`iss`) of tokens; the address it listens on when left out
+    issuer: Option<String> = "";
+    /// The audience (`aud`) of tokens
+    audience: String = "authy";
+    /// How tokens are signed: `EdDSA`, `ES256` or `RS256`
+    signing_alg: SigningAlgorithm = "EdDSA";
+    /// How long an access token lives; a day at most
+    access_ttl: Duration = "15m";
+    /// A session ends when it has not been used for this time
+    refresh_idle: Duration = "14d";
+    /// A session ends this time after its login, whether it is used or not
+    refresh_absolute: Duration = "90d";
+    /// How long a used refresh token returns the same successor when it is sent again
+    refresh_grace: Duration = "30s";
+    /// Maximum age of the known revocations; beyond it a server asks the database for each check
+    max_staleness: Duration = "30s";
+    /// Whether the server once a minute revokes a session that does not exist, and logs a warning when the revocation was not in force within a second
+    self_test: bool = "true";
+    /// How long clients may cache the public keys
+    jwks_max_age: Duration = "5m";
+    /// How long a signing key is used before the next one replaces it
+    key_rotation: Duration = "30d";
+    /// How long the audit trail is kept, in whole months; without limit when left out
+    event_retention: Option<Duration> = "";
+    /// Whether only a user with a confirmed address can log in
+    require_validated: bool = "false";
+    /// Whether an administrator can set the password and the address of a user who is not more powerful, or only send a reset
+    admin_sets_passwords: bool = "true";
+    /// The page where users change their password; `/.well-known/change-password` redirects to it
+    change_password_url: Option<HttpUrl> = "";
+    /// The URL that every sign-up is sent to: `https://…`, or `http://…` on this machine (on another one only with `#tls=none` at the end)
+    webhook_url: Option<WebhookUrl> = "";
+    /// Secrets used to sign webhook requests: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
+    webhook_secret: Option<WebhookSecrets> = "" secret;
+    /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
+    amqp_url: Option<AmqpUrl> = "" secret;
+    /// Reserved usernames, comma separated, instead of the built-in list: no user can sign up with one of them, or with a name that looks like one
+    reserved_usernames: Option<List<String>> = "";
+    /// Login attempts per address
+    limit_login: RateLimit = "100/hour";
+    /// Sign-up attempts per address
+    limit_register: RateLimit = "20/hour";
+    /// One-time codes presented or requested per address
+    limit_validate: RateLimit = "20/hour";
+    /// Password reset mails requested per address
+    limit_forgot: RateLimit = "10/hour";
+    /// All other requests per address, except token checks and public keys; `off` for no limit
+    limit_default: RateLimit = "500/minute,50/second";
+    /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    trusted_proxies: List<IpNet> = "";
+    /// The networks of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
+    follower_networks: List<IpNet> = "";
+    /// Whether requests that did not arrive over https are refused
+    require_https: bool = "false";
+    /// The origins whose pages may call from a browser, comma separated
+    cors_origins: List<CorsOrigin> = "";
+    /// The URL at which users reach this server, for links in mails. When left out: the issuer if it is a URL, otherwise the address it listens on
+    public_url: Option<BaseUrl> = "";
+    /// The mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), or `smtp://localhost` (another machine without TLS only with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
+    smtp_url: Option<SmtpUrl> = "" secret;
+    /// The sender of mails, such as `Shop <no-reply@shop.example>`; required with a mail server. The part before the `@` must be ASCII; an international domain is sent in its ASCII form
+    mail_from: Option<Sender> = "";
+    /// A folder with files that replace the texts of mails
+    mail_templates: Templates = "";
+    /// The page that confirms an address, with `{code}` in its URL; `/authy/validate/{code}` of this server when left out. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
+    validate_url: Option<LinkTemplate> = "";
+    /// The page that sets a new password, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, the mail contains the code itself
+    reset_url: Option<LinkTemplate> = "";
+    /// Number of threads that hash passwords; one per core when left out
+    hash_threads: Option<usize> = "";
+    /// Maximum number of passwords that wait to be hashed; 64 per thread when left out
+    hash_queue: Option<usize> = "";
+    /// Cost of one hash: KiB of memory, passes, lanes
+    argon2: Argon2Params = "m=19456,t=2,p=1";
+    /// A file of breached passwords, which are refused, as Have I Been Pwned publishes it: lines of `SHA1:COUNT`, sorted by hash
+    pwned_passwords: Option<PathBuf> = "";
+    /// Log level or filter: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,authy_core=debug`
+    log: LogFilter = "info";
+    /// `text` or `json`; when left out, text on a terminal and json otherwise
+    log_format: Option<LogFormat> = "";
+    /// Whether every event is written to the log, by one of the servers
+    log_events: bool = "false";
+}
+
+impl Settings {
+    /// Returns the certificate authorities that other servers are verified with.
+    pub(crate) fn roots(&self) -> Roots {
+        self.tls_ca.as_ref().map_or_else(Roots::platform, |TlsCa(roots)| roots.clone())
+    }
+}
+
+/// Returns the table of settings in Markdown, as the README contains it.
+pub fn table_markdown() -> String {
+    let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
+    for setting in TABLE {
+        let or_file = if setting.is_secret { " or `…_FILE`" } else { "" };
+        let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+        let (variable, meaning) = (setting.variable(), setting.meaning.trim());
+        table.push_str(&format!("| `{variable}`{or_file} | {default} | {meaning} |\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn every_default_can_be_read() {
+        let mut problems = Problems::default();
+        let resolved = Sources::default().resolve(&mut problems);
+        assert!(Settings::read(&resolved, &mut problems).is_some(), "{problems}");
+        assert!(problems.is_empty(), "{problems}");
+    }
+
+    #[test]
+    fn the_deployment_names_only_settings_and_secrets_that_there_are() {
+        const COMPOSE: &str = include_str!("../../../deploy/compose.yaml");
+        const SECRETS: &str = include_str!("../../../deploy/secrets");
+        let names = |text: &'static str, prefix: &'static str| {
+            let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            text.split(prefix).skip(1).filter_map(move |rest| rest.split(is_end).next())
+        };
+        let known = TABLE.iter().flat_map(|setting| {
+            let variable = setting.variable();
+            let file = setting.is_secret.then(|| format!("{variable}_FILE"));
+            [Some(variable), file].into_iter().flatten()
+        });
+        let known: Vec<_> = known.collect();
+        for text in [COMPOSE, SECRETS, include_str!("../../../deploy/Dockerfile")] {
+            for name in names(text, "AUTHY_") {
+                assert!(known.contains(&format!("AUTHY_{name}")), "AUTHY_{name}");
+            }
+        }
+        let secrets: Vec<_> = names(COMPOSE, "file: .secrets/").collect();
+        assert_eq!(secrets.len(), 6);
+        assert!(secrets.iter().all(|name| SECRETS.contains(name)), "{secrets:?}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_engine() {
+        let engine = authy_core::engine::Config::default();
+        let settings = Sources::default().settings().unwrap().1;
+        assert_eq!(settings.access_ttl, engine.access_ttl);
+        assert_eq!(settings.refresh_idle, engine.refresh_idle);
+        assert_eq!(settings.refresh_absolute, engine.refresh_absolute);
+        assert_eq!(settings.refresh_grace, engine.refresh_grace);
+        assert_eq!(settings.max_staleness, engine.max_staleness);
+        assert_eq!(settings.jwks_max_age, engine.jwks_max_age);
+        assert_eq!(settings.key_rotation, engine.key_rotation);
+        assert_eq!(settings.audience, engine.audience);
+        assert_eq!(settings.argon2, engine.hash.argon2);
+    }
+}

@@ -1,0 +1,61 @@
+//! The configuration of HTTP, with the reason for each default.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::{limit::Limits, stream::StreamLimits};
+
+/// Timeouts, limits and trust of the HTTP server.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// The networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The networks of services that follow revocations as event streams: places are reserved for them.
+    pub follower_networks: Vec<IpNet>,
+    /// Limits of event streams.
+    pub streams: StreamLimits,
+    /// Whether requests that did not arrive over https are refused, except for the status.
+    pub require_https: bool,
+    /// The origins whose pages may call from a browser, such as `https://shop.example`.
+    pub cors_origins: Vec<String>,
+    /// Maximum number of requests per address.
+    pub limits: Limits,
+    /// Maximum time for the head of the next request to arrive, which is also the maximum idle time of a connection.
+    pub header_timeout: Duration,
+    /// Maximum time for a body to arrive.
+    pub body_timeout: Duration,
+    /// Maximum time for answering, including the arrival of the body.
+    pub request_timeout: Duration,
+    /// Maximum time for which a client may take no bytes of an answer. For event streams, see [`StreamLimits::stall`].
+    pub write_timeout: Duration,
+    /// Maximum time for the requests under way when the server stops.
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            // A trusted proxy can claim any client address, so none is trusted by default.
+            trusted_proxies: Vec::new(),
+            // Other followers use a token, or share the anonymous places.
+            follower_networks: Vec::new(),
+            streams: StreamLimits::default(),
+            // A first start is on the user's own machine, without a certificate.
+            require_https: false,
+            // No page of another origin may call until the origin is configured.
+            cors_origins: Vec::new(),
+            limits: Limits::default(),
+            // A slow phone needs two seconds; much longer is an attempt to hold connections open.
+            header_timeout: Duration::from_secs(10),
+            // 64 KiB over the slowest mobile network.
+            body_timeout: Duration::from_secs(10),
+            // Clients and proxies give up after 30 to 60 seconds: a later answer would not be read.
+            request_timeout: Duration::from_secs(30),
+            // A phone that loses its network in a tunnel is back within this time. Meanwhile its answer, at most 1 MB, is kept in memory.
+            write_timeout: Duration::from_secs(30),
+            // Most process managers wait this long before they kill a process.
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

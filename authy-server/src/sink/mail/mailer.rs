@@ -1,0 +1,60 @@
+//! What mails are handed to: a mail server, or a folder in which every mail is a file.
+
+use std::path::Path;
+
+use authy_core::{engine::DeliveryError, tls::Roots};
+use lettre::Message;
+
+use super::{
+    folder::{MailFolder, MailFolderError},
+    smtp::{SmtpServer, SmtpTlsError},
+    smtp_url::SmtpUrl,
+};
+
+/// Sends mails.
+#[derive(Debug)]
+pub struct Mailer(MailTransport);
+
+#[derive(Debug)]
+enum MailTransport {
+    Smtp(Box<SmtpServer>),
+    Folder(MailFolder),
+}
+
+impl Mailer {
+    /// Sends to a mail server, verified with the platform's certificate authorities.
+    ///
+    /// # Errors
+    /// As [`smtp_with_roots`](Self::smtp_with_roots).
+    pub fn smtp(url: &SmtpUrl) -> Result<Self, SmtpTlsError> {
+        Self::smtp_with_roots(url, &Roots::platform())
+    }
+
+    /// Sends to a mail server, verified with these certificate authorities.
+    ///
+    /// # Errors
+    /// When the URL requires TLS and there are no authorities, or the TLS library refuses one of them.
+    pub fn smtp_with_roots(url: &SmtpUrl, roots: &Roots) -> Result<Self, SmtpTlsError> {
+        Ok(Self(MailTransport::Smtp(Box::new(SmtpServer::new(url, roots)?))))
+    }
+
+    /// Writes every mail into a file of a folder, for a server without a mail server.
+    ///
+    /// # Errors
+    /// When the folder cannot be created, or another user can replace files in it.
+    pub fn folder(path: &Path) -> Result<Self, MailFolderError> {
+        Ok(Self(MailTransport::Folder(MailFolder::new(path)?)))
+    }
+
+    /// Sends a mail. `name` is unique to it: a mail that is sent again replaces the file of the first attempt.
+    pub(super) async fn send(&self, message: &Message, name: &str) -> Result<(), DeliveryError> {
+        match &self.0 {
+            MailTransport::Smtp(server) => server.send(message.envelope(), &message.formatted()).await,
+            MailTransport::Folder(folder) => {
+                let path = folder.write(&format!("{name}.eml"), message.formatted()).await?;
+                tracing::info!(path = %path.display(), "no mail server is configured: the mail is in a file");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The route table: which endpoint a method and a path lead to.
+
+use std::collections::BTreeMap;
+
+use authy_core::api::{Info, Method};
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+
+use crate::route::Route;
+
+/// Finds a route by path and method.
+pub(crate) struct RouteTable(matchit::Router<Resource>);
+
+/// The endpoints of a path.
+pub(crate) struct Resource {
+    routes: Vec<Route>,
+    /// The value of the `Allow` header.
+    pub(crate) allow: HeaderValue,
+}
+
+impl Resource {
+    /// Returns the route of a method; HEAD has that of GET.
+    pub(crate) fn route(&self, method: &Method) -> Option<&Route> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.routes.iter().find(|route| route.info.method == method)
+    }
+}
+
+impl RouteTable {
+    /// Builds the table.
+    pub(crate) fn new(routes: Vec<Route>) -> Self {
+        let mut paths = BTreeMap::<_, Vec<_>>::new();
+        for route in routes {
+            paths.entry(route.info.path).or_default().push(route);
+        }
+        let mut table = matchit::Router::new();
+        for (path, routes) in paths {
+            let allow = methods(routes.iter().map(|route| route.info)).join(", ");
+            let allow = HeaderValue::try_from(allow).unwrap_or(HeaderValue::from_static("OPTIONS"));
+            if let Err(conflict) = table.insert(path, Resource { routes, allow }) {
+                // Two rows for the same path are an error in the source, which the tests find.
+                tracing::error!(path, %conflict, "a path cannot be reached");
+            }
+        }
+        Self(table)
+    }
+
+    /// Returns the row's path that a path matches, with the names of parameters in place of their values.
+    pub(crate) fn pattern(&self, path: &str) -> &'static str {
+        let found = self.0.at(path).ok().and_then(|found| found.value.routes.first());
+        found.map_or("(none)", |route| route.info.path)
+    }
+
+    /// Returns the endpoints of a path, and the parameters in it with their names. Parameters are decoded once, after the path was
+    /// split, so that an encoded slash stays inside its segment.
+    pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Resource, Vec<(&'a str, String)>)> {
+        let found = self.0.at(path).ok()?;
+        let decode = |(name, text)| Some((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));
+        Some((found.value, found.params.iter().map(decode).collect::<Option<_>>()?))
+    }
+}
+
+/// Returns the methods of a path, with those that every path answers.
+pub(crate) fn methods<'a>(endpoints: impl Iterator<Item = &'a Info>) -> Vec<&'a str> {
+    let own: Vec<_> = endpoints.map(|info| info.method.as_str()).collect();
+    let head = own.contains(&"GET").then_some("HEAD");
+    ["OPTIONS"].into_iter().chain(head).chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::routes;
+
+    fn table() -> RouteTable {
+        RouteTable::new(routes::all())
+    }
+
+    fn found(path: &str) -> Option<(String, Vec<String>)> {
+        let table = table();
+        let (resource, parameters) = table.find(path)?;
+        let allow = resource.allow.to_str().unwrap().to_owned();
+        Some((allow, parameters.into_iter().map(|(_, value)| value).collect()))
+    }
+
+    #[test]
+    fn every_endpoint_has_exactly_one_route() {
+        let mut routed: Vec<_> = routes::all().iter().map(|route| route.info.name).collect();
+        let mut known: Vec<_> = authy_core::api::all().map(|info| info.name).collect();
+        routed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(routed, known);
+    }
+
+    #[test]
+    fn every_endpoint_is_found_at_its_path() {
+        let table = table();
+        for info in authy_core::api::all() {
+            let path = info.path.replace(['{', '}'], "x");
+            let (resource, parameters) = table.find(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(resource.route(&info.method).map(|route| route.info.name), Some(info.name));
+            assert_eq!(parameters.len(), info.path.matches('{').count(), "{path}");
+        }
+    }
+
+    #[test]
+    fn head_is_answered_where_get_is() {
+        let (allow, _) = found("/authy/user").unwrap();
+        assert_eq!(allow, "OPTIONS, HEAD, POST, GET, DELETE");
+        let (allow, _) = found("/authy/login").unwrap();
+        assert_eq!(allow, "OPTIONS, POST");
+    }
+
+    #[test]
+    fn similar_paths_are_not_found() {
+        for path in [
+            "",
+            "/",
+            "*",
+            "/authy/",
+            "/authy/user/",
+            "/authy//user",
+            "/AUTHY",
+            "/authy/fetch/%ff",
+            "/authy/fetch/%C0%AF",
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_stays_inside_its_segment_and_is_decoded_once() {
+        assert_eq!(found("/authy/fetch/a%2Fb").unwrap().1, ["a/b"]);
+        assert_eq!(found("/authy/fetch/a%252Fb").unwrap().1, ["a%2Fb"]);
+        assert_eq!(found("/authy/fetch/%C3%A9%00").unwrap().1, ["é\0"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_found_or_not_found(path in "(/authy(/[a-z%{}*.]{0,9}){0,5}|\\PC*)") {
+            if let Some((_, parameters)) = table().find(&path) {
+                prop_assert!(parameters.len() <= 2);
+            }
+        }
+    }
+}
