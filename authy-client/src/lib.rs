@@ -19,6 +19,9 @@
 //! # }
 //! ```
 
+// docs.rs compiles with nightly and shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod calls;
 mod client;
 mod error;

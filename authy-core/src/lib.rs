@@ -8,6 +8,9 @@
 //!
 //! Without the feature `engine` this is the crate of types that a server and its clients share.
 
+// docs.rs compiles with nightly and shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Types of the wire derive their JSON Schema only with the feature `schema`; the choice is made here, once.
 #[cfg(feature = "schema")]
 macro_rules! wire {

@@ -12,6 +12,9 @@
 //! # }
 //! ```
 
+// docs.rs compiles with nightly and shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cluster;
 mod durability;
 mod error;

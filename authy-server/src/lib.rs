@@ -3,6 +3,9 @@
 //! [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program; the binary of this crate adds a
 //! command line, a configuration and a PostgreSQL of its own.
 
+// docs.rs compiles with nightly and shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod asyncapi;
 pub mod cli;
 pub mod config;

@@ -31,6 +31,7 @@ mod layers;
 mod links;
 mod mail;
 mod names;
+mod packages;
 mod passwords;
 mod refresh;
 mod relay;
