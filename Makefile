@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run test deps tools fmt bench fuzz
+.PHONY: help run check test features coverage deps tools fmt bench fuzz
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,12 +13,26 @@ run: deps ## Build the server and start it: no configuration needed
 	$(CARGO) build --release --locked -p authy-server
 	exec ./target/release/authy-server
 
+check: ## Check quickly: format, lints and unit tests, which need no database, broker, browser or Node
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(CARGO) test --workspace --all-features --lib --bins --locked
+
 test: tools ## Check everything: format, lints, documentation, every test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
-	$(CARGO) check -p authy-core --no-default-features --locked
+	@$(MAKE) --no-print-directory features
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
 	$(CARGO) test --workspace --all-features --locked
+
+# Lints, because they deny warnings without another compilation of the dependencies.
+features: ## Check every combination of features for errors and warnings: installs cargo-hack
+	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
+	$(CARGO) hack clippy --workspace --exclude authy-examples --exclude authy-tests --feature-powerset \
+	    --exclude-features default --locked -- -D warnings
+
+coverage: tools ## Run every test and print the line coverage of each crate: installs cargo-llvm-cov and LLVM's tools
+	@scripts/coverage
 
 bench: ## Measure: ratios against this machine's own limits, in one run
 	@scripts/deps --tests
@@ -30,7 +44,7 @@ bench: ## Measure: ratios against this machine's own limits, in one run
 
 # Without a sanitizer the stable toolchain is enough, and there is no unsafe code of ours for one to watch. The targets are
 # compiled with the versions of the workspace.
-fuzz: ## Fuzz every reader of a stranger's bytes, FUZZ_SECONDS each (30): needs cargo-fuzz and a C++ compiler
+fuzz: ## Fuzz every reader of untrusted bytes, FUZZ_SECONDS each (30): needs cargo-fuzz and a C++ compiler
 	@cargo fuzz --version > /dev/null 2>&1 || { echo "cargo install --locked cargo-fuzz, then try again" >&2; exit 1; }
 	cp Cargo.lock fuzz/Cargo.lock
 	$(CARGO) fuzz build --sanitizer none

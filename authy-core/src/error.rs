@@ -197,6 +197,7 @@ impl Error {
     }
 
     /// The same error, said of a field.
+    #[cfg(feature = "engine")]
     #[must_use]
     pub(crate) fn on(mut self, field: FieldError) -> Self {
         self.0.fields.push(field);

@@ -23,6 +23,7 @@ const NO_TIMELINE: u32 = 0;
 impl Cursor {
     /// Whether transactions are not counted any more as they were at an earlier cursor: in another cluster, from a dump say, on
     /// another timeline, or after a restore that went back in time, which nothing else does.
+    #[cfg(any(feature = "engine", test))]
     pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
         (self.cluster, self.timeline) != (earlier.cluster, earlier.timeline) || self.xmin < earlier.xmin
     }
