@@ -32,6 +32,10 @@ async fn before_email_owners() -> tokio_postgres::Config {
         "DROP INDEX authy.users_email_owner, authy.code_by_email;
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.spent_code, authy.administrator_name;
+         ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
+         ALTER TABLE authy.delivery DROP COLUMN shows_status;
+         CREATE INDEX delivery_of_user ON authy.delivery (subject, happened) WHERE sink = 'webhook';
+         CREATE INDEX delivery_made ON authy.delivery (changed) WHERE state = 'delivered' AND sink <> 'webhook';
          DELETE FROM authy.migration
          WHERE version >= (SELECT version FROM authy.migration WHERE name = 'email_owners');
          INSERT INTO authy.users (public_id, username, username_key, email, email_key)

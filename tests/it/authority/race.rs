@@ -76,7 +76,7 @@ async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize
     app.superadmin().await;
     let (mut steps, mut refused) = (0, 0);
     let changes =
-        if write == "grant_role" { &ActorChange::ALL[..] } else { &ActorChange::ALL[number % 3..=number % 3] };
+        if write == "roles.grant" { &ActorChange::ALL[..] } else { &ActorChange::ALL[number % 3..=number % 3] };
     for change in changes {
         for nth in 1.. {
             match hold_at(app, number, write, *change, nth).await {
@@ -134,7 +134,7 @@ async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: Acto
     let answer = held.await.unwrap();
     let when = format!("{write} held at step {nth}, {change:?}");
     if was_taken {
-        let is_over = write == "logout" && !matches!(change, ActorChange::Demotion);
+        let is_over = write == "sessions.logout" && !matches!(change, ActorChange::Demotion);
         match answer {
             Ok(()) => assert!(is_over, "{when}: done after the power was gone"),
             Err(error) => assert!(refusal(Err(error)).is_some(), "{when}: refused for another reason"),
@@ -145,7 +145,7 @@ async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: Acto
     // The write came first: it locks its actor, so the change of the actor waits for it.
     answer.unwrap_or_else(|error| panic!("{when}: {error:?}"));
     match taken.await.unwrap() {
-        Err(error) if write == "logout" && error.kind() == ErrorKind::NotFound => {}
+        Err(error) if write == "sessions.logout" && error.kind() == ErrorKind::NotFound => {}
         done => done.unwrap_or_else(|error| panic!("{when}, afterwards: {error:?}")),
     }
     Some(false)
@@ -153,9 +153,9 @@ async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: Acto
 
 /// Somebody who may do everything, with what the write needs.
 async fn actor(authy: &Authy, write: &str) -> Caller {
-    if write != "resend_validation" {
+    if write != "users.resend_validation" {
         let caller = somebody(authy, "superadmin").await;
-        if write == "end_other_sessions" {
+        if write == "sessions.end_others" {
             let name = caller.identity().unwrap().username.clone().unwrap();
             identity(authy, name.as_str()).await;
         }
