@@ -119,13 +119,15 @@ impl SigningKeys {
             sql::LOCK.rows(tx, &[]).await?;
             let algorithm = settings.algorithm;
             if let Some(row) = sql::FIND_STATE.row(tx, &[&algorithm.as_str(), &"pending"]).await? {
-                return Ok(Written::unchanged(row.get("kid")));
+                return Ok(Written::unchanged((row.get("kid"), false)));
             }
             let (kid, event) = create(tx, settings, algorithm, KeyState::Pending, &actor).await?;
-            Ok(Written::new(kid, event))
+            Ok(Written::new((kid, true), event))
         });
-        let kid = rotated.await?;
-        self.reload().await?;
+        let (kid, is_new) = rotated.await?;
+        if is_new {
+            self.reload().await?;
+        }
         Ok(kid)
     }
 
