@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
 /// Returns the layer of a module; the vocabulary, which is every other module of the crate, is the lowest.
 fn layer(module: &str) -> usize {
     let is_within = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
-    LAYERS.iter().position(|layer| layer.iter().any(|name| is_within(&name))).map_or(0, |layer| layer + 1)
+    LAYERS.iter().position(|layer| layer.iter().any(is_within)).map_or(0, |layer| layer + 1)
 }
 
 /// Returns why an import is not allowed.
