@@ -1,7 +1,7 @@
-//! The wire: one row per endpoint, and what the rows are made of.
+//! The wire: one row per endpoint, and the traits that the rows use.
 //!
-//! From a row come the server's route, the client's call, the OpenAPI document, the list at `/authy`, and the tests that
-//! cover every endpoint. Nothing about an endpoint is written twice.
+//! The server's routes, the client's calls, the OpenAPI document, the list at `/authy` and the tests that cover every endpoint
+//! are generated from the rows. No fact about an endpoint is written twice.
 
 use std::borrow::Cow;
 
@@ -30,100 +30,100 @@ pub use path::{ParamVisitor, PathError, PathParam, PathParams};
 pub use problem::{Problem, challenge, status};
 pub use token::access_token;
 
-/// One thing a caller can ask for.
+/// An endpoint: its types and its description.
 pub trait Endpoint: Send + Sync + 'static {
     /// The parameters in the path, in order.
     type Path: PathParams;
-    /// What the caller sends: a JSON object in the body, or the query of a GET or DELETE.
+    /// The fields of the request: a JSON object in the body, or the query of a GET or DELETE.
     type Request: Request;
-    /// What the caller gets when all is well.
+    /// The response in case of success.
     type Response: Reply;
 
-    /// What there is to know about the endpoint without its types.
+    /// The description of the endpoint without its types.
     const INFO: Info;
 }
 
-/// What there is to know about an endpoint without its types.
+/// The description of an endpoint without its types.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// Its name, which is its `operationId`.
+    /// The name, which is also the `operationId`.
     pub name: &'static str,
-    /// What it is about: `session`, `user`, `account`, `role`, `event` or `system`.
+    /// The subject: `session`, `user`, `account`, `role`, `event` or `system`.
     pub subject: &'static str,
-    /// What it does; the first line is the summary.
+    /// The documentation. Its first line is the summary.
     pub doc: &'static str,
-    /// The method it answers.
+    /// The HTTP method.
     pub method: Method,
-    /// The path, parameters in braces.
+    /// The path, with parameters in braces.
     pub path: &'static str,
-    /// Who may call.
+    /// The access rule.
     pub access: Access,
-    /// Which limit of requests an address has here.
+    /// The rate limit that applies to the endpoint.
     pub limit: RateClass,
-    /// The names of the fields of its request; empty when it takes none.
+    /// The names of the request's fields; empty when it has none.
     pub fields: &'static [&'static str],
-    /// Whether a browser (`Accept: text/html`) gets a page, and may send a form in place of JSON.
+    /// Whether a browser (`Accept: text/html`) gets a page, and can send a form instead of JSON.
     pub has_page: bool,
-    /// The errors of its own, besides those that every endpoint of its access can answer.
+    /// The errors of this endpoint, in addition to those that its access rule implies.
     pub errors: &'static [ErrorKind],
 }
 
-/// The limit of requests an address has; each has an allowance of its own.
+/// A class of rate limits. Each remote address has a separate allowance per class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RateClass {
-    /// Attempts to log in.
+    /// Logins.
     Login,
     /// Sign-ups.
     Register,
-    /// Presenting a one-time code, or asking for another.
+    /// Submitting a one-time code, or requesting another one.
     Validate,
-    /// Asking for a mail that resets a password.
+    /// Requests for a password reset mail.
     Forgot,
-    /// Everything that has no class of its own.
+    /// All endpoints without a class of their own.
     Default,
-    /// Not limited: what sibling services call on every request.
+    /// No limit: other services call these endpoints on every request.
     Exempt,
 }
 
-/// What a caller sends.
+/// A request type.
 pub trait Request: Serialize + Schema + Clone + Send + Sync + 'static {
     /// The names of the fields.
     const FIELDS: &'static [&'static str];
 
-    /// Reads all fields, and reports every wrong one at once.
+    /// Reads all fields, and reports every invalid one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`], or the kind of the only wrong field.
+    /// [`ErrorKind::InvalidInput`], or the kind of the only invalid field.
     fn from_fields(fields: Fields) -> Result<Self>;
 }
 
-/// What a caller gets.
+/// A response type.
 pub trait Reply: Serialize + DeserializeOwned + Schema + Send + Sync + 'static {
-    /// The status of success.
+    /// The status code of success.
     const STATUS: u16 = 200;
 
-    /// What may be kept of it and how long. Most answers hold personal data, so the default is nothing.
+    /// The `Cache-Control` of the response. Most responses contain personal data, so the default forbids caching.
     const CACHE: &'static str = "no-store";
 
-    /// The same of this very answer.
+    /// Returns the `Cache-Control` of this response.
     fn cache(&self) -> Cow<'static, str> {
         Self::CACHE.into()
     }
 
-    /// The answer as it came with this `Cache-Control`.
+    /// Returns the response with the `Cache-Control` that it was received with.
     #[must_use]
     fn cached(self, _: Option<&HeaderValue>) -> Self {
         self
     }
 
-    /// Where the thing that was made can be found.
+    /// Returns the URL of the created resource, for the header `Location`.
     fn location(&self) -> Option<String> {
         None
     }
 }
 
 wire! {
-    /// No fields: of a request, an empty object or no body; of an answer, no body.
+    /// No fields. In a request: an empty object or no body. In a response: no body.
     #[derive(Copy, Default)]
     pub struct Nothing {}
 }
@@ -141,13 +141,13 @@ impl Reply for Nothing {
     const STATUS: u16 = 204;
 }
 
-/// Something that is done for every endpoint and needs its types.
+/// An operation on every endpoint that needs the endpoint's types.
 pub trait Visitor {
-    /// Does it for one.
+    /// Performs the operation for one endpoint.
     fn visit<E: Endpoint>(&mut self);
 }
 
-/// Shows a visitor every endpoint there is, in the order of the documentation.
+/// Visits every endpoint, in the order of the documentation.
 pub fn visit(visitor: &mut impl Visitor) {
     session::visit(visitor);
     user::visit(visitor);
@@ -157,14 +157,14 @@ pub fn visit(visitor: &mut impl Visitor) {
     system::visit(visitor);
 }
 
-/// Every endpoint there is, in the order of the documentation.
+/// Returns every endpoint, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Info> {
     [session::ENDPOINTS, user::ENDPOINTS, account::ENDPOINTS, role::ENDPOINTS, event::ENDPOINTS, system::ENDPOINTS]
         .into_iter()
         .flatten()
 }
 
-/// Declares endpoints, a row each:
+/// Declares endpoints, one row each:
 /// `Name: METHOD "path" (PathParam, …) Request => Response, access[, rate class] [; also page] [; fails Kind | Kind]`.
 macro_rules! endpoints {
     ($(
@@ -201,7 +201,7 @@ macro_rules! endpoints {
         /// The endpoints of this module.
         pub const ENDPOINTS: &[$crate::api::Info] = &[$(<$name as $crate::api::Endpoint>::INFO),+];
 
-        /// Shows a visitor the endpoints of this module.
+        /// Visits the endpoints of this module.
         pub(super) fn visit(visitor: &mut impl $crate::api::Visitor) {
             $(visitor.visit::<$name>();)+
         }
@@ -212,9 +212,10 @@ macro_rules! endpoints {
     (@limit $limit:ident) => { $crate::api::RateClass::$limit };
 }
 
-/// Declares what a caller sends: a struct whose fields are checked types, read all at once.
+/// Declares request types: structs whose fields are checked types, all read at once.
 ///
-/// A `check` sees the fields it names as `Option`s (a wrong field is `None`) and returns what is wrong between them.
+/// A `check` gets the fields that it lists as `Option`s (`None` for an invalid field) and returns an error about their
+/// combination.
 macro_rules! requests {
     ($(
         $(#[doc = $doc:literal])+
@@ -238,7 +239,7 @@ macro_rules! requests {
                 match ($($field,)+) {
                     ($(Some($field),)+) => Ok(Self { $($field),+ }),
                     // A field that was not taken has been reported, so `finish` has failed above.
-                    _ => Err($crate::Error::new($crate::ErrorKind::Internal, "a wrong field was not reported")),
+                    _ => Err($crate::Error::new($crate::ErrorKind::Internal, "an invalid field was not reported")),
                 }
             }
         }

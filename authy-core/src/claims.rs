@@ -1,7 +1,7 @@
 //! The access token: a JWT (RFC 7519, profile RFC 9068) that other services decode, and its verification.
 //!
-//! The payload is ASCII JSON and holds only strings, whole numbers and arrays of strings: browsers read it with `atob`,
-//! and one service's parser knows no `true`, `false` or `null`. A token has at most 1000 characters.
+//! The payload is ASCII JSON and contains only strings, integers and arrays of strings: browsers decode it with `atob`, and the
+//! parser of one service does not support `true`, `false` or `null`. A token has at most 1000 characters.
 
 use std::{fmt, io, str::FromStr};
 
@@ -12,15 +12,15 @@ use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, Sessio
 
 mod verifier;
 
-pub use verifier::{LivesTooLong, MAX_ACCESS_LIFE, Token, Verifier, dangerous_unverified_claims, unverified_kid};
+pub use verifier::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, dangerous_unverified_claims, unverified_kid};
 
-/// The longest token there is, in characters.
+/// Maximum length of a token, in characters.
 pub const MAX_TOKEN_LENGTH: usize = 1000;
 
-/// How access tokens are signed: a closed list.
+/// The supported signature algorithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SigningAlgorithm {
-    /// Ed25519 (RFC 8037): short signatures, quickly made. The default.
+    /// Ed25519 (RFC 8037): short signatures, fast to create. The default.
     #[default]
     EdDSA,
     /// ECDSA with P-256 and SHA-256 (RFC 7518).
@@ -30,7 +30,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// Its name in a token's header.
+    /// Returns the name of the algorithm in a token header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EdDSA => "EdDSA",
@@ -39,7 +39,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// How long a signature is, in bytes.
+    /// Returns the length of a signature, in bytes.
     fn signature_length(self) -> usize {
         match self {
             Self::EdDSA | Self::ES256 => 64,
@@ -65,7 +65,7 @@ impl FromStr for SigningAlgorithm {
     }
 }
 
-/// The header of a token: these three fields and no other, so that no key, URL or extension can be smuggled in.
+/// The header of a token. It has exactly these three fields, so that an attacker cannot supply a key, URL or extension.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -74,42 +74,42 @@ struct Header {
     typ: String,
 }
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     /// The account.
     pub public_id: UserId,
-    /// The account's name. Left out only when the token would be longer than 1000 characters even without the roles.
+    /// The account's name. Omitted only when the token would exceed 1000 characters even without the roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
-    /// The account's level. Never left out.
+    /// The account's level. Never omitted.
     pub level: Level,
-    /// The names of the account's roles. Left out when they do not fit.
+    /// The names of the account's roles. Omitted when the token would exceed 1000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<RoleName>>,
-    /// The account's epoch: a token of an older one is void.
+    /// The account's epoch. A token of an older epoch is revoked.
     pub ver: u64,
-    /// The session that the token came from.
+    /// The session that the token belongs to.
     pub sid: SessionId,
-    /// Who issued the token.
+    /// The issuer.
     pub iss: String,
-    /// Whom the token is for.
+    /// The audience.
     pub aud: String,
-    /// The account again, where RFC 9068 wants it.
+    /// The account, as RFC 9068 requires it. Equals `public_id`.
     pub sub: UserId,
-    /// When it was issued, in seconds since 1970.
+    /// The time of issue, in seconds since 1970.
     pub iat: u64,
-    /// When it expires, in seconds since 1970.
+    /// The expiry time, in seconds since 1970.
     pub exp: u64,
-    /// The token's own name.
+    /// The token's ID.
     pub jti: String,
 }
 
 impl Claims {
-    /// Makes a token of the claims with a key's signature. Roles, then the username, are left out when they do not fit.
+    /// Signs the claims and returns the token. Omits the roles, then the username, when the token would be too long.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when even the rest is longer than [`MAX_TOKEN_LENGTH`], or signing fails.
+    /// [`ErrorKind::Internal`] when the remaining claims exceed [`MAX_TOKEN_LENGTH`], or signing fails.
     pub fn sign(
         mut self,
         algorithm: SigningAlgorithm,
@@ -129,7 +129,7 @@ impl Claims {
             payload = encode(&self)?;
         }
         if payload.len() > room {
-            return Err(Error::new(ErrorKind::Internal, "issuer and audience leave no room in a token"));
+            return Err(Error::new(ErrorKind::Internal, "issuer and audience are too long for a token"));
         }
         let mut token = format!("{header}.{payload}");
         let signature = signature(token.as_bytes())?;
@@ -138,7 +138,7 @@ impl Claims {
         Ok(token)
     }
 
-    /// Who the token belongs to.
+    /// Returns the identity that the token belongs to.
     pub fn into_identity(self) -> Identity {
         Identity {
             public_id: self.public_id,
@@ -159,18 +159,18 @@ fn base64_length(bytes: usize) -> usize {
 fn encode(part: &impl Serialize) -> Result<String> {
     let mut json = Vec::with_capacity(512);
     part.serialize(&mut serde_json::Serializer::with_formatter(&mut json, AsciiJson))
-        .map_err(|cause| Error::with_source(ErrorKind::Internal, "a part of a token cannot be written", cause))?;
+        .map_err(|cause| Error::with_source(ErrorKind::Internal, "a part of a token cannot be serialized", cause))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
 }
 
-/// Writes JSON in ASCII: everything else as `\uXXXX`.
+/// Formats JSON as ASCII: all other characters become `\uXXXX`.
 struct AsciiJson;
 
 impl serde_json::ser::Formatter for AsciiJson {
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut units = [0; 2];
         fragment.chars().try_for_each(|c| match c {
-            // DEL is ASCII, and yet nothing to print.
+            // DEL is ASCII, but not printable.
             ' '..='~' => write!(writer, "{c}"),
             _ => c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}")),
         })
@@ -205,7 +205,7 @@ mod tests {
         (pair, jwk)
     }
 
-    /// How long the tokens of these tests live, which is also the longest that is accepted.
+    /// Lifetime of the tokens in these tests, which is also the maximum that the verifier accepts.
     const LIFE: Duration = Duration::from_secs(900);
 
     fn claims(username: &str, roles: &[String]) -> Claims {
@@ -235,22 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_lives_longer_than_any_is_refused() {
+    fn a_token_with_too_long_a_lifetime_is_refused() {
         let (pair, jwk) = key();
         let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
         let mut claims = claims("ada", &[]);
         verifier.verify(&sign(claims.clone(), &pair)).unwrap();
         claims.exp += 1;
         let refused = verifier.verify(&sign(claims.clone(), &pair)).unwrap_err();
-        assert!(refused.kind() == ErrorKind::InvalidToken && LivesTooLong::is_cause_of(&refused));
-        // An earlier `iat` does not help, and a token that was signed by another key is refused for that.
+        assert!(refused.kind() == ErrorKind::InvalidToken && LifetimeTooLong::is_cause_of(&refused));
+        // An earlier `iat` makes no difference. A token signed by another key is refused for its signature.
         claims.iat -= 100_000;
-        assert!(LivesTooLong::is_cause_of(&verifier.verify(&sign(claims.clone(), &pair)).unwrap_err()));
-        assert!(!LivesTooLong::is_cause_of(&verifier.verify(&sign(claims, &key().0)).unwrap_err()));
+        assert!(LifetimeTooLong::is_cause_of(&verifier.verify(&sign(claims.clone(), &pair)).unwrap_err()));
+        assert!(!LifetimeTooLong::is_cause_of(&verifier.verify(&sign(claims, &key().0)).unwrap_err()));
     }
 
     #[test]
-    fn a_token_says_what_was_signed_and_a_changed_one_nothing() {
+    fn a_token_contains_the_signed_claims_and_a_changed_one_is_refused() {
         let (pair, jwk) = key();
         let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
         let claims = claims("Ольга", &["user".into()]);
@@ -322,7 +322,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_verifier_fall_over(text in "\\PC*") {
+        fn any_text_is_verified_without_a_panic(text in "\\PC*") {
             let (_, jwk) = key();
             let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
             prop_assert!(verifier.verify(&text).is_err());

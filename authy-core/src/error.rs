@@ -1,11 +1,12 @@
-//! The one error of the house: a closed list of kinds, a detail that cannot carry a secret, and a cause for the log.
+//! The error type: a closed list of kinds, a detail that cannot contain a secret, and a cause for the log.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-/// What every fallible function of the crate returns.
+/// The result of every fallible function of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error and its causes on one line, for the log. Some libraries repeat their cause: once is enough.
+/// Formats an error and its causes on one line, for the log. Removes repetitions: some libraries include the text of the cause in
+/// their own.
 pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -22,26 +23,26 @@ pub fn chain(error: &dyn StdError) -> String {
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $title:literal;)+) => {
-        /// What went wrong, as a caller may act on it: the closed list of the codes on the wire.
+        /// The kind of an error. The list is closed, and equals the codes on the wire.
         #[non_exhaustive]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorKind { $($(#[doc = $doc])+ $name,)+ }
 
         impl ErrorKind {
-            /// Every kind, in the order of their statuses.
+            /// All kinds, ordered by their HTTP status.
             pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$name,)+];
 
-            /// The `code` of a problem document.
+            /// Returns the `code` of the problem document.
             pub fn code(self) -> &'static str {
                 match self { $(ErrorKind::$name => $code,)+ }
             }
 
-            /// The `title` of a problem document: the same for every occurrence.
+            /// Returns the `title` of the problem document. It is the same for every occurrence.
             pub fn title(self) -> &'static str {
                 match self { $(ErrorKind::$name => $title,)+ }
             }
 
-            /// The kind with this `code`, when this version of the crate knows it.
+            /// Returns the kind with this `code`, or `None` when this version of the crate does not know it.
             pub fn from_code(code: &str) -> Option<ErrorKind> {
                 match code { $($code => Some(ErrorKind::$name),)+ _ => None }
             }
@@ -50,57 +51,57 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Fields of the request are wrong; [`Error::fields`] names each of them.
+    /// Fields of the request are invalid; [`Error::fields`] lists all of them.
     InvalidInput "invalid_input" "The request has wrong fields";
-    /// The body is not JSON, or not an object, or names a field twice.
+    /// The body is not a JSON object, or contains a field twice.
     MalformedJson "malformed_json" "The body cannot be read as JSON";
-    /// The request is not well-formed HTTP for this endpoint.
+    /// The request is not valid HTTP for this endpoint.
     MalformedRequest "malformed_request" "The request cannot be read";
-    /// Two tokens were sent, and they differ.
+    /// The request contains two different tokens.
     ConflictingTokens "conflicting_tokens" "Two different tokens were sent";
     /// The password and its confirmation differ.
     PasswordsDiffer "passwords_differ" "The passwords differ";
-    /// The password is too easily guessed; [`Error::strength`] says how easily.
+    /// The password is too easy to guess; [`Error::strength`] returns the estimate.
     WeakPassword "weak_password" "The password is too weak";
-    /// Unknown name, wrong password or deleted user: which of them is not told.
+    /// The username is unknown, the password is wrong, or the user is deleted. The error does not say which.
     InvalidCredentials "invalid_credentials" "The credentials are wrong";
-    /// The refresh token is forged, spent or expired, or its session is over.
+    /// The refresh token is forged, reused or expired, or its session has ended.
     InvalidRefreshToken "invalid_refresh_token" "The refresh token is not valid";
-    /// One's own account is changed with `current_password`, or soon after a login; here it was neither.
+    /// To change one's own account, `current_password` or a recent login is required.
     ReauthenticationRequired "reauthentication_required" "Recent authentication is required";
-    /// The endpoint needs a token and none was sent.
+    /// The endpoint requires a token, and none was sent.
     TokenRequired "token_required" "A token is required";
-    /// The token is malformed, forged, expired or void.
+    /// The token is malformed, forged, expired or revoked.
     InvalidToken "invalid_token" "The token is not valid";
-    /// The token is good, its level is not powerful enough.
-    InsufficientLevel "insufficient_level" "Not enough power";
-    /// The thing acted upon is more powerful than the caller.
-    BeyondYourLevel "beyond_your_level" "That is beyond your level";
-    /// The account has no role, so there is nothing it may do.
+    /// The token is valid, but its level is too large for the endpoint.
+    InsufficientLevel "insufficient_level" "The level is not sufficient";
+    /// The user, role or session is more powerful than the caller.
+    BeyondYourLevel "beyond_your_level" "The operation is beyond the caller's level";
+    /// The account has no role, so it cannot log in.
     NoRole "no_role" "The account has no role";
-    /// The password is right, and the address has not been confirmed yet, which this server asks for.
-    NotValidated "not_validated" "The address is not confirmed";
-    /// The server accepts requests over https only.
-    HttpsRequired "https_required" "https is required";
-    /// There is no such thing.
+    /// The password is correct, but the email address is not confirmed, and this server requires that.
+    NotValidated "not_validated" "The email address is not confirmed";
+    /// The server accepts requests over HTTPS only.
+    HttpsRequired "https_required" "HTTPS is required";
+    /// The path or the resource does not exist.
     NotFound "not_found" "Not found";
-    /// The path exists, the method does not.
+    /// The path exists, but not with this method.
     MethodNotAllowed "method_not_allowed" "Method not allowed";
     /// The request did not arrive in time.
     RequestTimeout "request_timeout" "The request took too long to arrive";
-    /// The username or the email is taken, or the username is reserved.
+    /// The username or the email address is taken, or the username is reserved.
     AlreadyRegistered "already_registered" "Already registered";
-    /// A role with that name or that level exists.
-    RoleExists "role_exists" "The role exists";
-    /// Somebody has the role, or it came with the installation.
+    /// A role with this name or level exists.
+    RoleExists "role_exists" "The role already exists";
+    /// The role is assigned to a user, or belongs to the installation.
     RoleInUse "role_in_use" "The role is in use";
-    /// The user has the role already.
+    /// The user already has the role.
     AlreadyAssigned "already_assigned" "Already assigned";
     /// The last user with the most powerful role cannot lose it or be deleted.
-    LastOfItsKind "last_of_its_kind" "The last of its kind";
-    /// The user was not deleted, so there is nobody to bring back.
+    LastOfItsKind "last_of_its_kind" "The last user with the most powerful role";
+    /// The user is not deleted, so it cannot be restored.
     NotDeleted "not_deleted" "Not deleted";
-    /// The user was deleted before.
+    /// The user is already deleted.
     AlreadyDeleted "already_deleted" "Already deleted";
     /// The body is larger than 64 KiB.
     BodyTooLarge "body_too_large" "The body is too large";
@@ -108,12 +109,12 @@ kinds! {
     UnsupportedMediaType "unsupported_media_type" "Unsupported media type";
     /// Too many requests from this address.
     RateLimited "rate_limited" "Too many requests";
-    /// Something is wrong inside; the log has it under the request id.
-    Internal "internal" "Something went wrong inside";
-    /// What the answer depends on is away: ask again.
-    Unavailable "unavailable" "Not available right now";
-    /// There is more work waiting than can be done in time: ask again later.
-    Overloaded "overloaded" "Too busy right now";
+    /// An internal error. The log contains the cause under the request ID.
+    Internal "internal" "Internal error";
+    /// A dependency is not available, such as the database. Retry.
+    Unavailable "unavailable" "Temporarily unavailable";
+    /// The work queue is full, and the request would take too long. Retry later.
+    Overloaded "overloaded" "Overloaded";
 }
 
 impl fmt::Display for ErrorKind {
@@ -123,42 +124,42 @@ impl fmt::Display for ErrorKind {
 }
 
 wire! {
-    /// One wrong field of a request.
+    /// An invalid field of a request.
     pub struct FieldError {
-        /// The field's name as it was sent.
+        /// The name of the field, as it was sent.
         pub field: String,
-        /// What is wrong with it, for programs.
+        /// The reason, for programs.
         pub code: String,
-        /// What is wrong with it, for people.
+        /// The reason, for people.
         pub message: String,
     }
 
-    /// How easily a password is guessed, as zxcvbn estimates it.
+    /// The strength of a password, as zxcvbn estimates it.
     pub struct Strength {
-        /// From 0 (at once) to 4 (hardly ever); 3 is asked for.
+        /// The score, from 0 (guessed immediately) to 4 (very hard to guess). At least 3 is required.
         pub score: u8,
-        /// The number of guesses an attacker needs, estimated.
+        /// Estimated number of guesses that an attacker needs.
         pub guesses: u64,
-        /// What to do better.
+        /// Advice for a stronger password.
         pub feedback: Feedback,
     }
 
-    /// What makes a password weak, and how to make a better one.
+    /// Why a password is weak, and how to improve it.
     pub struct Feedback {
-        /// What is wrong with it, when one thing stands out.
+        /// The main weakness, if there is one.
         pub warning: Option<String>,
-        /// How to make it better.
+        /// Suggestions for a stronger password.
         pub suggestions: Vec<String>,
     }
 }
 
-/// An error: its [`kind`](Error::kind) is for the caller, its source for the log.
+/// An error. Its [`kind`](Error::kind) is for the caller, its source for the log.
 ///
-/// `Display` prints this level only; the chain is [`source`](StdError::source). The detail is a `&'static str`, so that
-/// no secret and nothing a stranger sent can ever be in it.
-pub struct Error(Box<Inner>);
+/// `Display` prints only this level; [`source`](StdError::source) returns the causes. The detail is a `&'static str`, so it
+/// cannot contain a secret or anything that a caller sent.
+pub struct Error(Box<ErrorParts>);
 
-struct Inner {
+struct ErrorParts {
     kind: ErrorKind,
     detail: &'static str,
     retry_after: Option<Duration>,
@@ -168,12 +169,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of that kind; `detail` says for people what was wrong this time.
+    /// Creates an error of a kind. `detail` describes this occurrence, for people.
     pub fn new(kind: ErrorKind, detail: &'static str) -> Self {
-        Self(Box::new(Inner { kind, detail, retry_after: None, fields: Vec::new(), strength: None, source: None }))
+        Self(Box::new(ErrorParts { kind, detail, retry_after: None, fields: Vec::new(), strength: None, source: None }))
     }
 
-    /// An error with its cause, which goes to the log and never to a caller.
+    /// Creates an error with a cause. The cause is written to the log and never sent to a caller.
     pub fn with_source(
         kind: ErrorKind,
         detail: &'static str,
@@ -184,8 +185,8 @@ impl Error {
         error
     }
 
-    /// The request's wrong fields. One that has a kind of its own (`passwords_differ`) and stands alone becomes the
-    /// error's kind.
+    /// Creates the error of a request with invalid fields. A single field error that has its own kind (`passwords_differ`)
+    /// determines the kind.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let differ = matches!(fields.as_slice(), [only] if only.code == ErrorKind::PasswordsDiffer.code());
         let mut error = match differ {
@@ -196,54 +197,54 @@ impl Error {
         error
     }
 
-    /// The same error, said of a field.
+    /// Sets the invalid field.
     #[cfg(feature = "engine")]
     #[must_use]
-    pub(crate) fn on(mut self, field: FieldError) -> Self {
+    pub(crate) fn with_field(mut self, field: FieldError) -> Self {
         self.0.fields.push(field);
         self
     }
 
-    /// The same error, with the estimate that made the password too weak.
+    /// Sets the estimate of a weak password.
     #[must_use]
-    pub fn strength_of(mut self, strength: Strength) -> Self {
+    pub fn with_strength(mut self, strength: Strength) -> Self {
         self.0.strength = Some(strength);
         self
     }
 
-    /// The same error, with the time after which asking again makes sense.
+    /// Sets the time after which the caller should retry.
     #[must_use]
-    pub fn retry_after(mut self, wait: Duration) -> Self {
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// What went wrong, as a caller may act on it.
+    /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What was wrong this time, for people.
+    /// Returns the description of this occurrence, for people.
     pub fn detail(&self) -> &'static str {
         self.0.detail
     }
 
-    /// How long to wait before asking again.
-    pub fn wait(&self) -> Option<Duration> {
+    /// Returns the time after which the caller should retry, if it is known.
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The request's wrong fields, all of them.
+    /// Returns all invalid fields of the request.
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields
     }
 
-    /// How weak the password is, when that is what is wrong.
+    /// Returns the estimate of a weak password.
     pub fn strength(&self) -> Option<&Strength> {
         self.0.strength.as_ref()
     }
 
-    /// Whether the answer is "we cannot tell" rather than "no": asking again may help.
+    /// Returns whether the answer is unknown rather than "no". A retry may succeed.
     pub fn is_unavailable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Overloaded)
     }
@@ -257,7 +258,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, detail, fields, source, .. } = &*self.0;
+        let ErrorParts { kind, detail, fields, source, .. } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("detail", detail)
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_leads_back_to_its_kind() {
+    fn every_code_maps_back_to_its_kind() {
         for &kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_code(kind.code()), Some(kind));
         }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_write_or_read_is_refused() {
+    fn files_that_others_can_write_or_read_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("master.key");
         fs::write(&file, "secret").unwrap();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_refused() {
+    fn files_of_another_user_are_refused() {
         if !rustix::process::geteuid().is_root() {
             // Only root can create a file of another user.
             return;

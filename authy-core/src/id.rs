@@ -1,4 +1,4 @@
-//! The identifiers of accounts, sessions and events: UUIDs (RFC 9562), in one spelling only.
+//! The identifiers of users, sessions and events: UUIDs (RFC 9562) in one spelling.
 
 use std::{fmt, str::FromStr};
 
@@ -11,18 +11,18 @@ macro_rules! identifiers {
     ($($(#[doc = $doc:literal])+ $name:ident)+) => { $(
         $(#[doc = $doc])+
         ///
-        /// Its only spelling is lower case with dashes; any other is not this identifier.
+        /// Its text form is lower case with dashes. Parsing refuses any other spelling.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh random one.
+            /// Returns a new random identifier.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
 
-            /// The identifier as a UUID.
+            /// Returns the identifier as a UUID.
             pub fn as_uuid(&self) -> &Uuid {
                 &self.0
             }
@@ -76,11 +76,11 @@ macro_rules! identifiers {
 }
 
 identifiers! {
-    /// An account's only public name for machines.
+    /// The public identifier of a user.
     UserId
-    /// One login, and the chain of tokens that came from it.
+    /// The identifier of a session: one login and the chain of tokens that came from it.
     SessionId
-    /// Something that happened.
+    /// The identifier of an event.
     EventId
 }
 

@@ -1,4 +1,4 @@
-//! The hash under which a revocation names a session or a user.
+//! The hash that identifies a session or a user in a revocation.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, SessionId, UserId};
 
-/// The first 16 bytes of the SHA-256 of a prefix and an id, as base64url without padding (22 characters).
+/// The first 16 bytes of the SHA-256 of a prefix and an ID, as base64url without padding (22 characters).
 ///
-/// Revocations are public, ids are not: a hash does not reveal an id, and is all that a check needs. The prefix keeps the hashes
-/// of sessions and users apart. It has 128 bits, as the ids do.
+/// Revocations are public, IDs are not: the hash does not reveal the ID, and is sufficient for a check. The prefix separates the
+/// hashes of sessions and users. The hash has 128 bits, as many as an ID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct IdHash([u8; LENGTH]);
+pub struct IdHash([u8; HASH_BYTES]);
 
-const LENGTH: usize = 16;
+const HASH_BYTES: usize = 16;
 
 impl IdHash {
     /// Returns the hash of a session: of `authy:session:` followed by the claim `sid`.
@@ -32,9 +32,9 @@ impl IdHash {
     fn of(prefix: &[u8], id: &uuid::Uuid) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(prefix);
-        // The text of the claim and not its bytes: a verifier in any language has that at hand.
+        // The text of the claim rather than its bytes: a verifier in any language has it.
         context.update(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).as_bytes());
-        let mut hash = [0; LENGTH];
+        let mut hash = [0; HASH_BYTES];
         context.finish().as_ref().iter().zip(&mut hash).for_each(|(from, to)| *to = *from);
         Self(hash)
     }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_one_that_is_documented() {
-        // Made by Python's hashlib and base64.
+        // Computed with Python's hashlib and base64.
         let id: uuid::Uuid = "11111111-2222-4333-8444-555555555555".parse().unwrap();
         let session = IdHash::of_session(id.into());
         assert_eq!(session.to_string(), "z0DmJMf8Tu_ovMPLnaDb5w");

@@ -1,10 +1,10 @@
-//! Why a value is refused: the error of every checked type.
+//! The reason why a value is invalid: the error of every checked type.
 
 use std::{error::Error, fmt};
 
 use crate::error::FieldError;
 
-/// The reason why a value is not valid for a type: a code for programs and a sentence for people.
+/// The reason why a value is invalid for a type: a code for programs and a message for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid {
     code: &'static str,
@@ -17,7 +17,7 @@ impl Invalid {
         Self { code, message }
     }
 
-    /// Returns the error of the request field that has the value.
+    /// Returns the error of the request field that contains the value.
     pub fn of(self, field: &str) -> FieldError {
         FieldError { field: field.to_owned(), code: self.code.to_owned(), message: self.message.to_owned() }
     }

@@ -1,4 +1,4 @@
-//! Levels: how powerful a role is, and so the users who have it.
+//! Levels: the power of a role, and of the users who have it.
 
 use std::{fmt, str::FromStr};
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
-/// How powerful a role is, 0 to 99999: a *smaller* level is *more* power.
+/// A level from 0 to 99999. A *smaller* level is *more* powerful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Level(u32);
 
 impl Level {
-    /// The least power there is.
+    /// The largest level, which is the least powerful.
     pub const MAX: u32 = 99_999;
 
-    /// That level, or the least power when there is no such level.
+    /// Returns the level with this number, or the largest level when the number is larger.
     pub const fn clamped(level: u32) -> Self {
         if level > Self::MAX { Self(Self::MAX) } else { Self(level) }
     }
 
-    /// The level as a number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0
     }
 
-    /// Whether this level is as powerful as `other`, or more.
+    /// Returns whether this level is as powerful as `other`, or more powerful.
     pub fn at_least(self, other: Level) -> bool {
         self.0 <= other.0
     }
@@ -58,7 +58,7 @@ impl FromStr for Level {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        // Digits only: the standard parser would let a "+5" pass.
+        // Digits only: the standard parser accepts "+5".
         let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         Level::try_from(number.unwrap_or(u32::MAX))
     }

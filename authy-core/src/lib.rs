@@ -1,17 +1,17 @@
 //! Authentication and authorization on PostgreSQL.
 //!
-//! The crate has three storeys, and arrows point down only:
+//! The crate has three layers. Each uses only those above it in this list:
 //!
-//! - **vocabulary** ([`UserId`], [`Username`], [`Level`], [`Identity`], [`Error`], [`claims`]): checked types, no I/O;
-//! - **the wire** ([`api`]): one row per endpoint, from which server, client and documentation are made;
-//! - **the engine** ([`Authy`], feature `engine`): everything that needs PostgreSQL or hashes a password.
+//! - **vocabulary** ([`UserId`], [`Username`], [`Level`], [`Identity`], [`Error`], [`claims`]): checked types without I/O;
+//! - **wire** ([`api`]): one row per endpoint. Server, client and documentation are generated from the rows;
+//! - **engine** ([`Authy`], feature `engine`): everything that needs PostgreSQL or hashes a password.
 //!
-//! Without the feature `engine` this is the crate of types that a server and its clients share.
+//! Without the feature `engine` the crate contains only the types that a server and its clients share.
 
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Types of the wire derive their JSON Schema only with the feature `schema`; the choice is made here, once.
+// Wire types derive their JSON Schema only with the feature `schema`. This macro is the only place that decides it.
 #[cfg(feature = "schema")]
 macro_rules! wire {
     ($($(#[$attribute:meta])* pub $kind:ident $name:ident $body:tt)+) => { $(
@@ -42,7 +42,7 @@ macro_rules! sent {
     };
 }
 
-/// Gives a checked type its JSON Schema, when the crate is built with the feature `schema`.
+/// Implements the JSON Schema of a checked type when the feature `schema` is enabled.
 #[cfg(feature = "schema")]
 macro_rules! described {
     ($name:ident, $($schema:tt)+) => {
@@ -64,11 +64,11 @@ macro_rules! described {
     ($name:ident, $($schema:tt)+) => {};
 }
 
-/// What can describe itself as a JSON Schema: every type of the wire.
+/// A type with a JSON Schema: every wire type has one.
 #[cfg(feature = "schema")]
 pub use schemars::JsonSchema as Schema;
 
-/// What can describe itself as a JSON Schema: every type of the wire, once the feature `schema` is on.
+/// A type with a JSON Schema: every wire type has one when the feature `schema` is enabled.
 #[cfg(not(feature = "schema"))]
 pub trait Schema {}
 #[cfg(not(feature = "schema"))]

@@ -1,5 +1,5 @@
-//! The names that people choose. Input is checked by `FromStr`, which also parses the fields of requests. A stored name is not
-//! checked again, because a rule may be newer than the name; nor is a name in JSON, a response or a token.
+//! Names that people choose. `FromStr` checks input, including the fields of requests. Values from the database, from JSON
+//! responses and from tokens are not checked again, because they may have been stored before a rule existed.
 
 use std::{fmt, str::FromStr};
 
@@ -21,7 +21,7 @@ macro_rules! checked_text {
         pub struct $name(String);
 
         impl $name {
-            /// The name as it is shown.
+            /// Returns the name as it is displayed.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -36,10 +36,10 @@ macro_rules! checked_text {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
-                // What is stored is shown, whatever today's rule says of it; but PostgreSQL stores no NUL, so this was never
-                // stored.
+                // A stored value is returned even when the current rules do not permit it. PostgreSQL stores no NUL, so a value
+                // with a NUL was never stored.
                 match text.contains('\0') {
-                    true => Err(serde::de::Error::custom("a NUL is in no stored text")),
+                    true => Err(serde::de::Error::custom("stored text contains no NUL")),
                     false => Ok(Self::stored(text)),
                 }
             }
@@ -69,18 +69,18 @@ macro_rules! checked_text {
     )+ };
 }
 
-/// What can have been stored under an earlier rule.
+/// Types of stored values, which may not meet the current rules.
 pub(crate) trait Stored {
-    /// A value as it is stored, whatever today's rule says of it.
+    /// Creates the value without checking it, because it was stored under the rules of its time.
     fn stored(text: String) -> Self;
 }
 
 checked_text! {
     /// A username: 3 to 50 characters, letters and digits of any script plus `._-`.
     ///
-    /// It is kept in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names which
-    /// look the same are the same. Scripts that no language mixes are not mixed in it (UTS 39, "highly restrictive"), and joiners
-    /// (U+200C, U+200D) stand only where they change how letters are joined.
+    /// It is stored in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names that look
+    /// the same are equal. It does not mix scripts that no language mixes (UTS 39, "highly restrictive"). Joiners (U+200C,
+    /// U+200D) are accepted only where they change how letters are joined.
     Username, { "type": "string", "minLength": 3, "maxLength": 50 }
     /// An email address of 5 to 100 characters, compared by [`key`](Email::key): a local part without quotes and a domain name.
     Email, { "type": "string", "format": "email", "minLength": 5, "maxLength": 100 }
@@ -93,15 +93,15 @@ checked_text! {
 macro_rules! identifiers {
     ($($name:ident $code:literal)+) => { $(
         impl $name {
-            /// Returns the form that is compared: without joiners, case-folded, in NFKC.
+            /// Returns the form used for comparison: without joiners, case-folded, in NFKC.
             pub fn key(&self) -> String {
                 identifier::key(&self.0)
             }
 
-            /// Parses a name to search for, which may have been stored under an earlier rule.
+            /// Parses a name for a search. It may have been stored under earlier rules.
             ///
             /// # Errors
-            /// When it is longer than 255 bytes or has control characters: no stored name is.
+            /// When it has more than 255 bytes or contains control characters: no stored name does.
             pub fn existing(text: &str) -> Result<Self, Invalid> {
                 match text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
                     true => Err(Invalid::new($code, "cannot be a name")),

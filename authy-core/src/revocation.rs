@@ -1,4 +1,4 @@
-//! What is void before it expires: revocations, and the set of them that every check looks at. Pure: no clock, no I/O.
+//! Revocations, and the set of them that every check reads. Pure: no clock, no I/O.
 
 use std::{
     cmp::Reverse,
@@ -22,90 +22,90 @@ pub use freshness::{Clock, Freshness, Moment, SnapshotClock};
 pub use crate::id_hash::IdHash;
 
 wire! {
-    /// Tokens that are void, as they are published.
+    /// A group of revoked tokens, in the form in which it is published.
     #[serde(tag = "void", rename_all = "snake_case")]
     #[derive(Eq, Hash)]
     pub enum RevokedTokens {
-        /// Every token of a user whose epoch (`ver`) is older than this one.
+        /// All tokens of a user whose epoch (`ver`) is older than this one.
         User {
             /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` followed by the claim `public_id`,
             /// base64url.
             user: IdHash,
-            /// The oldest epoch that is still good.
+            /// The oldest epoch that is still valid.
             ver: u64,
         },
-        /// Every token of a session.
+        /// All tokens of a session.
         Session {
             /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` followed by the claim `sid`,
             /// base64url.
             session: IdHash,
         },
-        /// Every token that a key signed.
+        /// All tokens that a key signed.
         Key {
-            /// The key.
+            /// The `kid` of the key.
             kid: String,
         },
     }
 
-    /// Tokens that are void, and until when that matters: the last of them has expired then.
+    /// A group of revoked tokens, and the time when the last of them has expired.
     pub struct Revocation {
-        /// Which tokens.
+        /// The revoked tokens.
         #[serde(flatten)]
         pub tokens: RevokedTokens,
-        /// When it may be forgotten.
+        /// The time after which the revocation is no longer needed.
         #[serde(with = "HttpDate")]
         pub until: DateTime<Utc>,
     }
 }
 
-/// All that is void now. Its size is bounded by what was revoked within the longest life of a token.
+/// All revocations in force. Its size is limited by the number of revocations within the maximum lifetime of a token.
 #[derive(Debug, Default)]
 pub struct RevocationSet {
-    users: HashMap<IdHash, Epoch>,
+    users: HashMap<IdHash, RevokedEpoch>,
     sessions: HashMap<IdHash, Seconds>,
     keys: HashMap<Box<str>, Seconds>,
-    // What expires first stands first, so that forgetting costs nothing as long as there is nothing to forget.
-    expiry: BinaryHeap<Reverse<(Seconds, Entry)>>,
+    // Ordered by expiry, so that removal costs nothing while no entry has expired.
+    expiry: BinaryHeap<Reverse<(Seconds, ExpiryEntry)>>,
 }
 
-/// Seconds since 1970; good until 2106, and half the size of a `u64`, a million times over.
+/// Seconds since 1970, valid until 2106. It has half the size of a `u64`, which matters for a million entries.
 type Seconds = u32;
 
 #[derive(Debug)]
-struct Epoch {
+struct RevokedEpoch {
     ver: u64,
     until: Seconds,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Entry {
+enum ExpiryEntry {
     User(IdHash),
     Session(IdHash),
     Key(Box<str>),
 }
 
 impl RevocationSet {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a revocation, and returns whether it was new. Adding it twice, or adding an older one later, changes nothing.
+    /// Adds a revocation. Returns whether it was new. Adding it twice, or adding an older one later, changes nothing.
     pub fn insert(&mut self, revocation: &Revocation) -> bool {
         let until = seconds(revocation.until);
         let (newer, grown, entry) = match &revocation.tokens {
             RevokedTokens::User { user, ver } => {
-                let epoch = self.users.entry(*user).or_insert(Epoch { ver: 0, until: 0 });
+                let epoch = self.users.entry(*user).or_insert(RevokedEpoch { ver: 0, until: 0 });
                 let newer = epoch.ver < *ver;
                 epoch.ver = epoch.ver.max(*ver);
-                (newer, grow(&mut epoch.until, until), Entry::User(*user))
+                (newer, grow(&mut epoch.until, until), ExpiryEntry::User(*user))
             }
             RevokedTokens::Session { session } => {
-                (false, grow(self.sessions.entry(*session).or_insert(0), until), Entry::Session(*session))
+                (false, grow(self.sessions.entry(*session).or_insert(0), until), ExpiryEntry::Session(*session))
             }
             RevokedTokens::Key { kid } => {
                 let kid: Box<str> = kid.as_str().into();
-                (false, grow(self.keys.entry(kid.clone()).or_insert(0), until), Entry::Key(kid))
+                (false, grow(self.keys.entry(kid.clone()).or_insert(0), until), ExpiryEntry::Key(kid))
             }
         };
         if grown {
@@ -114,38 +114,39 @@ impl RevocationSet {
         newer || grown
     }
 
-    /// Returns whether every token of a session is void.
+    /// Returns whether all tokens of a session are revoked.
     pub fn revokes_session(&self, session: &IdHash) -> bool {
         self.sessions.contains_key(session)
     }
 
-    /// Whether a token is void.
+    /// Returns whether a token is revoked.
     pub fn revokes(&self, token: &Token) -> bool {
         self.sessions.contains_key(&token.session_hash)
             || self.users.get(&token.user_hash).is_some_and(|epoch| token.identity.ver < epoch.ver)
             || self.revokes_key(&token.kid)
     }
 
-    /// Returns whether every token that a key signed is void.
+    /// Returns whether all tokens that a key signed are revoked.
     pub fn revokes_key(&self, kid: &str) -> bool {
         !self.keys.is_empty() && self.keys.contains_key(kid)
     }
 
-    /// Forgets what does not matter any more.
+    /// Removes revocations whose tokens have all expired before `now`.
     pub fn forget_before(&mut self, now: DateTime<Utc>) {
         let now = seconds(now);
         while self.expiry.peek().is_some_and(|Reverse((until, _))| *until < now) {
             let Some(Reverse((_, entry))) = self.expiry.pop() else { return };
-            // It may have been prolonged meanwhile; then it comes by once more.
+            // The entry may have been extended meanwhile. In that case it is in the queue once more, with the later time.
             match entry {
-                Entry::User(user) => forget(&mut self.users, &user, |epoch| epoch.until < now),
-                Entry::Session(session) => forget(&mut self.sessions, &session, |until| *until < now),
-                Entry::Key(kid) => forget(&mut self.keys, &kid, |until| *until < now),
+                ExpiryEntry::User(user) => forget(&mut self.users, &user, |epoch| epoch.until < now),
+                ExpiryEntry::Session(session) => forget(&mut self.sessions, &session, |until| *until < now),
+                ExpiryEntry::Key(kid) => forget(&mut self.keys, &kid, |until| *until < now),
             }
         }
     }
 
-    /// Returns every revocation, in no particular order. Several of one user are one, with the newest epoch and the latest end.
+    /// Returns all revocations, in no particular order. Several revocations of one user are merged into one with the newest epoch
+    /// and the latest expiry.
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
         let until = |until: &Seconds| from_unix_seconds(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {
@@ -163,12 +164,12 @@ impl RevocationSet {
         users.chain(sessions).chain(keys)
     }
 
-    /// How many revocations there are.
+    /// Returns the number of revocations.
     pub fn len(&self) -> usize {
         self.users.len() + self.sessions.len() + self.keys.len()
     }
 
-    /// Whether nothing is void.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -213,18 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_comes_out() {
-        let voids = [
+    fn every_inserted_revocation_is_returned() {
+        let revoked = [
             RevokedTokens::User { user: IdHash::of_user(UserId::random()), ver: 3 },
             RevokedTokens::Session { session: IdHash::of_session(SessionId::random()) },
             RevokedTokens::Key { kid: "lost".into() },
         ];
         let mut set = RevocationSet::new();
-        assert!(voids.iter().all(|void| set.insert(&revocation(void.clone(), 100))));
-        assert!(!voids.iter().any(|void| set.insert(&revocation(void.clone(), 100))), "that is no news");
+        assert!(revoked.iter().all(|tokens| set.insert(&revocation(tokens.clone(), 100))));
+        assert!(!revoked.iter().any(|tokens| set.insert(&revocation(tokens.clone(), 100))), "it is not new");
         let mut out: Vec<_> = set.iter().collect();
-        out.sort_by_key(|revocation| voids.iter().position(|void| *void == revocation.tokens));
-        assert_eq!(out, voids.map(|void| revocation(void, 100)));
+        out.sort_by_key(|revocation| revoked.iter().position(|tokens| *tokens == revocation.tokens));
+        assert_eq!(out, revoked.map(|tokens| revocation(tokens, 100)));
     }
 
     fn revocation(tokens: RevokedTokens, until: u64) -> Revocation {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_voids_what_it_names_and_nothing_else() {
+    fn a_revocation_revokes_its_tokens_and_no_others() {
         let (user, session) = (UserId::random(), SessionId::random());
         let mut set = RevocationSet::new();
         set.insert(&revocation(RevokedTokens::User { user: IdHash::of_user(user), ver: 3 }, 100));
@@ -257,7 +258,7 @@ mod tests {
     }
 
     proptest! {
-        /// In any order, with any repetition: what counts is the newest epoch and the latest end.
+        /// The order and repetitions make no difference: the newest epoch and the latest expiry count.
         #[test]
         fn order_and_repetition_do_not_matter(
             mut rows in prop::collection::vec((0..3_usize, 1..5_u64, 1..50_u64), 1..30),

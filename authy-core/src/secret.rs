@@ -1,4 +1,4 @@
-//! Text that must not be seen: a password on its way in.
+//! Secret texts, such as passwords.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use zeroize::Zeroizing;
 
 use crate::Invalid;
 
-/// Text that is never shown: `Debug` is blank, there is no `Display`, and its memory is wiped.
+/// A secret text. `Debug` prints a placeholder, there is no `Display`, and its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes text out of sight.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself: whoever calls this answers for where it goes.
+    /// Returns the text. The caller is responsible for where it goes.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The text in Unicode's composed form (NFC), so that one password typed on two keyboards is one password.
+    /// Returns the text in Unicode's composed form (NFC), so that a password typed on two different keyboards is the same.
     pub fn normalized(&self) -> Zeroizing<String> {
         let nfc = const { ComposingNormalizerBorrowed::new_nfc() };
         Zeroizing::new(nfc.normalize(&self.0).into_owned())
@@ -42,13 +42,13 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Writes a secret into a request or an answer, which is the one place it must appear in.
-/// A function to be named field by field, so that no type with a secret becomes serializable by accident.
+/// Serializes a secret into a request or a response that must contain it. A field has to name this function, so that a type with
+/// a secret does not become serializable by accident.
 pub(crate) fn dangerous_expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     secret.expose().serialize(serializer)
 }
 
-/// As [`dangerous_expose`], of one that may be missing.
+/// Serializes an optional secret, as [`dangerous_expose`].
 pub(crate) fn dangerous_expose_option<S: Serializer>(
     secret: &Option<Secret>,
     serializer: S,
@@ -56,35 +56,35 @@ pub(crate) fn dangerous_expose_option<S: Serializer>(
     secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
-/// A password somebody chooses: 8 to 256 characters, any characters, never trimmed, hashed as received after NFC.
+/// A new password: 8 to 256 characters, any characters, never trimmed, hashed as received after NFC.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPassword(Secret);
 
 impl NewPassword {
-    /// Takes a password that is long enough and not too long.
+    /// Checks the length of a password.
     ///
     /// # Errors
     /// When it has fewer than 8 or more than 256 characters.
     pub fn new(password: Secret) -> Result<Self, Invalid> {
-        // Counted as it will be hashed; the bound on bytes keeps the normalization of nonsense cheap.
+        // Counted in the form that is hashed. The limit on bytes bounds the cost of the normalization.
         match password.expose().len() <= 64 * 1024 && (8..=256).contains(&password.normalized().chars().count()) {
             true => Ok(Self(password)),
             false => Err(Invalid::new("invalid_password", "must have 8 to 256 characters")),
         }
     }
 
-    /// The password itself.
+    /// Returns the password.
     pub fn as_secret(&self) -> &Secret {
         &self.0
     }
 }
 
-/// As [`dangerous_expose`].
+/// Serializes a new password, as [`dangerous_expose`].
 pub(crate) fn dangerous_expose_new<S: Serializer>(password: &NewPassword, serializer: S) -> Result<S::Ok, S::Error> {
     dangerous_expose(&password.0, serializer)
 }
 
-/// As [`dangerous_expose`], of one that may be missing.
+/// Serializes an optional new password, as [`dangerous_expose`].
 pub(crate) fn dangerous_expose_new_option<S: Serializer>(
     password: &Option<NewPassword>,
     serializer: S,

@@ -1,4 +1,4 @@
-//! Times: `DateTime<Utc>` of chrono in the API, whole seconds in tokens and answers, and an HTTP date on the wire.
+//! Times: chrono's `DateTime<Utc>` in the API, whole seconds in tokens and responses, and HTTP dates on the wire.
 
 use std::{
     fmt,
@@ -12,20 +12,21 @@ use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 /// The last second of the year 9999: an HTTP date has four digits for the year.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Returns the time by this machine's clock, to the second, as tokens count time. See [`unix_now`] for a clock before 1970.
+/// Returns the current time of this machine's clock, in whole seconds, as tokens count time. See [`unix_now`] for a clock that is
+/// set before 1970.
 pub fn now() -> DateTime<Utc> {
     from_unix_seconds(unix_now())
 }
 
-/// Returns the whole seconds since the beginning of 1970 by this machine's clock.
+/// Returns the whole seconds since 1970 by this machine's clock.
 ///
-/// A clock before 1970 is a broken clock, and reads 1970: every token counts as not yet issued then, and is refused. The
-/// `Utc::now` of chrono panics.
+/// Returns 0 for a clock that is set before 1970: every token then counts as not yet issued, and is refused. chrono's `Utc::now`
+/// would panic.
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Returns the time that is `seconds` after the beginning of 1970, or the last second of the year 9999 when that is earlier.
+/// Returns the time `seconds` after the beginning of 1970, but at most the last second of the year 9999.
 pub fn from_unix_seconds(seconds: u64) -> DateTime<Utc> {
     let seconds = i64::try_from(seconds.min(LAST_SECOND)).unwrap_or(i64::MAX);
     DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -36,22 +37,22 @@ pub fn unix_seconds(time: DateTime<Utc>) -> u64 {
     u64::try_from(time.timestamp()).unwrap_or(0)
 }
 
-/// Returns `time` as the wire has it: to the second, and from 1970 to 9999. The times in what the engine returns are of this
-/// precision, so that they equal those that a client reads.
+/// Returns `time` with the precision of the wire: whole seconds, from 1970 to 9999. The engine returns times with this precision,
+/// so that they equal those that a client reads.
 pub fn to_second(time: DateTime<Utc>) -> DateTime<Utc> {
     from_unix_seconds(unix_seconds(time))
 }
 
-/// A time as HTTP writes it, the IMF-fixdate of RFC 9110 (RFC 1123's form): `Tue, 11 Jun 2019 10:03:09 GMT`.
+/// A time in the format of HTTP, the IMF-fixdate of RFC 9110 (RFC 1123): `Tue, 11 Jun 2019 10:03:09 GMT`.
 ///
-/// The form has whole seconds: a fraction is cut off, and a time before 1970 or after 9999 is written as the nearest one
-/// within. A field of a wire type is read and written in this form by `#[serde(with = "HttpDate")]`. RFC 2822's form, which
-/// chrono writes, ends in `+0000`.
+/// The format has whole seconds: fractions are cut off, and times before 1970 or after 9999 are written as the nearest time
+/// within that range. Fields of wire types use it through `#[serde(with = "HttpDate")]`. chrono's RFC 2822 format is not usable,
+/// because it ends in `+0000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpDate(pub DateTime<Utc>);
 
 impl HttpDate {
-    /// Writes a time, for `#[serde(with)]`.
+    /// Serializes a time, for `#[serde(with)]`.
     ///
     /// # Errors
     /// Those of the serializer.
@@ -59,7 +60,7 @@ impl HttpDate {
         serializer.collect_str(&Self(*time))
     }
 
-    /// Reads a time, for `#[serde(with)]`.
+    /// Deserializes a time, for `#[serde(with)]`.
     ///
     /// # Errors
     /// When the value is not text, or the text is not an HTTP date.
@@ -85,13 +86,13 @@ impl FromStr for HttpDate {
     }
 }
 
-/// A time that may be missing, as [`HttpDate`] or `null`: `#[serde(default, with = "OptionalHttpDate")]`. Without the `default`
-/// serde refuses an answer in which the field is left out. The schema is that of an `Option<HttpDate>`.
+/// An optional time, as [`HttpDate`] or `null`: `#[serde(default, with = "OptionalHttpDate")]`. Without `default`, serde refuses
+/// a response that omits the field. The schema is that of an `Option<HttpDate>`.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionalHttpDate;
 
 impl OptionalHttpDate {
-    /// Writes a time or `null`, for `#[serde(with)]`.
+    /// Serializes a time or `null`, for `#[serde(with)]`.
     ///
     /// # Errors
     /// Those of the serializer.
@@ -102,7 +103,7 @@ impl OptionalHttpDate {
         }
     }
 
-    /// Reads a time or `null`, for `#[serde(with)]`.
+    /// Deserializes a time or `null`, for `#[serde(with)]`.
     ///
     /// # Errors
     /// When the value is neither `null` nor text, or the text is not an HTTP date.
@@ -135,7 +136,7 @@ mod tests {
         for (time, text) in [
             (DateTime::<Utc>::MIN_UTC, "Thu, 01 Jan 1970 00:00:00 GMT"),
             (DateTime::<Utc>::MAX_UTC, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            // A fraction is cut off, not rounded: what is void until then is not void for longer.
+            // A fraction is cut off, not rounded up: a revocation does not last longer than its tokens.
             (DateTime::from_timestamp(1_560_247_389, 999_999_999).unwrap(), "Tue, 11 Jun 2019 10:03:09 GMT"),
         ] {
             assert_eq!(HttpDate(time).to_string(), text);

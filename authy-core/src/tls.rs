@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_no_certificate_is_refused() {
+    fn a_text_without_a_certificate_is_refused() {
         let damaged = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for text in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----", damaged] {
             assert_eq!(Roots::platform().with_pem(text).unwrap_err(), TlsError::NoCertificate);

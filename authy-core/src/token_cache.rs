@@ -1,4 +1,4 @@
-//! Tokens whose signature was verified before: the steady state of a check is a hash and a look-up.
+//! A cache of verified tokens: in the steady state, a check costs one hash and one look-up.
 
 use std::{fmt, sync::Arc};
 
@@ -11,28 +11,28 @@ use crate::{
     time,
 };
 
-/// How many tokens are remembered: some 60 MB when all are in use.
-const CAPACITY: usize = 100_000;
+/// Maximum number of cached tokens: about 60 MB when the cache is full.
+const MAX_CACHED_TOKENS: usize = 100_000;
 
-/// Remembers verified tokens by their SHA-256 until they expire, their key is no longer in force, or their lifetime is no longer
-/// allowed. It knows nothing of revocations: ask the [`RevocationSet`](crate::revocation::RevocationSet) each time.
+/// Caches verified tokens by their SHA-256 until they expire, their key is no longer valid, or their lifetime is no longer
+/// allowed. Does not check revocation: query the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 pub struct TokenCache(Cache<[u8; 32], Arc<Token>>);
 
 impl TokenCache {
-    /// An empty memory.
+    /// Creates an empty cache.
     pub fn new() -> Self {
-        Self(Cache::new(CAPACITY))
+        Self(Cache::new(MAX_CACHED_TOKENS))
     }
 
-    /// Returns the content of a token: from memory when it was verified earlier, has not expired, and `verifier` still knows its
-    /// key and allows its lifetime; otherwise `verifier` verifies it now. So a token is refused once its key has retired.
+    /// Returns the content of a token: from the cache when it was verified earlier, has not expired, and `verifier` still has its
+    /// key and allows its lifetime; otherwise `verifier` verifies it. So a token is refused once its key has retired.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub fn get_or_verify(&self, token: &str, verifier: &Verifier) -> Result<Arc<Token>> {
-        let digest = name(token);
+        let digest = cache_key(token);
         if let Some(known) = self.0.get(&digest)
-            // In seconds: to make a date of the clock's seconds takes half as long again as to read the clock.
+            // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the clock.
             && time::unix_seconds(known.identity.expires) > time::unix_now()
             && verifier.still_accepts(&known)
         {
@@ -56,8 +56,8 @@ impl fmt::Debug for TokenCache {
     }
 }
 
-// Not the token itself: a dump of the memory holds nothing that anybody could present.
-fn name(token: &str) -> [u8; 32] {
+// The key is a hash, so that a memory dump contains no usable token.
+fn cache_key(token: &str) -> [u8; 32] {
     let mut name = [0; 32];
     digest(&SHA256, token.as_bytes()).as_ref().iter().zip(&mut name).for_each(|(from, to)| *to = *from);
     name
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_verified_once_and_not_recalled_after_it_expired() {
+    fn a_token_is_verified_once_and_not_returned_after_it_expired() {
         let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let long = token(&pair, Duration::from_secs(900));
@@ -115,12 +115,12 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &memory.get_or_verify(&long, &verifier).unwrap()));
         let mut expired = (*first).clone();
         expired.identity.expires = time::from_unix_seconds(0);
-        memory.0.insert(name("expired"), Arc::new(expired));
+        memory.0.insert(cache_key("expired"), Arc::new(expired));
         assert_eq!(refusal(memory.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
     }
 
     #[test]
-    fn a_token_is_recalled_only_as_long_as_its_key_is_known() {
+    fn a_token_is_returned_only_while_its_key_is_known() {
         let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(refusal(memory.get_or_verify(&token, &Verifier::default())), ErrorKind::InvalidToken);
     }
     #[test]
-    fn a_token_is_recalled_only_as_long_as_tokens_may_live_so_long() {
+    fn a_token_is_returned_only_while_its_lifetime_is_allowed() {
         let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier =
             |seconds| Verifier::new("issuer", "audience", Duration::from_secs(seconds), [&jwk(&pair)]).unwrap();

@@ -88,7 +88,7 @@ fn explain(error: &Error, headers: &mut HeaderMap) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     // An answer that says "not now" says when, even where the time cannot be estimated.
-    let wait = error.wait().or(error.is_unavailable().then_some(Duration::from_secs(1)));
+    let wait = error.retry_after().or(error.is_unavailable().then_some(Duration::from_secs(1)));
     if let Some(wait) = wait {
         headers.insert(RETRY_AFTER, whole_seconds(wait).into());
     }

@@ -176,7 +176,7 @@ impl Service {
             None => Ok(()),
             Some(wait) => {
                 let error = authy_core::Error::new(ErrorKind::RateLimited, "too many requests from this address");
-                Err(error.retry_after(wait).into())
+                Err(error.with_retry_after(wait).into())
             }
         }
     }

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use authy_core::{
     Error, ErrorKind, Result,
     api::session::JwkSet,
-    claims::{LivesTooLong, MAX_ACCESS_LIFE, Token, Verifier, unverified_kid},
+    claims::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, unverified_kid},
     token_cache::TokenCache,
 };
 use tokio::sync::Mutex;
@@ -52,7 +52,7 @@ impl VerificationKeys {
             audience,
             verifier: ArcSwap::from_pointee(Verifier::default()),
             published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
-            longest_life: AtomicU64::new(MAX_ACCESS_LIFE.as_secs()),
+            longest_life: AtomicU64::new(MAX_TOKEN_LIFETIME.as_secs()),
             asked: Mutex::new(None),
             requests: AtomicU64::new(0),
             unreadable: RwLock::default(),
@@ -115,7 +115,7 @@ impl VerificationKeys {
     /// fetched first: once for all waiting callers, at most once per second.
     pub(super) async fn verify_anew(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
-            Ok(kid) if !self.verifier.load().knows(&kid) || LivesTooLong::is_cause_of(&refused) => {
+            Ok(kid) if !self.verifier.load().knows(&kid) || LifetimeTooLong::is_cause_of(&refused) => {
                 self.refresh(KEY_REQUEST_INTERVAL).await?;
                 self.verify(token)
             }

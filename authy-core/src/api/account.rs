@@ -1,4 +1,4 @@
-//! The life of an account: confirming its address, changing it, resetting its password, bringing it back, seeing all of it.
+//! Account management: confirming the email address, changing the account, resetting the password, restoring, exporting.
 
 use std::fmt;
 
@@ -15,51 +15,51 @@ use crate::{
 const SUBJECT: &str = "account";
 
 endpoints! {
-    /// Change a user's password, address, or both; all of it or nothing.
+    /// Change a user's password, email address, or both, in one transaction.
     ///
-    /// Oneself: with `current_password`, or in a session that was opened at most ten minutes ago. Somebody else: an
-    /// administrator, for a user who is not more powerful.
+    /// For the caller's own account: with `current_password`, or in a session that was opened at most 10 minutes ago. For another
+    /// account: by an administrator, when the user is not more powerful than the administrator.
     ///
-    /// A new password ends every other session of the user's. A new address is not in force until the code that is sent to it
-    /// comes back; until then `email` is the old one, which gets a notice. A taken address gets the same answer: its owner gets a
-    /// notice, and no code is sent. A change that takes effect makes every access token of the
-    /// user's void, the caller's own too: refresh it.
+    /// A new password ends all other sessions of the user. A new address takes effect when its owner submits the code that is
+    /// sent to it; until then `email` is the old address, which gets a notice. The response for a taken address is the same: its
+    /// owner gets a notice, and no code is sent. A change that takes effect revokes all access tokens of the user, including the
+    /// caller's own: refresh it.
     ChangeUser: PUT "/authy/user/{public_id}" (UserId) AccountChange => UserView, Access::OwnOrLevel(ADMIN);
         fails InvalidInput | PasswordsDiffer | WeakPassword | InvalidCredentials | ReauthenticationRequired
             | BeyondYourLevel | NotFound | AlreadyDeleted | Overloaded;
 
-    /// What a code from a mail confirms: the link in a mail leads here.
+    /// Show what a one-time code confirms. The link in a mail leads here.
     ///
-    /// Changes nothing, so that programs which open the links in mails confirm nothing. For a browser (`Accept: text/html`) it is
-    /// a page with a button that sends the POST.
+    /// Changes nothing, so that programs which open the links in mails do not confirm anything. For a browser
+    /// (`Accept: text/html`) the response is a page with a button that sends the POST.
     GetValidation: GET "/authy/validate/{code}" (Code) Nothing => ValidationView, Access::Public; also page;
         fails NotFound | RateLimited;
 
-    /// Confirm an address.
+    /// Confirm an email address.
     ///
-    /// A code works once. When it is sent again while the account still has the address, nothing changes and `already_confirmed`
-    /// is true, for 30 days. Other accounts with the address, which had not confirmed it, lose it, and their sessions end: of more
-    /// than a hundred the newest hundred, and the rest can never confirm it.
-    /// 409 `already_registered` when somebody else has confirmed the address meanwhile. A form may send it
-    /// (`application/x-www-form-urlencoded`, whose fields are not read); for a browser (`Accept: text/html`) the answer is a
-    /// page.
+    /// A code works once. For 30 days, when it is sent again and the account still has the address, nothing changes and
+    /// `already_confirmed` is true. Other accounts with the same unconfirmed address lose it, and their sessions end. This
+    /// applies to the newest 100 of them; the others can no longer confirm it. 409 `already_registered` when another account has
+    /// confirmed the address meanwhile. The request can be a form (`application/x-www-form-urlencoded`, whose fields are
+    /// ignored). For a browser (`Accept: text/html`) the response is a page.
     Validate: POST "/authy/validate/{code}" (Code) Nothing => Validated, Access::Public, Validate; also page;
         fails NotFound | AlreadyRegistered | RateLimited;
 
-    /// Send me a fresh code to confirm my address with; the old one is void.
+    /// Send the caller a new code to confirm the email address. Earlier codes become invalid.
     ///
-    /// 409 `already_registered` when somebody else has confirmed the address: choose another.
+    /// 409 `already_registered` when another account has confirmed the address: choose another one.
     ResendValidation: POST "/authy/validate/resend" () Nothing => Accepted, Access::Authenticated, Validate;
         fails RateLimited | AlreadyRegistered;
 
-    /// Ask for a mail with a code that resets a password.
+    /// Request a mail with a code that resets the password.
     ///
-    /// The answer is the same, whether or not anybody has the address. When nobody has confirmed it, the mail is for the account
-    /// that named it last. The reset then confirms the address, and ends the sessions, codes and known devices of that account.
+    /// The response is the same whether or not an account has the address. When no account has confirmed it, the mail is for the
+    /// account that entered it last. The reset then confirms the address, and ends the sessions, codes and known devices of that
+    /// account.
     ForgotPassword: POST "/authy/password/forgot" () ForgottenPassword => Accepted, Access::Public, Forgot;
         fails InvalidInput;
 
-    /// Choose a new password with the code from a mail. Every session of the user's ends.
+    /// Set a new password with the code from a mail. Ends all sessions of the user.
     ResetPassword: POST "/authy/password/reset" () PasswordReset => Nothing, Access::Public, Validate;
         fails InvalidInput | PasswordsDiffer | WeakPassword | NotFound | Overloaded;
 
@@ -67,58 +67,58 @@ endpoints! {
     SendReset: POST "/authy/user/{public_id}/reset" (UserId) Nothing => Accepted, Access::Level(ADMIN);
         fails NotFound | AlreadyDeleted | BeyondYourLevel;
 
-    /// Bring a deleted user back, with name, address, password and roles.
+    /// Restore a deleted user, with name, email address, password and roles.
     RestoreUser: POST "/authy/user/{public_id}/restore" (UserId) Nothing => Nothing, Access::Level(ADMIN);
         fails NotFound | NotDeleted | AlreadyDeleted | BeyondYourLevel;
 
-    /// Everything that is held about me.
+    /// Export all data stored about the caller.
     ExportSelf: GET "/authy/user/export" () Nothing => Export, Access::Authenticated; fails Overloaded;
 
-    /// Where to change one's password, for browsers and password managers
-    /// ([A Well-Known URL for Changing Passwords](https://www.w3.org/TR/change-password-url/)). 404 unless a page is configured.
+    /// Redirect to the page where users change their password, for browsers and password managers ([A Well-Known URL for Changing
+    /// Passwords](https://www.w3.org/TR/change-password-url/)). 404 unless a page is configured.
     FindPasswordPage: GET "/.well-known/change-password" () Nothing => PasswordPage, Access::Public; fails NotFound;
 }
 
 requests! {
-    /// What to change; what is left out stays.
+    /// A change of an account. Omitted fields stay unchanged.
     pub struct AccountChange {
-        /// The password that is in force, when one changes oneself and has not just logged in.
+        /// The current password. Required for the caller's own account, unless the caller logged in at most 10 minutes ago.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub current_password: Option<Secret>,
-        /// The new password: 8 to 256 characters, any characters, and not easily guessed.
+        /// The new password: 8 to 256 characters, any characters, and not easy to guess.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_new_option")]
         pub password: Option<NewPassword>,
         /// The new password again.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub confirm_password: Option<Secret>,
-        /// The new address. One that another account has ever confirmed never comes into force.
+        /// The new email address. It never takes effect when another account has ever confirmed it.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub email: Option<Email>,
     }
     check password, confirm_password, email => change_is_complete;
 
-    /// Whose password was forgotten.
+    /// A request for a password reset mail.
     pub struct ForgottenPassword {
-        /// The address of the account.
+        /// The email address of the account.
         pub email: Email,
     }
 
-    /// A new password, and the code that permits it.
+    /// A new password, and the code that permits setting it.
     pub struct PasswordReset {
         /// The code from the mail.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
         pub code: Secret,
-        /// The new password: 8 to 256 characters, any characters, and not easily guessed.
+        /// The new password: 8 to 256 characters, any characters, and not easy to guess.
         #[serde(serialize_with = "crate::secret::dangerous_expose_new")]
         pub password: NewPassword,
-        /// The same again.
+        /// The new password again.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
         pub confirm_password: Secret,
     }
     check password, confirm_password => differ;
 }
 
-/// A password needs its confirmation and the confirmation its password, and something has to change.
+/// Checks that a password has its confirmation and vice versa, and that there is something to change.
 fn change_is_complete(
     password: Option<&Option<NewPassword>>,
     confirmation: Option<&Option<Secret>>,
@@ -135,43 +135,43 @@ fn change_is_complete(
 }
 
 impl AccountChange {
-    /// A new password for an account whose password is known.
+    /// Creates a change of the password. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// When nobody can have that password.
+    /// When the password is too short or too long.
     pub fn password(current: Option<Secret>, password: Secret) -> Result<Self, Invalid> {
         let (new, again) = (NewPassword::new(password.clone())?, password);
         Ok(Self { current_password: current, password: Some(new), confirm_password: Some(again), email: None })
     }
 
-    /// A new address.
+    /// Creates a change of the email address.
     pub fn email(current: Option<Secret>, email: Email) -> Self {
         Self { current_password: current, password: None, confirm_password: None, email: Some(email) }
     }
 }
 
 impl PasswordReset {
-    /// A new password; no typing mistake is possible, so the confirmation is the password itself.
+    /// Creates a reset. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// When nobody can have that password.
+    /// When the password is too short or too long.
     pub fn new(code: Secret, password: Secret) -> Result<Self, Invalid> {
         let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
         Ok(Self { code, password, confirm_password })
     }
 }
 
-/// A one-time code, from a mail.
+/// A one-time code from a mail.
 #[derive(Clone)]
 pub struct Code(Secret);
 
 impl Code {
-    /// A code as it was mailed.
+    /// Creates a code from the text in the mail.
     pub fn new(text: Secret) -> Self {
         Self(text)
     }
 
-    /// The code itself.
+    /// Returns the text of the code.
     pub fn as_secret(&self) -> &Secret {
         &self.0
     }
@@ -183,7 +183,7 @@ impl Field for Code {
     }
 }
 
-// Into a path, which is where it has to go.
+// For the path of a request, which must contain the code.
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.expose())
@@ -201,109 +201,109 @@ impl PathParam for Code {}
 described!(Code, { "type": "string" });
 
 wire! {
-    /// The address is confirmed.
+    /// The result of confirming an email address.
     pub struct Validated {
-        /// For people.
+        /// A message for people.
         pub message: String,
-        /// Whose address it is.
+        /// The user whose address is confirmed.
         pub public_id: UserId,
-        /// Whether the code had confirmed the address earlier.
+        /// Whether the code had already confirmed the address.
         #[serde(default)]
         pub already_confirmed: bool,
     }
 
-    /// What a code confirms.
+    /// The effect of a one-time code.
     pub struct ValidationView {
-        /// The address, shortened, but enough for its owner to recognize it: `a…@example.org`.
+        /// The email address, shortened so that only its owner recognizes it: `a…@example.org`.
         pub email_hint: String,
-        /// What the address is confirmed for.
+        /// The purpose of the confirmation.
         pub purpose: ValidationPurpose,
         /// Whether the code has already confirmed the address.
         pub already_confirmed: bool,
     }
 
-    /// It will be done.
+    /// The request was accepted and will be carried out.
     pub struct Accepted {
-        /// For people.
+        /// A message for people.
         pub message: String,
     }
 
-    /// Everything that is held about a user, except what is only good for recognizing the password.
+    /// All data stored about a user, except data that only serves to verify the password.
     pub struct Export {
         /// The account.
         pub user: ExportedUser,
         /// The roles, most powerful first.
         pub roles: Vec<RoleView>,
-        /// The sessions, those that are over too for as long as they are kept.
+        /// The sessions, including ended ones that are still stored.
         pub sessions: Vec<ExportedSession>,
-        /// What was done by the user or to the user, newest first.
+        /// The events whose actor or subject is the user, newest first.
         pub events: Vec<EventView>,
     }
 
-    /// An account.
+    /// An account, in an export.
     pub struct ExportedUser {
-        /// The public id.
+        /// The public ID.
         pub public_id: UserId,
         /// The name.
         pub username: Username,
         /// The address.
         pub email: Email,
-        /// The address that was asked for and is not confirmed yet.
+        /// The requested email address that is not confirmed yet.
         pub pending_email: Option<Email>,
-        /// When the user signed up.
+        /// The time of the sign-up.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,
-        /// When the user logged in last.
+        /// The time of the last login.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub last_login: Option<DateTime<Utc>>,
-        /// When the address was confirmed.
+        /// The time when the address was confirmed.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub validated: Option<DateTime<Utc>>,
-        /// When the password was changed last.
+        /// The time of the last change of the password.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub password_changed: Option<DateTime<Utc>>,
     }
 
-    /// A session.
+    /// A session, in an export.
     pub struct ExportedSession {
-        /// Which.
+        /// The session ID.
         pub session_id: SessionId,
-        /// When it was opened.
+        /// The time of the login.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,
-        /// When it was used last.
+        /// The time when tokens were last issued.
         #[serde(with = "HttpDate")]
         pub last_used: DateTime<Utc>,
-        /// When it is over at the latest.
+        /// The latest time when the session ends.
         #[serde(with = "HttpDate")]
         pub expires: DateTime<Utc>,
-        /// When it was ended.
+        /// The time when the session was ended.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub ended: Option<DateTime<Utc>>,
-        /// The address it was opened from.
+        /// The remote address of the login.
         pub ip: Option<String>,
-        /// What it was opened with.
+        /// The `User-Agent` of the login.
         pub user_agent: Option<String>,
     }
 
-    /// Where to change one's password.
+    /// The page where users change their password.
     pub struct PasswordPage {
-        /// The page.
+        /// The URL of the page.
         pub url: String,
     }
 }
 
-/// What an address is confirmed for.
+/// The purpose of confirming an email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValidationPurpose {
-    /// It is the address of a new account.
+    /// The address of a new account.
     SignUp,
-    /// It becomes the address of an account that has another one.
+    /// A new address of an existing account.
     NewAddress,
 }
 
@@ -316,7 +316,7 @@ impl Reply for Accepted {
 }
 impl Reply for Export {}
 impl Reply for PasswordPage {
-    // Temporary, as the specification has it: the page can move.
+    // Temporary, as the specification requires, because the page can move.
     const STATUS: u16 = 302;
 
     fn location(&self) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Events: what happened. The audit trail and the messages that leave the house are the same rows.
+//! Events. The audit trail and the messages to sinks are the same rows.
 
 use std::{fmt, str::FromStr};
 
@@ -12,27 +12,27 @@ use crate::{Access, EventId, Invalid, SessionId, UserId, access::ADMIN, time::Ht
 const SUBJECT: &str = "event";
 
 endpoints! {
-    /// The audit trail, newest first.
+    /// List the events of the audit trail, newest first.
     ListEvents: GET "/authy/event" () EventQuery => EventPage, Access::Level(ADMIN); fails InvalidInput;
 }
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident $text:literal;)+) => {
-        /// What can happen. The name is also the key that messages are routed by.
+        /// The kind of an event. Its name is also the routing key of messages.
         #[non_exhaustive]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum EventKind { $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+ }
 
         impl EventKind {
-            /// Every kind.
+            /// All kinds.
             pub const ALL: &'static [EventKind] = &[$(EventKind::$name,)+];
 
-            /// Its name, which messages are routed by.
+            /// Returns the name, which is also the routing key of messages.
             pub fn as_str(self) -> &'static str {
                 match self { $(EventKind::$name => $text,)+ }
             }
 
-            /// What it means, and what its `detail` says.
+            /// Returns the meaning of the kind and of its `detail`.
             pub fn meaning(self) -> &'static str {
                 match self { $(EventKind::$name => concat!($($doc, "\n"),+).trim_ascii(),)+ }
             }
@@ -54,67 +54,67 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Somebody signed up. `detail`: `role`, and `code_id` unless whoever made the account vouches for the address.
+    /// A user signed up or was created. `detail`: `role`, and `code_id` unless the creator vouches for the address.
     UserRegistered "user.registered";
-    /// A user was deleted; the row stays.
+    /// A user was deleted. The row remains.
     UserDeleted "user.deleted";
-    /// A user was brought back.
+    /// A deleted user was restored.
     UserRestored "user.restored";
-    /// The personal data of a user was erased for good.
+    /// The personal data of a user was erased permanently.
     UserErased "user.erased";
-    /// An address was confirmed.
+    /// An email address was confirmed.
     UserValidated "user.validated";
-    /// A user asked for another code to confirm the address with. `detail`: `code_id`.
+    /// A user requested another code to confirm the email address. `detail`: `code_id`.
     ValidationRequested "validation.requested";
-    /// A reset of a password was asked for; about nobody when nobody has the address. `detail`: `code_id`, unless the code was
-    /// handed to the operator.
+    /// A password reset was requested. Without a subject when no account has the address. `detail`: `code_id`, unless the code
+    /// was returned to the operator.
     ResetRequested "reset.requested";
-    /// A password was changed. `detail`: `reset`, whether with a code.
+    /// A password was changed. `detail`: `reset`, whether a reset code was used.
     PasswordChanged "password.changed";
-    /// A new address was asked for, and is not in force yet. `detail`: `code_id`.
+    /// A new email address was requested, and is not in effect yet. `detail`: `code_id`.
     EmailRequested "email.requested";
-    /// An address was changed, and is confirmed.
+    /// An email address was changed, and is confirmed.
     EmailChanged "email.changed";
-    /// The account lost an address that it had not confirmed, because another account confirmed it. All its sessions have ended.
+    /// The account lost an unconfirmed email address, because another account confirmed it. All its sessions have ended.
     EmailReleased "email.released";
-    /// A login. `detail`: `level`, and `new_device` when nothing like it logged in before.
+    /// A login. `detail`: `level`, and `new_device` when the device had not logged in before.
     SessionOpened "session.opened";
     /// A refresh token was exchanged. `detail`: `generation`.
     SessionRefreshed "session.refreshed";
-    /// A spent refresh token was presented, so the session is over. `detail`: `generation`.
+    /// A used refresh token was presented again, so the session was ended. `detail`: `generation`.
     SessionReplayed "session.replayed";
-    /// A session was ended. `detail`: `reason`, `too_many` when a login ended it because its user had 100
-    /// live sessions; the least recently used one is ended.
+    /// A session was ended. `detail`: `reason`, which is `too_many` when a login ended it because its user had 100 live sessions
+    /// (the least recently used session is ended).
     SessionEnded "session.ended";
     /// Several sessions of a user were ended.
     SessionsEnded "sessions.ended";
-    /// Whoever runs the house was given an access token of a user's, in a session of its own. `detail`: `level`.
+    /// An access token of a user was issued to the operator, in a session of its own. `detail`: `level`.
     TokenIssued "token.issued";
-    /// Too many wrong passwords in a row: from now on whoever goes on has to wait, until a success. Told once. About nobody when
-    /// nobody has the name that was tried. `detail`: `of` (`login` from devices that are not known, a known `device`, or the
-    /// `password` that is asked for again), `failures`.
+    /// Too many wrong passwords in a row: until a success, each further attempt has to wait. Sent once per series. Without a
+    /// subject when no account has the name. `detail`: `of` (`login` from unknown devices, a known `device`, or the `password`
+    /// that is required for a change), `failures`.
     AccountThrottled "account.throttled";
-    /// A role was made. `detail`: `role`, `level`.
+    /// A role was created. `detail`: `role`, `level`.
     RoleCreated "role.created";
     /// A role was deleted. `detail`: `role`.
     RoleDeleted "role.deleted";
     /// A role was granted. `detail`: `role`.
     RoleGranted "role.granted";
-    /// A role was taken away. `detail`: `role`.
+    /// A role was revoked from a user. `detail`: `role`.
     RoleRevoked "role.revoked";
-    /// A signing key was made. `detail`: `kid`, `alg`, `state`.
+    /// A signing key was created. `detail`: `kid`, `alg`, `state`.
     KeyCreated "key.created";
-    /// A signing key signs from now on. `detail`: `kid`.
+    /// A signing key became the active one: it signs from now on. `detail`: `kid`.
     KeyActivated "key.activated";
-    /// A signing key is over. `detail`: `kid`.
+    /// A signing key was retired. `detail`: `kid`.
     KeyRetired "key.retired";
-    /// A signing key is void, and with it all it signed. `detail`: `kid`.
+    /// A signing key was revoked, and all tokens that it signed. `detail`: `kid`.
     KeyRevoked "key.revoked";
-    /// The signing keys were sealed with another master key. `detail`: `keys`, how many.
+    /// The signing keys were encrypted with another master key. `detail`: `keys`, their number.
     KeyResealed "key.resealed";
-    /// An operator had an event that was stuck handed out again. `detail`: `sink`, `event_id`.
+    /// An operator had a stuck event delivered again. `detail`: `sink`, `event_id`.
     DeliveryRetried "delivery.retried";
-    /// An operator gave up on an event that was stuck. `detail`: `sink`, `event_id`.
+    /// An operator skipped a stuck event. `detail`: `sink`, `event_id`.
     DeliverySkipped "delivery.skipped";
 }
 
@@ -131,32 +131,32 @@ impl fmt::Display for EventKind {
 }
 
 wire! {
-    /// Something that happened: to whom, by whom, when, and from where. There is never a secret in it.
+    /// An event. It never contains a secret.
     pub struct EventView {
-        /// Which event: whoever may be told twice tells by this. In the order of time.
+        /// Event ID, ordered by time. Use it to deduplicate.
         pub event_id: EventId,
-        /// What happened. One that this version does not know is newer than it.
+        /// The kind of event. A later version can add kinds.
         pub kind: String,
-        /// When.
+        /// The time of the event.
         #[serde(with = "HttpDate")]
         pub happened: DateTime<Utc>,
-        /// When exactly: microseconds since 1970. `happened` knows whole seconds only, and much can happen in one.
+        /// The exact time, in microseconds since 1970. `happened` has whole seconds, and one second can have many events.
         pub happened_micros: i64,
-        /// The user who did it; none when it was an anonymous caller or the operator.
+        /// The user who caused the event; `null` for an anonymous caller or the operator.
         pub actor: Option<UserId>,
         /// The kind of actor: `anonymous`, `user` or `operator`.
         pub actor_kind: String,
-        /// Whom it was done to.
+        /// The user that the event is about.
         pub subject: Option<UserId>,
-        /// The session it was done in, or to.
+        /// The session that caused the event, or that it is about.
         pub session_id: Option<SessionId>,
-        /// The address it was done from.
+        /// The remote address of the actor.
         pub ip: Option<String>,
-        /// What it was done with.
+        /// The `User-Agent` of the actor.
         pub user_agent: Option<String>,
-        /// The request that did it; the server's log has it under this name.
+        /// The ID of the request that caused the event. The server's log contains it.
         pub request_id: Option<String>,
-        /// What else there is to know, by `kind`.
+        /// Further data, which depends on `kind`.
         pub detail: Map<String, Value>,
     }
 
@@ -164,44 +164,44 @@ wire! {
     pub struct EventPage {
         /// The events, newest first.
         pub events: Vec<EventView>,
-        /// What to ask for as `after` to go on; nothing when there is no more.
+        /// The value of `after` for the next page; absent on the last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next: Option<EventCursor>,
     }
 }
 
 impl EventView {
-    /// What happened, when this version knows it.
+    /// Returns the kind, if this version knows it.
     pub fn known_kind(&self) -> Option<EventKind> {
         self.kind.parse().ok()
     }
 }
 
 requests! {
-    /// Which part of the audit trail.
+    /// A filter of the audit trail.
     pub struct EventQuery {
-        /// Only what was done to this user, or by this user.
+        /// Only events whose actor or subject is this user.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub user: Option<UserId>,
         /// Only events of this kind.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub kind: Option<EventKind>,
-        /// Only what is older than where an earlier answer ended.
+        /// Only events older than this position: `next` of an earlier page.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub after: Option<EventCursor>,
-        /// How many: 1 to 100, 20 when left out.
+        /// Maximum number of events per page: 1 to 100, default 20.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub limit: Option<PageSize>,
     }
 }
 
-/// Where an answer ended: when its last event happened, in microseconds since 1970, and which it was.
+/// A position in the audit trail: the time of the last event of a page, in microseconds since 1970, and its ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventCursor {
     /// Microseconds since 1970.
     pub happened: i64,
-    /// Which event.
+    /// The event ID.
     pub event_id: EventId,
 }
 
@@ -215,13 +215,13 @@ impl FromStr for EventCursor {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        // Until the year 9999: what PostgreSQL has no date for is not one of ours.
+        // Until the year 9999: PostgreSQL has no later dates.
         const LAST: i64 = 253_402_300_799_999_999;
         let parts = text.split_once('.').and_then(|(happened, event_id)| {
             let happened = happened.parse().ok().filter(|micros| (0..=LAST).contains(micros))?;
             Some(Self { happened, event_id: event_id.parse().ok()? })
         });
-        parts.ok_or(Invalid::new("invalid_cursor", "must be the next of an earlier answer"))
+        parts.ok_or(Invalid::new("invalid_cursor", "must be the `next` of an earlier page"))
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_leads_back_to_its_kind() {
+    fn every_name_maps_back_to_its_kind() {
         for &kind in EventKind::ALL {
             assert_eq!(kind.as_str().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());

@@ -1,4 +1,4 @@
-//! Reading the fields of a request: all of them, and every wrong one reported at once.
+//! Reads the fields of a request: all of them, so that every invalid one is reported.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -10,18 +10,18 @@ use serde_json::{Map, Value, map::Entry};
 
 use crate::{Error, ErrorKind, Invalid, NewPassword, Result, Secret, error::FieldError};
 
-/// A type that a field of a request can have.
+/// A type of a request field.
 pub trait Field: Sized {
-    /// Reads it from text: a query, a path, or a JSON string.
+    /// Reads a value from text: a query, a path, or a JSON string.
     ///
     /// # Errors
-    /// Why the text is no value of this type.
+    /// The reason why the text is not a value of this type.
     fn from_text(text: &str) -> Result<Self, Invalid>;
 
-    /// Reads it from JSON.
+    /// Reads a value from JSON.
     ///
     /// # Errors
-    /// Why the value is none of this type.
+    /// The reason why the JSON value is not a value of this type.
     fn from_json(value: Value) -> Result<Self, Invalid> {
         match value {
             Value::String(text) => Self::from_text(&text),
@@ -29,10 +29,10 @@ pub trait Field: Sized {
         }
     }
 
-    /// What it is when it was not sent.
+    /// Returns the value of a field that was not sent.
     ///
     /// # Errors
-    /// That it is required, unless the type is an `Option`.
+    /// When the field is required: always, unless the type is an `Option`.
     fn missing() -> Result<Self, Invalid> {
         Err(Invalid::new("required", "is required"))
     }
@@ -71,29 +71,29 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// Maximum number of parameters in a query and of fields in a body. No request has more than ten.
+/// Maximum number of parameters in a query and of fields in a body. Requests have at most ten.
 pub const MAX_FIELDS: usize = 64;
 
-/// The fields that arrived, and what was found wrong with them so far.
+/// The received fields, and the errors found so far.
 #[derive(Debug)]
 pub struct Fields {
     sent: Map<String, Value>,
     wrong: Vec<FieldError>,
-    // A query may carry parameters that are not ours; a body may not.
+    // Queries may contain unknown parameters, bodies may not.
     closed: bool,
 }
 
 impl Fields {
-    /// The fields of a JSON object.
+    /// Parses a JSON object.
     ///
     /// # Errors
-    /// [`ErrorKind::MalformedJson`] with line and column in its source.
+    /// A syntax error, with line and column.
     pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
         let Object(sent) = serde_json::from_slice(body)?;
         Ok(Self { sent, wrong: Vec::new(), closed: true })
     }
 
-    /// The fields of a query, already split and decoded. A field sent twice is wrong.
+    /// Takes the parameters of a query, already split and decoded. A parameter that was sent twice is invalid.
     pub fn from_query(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut fields = Self { sent: Map::new(), wrong: Vec::new(), closed: false };
         let mut twice = BTreeSet::new();
@@ -107,15 +107,15 @@ impl Fields {
         fields
     }
 
-    /// No fields at all.
+    /// Returns an empty set of fields.
     pub fn none() -> Self {
         Self { sent: Map::new(), wrong: Vec::new(), closed: true }
     }
 
-    /// Takes the field of that name; `None` when it is wrong, which is then remembered.
+    /// Takes the field with this name. Returns `None` and records the error when it is invalid.
     pub fn take<T: Field>(&mut self, name: &str) -> Option<T> {
         let read = match self.sent.remove(name) {
-            // The values of a query are text, and a number among them is still a number.
+            // Query values are text, even when they are numbers.
             Some(Value::String(text)) if !self.closed => T::from_text(&text),
             Some(value) => T::from_json(value),
             None => T::missing(),
@@ -123,30 +123,30 @@ impl Fields {
         read.map_err(|why| self.wrong.push(why.of(name))).ok()
     }
 
-    /// Remembers what is wrong between fields.
+    /// Records an error about a combination of fields.
     pub fn also(&mut self, wrong: Option<FieldError>) {
         self.wrong.extend(wrong);
     }
 
-    /// Ends the reading: what is left over is unknown.
+    /// Finishes reading. Fields that were not taken are unknown.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] with everything that was found wrong.
+    /// [`ErrorKind::InvalidInput`] with all errors.
     pub fn finish(mut self) -> Result<()> {
         if self.closed {
             let unknown = Invalid::new("unknown_field", "is not a field of this request");
-            // Enough to mend a client by; a body of 64 KiB could name thousands.
+            // Enough to correct a client. A body of 64 KiB could contain thousands of unknown fields.
             self.wrong
                 .extend(self.sent.keys().take(20).map(|name| unknown.of(&name.chars().take(100).collect::<String>())));
         } else {
-            // Sent twice, but not ours: not our business.
+            // An unknown parameter that was sent twice is ignored like any unknown one.
             self.wrong.retain(|wrong| wrong.code != "duplicate" || !self.sent.contains_key(&wrong.field));
         }
         if self.wrong.is_empty() { Ok(()) } else { Err(Error::invalid(self.wrong)) }
     }
 }
 
-/// A JSON object that names no field twice: parsers disagree on which one counts, and that is how checks are evaded.
+/// A JSON object without duplicate names. Parsers disagree on which duplicate counts, and attackers use that to evade checks.
 struct Object(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -176,7 +176,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// What is wrong with a password's confirmation, when both arrived and differ.
+/// Returns the error of a confirmation that differs from the password, when both were sent.
 pub(super) fn differ(password: Option<&NewPassword>, confirmation: Option<&Secret>) -> Option<FieldError> {
     (password?.as_secret() != confirmation?)
         .then(|| Invalid::new(ErrorKind::PasswordsDiffer.code(), "is not the same as password").of("confirm_password"))
@@ -197,7 +197,7 @@ mod tests {
         assert!(Fields::from_json(body(MAX_FIELDS + 1).as_bytes()).is_err());
     }
 
-    /// The time that the quickest of several readings takes, in nanoseconds per pair.
+    /// Returns the time of the fastest of several runs, in nanoseconds per pair.
     fn nanoseconds_per_pair(count: usize, name: impl Fn(usize) -> String) -> u128 {
         let pairs: Vec<_> = (0..count).map(|number| (name(number), String::new())).collect();
         let once = |_| {
@@ -215,7 +215,7 @@ mod tests {
             [|number| format!("x{number}"), |number| format!("x{}", number / 2), |_| "q".to_owned()];
         for name in shapes {
             let (few, many) = (nanoseconds_per_pair(128, name), nanoseconds_per_pair(16_384, name));
-            // Sorting grows it by the logarithm; a search through all of them would by a hundred.
+            // Sorting adds a logarithmic factor; a search through all pairs would add a factor of a hundred.
             assert!(many < 12 * few.max(50), "{few} ns a pair of 128, {many} ns a pair of 16,384: {}", name(1));
         }
     }

@@ -1,11 +1,11 @@
-//! Messages: how an event looks to a neighbour that hears of it through a broker.
+//! Messages: the form of an event that sinks receive through a broker.
 
 use super::event::EventView;
 
 wire! {
-    /// An event on its way. Whoever reads it passes over fields that are not known: more may be added within a version.
+    /// An event as a message. Recipients must ignore unknown fields: a version can gain fields.
     pub struct EventMessage {
-        /// The version of the message's form. A field that is taken away or means something else makes a new version.
+        /// The version of the message format. It changes when a field is removed or changes its meaning.
         pub version: u32,
         /// The event.
         #[serde(flatten)]
@@ -14,13 +14,13 @@ wire! {
 }
 
 impl EventMessage {
-    /// The version that this crate writes.
+    /// The version of the message format that this crate writes.
     pub const VERSION: u32 = 1;
 
-    /// The type of its content.
+    /// The media type of the content.
     pub const CONTENT_TYPE: &'static str = "application/json";
 
-    /// The message of an event.
+    /// Creates the message of an event.
     pub fn new(event: EventView) -> Self {
         Self { version: Self::VERSION, event }
     }

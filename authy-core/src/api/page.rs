@@ -1,4 +1,4 @@
-//! Pages of a list: which one, and how long it is.
+//! Page numbers and page sizes of lists.
 
 use super::Field;
 use crate::Invalid;
@@ -11,15 +11,15 @@ macro_rules! bounded {
         pub struct $name(u32);
 
         impl $name {
-            /// That number.
+            /// Creates the value.
             ///
             /// # Errors
-            /// When it is out of bounds.
+            /// When the number is out of bounds.
             pub fn new(number: u32) -> Result<Self, Invalid> {
                 if $range.contains(&number) { Ok(Self(number)) } else { Err(Invalid::new($code, $message)) }
             }
 
-            /// The number.
+            /// Returns the number.
             pub fn get(self) -> u32 {
                 self.0
             }
@@ -37,20 +37,20 @@ macro_rules! bounded {
 }
 
 bounded! {
-    /// The number of a page, from 1.
+    /// The number of a page, starting with 1.
     PageNumber 1..=1_000_000_000, "invalid_page" "must be a whole number from 1",
         { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }
-    /// How many entries a page has.
+    /// The number of entries per page.
     PageSize 1..=100, "invalid_per_page" "must be a whole number from 1 to 100",
         { "type": "integer", "minimum": 1, "maximum": 100 }
 }
 
 impl PageNumber {
-    /// The first page, which is also the one that is meant when none is named.
+    /// The first page, which is also the default.
     pub const FIRST: Self = Self(1);
 }
 
 impl PageSize {
-    /// The size that is meant when none is named: what fits on a screen.
+    /// The default size. It fits on a screen.
     pub const DEFAULT: Self = Self(20);
 }

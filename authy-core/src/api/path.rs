@@ -1,4 +1,4 @@
-//! The parameters in a path, read and written.
+//! Reads and writes the parameters of a path.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::Field;
 use crate::{Invalid, Schema, error::FieldError};
 
-/// Everything that could end a path segment or be read as something else is written in percent.
+/// The characters to percent-encode: those that would end a path segment or change its meaning.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -26,47 +26,47 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A type that a parameter in a path can have.
+/// A type of a path parameter.
 pub trait PathParam: Field + Schema + fmt::Display + Send + Sync + 'static {
-    /// Whether a wrong value means that there is no such thing (404) or that the request is wrong (400).
+    /// Whether an invalid value means that the resource does not exist (404) or that the request is wrong (400).
     const WRONG_IS_NOT_FOUND: bool = true;
 
-    /// Reads it from a segment of a path. What names something is read as it may be stored, not as it may be chosen today.
+    /// Reads a value from a path segment. Names are read as they may be stored, which includes names under earlier rules.
     ///
     /// # Errors
-    /// Why nothing can be named so.
+    /// The reason why no resource can have this name.
     fn from_segment(text: &str) -> Result<Self, Invalid> {
         Self::from_text(text)
     }
 }
 
-/// Why a path leads nowhere.
+/// The reason why a path is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathError {
-    /// A parameter names nothing that can exist.
+    /// A parameter identifies nothing that can exist.
     NotFound,
-    /// A parameter is wrong.
+    /// A parameter is invalid.
     Invalid(FieldError),
 }
 
-/// Something that is done for every parameter of a path and needs its type.
+/// An operation on every path parameter that needs the parameter's type.
 pub trait ParamVisitor {
-    /// Does it for one.
+    /// Performs the operation for one parameter.
     fn visit<T: PathParam>(&mut self);
 }
 
 /// The parameters of a path, in the order of its template.
 pub trait PathParams: Sized + Send + Sync + 'static {
-    /// Reads them from decoded segments, each with its name.
+    /// Reads the parameters from decoded segments, each with its name.
     ///
     /// # Errors
-    /// Which parameter is wrong, and whether that means "not found".
+    /// Which parameter is invalid, and whether that means "not found".
     fn parse(segments: &[(&str, String)]) -> Result<Self, PathError>;
 
-    /// Fills them into the template.
+    /// Inserts the parameters into the template.
     fn fill(&self, template: &str) -> String;
 
-    /// Shows a visitor each of them, in order.
+    /// Visits the parameters, in order.
     fn visit(visitor: &mut impl ParamVisitor);
 }
 

@@ -1,4 +1,4 @@
-//! Answers that are not a success: the problem document of RFC 9457, and the status and the challenge that go with it.
+//! Error responses: the problem document of RFC 9457, its status, and its challenge.
 
 use http::StatusCode;
 
@@ -8,39 +8,39 @@ use crate::{
 };
 
 wire! {
-    /// What went wrong, `application/problem+json`.
+    /// An error, as `application/problem+json` (RFC 9457).
     pub struct Problem {
-        /// `urn:authy:problem:` and the code.
+        /// `urn:authy:problem:` followed by the code.
         #[serde(rename = "type")]
         pub kind_uri: String,
-        /// The code's meaning, the same for every occurrence.
+        /// The meaning of the code. It is the same for every occurrence.
         pub title: String,
-        /// The status of the answer.
+        /// The HTTP status.
         pub status: u16,
-        /// What went wrong, from a closed list: what programs decide by.
+        /// The error code, from a closed list, for programs.
         pub code: String,
-        /// What was wrong this time, for people.
+        /// A description of this occurrence, for people.
         pub message: String,
-        /// The request it was about; the server's log has the cause under it.
+        /// The request ID. The server's log contains the cause under this ID.
         pub request_id: String,
-        /// Every wrong field, when fields were wrong; the username, when it is reserved, or looks like a reserved one or an
-        /// administrator's.
+        /// All invalid fields; for `already_registered`, the username when it is reserved, or looks like a reserved one or like
+        /// an administrator's.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub fields: Vec<FieldError>,
-        /// Of a weak password: zxcvbn's score, 0 to 4.
+        /// Only for `weak_password`: the zxcvbn score, 0 to 4.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub score: Option<u8>,
-        /// Of a weak password: how many guesses it takes, estimated.
+        /// Only for `weak_password`: the estimated number of guesses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub guesses: Option<u64>,
-        /// Of a weak password: how to make a better one.
+        /// Only for `weak_password`: advice for a stronger password.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub feedback: Option<Feedback>,
     }
 }
 
 impl Problem {
-    /// What a caller is told about an error. Of what is wrong inside, nothing.
+    /// Creates the document of an error. An internal error reveals nothing about its cause.
     pub fn of(error: &Error, request_id: &str) -> Self {
         let (kind, strength) = (error.kind(), error.strength());
         let status = status(kind).as_u16();
@@ -62,13 +62,13 @@ impl Problem {
         }
     }
 
-    /// The problem's kind, when this version of the crate knows its code.
+    /// Returns the kind, if this version of the crate knows the code.
     pub fn kind(&self) -> Option<ErrorKind> {
         ErrorKind::from_code(&self.code)
     }
 }
 
-/// The status of an error: the one place where a kind becomes a status.
+/// Returns the HTTP status of an error. The only place that maps kinds to statuses.
 pub fn status(kind: ErrorKind) -> StatusCode {
     use ErrorKind::*;
     match kind {
@@ -94,8 +94,7 @@ pub fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// What `WWW-Authenticate` says about an error (RFC 6750, section 3, and RFC 9470, section 3), when it is about the caller's
-/// token.
+/// Returns the `WWW-Authenticate` challenge of an error about the caller's token (RFC 6750, section 3, and RFC 9470, section 3).
 pub fn challenge(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::TokenRequired | ErrorKind::InvalidCredentials | ErrorKind::InvalidRefreshToken => Some("Bearer"),

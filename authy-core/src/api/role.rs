@@ -1,4 +1,4 @@
-//! Roles: what they are, and who has them.
+//! Roles and their users.
 
 use super::{Nothing, Reply, endpoints, page::PageNumber, requests};
 use crate::{Access, Description, Level, RoleName, UserId, Username, access::ADMIN};
@@ -6,49 +6,49 @@ use crate::{Access, Description, Level, RoleName, UserId, Username, access::ADMI
 const SUBJECT: &str = "role";
 
 endpoints! {
-    /// All roles, most powerful first.
+    /// List all roles, most powerful first.
     ListRoles: GET "/authy/role" () Nothing => RoleList, Access::Level(ADMIN);
 
-    /// Create a role, at most as powerful as the caller.
+    /// Create a role. It can be at most as powerful as the caller.
     CreateRole: POST "/authy/role" () NewRole => RoleMade, Access::Level(ADMIN);
         fails InvalidInput | RoleExists | BeyondYourLevel;
 
-    /// Fetch one role.
+    /// Get a role.
     GetRole: GET "/authy/role/{role_name}" (RoleName) Nothing => OneRole, Access::Level(ADMIN); fails NotFound;
 
-    /// Delete a role that nobody has and that did not come with the installation.
+    /// Delete a role that no user has and that does not belong to the installation.
     DeleteRole: DELETE "/authy/role/{role_name}" (RoleName) Nothing => Nothing, Access::Level(ADMIN);
         fails NotFound | RoleInUse | BeyondYourLevel;
 
-    /// A page of the users who have a role; deleted users have none.
+    /// List the users who have a role, one page at a time. Deleted users are not included.
     ListRoleUsers: GET "/authy/role/{role_name}/users" (RoleName) RoleUserQuery => RoleUserPage, Access::Level(ADMIN);
         fails NotFound | InvalidInput;
 
-    /// Grant a role to a user. The user's tokens are void at once.
+    /// Grant a role to a user. Revokes the user's tokens immediately.
     GrantRole: POST "/authy/role/{role_name}/users/{public_id}" (RoleName, UserId) Nothing => Message,
         Access::Level(ADMIN);
         fails NotFound | AlreadyAssigned | BeyondYourLevel;
 
-    /// Take a role away from a user. The user's tokens are void at once.
+    /// Revoke a role from a user. Revokes the user's tokens immediately.
     RevokeRole: DELETE "/authy/role/{role_name}/users/{public_id}" (RoleName, UserId) Nothing => Message,
         Access::Level(ADMIN);
         fails NotFound | BeyondYourLevel | LastOfItsKind;
 }
 
 requests! {
-    /// A role to be made.
+    /// A role to create.
     pub struct NewRole {
-        /// A name no role has.
+        /// The name. It must be unique.
         pub name: RoleName,
-        /// What the role is for.
+        /// The purpose of the role.
         pub description: Description,
-        /// A level no role has.
+        /// The level. It must be unique.
         pub level: Level,
     }
 
-    /// Which of a role's users to list, 20 at a time.
+    /// The page of a role's users to list, with 20 users per page.
     pub struct RoleUserQuery {
-        /// The page, from 1.
+        /// The page number, starting with 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub page: Option<PageNumber>,
     }
@@ -57,11 +57,11 @@ requests! {
 wire! {
     /// A role.
     pub struct RoleView {
-        /// Its name.
+        /// The name.
         pub name: RoleName,
-        /// What it is for.
+        /// The purpose.
         pub description: Description,
-        /// How powerful it is: a smaller level is more power.
+        /// The level. A smaller level is more powerful.
         pub level: Level,
     }
 
@@ -77,7 +77,7 @@ wire! {
         pub role: RoleView,
     }
 
-    /// A role that was made.
+    /// The created role.
     pub struct RoleMade {
         /// The role.
         pub role: RoleView,
@@ -85,9 +85,9 @@ wire! {
 
     /// A user who has a role.
     pub struct RoleUser {
-        /// The user's name.
+        /// The username.
         pub name: Username,
-        /// The user's public id.
+        /// The user's public ID.
         pub public_id: UserId,
     }
 
@@ -95,21 +95,21 @@ wire! {
     pub struct RoleUserPage {
         /// The role.
         pub role: RoleView,
-        /// The users of this page, in the order of their names.
+        /// The users of this page, ordered by name.
         pub users: Vec<RoleUser>,
-        /// How many there are on all pages.
+        /// The total number of users on all pages.
         pub total_records: u64,
-        /// The page after this one.
+        /// The URL of the next page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_url: Option<String>,
-        /// The page before this one.
+        /// The URL of the previous page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub prev_url: Option<String>,
     }
 
-    /// What was done, for people.
+    /// The result of an operation, for people.
     pub struct Message {
-        /// What was done.
+        /// The message.
         pub message: String,
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions: logging in, being checked, and the keys to check tokens with.
+//! Sessions: login, access checks, and the keys that verify tokens.
 
 use std::borrow::Cow;
 
@@ -15,35 +15,35 @@ use crate::{
 
 const SUBJECT: &str = "session";
 
-/// The header in which a login sends the device token of an earlier one.
+/// The request header with the device token from an earlier login.
 pub const DEVICE_TOKEN: &str = "x-device-token";
 
 endpoints! {
     /// Log in.
     ///
-    /// Unknown name, wrong password and deleted user get the same answer after the same time. So does everybody while too
-    /// many wrong passwords are slowed, the right one included; a device that logged in before and sends its device token has
-    /// a count of its own.
+    /// The response is the same, after the same time, for an unknown name, a wrong password and a deleted user. It is also the
+    /// same for every login, even with the correct password, while too many wrong passwords slow down the account. A device that
+    /// logged in before and sends its device token has a separate count.
     Login: POST "/authy/login" () Credentials => Tokens, Access::Public, Login;
         fails InvalidInput | InvalidCredentials | NotValidated | NoRole | Overloaded;
 
-    /// Exchange a refresh token for fresh tokens.
+    /// Exchange a refresh token for new tokens.
     ///
-    /// The same token again, within half a minute, yields the same refresh token again. Later, or an older one: somebody
-    /// has a copy, and the session is over.
+    /// The same token again within 30 seconds returns the same new refresh token. A later repetition, or an older token, means
+    /// that the token was copied: the session ends.
     Refresh: POST "/authy/token" () RefreshToken => Tokens, Access::Public;
         fails InvalidInput | InvalidRefreshToken | NoRole;
 
-    /// Log out: this session is over, its access tokens too, at once.
+    /// Log out. Ends this session and revokes its access tokens immediately.
     Logout: POST "/authy/logout" () Nothing => Nothing, Access::Authenticated;
 
-    /// My sessions, the one used last first.
+    /// List the caller's sessions, most recently used first.
     ListSessions: GET "/authy/user/session" () Nothing => SessionList, Access::Authenticated;
 
-    /// End all my other sessions.
+    /// End all other sessions of the caller.
     EndOtherSessions: DELETE "/authy/user/session" () Nothing => Nothing, Access::Authenticated;
 
-    /// End one of my sessions.
+    /// End one of the caller's sessions.
     EndSession: DELETE "/authy/user/session/{session_id}" (SessionId) Nothing => Nothing, Access::Authenticated;
         fails NotFound;
 
@@ -51,32 +51,32 @@ endpoints! {
     EndUserSessions: DELETE "/authy/user/{public_id}/session" (UserId) Nothing => Nothing, Access::Level(ADMIN);
         fails NotFound | AlreadyDeleted | BeyondYourLevel;
 
-    /// Check that the caller's level is the given one or smaller (a smaller level is more power).
+    /// Check that the caller's level is the given level or smaller. A smaller level is more powerful.
     CheckAccess: GET "/authy/checkaccess/{level}" (Level) Nothing => AccessGranted, Access::Authenticated, Exempt;
         fails InvalidInput | InsufficientLevel;
 
-    /// The public keys that verify access tokens (RFC 7517).
+    /// Get the public keys that verify access tokens (RFC 7517).
     GetKeys: GET "/authy/.well-known/jwks.json" () Nothing => JwkSet, Access::Public, Exempt;
 
-    /// The public keys that verify access tokens, at the place where libraries look for them.
+    /// Get the public keys that verify access tokens, at the path where libraries look for them.
     GetKeysAtRoot: GET "/.well-known/jwks.json" () Nothing => JwkSet, Access::Public, Exempt;
 
-    /// Which tokens are void before they expire: all of them, or what was added since a cursor.
+    /// List the tokens that are revoked before they expire: all of them, or those added since a cursor.
     ///
-    /// Asked for `text/event-stream` it goes on: an event for everything that becomes void, and at least one a second as
-    /// long as the server itself is up to date. The id of each event is the cursor to resume at (`Last-Event-ID`).
-    /// Streams with a good token have places of their own; any other token is ignored. 503 when there is no place left.
+    /// With `Accept: text/event-stream` the response is a stream: one event per revocation, and at least one event per second
+    /// while the server itself is up to date. The ID of each event is the cursor to resume from (`Last-Event-ID`). Streams with a
+    /// valid token have a separate quota; an invalid token is ignored. 503 when the quota is used up.
     ///
-    /// Without a stream it is served from memory, as of the last poll, with an `ETag`; `If-None-Match` answers 304 as long as the
-    /// same tokens are void. 503 when the server itself is not up to date.
+    /// Without a stream the response comes from memory, as of the last poll, with an `ETag`; with `If-None-Match` the response is
+    /// 304 while the same tokens are revoked. 503 when the server itself is not up to date.
     GetRevocations: GET "/authy/revocations" () RevocationQuery => RevocationPage, Access::Public;
         fails InvalidInput | Unavailable;
 }
 
 requests! {
-    /// A name and a password.
+    /// A username and a password.
     pub struct Credentials {
-        /// The username, in any case.
+        /// The username, in upper or lower case.
         pub username: String,
         /// The password, exactly as it was chosen.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
@@ -87,28 +87,28 @@ requests! {
 requests! {
     /// A refresh token.
     pub struct RefreshToken {
-        /// The token, as it came.
+        /// The token, as it was received.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
         pub refresh_token: Secret,
     }
 
-    /// Since when.
+    /// The start of the list of revocations.
     pub struct RevocationQuery {
-        /// The cursor of an earlier answer.
+        /// The cursor of an earlier response.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub after: Option<Cursor>,
     }
 }
 
 impl Credentials {
-    /// A name and a password.
+    /// Creates credentials from a username and a password.
     pub fn new(username: impl Into<String>, password: Secret) -> Self {
         Self { username: username.into(), password }
     }
 }
 
 wire! {
-    /// What a login yields.
+    /// The tokens of a login.
     pub struct Tokens {
         /// The access token: a JWT of at most 1000 characters.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
@@ -117,20 +117,20 @@ wire! {
         pub token_type: String,
         /// Seconds until the access token expires.
         pub expires_in: u64,
-        /// The token that the next access token is asked with.
+        /// The token that is exchanged for the next access token.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
         pub refresh_token: Secret,
         /// Seconds until the refresh token expires, unless it is used.
         pub refresh_expires_in: u64,
-        /// Who logged in.
+        /// The user who logged in.
         pub public_id: UserId,
-        /// Of a login: what makes this device known for a year. Sent back with the next login it is not held up by the
-        /// guesses of others. It opens nothing by itself.
+        /// Only for a login: identifies this device for one year. Send it with the next login, so that other people's wrong
+        /// guesses do not slow it down. It does not grant access.
         #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
         pub device_token: Option<Secret>,
     }
 
-    /// A caller who is powerful enough.
+    /// The identity of a caller who is powerful enough.
     pub struct AccessGranted {
         /// The caller.
         pub public_id: UserId,
@@ -148,35 +148,35 @@ wire! {
         pub sessions: Vec<SessionView>,
     }
 
-    /// One login, and the chain of tokens that came from it.
+    /// A session: one login, and the chain of tokens that came from it.
     pub struct SessionView {
-        /// The session.
+        /// The session ID.
         pub session_id: SessionId,
-        /// When the user logged in.
+        /// The time of the login.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,
-        /// When tokens were last issued.
+        /// The time when tokens were last issued.
         #[serde(with = "HttpDate")]
         pub last_used: DateTime<Utc>,
-        /// When it ends, unless it is used.
+        /// The time when the session ends, unless it is used.
         #[serde(with = "HttpDate")]
         pub expires: DateTime<Utc>,
-        /// The address that logged in.
+        /// The remote address of the login.
         pub ip: Option<String>,
-        /// What logged in.
+        /// The `User-Agent` of the login.
         pub user_agent: Option<String>,
-        /// Whether it is the one that this request's token came from.
+        /// Whether the token of this request belongs to the session.
         pub current: bool,
     }
 
-    /// What is void.
+    /// A list of revocations.
     pub struct RevocationPage {
-        /// What is void, or became so since the cursor; some of it may have been sent before.
+        /// All revocations, or those since the cursor. Some may have been sent before.
         pub revocations: Vec<Revocation>,
-        /// Where to go on.
+        /// The cursor to continue from.
         pub cursor: Cursor,
-        /// The time as of which this is complete, by the clock of the database, in milliseconds since 1970. The age of what a
-        /// follower knows counts from this time, not from when the answer arrived.
+        /// The time as of which the list is complete, by the clock of the database, in milliseconds since 1970. Calculate the age
+        /// of the list from this time, not from the time when the response arrived.
         pub as_of_ms: u64,
     }
 
@@ -184,7 +184,7 @@ wire! {
     pub struct JwkSet {
         /// The keys.
         pub keys: Vec<Jwk>,
-        /// How long it may be kept, in seconds: told in `Cache-Control`.
+        /// Maximum time in seconds for which the keys may be cached, as in `Cache-Control`.
         #[serde(skip)]
         pub max_age: u64,
     }

@@ -1,4 +1,4 @@
-//! The system itself: what it offers, and how it is.
+//! The system: its endpoints, status and documents.
 
 use std::borrow::Cow;
 
@@ -10,70 +10,70 @@ use crate::Access;
 const SUBJECT: &str = "system";
 
 endpoints! {
-    /// Every path and its methods.
+    /// List all paths and their methods.
     ListEndpoints: GET "/authy" () Nothing => EndpointList, Access::Public;
 
-    /// That the server is there, and which version it is.
+    /// Get the status and the version of the server.
     GetStatus: GET "/authy/status" () Nothing => Status, Access::Public;
 
-    /// What a verifier of access tokens must know of the server (RFC 8414): issuer, keys, audience, algorithms, and the longest life
+    /// Get the metadata for verifiers of access tokens (RFC 8414): issuer, keys, audience, algorithms, and the maximum lifetime
     /// of a token.
     ///
-    /// A verifier refuses a token whose `exp` is further from its `iat` than `access_token_max_lifetime`.
+    /// A verifier refuses a token whose lifetime (`exp` minus `iat`) exceeds `access_token_max_lifetime`.
     GetMetadata: GET "/authy/.well-known/oauth-authorization-server" () Nothing => ServerMetadata, Access::Public;
 
-    /// The same document at the path where libraries look for it.
+    /// Get the same metadata at the path where libraries look for it.
     GetMetadataAtRoot: GET "/.well-known/oauth-authorization-server" () Nothing => ServerMetadata, Access::Public;
 
-    /// 429, always: for trying how a client handles it.
+    /// Always responds with 429, to test how a client handles it.
     GetRateLimited: GET "/authy/ratelimited" () Nothing => Nothing, Access::Public; fails RateLimited;
 
-    /// This document.
+    /// Get this document.
     GetOpenApi: GET "/authy/openapi.json" () Nothing => OpenApi, Access::Public;
 
-    /// The AsyncAPI document of the messages that a broker is sent.
+    /// Get the AsyncAPI document of the messages that are sent to a broker.
     GetAsyncApi: GET "/authy/asyncapi.json" () Nothing => AsyncApi, Access::Public;
 }
 
 wire! {
-    /// Every path and its methods.
+    /// All paths and their methods.
     pub struct EndpointList {
-        /// One entry a path.
+        /// The paths, one entry each.
         pub endpoints: Vec<EndpointEntry>,
     }
 
     /// A path and its methods.
     pub struct EndpointEntry {
-        /// The path, parameters in angle brackets.
+        /// The path, with parameters in angle brackets.
         pub url: String,
-        /// The methods it answers.
+        /// The supported methods.
         pub methods: Vec<String>,
     }
 
-    /// How the server is.
+    /// The status of the server.
     pub struct Status {
-        /// For people.
+        /// A message for people.
         pub message: String,
         /// The version of the server.
         pub version: String,
     }
 
-    /// What a verifier of access tokens must know. It has those members of RFC 8414 that apply: authy issues tokens at endpoints
-    /// of its own, so there are no response types and no OAuth token endpoint. RFC 8414 does not define the members that begin
+    /// The metadata for verifiers of access tokens. It contains the members of RFC 8414 that apply: authy issues tokens at its
+    /// own endpoints, so there are no response types and no OAuth token endpoint. RFC 8414 does not define the members that begin
     /// with `access_token`.
     pub struct ServerMetadata {
-        /// The `iss` of every token.
+        /// The `iss` of all tokens.
         pub issuer: String,
-        /// Where the public keys are; absent when the issuer is no URL.
+        /// The URL of the public keys; absent when the issuer is not a URL.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub jwks_uri: Option<String>,
-        /// The `aud` of every token.
+        /// The `aud` of all tokens.
         pub access_token_audience: String,
-        /// The algorithms of the keys that are published now.
+        /// The algorithms of the keys that are currently published.
         pub access_token_signing_alg_values_supported: Vec<String>,
-        /// The longest time from `iat` to `exp` of any token, in seconds.
+        /// Maximum lifetime of a token, from `iat` to `exp`, in seconds.
         pub access_token_max_lifetime: u64,
-        /// How long this may be cached, in seconds: sent in `Cache-Control`.
+        /// Maximum time in seconds for which this may be cached, as in `Cache-Control`.
         #[serde(skip)]
         pub max_age: u64,
     }

@@ -1,4 +1,4 @@
-//! Where the access token is in a request: `x-access-token` or `Authorization: Bearer`.
+//! Reads the access token of a request, from `x-access-token` or `Authorization: Bearer`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
@@ -6,11 +6,11 @@ use crate::{Error, ErrorKind, Result};
 
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 
-/// The access token, from either header.
+/// Returns the access token from either header.
 ///
 /// # Errors
-/// [`ErrorKind::TokenRequired`] when there is none, [`ErrorKind::ConflictingTokens`] when there are several that differ,
-/// [`ErrorKind::InvalidToken`] when it is not even text.
+/// [`ErrorKind::TokenRequired`] when there is none, [`ErrorKind::ConflictingTokens`] when there are several different ones,
+/// [`ErrorKind::InvalidToken`] when it is not UTF-8.
 pub fn access_token(headers: &HeaderMap) -> Result<&str> {
     let plain = headers.get_all(&ACCESS_TOKEN).into_iter().map(HeaderValue::as_bytes);
     let bearer = headers.get_all(AUTHORIZATION).into_iter().filter_map(bearer);
@@ -22,7 +22,7 @@ pub fn access_token(headers: &HeaderMap) -> Result<&str> {
     std::str::from_utf8(token).map_err(|_| Error::new(ErrorKind::InvalidToken, "the token is not text"))
 }
 
-/// The credentials of `Authorization: Bearer`, the scheme in any case (RFC 9110, section 11.1). Other schemes are not ours.
+/// Returns the credentials of `Authorization: Bearer`, the scheme in any case (RFC 9110, section 11.1). Ignores other schemes.
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked("Bearer".len())?;
     (scheme.eq_ignore_ascii_case(b"Bearer") && token.first().is_none_or(|&c| c == b' ')).then_some(token)

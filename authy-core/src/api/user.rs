@@ -1,4 +1,4 @@
-//! Users: signing up, looking at oneself, and administering others.
+//! Users: sign-up, the caller's own account, and administration.
 
 use chrono::{DateTime, Utc};
 
@@ -20,99 +20,98 @@ const SUBJECT: &str = "user";
 endpoints! {
     /// Sign up.
     ///
-    /// The new user has the role `user`. A username that is reserved, or looks like a reserved one or like that of an administrator,
-    /// is answered as a taken one, and `fields` names it.
+    /// The new user has the role `user`. A reserved username, or one that looks like a reserved one or like an administrator's,
+    /// gets the same error code as a taken one, and `fields` lists the username.
     ///
-    /// A name stays taken for good, also when its user is deleted. An address is taken once an account has confirmed it: of all
-    /// accounts that sign up with one address, the first that confirms it keeps it, and the others lose it.
+    /// A username stays taken permanently, even after its user is deleted. An email address is taken once an account has
+    /// confirmed it: of all accounts that sign up with an address, the first to confirm it keeps it, and the others lose it.
     Register: POST "/authy/user" () NewUser => Created, Access::Public, Register;
         fails InvalidInput | PasswordsDiffer | WeakPassword | AlreadyRegistered | Overloaded;
 
-    /// Who am I?
+    /// Get the caller's account.
     GetSelf: GET "/authy/user" () Nothing => OwnView, Access::Authenticated;
 
-    /// Delete myself.
+    /// Delete the caller's account.
     ///
-    /// The row stays, so that nobody takes the name; every token is void at once.
+    /// The row remains, so that the name stays taken. Revokes all tokens immediately.
     DeleteSelf: DELETE "/authy/user" () Nothing => Nothing, Access::Authenticated; fails LastOfItsKind;
 
-    /// My roles, most powerful first.
+    /// List the caller's roles, most powerful first.
     GetOwnRoles: GET "/authy/user/role" () Nothing => OwnRoles, Access::Authenticated;
 
-    /// A page of all users, deleted ones included, in the order of their creation.
+    /// List all users, deleted ones included, ordered by creation, one page at a time.
     ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput;
 
-    /// Fetch one user, deleted or not.
+    /// Get a user, deleted or not.
     GetUser: GET "/authy/user/{public_id}" (UserId) Nothing => UserView, Access::Level(ADMIN); fails NotFound;
 
-    /// Delete a user; with `erase`, for good.
+    /// Delete a user; with `erase`, permanently.
     ///
-    /// Erased, name and address stay taken, as keyed hashes, and nothing that tells of the person is left: not in the account,
-    /// not in the audit trail. Only the most powerful may do that, to users who were deleted before too.
+    /// After erasure, name and email address stay taken (as keyed hashes), and all other personal data is removed from the
+    /// account and the audit trail. Requires the most powerful role. Users who are already deleted can be erased.
     DeleteUser: DELETE "/authy/user/{public_id}" (UserId) Deletion => Nothing, Access::Level(ADMIN);
         fails InvalidInput | NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
 
-    /// A user's roles, most powerful first.
+    /// List a user's roles, most powerful first.
     GetUserRoles: GET "/authy/user/{public_id}/role" (UserId) Nothing => UserRoles, Access::Level(ADMIN); fails NotFound;
 
-    /// The name of a user who was not deleted. Sibling services ask without a token.
+    /// Get the username of a user who is not deleted. Other services call this without a token.
     GetUsername: GET "/authy/username/{public_id}" (UserId) Nothing => NameOfUser, Access::Public; fails NotFound;
 
-    /// The public id of a name, unless its user was deleted.
+    /// Get the public ID of the user with this name, unless the user is deleted.
     FindUser: GET "/authy/fetch/{username}" (Username) Nothing => IdOfUser, Access::Public; fails NotFound;
 }
 
 requests! {
-    /// Somebody who signs up.
+    /// A sign-up.
     pub struct NewUser {
-        /// A name nobody has or had.
+        /// The username. It must be different from all current and former ones.
         pub username: Username,
-        /// An address that no account has ever confirmed.
+        /// The email address. No account may ever have confirmed it.
         pub email: Email,
-        /// 8 to 256 characters, any characters, and not easily guessed.
+        /// The password: 8 to 256 characters, any characters, and not easy to guess.
         #[serde(serialize_with = "crate::secret::dangerous_expose_new")]
         pub password: NewPassword,
-        /// The same again.
+        /// The password again.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
         pub confirm_password: Secret,
     }
     check password, confirm_password => differ;
 
-    /// How to delete a user.
+    /// The options of a deletion.
     pub struct Deletion {
-        /// Whether the personal data goes, too. It does not when left out.
+        /// Whether to erase the personal data. Default: false.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub erase: Option<bool>,
     }
 
-    /// Which users to list.
+    /// A page of users, and a filter.
     pub struct UserQuery {
-        /// The page, from 1.
+        /// The page number, starting with 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub page: Option<PageNumber>,
-        /// How many users a page has: 1 to 100, 20 when left out.
+        /// The number of users per page: 1 to 100, default 20.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub per_page: Option<PageSize>,
-        /// The beginning of a username or an email.
+        /// The beginning of a username or an email address.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub q: Option<String>,
     }
 }
 
 impl Deletion {
-    /// The row stays as it is.
+    /// Deletes the user and keeps the row.
     pub const PLAIN: Self = Self { erase: None };
 
-    /// Personal data goes for good.
+    /// Erases the personal data permanently.
     pub const ERASE: Self = Self { erase: Some(true) };
 }
 
 impl NewUser {
-    /// Somebody with this name, this address and this password; no typing mistake is possible, so the confirmation is the
-    /// password itself.
+    /// Creates a sign-up. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// Which of them is none that anybody can have.
+    /// The first invalid value.
     pub fn new(username: &str, email: &str, password: Secret) -> Result<Self, Invalid> {
         let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
         let (username, email) = (username.parse()?, email.parse()?);
@@ -121,24 +120,24 @@ impl NewUser {
 }
 
 wire! {
-    /// A user that was made.
+    /// The created user.
     pub struct Created {
-        /// The new user.
+        /// The public ID of the user.
         pub public_id: UserId,
     }
 
-    /// The caller.
+    /// The caller's account.
     pub struct OwnView {
-        /// The caller's public id.
+        /// The caller's public ID.
         pub public_id: UserId,
-        /// The caller's name.
+        /// The caller's username.
         pub username: Username,
-        /// The caller's address.
+        /// The caller's email address.
         pub email: Email,
-        /// When the caller signed up.
+        /// The time of the sign-up.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,
-        /// When the caller logged in last.
+        /// The time of the last login.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub last_login: Option<DateTime<Utc>>,
@@ -146,28 +145,28 @@ wire! {
 
     /// A user, as administrators see it.
     pub struct UserView {
-        /// The user's public id.
+        /// The user's public ID.
         pub public_id: UserId,
-        /// The user's name.
+        /// The username.
         pub username: Username,
-        /// The user's address.
+        /// The user's email address.
         pub email: Email,
-        /// When the user signed up.
+        /// The time of the sign-up.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,
-        /// When the user logged in last.
+        /// The time of the last login.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub last_login: Option<DateTime<Utc>>,
-        /// Whether the address was confirmed.
+        /// Whether the email address is confirmed.
         pub validated: bool,
-        /// Whether the user was deleted.
+        /// Whether the user is deleted.
         pub deleted: bool,
-        /// When the user was deleted.
+        /// The time of the deletion.
         #[serde(default, with = "OptionalHttpDate")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
         pub delete_date: Option<DateTime<Utc>>,
-        /// What became of telling the webhook of the sign-up; left out when nobody wanted to be told.
+        /// The state of the delivery of the sign-up to the webhook; absent without a webhook.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub details: Option<Details>,
     }
@@ -176,12 +175,12 @@ wire! {
     pub struct UserPage {
         /// The users of this page, in the order of their creation.
         pub users: Vec<UserView>,
-        /// How many there are on all pages.
+        /// The total number of users on all pages.
         pub total_records: u64,
-        /// The page after this one.
+        /// The URL of the next page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_url: Option<String>,
-        /// The page before this one.
+        /// The URL of the previous page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub prev_url: Option<String>,
     }
@@ -194,9 +193,9 @@ wire! {
 
     /// A user's roles.
     pub struct UserRoles {
-        /// The user's name.
+        /// The username.
         pub username: Username,
-        /// The user's public id.
+        /// The user's public ID.
         pub public_id: UserId,
         /// The roles, most powerful first.
         pub roles: Vec<RoleView>,
@@ -204,26 +203,26 @@ wire! {
 
     /// A user's name.
     pub struct NameOfUser {
-        /// The name.
+        /// The username.
         pub username: Username,
     }
 
     /// A user's public id.
     pub struct IdOfUser {
-        /// The public id.
+        /// The public ID.
         pub public_id: UserId,
     }
 }
 
-/// Whether the service behind the webhook has made the details of a user that it keeps.
+/// Whether the service behind the webhook has created its record of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Details {
-    /// It has not answered yet that it has.
+    /// It has not confirmed yet.
     Pending,
     /// It has.
     Created,
-    /// Nobody asks it any more: the user was deleted before, or an operator gave up.
+    /// It will not be notified any more: the user was deleted before, or an operator skipped the event.
     Failed,
 }
 

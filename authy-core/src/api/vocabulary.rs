@@ -1,4 +1,4 @@
-//! How the checked types of the vocabulary are read from the fields and the path of a request.
+//! Reads the checked types of the vocabulary from the fields and the path of a request.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ impl Field for Level {
 }
 
 impl PathParam for Level {
-    // A level is a number somebody chose, not the name of a thing: a wrong one is a mistake in the request.
+    // A level is a number that the caller chooses, not an identifier: an invalid one is an error in the request.
     const WRONG_IS_NOT_FOUND: bool = false;
 }
 
@@ -56,7 +56,7 @@ impl Field for Secret {
         Ok(Self::new(text))
     }
 
-    // Takes the text over instead of copying it: a copy would not be wiped.
+    // Moves the text instead of copying it, because a copy would not be overwritten.
     fn from_json(value: Value) -> Result<Self, Invalid> {
         match value {
             Value::String(text) => Ok(Self::new(text)),

@@ -13,7 +13,7 @@ pub struct Config {
     pub audience: String,
     /// How tokens are signed.
     pub signing_algorithm: SigningAlgorithm,
-    /// How long an access token lives; a day at most ([`MAX_ACCESS_LIFE`](crate::claims::MAX_ACCESS_LIFE)).
+    /// How long an access token lives; a day at most ([`MAX_TOKEN_LIFETIME`](crate::claims::MAX_TOKEN_LIFETIME)).
     pub access_ttl: Duration,
     /// How long a session lasts that is not used.
     pub refresh_idle: Duration,

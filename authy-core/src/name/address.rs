@@ -1,4 +1,4 @@
-//! Email addresses: one rule for what is accepted and for what is mailed.
+//! Email addresses: the same rules for accepting an address and for sending mail to it.
 
 use std::str::FromStr;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::Invalid;
 
-/// Maximum length of an address on the wire in octets: a path of RFC 5321 (4.5.3.1.3) has 256, with its angle brackets.
+/// Maximum length of an address in octets: a path of RFC 5321 (4.5.3.1.3) has 256, including its angle brackets.
 const MAX_OCTETS: usize = 254;
 
-/// The two parts of an address, as mail servers accept them.
+/// The two parts of an address, in the form that mail servers accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddrSpec {
     local_part: String,
@@ -23,22 +23,22 @@ pub struct AddrSpec {
 }
 
 impl AddrSpec {
-    /// The part before the `@`: a dot-atom (RFC 5322, 3.2.3; RFC 6531, 3.3) in NFC of at most 64 octets. When it is not ASCII,
-    /// only servers with SMTPUTF8 accept it.
+    /// Returns the part before the `@`: a dot-atom (RFC 5322, 3.2.3; RFC 6531, 3.3) in NFC of at most 64 octets. When it is not
+    /// ASCII, only servers with SMTPUTF8 accept it.
     pub fn local_part(&self) -> &str {
         &self.local_part
     }
 
-    /// The domain in ASCII, as the DNS has it: lower case, each international label an A-label.
+    /// Returns the domain in ASCII, as in the DNS: lower case, with international labels as A-labels.
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// The parts of an address, and its domain as people read it.
+    /// Parses an address. Returns its parts, and the domain as it is displayed.
     fn parse(text: &str) -> Result<(Self, String), Invalid> {
         let invalid = |message| Invalid::new("invalid_email", message);
         const EXPECTED: &str = "must be an email address, such as ada@example.org";
-        // Counted before anything is computed, so that the length of the text bounds the work.
+        // Checked before any computation, so that the length of the text limits the work.
         if text.chars().nth(100 * COMPOSED).is_some() {
             return Err(invalid("must have 5 to 100 characters"));
         }
@@ -61,7 +61,7 @@ impl AddrSpec {
             return Err(invalid("is longer than mail servers accept"));
         }
         let (local_part, shown) = (local.to_owned(), format!("{local}@{shown}"));
-        // A domain may have become longer: what is shown must be an address itself.
+        // The domain may have become longer: the displayed form must be a valid address, too.
         match (5..=100).contains(&shown.chars().count()) {
             true => Ok((Self { local_part, domain: ascii }, shown)),
             false => Err(invalid("must have 5 to 100 characters")),
@@ -70,17 +70,18 @@ impl AddrSpec {
 }
 
 impl Email {
-    /// The form that is compared: the local part case-folded, the domain as the DNS has it (lower case, A-labels).
+    /// Returns the form used for comparison: the local part case-folded, the domain as in the DNS (lower case, A-labels).
     pub fn key(&self) -> String {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
         let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| caseless(domain));
         format!("{}@{domain}", caseless(local))
     }
 
-    /// Returns the address as mail servers accept it.
+    /// Returns the address in the form that mail servers accept.
     ///
     /// # Errors
-    /// When no mail can be sent there. Such an address was stored under an earlier rule: new ones are parsed by this function.
+    /// When no mail can be sent to the address. Such an address was stored under earlier rules; new ones are parsed by this
+    /// function.
     pub fn addr_spec(&self) -> Result<AddrSpec, Invalid> {
         AddrSpec::parse(&self.0).map(|(parts, _)| parts)
     }
@@ -94,8 +95,8 @@ impl FromStr for Email {
     }
 }
 
-/// Whether a text is a local part without quotes. Letters, marks and digits of any script are allowed (RFC 6531), what shows
-/// nothing is not: nobody could tell two such addresses apart.
+/// Returns whether a text is a local part without quotes. Letters, marks and digits of any script are allowed (RFC 6531).
+/// Invisible characters are not: two such addresses would look the same.
 fn is_dot_atom(local: &str) -> bool {
     let is_atom = |atom: &str| {
         !atom.starts_with(is_mark)
@@ -104,21 +105,22 @@ fn is_dot_atom(local: &str) -> bool {
                 false => (c.is_alphanumeric() || is_mark(c)) && !is_ignorable(c),
             })
     };
-    // What is ASCII in it is for the parser that the mail builder has, too; a letter stands in for what it does not know.
+    // The parser of the mail builder checks the ASCII characters; an `x` replaces those it does not know.
     let ascii: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
     local.len() <= 64 && local.split('.').all(is_atom) && EmailAddress::is_valid_local_part(&ascii)
 }
 
-/// A domain of at least two labels that the DNS can have, in ASCII and as it is shown: as it was typed, unless it is
-/// international, which can be typed in several ways.
+/// Returns a domain of at least two labels that can exist in the DNS, in ASCII and as it is displayed. The displayed form is the
+/// typed one, unless the domain is international, because that can be typed in several ways.
 ///
-/// UTS 46 without transitional processing, with STD3 rules and DNS lengths. Hyphens are allowed in the third and fourth place,
-/// where real names have them.
+/// UTS 46 without transitional processing, with STD3 rules and DNS length limits. Hyphens are allowed in the third and fourth
+/// position, because real names have them there.
 fn domain_of(domain: &str) -> Option<(String, String)> {
     let rules = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     let ascii = Uts46::new().to_ascii(domain.as_bytes(), rules.0, rules.1, DnsLength::Verify).ok()?;
     let (_, last) = ascii.rsplit_once('.')?;
-    // What ends in a number is an IPv4 address to many programs (URL Standard, "ends in a number checker"); it has no MX.
+    // Many programs read a name that ends in a number as an IPv4 address (URL Standard, "ends in a number checker"). It has no
+    // MX.
     let is_hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     if is_hex || last.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mailed_is_no_address() {
+    fn addresses_that_cannot_be_mailed_are_refused() {
         let long = format!("{}@example.org", "a".repeat(65));
         for wrong in [
             "ada",
@@ -167,7 +169,7 @@ mod tests {
             "ada@exa mple.org",
             "Ada <ada@example.org>",
             "a@b.c\0",
-            // Quoted: no mail builder sends there, and many servers refuse it.
+            // Quoted: the mail builder does not send there, and many servers refuse it.
             "\"ann@home\"@example.org",
             "\"a,b\"@example.org",
             "\"(c)\"@example.org",
@@ -178,7 +180,7 @@ mod tests {
             "ada.@example.org",
             ".ada@example.org",
             "a..b@example.org",
-            // Addresses of machines.
+            // Address literals.
             "ada@[127.0.0.1]",
             "ada@[IPv6:::1]",
             "ada@127.0.0.1",
@@ -186,7 +188,7 @@ mod tests {
             "ada@example.0x7f",
             "ada@example.123",
             "ada@example.１２３",
-            // Domains that cannot be.
+            // Domains that cannot exist.
             "ada@-example.org",
             "ada@example-.org",
             "ada@exa_mple.org",
@@ -196,7 +198,7 @@ mod tests {
             "ada@\u{301}a.example",
             "ada@a\u{200d}b.example",
             "ada@שa.example",
-            // What shows nothing.
+            // Invisible characters.
             "a\u{200b}da@example.org",
             "a\u{200d}da@example.org",
             "ada\u{2028}@example.org",

@@ -1,4 +1,4 @@
-//! Which texts are names, and the form in which names are compared.
+//! The rules for names, and the form in which names are compared.
 
 use std::borrow::Cow;
 
@@ -14,17 +14,18 @@ use icu_properties::{
 use unicode_script::Script;
 use unicode_security::mixed_script::AugmentedScriptSet;
 
-/// Maximum number of characters that can become one by canonical composition (Unicode 16, UAX #15, table of expansion factors).
+/// Maximum number of characters that canonical composition can combine into one (Unicode 16, UAX #15, table of expansion
+/// factors).
 pub(super) const COMPOSED: usize = 4;
 
 /// Zero width non-joiner and zero width joiner.
 const JOINERS: [char; 2] = [NON_JOINER, '\u{200d}'];
 const NON_JOINER: char = '\u{200c}';
 
-/// The compatibility form of a name, or why it is none.
+/// Returns the compatibility form of a name, or the reason why it is not a valid name.
 pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     const LENGTH: &str = "must have 3 to 50 characters";
-    // Counted before anything is computed, so that the length of the text bounds the work.
+    // Checked before any computation, so that the length of the text limits the work.
     if text.chars().nth(50 * COMPOSED).is_some() {
         return Err(LENGTH);
     }
@@ -36,7 +37,7 @@ pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     if !name.chars().all(|c| matches!(c, '.' | '_' | '-') || JOINERS.contains(&c) || is_letter_mark_or_digit(c)) {
         return Err("must have only letters and digits of any script, and . _ -");
     }
-    // A combining mark needs a letter to sit on; at the start it would attach to whatever a page prints before the name.
+    // A combining mark needs a base character. At the start it would attach to the text that a page prints before the name.
     if name.starts_with(is_mark) {
         return Err("must not start with a combining mark");
     }
@@ -49,8 +50,8 @@ pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     Ok(name.into_owned())
 }
 
-/// The form of a name that is compared: without joiners, which change how a name looks and not how it is read, case-folded,
-/// and NFKC.
+/// Returns the form used for comparison: case-folded, in NFKC, and without joiners, which change how a name looks but not how it
+/// is read.
 pub(super) fn key(name: &str) -> String {
     match name.contains(JOINERS) {
         false => caseless(name),
@@ -58,7 +59,7 @@ pub(super) fn key(name: &str) -> String {
     }
 }
 
-/// Unicode's caseless match for identifiers (Unicode 3.13, D146): NFKC, case folding, NFKC again until nothing changes.
+/// Returns the caseless form for identifiers (Unicode 3.13, D146): NFKC and case folding, repeated until nothing changes.
 pub(crate) fn caseless(text: &str) -> String {
     let mapper = const { CaseMapperBorrowed::new() };
     let mut folded = nfkc(text).into_owned();
@@ -76,8 +77,8 @@ fn nfkc(text: &str) -> Cow<'_, str> {
 }
 
 fn is_letter_mark_or_digit(c: char) -> bool {
-    // Characters that show nothing (variation selectors, fillers) are letters or marks to Unicode, and would make two
-    // names that look the same.
+    // Unicode classifies invisible characters (variation selectors, fillers) as letters or marks. With them, two different names
+    // would look the same.
     !is_ignorable(c) && (is_letter(c) || is_mark(c) || GeneralCategory::for_char(c) == GeneralCategory::DecimalNumber)
 }
 
@@ -93,8 +94,8 @@ pub(super) fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// Whether the scripts of a name are those of one writing system, or of Latin and Chinese, Japanese or Korean: the level
-/// "highly restrictive" of UTS 39, section 5.2. Whether a script is in wide use is not asked: people write in the others, too.
+/// Returns whether the scripts of a name belong to one writing system, or to Latin and Chinese, Japanese or Korean: the level
+/// "highly restrictive" of UTS 39, section 5.2. Scripts that are not in wide use are accepted, because people write in them.
 fn is_of_one_language(name: &str) -> bool {
     let (mut all, mut but_latin) = (AugmentedScriptSet::default(), AugmentedScriptSet::default());
     for c in name.chars() {
@@ -107,7 +108,7 @@ fn is_of_one_language(name: &str) -> bool {
     !all.is_empty() || but_latin.hanb || but_latin.jpan || but_latin.kore
 }
 
-/// Whether every joiner is where it can change how the letters around it are joined (UAX 31, section 2.3: A1, A2 and B).
+/// Returns whether every joiner is at a position where it can change how letters are joined (UAX 31, section 2.3: A1, A2, B).
 fn joiners_are_in_place(name: &str) -> bool {
     if !name.contains(JOINERS) {
         return true;
@@ -127,7 +128,7 @@ fn joiners_are_in_place(name: &str) -> bool {
     })
 }
 
-/// Whether a letter with a virama stands there, and at most marks that can be reordered after the virama.
+/// Returns whether the text ends in a letter with a virama, followed only by marks that can be reordered after the virama.
 fn ends_in_virama(before: &[char]) -> bool {
     let is_nonspacing = |c: char| GeneralCategory::for_char(c) == GeneralCategory::NonspacingMark;
     let is_virama = |c: char| CanonicalCombiningClass::for_char(c) == CanonicalCombiningClass::Virama;
@@ -140,7 +141,7 @@ fn is_reordered_mark(c: char) -> bool {
         && GeneralCategory::for_char(c) == GeneralCategory::NonspacingMark
 }
 
-/// Whether the letters on both sides would be joined without the non-joiner.
+/// Returns whether the letters on both sides would be joined without the non-joiner.
 fn breaks_a_join(before: &[char], after: &[char]) -> bool {
     let joining = |c: &char| JoiningType::for_char(*c);
     let is_transparent = |c: &&char| joining(c) == JoiningType::Transparent;
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_refused() {
         let long = "a".repeat(51);
         for name in
             ["", "ab", &long, "ada lovelace", "ada\0", "ada/b", "😀😀😀", "\u{301}ada", "ad\u{200d}a", "ada\u{fe0f}"]
@@ -241,7 +242,7 @@ mod tests {
         let worst = ["\u{fdfa}", "\u{1f82}", "a\u{301}\u{323}\u{328}\u{345}", "क्\u{200d}", "\u{1d160}"];
         for text in worst.map(|part| part.repeat(20_000)) {
             let short: String = text.chars().take(50).collect();
-            // The fastest of several: others use the machine, too.
+            // The fastest of several runs, because other programs share the machine.
             let fastest = (0..5).map(|_| {
                 let begun = std::time::Instant::now();
                 for text in [text.as_str(), short.as_str()] {

@@ -1,14 +1,14 @@
-//! Where somebody who follows revocations is.
+//! The position of a client that follows the revocations.
 
 use std::{fmt, str::FromStr};
 
 use crate::Invalid;
 
-/// The position of a follower: the PostgreSQL cluster, its timeline, and a transaction id.
+/// A position in the revocations: the PostgreSQL cluster, its timeline, and a transaction ID.
 ///
-/// Transaction ids start anew after a restore into a new cluster, and ids are reused after a failover to a standby that was
-/// behind. A cursor of another cluster or timeline therefore means "from the beginning", and so does one of
-/// an earlier version, which names no timeline.
+/// Transaction IDs start again after a restore into a new cluster, and they are reused after a failover to a standby that was
+/// behind. A cursor of another cluster or timeline therefore means "from the beginning". So does a cursor of an earlier version,
+/// which contains no timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
@@ -17,12 +17,12 @@ pub struct Cursor {
     pub(crate) xmin: u64,
 }
 
-/// No timeline has this number: they are counted from 1.
+/// Marks a cursor without a timeline. PostgreSQL numbers timelines from 1.
 const NO_TIMELINE: u32 = 0;
 
 impl Cursor {
-    /// Whether transactions are not counted any more as they were at an earlier cursor: in another cluster, from a dump say, on
-    /// another timeline, or after a restore that went back in time, which nothing else does.
+    /// Returns whether transaction IDs are not comparable with those of an earlier cursor: this cursor is of another cluster (for
+    /// example, restored from a dump) or timeline, or has a smaller ID, which only a restore to an earlier time causes.
     #[cfg(any(feature = "engine", test))]
     pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
         (self.cluster, self.timeline) != (earlier.cluster, earlier.timeline) || self.xmin < earlier.xmin
@@ -32,7 +32,7 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.timeline {
-            // As it was read, or nobody could read it again: a server refuses it, and a follower would never get in.
+            // Written as it was read. Otherwise the server would refuse the cursor, and the client could never continue.
             NO_TIMELINE => write!(f, "{}-{}", self.cluster, self.xmin),
             timeline => write!(f, "{}-{timeline}-{}", self.cluster, self.xmin),
         }
@@ -51,7 +51,7 @@ impl FromStr for Cursor {
             Some(&[cluster, _]) => Some(Self { cluster, timeline: NO_TIMELINE, xmin: 0 }),
             _ => None,
         };
-        cursor.ok_or(Invalid::new("invalid_cursor", "must be a cursor that came with an answer"))
+        cursor.ok_or(Invalid::new("invalid_cursor", "must be the cursor of an earlier response"))
     }
 }
 

@@ -34,7 +34,7 @@ where
 }
 
 pub(crate) async fn rate_limited(_: Call<'_, GetRateLimited>) -> Result<Nothing> {
-    Err(Error::new(ErrorKind::RateLimited, "this endpoint always says so").retry_after(Duration::from_secs(1)))
+    Err(Error::new(ErrorKind::RateLimited, "this endpoint always says so").with_retry_after(Duration::from_secs(1)))
 }
 
 pub(crate) fn openapi() -> OpenApi {

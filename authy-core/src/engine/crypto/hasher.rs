@@ -190,7 +190,7 @@ impl Shared {
             return Ok(());
         }
         let wait = self.wait(state);
-        Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is full").retry_after(wait))
+        Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is full").with_retry_after(wait))
     }
 
     fn work(&self, mut workspace: Workspace) {
@@ -207,7 +207,9 @@ impl Shared {
                 state.running -= 1;
                 let wait = self.wait(&state);
                 drop(state);
-                task(Err(Error::new(ErrorKind::Overloaded, "the password hashing queue is slow").retry_after(wait)));
+                task(Err(
+                    Error::new(ErrorKind::Overloaded, "the password hashing queue is slow").with_retry_after(wait)
+                ));
             }
         }
         workspace.release();

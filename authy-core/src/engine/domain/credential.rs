@@ -77,7 +77,7 @@ impl PasswordVerifier {
         if let Some(wait) = attempt.wait() {
             attempt.retract().await;
             let error = Error::new(ErrorKind::RateLimited, "too many wrong passwords: wait before the next attempt");
-            return Err(error.retry_after(wait));
+            return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
         let (attempt, _) = self.verify(caller.asker(), attempt, password, phc).await?;

@@ -175,7 +175,7 @@ struct ExportSlot(UserId);
 impl ExportSlot {
     fn take(user: UserId) -> Result<Self> {
         let mut places = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
-        let busy = |kind, detail| Err(Error::new(kind, detail).retry_after(Duration::from_secs(2)));
+        let busy = |kind, detail| Err(Error::new(kind, detail).with_retry_after(Duration::from_secs(2)));
         if places.contains(&user) {
             return busy(ErrorKind::RateLimited, "another export of this user is running");
         }

@@ -53,7 +53,7 @@ fn closed(text: &str) -> String {
 /// Returns the error that refuses a name: the same for a reserved name and one that looks like an administrator's.
 pub(in crate::engine) fn refused() -> Error {
     let field = Invalid::new("reserved", "is reserved, or looks like another name").of("username");
-    Error::new(ErrorKind::AlreadyRegistered, "this username is reserved, or looks like another").on(field)
+    Error::new(ErrorKind::AlreadyRegistered, "this username is reserved, or looks like another").with_field(field)
 }
 
 /// Returns the name of the rule in force.

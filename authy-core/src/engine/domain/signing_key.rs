@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::{
     Error, ErrorKind, Result, Secret,
     api::session::JwkSet,
-    claims::{Claims, LivesTooLong, SigningAlgorithm, Token, unverified_kid},
+    claims::{Claims, LifetimeTooLong, SigningAlgorithm, Token, unverified_kid},
     engine::{
         crypto::{keypair::KeyPair, master::MasterKeys},
         journal::write::Journal,
@@ -88,7 +88,7 @@ impl SigningKeys {
 
     /// Returns the longest lifetime of a token that any instance on this database issues, as of the last load of the keys.
     pub(in crate::engine) fn longest_lifetime(&self) -> Duration {
-        self.current.load().verifier.longest_life()
+        self.current.load().verifier.longest_lifetime()
     }
 
     /// Returns the key that signs now. When it is revoked, its successor is looked for.
@@ -109,7 +109,7 @@ impl SigningKeys {
                 *missed = signer().is_none().then(Instant::now);
             }
             signer().ok_or_else(|| {
-                Error::new(ErrorKind::Unavailable, "no signing key is in force").retry_after(RELOAD_COOLDOWN)
+                Error::new(ErrorKind::Unavailable, "no signing key is in force").with_retry_after(RELOAD_COOLDOWN)
             })
         })
         .await
@@ -124,7 +124,7 @@ impl SigningKeys {
     /// instance issues tokens with a longer lifetime.
     pub(in crate::engine) async fn verify_again(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
-            Ok(kid) if !self.current.load().verifier.knows(&kid) || LivesTooLong::is_cause_of(&refused) => {
+            Ok(kid) if !self.current.load().verifier.knows(&kid) || LifetimeTooLong::is_cause_of(&refused) => {
                 let mut reloaded = self.reloaded.lock().await;
                 if reloaded.is_none_or(|when| when.elapsed() >= RELOAD_COOLDOWN) {
                     *reloaded = Some(Instant::now());

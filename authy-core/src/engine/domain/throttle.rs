@@ -159,7 +159,7 @@ impl GuessLimiter {
         let found = self.db.read_one(&sql::FIND, params).await?;
         if !ADDRESS.admits(failure_count(&found), found.get("now")) {
             let error = Error::new(ErrorKind::RateLimited, "too many wrong codes and passwords came from this address");
-            return Err(error.retry_after(ADDRESS.memory));
+            return Err(error.with_retry_after(ADDRESS.memory));
         }
         let done = work.await;
         if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {

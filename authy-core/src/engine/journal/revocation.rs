@@ -225,7 +225,7 @@ impl RevocationFeed {
         match self.is_younger(max_age) {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Unavailable, "what is known of revocations is too old")
-                .retry_after(Duration::from_secs(1))),
+                .with_retry_after(Duration::from_secs(1))),
         }
     }
 

@@ -137,7 +137,7 @@ pub(in crate::engine) async fn bounded_by<T>(
     match timeout(patience, work).await {
         Ok(done) => done.map_err(db_error),
         Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
-            .retry_after(Duration::from_secs(1))),
+            .with_retry_after(Duration::from_secs(1))),
     }
 }
 
@@ -154,7 +154,7 @@ pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
     };
     match away {
         true => Error::with_source(ErrorKind::Unavailable, "the database is away", cause)
-            .retry_after(Duration::from_secs(1)),
+            .with_retry_after(Duration::from_secs(1)),
         false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),
     }
 }

@@ -92,7 +92,7 @@ impl Db {
         self.pool.get().await.map_err(|cause| match cause {
             PoolError::Backend(cause) => db_error(cause),
             cause => Error::with_source(ErrorKind::Unavailable, "no database connection is free", cause)
-                .retry_after(Duration::from_secs(1)),
+                .with_retry_after(Duration::from_secs(1)),
         })
     }
 

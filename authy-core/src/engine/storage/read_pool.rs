@@ -88,7 +88,9 @@ impl Slot {
             return Ok(open);
         }
         if failed.is_some_and(|when| when.elapsed() < COOLDOWN) {
-            return Err(Error::new(ErrorKind::Unavailable, "the database is away").retry_after(Duration::from_secs(1)));
+            return Err(
+                Error::new(ErrorKind::Unavailable, "the database is away").with_retry_after(Duration::from_secs(1))
+            );
         }
         match connector.connect().await {
             Ok(client) => {

@@ -52,7 +52,7 @@ async fn a_full_queue_refuses_at_once_with_a_time_to_wait() {
     until_queued(&hasher, 2).await;
     let error = timeout(LONG, hasher.run(Asker::default(), |_| ())).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
-    assert!(error.wait() >= Some(Duration::from_secs(1)));
+    assert!(error.retry_after() >= Some(Duration::from_secs(1)));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_job_that_waited_too_long_is_answered_unrun() {
     let (hasher, (ran, order)) = (hasher(2, Duration::ZERO), mpsc::channel());
     let error = enqueue(&hasher, &ran, 1).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
-    assert!(error.wait().is_some());
+    assert!(error.retry_after().is_some());
     drop(ran);
     assert_eq!(order.iter().count(), 0);
 }

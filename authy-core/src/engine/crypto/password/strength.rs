@@ -34,10 +34,10 @@ pub(super) fn require(password: &str, inputs: &UserInputs, is_breached: bool) ->
     if is_common || is_breached {
         strength.feedback.warning = Some(BREACHED.to_owned());
         let error = Error::new(ErrorKind::WeakPassword, "this password is on a list of breached passwords");
-        return Err(error.strength_of(strength));
+        return Err(error.with_strength(strength));
     }
     match strength.score < MINIMUM_SCORE {
-        true => Err(Error::new(ErrorKind::WeakPassword, "this password is too easy to guess").strength_of(strength)),
+        true => Err(Error::new(ErrorKind::WeakPassword, "this password is too easy to guess").with_strength(strength)),
         false => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::sql;
-use crate::{Error, ErrorKind, Result, claims::MAX_ACCESS_LIFE, engine::storage::db::Db};
+use crate::{Error, ErrorKind, Result, claims::MAX_TOKEN_LIFETIME, engine::storage::db::Db};
 
 /// How long a starting instance waits whose tokens have a longer lifetime than all others: the other instances poll four times per
 /// second, and verifiers ask them once per second at most.
@@ -15,9 +15,9 @@ const LEAD: Duration = Duration::from_secs(2);
 /// Stores the lifetime of the tokens of this instance, and waits until the other instances accept it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] when that is longer than [`MAX_ACCESS_LIFE`]; [`ErrorKind::Unavailable`] when the database is away.
+/// [`ErrorKind::InvalidInput`] when that is longer than [`MAX_TOKEN_LIFETIME`]; [`ErrorKind::Unavailable`] when the database is away.
 pub(super) async fn introduce(db: &Db, access_ttl: Duration) -> Result<()> {
-    if access_ttl > MAX_ACCESS_LIFE {
+    if access_ttl > MAX_TOKEN_LIFETIME {
         return Err(Error::new(ErrorKind::InvalidInput, "an access token lives for a day at most"));
     }
     let known = known(db).await?;

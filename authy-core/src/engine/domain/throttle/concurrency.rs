@@ -80,7 +80,8 @@ impl Drop for Permit {
 }
 
 pub(super) fn crowded() -> Error {
-    Error::new(ErrorKind::Overloaded, "too many attempts at the same account wait").retry_after(Duration::from_secs(1))
+    Error::new(ErrorKind::Overloaded, "too many attempts at the same account wait")
+        .with_retry_after(Duration::from_secs(1))
 }
 
 #[cfg(test)]

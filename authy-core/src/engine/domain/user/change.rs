@@ -170,7 +170,7 @@ async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email:
     let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
     if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {
         let error = Error::new(ErrorKind::RateLimited, "this account was given so many new addresses already");
-        return Err(error.retry_after(Duration::from_secs(3600)));
+        return Err(error.with_retry_after(Duration::from_secs(3600)));
     }
     code::revoke(tx, user, Some(Purpose::Email)).await?;
     let code = code::create(tx, user, Purpose::Email, Some(email)).await?;

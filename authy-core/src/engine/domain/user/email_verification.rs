@@ -115,7 +115,7 @@ impl Users {
             Sent::TooMany => {
                 let error =
                     Error::new(ErrorKind::RateLimited, "too many codes were sent: use the last one, or wait an hour");
-                Err(error.retry_after(Duration::from_secs(3600)))
+                Err(error.with_retry_after(Duration::from_secs(3600)))
             }
             Sent::AddressLost => Err(Error::new(
                 ErrorKind::AlreadyRegistered,
