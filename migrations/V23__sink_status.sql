@@ -1,9 +1,9 @@
--- A sink says that the state of its deliveries is shown with the users; no sink is known by its name here.
+-- A sink declares whether the state of its deliveries is shown with the users. The schema contains no name of a sink.
 
 ALTER TABLE authy.event_cursor ADD COLUMN shows_status boolean NOT NULL DEFAULT false;
 UPDATE authy.event_cursor SET shows_status = true WHERE sink = 'webhook';
 
--- Copied to each delivery, so that the index holds those that are shown and no others.
+-- Copied to each delivery, so that the index contains only the deliveries whose state is shown.
 ALTER TABLE authy.delivery ADD COLUMN shows_status boolean NOT NULL DEFAULT false;
 UPDATE authy.delivery SET shows_status = true WHERE sink = 'webhook';
 

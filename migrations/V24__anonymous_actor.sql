@@ -1,4 +1,4 @@
--- An actor without a token is called anonymous. `stranger` is what older programs write, which may still be running.
+-- An actor without a token is called anonymous. Programs of older versions, which may still be running, write `stranger`.
 
 ALTER TABLE authy.event DROP CONSTRAINT event_origin_check;
 ALTER TABLE authy.event ADD CONSTRAINT event_origin_check

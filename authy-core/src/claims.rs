@@ -206,7 +206,7 @@ mod tests {
     }
 
     /// Lifetime of the tokens in these tests, which is also the maximum that the verifier accepts.
-    const LIFE: Duration = Duration::from_secs(900);
+    const LIFETIME: Duration = Duration::from_secs(900);
 
     fn claims(username: &str, roles: &[String]) -> Claims {
         let (id, now) = (UserId::random(), time::unix_now());
@@ -221,7 +221,7 @@ mod tests {
             aud: "authy".into(),
             sub: id,
             iat: now,
-            exp: now + LIFE.as_secs(),
+            exp: now + LIFETIME.as_secs(),
             jti: "0123456789abcdef".into(),
         }
     }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_token_with_too_long_a_lifetime_is_refused() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
         let mut claims = claims("ada", &[]);
         verifier.verify(&sign(claims.clone(), &pair)).unwrap();
         claims.exp += 1;
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_token_contains_the_signed_claims_and_a_changed_one_is_refused() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
         let claims = claims("Ольга", &["user".into()]);
         let token = sign(claims.clone(), &pair);
         assert_eq!(verifier.verify(&token).unwrap().identity, claims.into_identity());
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn issuer_audience_expiry_and_subject_are_required() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
         let now = time::unix_now();
         let good = claims("ada", &[]);
         let wrong: [fn(&mut Claims, u64); 5] = [
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn roles_are_left_out_when_they_do_not_fit_and_the_level_never_is() {
         let (pair, jwk) = key();
-        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
         let roles: Vec<_> = (0..30).map(|n| format!("a-role-with-a-long-name-{n}")).collect();
         let read = verifier.verify(&sign(claims("ada", &roles), &pair)).unwrap();
         assert_eq!((read.identity.roles, read.identity.level), (None, Level::clamped(10)));
@@ -324,7 +324,7 @@ mod tests {
         #[test]
         fn any_text_is_verified_without_a_panic(text in "\\PC*") {
             let (_, jwk) = key();
-            let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFE, [&jwk]).unwrap();
+            let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
             prop_assert!(verifier.verify(&text).is_err());
         }
     }

@@ -1,14 +1,14 @@
 //! The engine: everything that needs PostgreSQL or hashes a password.
 //!
-//! Its layers, from the top; a layer imports those below it and never one above:
+//! Its layers, from the top. A layer imports only those below it:
 //!
 //! ```text
-//! authy       what a program calls: Authy, its Builder, and its handles
-//! background  follows revocations, relays events, rotates keys, deletes what has expired
+//! authy       the API: Authy, its Builder, and its handles
+//! background  follows revocations, relays events, rotates keys, deletes expired rows
 //! delivery    hands events to sinks
 //! domain      users, roles, sessions, one-time codes, signing keys, and the limits on guesses
-//! journal     the write with its event, who acts, and the revocation feed
-//! config      the settings
+//! journal     writes with their events, proof of the actor, and the revocation feed
+//! config      the configuration
 //! storage     connections, statements, migrations      crypto  keys, hashes, passwords
 //! ```
 

@@ -22,7 +22,7 @@ pub struct Token {
     /// The key that signed it.
     pub kid: Arc<str>,
     // Time from `iat` to `exp`, in seconds.
-    life: u64,
+    lifetime: u64,
     // Hashed once, during verification: every check looks up both in the revocation set.
     pub(crate) session_hash: IdHash,
     pub(crate) user_hash: IdHash,
@@ -32,7 +32,7 @@ impl Token {
     /// Creates a verified token from an identity and the ID of the key that signed it.
     pub fn new(identity: Identity, kid: Arc<str>) -> Self {
         let (session_hash, user_hash) = (IdHash::of_session(identity.session_id), IdHash::of_user(identity.public_id));
-        Self { identity, kid, life: 0, session_hash, user_hash }
+        Self { identity, kid, lifetime: 0, session_hash, user_hash }
     }
 }
 
@@ -58,9 +58,9 @@ impl LifetimeTooLong {
 }
 
 impl Verifier {
-    /// Creates a verifier for the tokens that `issuer` issues for `audience` with these keys. Ignores keys with an algorithm that
-    /// is not in `algorithms`. Refuses a token whose lifetime (`exp` minus `iat`) exceeds `longest_lifetime` or one day:
-    /// otherwise an attacker with a stolen key could forge a token that is valid for years.
+    /// Creates a verifier for the tokens that `issuer` issues for `audience` with these keys. Ignores keys whose
+    /// algorithm is not a [`SigningAlgorithm`]. Refuses a token whose lifetime (`exp` minus `iat`) exceeds `longest_lifetime` or
+    /// one day: otherwise an attacker with a stolen key could forge a token that is valid for years.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a key of a known algorithm cannot be read.
@@ -99,7 +99,7 @@ impl Verifier {
     /// Returns whether a token that was verified earlier would still be accepted, apart from its expiry: its key is still
     /// present, and its lifetime is allowed.
     pub(crate) fn still_accepts(&self, token: &Token) -> bool {
-        token.life <= self.longest_lifetime.as_secs() && self.knows(&token.kid)
+        token.lifetime <= self.longest_lifetime.as_secs() && self.knows(&token.kid)
     }
 
     /// Returns the maximum lifetime of a token, from `iat` to `exp`.
@@ -124,11 +124,11 @@ impl Verifier {
         if claims.iat > time::unix_now() + CLOCK_SKEW {
             return Err(invalid("the token was issued in the future"));
         }
-        let life = claims.exp.saturating_sub(claims.iat);
-        if life > self.longest_lifetime.as_secs() {
+        let lifetime = claims.exp.saturating_sub(claims.iat);
+        if lifetime > self.longest_lifetime.as_secs() {
             return Err(Error::with_source(ErrorKind::InvalidToken, "the token is not valid", LifetimeTooLong));
         }
-        Ok(Token { life, ..Token::new(claims.into_identity(), kid.clone()) })
+        Ok(Token { lifetime, ..Token::new(claims.into_identity(), kid.clone()) })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a program calls: [`Authy`], and the handles of its nouns.
+//! The API of the engine: [`Authy`] and its handles.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
 
 /// Authentication and authorization on one database. Cheap to clone.
 ///
-/// Each noun has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something takes the
+/// Each subject has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something takes the
 /// caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
 #[derive(Clone)]
 pub struct Authy(Arc<Handles>);
@@ -55,68 +55,69 @@ struct Handles {
 }
 
 impl Authy {
-    /// Begins with the database to use. Several hosts and `target_session_attrs` follow a failover.
+    /// Returns a builder for this database. With several hosts and `target_session_attrs`, the engine follows a failover.
     pub fn builder(database: tokio_postgres::Config) -> Builder {
         Builder::new(database)
     }
 
-    /// Users and their accounts.
+    /// Returns the handle for users and their accounts.
     pub fn users(&self) -> &Users {
         &self.0.users
     }
 
-    /// Roles and who has them.
+    /// Returns the handle for roles and their users.
     pub fn roles(&self) -> &Roles {
         &self.0.roles
     }
 
-    /// Sessions and their tokens.
+    /// Returns the handle for sessions and their tokens.
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
     }
 
-    /// The keys that sign access tokens.
+    /// Returns the handle for the keys that sign access tokens.
     pub fn keys(&self) -> &SigningKeys {
         &self.0.keys
     }
 
-    /// The audit trail.
+    /// Returns the handle for the audit trail.
     pub fn events(&self) -> &Events {
         &self.0.events
     }
 
-    /// The delivery of events to sinks.
+    /// Returns the handle for the delivery of events to sinks.
     pub fn deliveries(&self) -> &Deliveries {
         &self.0.deliveries
     }
 
-    /// The revocations, for services that verify tokens themselves.
+    /// Returns the handle for revocations, for services that verify tokens themselves.
     pub fn revocations(&self) -> &Arc<RevocationFeed> {
         &self.0.journal.feed
     }
 
-    /// Writes within a transaction of the embedding program, so that its own rows and those of authy are committed together. The
-    /// transaction must be READ COMMITTED. Pass what a method returns to [`committed`](Self::committed) after the commit.
+    /// Returns handles that write within a transaction of the embedding program, so that its rows and authy's rows are
+    /// committed together. The transaction must be READ COMMITTED. Pass the result of each method to
+    /// [`committed`](Self::committed) after the commit.
     pub fn within<'a>(&'a self, transaction: &'a Transaction<'a>) -> Within<'a> {
         Within::new(self, transaction)
     }
 
-    /// Puts the revocations of a committed write in force in this process, and returns the value of the write. Call it after the
+    /// Applies the revocations of a committed write in this process, and returns the value of the write. Call it after the
     /// commit, never before: a write that is rolled back must not revoke anything.
     pub fn committed<T>(&self, write: Uncommitted<T>) -> T {
         self.0.journal.committed(write)
     }
 
-    /// Starts the background work. With it a token is checked without asking the database, and keys are replaced by themselves;
-    /// without it every check asks the database, which is slower and just as correct.
+    /// Starts the background work. With it, a token check does not query the database, and keys rotate automatically. Without
+    /// it, every check queries the database, which is slower but equally correct.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn start_background(&self) -> Result<Background> {
         self.start_background_with(Vec::new()).await
     }
 
-    /// Starts the background work with sinks, which get every event from now on, or from where they stopped.
+    /// Starts the background work with sinks. A new sink gets every event from now on; a known sink continues where it stopped.
     ///
     /// # Errors
     /// As [`start_background`](Self::start_background).
@@ -124,20 +125,20 @@ impl Authy {
         Background::start(&self.0.journal, &self.0.keys, &self.0.config, sinks).await
     }
 
-    /// Runs the maintenance once: takes the steps of the key rotation that are due, deletes what has expired, and makes and drops
-    /// partitions of the audit trail. The [background work](Self::start_background) does it by itself.
+    /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and drops
+    /// partitions of the audit trail. The [background work](Self::start_background) runs it regularly.
     ///
-    /// No partition is dropped as long as a sink has not got all of its events. The background work considers its own sinks only,
-    /// so that a sink which is no longer configured delays nothing.
+    /// Does not drop a partition before every sink has received all of its events. The background work considers only its own
+    /// sinks, so that a sink which is no longer configured does not keep partitions.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let Handles { journal, keys, config, .. } = &*self.0;
         Maintenance::new(journal.clone(), keys.clone(), config.clone()).run(None).await
     }
 
-    /// Checks that the database answers.
+    /// Checks that the database responds.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
@@ -145,10 +146,10 @@ impl Authy {
         self.0.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
     }
 
-    /// PREPAREs every SQL statement against the live schema. Returns their number.
+    /// Prepares every SQL statement against the live schema, and returns their number.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when one does not fit; the log names it.
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when a statement does not fit. The log contains its name.
     pub async fn check(&self) -> Result<usize> {
         check::check(&self.0.journal.db.connect().await?).await
     }
@@ -158,7 +159,7 @@ impl Authy {
         self.0.config.change_password_url.as_deref()
     }
 
-    /// Returns what a verifier of access tokens must know of this instance, and of all others on its database.
+    /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its database.
     pub fn metadata(&self) -> ServerMetadata {
         let (config, keys) = (&self.0.config, self.keys().published());
         let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();

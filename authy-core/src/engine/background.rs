@@ -1,4 +1,4 @@
-//! The background work: follows revocations, relays events to the sinks, and maintenance.
+//! The background work: following revocations, relaying events to the sinks, and maintenance.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(in crate::engine) mod maintenance;
 
 use maintenance::Maintenance;
 
-/// The background work. Dropping this ends it.
+/// The running background work. It stops when this is dropped.
 #[must_use = "dropped, it ends the background work"]
 #[derive(Debug)]
 pub struct Background(Vec<JoinHandle<()>>);
@@ -32,10 +32,10 @@ impl Drop for Background {
 }
 
 impl Background {
-    /// Starts the tasks. The sinks get every event from now on, or from where they stopped.
+    /// Starts the tasks. A new sink gets every event from now on; a known sink continues where it stopped.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub(in crate::engine) async fn start(
         journal: &Arc<Journal>,
         keys: &Arc<SigningKeys>,
@@ -55,7 +55,7 @@ impl Background {
         }
         for sink in sinks {
             let relay = Relay::new(journal.clone(), sink);
-            // Before anything can happen that the sink should get.
+            // Before any event can occur that the sink must get.
             relay.prepare().await?;
             tasks.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run().await })));
         }

@@ -38,7 +38,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
     .copied()
 }
 
-/// PREPAREs every statement.
+/// Prepares every statement, and returns their number.
 ///
 /// # Errors
 /// The first statement that does not fit the schema.

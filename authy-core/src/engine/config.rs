@@ -1,57 +1,58 @@
-//! What can be set, each default with its reason.
+//! The configuration of the engine. Each default has its reason beside it.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
 
-/// How the engine behaves.
+/// The configuration of the engine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The `iss` of the tokens.
+    /// The `iss` claim of the tokens.
     pub issuer: String,
-    /// The `aud` of the tokens.
+    /// The `aud` claim of the tokens.
     pub audience: String,
-    /// How tokens are signed.
+    /// The signature algorithm of the tokens.
     pub signing_algorithm: SigningAlgorithm,
-    /// How long an access token lives; a day at most ([`MAX_TOKEN_LIFETIME`](crate::claims::MAX_TOKEN_LIFETIME)).
+    /// Lifetime of an access token. At most one day ([`MAX_TOKEN_LIFETIME`](crate::claims::MAX_TOKEN_LIFETIME)).
     pub access_ttl: Duration,
-    /// How long a session lasts that is not used.
+    /// Time after which an unused session ends.
     pub refresh_idle: Duration,
-    /// How long a session lasts at all.
+    /// Maximum lifetime of a session, even when it is used.
     pub refresh_absolute: Duration,
-    /// How long a refresh token that was just exchanged still yields the same successor.
+    /// Time during which a refresh token that was just exchanged returns the same new token again.
     pub refresh_grace: Duration,
-    /// How long others may keep the published keys.
+    /// Time for which others may cache the published keys.
     pub jwks_max_age: Duration,
-    /// How long a key signs.
+    /// Time for which a key signs before the next one replaces it.
     pub key_rotation: Duration,
-    /// How long nothing may be heard of revocations before the database is asked about every token.
+    /// Maximum age of the known revocations. When they are older, every token check queries the database.
     pub max_staleness: Duration,
-    /// How often the background work revokes a session that does not exist, to test that revocations arrive within a second;
-    /// never when `None`. When one does not, there is a warning in the log; [`Authy::self_test`](super::Authy::self_test) returns
-    /// the last result.
+    /// Interval at which the background work tests revocation, by revoking a session that does not exist; `None` disables the
+    /// test. When a revocation is not in force within one second, a warning is logged.
+    /// [`RevocationFeed::self_test`](crate::engine::RevocationFeed::self_test) returns the last result.
     pub self_test: Option<Duration>,
-    /// How long the audit trail is kept, by whole months; for ever when `None`.
+    /// Time for which the audit trail is kept, in whole months; `None` keeps it forever.
     pub event_retention: Option<Duration>,
-    /// Whether only a user with a confirmed address can log in.
+    /// Whether a user needs a confirmed email address to log in.
     pub require_validated: bool,
-    /// Whether an administrator can set the password of a less powerful user, or only send a reset.
+    /// Whether an administrator can set the password of a less powerful user. Otherwise the administrator can only send a
+    /// reset.
     pub admin_sets_passwords: bool,
-    /// The page where users change their password, which `/.well-known/change-password` leads to.
+    /// The page where users change their password, to which `/.well-known/change-password` redirects.
     pub change_password_url: Option<String>,
-    /// Usernames that nobody can sign up with, nor with a name that looks like one of them.
+    /// Usernames that nobody can sign up with, including names that look like them.
     pub reserved_usernames: Vec<String>,
-    /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, by hash. None of them can be
-    /// chosen. When it cannot be read, that is logged, and nobody is refused because of it.
+    /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, sorted by hash. Passwords in
+    /// the file are refused. When the file cannot be read, an error is logged and no password is refused because of it.
     pub pwned_passwords: Option<PathBuf>,
-    /// How passwords are hashed.
+    /// The password hashing.
     pub hash: HashConfig,
-    /// How many database connections transactions have.
+    /// Number of database connections for transactions.
     pub connections: usize,
 }
 
-/// Names that a user could use to speak in the operator's name.
-const RESERVED: &[&str] = &[
+/// Names with which a user could pretend to be the operator.
+const RESERVED_USERNAMES: &[&str] = &[
     "abuse",
     "account",
     "admin",
@@ -95,34 +96,34 @@ impl Default for Config {
             issuer: "authy".to_owned(),
             audience: "authy".to_owned(),
             signing_algorithm: SigningAlgorithm::default(),
-            // Short, because a service that cannot hear of revocations trusts a token for as long as it lives.
+            // Short, because a service that cannot receive revocations trusts a token until it expires.
             access_ttl: Duration::from_secs(15 * 60),
-            // Two weeks' holiday do not log anybody out.
+            // A holiday of two weeks does not end the session.
             refresh_idle: Duration::from_secs(14 * 24 * 3600),
-            // A stolen session ends by itself within a season.
+            // A stolen session ends within three months.
             refresh_absolute: Duration::from_secs(90 * 24 * 3600),
-            // An answer that got lost is asked for again well within this.
+            // A client that lost the response retries well within this time.
             refresh_grace: Duration::from_secs(30),
-            // Short enough that a new key is known everywhere minutes after it was made.
+            // Short enough for a new key to be known everywhere within minutes.
             jwks_max_age: Duration::from_secs(300),
-            // A key that leaks unnoticed is worth something for a month at most.
+            // A key that leaks unnoticed is useful to an attacker for a month at most.
             key_rotation: Duration::from_secs(30 * 24 * 3600),
-            // A failover of the database takes less; a logout that takes longer to arrive is none.
+            // A failover of the database takes less time. A logout that takes longer to arrive would be useless.
             max_staleness: Duration::from_secs(30),
-            // It writes a row a minute, which a program that embeds the crate should ask for.
+            // It writes a row per test, so a program that embeds the crate has to enable it.
             self_test: None,
-            // An audit trail that forgets by itself has to be asked for.
+            // Deleting an audit trail has to be an explicit decision.
             event_retention: None,
-            // Without mail nobody could ever log in.
+            // Without a mail sink, nobody could log in.
             require_validated: false,
-            // Somebody without a mailbox has to be helped, too; the user is told.
+            // Users without access to their mailbox need help, too. They are notified of the change.
             admin_sets_passwords: true,
             change_password_url: None,
-            reserved_usernames: RESERVED.iter().map(ToString::to_string).collect(),
-            // It is large, and has to be fetched.
+            reserved_usernames: RESERVED_USERNAMES.iter().map(ToString::to_string).collect(),
+            // The file is large and has to be downloaded.
             pwned_passwords: None,
             hash: HashConfig::default(),
-            // More transactions at a time than a small PostgreSQL has cores bring nothing.
+            // A small PostgreSQL has few cores: more concurrent transactions do not increase the throughput.
             connections: 8,
         }
     }

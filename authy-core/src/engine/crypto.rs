@@ -1,4 +1,4 @@
-//! Keys, hashes and passwords. Nothing here knows the database.
+//! Keys, hashes and passwords. This layer does not use the database.
 
 pub(in crate::engine) mod hash_config;
 pub(in crate::engine) mod hasher;

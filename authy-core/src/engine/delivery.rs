@@ -11,7 +11,7 @@ pub(in crate::engine) mod notification;
 pub(in crate::engine) mod relay;
 pub(in crate::engine) mod sink;
 
-/// The delivery of events to sinks, and what the mail sink sends: [`Authy::deliveries`](crate::Authy::deliveries).
+/// The delivery of events to sinks, and the mails to send: [`Authy::deliveries`](crate::Authy::deliveries).
 pub struct Deliveries {
     journal: Arc<Journal>,
     codes: Codes,

@@ -1,4 +1,4 @@
-//! What authy is about. A module holds what belongs to one noun: its handle, its rules, and its SQL.
+//! The subjects of authy. Each module contains the handle, the rules and the SQL of one subject.
 
 pub(in crate::engine) mod code;
 pub(in crate::engine) mod credential;

@@ -1,5 +1,5 @@
-//! The private readers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists only with
-//! the feature `fuzz-entry-points`.
+//! The private parsers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists only
+//! with the feature `fuzz-entry-points`.
 
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub struct SecretReader {
 }
 
 impl SecretReader {
-    /// A reader with these keys.
+    /// Creates a reader with these keys.
     ///
     /// # Errors
     /// When the keys cannot be derived.
@@ -31,28 +31,28 @@ impl SecretReader {
         Ok(Self { refresh: MacKeys::new(keys, REFRESH_PURPOSE)?, codes: Codes::new(keys)? })
     }
 
-    /// The refresh token of a session's generation.
+    /// Returns the refresh token of a session and a generation.
     pub fn refresh_token(&self, session: SessionId, generation: u64) -> Secret {
         Ticket { session, generation }.write(&self.refresh)
     }
 
-    /// What a refresh token says; `None` when we did not write it.
+    /// Returns the session and the generation of a refresh token; `None` when it has no valid MAC.
     pub fn read_refresh_token(&self, text: &str) -> Option<(SessionId, u64)> {
         Ticket::read(&self.refresh, text).map(|ticket| (ticket.session, ticket.generation))
     }
 
-    /// The one-time code of a row.
+    /// Returns the one-time code of a row.
     pub fn code(&self, id: Uuid) -> Secret {
         self.codes.write(id)
     }
 
-    /// The row of a one-time code; `None` when we did not write it.
+    /// Returns the row of a one-time code; `None` when it has no valid MAC.
     pub fn read_code(&self, text: &str) -> Option<Uuid> {
         self.codes.read(text)
     }
 }
 
-/// The parts of a device token, which nobody has verified.
+/// Returns the parts of a device token without verifying it.
 pub fn device_token(text: &str) -> Option<(&str, u64, &str)> {
     DeviceToken::read(text).map(|token| (token.device, token.expires, token.mac))
 }

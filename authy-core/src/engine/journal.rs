@@ -1,4 +1,4 @@
-//! The write with its event: who acts, what happened, and which tokens it revoked.
+//! Writes and their events: the actor, the event, and the revoked tokens.
 
 pub(in crate::engine) mod actor;
 pub(in crate::engine) mod caller;

@@ -1,4 +1,4 @@
-//! The way to PostgreSQL: connections, statements, and migrations.
+//! Access to PostgreSQL: connections, statements, and migrations.
 
 pub(in crate::engine) mod connector;
 pub(in crate::engine) mod db;

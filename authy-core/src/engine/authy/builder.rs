@@ -1,4 +1,4 @@
-//! From a database and master keys to a running [`Authy`].
+//! Builds an [`Authy`] from a database configuration and master keys.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::{
     tls::Roots,
 };
 
-/// The parts of an [`Authy`].
+/// Builds an [`Authy`].
 #[derive(Debug)]
 pub struct Builder {
     database: tokio_postgres::Config,
@@ -47,30 +47,29 @@ impl Builder {
         Self { database, master_keys: None, config, allows_plain_text: false, roots }
     }
 
-    /// Sets the master keys, which all secrets in the database depend on. Required: keep them, and keep them apart from the
-    /// database.
+    /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the database.
     #[must_use]
     pub fn master_keys(mut self, keys: MasterKeys) -> Self {
         self.master_keys = Some(keys);
         self
     }
 
-    /// Sets the settings of the engine.
+    /// Sets the configuration of the engine.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Sets the certificate authorities that the database is verified with; the platform's when left out.
+    /// Sets the certificate authorities that verify the database server. Default: those of the platform.
     #[must_use]
     pub fn roots(mut self, roots: Roots) -> Self {
         self.roots = roots;
         self
     }
 
-    /// Permits unencrypted connections to a database on another machine, whatever `sslmode` is. Only for a network that nobody
-    /// else can listen on.
+    /// Permits unencrypted connections to a database on another machine, whatever `sslmode` is. Use it only on a network where
+    /// nobody else can listen.
     #[must_use]
     pub fn dangerous_allow_plain_text(mut self) -> Self {
         self.allows_plain_text = true;
@@ -86,13 +85,13 @@ impl Builder {
         }
     }
 
-    /// Brings the schema up to date, checks every statement against it, loads the signing keys or makes the first one,
-    /// and starts the hashing threads.
+    /// Applies pending migrations, prepares every statement, loads the signing keys or creates the first one, and starts the
+    /// hashing threads.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away; [`ErrorKind::Internal`] when its schema is newer than this
-    /// program, or the master key is not the one it was sealed with; [`ErrorKind::InvalidInput`] when the database is on
-    /// another machine and its configuration does not say whether connections are encrypted.
+    /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer than
+    /// this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when the database is
+    /// on another machine and its configuration does not specify whether connections are encrypted.
     pub async fn start(self) -> Result<Authy> {
         self.check_encryption()?;
         let Self { database, master_keys, config, roots, .. } = self;
@@ -139,7 +138,7 @@ impl Builder {
         })))
     }
 
-    /// Brings the schema up to date, and does nothing else.
+    /// Applies pending migrations, and does nothing else.
     ///
     /// # Errors
     /// As [`start`](Self::start).

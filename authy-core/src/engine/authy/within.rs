@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Writes within a transaction of the embedding program: [`Authy::within`].
+/// Handles for a transaction of the embedding program: [`Authy::within`].
 #[derive(Clone, Copy)]
 pub struct Within<'a> {
     authy: &'a Authy,
@@ -35,17 +35,17 @@ impl<'a> Within<'a> {
         Self { authy, transaction }
     }
 
-    /// Users and their accounts.
+    /// Returns the handle for users and their accounts.
     pub fn users(self) -> UsersWithin<'a> {
         UsersWithin(self)
     }
 
-    /// Roles and who has them.
+    /// Returns the handle for roles and their users.
     pub fn roles(self) -> RolesWithin<'a> {
         RolesWithin(self)
     }
 
-    /// Sessions.
+    /// Returns the handle for sessions.
     pub fn sessions(self) -> SessionsWithin<'a> {
         SessionsWithin(self)
     }
@@ -64,7 +64,7 @@ impl<'a> Within<'a> {
 pub struct UsersWithin<'a>(Within<'a>);
 
 impl UsersWithin<'_> {
-    /// Signs up a user, with the role `user`, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    /// Signs up a user with the role `user`, after [`prepare_registration`](crate::engine::Users::prepare_registration).
     ///
     /// # Errors
     /// As [`Users::register`](crate::engine::Users::register).
@@ -72,7 +72,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| register::insert(tx, registration, None).await).await
     }
 
-    /// Signs up a user with a role, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    /// Creates a user with a role, after [`prepare_registration`](crate::engine::Users::prepare_registration).
     ///
     /// # Errors
     /// As [`Users::create`](crate::engine::Users::create).
@@ -85,7 +85,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| register::insert(tx, registration, Some(role)).await).await
     }
 
-    /// Changes a user's password, address, or both, after [`prepare_change`](crate::engine::Users::prepare_change).
+    /// Changes a user's password, email address, or both, after [`prepare_change`](crate::engine::Users::prepare_change).
     ///
     /// # Errors
     /// As [`Users::change`](crate::engine::Users::change).
@@ -127,7 +127,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| password_reset::send_reset(tx, user).await).await
     }
 
-    /// Makes a code that resets a user's password, for the operator to hand over.
+    /// Creates a code that resets a user's password, and returns it for the operator to pass on.
     ///
     /// # Errors
     /// As [`Users::create_reset`](crate::engine::Users::create_reset).
@@ -137,7 +137,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, made).await
     }
 
-    /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Wrong codes are not counted.
+    /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Does not count wrong
+    /// codes.
     ///
     /// # Errors
     /// As [`Users::reset_password`](crate::engine::Users::reset_password).
@@ -146,7 +147,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| password_reset::set_by_code(tx, limiter, reset).await).await
     }
 
-    /// Confirms an address with a code. Wrong codes are not counted.
+    /// Confirms an email address with a code. Does not count wrong codes.
     ///
     /// # Errors
     /// As [`Users::validate`](crate::engine::Users::validate).
@@ -161,7 +162,7 @@ impl UsersWithin<'_> {
 pub struct RolesWithin<'a>(Within<'a>);
 
 impl RolesWithin<'_> {
-    /// Makes a role.
+    /// Creates a role.
     ///
     /// # Errors
     /// As [`Roles::create`](crate::engine::Roles::create).
@@ -185,7 +186,7 @@ impl RolesWithin<'_> {
         self.0.join(caller, async |tx| role::grant(tx, name, user).await).await
     }
 
-    /// Revokes a role of a user.
+    /// Revokes a role from a user.
     ///
     /// # Errors
     /// As [`Roles::revoke`](crate::engine::Roles::revoke).

@@ -1,4 +1,4 @@
-//! Follows the revocations in the database, and hands them on.
+//! Polls the revocations in the database, and passes them on to this process and its followers.
 
 use std::{
     sync::Arc,
@@ -25,19 +25,19 @@ use crate::{
     revocation::Cursor,
 };
 
-/// The longest time between two polls.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Maximum time between two polls.
+const REVOCATION_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The pause after an error.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pause after an error.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest time without a batch for the followers of this instance.
+/// Maximum time between two batches for the followers of this instance.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Maximum time to read all revocations: of a million rows, some seconds.
+/// Maximum time for reading all revocations: a million rows take some seconds.
 const FULL_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How far the follower is. It moves only after everything that a poll found is in force.
+/// The position of the follower. It advances only after everything that a poll found is in force.
 struct Follower<'a> {
     feed: &'a RevocationFeed,
     db: &'a Db,
@@ -50,36 +50,36 @@ struct Follower<'a> {
 /// When the keys last changed, and the longest lifetime of a token: when either differs, the keys are read again.
 type KeysSeen = (Option<DateTime<Utc>>, Option<i64>);
 
-/// Follows from a cursor on, without end.
+/// Follows the revocations from a cursor on. Does not return.
 pub(super) async fn follow(journal: Arc<Journal>, keys: Arc<SigningKeys>, cursor: Cursor) {
     let (feed, db) = (&*journal.feed, &*journal.db);
     let mut follower = Follower { feed, db, keys: &keys, cursor, sent: Instant::now(), keys_seen: (None, None) };
     loop {
         if let Err(error) = follower.follow_connection().await {
-            tracing::warn!(%error, "cannot follow revocations: trying again");
+            tracing::warn!(%error, "cannot follow the revocations: retrying");
         }
-        sleep(RETRY_PAUSE).await;
+        sleep(RECONNECT_PAUSE).await;
     }
 }
 
 impl Follower<'_> {
     async fn follow_connection(&mut self) -> Result<()> {
         let (client, notified) = self.db.listen("authy_revocation").await?;
-        // A new connection may lead to another server, which gives out again the transaction ids that the one before gave
-        // out and lost. Everything that is still in force is read once more: what is known already is not sent again.
+        // A new connection may lead to another server, which may reuse transaction IDs of the previous server's lost
+        // transactions. So all revocations in force are read again; those that are already known are not sent again.
         let mut xmin = 0;
         loop {
-            let asked = self.feed.now();
+            let requested = self.feed.now();
             let after = xmin.to_string();
             let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
             let rows =
                 bounded_by(time, async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
             let found = batch(&rows).inspect_err(|_| self.db.leave_connections())?;
             if found.cursor.is_elsewhere(&self.cursor) {
-                // Other connections may lead to a server that was replaced.
+                // Other connections may lead to a server that is no longer the primary.
                 self.db.leave_connections();
                 if xmin > 0 {
-                    // The rows before the cursor are other rows now.
+                    // Rows before the cursor may have changed.
                     (self.cursor, xmin) = (found.cursor, 0);
                     continue;
                 }
@@ -91,17 +91,17 @@ impl Follower<'_> {
                 self.sent = Instant::now();
                 self.feed.send(batch);
             }
-            // Only now: what was revoked is in force and sent, whatever becomes of the keys.
+            // After the revocations, which are now in force and sent even if loading the keys fails.
             if self.keys_seen != keys {
                 self.keys.reload().await?;
                 self.keys_seen = keys;
             }
             (self.cursor, xmin) = (cursor, cursor.xmin);
-            self.feed.confirm(asked);
+            self.feed.confirm(requested);
             let news = async {
                 tokio::select! { () = notified.notified() => {}, () = self.feed.written() => {} }
             };
-            let _ = timeout(POLL_INTERVAL, news).await;
+            let _ = timeout(REVOCATION_POLL_INTERVAL, news).await;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Maintenance: rotates the keys, deletes what has expired, and makes and drops the partitions of the audit trail.
+//! Maintenance: rotates the keys, deletes expired rows, and creates and drops the partitions of the audit trail.
 //!
-//! Every step is taken under a lock or does no harm when two instances take it, so each instance simply tries.
+//! Each step takes a lock or is harmless when two instances perform it, so every instance runs the maintenance.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,32 +25,33 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// How many monthly partitions of the audit trail are made ahead: an installation that is down for a month misses none.
+/// Number of monthly partitions that are created ahead of time: an installation that is down for a month lacks none.
 const MONTHS_AHEAD: i32 = 2;
 
-/// Maximum time of each step: events that move to another partition take a while.
+/// Maximum time of each step: moving events to another partition takes a while.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What one run of the maintenance did.
+/// The result of one run of the maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaintenanceReport {
     /// The number of steps in the rotation of the signing keys.
     pub key_steps: usize,
-    /// The number of deleted revocations, whose tokens have expired.
+    /// The number of deleted revocations, whose tokens have all expired.
     pub revocations: u64,
-    /// The number of deleted sessions, which ended more than a day ago.
+    /// The number of deleted sessions, which had ended more than one day before.
     pub sessions: u64,
-    /// The number of deleted one-time codes, which had expired or were used a month ago.
+    /// The number of deleted one-time codes, which had expired or had been used one month before.
     pub codes: u64,
-    /// The number of deleted deliveries, which were made a month ago.
+    /// The number of deleted deliveries, which had been made one month before.
     pub deliveries: u64,
-    /// The number of deleted counters of guesses.
+    /// The number of deleted guess counters.
     pub throttles: u64,
-    /// The number of monthly partitions that were made.
+    /// The number of created monthly partitions.
     pub months_made: u64,
-    /// The number of monthly partitions that were dropped, because they were older than the retention.
+    /// The number of dropped monthly partitions, which were older than the retention time.
     pub months_dropped: u64,
-    /// The number of monthly partitions that are as old and were kept, because a sink has not got all of their events.
+    /// The number of monthly partitions older than the retention time that were kept, because a sink has not received all
+    /// events.
     pub months_undelivered: u64,
 }
 
@@ -65,20 +66,20 @@ impl Maintenance {
         Self { journal, keys, config }
     }
 
-    /// Runs at intervals, without end.
+    /// Runs at regular intervals. Does not return.
     pub(super) async fn run_at_intervals(&self, sinks: Vec<String>) {
         let pause = (self.config.jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
         loop {
             match self.run(Some(&sinks)).await {
                 Ok(report) if report == MaintenanceReport::default() => {}
                 Ok(report) => report.log(),
-                Err(error) => tracing::warn!(%error, "maintenance failed: trying again"),
+                Err(error) => tracing::warn!(%error, "maintenance failed: retrying"),
             }
             sleep(pause).await;
         }
     }
 
-    /// Runs once. A partition is kept as long as one of these sinks, or any when `None`, has not got all of its events.
+    /// Runs once. Keeps a partition while one of these sinks (any sink when `None`) has not received all of its events.
     pub(in crate::engine) async fn run(&self, sinks: Option<&Vec<String>>) -> Result<MaintenanceReport> {
         let key_steps = self.keys.advance().await?;
         lookalike::fill_in(&self.journal.db).await?;
@@ -104,7 +105,10 @@ impl Maintenance {
                 event::sql::DROP_PARTITIONS.row(tx, params).await?
             }
         };
-        let spent = code::sql::FORGET_SPENT.execute(tx, &[&code::SPENT_FOR.as_secs_f64()]).await.map_err(db_error)?;
+        let spent = code::sql::FORGET_SPENT
+            .execute(tx, &[&code::SPENT_CODE_RETENTION.as_secs_f64()])
+            .await
+            .map_err(db_error)?;
         Ok(MaintenanceReport {
             key_steps: 0,
             revocations: target::forget(tx).await?,

@@ -1,16 +1,16 @@
-//! How passwords are hashed: threads, queue, and the cost of one hash.
+//! The configuration of password hashing: threads, queue, and the cost of one hash.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
 use argon2::Params;
 
-/// How passwords are hashed, and how many at a time.
+/// The configuration of password hashing.
 #[derive(Clone, Copy, Debug)]
 pub struct HashConfig {
     /// The number of hashing threads.
     pub threads: usize,
-    /// Maximum number of waiting passwords of unknown callers, for all threads together. A quarter as many of known devices and
-    /// users may wait besides. One network has at most a quarter of either.
+    /// Maximum number of waiting jobs for unknown callers, for all threads together. In addition, a quarter of this number may
+    /// wait for known devices and users. One network may have at most a quarter of each.
     pub queue: usize,
     /// The cost of one hash.
     pub argon2: Argon2Params,
@@ -18,14 +18,14 @@ pub struct HashConfig {
 
 impl Default for HashConfig {
     fn default() -> Self {
-        // A hash keeps a core and its caches busy: more threads than cores make every hash slower.
+        // A hash uses a whole core and its caches: more threads than cores make every hash slower.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        // At some 15 ms a hash the last in the queue waits a second: longer, and its client has gone.
+        // At about 15 ms per hash, the last job in the queue waits for one second. Clients give up after a longer wait.
         Self { threads, queue: 64 * threads, argon2: Argon2Params::default() }
     }
 }
 
-/// The parameters of argon2id for new hashes, written `m=19456,t=2,p=1`.
+/// The parameters of argon2id for new hashes, written as `m=19456,t=2,p=1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {
     m_cost: u32,
@@ -33,35 +33,35 @@ pub struct Argon2Params {
     p_cost: u32,
 }
 
-/// Parameters that argon2 does not know, or that are more than [`Argon2Params`] allows.
+/// Parameters that argon2 does not support, or that exceed the limits of [`Argon2Params`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidArgon2Params {
-    /// Not of the form.
+    /// The text does not have the right form.
     #[error("argon2 parameters are written m=19456,t=2,p=1")]
     Form,
-    /// Not a number of 32 bits.
+    /// A value is not a 32-bit number.
     #[error("the value of an argon2 parameter is not a number")]
     Number(#[from] ParseIntError),
-    /// Not what argon2 can do, or more than is allowed.
+    /// A value is outside of the range of argon2, or exceeds a limit.
     #[error(
         "argon2 needs t and p of at least 1, m of at least 8 times p, and here m at most 262144, p at most 64, m times t at most 4194304"
     )]
     Range,
 }
 
-/// 256 MiB: a stored hash must not take the memory of the machine.
+/// 256 MiB: a stored hash must not exhaust the memory of the machine.
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
-/// Lanes are computed one after the other, so more of them gain nothing.
+/// Lanes are computed one after the other, so more lanes have no benefit.
 const MAX_LANES: u32 = 64;
 /// In KiB filled: about two seconds, a hundred times the default.
 const MAX_WORK: u64 = 4 * 1024 * 1024;
 
 impl Argon2Params {
-    /// `m_cost` KiB of memory, filled `t_cost` times in `p_cost` lanes.
+    /// Creates parameters: `m_cost` KiB of memory, filled `t_cost` times in `p_cost` lanes.
     ///
     /// # Errors
-    /// When argon2 does not know them, or they are more than 256 MiB, 64 lanes, or 4 GiB filled in all.
+    /// When argon2 does not support them, or they exceed 256 MiB, 64 lanes, or 4 GiB filled in total.
     pub fn new(m_cost: u32, t_cost: u32, p_cost: u32) -> Result<Self, InvalidArgon2Params> {
         let affordable = m_cost <= MAX_MEMORY_KIB
             && p_cost <= MAX_LANES
@@ -70,23 +70,23 @@ impl Argon2Params {
         if affordable { Ok(Self { m_cost, t_cost, p_cost }) } else { Err(InvalidArgon2Params::Range) }
     }
 
-    /// The memory of one hash, in KiB.
+    /// Returns the memory of one hash, in KiB.
     pub fn m_cost(self) -> u32 {
         self.m_cost
     }
 
-    /// How many times the memory is filled.
+    /// Returns the number of times that the memory is filled.
     pub fn t_cost(self) -> u32 {
         self.t_cost
     }
 
-    /// The number of lanes.
+    /// Returns the number of lanes.
     pub fn p_cost(self) -> u32 {
         self.p_cost
     }
 }
 
-/// OWASP's first choice for argon2id: 19 MiB, twice, one lane.
+/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
 /// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
 impl Default for Argon2Params {
     fn default() -> Self {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_or_out_of_form_is_refused() {
+    fn parameters_out_of_range_or_malformed_are_refused() {
         for text in ["m=7,t=2,p=1", "m=19456,t=0,p=1", "m=15,t=2,p=2", "m=262145,t=1,p=1", "m=262144,t=17,p=1"] {
             assert_eq!(text.parse::<Argon2Params>(), Err(InvalidArgon2Params::Range), "{text}");
         }
@@ -153,7 +153,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_much(text: String) {
+        fn any_text_is_parsed_or_refused_without_a_panic(text: String) {
             let _ = text.parse::<Argon2Params>();
         }
     }

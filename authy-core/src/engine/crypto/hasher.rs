@@ -1,8 +1,8 @@
-//! The threads that passwords are hashed on, and the queue in front of them.
+//! The threads that hash passwords, and their queue.
 //!
-//! A hash takes tens of milliseconds of one core. On a worker of the async runtime it would hold up every other
-//! request of that worker, so it runs here: on a few threads of lowered priority, behind a queue that refuses work
-//! at once when it is full and forgets work whose caller has gone.
+//! A hash occupies a core for tens of milliseconds. On a worker of the async runtime it would delay all other requests of that
+//! worker, so it runs on a few threads of lower priority. Their queue refuses work immediately when it is full, and drops work
+//! whose caller has gone.
 
 use std::{
     fmt,
@@ -19,39 +19,39 @@ use crate::{Error, ErrorKind, Result, engine::crypto::hash_config::HashConfig};
 mod queue;
 mod workspace;
 
-pub(in crate::engine) use queue::Asker;
-use queue::{Line, Lines};
+pub(in crate::engine) use queue::HashRequester;
+use queue::{JobQueues, QueueKind};
 pub(in crate::engine) use workspace::Workspace;
 
-/// Threads of lowered priority that hash passwords, in the order of [`queue`]. They end when this is dropped.
+/// Threads of lower priority that hash passwords, in the order of [`queue`]. They end when this is dropped.
 pub(in crate::engine) struct Hasher {
-    shared: Arc<Shared>,
+    shared: Arc<HashPool>,
 }
 
 impl Hasher {
-    /// Starts the threads. Each keeps the memory of one hash, once it has needed it, and wipes it when there is nothing to
+    /// Starts the threads. Each keeps the memory of one hash after its first use, and overwrites it when there is nothing to
     /// hash.
     ///
     /// # Errors
     /// `internal` when a thread cannot be started.
     pub(in crate::engine) fn start(config: &HashConfig) -> Result<Self> {
-        Self::start_with(config, DEADLINE)
+        Self::start_with(config, MAX_QUEUE_TIME)
     }
 
     fn start_with(config: &HashConfig, deadline: Duration) -> Result<Self> {
         let threads = config.threads.max(1);
         let hasher = Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(HashPool {
                 threads,
                 deadline,
                 hashes: Arc::default(),
                 wake: Condvar::new(),
-                state: Mutex::new(State {
+                state: Mutex::new(PoolState {
                     open: true,
-                    lines: Lines::new(config.queue.max(1)),
+                    queues: JobQueues::new(config.queue.max(1)),
                     running: 0,
                     next_id: 0,
-                    mean: FIRST_GUESS,
+                    mean: INITIAL_MEAN_TIME,
                 }),
             }),
         };
@@ -66,49 +66,49 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// Runs `work` on one of the threads. Dropping the future takes work that has not begun off the queue.
+    /// Runs `work` on one of the threads. Dropping the future removes work that has not started from the queue.
     ///
     /// # Errors
-    /// `overloaded`, with a time to wait, when the queue is full or the job waited longer than the deadline;
-    /// `internal` when `work` panics.
-    pub(in crate::engine) async fn run<T, F>(&self, asker: Asker, work: F) -> Result<T>
+    /// `overloaded`, with a time to wait, when the queue is full or the job waited longer than the deadline; `internal` when
+    /// `work` panics.
+    pub(in crate::engine) async fn run<T, F>(&self, requester: HashRequester, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
         let _place = self.shared.push(
-            asker,
+            requester,
             Box::new(move |turn| {
                 let outcome = turn.and_then(|workspace| {
-                    // Nothing half done can be seen afterwards: the work is gone, and the memory is given up.
+                    // No partial state remains visible: the work is dropped, and the memory is released.
                     catch_unwind(AssertUnwindSafe(|| work(&mut *workspace))).map_err(|_| {
                         workspace.release();
                         Error::new(ErrorKind::Internal, "a job on the hashing threads panicked")
                     })
                 });
-                // Nobody is there to take it when the caller left while the job ran.
+                // The receiver is gone when the caller left while the job ran.
                 let _ = answer.send(outcome);
             }),
         )?;
         result.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the hashing threads have ended")))
     }
 
-    /// That a job would find a place now: for whoever has something to do before it can ask for one.
+    /// Checks whether the queue has room for a job now, before expensive work that would precede the job.
     ///
     /// # Errors
     /// As [`run`](Self::run) when the queue is full.
-    pub(in crate::engine) fn has_room(&self, asker: Asker) -> Result<()> {
-        self.shared.has_room(&self.shared.lock(), asker)
+    pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
+        self.shared.has_room(&self.shared.lock(), requester)
     }
 
-    /// How many jobs wait now.
+    /// Returns the number of waiting jobs.
     #[cfg(test)]
     fn queued(&self) -> usize {
-        self.shared.lock().lines.len()
+        self.shared.lock().queues.len()
     }
 
-    /// How many argon2 hashes were computed since the start.
+    /// Returns the number of argon2 hashes computed since the start.
     #[cfg(test)]
     pub(in crate::engine) fn hashes(&self) -> u64 {
         self.shared.hashes.load(std::sync::atomic::Ordering::Relaxed)
@@ -116,7 +116,7 @@ impl Hasher {
 }
 
 impl Drop for Hasher {
-    // The threads are not joined: whoever drops this may be an async worker, and one job may take a second.
+    // The threads are not joined: an async worker may drop this, and one job may take a second.
     fn drop(&mut self) {
         self.shared.lock().open = false;
         self.shared.wake.notify_all();
@@ -129,64 +129,64 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// How long a job may wait before it is answered with `overloaded`, unrun: few callers wait longer, and a hash for one
-/// that has given up is lost work.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Maximum wait of a job before it is refused with `overloaded`: few callers wait longer, and a hash for a caller who has given
+/// up is wasted.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(10);
 
-/// Where the running mean of a job's time starts: about one hash with the default parameters.
-const FIRST_GUESS: Duration = Duration::from_millis(20);
+/// The initial value of the running mean of a job's time: about one hash with the default parameters.
+const INITIAL_MEAN_TIME: Duration = Duration::from_millis(20);
 
-/// How long a thread without work keeps its memory. A storm reuses it; a server at rest should be small.
-const IDLE: Duration = Duration::from_secs(30);
+/// Time for which a thread without work keeps its memory. A burst of logins reuses it; an idle server should be small.
+const WORKSPACE_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The lowest priority there is: on a busy machine a token check is never behind a hash.
+/// The lowest priority: on a busy machine, a hash must not delay a token check.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 19;
 
 type Task = Box<dyn FnOnce(Result<&mut Workspace>) + Send>;
 
-struct Shared {
+struct HashPool {
     threads: usize,
     deadline: Duration,
     hashes: Arc<AtomicU64>,
     wake: Condvar,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
-struct State {
+struct PoolState {
     open: bool,
-    lines: Lines<Waiting>,
+    queues: JobQueues<QueuedJob>,
     running: u32,
     next_id: u64,
     mean: Duration,
 }
 
-struct Waiting {
+struct QueuedJob {
     since: Instant,
     task: Task,
 }
 
-/// A caller's place in the queue, given up when the caller goes.
-struct Place<'a> {
-    shared: &'a Shared,
-    line: Line,
+/// A waiting job of a caller. Dropping this removes the job from the queue.
+struct QueuePlace<'a> {
+    shared: &'a HashPool,
+    queue_kind: QueueKind,
     id: u64,
 }
 
-impl Shared {
-    fn push(&self, asker: Asker, task: Task) -> Result<Place<'_>> {
+impl HashPool {
+    fn push(&self, requester: HashRequester, task: Task) -> Result<QueuePlace<'_>> {
         let mut state = self.lock();
-        self.has_room(&state, asker)?;
+        self.has_room(&state, requester)?;
         let id = state.next_id;
         state.next_id += 1;
-        state.lines.push(asker, id, Waiting { since: Instant::now(), task });
+        state.queues.push(requester, id, QueuedJob { since: Instant::now(), task });
         drop(state);
         self.wake.notify_one();
-        Ok(Place { shared: self, line: asker.line(), id })
+        Ok(QueuePlace { shared: self, queue_kind: requester.queue_kind(), id })
     }
 
-    fn has_room(&self, state: &State, asker: Asker) -> Result<()> {
-        if state.lines.has_room(asker) {
+    fn has_room(&self, state: &PoolState, requester: HashRequester) -> Result<()> {
+        if state.queues.has_room(requester) {
             return Ok(());
         }
         let wait = self.wait(state);
@@ -195,7 +195,7 @@ impl Shared {
 
     fn work(&self, mut workspace: Workspace) {
         lower_priority();
-        while let Some(Waiting { since, task }) = self.next(&mut workspace) {
+        while let Some(QueuedJob { since, task }) = self.next(&mut workspace) {
             let begun = Instant::now();
             if begun.duration_since(since) < self.deadline {
                 task(Ok(&mut workspace));
@@ -215,23 +215,24 @@ impl Shared {
         workspace.release();
     }
 
-    fn next(&self, workspace: &mut Workspace) -> Option<Waiting> {
+    fn next(&self, workspace: &mut Workspace) -> Option<QueuedJob> {
         let mut state = self.lock();
         while state.open {
-            if let Some(next) = state.lines.pop() {
+            if let Some(next) = state.queues.pop() {
                 state.running += 1;
                 return Some(next);
             }
             if !workspace.is_wiped() {
-                // The next hash would overwrite it; but there is none.
+                // The next hash would overwrite the memory, but there is none.
                 drop(state);
                 workspace.wipe();
                 state = self.lock();
                 continue;
             }
-            let (woken, waited) = self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) =
+                self.wake.wait_timeout(state, WORKSPACE_IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            if waited.timed_out() && state.lines.len() == 0 {
+            if waited.timed_out() && state.queues.len() == 0 {
                 drop(state);
                 workspace.release();
                 state = self.lock();
@@ -240,31 +241,31 @@ impl Shared {
         None
     }
 
-    /// How long it takes, about, until what waits and runs now is done.
-    fn wait(&self, state: &State) -> Duration {
-        let jobs = u32::try_from(state.lines.len()).unwrap_or(u32::MAX).saturating_add(state.running);
+    /// Returns the estimated time until all waiting and running jobs are done.
+    fn wait(&self, state: &PoolState) -> Duration {
+        let jobs = u32::try_from(state.queues.len()).unwrap_or(u32::MAX).saturating_add(state.running);
         let threads = u32::try_from(self.threads).unwrap_or(u32::MAX);
         (state.mean.saturating_mul(jobs) / threads).max(Duration::from_secs(1))
     }
 
-    // No code of a job runs under the lock, so a poisoned one still guards a state that makes sense.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    // No code of a job runs under the lock, so the state is consistent even when the lock is poisoned.
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        // Nothing is left of it when its turn has come already.
-        let waiting = state.lines.remove(self.line, self.id);
-        // The job, and the password in it, are dropped outside the lock.
+        // Returns nothing when the job has already started.
+        let waiting = state.queues.remove(self.queue_kind, self.id);
+        // The job, and the password in it, are dropped outside of the lock.
         drop(state);
         drop(waiting);
     }
 }
 
-/// On Linux a thread has a priority of its own; elsewhere this would slow the whole process down.
+/// On Linux each thread has its own priority; elsewhere this would slow down the whole process.
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {

@@ -1,4 +1,4 @@
-//! Key pairs: made, sealed away, and published by half.
+//! Key pairs for signatures: creation, serialization and the public key.
 
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
@@ -22,9 +22,9 @@ pub(in crate::engine) enum KeyPair {
 }
 
 impl KeyPair {
-    /// A fresh pair, and its private half in PKCS #8.
+    /// Creates a key pair. Returns it with its private key in PKCS #8.
     pub(in crate::engine) fn generate(algorithm: SigningAlgorithm) -> Result<(Self, Zeroizing<Vec<u8>>)> {
-        let failed = |_| Error::new(ErrorKind::Internal, "a signing key cannot be made");
+        let failed = |_| Error::new(ErrorKind::Internal, "a signing key cannot be created");
         Ok(match algorithm {
             SigningAlgorithm::EdDSA => {
                 let pair = Ed25519KeyPair::generate().map_err(failed)?;
@@ -45,9 +45,9 @@ impl KeyPair {
         })
     }
 
-    /// Reads the private half.
+    /// Parses a private key in PKCS #8.
     pub(in crate::engine) fn from_pkcs8(algorithm: SigningAlgorithm, private: &[u8]) -> Result<Self> {
-        let wrong = |cause| Error::with_source(ErrorKind::Internal, "a signing key cannot be read", cause);
+        let wrong = |cause| Error::with_source(ErrorKind::Internal, "a signing key cannot be parsed", cause);
         Ok(match algorithm {
             SigningAlgorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::from_pkcs8(private).map_err(wrong)?),
             SigningAlgorithm::ES256 => {
@@ -57,7 +57,7 @@ impl KeyPair {
         })
     }
 
-    /// The signature of a message, as a JWT wants it.
+    /// Returns the signature of a message in the format of JWTs.
     pub(in crate::engine) fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| Error::new(ErrorKind::Internal, "signing failed");
         Ok(match self {
@@ -71,7 +71,7 @@ impl KeyPair {
         })
     }
 
-    /// The public half; its `kid` is its RFC 7638 thumbprint.
+    /// Returns the public key. Its `kid` is its RFC 7638 thumbprint.
     pub(in crate::engine) fn jwk(&self) -> Result<Jwk> {
         let base64 = |bytes: &[u8]| Some(BASE64_URL_SAFE_NO_PAD.encode(bytes));
         let blank = Jwk {
@@ -117,7 +117,7 @@ impl KeyPair {
     }
 }
 
-/// The SHA-256 of the required members, in the order of their names, without spaces (RFC 7638, section 3).
+/// Returns the SHA-256 of the required members, in the order of their names, without spaces (RFC 7638, section 3).
 fn thumbprint(jwk: &Jwk) -> String {
     let Jwk { kty, crv, x, y, n, e, .. } = jwk;
     let members = [("crv", crv), ("e", e), ("kty", &Some(kty.clone())), ("n", n), ("x", x), ("y", y)]

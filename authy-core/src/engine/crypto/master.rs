@@ -1,4 +1,4 @@
-//! The master key, and the keys that are derived from it (HKDF-SHA256, RFC 5869), one a purpose.
+//! The master keys, and the keys derived from them (HKDF-SHA256, RFC 5869), one per purpose.
 
 use std::fmt;
 
@@ -14,51 +14,52 @@ use crate::{Error, ErrorKind, Result};
 const KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 12;
 
-/// A key of 32 bytes, wiped when it goes.
+/// A key of 32 bytes, overwritten when it is dropped.
 pub(in crate::engine) type Key = Zeroizing<[u8; KEY_LENGTH]>;
 
-/// The master keys: the first seals, all open, so that one can be replaced without a stop.
+/// The master keys. The first encrypts, all decrypt, so that a key can be replaced without downtime.
 #[derive(Clone)]
 pub struct MasterKeys(Vec<Key>);
 
 impl MasterKeys {
-    /// A fresh one.
+    /// Generates one random master key.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the system has no randomness.
+    /// [`ErrorKind::Internal`] when the system's random number generator fails.
     pub fn generate() -> Result<Self> {
         let mut key = Key::default();
-        rand::fill(&mut *key).map_err(|_| Error::new(ErrorKind::Internal, "the system has no randomness"))?;
+        rand::fill(&mut *key)
+            .map_err(|_| Error::new(ErrorKind::Internal, "the system's random number generator failed"))?;
         Ok(Self(vec![key]))
     }
 
-    /// Reads base64 of 32 bytes, or several separated by commas: the first seals, all open.
+    /// Parses master keys: base64 of 32 bytes each, separated by commas. The first encrypts, all decrypt.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when a part is not base64 of 32 bytes, or all of its bytes are the same.
+    /// [`ErrorKind::InvalidInput`] when a part is not base64 of 32 bytes, or all of its bytes are equal.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = || Error::new(ErrorKind::InvalidInput, "a master key must be base64 of 32 random bytes");
         let keys = text.trim().split(',').map(|part| {
             let bytes = Zeroizing::new(BASE64_STANDARD.decode(part.trim()).map_err(|_| wrong())?);
             let key = Zeroizing::new(<[u8; KEY_LENGTH]>::try_from(bytes.as_slice()).map_err(|_| wrong())?);
-            // Thirty-two zeros are base64 too.
+            // 32 zero bytes are valid base64, too.
             if key.iter().all(|byte| Some(byte) == key.first()) { Err(wrong()) } else { Ok(key) }
         });
         keys.collect::<Result<_>>().map(Self)
     }
 
-    /// The keys as [`parse`](Self::parse) reads them: for whoever keeps them.
+    /// Returns the keys in the format of [`parse`](Self::parse), to store them.
     pub fn to_base64(&self) -> Zeroizing<String> {
         let parts: Vec<_> = self.0.iter().map(|key| Zeroizing::new(BASE64_STANDARD.encode(**key))).collect();
         Zeroizing::new(parts.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(","))
     }
 
-    /// The key for a purpose, from each master key; the first is the one to use, the others are still good.
+    /// Derives the keys for a purpose, one per master key. The first is used for new data, the others only for existing data.
     pub(in crate::engine) fn derive(&self, purpose: &'static str) -> Result<Vec<Key>> {
         self.0.iter().map(|master| derive(master, purpose)).collect()
     }
 
-    /// What names each master key without telling anything about it, in order.
+    /// Returns an ID per master key, in order. It reveals nothing about the key.
     pub(in crate::engine) fn ids(&self) -> Result<Vec<[u8; 4]>> {
         self.derive("authy key id")?
             .iter()
@@ -66,7 +67,7 @@ impl MasterKeys {
             .collect()
     }
 
-    /// Seals bytes with AES-256-GCM; `context` must be the same when they are opened.
+    /// Encrypts bytes with AES-256-GCM. Decryption requires the same `context`.
     pub(in crate::engine) fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| Error::new(ErrorKind::Internal, "sealing failed");
         let (Some(key), Some(id)) = (self.derive(SEALING)?.into_iter().next(), self.ids()?.first().copied()) else {
@@ -78,17 +79,19 @@ impl MasterKeys {
         Ok([&id[..], nonce.as_ref(), &sealed].concat())
     }
 
-    /// Whether that was sealed with the first of the keys.
+    /// Returns whether the data was encrypted with the first key.
     pub(in crate::engine) fn sealed_with_first(&self, sealed: &[u8]) -> Result<bool> {
         Ok(self.ids()?.first().is_some_and(|id| sealed.starts_with(id)))
     }
 
-    /// Opens what was sealed with any of the keys.
+    /// Decrypts data that was encrypted with any of the keys.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when none of the keys sealed it, or it was changed.
+    /// [`ErrorKind::Internal`] when no key decrypts the data, or it was changed.
     pub(in crate::engine) fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let wrong = || Error::new(ErrorKind::Internal, "this master key is not the one the database was sealed with");
+        let wrong = || {
+            Error::new(ErrorKind::Internal, "this master key is not the one that encrypted the keys in the database")
+        };
         let (id, rest) = sealed.split_first_chunk::<4>().ok_or_else(wrong)?;
         let (nonce, boxed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or_else(wrong)?;
         let position = self.ids()?.iter().position(|known| known == id).ok_or_else(wrong)?;
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         for wrong in ["", "AAAA", "no base64!", &BASE64_STANDARD.encode([0; 32]), &BASE64_STANDARD.encode([1; 33])] {
             assert_eq!(MasterKeys::parse(wrong).unwrap_err().kind(), ErrorKind::InvalidInput, "{wrong}");
         }

@@ -1,7 +1,7 @@
-//! Passwords: how strong one must be, how it is hashed, and how it is verified.
+//! Passwords: required strength, hashing, and verification.
 //!
-//! Everything here runs on the threads of a [`Hasher`], and an answer is one job: a sign-up waits once for strength
-//! and hash, a login once for the verification and the hash that replaces an outdated one.
+//! All of it runs on the threads of a [`Hasher`], with one job per request: a sign-up waits once for the strength check and the
+//! hash, a login once for the verification and the new hash that replaces an outdated one.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     Result,
     engine::crypto::{
         hash_config::HashConfig,
-        hasher::{Asker, Hasher, Workspace},
+        hasher::{HashRequester, Hasher, Workspace},
         master::MasterKeys,
     },
 };
@@ -23,136 +23,140 @@ mod foreign;
 pub(in crate::engine) mod fuzz;
 mod strength;
 
-use argon2id::{Argon2id, Pepper, Stored};
+use argon2id::{Argon2id, Pepper, StoredHash};
 use breached::Breached;
 
 pub(in crate::engine) use strength::UserInputs;
 
-/// How passwords are judged, hashed and verified.
+/// Checks the strength of passwords, hashes and verifies them.
 #[derive(Debug)]
 pub(in crate::engine) struct Passwords {
     hasher: Hasher,
-    today: Arc<Argon2id>,
+    current: Arc<Argon2id>,
     breached: Option<Arc<Breached>>,
 }
 
-/// Whether a password is the right one.
+/// The result of verifying a password.
 #[derive(PartialEq, Eq)]
 pub(in crate::engine) enum Verdict {
-    /// It is, and its hash is as a new one would be.
+    /// The password is correct, and its hash is up to date.
     Match,
-    /// It is, and its hash should be replaced by `new_phc`: algorithm, parameters or pepper have changed since.
+    /// The password is correct, but its algorithm, parameters or pepper are outdated: `new_phc` should replace the hash.
     MatchButOutdated {
-        /// The hash of the same password as it is made today.
+        /// The hash of the same password with the current parameters.
         new_phc: String,
     },
-    /// It is not, or there is nothing to compare it with.
+    /// The password is wrong, or there is no hash to compare it with.
     Mismatch,
 }
 
 impl Passwords {
-    /// Starts the hashing threads. New hashes are made with the pepper of the first master key; hashes with any of the
-    /// peppers, or with none, are verified.
+    /// Starts the hashing threads. New hashes use the pepper of the first master key. Hashes with any of the peppers, or with
+    /// none, can be verified.
     ///
     /// # Errors
     /// `internal` when a thread cannot be started.
     pub(in crate::engine) fn start(config: &HashConfig, keys: &MasterKeys) -> Result<Self> {
         let peppers = keys.ids()?.into_iter().zip(keys.derive("authy password pepper")?);
         let peppers = peppers.map(|(id, key)| Pepper::new(id, key)).collect();
-        let today = Arc::new(Argon2id::new(config.argon2, peppers)?);
-        Ok(Self { hasher: Hasher::start(config)?, today, breached: None })
+        let current = Arc::new(Argon2id::new(config.argon2, peppers)?);
+        Ok(Self { hasher: Hasher::start(config)?, current, breached: None })
     }
 
-    /// The same, refusing the passwords that are in a file of breached ones, when there is one at the path.
+    /// Sets the file of breached passwords, which are refused. No file when `None`.
     pub(in crate::engine) fn refusing_breached(self, path: Option<&Path>) -> Self {
         Self { breached: Breached::open(path).map(Arc::new), ..self }
     }
 
-    /// What names the pepper of today in a PHC string: its `keyid`.
+    /// Returns the ID of the current pepper: the `keyid` of PHC strings.
     pub(in crate::engine) fn pepper_id(&self) -> String {
-        self.today.pepper_id()
+        self.current.pepper_id()
     }
 
-    /// That there is room for one more. Asked before a guess is counted, so that a storm costs nothing but the answer.
+    /// Checks whether the queue has room, before a guess is counted, so that a flood of logins is refused without further cost.
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait.
-    pub(in crate::engine) fn has_room(&self, asker: Asker) -> Result<()> {
-        self.hasher.has_room(asker)
+    pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
+        self.hasher.has_room(requester)
     }
 
-    /// Hashes a password whose strength is not asked for. Answers a PHC string.
+    /// Hashes a password without checking its strength. Returns a PHC string.
     ///
     /// # Errors
-    /// `overloaded` when too many hashes wait; `internal` when there is no randomness.
-    pub(in crate::engine) async fn hash(&self, asker: Asker, password: Zeroizing<String>) -> Result<String> {
-        let today = Arc::clone(&self.today);
-        self.hasher.run(asker, move |workspace| today.hash(workspace, &password)).await?
+    /// `overloaded` when the queue is full; `internal` when the random number generator fails.
+    pub(in crate::engine) async fn hash(
+        &self,
+        requester: HashRequester,
+        password: Zeroizing<String>,
+    ) -> Result<String> {
+        let current = Arc::clone(&self.current);
+        self.hasher.run(requester, move |workspace| current.hash(workspace, &password)).await?
     }
 
-    /// Tells whether `password` is the one that `stored` was made from. `None` stands for a user that is unknown: the
-    /// answer takes as long as for one who is known, which is one hash of today.
+    /// Verifies whether `stored` is a hash of `password`. `None` stands for an unknown user and takes as long as a known one:
+    /// one hash with the current parameters.
     ///
-    /// What is stored and cannot be read, or asks for more than the caps allow, matches no password.
+    /// A stored hash that cannot be parsed, or whose cost exceeds the limits, matches no password.
     ///
     /// # Errors
-    /// `overloaded` when too many hashes wait; `internal` when the pepper of the hash is not configured.
+    /// `overloaded` when the queue is full; `internal` when the pepper of the hash is not configured.
     pub(in crate::engine) async fn verify(
         &self,
-        asker: Asker,
+        requester: HashRequester,
         password: Zeroizing<String>,
         stored: Option<&str>,
     ) -> Result<Verdict> {
-        let today = Arc::clone(&self.today);
+        let current = Arc::clone(&self.current);
         let stored = stored.map(str::to_owned);
-        self.hasher.run(asker, move |workspace| verify(&today, workspace, &password, stored.as_deref())).await?
+        self.hasher.run(requester, move |workspace| verify(&current, workspace, &password, stored.as_deref())).await?
     }
 
-    /// Hashes a password somebody chooses, when it is strong enough for that user. Answers a PHC string.
+    /// Checks the strength of a new password for its user, and hashes it. Returns a PHC string.
     ///
     /// # Errors
-    /// `weak_password` with the estimate; `overloaded` when too many hashes wait; `internal` when there is no
-    /// randomness.
+    /// `weak_password` with the estimate; `overloaded` when the queue is full; `internal` when the random number generator
+    /// fails.
     pub(in crate::engine) async fn admit(
         &self,
-        asker: Asker,
+        requester: HashRequester,
         password: Zeroizing<String>,
         inputs: UserInputs,
     ) -> Result<String> {
-        let (today, breached) = (Arc::clone(&self.today), self.breached.clone());
+        let (current, breached) = (Arc::clone(&self.current), self.breached.clone());
         let admit = move |workspace: &mut Workspace| {
             let is_breached = breached.is_some_and(|breached| breached.contains(&password));
             strength::require(&password, &inputs, is_breached)?;
-            today.hash(workspace, &password)
+            current.hash(workspace, &password)
         };
-        self.hasher.run(asker, admit).await?
+        self.hasher.run(requester, admit).await?
     }
 }
 
-fn verify(today: &Argon2id, workspace: &mut Workspace, password: &str, stored: Option<&str>) -> Result<Verdict> {
+fn verify(current: &Argon2id, workspace: &mut Workspace, password: &str, stored: Option<&str>) -> Result<Verdict> {
     let Some(stored) = stored else {
-        today.spend(workspace, password)?;
+        current.verify_dummy(workspace, password)?;
         return Ok(Verdict::Mismatch);
     };
-    let matches = match Stored::parse(stored) {
-        Some(Stored::Argon2(hash)) => match today.verify(workspace, password, &hash)? {
-            true if today.made(&hash) => return Ok(Verdict::Match),
+    let matches = match StoredHash::parse(stored) {
+        Some(StoredHash::Argon2(hash)) => match current.verify(workspace, password, &hash)? {
+            true if current.is_current(&hash) => return Ok(Verdict::Match),
             matches => matches,
         },
-        Some(Stored::Foreign(hash)) => hash.verify(password),
+        Some(StoredHash::Foreign(hash)) => hash.verify(password),
         None => {
-            tracing::warn!("a stored password hash cannot be read, or asks for more than is allowed");
-            today.spend(workspace, password)?;
+            tracing::warn!("a stored password hash cannot be parsed, or exceeds the cost limits");
+            current.verify_dummy(workspace, password)?;
             false
         }
     };
     match matches {
-        true => today.hash(workspace, password).map(|new_phc| Verdict::MatchButOutdated { new_phc }),
+        true => current.hash(workspace, password).map(|new_phc| Verdict::MatchButOutdated { new_phc }),
         false => Ok(Verdict::Mismatch),
     }
 }
 
-// Does not show the hash: it is as good as the password to somebody who has time.
+// Does not print the hash: with enough time, an attacker can find the password from it.
 impl fmt::Debug for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! Notifications: what a user gets by mail because of an event. The mail sink writes and sends them.
+//! Notifications: mails to a user because of an event. The mail sink writes and sends them.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
@@ -27,12 +27,12 @@ const RESETS_AN_HOUR: i64 = 5;
 /// login, and an attacker who knows the password can cause any number; ten are enough for the owner to act on.
 const NEW_DEVICES_A_DAY: i64 = 10;
 
-/// Maximum mails per day to the owner of an address that others ask for. One is enough to act on; more requests must not
-/// fill a mailbox.
+/// Maximum mails per day to the owner of an address that other accounts request. One is enough to act on, and more requests
+/// must not fill a mailbox.
 const NOTICES_A_DAY: i64 = 3;
 
-/// Maximum confirmation mails per hour to an address that no account has confirmed, for all accounts with that address together:
-/// anybody can sign up with the address of somebody else, again and again.
+/// Maximum confirmation mails per hour to an address that no account has confirmed, for all accounts with that address
+/// together: anyone can sign up repeatedly with someone else's address.
 const CONFIRMATIONS_AN_HOUR: i64 = 10;
 
 /// Maximum notices per day to an address that no account has confirmed, for all accounts with that address together.
@@ -42,25 +42,25 @@ const UNCONFIRMED_NOTICES_A_DAY: i64 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotificationKind {
-    /// Asks to confirm the address of a new account; has a code.
+    /// A request to confirm the address of a new account. Contains a code.
     Validate,
-    /// Asks to confirm a new address, to which it goes; has a code.
+    /// A request to confirm a new address, sent to that address. Contains a code.
     ConfirmEmail,
-    /// Asks to choose a new password; has a code.
+    /// A request to choose a new password. Contains a code.
     Reset,
     /// The password was changed.
     PasswordChanged,
-    /// A new address was requested; goes to the address in force.
+    /// A new address was requested. Sent to the current address.
     EmailRequested,
     /// Another account requested an address that this user has confirmed. Does not say which account.
     AddressClaimed,
     /// A login without the device token of an earlier login. At most one per day for the same user agent in the same network,
-    /// and ten per day in all.
+    /// and ten per day in total.
     NewDevice,
 }
 
 impl NotificationKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: &'static [Self] = &[
         Self::Validate,
         Self::ConfirmEmail,
@@ -100,32 +100,32 @@ impl NotificationKind {
 pub struct Notification {
     /// The kind.
     pub kind: NotificationKind,
-    /// The address to which it goes.
+    /// The recipient.
     pub to: Email,
-    /// The name of the user; `None` when the address is not confirmed. Anybody can sign up with somebody else's address, and a
-    /// name such as `www.example.com` would be a link in a mail under the operator's name.
+    /// The username; `None` when the address is not confirmed. Anyone can sign up with someone else's address, and a name such
+    /// as `www.example.com` would be a link in a mail under the operator's name.
     pub username: Option<Username>,
     /// The one-time code.
     pub code: Option<Secret>,
-    /// The expiry of the code.
+    /// The expiry time of the code.
     pub expires: Option<DateTime<Utc>>,
     /// The time of the event.
     pub happened: DateTime<Utc>,
-    /// The IP address of the client that caused the event.
+    /// The remote address of the client that caused the event.
     pub ip: Option<String>,
-    /// The user agent of that client; `None` when the address is not confirmed, like the name.
+    /// The user agent of that client; `None` when the address is not confirmed, for the same reason as the username.
     pub user_agent: Option<String>,
 }
 
 impl Deliveries {
-    /// Returns the notifications for an event, as things are now: none with a code that has been used, and none to a deleted
-    /// user. A notice comes before a code.
+    /// Returns the notifications for an event, according to the current state: no code that was already used, and none for a
+    /// deleted user. A notice precedes a code.
     ///
     /// For the operator only, because it returns one-time codes.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) for every other caller;
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn list_notifications(&self, caller: &Caller, event: &EventView) -> Result<Vec<Notification>> {
         Actor::operator(caller)?;
         let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
@@ -136,7 +136,7 @@ impl Deliveries {
             }
             EventKind::EmailRequested => {
                 match self.with_code(event, NotificationKind::ConfirmEmail, Purpose::Email).await? {
-                    // Used or replaced before the mail was sent: then a later event has its own.
+                    // The code was used or replaced before the mail was sent. In the latter case, a later event sends its own.
                     None => [None, None],
                     Some(code) => {
                         let notice = self.notice(event, subject, NotificationKind::EmailRequested).await?;
@@ -159,9 +159,9 @@ impl Deliveries {
         let row = self.journal.db.read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
         let Some(row) = row else { return Ok(None) };
         if !row.get::<_, bool>("validated") {
-            // Without a limit, anybody could sign up with this address many times, and have a notice sent there for each account.
+            // Without a limit, anyone could sign up with this address many times, and cause a notice to it for each account.
             let email: Email = stored(&row, "email");
-            // The event may be counted by itself for the owner of another address.
+            // The same event may also be counted for the owner of another address, so the ID is derived.
             let once = id_of(&format!("authy notice {} {}", event.event_id, kind.as_str()));
             let mailbox = id_of(&format!("authy mailbox {}", email.key()));
             let params: Params<'_> = &[&once, &mailbox, &UNCONFIRMED_NOTICES_A_DAY];
@@ -172,15 +172,16 @@ impl Deliveries {
         Ok(Some(notification(event, kind, &row)))
     }
 
-    /// Whether the owner of an account got enough mails today about logins like this one. The events record all of them.
+    /// Returns whether the owner of an account got enough mails today about logins like this one. The events record all of
+    /// them.
     async fn is_noticed(&self, login: &EventView, user: UserId) -> Result<bool> {
         let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &login.happened];
         let row = self.journal.db.read_one(&sql::COMPARE_NEW_DEVICE, params).await?;
         Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
     }
 
-    /// The code for a new address when nobody else has or had it. Otherwise a notice to its owner, from which neither learns of the
-    /// other.
+    /// Returns the mail with the code when no other account has or had the new address. Otherwise returns a notice to the owner
+    /// of the address. Neither of them reveals the other account.
     async fn unless_taken(&self, event: &EventView, user: UserId, code: Notification) -> Result<Option<Notification>> {
         let params: Params<'_> = &[&self.erased.forms(&code.to.key()), user.as_uuid()];
         let Some(owner) = self.journal.db.read_opt(&user::sql::FIND_OWNER, params).await? else {
@@ -219,7 +220,7 @@ impl Deliveries {
             Purpose::Validate => {
                 (vec![UserRegistered.as_str(), ValidationRequested.as_str()], Some(CONFIRMATIONS_AN_HOUR))
             }
-            // They are counted when they are asked for.
+            // Counted when they are requested.
             Purpose::Reset | Purpose::Email => (Vec::new(), None),
         };
         let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &kinds, &most];
@@ -246,7 +247,7 @@ fn notification(event: &EventView, kind: NotificationKind, row: &Row) -> Notific
     }
 }
 
-/// An id for a text, where something is counted that has none: several accounts may name one address.
+/// Derives an ID from a text, to count things without an ID: several accounts may have the same address.
 fn id_of(text: &str) -> Uuid {
     let hash = digest(&SHA256, text.as_bytes());
     Uuid::from_slice(hash.as_ref().get(..16).unwrap_or_default()).unwrap_or_default()

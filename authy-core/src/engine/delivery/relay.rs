@@ -1,11 +1,11 @@
-//! The relay: hands events to the sinks, at least once and in order per user.
+//! The relay: delivers events to the sinks, at least once and in order per user.
 //!
-//! A sink's cursor is a snapshot of PostgreSQL's, and an event is new when the snapshot does not show it: so no transaction that
-//! commits late is skipped, none that runs for long delays the others, and what was handed over is not read again. New events
-//! are handed over in the order in which they happened: a change of a user holds the user's row while the event is written, so
-//! that order is the order of the changes.
+//! A sink's cursor is a PostgreSQL snapshot. An event is new when the snapshot does not include its transaction. So a
+//! transaction that commits late is not skipped, a long-running one does not delay others, and delivered events are not read
+//! again. New events are delivered in the order in which they occurred: a change of a user locks the user's row while the event
+//! is written, so that order is the order of the changes.
 //!
-//! One instance relays to a sink at a time, under a lock that PostgreSQL releases when the instance dies.
+//! One instance at a time relays to a sink, under a lock that PostgreSQL releases when the instance fails.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,16 +35,16 @@ pub(in crate::engine) mod stuck;
 use lock::SinkLock;
 use reader::Reader;
 
-/// How soon an instance takes over from one that has died.
+/// Time after which an instance takes over from one that has failed.
 const TAKE_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time between two looks for new events. What this instance writes itself is relayed at once.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Maximum time between two polls for new events. Events of this instance are relayed immediately.
+const EVENT_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Maximum time for a sink to take one event before it is delivered again. Some take many seconds.
+/// Maximum time for a sink to accept one event before it is delivered again. Some sinks need many seconds.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The longest wait between two attempts.
+/// Maximum wait between two attempts.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// Relays events to one sink.
@@ -59,15 +59,13 @@ impl Relay {
         Self { journal, sink, operator: Caller::operator(ClientInfo::default()) }
     }
 
-    /// Makes the sink's cursor, at the present, unless there is one.
+    /// Creates the sink's cursor at the present position, unless it exists.
     pub(in crate::engine) async fn prepare(&self) -> Result<()> {
         let here = self.journal.db.read_one(&sql::IS_HERE, &[]).await?;
         self.journal
             .write(&self.operator, async |tx| {
                 if !here.get::<_, bool>("here") {
-                    tracing::warn!(
-                        "the database has moved into another cluster: what was not handed over is looked for anew"
-                    );
+                    tracing::warn!("the database has moved to another cluster: searching for undelivered events again");
                     sql::BEGIN_EPOCH.rows(tx, &[]).await?;
                 }
                 let (name, shows_status) = (self.sink.name(), self.sink.shows_status());
@@ -77,11 +75,11 @@ impl Relay {
             .await
     }
 
-    /// Relays whenever no other instance does, without end.
+    /// Relays whenever no other instance does. Does not return.
     pub(in crate::engine) async fn run(&self) {
         loop {
             if let Err(error) = self.lead().await {
-                tracing::warn!(sink = self.sink.name(), %error, "cannot relay to a sink: trying again");
+                tracing::warn!(sink = self.sink.name(), %error, "cannot relay to a sink: retrying");
             }
             sleep(TAKE_OVER_INTERVAL).await;
         }
@@ -105,8 +103,8 @@ impl Relay {
     }
 }
 
-/// Returns how long to wait after that many failed attempts: twice as long each time, and jittered, so that many that failed at
-/// once do not come back at once.
+/// Returns the wait after a number of failed attempts. It doubles with each attempt, with jitter, so that events that failed at
+/// the same time are not all retried at the same time.
 fn retry_wait(attempts: usize) -> Duration {
     let waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
@@ -116,7 +114,7 @@ fn retry_wait(attempts: usize) -> Duration {
     waits.build().nth(attempts.min(20)).unwrap_or(MAX_RETRY_WAIT).min(MAX_RETRY_WAIT)
 }
 
-/// Delivers one event to a sink, within bounds.
+/// Delivers one event to a sink, with a time limit.
 async fn deliver(sink: &dyn Sink, event: &EventView) -> Result<(), DeliveryError> {
     fault::point("the delivery");
     match fault::around("deliver", tokio::time::timeout(DELIVERY_TIMEOUT, sink.deliver(event))).await {

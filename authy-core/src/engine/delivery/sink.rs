@@ -1,4 +1,4 @@
-//! Where events go once they are committed.
+//! The destinations of committed events.
 
 use std::{error::Error as StdError, fmt};
 
@@ -6,54 +6,54 @@ use async_trait::async_trait;
 
 use crate::{api::event::EventView, error::chain};
 
-/// A destination of events: it gets each at least once, in order per user. The `event_id` identifies repetitions.
+/// A destination of events. It gets each event at least once, in order per user. Use the `event_id` to deduplicate.
 ///
 /// A sink that is down or slow delays only itself.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// The name of the sink. The position of the sink is stored under it, so it must not change.
+    /// Returns the name of the sink. Its position is stored under this name, so the name must not change.
     fn name(&self) -> &'static str;
 
-    /// Whether the sink gets this event. All of them, unless it is overridden.
+    /// Returns whether the sink gets this event. Default: every event.
     fn wants(&self, event: &EventView) -> bool {
         let _ = event;
         true
     }
 
-    /// Whether the state of the first delivery about a user is shown with the user, as
-    /// [`details`](crate::api::user::UserView::details). At most one sink should say so.
+    /// Returns whether the delivery status of the first event about a user is shown with the user, as
+    /// [`details`](crate::api::user::UserView::details). At most one sink should return true.
     fn shows_status(&self) -> bool {
         false
     }
 
-    /// How events are delivered.
+    /// Returns how events are delivered.
     fn delivery(&self) -> Delivery;
 
-    /// Delivers an event; `Ok` once the sink has taken responsibility for it.
+    /// Delivers an event. Returns `Ok` once the sink has taken responsibility for it.
     ///
     /// # Errors
-    /// When it has not. The event is delivered again later.
+    /// When the sink has not accepted the event. It is delivered again later.
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError>;
 }
 
-/// How events are delivered to a sink.
+/// The way in which events are delivered to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// All events as one stream, for a broker, which takes any event or none. An event that it does not take delays all later
-    /// ones.
+    /// All events as one stream, for a broker, which accepts either all events or none. An event that it does not accept delays
+    /// all later ones.
     Ordered {
-        /// Maximum number of events under way.
+        /// Maximum number of events in progress.
         in_flight: usize,
     },
-    /// Each event by itself, and repeated until it is taken or given up, for a destination that is slow or may refuse one event
-    /// and take another. An event that is not taken delays only those about the same user.
+    /// Each event independently, repeated until it is accepted or given up. For a destination that is slow, or refuses some
+    /// events and accepts others. An event that is not accepted delays only events about the same user.
     PerSubject {
-        /// Maximum number of events under way.
+        /// Maximum number of events in progress.
         in_flight: usize,
     },
 }
 
-/// Why a sink has not taken an event.
+/// The reason why a sink has not accepted an event.
 #[derive(Debug)]
 pub struct DeliveryError {
     reason: &'static str,
@@ -62,13 +62,13 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// The sink may take the event later. The reason is shown to the operator and must not contain a secret.
+    /// Creates an error after which the event is retried. The reason is shown to the operator and must not contain a secret.
     pub fn retryable(reason: &'static str) -> Self {
         Self { reason, is_permanent: false, source: None }
     }
 
-    /// The sink will never take the event, such as a mail to a mailbox that does not exist. With [`Delivery::PerSubject`] it is
-    /// not tried again; with [`Delivery::Ordered`] it is, because all later events wait for it.
+    /// Creates an error for an event that the sink will never accept, such as a mail to a mailbox that does not exist. With
+    /// [`Delivery::PerSubject`] it is not retried; with [`Delivery::Ordered`] it is, because all later events wait for it.
     pub fn permanent(reason: &'static str) -> Self {
         Self { reason, is_permanent: true, source: None }
     }
@@ -80,7 +80,7 @@ impl DeliveryError {
         self
     }
 
-    /// Returns whether the event will never be taken.
+    /// Returns whether the sink will never accept the event.
     pub fn is_permanent(&self) -> bool {
         self.is_permanent
     }

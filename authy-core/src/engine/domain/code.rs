@@ -1,7 +1,7 @@
-//! One-time codes, which a mail carries to prove that it arrived.
+//! One-time codes, which are sent by mail to prove that the address is reachable.
 //!
-//! A code is a MAC over the id of its row and is computed whenever it is needed, so what is stored is of no use to a thief. It
-//! works once, for a limited time, and not after the account has changed in any way.
+//! A code is a MAC of the ID of its row, computed when it is needed, so the stored data is useless to a thief. A code works
+//! once, for a limited time, and only until the account changes.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// How long a new account has to confirm its address: longer than a weekend.
+/// Time to confirm the address of a new account: longer than a weekend.
 pub(in crate::engine) const VALIDATION_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// How long a new address has to be confirmed.
+/// Time to confirm a new address.
 pub(in crate::engine) const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a password can be reset with a code: it is as good as the password while it lives.
+/// Time to reset a password with a code: short, because the code is as powerful as the password.
 pub(in crate::engine) const RESET_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The number of characters of a code that are the id of its row.
+/// The number of characters of a code that contain the ID of its row.
 const ID_LENGTH: usize = 22;
 
 /// The purpose of a code.
@@ -37,9 +37,9 @@ const ID_LENGTH: usize = 22;
 pub(in crate::engine) enum Purpose {
     /// Confirms the address of a new account.
     Validate,
-    /// Confirms a new address of an account, which is in force from then on.
+    /// Confirms a new address of an account, which takes effect then.
     Email,
-    /// Permits to choose a new password.
+    /// Permits setting a new password.
     Reset,
 }
 
@@ -66,7 +66,7 @@ impl Purpose {
 pub(in crate::engine) struct Code {
     pub(in crate::engine) user: UserId,
     pub(in crate::engine) purpose: String,
-    /// The address to which it was sent; none when it was handed to an operator.
+    /// The address that it was sent to; `None` when it was returned to an operator.
     pub(in crate::engine) email: Option<Email>,
 }
 
@@ -84,7 +84,7 @@ impl Code {
     }
 }
 
-/// Writes and reads codes.
+/// Writes and reads one-time codes.
 #[derive(Clone)]
 pub(in crate::engine) struct Codes(MacKeys);
 
@@ -93,13 +93,13 @@ impl Codes {
         Ok(Self(MacKeys::new(keys, "authy one-time codes")?))
     }
 
-    /// Returns the code of a row, as a mail carries it.
+    /// Returns the code of a row, as it is mailed.
     pub(in crate::engine) fn write(&self, id: Uuid) -> Secret {
         let id = BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes());
         Secret::new(format!("{id}{}", self.0.sign(&id)))
     }
 
-    /// Returns the row of a code; `None` for a text that [`write`](Self::write) did not make, without asking the database.
+    /// Returns the row of a code; `None` for a text that [`write`](Self::write) did not return. Does not query the database.
     pub(in crate::engine) fn read(&self, text: &str) -> Option<Uuid> {
         let (id, mac) = text.split_at_checked(ID_LENGTH)?;
         if !self.0.verifies(id, mac) {
@@ -109,7 +109,7 @@ impl Codes {
     }
 }
 
-/// Makes a code for a user. Returns the id of its row.
+/// Creates a code for a user. Returns the ID of its row.
 pub(in crate::engine) async fn create(
     tx: &Transaction<'_>,
     user: UserId,
@@ -129,27 +129,27 @@ pub(in crate::engine) async fn find(db: &Db, id: Uuid) -> Result<Option<Code>> {
     Ok(db.read_opt(&sql::FIND, &[&id]).await?.as_ref().map(Code::of))
 }
 
-/// Uses a code up; `None` when it is no longer valid. Of several concurrent attempts one gets it.
+/// Uses up a code; `None` when it is no longer valid. Of several concurrent attempts, one succeeds.
 pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Option<Code>> {
     Ok(sql::TAKE.row(tx, &[&id]).await?.as_ref().map(Code::of))
 }
 
-/// How long a code that confirmed an address is remembered. After that, a second click on the link in the mail is answered with
-/// an unknown code.
-pub(in crate::engine) const SPENT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Time for which a code that confirmed an address is remembered. After that, another click on the link in the mail is answered
+/// as an unknown code.
+pub(in crate::engine) const SPENT_CODE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Remembers a code that has confirmed the current address of its user.
+/// Stores that a code has confirmed the current address of its user.
 pub(in crate::engine) async fn spend(tx: &Transaction<'_>, id: Uuid, code: &Code) -> Result<()> {
     let params: Params<'_> = &[&id, code.user.as_uuid(), &code.purpose];
     sql::SPEND.execute(tx, params).await.map(drop).map_err(db_error)
 }
 
-/// Forgets the codes that confirmed a former address of a user.
+/// Deletes the codes that confirmed a former address of a user.
 pub(in crate::engine) async fn forget_spent(tx: &Transaction<'_>, user: UserId) -> Result<()> {
     sql::FORGET_SPENT_OF.execute(tx, &[user.as_uuid()]).await.map(drop).map_err(db_error)
 }
 
-/// Finds a code that has confirmed the current address of its user.
+/// Finds a code that has already confirmed the current address of its user.
 pub(in crate::engine) async fn find_spent(db: &Db, id: Uuid) -> Result<Option<Code>> {
     Ok(db.read_opt(&sql::FIND_SPENT, &[&id]).await?.as_ref().map(Code::of))
 }
@@ -164,7 +164,7 @@ pub(in crate::engine) fn no_such_code() -> Error {
     Error::new(ErrorKind::NotFound, "this code is unknown, was used, or has expired")
 }
 
-/// Answers a code of a deleted user like an unknown one.
+/// Makes the error for a code of a deleted user equal to that for an unknown code.
 pub(in crate::engine) fn unless_gone(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::AlreadyDeleted => no_such_code(),

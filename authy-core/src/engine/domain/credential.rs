@@ -1,4 +1,4 @@
-//! Credentials: the password of an account, and the one way to verify it, counted as a guess.
+//! Credentials: the password of an account, and its verification, which counts as a guess.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     Error, ErrorKind, Result, Secret, UserId, Username,
     engine::{
         crypto::{
-            hasher::Asker,
+            hasher::HashRequester,
             password::{Passwords, Verdict},
         },
         domain::throttle::{Attempt, GuessLimiter, GuessTarget, Outcome},
@@ -31,14 +31,14 @@ pub(in crate::engine) struct PasswordVerifier {
     pub(in crate::engine) limiter: GuessLimiter,
 }
 
-/// The credential of an account, as it was when it was found.
+/// The credential of an account, at the time when it was found.
 pub(in crate::engine) struct Credential {
     pub(in crate::engine) user: UserId,
     pub(in crate::engine) ver: i64,
     pub(in crate::engine) has_role: bool,
     pub(in crate::engine) is_validated: bool,
     pub(in crate::engine) phc: String,
-    /// When the password was chosen. A new hash of the same password does not change it.
+    /// The time when the password was set. A new hash of the same password does not change it.
     pub(in crate::engine) password_since: DateTime<Utc>,
 }
 
@@ -47,8 +47,8 @@ impl PasswordVerifier {
         Self { journal, passwords, limiter }
     }
 
-    /// Finds the credential of a name, unless the account was deleted. No account can have no name, and finding that out must
-    /// take as long as any other refusal.
+    /// Finds the credential of a username, unless the account is deleted. `None` is a username that cannot exist; searching for
+    /// it takes as long as any other refusal.
     pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
         let Some(name) = name else { return Ok(None) };
         let row = self.journal.db.read_opt(&sql::FIND, &[&name.key()]).await?;
@@ -69,32 +69,33 @@ impl PasswordVerifier {
     /// Verifies the caller's own password again. See [`Sessions::verify_password`](super::session::Sessions::verify_password).
     pub(in crate::engine) async fn verify_again(&self, caller: &Caller, password: &Secret) -> Result<()> {
         let user = caller.require_identity()?.public_id;
-        self.passwords.has_room(caller.asker())?;
+        self.passwords.has_room(caller.hash_requester())?;
         let row = self.journal.db.read_opt(&sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
         let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
         let attempt = self.limiter.attempt(caller, GuessTarget::password_again(user)).await?;
-        // The caller is known, so there is nothing to hide behind the work of a hash, unlike at a login.
+        // The caller has a token, so the refusal may be faster than a hash, unlike at a login.
         if let Some(wait) = attempt.wait() {
             attempt.retract().await;
             let error = Error::new(ErrorKind::RateLimited, "too many wrong passwords: wait before the next attempt");
             return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.verify(caller.asker(), attempt, password, phc).await?;
+        let (attempt, _) = self.verify(caller.hash_requester(), attempt, password, phc).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
-    /// Verifies a password as one attempt, which has ended unless the password was right; then returns the attempt, and the hash
-    /// that should replace an outdated one. An attempt that is not admitted costs the hash of a wrong one, and gets its answer.
+    /// Verifies a password as one attempt. A failed attempt is ended; otherwise returns the attempt, and the hash that should
+    /// replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has the same
+    /// result.
     pub(in crate::engine) async fn verify(
         &self,
-        asker: Asker,
+        requester: HashRequester,
         attempt: Attempt,
         password: &Secret,
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords.verify(asker, password.normalized(), phc).await {
+        match self.passwords.verify(requester, password.normalized(), phc).await {
             Ok(Verdict::Match) => Ok((attempt, None)),
             Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
             Ok(Verdict::Mismatch) => {
@@ -120,7 +121,7 @@ impl PasswordVerifier {
     }
 }
 
-/// Returns the one answer to wrong credentials.
+/// Returns the error for wrong credentials, which is the same for all reasons.
 pub(in crate::engine) fn refused() -> Error {
     Error::new(ErrorKind::InvalidCredentials, "the username or the password is wrong")
 }

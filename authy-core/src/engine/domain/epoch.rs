@@ -1,4 +1,5 @@
-//! The epoch of a user: every change of password, address, roles or existence begins a new one, which revokes all older tokens.
+//! The epoch of a user. A change of password, email address or roles, and a deletion, begin a new epoch, which revokes all
+//! older tokens.
 
 use tokio_postgres::Transaction;
 
@@ -18,19 +19,19 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// What becomes of a user's sessions when the account changes. The access tokens are revoked in any case.
+/// The effect of a change of an account on its sessions. The access tokens are revoked in any case.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) enum SessionFate {
-    /// They go on, with fresh access tokens.
+    /// They continue, and can get new access tokens.
     Kept,
     /// They end.
     Ended,
-    /// They end, except this one.
+    /// All except this one end.
     EndedExcept(SessionId),
 }
 
 /// Begins a new epoch of a user, whose row must be locked: revokes the older access tokens and all codes, and ends the sessions
-/// as the fate says. Every change of an account goes through here. Returns the event, which has yet to be appended.
+/// according to `fate`. All changes of an account use it. Returns the event, which the caller has to append.
 pub(in crate::engine) async fn apply_account_change(
     tx: &Transaction<'_>,
     actor: &Actor,

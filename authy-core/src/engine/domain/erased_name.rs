@@ -1,14 +1,14 @@
-//! The names and addresses of erased users: they stay taken, as keyed hashes.
+//! The names and email addresses of erased users, which stay taken as keyed hashes.
 
 use crate::{
     Result, UserId,
     engine::crypto::{mac::MacKeys, master::MasterKeys},
 };
 
-/// No name and no address begins like this.
-const PREFIX: &str = "erased:";
+/// No valid name or address has this prefix.
+const ERASED_KEY_PREFIX: &str = "erased:";
 
-/// Hashes names and addresses of erased users.
+/// Hashes the names and addresses of erased users.
 #[derive(Clone)]
 pub(in crate::engine) struct ErasedNames(MacKeys);
 
@@ -17,19 +17,19 @@ impl ErasedNames {
         Ok(Self(MacKeys::new(keys, "authy names of erased users")?))
     }
 
-    /// Returns what stands in for the key of a name or an address once it is erased.
+    /// Returns the replacement for the key of an erased name or address.
     pub(in crate::engine) fn hash(&self, key: &str) -> String {
-        format!("{PREFIX}{}", self.0.sign(key))
+        format!("{ERASED_KEY_PREFIX}{}", self.0.sign(key))
     }
 
-    /// Returns every form in which a name or an address may be taken: as it is, and hashed with each of the keys.
+    /// Returns all forms in which a name or an address may be taken: unchanged, and hashed with each key.
     pub(in crate::engine) fn forms(&self, key: &str) -> Vec<String> {
-        let erased = self.0.sign_with_each(key).into_iter().map(|mac| format!("{PREFIX}{mac}"));
+        let erased = self.0.sign_with_each(key).into_iter().map(|mac| format!("{ERASED_KEY_PREFIX}{mac}"));
         [key.to_owned()].into_iter().chain(erased).collect()
     }
 
-    /// Returns what stands in for an address that was never confirmed: it stays taken by nobody.
+    /// Returns the replacement for an address that was never confirmed. It does not keep the address taken.
     pub(in crate::engine) fn unconfirmed(user: UserId) -> String {
-        format!("{PREFIX}{}", user.as_uuid())
+        format!("{ERASED_KEY_PREFIX}{}", user.as_uuid())
     }
 }

@@ -1,5 +1,5 @@
-//! The export of everything that is stored about a user, written page by page: a long history takes no more memory than a short
-//! one.
+//! The export of all data stored about a user. It is written page by page, so its memory does not depend on the length of the
+//! history.
 
 use std::{
     collections::BTreeSet,
@@ -31,21 +31,21 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// Maximum number of exports under way at a time, each of another user. Each holds two pages, some 100 KB.
+/// Maximum number of concurrent exports, each of another user. Each holds two pages, about 100 KB.
 const MAX_EXPORTS: usize = 64;
 
-/// How long a page waits for its reader. A reader that has stopped would occupy a slot.
+/// Time for which a page waits for its reader. A stalled reader would occupy a slot.
 const READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The number of sessions that are read at a time.
+/// Number of sessions per page.
 const SESSIONS_A_PAGE: i64 = 200;
 
-/// The users whose exports are under way in this process.
-static UNDER_WAY: Mutex<BTreeSet<UserId>> = Mutex::new(BTreeSet::new());
+/// The users whose exports are in progress in this process.
+static RUNNING_EXPORTS: Mutex<BTreeSet<UserId>> = Mutex::new(BTreeSet::new());
 
 impl Users {
-    /// Returns everything that is stored about a user, except secrets such as the hash of the password. All of it is in memory at
-    /// once; [`stream_export`](Self::stream_export) writes it page by page.
+    /// Returns all data stored about a user, except secrets such as the password hash. All of it is in memory at the same time;
+    /// [`stream_export`](Self::stream_export) writes it page by page.
     ///
     /// # Errors
     /// As [`stream_export`](Self::stream_export), and the errors of its chunks.
@@ -56,15 +56,15 @@ impl Users {
             document.extend_from_slice(&chunk?);
         }
         serde_json::from_slice(&document)
-            .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be read back", cause))
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be parsed", cause))
     }
 
     /// Returns the JSON document of an [`Export`], in chunks of one page each. It is complete only when the stream ends without
     /// an error. It is written while it is read, and aborted when nothing is read for 30 seconds.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while the same user is exported here; [`ErrorKind::Overloaded`] while
-    /// too many others are; [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while another export of the user is in progress in this process;
+    /// [`ErrorKind::Overloaded`] during too many other exports; [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn stream_export(&self, user: UserId) -> Result<impl Stream<Item = Result<Vec<u8>>> + Send + use<>> {
         let slot = ExportSlot::take(user)?;
         let head = read_head(self.db(), user).await?;
@@ -73,7 +73,7 @@ impl Users {
         tokio::spawn(async move {
             let chunks = Chunks(sender);
             let written = write_history(&journal.db, user, head, &chunks).await;
-            // The next one can begin as soon as the reader sees the end.
+            // The next export can begin as soon as the reader sees the end.
             drop(slot);
             match written {
                 Ok(()) => chunks.send(Chunk::End).await,
@@ -92,7 +92,7 @@ impl Users {
     }
 }
 
-/// Writes the beginning of the document, up to the sessions.
+/// Returns the beginning of the document, up to the sessions.
 async fn read_head(db: &Db, user: UserId) -> Result<Vec<u8>> {
     let row = db.read_opt(&sql::FIND_USER, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
     let pending = db.read_opt(&sql::FIND_PENDING_EMAIL, &[user.as_uuid()]).await?;
@@ -148,12 +148,12 @@ async fn write_history(db: &Db, user: UserId, head: Vec<u8>, chunks: &Chunks) ->
 
 enum Chunk {
     Part(Vec<u8>),
-    /// Everything was written. A stream that ends without it is not whole.
+    /// The document is complete. A stream that ends without this chunk is incomplete.
     End,
     Failed(Error),
 }
 
-/// Where the chunks go.
+/// The sender of the chunks.
 struct Chunks(mpsc::Sender<Chunk>);
 
 impl Chunks {
@@ -174,7 +174,7 @@ struct ExportSlot(UserId);
 
 impl ExportSlot {
     fn take(user: UserId) -> Result<Self> {
-        let mut places = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = RUNNING_EXPORTS.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = |kind, detail| Err(Error::new(kind, detail).with_retry_after(Duration::from_secs(2)));
         if places.contains(&user) {
             return busy(ErrorKind::RateLimited, "another export of this user is running");
@@ -189,13 +189,13 @@ impl ExportSlot {
 
 impl Drop for ExportSlot {
     fn drop(&mut self) {
-        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        RUNNING_EXPORTS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
     }
 }
 
 fn write(part: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
     serde_json::to_writer(part, value)
-        .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be written", cause))
+        .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be serialized", cause))
 }
 
 fn write_item(part: &mut Vec<u8>, is_first: &mut bool, value: &impl Serialize) -> Result<()> {

@@ -1,6 +1,6 @@
-//! Names that look like another: nobody signs up with one that could be read as a reserved name or as that of an administrator.
+//! Look-alike names: a new name must not look like a reserved name or an administrator's name.
 //!
-//! Two names look alike when they have a skeleton in common: that of UTS 39, closed under case folding, without separators.
+//! Two names look alike when they have a common skeleton: that of UTS 39, closed under case folding, without separators.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,49 +20,50 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// The rule by which skeletons are made, next to the version of Unicode's tables. It changes with [`closed`].
-const RULE: u32 = 1;
+/// The version of the rule for skeletons, in addition to the version of the Unicode tables. Increase it when [`closed`]
+/// changes.
+const RULE_VERSION: u32 = 1;
 
 /// The level of administrators: the names of users with this level or a smaller one are compared.
-pub(in crate::engine) const ADMINISTRATOR: i32 = ADMIN.cast_signed();
+pub(in crate::engine) const ADMINISTRATOR_LEVEL: i32 = ADMIN.cast_signed();
 
-/// Maximum number of characters of a skeleton that are compared: with four bytes each they fit into a row of an index, which
-/// has at most 2,704 bytes. No name of today's rule comes near.
-const LONGEST: usize = 600;
+/// Maximum number of compared characters of a skeleton: with four bytes each they fit into an index row, which has at most
+/// 2,704 bytes. Names under the current rules are much shorter.
+const MAX_SKELETON_CHARS: usize = 600;
 
-/// How many administrators are looked up at a time to store their skeletons: a few seconds' work at most.
-const BATCH: i64 = 500;
+/// Number of administrators per batch of stored skeletons: a few seconds of work at most.
+const ADMINISTRATORS_A_BATCH: i64 = 500;
 
-/// Returns the skeletons of a name: as it is written, and without regard to case. Most names have one.
+/// Returns the skeletons of a name: as written, and case-folded. Most names have only one.
 pub(in crate::engine) fn skeletons(name: &Username) -> Vec<String> {
     let forms = [closed(name.as_str()), closed(&name.key())];
     BTreeSet::from(forms).into_iter().collect()
 }
 
-/// Returns the skeleton of a text, closed under case folding: names are compared without regard to case, so what looks like a letter
-/// looks like its capital, too.
+/// Returns the skeleton of a text, closed under case folding: names are compared case-insensitively, so a character that looks
+/// like a letter also looks like its capital.
 fn closed(text: &str) -> String {
     let letters: String = text.chars().filter(|c| !matches!(c, '.' | '_' | '-')).collect();
-    // UTS 39 has 0 look like O, and 1 like l.
+    // UTS 39 maps 0 to O, and 1 to l.
     let folded = caseless(&skeleton(&letters).collect::<String>());
     let alike: String = skeleton(&folded).collect();
-    // I is the capital of i and looks like l. A dot above an i does not show: the capital İ is folded to that.
-    alike.replace("i\u{307}", "i").replace('i', "l").chars().take(LONGEST).collect()
+    // I is the capital of i and looks like l. A dot above an i is invisible: the capital İ is folded to that.
+    alike.replace("i\u{307}", "i").replace('i', "l").chars().take(MAX_SKELETON_CHARS).collect()
 }
 
-/// Returns the error that refuses a name: the same for a reserved name and one that looks like an administrator's.
+/// Returns the error for a refused name: the same for a reserved name and one that looks like an administrator's.
 pub(in crate::engine) fn refused() -> Error {
     let field = Invalid::new("reserved", "is reserved, or looks like another name").of("username");
     Error::new(ErrorKind::AlreadyRegistered, "this username is reserved, or looks like another").with_field(field)
 }
 
-/// Returns the name of the rule in force.
+/// Returns the version of the current rule.
 fn rule() -> String {
     let (major, minor, update) = UNICODE_VERSION;
-    format!("{major}.{minor}.{update}/{RULE}")
+    format!("{major}.{minor}.{update}/{RULE_VERSION}")
 }
 
-/// The reserved names, by what they look like.
+/// The skeletons of the reserved names.
 pub(in crate::engine) struct ReservedNames(HashSet<String>);
 
 impl ReservedNames {
@@ -72,7 +73,7 @@ impl ReservedNames {
     }
 
     /// Returns the skeletons of a new name, unless it looks like a reserved name or an administrator's. An operator may use any
-    /// name: nothing is compared, and there are no skeletons.
+    /// name: then nothing is compared, and the result is empty.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`].
@@ -89,28 +90,28 @@ impl ReservedNames {
         if skeletons.iter().any(|skeleton| self.0.contains(skeleton)) {
             return Err(refused());
         }
-        let found = db.read_opt(&sql::LOOKS_LIKE_ADMINISTRATOR, &[&skeletons, &ADMINISTRATOR]).await?;
+        let found = db.read_opt(&sql::LOOKS_LIKE_ADMINISTRATOR, &[&skeletons, &ADMINISTRATOR_LEVEL]).await?;
         found.map_or(Ok(skeletons), |_| Err(refused()))
     }
 }
 
-/// Stores the skeletons of administrators who became one before there was this rule, or by a program with an older one.
+/// Stores the skeletons of administrators that were not stored yet, or only by an older rule.
 pub(in crate::engine) async fn fill_in(db: &Db) -> Result<()> {
     db.write_quietly(&sql::FORGET_LOOKALIKES, &[]).await?;
     let rule = rule();
     loop {
-        let rows = db.read(&sql::LIST_UNPROTECTED, &[&ADMINISTRATOR, &rule, &BATCH]).await?;
+        let rows = db.read(&sql::LIST_UNPROTECTED, &[&ADMINISTRATOR_LEVEL, &rule, &ADMINISTRATORS_A_BATCH]).await?;
         for row in &rows {
             let skeletons = skeletons(&stored(row, "username"));
             db.write_quietly(&sql::PROTECT, &[&row.get::<_, Uuid>("public_id"), &skeletons, &rule]).await?;
         }
-        if rows.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+        if rows.len() < usize::try_from(ADMINISTRATORS_A_BATCH).unwrap_or(usize::MAX) {
             return Ok(());
         }
     }
 }
 
-/// Stores the skeletons of a user who is given a role, when it makes the user an administrator, so that no other name may look
+/// Stores the skeletons of a user who gets a role, when the role makes the user an administrator, so that no new name can look
 /// alike.
 pub(in crate::engine) async fn protect(tx: &Transaction<'_>, user: UserId, role: Level) -> Result<()> {
     if role.get() > ADMIN {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_read_as_the_same_is_alike() {
+    fn names_that_people_read_as_the_same_look_alike() {
         for name in [
             "Admin",
             "ADMIN",
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_read_as_another_name_is_not_alike() {
+    fn names_that_people_read_as_different_do_not_look_alike() {
         for (name, other) in [
             ("administration", "admin"),
             ("admins", "admin"),
@@ -186,7 +187,7 @@ mod tests {
         let long = Username::stored("ﷺ".repeat(10_000));
         for name in ["...", "", "Аda и-Боб😀", long.as_str()] {
             let skeletons = skeletons(&Username::stored(name.to_owned()));
-            assert!(!skeletons.is_empty() && skeletons.iter().all(|skeleton| skeleton.len() <= 4 * LONGEST));
+            assert!(!skeletons.is_empty() && skeletons.iter().all(|skeleton| skeleton.len() <= 4 * MAX_SKELETON_CHARS));
         }
     }
 
@@ -198,11 +199,11 @@ mod tests {
         let longest =
             names.iter().rev().filter_map(|(_, c)| c.to_string().repeat(50).parse::<Username>().ok()).take(20);
         for name in longest {
-            // The fastest of several: others use the machine, too.
+            // The fastest of several runs, because other programs share the machine.
             let fastest = (0..5).map(|_| {
                 let begun = std::time::Instant::now();
                 let length = skeletons(&name).iter().map(String::len).max().unwrap_or_default();
-                assert!(length < 4 * LONGEST, "{name}: {length}");
+                assert!(length < 4 * MAX_SKELETON_CHARS, "{name}: {length}");
                 begun.elapsed()
             });
             let fastest = fastest.min().unwrap();

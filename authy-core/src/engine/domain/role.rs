@@ -1,4 +1,4 @@
-//! Roles: made, granted, revoked. Nobody acts beyond their own level.
+//! Roles: creation, deletion, grants. Callers cannot act beyond their own level.
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// The number of users on a page of a role's users.
-const PAGE_SIZE: u32 = 20;
+/// Number of users per page.
+const USERS_A_PAGE: u32 = 20;
 
 /// Roles: [`Authy::roles`](crate::Authy::roles).
 pub struct Roles {
@@ -53,23 +53,23 @@ impl Roles {
     /// Returns all roles, most powerful first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list(&self) -> Result<Vec<RoleView>> {
         Ok(views(&self.db().read(&sql::LIST, &[]).await?))
     }
 
-    /// Returns the role of that name.
+    /// Returns the role with this name.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn find(&self, name: &RoleName) -> Result<Option<RoleView>> {
         Ok(self.db().read_opt(&sql::FIND, &[&name.key()]).await?.as_ref().map(view))
     }
 
-    /// Returns a page of 20 users who have the role, in the order of their names; `None` when there is no such role.
+    /// Returns a page of 20 users who have the role, ordered by name; `None` when there is no such role.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list_users(
         &self,
         name: &RoleName,
@@ -77,14 +77,14 @@ impl Roles {
     ) -> Result<Option<(RoleView, ListPage<RoleUser>)>> {
         let Some(role) = self.find(name).await? else { return Ok(None) };
         let key = name.key();
-        let (limit, offset) = window(page.get(), PAGE_SIZE);
+        let (limit, offset) = window(page.get(), USERS_A_PAGE);
         let users = self.db().list(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
         let total: i64 = self.db().count(&sql::COUNT_USERS, &[&key]).await?.get(0);
         let user = |row: &Row| RoleUser { name: stored(row, "username"), public_id: user_id(row, "public_id") };
         Ok(Some((role, ListPage { items: users.iter().map(user).collect(), total: total.unsigned_abs() })))
     }
 
-    /// Makes a role, at most as powerful as the caller.
+    /// Creates a role, at most as powerful as the caller.
     ///
     /// # Errors
     /// [`ErrorKind::RoleExists`] when the name or the level is taken, [`ErrorKind::BeyondYourLevel`].
@@ -93,7 +93,7 @@ impl Roles {
         Ok(RoleView { name: role.name, description: role.description, level: role.level })
     }
 
-    /// Deletes a role that no user has and that was not made by the installation.
+    /// Deletes a role that no user has and that does not belong to the installation.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::RoleInUse`], [`ErrorKind::BeyondYourLevel`].
@@ -104,15 +104,16 @@ impl Roles {
     /// Grants a role to a user, and revokes the user's access tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] of role or user, [`ErrorKind::AlreadyAssigned`], [`ErrorKind::BeyondYourLevel`].
+    /// [`ErrorKind::NotFound`] for the role or the user, [`ErrorKind::AlreadyAssigned`], [`ErrorKind::BeyondYourLevel`].
     pub async fn grant(&self, caller: &Caller, name: &RoleName, user: UserId) -> Result<()> {
         self.journal.write(caller, async |tx| grant(tx, name, user).await).await
     }
 
-    /// Revokes a role of a user, and the user's access tokens.
+    /// Revokes a role from a user, and the user's access tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] of role, user or grant, [`ErrorKind::BeyondYourLevel`], [`ErrorKind::LastOfItsKind`].
+    /// [`ErrorKind::NotFound`] for the role, the user or the grant, [`ErrorKind::BeyondYourLevel`],
+    /// [`ErrorKind::LastOfItsKind`].
     pub async fn revoke(&self, caller: &Caller, name: &RoleName, user: UserId) -> Result<()> {
         self.journal.write(caller, async |tx| revoke(tx, name, user).await).await
     }
@@ -140,16 +141,16 @@ pub(in crate::engine) async fn delete(tx: &Tx<'_>, name: &RoleName) -> Result<Ev
     let role_id: i32 = role.get("role_id");
     actor.require_power_over(Some(level(&role)))?;
     if role.get("seeded") {
-        return Err(Error::new(ErrorKind::RoleInUse, "the role came with the installation and stays"));
+        return Err(Error::new(ErrorKind::RoleInUse, "the role belongs to the installation and cannot be deleted"));
     }
     if sql::IS_HELD.row(tx, &[&role_id]).await?.is_some() {
-        return Err(Error::new(ErrorKind::RoleInUse, "somebody has the role: take it away first"));
+        return Err(Error::new(ErrorKind::RoleInUse, "the role is assigned to a user: revoke it first"));
     }
     sql::DELETE.execute(tx, &[&role_id]).await.map_err(db_error)?;
     Ok(Event::new(EventKind::RoleDeleted, &actor).detail(json!({ "role": name })))
 }
 
-/// Always the users first, then the role: two transactions that lock both cannot wait for each other.
+/// Always locks the users first, then the role, so that two transactions cannot deadlock.
 pub(in crate::engine) async fn grant(tx: &Tx<'_>, name: &RoleName, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     let subject = subject.live()?;
@@ -183,8 +184,8 @@ pub(in crate::engine) async fn revoke(tx: &Tx<'_>, name: &RoleName, user: UserId
     Ok(event.detail(json!({ "role": name })))
 }
 
-/// Fails when the user is the last one with the most powerful role and is about to lose it: by losing `role`, or, when `None`,
-/// by being deleted. Otherwise holds the role until the transaction ends.
+/// Returns an error when the user is the last one with the most powerful role and would lose it: by losing `role` or, when
+/// `None`, by being deleted. Otherwise locks the role until the transaction ends.
 pub(in crate::engine) async fn keep_last_of_its_kind(
     tx: &Transaction<'_>,
     user: UserId,
@@ -198,7 +199,7 @@ pub(in crate::engine) async fn keep_last_of_its_kind(
     sql::HOLD.row(tx, &[&top]).await?;
     match sql::HAS_ANOTHER.row(tx, &[&top, user.as_uuid()]).await? {
         Some(_) => Ok(()),
-        None => Err(Error::new(ErrorKind::LastOfItsKind, "nobody else has the most powerful role")),
+        None => Err(Error::new(ErrorKind::LastOfItsKind, "no other user has the most powerful role")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sessions: opened by a login, prolonged by refresh tokens, checked with every access token, and ended.
+//! Sessions: opened by a login, extended by refresh tokens, checked with every access token, and ended.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Sessions {
         &self.journal.db
     }
 
-    /// Makes the tokens of a session that lasts at most `remaining` seconds more.
+    /// Creates the tokens of a session that lasts at most `remaining` more seconds.
     async fn make_tokens(&self, subject: TokenSubject, ticket: Ticket, remaining: f64) -> Result<Tokens> {
         Ok(Tokens {
             token: self.access_token(&subject, ticket.session).await?,
@@ -99,7 +99,7 @@ impl Sessions {
     }
 }
 
-/// What a token contains about its user.
+/// The claims of a token about its user.
 struct TokenSubject {
     id: UserId,
     username: Username,
@@ -109,7 +109,7 @@ struct TokenSubject {
 }
 
 impl TokenSubject {
-    /// Reads it from the row that a statement returned.
+    /// Reads the claims from the row of a statement.
     fn of(row: &Row) -> Result<Self> {
         let level: Option<i32> = row.get("level");
         Ok(Self {
@@ -121,10 +121,10 @@ impl TokenSubject {
         })
     }
 
-    /// Reads it inside of a transaction that holds the user.
+    /// Reads the claims inside of a transaction that has locked the user.
     async fn read(tx: &Transaction<'_>, user: &Row) -> Result<Self> {
         let id = user_id(user, "public_id");
-        // A statement of its own: it sees the roles as they are now that the user is held.
+        // A separate statement, which sees the roles after the user was locked.
         let roles = role::views(&role::sql::LIST_OF_USER.rows(tx, &[id.as_uuid()]).await?);
         Ok(Self {
             id,
@@ -137,5 +137,5 @@ impl TokenSubject {
 }
 
 fn no_role() -> Error {
-    Error::new(ErrorKind::NoRole, "this account has no role: ask an administrator")
+    Error::new(ErrorKind::NoRole, "this account has no role: contact an administrator")
 }

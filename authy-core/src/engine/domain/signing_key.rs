@@ -1,4 +1,4 @@
-//! Signing keys: sealed in the database and published in the JWKS. One of them signs, all verify.
+//! Signing keys: encrypted in the database and published in the JWKS. One of them signs, all verify.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ mod token_lifetime;
 
 use load::{Loaded, Loader};
 
-/// The least time between two looks for new keys that an unknown key causes: invented key names must not become load.
+/// Minimum time between two reloads caused by tokens with unknown keys: invented key IDs must not cause load.
 const RELOAD_COOLDOWN: Duration = Duration::from_secs(1);
 
 /// The signing keys: [`Authy::keys`](crate::Authy::keys).
@@ -35,29 +35,29 @@ pub struct SigningKeys {
     settings: KeySettings,
     loader: Loader,
     current: ArcSwap<Loaded>,
-    // When a token last made us look for new keys.
+    // The time of the last reload that a token caused.
     reloaded: Mutex<Option<Instant>>,
-    // When a key to sign with was last looked for and not found.
+    // The time of the last unsuccessful search for a key to sign with.
     missed: Mutex<Option<Instant>>,
 }
 
-/// How keys are made, used and replaced.
+/// The settings of the signing keys.
 pub(in crate::engine) struct KeySettings {
     pub(in crate::engine) algorithm: SigningAlgorithm,
     pub(in crate::engine) issuer: String,
     pub(in crate::engine) audience: String,
-    /// How long others may cache the published keys.
+    /// Time for which others may cache the published keys.
     pub(in crate::engine) max_age: Duration,
-    /// The lifetime of the access tokens of this instance.
+    /// Lifetime of the access tokens of this instance.
     pub(in crate::engine) access_ttl: Duration,
-    /// How long a key signs.
+    /// Time for which a key signs.
     pub(in crate::engine) rotation: Duration,
     pub(in crate::engine) master: MasterKeys,
-    /// The `keyid` of the pepper of new password hashes, which is derived from the first master key too.
+    /// The `keyid` of the pepper of new password hashes, which is also derived from the first master key.
     pub(in crate::engine) pepper_id: String,
 }
 
-/// A private key and its names.
+/// A private key and its ID.
 pub(in crate::engine) struct Signer {
     algorithm: SigningAlgorithm,
     kid: String,
@@ -70,10 +70,10 @@ impl SigningKeys {
         self.current.load().published.clone()
     }
 
-    /// Loads the keys, and makes the first one of this algorithm when there is none.
+    /// Loads the keys. Creates the first one of this algorithm when there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the master key is not the one that the keys were sealed with.
+    /// [`ErrorKind::Internal`] when the master key is not the one that encrypted the keys.
     pub(in crate::engine) async fn start(journal: Arc<Journal>, settings: KeySettings) -> Result<Self> {
         let (loader, db) = (Loader::default(), &journal.db);
         token_lifetime::introduce(db, settings.access_ttl).await?;
@@ -86,12 +86,12 @@ impl SigningKeys {
         Ok(Self { journal, settings, loader, current, reloaded: Mutex::new(None), missed: Mutex::new(None) })
     }
 
-    /// Returns the longest lifetime of a token that any instance on this database issues, as of the last load of the keys.
+    /// Returns the maximum lifetime of the tokens of all instances on this database, as of the last load of the keys.
     pub(in crate::engine) fn longest_lifetime(&self) -> Duration {
         self.current.load().verifier.longest_lifetime()
     }
 
-    /// Returns the key that signs now. When it is revoked, its successor is looked for.
+    /// Returns the active key. When it is revoked, searches for its successor.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when there is none.
@@ -101,7 +101,7 @@ impl SigningKeys {
         if let Some(signer) = signer() {
             return Ok(signer);
         }
-        // Boxed, because it is rare. One looks for all who wait.
+        // Boxed, because it is rare. One search serves all waiting callers.
         Box::pin(async {
             let mut missed = self.missed.lock().await;
             if signer().is_none() && missed.is_none_or(|when| when.elapsed() >= RELOAD_COOLDOWN) {
@@ -115,13 +115,13 @@ impl SigningKeys {
         .await
     }
 
-    /// Returns the content of a token: from the cache while its key is in force, else verified with the keys that are known here.
+    /// Returns the content of a token: from the cache while its key is valid, otherwise after verification with the loaded
+    /// keys.
     pub(in crate::engine) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<Token>> {
         cache.get_or_verify(token, &self.current.load().verifier)
     }
 
-    /// Verifies a `refused` token again: looks once for a key that another instance has made meanwhile, and whether another
-    /// instance issues tokens with a longer lifetime.
+    /// Verifies a `refused` token again, after loading new keys, and longer lifetimes, of other instances.
     pub(in crate::engine) async fn verify_again(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
             Ok(kid) if !self.current.load().verifier.knows(&kid) || LifetimeTooLong::is_cause_of(&refused) => {
@@ -137,11 +137,11 @@ impl SigningKeys {
         }
     }
 
-    /// Loads the keys from the database again. When no key of this algorithm is active any more, one is made: an instance with
-    /// another algorithm may have ended the last one.
+    /// Loads the keys from the database again. Creates a key when none of this algorithm is active: an instance with another
+    /// algorithm may have retired the last one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away. A key that cannot be opened or read is left out.
+    /// [`ErrorKind::Unavailable`] when the database is not available. A key that cannot be decrypted or parsed is skipped.
     pub(in crate::engine) async fn reload(&self) -> Result<()> {
         let (db, before) = (&self.journal.db, self.current.load_full());
         let mut loaded = self.loader.load(db, &self.settings, Some(&before)).await?;

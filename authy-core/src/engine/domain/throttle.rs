@@ -1,4 +1,4 @@
-//! The guess limiter: failed guesses at secrets, counted in the database by all instances together.
+//! The guess limiter: counts failed guesses at secrets in the database, for all instances together.
 //!
 //! A guess begins with [`GuessLimiter::attempt`], and ends with its outcome:
 //!
@@ -8,9 +8,9 @@
 //! attempt.end(if is_right { Outcome::Succeeded } else { Outcome::Failed }).await?;
 //! ```
 //!
-//! An attempt is counted before it is verified, in one statement that succeeds only when nothing changed since the state was
-//! read: of a hundred at once, each counts. One that is dropped has failed. So that right passwords are not refused because of
-//! each other, four attempts are under way at a time in this process, and the others wait for them.
+//! An attempt is counted before it is verified, in one statement that succeeds only when the state has not changed since it was
+//! read: each of a hundred concurrent attempts counts. A dropped attempt counts as failed. So that concurrent correct passwords
+//! are not refused, four attempts at a target run at the same time in this process, and the others wait.
 
 use std::{
     future::Future,
@@ -46,20 +46,20 @@ pub(in crate::engine) mod sql;
 
 pub(in crate::engine) use backoff::Outcome;
 
-use backoff::{ACCOUNT, ADDRESS, FailureCount};
-use concurrency::{ConcurrencyLimiter, Permit, WAIT_TIMEOUT, crowded};
+use backoff::{ACCOUNT_POLICY, ADDRESS_POLICY, FailureCount};
+use concurrency::{ConcurrencyLimiter, MAX_ATTEMPT_WAIT, Permit, too_many_waiting};
 
-/// An attempt that has not ended after this time never will: its instance is gone. Longer than a password waits for its hash.
+/// Maximum duration of an attempt; after that its instance must have failed. Longer than a password waits for its hash.
 const MAX_ATTEMPT_TIME: Duration = Duration::from_secs(20);
 
-/// The pause between two looks whether the other attempts are done: a few per hash.
-const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// Pause between two checks whether the other attempts have ended: a few per hash.
+const ATTEMPT_RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Counts guesses.
 #[derive(Clone)]
 pub(in crate::engine) struct GuessLimiter {
     db: Arc<Db>,
-    /// Hides the targets: a reader of the table who has no key cannot even check a name. Another first master key begins other
+    /// Hides the targets: without the key, a reader of the table cannot even check a name. A new first master key starts new
     /// counts.
     keys: MacKeys,
     concurrency: Arc<ConcurrencyLimiter>,
@@ -67,7 +67,7 @@ pub(in crate::engine) struct GuessLimiter {
 
 /// The target of a guess.
 pub(in crate::engine) struct GuessTarget {
-    /// The kind, as the event records it. Never what was sent.
+    /// The kind, as the event records it. Never contains input.
     kind: &'static str,
     of: String,
     account: Option<UserId>,
@@ -75,24 +75,24 @@ pub(in crate::engine) struct GuessTarget {
 }
 
 impl GuessTarget {
-    /// The password of a name, whether or not there is such an account, from an unknown device.
+    /// The password for a username, whether or not the account exists, from an unknown device.
     pub(in crate::engine) fn password_of(name: &str, account: Option<UserId>) -> Self {
         Self { kind: "login", of: name.to_owned(), account, counts_address: true }
     }
 
-    /// The password of an account, from a device on which it logged in. The address does not count: a user who shares it with an
-    /// attacker gets in.
+    /// The password for an account, from a device on which it logged in. The address does not count: a user who shares it with
+    /// an attacker can log in.
     pub(in crate::engine) fn password_on(device: &str, account: UserId) -> Self {
         Self { kind: "device", of: format!("{account}\0{device}"), account: Some(account), counts_address: false }
     }
 
-    /// The password of the account whose valid token the caller has, asked for once more.
+    /// The password for the account of the caller's valid token.
     pub(in crate::engine) fn password_again(account: UserId) -> Self {
         Self { kind: "password", of: account.to_string(), account: Some(account), counts_address: false }
     }
 }
 
-/// One guess, counted as a failure until its outcome is known. When it is dropped (its caller has gone, say), it has failed.
+/// A guess, counted as a failure until its outcome is known. A dropped one (its caller has gone, for example) has failed.
 pub(in crate::engine) struct Attempt {
     // Taken when the outcome is known.
     record: Option<Box<Record>>,
@@ -101,17 +101,17 @@ pub(in crate::engine) struct Attempt {
     permit: Option<Permit>,
 }
 
-/// What is stored of a failure.
+/// The stored data of a failure.
 struct Record {
     db: Arc<Db>,
     caller: Caller,
     target: GuessTarget,
     key: String,
-    /// The key of its address, when the address counts.
+    /// The key of the address, when the address counts.
     address: Option<String>,
     /// The number of failures including this one; `None` when it is not admitted.
     failures: Option<u32>,
-    /// How long its account has to wait, when it is not admitted because of that.
+    /// The time to wait because of earlier failures at the account, when it is not admitted for that reason.
     wait: Option<Duration>,
 }
 
@@ -124,11 +124,11 @@ impl GuessLimiter {
         self.keys.sign(&format!("{purpose}\0{text}"))
     }
 
-    /// Begins a guess, counted before it is verified.
+    /// Begins a guess, which is counted before it is verified.
     ///
     /// # Errors
-    /// [`ErrorKind::Overloaded`] when too many attempts at the same target wait; [`ErrorKind::Unavailable`] when the database is
-    /// away.
+    /// [`ErrorKind::Overloaded`] when too many attempts at the same target wait; [`ErrorKind::Unavailable`] when the database
+    /// is not available.
     pub(in crate::engine) async fn attempt(&self, caller: &Caller, target: GuessTarget) -> Result<Attempt> {
         let key = self.key(target.kind, &target.of);
         let network = caller.client_info().network().filter(|_| target.counts_address);
@@ -138,16 +138,16 @@ impl GuessLimiter {
         let mut record = Box::new(Record { db, caller, target, key: key.clone(), address, failures: None, wait: None });
         record.reserve().await?;
         let is_admitted = record.failures.is_some();
-        // An attempt that is not verified delays no other.
+        // An attempt that is not verified does not delay others.
         Ok(Attempt { record: Some(record), key, is_admitted, permit: Some(permit).filter(|_| is_admitted) })
     }
 
-    /// Runs the verification of a one-time code. A wrong one counts for its address, as a wrong password does, in one count for
-    /// all instances.
+    /// Runs the verification of a one-time code. A wrong code counts for its address, together with wrong passwords, for all
+    /// instances.
     ///
     /// # Errors
-    /// Those of the work, of which [`ErrorKind::NotFound`] counts; [`ErrorKind::RateLimited`] without any work after too many of
-    /// them.
+    /// Those of the work, of which [`ErrorKind::NotFound`] counts; [`ErrorKind::RateLimited`], without running the work, after
+    /// too many.
     pub(in crate::engine) async fn guess_code<T>(
         &self,
         caller: &Caller,
@@ -157,9 +157,9 @@ impl GuessLimiter {
         let address = self.key("address", &network);
         let params: Params<'_> = &[&vec![&*address], &MAX_ATTEMPT_TIME.as_secs_f64()];
         let found = self.db.read_one(&sql::FIND, params).await?;
-        if !ADDRESS.admits(failure_count(&found), found.get("now")) {
+        if !ADDRESS_POLICY.admits(failure_count(&found), found.get("now")) {
             let error = Error::new(ErrorKind::RateLimited, "too many wrong codes and passwords came from this address");
-            return Err(error.with_retry_after(ADDRESS.memory));
+            return Err(error.with_retry_after(ADDRESS_POLICY.memory));
         }
         let done = work.await;
         if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
@@ -171,7 +171,7 @@ impl GuessLimiter {
         done
     }
 
-    /// Forgets the failed guesses at the password of a name, because it has a new one.
+    /// Deletes the failed guesses at the password for a username, because the password was changed.
     pub(in crate::engine) async fn forgive(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
         let GuessTarget { kind, of, .. } = GuessTarget::password_of(&name.key(), None);
         sql::CLEAR.rows(tx, &[&self.key(kind, &of)]).await.map(drop)
@@ -179,28 +179,29 @@ impl GuessLimiter {
 }
 
 impl Attempt {
-    /// Whether it may be verified. If not, the answer is that to a wrong guess, after the same work.
+    /// Returns whether the guess may be verified. If not, the caller must get the same result as for a wrong guess, after the
+    /// same work.
     pub(in crate::engine) fn is_admitted(&self) -> bool {
         self.is_admitted
     }
 
-    /// Returns how long its account has to wait, when it is not admitted because of failures at that account. Only for callers
-    /// with a token: to others it would reveal whether there were failures.
+    /// Returns the time to wait, when the guess is not admitted because of failures at its account. Only for callers with a
+    /// token: to others it would reveal that there were failures.
     pub(in crate::engine) fn wait(&self) -> Option<Duration> {
         self.record.as_ref()?.wait
     }
 
-    /// Returns the key of the count, for a statement that deletes it itself when the guess was right.
+    /// Returns the key of the count, for a statement that deletes the count when the guess is correct.
     pub(in crate::engine) fn key(&self) -> &str {
         &self.key
     }
 
-    /// Ends a guess that was right, after a statement has deleted the count.
+    /// Ends a correct guess, after a statement has deleted the count.
     pub(in crate::engine) fn settled(mut self) {
         self.record = None;
     }
 
-    /// Ends a guess: right, or else wrong or not admitted.
+    /// Ends a guess: correct, or else wrong or not admitted.
     pub(in crate::engine) async fn end(mut self, outcome: Outcome) -> Result<()> {
         match (self.record.take(), outcome) {
             (None, _) => Ok(()),
@@ -209,7 +210,7 @@ impl Attempt {
         }
     }
 
-    /// Ends a guess that does not count: it was not verified, or it was right and something else went wrong.
+    /// Ends a guess that does not count: it was not verified, or it was correct and something else failed.
     pub(in crate::engine) async fn retract(mut self) {
         if let Some(record) = self.record.take().filter(|_| self.is_admitted)
             && let Err(error) = record.note(&sql::RETRACT).await
@@ -225,7 +226,7 @@ impl Drop for Attempt {
         let (Some(record), Ok(runtime)) = (self.record.take(), Handle::try_current()) else { return };
         runtime.spawn(async move {
             if let Err(error) = record.fail().await {
-                tracing::warn!(%error, "an attempt that was given up was not settled");
+                tracing::warn!(%error, "an abandoned attempt was not recorded");
             }
             drop(permit);
         });
@@ -236,37 +237,37 @@ impl Record {
     /// Counts the attempt, or finds that it is not admitted.
     async fn reserve(&mut self) -> Result<()> {
         let begun = Instant::now();
-        while begun.elapsed() < WAIT_TIMEOUT {
+        while begun.elapsed() < MAX_ATTEMPT_WAIT {
             let keys: Vec<&str> = [Some(&*self.key), self.address.as_deref()].into_iter().flatten().collect();
             let found = self.db.read(&sql::FIND, &[&keys, &MAX_ATTEMPT_TIME.as_secs_f64()]).await?;
             let Some(own) = found.first() else { break };
             let (now, before) = (own.get::<_, DateTime<Utc>>("now"), failure_count(own));
-            if !ADDRESS.admits(found.get(1).and_then(failure_count), now) {
-                // Like a wait of an account: no failure, and it prolongs nothing.
+            if !ADDRESS_POLICY.admits(found.get(1).and_then(failure_count), now) {
+                // Not a failure, as during the wait of an account, and it does not extend the wait.
                 let address = self.address.take();
                 return self.db.write_quietly(&sql::REFUSE, &[&address]).await.map(drop);
             }
-            if !ACCOUNT.admits(before, now) {
+            if !ACCOUNT_POLICY.admits(before, now) {
                 if !own.get::<_, bool>("is_pending") {
-                    self.wait = Some(ACCOUNT.wait(before, now));
+                    self.wait = Some(ACCOUNT_POLICY.wait(before, now));
                     return self.note(&sql::REFUSE).await;
                 }
-                // One of those under way may be right.
-                sleep(RETRY_PAUSE).await;
-            } else if let Some(next) = ACCOUNT.next(before, Outcome::Failed, now)
+                // One of the attempts in progress may be correct.
+                sleep(ATTEMPT_RETRY_PAUSE).await;
+            } else if let Some(next) = ACCOUNT_POLICY.next(before, Outcome::Failed, now)
                 && self.count(before, next).await?
             {
                 self.failures = Some(next.failures);
                 return Ok(());
             }
-            // Or another attempt was counted meanwhile: read again.
+            // Otherwise another attempt was counted meanwhile: read again.
         }
-        Err(crowded())
+        Err(too_many_waiting())
     }
 
-    /// Counts the attempt when everything is as it was before.
+    /// Counts the attempt if the state has not changed.
     async fn count(&self, before: Option<FailureCount>, next: FailureCount) -> Result<bool> {
-        let (failures, forgotten) = (next.failures.cast_signed(), ACCOUNT.forgotten(next));
+        let (failures, forgotten) = (next.failures.cast_signed(), ACCOUNT_POLICY.forgotten(next));
         let (seen, since) = (before.map(|count| count.failures.cast_signed()), before.map(|count| count.counted));
         let longest = MAX_ATTEMPT_TIME.as_secs_f64();
         let params: Params<'_> = &[&self.key, &failures, &next.counted, &forgotten, &seen, &since, &longest];
@@ -275,14 +276,14 @@ impl Record {
 
     /// Stores that the attempt has failed.
     async fn fail(&self) -> Result<()> {
-        let has_event = self.failures.is_some_and(|failures| ACCOUNT.begins_to_slow(failures));
+        let has_event = self.failures.is_some_and(|failures| ACCOUNT_POLICY.begins_to_slow(failures));
         let event = Event::new(EventKind::AccountThrottled, &Actor::by_secret(&self.caller));
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
         let (about, detail) = (
             self.target.account.map(|user| *user.as_uuid()),
             json!({ "of": self.target.kind, "failures": self.failures }),
         );
-        let (was_admitted, memory) = (self.failures.is_some(), ADDRESS.memory.as_secs_f64());
+        let (was_admitted, memory) = (self.failures.is_some(), ADDRESS_POLICY.memory.as_secs_f64());
         let (key, address) = (&self.key, &self.address);
         #[rustfmt::skip]
         let params: Params<'_> = &[
@@ -300,7 +301,7 @@ impl Record {
     }
 }
 
-/// Returns what is stored in a row, if anything.
+/// Returns the stored count in a row, if any.
 fn failure_count(row: &Row) -> Option<FailureCount> {
     let failures: Option<i32> = row.get("failures");
     Some(FailureCount { failures: failures?.unsigned_abs(), counted: row.get("counted") })

@@ -1,4 +1,4 @@
-//! Users: signed up, changed, deleted. A deleted user keeps the row, so that nobody takes the name.
+//! Users: sign-up, changes, deletion. The row of a deleted user remains, so that the name stays taken.
 
 use std::sync::Arc;
 
@@ -51,16 +51,16 @@ impl Users {
     /// Returns one user, deleted or not.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find(&self, user: UserId) -> Result<Option<UserView>> {
         find(self.db(), user).await
     }
 
-    /// Returns a page of all users, deleted ones included, in the order of their creation. `q` is the beginning of a username or
-    /// an email.
+    /// Returns a page of all users, deleted ones included, ordered by creation. `q` is the beginning of a username or an email
+    /// address.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn list(&self, page: PageNumber, per_page: PageSize, q: Option<&str>) -> Result<ListPage<UserView>> {
         let (limit, offset) = window(page.get(), per_page.get());
         let (rows, total) = match q {
@@ -69,7 +69,7 @@ impl Users {
                 (rows, self.db().count(&sql::COUNT, &[]).await?)
             }
             Some(prefix) => {
-                // PostgreSQL's text holds no NUL, so nobody's name begins with one.
+                // PostgreSQL's text contains no NUL, so no stored name begins with one.
                 let Some((from, to)) = range(prefix) else { return Ok(ListPage { items: Vec::new(), total: 0 }) };
                 let rows = self.db().list(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
                 (rows, self.db().count(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
@@ -78,28 +78,28 @@ impl Users {
         Ok(ListPage { items: rows.iter().map(view).collect(), total: total.get::<_, i64>(0).unsigned_abs() })
     }
 
-    /// Returns the name of a user, unless deleted.
+    /// Returns the username of a user who is not deleted.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find_username(&self, user: UserId) -> Result<Option<Username>> {
         let row = self.db().read_opt(&sql::FIND_USERNAME, &[user.as_uuid()]).await?;
         Ok(row.map(|row| stored(&row, "username")))
     }
 
-    /// Returns the user of a name, unless deleted.
+    /// Returns the ID of the user with a username, unless the user is deleted.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find_id(&self, name: &Username) -> Result<Option<UserId>> {
         let row = self.db().read_opt(&sql::FIND_ID, &[&name.key()]).await?;
         Ok(row.map(|row| user_id(&row, "public_id")))
     }
 
-    /// Returns the name and the roles, most powerful first, of a user, deleted or not.
+    /// Returns the username and the roles, most powerful first, of a user, deleted or not.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find_roles(&self, user: UserId) -> Result<Option<UserRoles>> {
         find_roles(self.db(), user).await
     }
@@ -110,7 +110,7 @@ pub(in crate::engine) async fn find(db: &Db, user: UserId) -> Result<Option<User
     Ok(db.read_opt(&sql::FIND, &[user.as_uuid()]).await?.as_ref().map(view))
 }
 
-/// Finds the name and the roles of a user, deleted or not.
+/// Finds the username and the roles of a user, deleted or not.
 pub(in crate::engine) async fn find_roles(db: &Db, user: UserId) -> Result<Option<UserRoles>> {
     let Some(found) = find(db, user).await? else { return Ok(None) };
     let roles = role::views(&db.read(&role::sql::LIST_OF_USER, &[user.as_uuid()]).await?);
@@ -145,7 +145,7 @@ impl From<UserView> for OwnView {
     }
 }
 
-/// Returns the range of keys that begin with a prefix, the end excluded; `None` when no key can.
+/// Returns the range of keys with a prefix, excluding its end; `None` when no key can have the prefix.
 fn range(prefix: &str) -> Option<(String, String)> {
     let from = caseless(prefix);
     (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))

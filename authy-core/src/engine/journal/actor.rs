@@ -1,9 +1,9 @@
-//! Proof of the actor: who acts, as the database knows them inside the transaction of the write.
+//! Proof of the actor: the state of the caller's account in the database, inside the transaction of the write.
 //!
-//! A token says what its account was allowed when the token was issued. Between that check and the commit lie a slow body, row
-//! locks, the connection pool and the hash queue. So the account, its epoch, its session and its level are read again in the
-//! transaction, behind locks that keep them as they are until it ends. A write in the name of a user is committed with an
-//! [`Event`](super::event::Event), and an event takes an [`Actor`], so no such write can skip the proof.
+//! A token contains the permissions at the time of its issue. Between its check and the commit there may be a slow request
+//! body, row locks, the connection pool and the hash queue. So the account, its epoch, its session and its level are read again
+//! in the transaction, with locks that keep them unchanged until it ends. A write on behalf of a user is committed with an
+//! [`Event`](super::event::Event), and an event needs an [`Actor`], so no such write can skip the proof.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,10 +22,11 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// How long after its expiry a token may still finish what it began: as long as a body may take to arrive, and clocks differ.
+/// Time after its expiry for which a token is accepted, to finish an operation: the time that a request body may take, plus the
+/// difference between clocks.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
 
-/// Who acts, proven inside the transaction.
+/// The actor, proven inside the transaction.
 #[derive(Clone)]
 pub(in crate::engine) struct Actor {
     power: Power,
@@ -34,15 +35,15 @@ pub(in crate::engine) struct Actor {
 
 #[derive(Clone, Copy)]
 enum Power {
-    /// No account: nothing but the secret that the operation checks itself.
+    /// No account: the operation checks a secret itself, and nothing else is permitted.
     Anonymous,
-    /// A live account in a live session. The level is that of now; without a role there is none.
+    /// A live account in a live session, with its current level; `None` without a role.
     Account { user: UserId, session: SessionId, level: Option<Level> },
     /// The program that runs authy.
     Operator,
 }
 
-/// An account that a write is about, locked until the transaction ends.
+/// An account that a write changes, locked until the transaction ends.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Subject {
     pub(in crate::engine) user: UserId,
@@ -53,7 +54,7 @@ pub(in crate::engine) struct Subject {
 }
 
 impl Actor {
-    /// Proves a caller who acts on no account.
+    /// Proves a caller whose write changes no account.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidToken`] when the caller's account, session or epoch has ended.
@@ -61,31 +62,31 @@ impl Actor {
         Ok(Self::lock(tx, caller, None).await?.0)
     }
 
-    /// Proves a caller who acts on an account, deleted or not, and locks both.
+    /// Proves a caller whose write changes an account, deleted or not, and locks both accounts.
     ///
     /// # Errors
-    /// As [`prove`](Self::prove), and [`ErrorKind::NotFound`] when there is no such account.
+    /// As [`prove`](Self::prove), and [`ErrorKind::NotFound`] when the account does not exist.
     pub(in crate::engine) async fn prove_on(
         tx: &Transaction<'_>,
         caller: &Caller,
         user: UserId,
     ) -> Result<(Self, Subject)> {
         let (actor, subject) = Self::lock(tx, caller, Some(user)).await?;
-        // Whether an account exists is only for those to know who may act on accounts.
+        // Only callers who may act on accounts may learn whether one exists.
         if caller.id() != Some(user) {
             actor.require_administrator()?;
         }
         Ok((actor, subject.ok_or_else(no_such_user)?))
     }
 
-    /// The actor of an operation that checks a secret itself (a password, a code, a refresh token) and needs no power. Who the
-    /// caller claims to be is not proven, so it is not recorded either.
+    /// Returns the actor of an operation that checks a secret itself (a password, a code, a refresh token) and needs no
+    /// permission. The identity of the caller is not proven, so it is not recorded.
     pub(in crate::engine) fn by_secret(caller: &Caller) -> Self {
         let power = if caller.is_operator() { Power::Operator } else { Power::Anonymous };
         Self::new(caller, power)
     }
 
-    /// The program that runs authy, for operations that are not for users at all.
+    /// Returns the operator, for operations that users cannot perform.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] for every other caller.
@@ -104,7 +105,7 @@ impl Actor {
             return Ok((Self::by_secret(caller), None));
         }
         let mut accounts = lock_accounts(tx, &ids).await?;
-        // In statements of their own: they see roles and session as they are now that the accounts are locked.
+        // Separate statements, which see the roles and the session after the accounts were locked.
         let ((), is_live) = tokio::try_join!(read_levels(tx, &mut accounts), share_session(tx, identity))?;
         let power = match identity {
             None if caller.is_operator() => Power::Operator,
@@ -113,7 +114,7 @@ impl Actor {
                 let account = accounts.get(&identity.public_id).filter(|account| {
                     is_live && !account.is_deleted && account.ver == identity.ver && !is_expired(identity)
                 });
-                let level = account.ok_or_else(void)?.level;
+                let level = account.ok_or_else(no_longer_valid)?.level;
                 Power::Account { user: identity.public_id, session: identity.session_id, level }
             }
         };
@@ -124,12 +125,12 @@ impl Actor {
         Self { power, client: caller.client_info().clone() }
     }
 
-    /// Where the actor's request came from.
+    /// Returns the origin of the actor's request.
     pub(in crate::engine) fn client_info(&self) -> &ClientInfo {
         &self.client
     }
 
-    /// The account that acts.
+    /// Returns the actor's account.
     pub(in crate::engine) fn user(&self) -> Option<UserId> {
         match self.power {
             Power::Account { user, .. } => Some(user),
@@ -137,7 +138,7 @@ impl Actor {
         }
     }
 
-    /// The session that acts.
+    /// Returns the actor's session.
     pub(in crate::engine) fn session(&self) -> Option<SessionId> {
         match self.power {
             Power::Account { session, .. } => Some(session),
@@ -145,7 +146,7 @@ impl Actor {
         }
     }
 
-    /// The kind of actor that an event records.
+    /// Returns the kind of actor that an event records.
     pub(in crate::engine) fn kind(&self) -> &'static str {
         match self.power {
             Power::Anonymous => "anonymous",
@@ -154,7 +155,7 @@ impl Actor {
         }
     }
 
-    /// That the actor is an administrator, or the operator.
+    /// Checks that the actor is an administrator or the operator.
     ///
     /// # Errors
     /// [`ErrorKind::TokenRequired`] for an anonymous caller, [`ErrorKind::InsufficientLevel`] for any other.
@@ -167,8 +168,8 @@ impl Actor {
         }
     }
 
-    /// That the actor is an administrator, and something of that level is not more powerful. What has no level is less powerful
-    /// than anybody.
+    /// Checks that the actor is an administrator, and that this level is not more powerful than the actor's. `None` is less
+    /// powerful than any level.
     ///
     /// # Errors
     /// As [`require_administrator`](Self::require_administrator), and [`ErrorKind::BeyondYourLevel`].
@@ -180,7 +181,7 @@ impl Actor {
         }
     }
 
-    /// That the actor may do everything there is.
+    /// Checks that the actor has the most powerful level.
     ///
     /// # Errors
     /// As [`require_power_over`](Self::require_power_over).
@@ -188,7 +189,7 @@ impl Actor {
         self.require_power_over(Some(Level::clamped(0)))
     }
 
-    /// That the account is the actor's own, or the actor has power over it.
+    /// Checks that the account is the actor's own, or that the actor may act on it.
     ///
     /// # Errors
     /// As [`require_power_over`](Self::require_power_over).
@@ -201,7 +202,7 @@ impl Actor {
 }
 
 impl Subject {
-    /// The account, unless it was deleted.
+    /// Returns the account, unless it is deleted.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyDeleted`].
@@ -213,7 +214,7 @@ impl Subject {
     }
 }
 
-/// Locks an account that was not deleted, for an operation that checks a secret itself.
+/// Locks an account that is not deleted, for an operation that checks a secret itself.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`].
@@ -223,8 +224,8 @@ pub(in crate::engine) async fn lock_live(tx: &Transaction<'_>, user: UserId) -> 
     accounts.get(&user).copied().ok_or_else(no_such_user)?.live()
 }
 
-/// Refuses a host's transaction that is not READ COMMITTED: under a snapshot that is older than a lock, two superadmins could
-/// delete each other.
+/// Refuses a transaction of the embedding program that is not READ COMMITTED: with a snapshot older than its locks, two
+/// superadmins could delete each other.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`].
@@ -239,8 +240,8 @@ pub(in crate::engine) async fn require_read_committed(tx: &Transaction<'_>) -> R
     }
 }
 
-/// Locks accounts in the order of their ids, so that two who act on each other cannot wait for each other. Their levels have yet
-/// to be read.
+/// Locks accounts in the order of their IDs, so that two users who act on each other do not deadlock. Does not read their
+/// levels.
 async fn lock_accounts(tx: &Transaction<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Subject>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
     let rows = sql::LOCK.rows(tx, &[&ids]).await?;
@@ -258,7 +259,7 @@ async fn lock_accounts(tx: &Transaction<'_>, ids: &[UserId]) -> Result<HashMap<U
     Ok(accounts.collect())
 }
 
-/// Reads the levels of accounts that are locked.
+/// Reads the levels of locked accounts.
 async fn read_levels(tx: &Transaction<'_>, accounts: &mut HashMap<UserId, Subject>) -> Result<()> {
     let ids: Vec<Uuid> = accounts.keys().map(|id| *id.as_uuid()).collect();
     for row in sql::LIST_LEVELS.rows(tx, &[&ids]).await? {
@@ -269,7 +270,7 @@ async fn read_levels(tx: &Transaction<'_>, accounts: &mut HashMap<UserId, Subjec
     Ok(())
 }
 
-/// Whether the session of a token has not ended; it cannot until the transaction does.
+/// Returns whether the session of a token is live, and locks it in that state until the transaction ends.
 async fn share_session(tx: &Transaction<'_>, identity: Option<&Identity>) -> Result<bool> {
     let Some(Identity { session_id, public_id, .. }) = identity else { return Ok(false) };
     Ok(sql::SHARE_SESSION.row(tx, &[session_id.as_uuid(), public_id.as_uuid()]).await?.is_some())
@@ -283,6 +284,6 @@ pub(in crate::engine) fn no_such_user() -> Error {
     Error::new(ErrorKind::NotFound, "there is no such user")
 }
 
-fn void() -> Error {
+fn no_longer_valid() -> Error {
     Error::new(ErrorKind::InvalidToken, "the token is no longer valid")
 }

@@ -1,42 +1,42 @@
-//! Who asks the engine for something, and from where. Every event records it.
+//! The caller of an operation and the origin of the request. Every event records them.
 
 use std::net::IpAddr;
 
 use crate::{
-    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN, engine::crypto::hasher::Asker,
-    network,
+    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN,
+    engine::crypto::hasher::HashRequester, network,
 };
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Clone, Debug, Default)]
 pub struct ClientInfo {
-    /// The address of the client.
+    /// The remote address of the client.
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`.
     pub user_agent: Option<String>,
-    /// The id of the request in the logs.
+    /// The ID of the request in the logs.
     pub request_id: Option<String>,
-    /// The device token that the request carried, as an earlier login returned it. An invalid one counts as none.
+    /// The device token in the request, from an earlier login. An invalid one is ignored.
     pub device_token: Option<Secret>,
 }
 
-/// Maximum length of a stored user agent in bytes: longer than any browser sends. A longer one is an attempt to fill the
+/// Maximum length of a stored user agent in bytes. No browser sends a longer one; a client that does may try to fill the
 /// database.
 const USER_AGENT_BYTES: usize = 256;
 
-/// Returns a user agent cut to the length that is stored, 256 bytes, at a character boundary.
+/// Returns a user agent truncated to the stored length (256 bytes), at a character boundary.
 pub fn cut_user_agent(agent: &str) -> &str {
     agent.get(..agent.floor_char_boundary(USER_AGENT_BYTES)).unwrap_or_default()
 }
 
 impl ClientInfo {
-    /// What counts as one address: an IPv4 address, or the /64 that one IPv6 client has all of.
+    /// Returns the network that counts as one address: an IPv4 address, or the /64 of one IPv6 client.
     pub(in crate::engine) fn network(&self) -> Option<String> {
         self.ip.map(|address| network::of_client(address).to_string())
     }
 }
 
-/// Who asks, and from where.
+/// The caller of an operation, and the origin of the request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     kind: CallerKind,
@@ -56,13 +56,13 @@ impl Caller {
         Self { kind: CallerKind::Anonymous, client }
     }
 
-    /// Returns the caller for a verified token. Every write proves the caller again: it fails when the account, its session or
-    /// the token has ended since, or when password, address or roles have changed.
+    /// Returns the caller with a verified token. Every write proves the caller again: it fails when the account, its session or
+    /// the token has ended meanwhile, or when password, email address or roles have changed.
     pub fn user(identity: Identity, client: ClientInfo) -> Self {
         Self { kind: CallerKind::User(identity), client }
     }
 
-    /// Returns the operator: the command line, or the program that embeds the crate. Nothing is beyond the operator's level.
+    /// Returns the operator: the command line, or the program that embeds the crate. The operator may do everything.
     pub fn operator(client: ClientInfo) -> Self {
         Self { kind: CallerKind::Operator, client }
     }
@@ -75,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// Returns where the request came from.
+    /// Returns the origin of the request.
     pub fn client_info(&self) -> &ClientInfo {
         &self.client
     }
@@ -93,22 +93,22 @@ impl Caller {
         self.identity().ok_or_else(token_required)
     }
 
-    /// The caller's place in the hash queue: a caller with a token is known.
-    pub(in crate::engine) fn asker(&self) -> Asker {
-        Asker::new(self.client.ip, self.identity().is_some())
+    /// Returns the caller as a requester of hashes. A caller with a token is known.
+    pub(in crate::engine) fn hash_requester(&self) -> HashRequester {
+        HashRequester::new(self.client.ip, self.identity().is_some())
     }
 
-    /// The caller's place in the hash queue on a device that logged in before.
-    pub(in crate::engine) fn asker_on_known_device(&self) -> Asker {
-        Asker::new(self.client.ip, true)
+    /// Returns the caller as a requester of hashes, on a device that logged in before.
+    pub(in crate::engine) fn hash_requester_on_known_device(&self) -> HashRequester {
+        HashRequester::new(self.client.ip, true)
     }
 
     pub(in crate::engine) fn is_operator(&self) -> bool {
         matches!(self.kind, CallerKind::Operator)
     }
 
-    /// Checks by the token alone that the caller can act on an account of that level. A courtesy before expensive work: the
-    /// transaction asks the database.
+    /// Checks with the token alone that the caller can act on an account of this level. Only an early check before expensive
+    /// work: the transaction reads the current state.
     ///
     /// # Errors
     /// [`ErrorKind::TokenRequired`], [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].
@@ -125,13 +125,13 @@ impl Caller {
 }
 
 pub(in crate::engine) fn token_required() -> Error {
-    Error::new(ErrorKind::TokenRequired, "this needs a token")
+    Error::new(ErrorKind::TokenRequired, "a token is required")
 }
 
-/// Fails when something of that level is more powerful than what has the `own` level.
+/// Returns an error when `level` is more powerful than `own`.
 pub(in crate::engine) fn require_at_least(own: Option<Level>, level: Option<Level>) -> Result<()> {
     match level.is_none_or(|level| own.is_some_and(|own| own.at_least(level))) {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::BeyondYourLevel, "it is more powerful than you are")),
+        false => Err(Error::new(ErrorKind::BeyondYourLevel, "it is more powerful than your level")),
     }
 }

@@ -1,4 +1,4 @@
-//! Events. An event is the audit record and the outgoing message of a change, written by the transaction that makes the change.
+//! Events. An event is the audit record and the outgoing message of a change, written in the transaction of the change.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -51,11 +51,11 @@ pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<Event
     let limit = i64::from(query.limit.unwrap_or(PageSize::DEFAULT).get());
     let (before, event_id) = match &query.after {
         Some(cursor) => (instant(cursor.happened), *cursor.event_id.as_uuid()),
-        // Clocks differ, and nothing happens a day ahead.
+        // A day ahead of the clock, because clocks differ.
         None => (now() + Duration::from_secs(24 * 3600), Uuid::max()),
     };
     let kind = query.kind.map(EventKind::as_str);
-    // One more than is shown tells whether there are more.
+    // One more than requested, to find out whether there are more.
     let more = limit + 1;
     let rows = match query.user {
         Some(user) => {
@@ -69,7 +69,7 @@ pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<Event
     Ok(EventPage { events: rows.iter().take(shown).map(view).collect(), next })
 }
 
-/// Redacts IP address, user agent and request id when someone else than the user acted.
+/// Redacts IP address, user agent and request ID when someone else acted.
 pub(in crate::engine) fn shown_to(user: UserId, event: EventView) -> EventView {
     match event.actor {
         Some(actor) if actor != user => EventView { ip: None, user_agent: None, request_id: None, ..event },
@@ -90,7 +90,7 @@ pub(in crate::engine) fn view(row: &Row) -> EventView {
         happened_micros: micros(row),
         actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
         actor_kind: match row.get("origin") {
-            // As programs before the first release wrote it.
+            // Written by versions before the first release.
             "stranger" => "anonymous".to_owned(),
             kind => kind.to_owned(),
         },
@@ -103,7 +103,7 @@ pub(in crate::engine) fn view(row: &Row) -> EventView {
     }
 }
 
-/// Returns the cursor behind a row.
+/// Returns the cursor of a row.
 fn cursor(row: &Row) -> EventCursor {
     EventCursor { happened: micros(row), event_id: row.get::<_, Uuid>("event_id").into() }
 }
@@ -113,12 +113,12 @@ fn micros(row: &Row) -> i64 {
     row.get::<_, DateTime<Utc>>("happened").timestamp_micros().max(0)
 }
 
-/// Returns the point in time of microseconds since 1970.
+/// Returns the time of a number of microseconds since 1970.
 fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// Something that happened: who did it, to whom, and details. Never contains a secret.
+/// An event: its actor, its subject, and details. Never contains a secret.
 #[must_use = "a change must not be committed without its event"]
 pub(in crate::engine) struct Event {
     kind: EventKind,
@@ -150,13 +150,13 @@ impl Event {
         self
     }
 
-    /// Adds tokens that the change revokes.
+    /// Adds the tokens that the change revokes.
     pub(in crate::engine) fn revoking(mut self, targets: impl IntoIterator<Item = RevocationTarget>) -> Self {
         self.revokes.extend(targets);
         self
     }
 
-    /// Appends the event, and its revocations, to the transaction of the change. Returns the revocations.
+    /// Appends the event and its revocations to the transaction of the change. Returns the revocations.
     pub(in crate::engine) async fn append(self, tx: &Transaction<'_>) -> Result<Vec<Revocation>> {
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = self.columns();
         let (subject, session) = (self.subject.map(|user| *user.as_uuid()), self.session.map(|id| *id.as_uuid()));
@@ -166,11 +166,11 @@ impl Event {
         revoke(tx, self.revokes).await
     }
 
-    /// The columns that every event has, for a statement that writes its event itself.
+    /// Returns the columns of every event, for a statement that writes its event itself.
     pub(in crate::engine) fn columns(&self) -> Columns<'_> {
         let ClientInfo { ip, user_agent, request_id, .. } = self.actor.client_info();
         Columns {
-            // Version 7: in the order of time, so that the index grows at its end.
+            // UUID version 7: ordered by time, so that the index grows only at its end.
             event_id: Uuid::now_v7(),
             kind: self.kind.as_str(),
             actor: self.actor.user().map(|id| *id.as_uuid()),
@@ -182,7 +182,7 @@ impl Event {
     }
 }
 
-/// The columns of an event that do not depend on what happened.
+/// The columns of an event that do not depend on its kind.
 pub(in crate::engine) struct Columns<'a> {
     pub(in crate::engine) event_id: Uuid,
     pub(in crate::engine) kind: &'static str,

@@ -1,7 +1,7 @@
-//! The revocation feed: which tokens are revoked, wherever that happened.
+//! The revocation feed: the revoked tokens, from this instance and all others.
 //!
-//! This instance keeps all revocations in memory, where each check of a token looks. [`follow`](crate::engine::background::follow)
-//! polls the database and hands on what it finds.
+//! This instance keeps all revocations in memory, for token checks. [`follow`](crate::engine::background::follow) polls the
+//! database and passes on what it finds.
 
 use std::{
     fmt,
@@ -42,18 +42,18 @@ use poll::read;
 use self_test::SelfTest;
 use snapshot::{RevocationSnapshot, Snapshots};
 
-/// The number of batches that a slow follower may be behind before it has to read from the database again.
-const BACKLOG: usize = 256;
+/// Number of batches that a follower may be behind. A slower one has to read from the database again.
+const MAX_BATCHES_BEHIND: usize = 256;
 
-/// Maximum age of what is in memory to begin a stream with, instead of reading it from the database: a few polls.
-const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+/// Maximum age of the data in memory for the start of a stream, which otherwise comes from the database: a few polls.
+const MAX_STREAM_START_AGE: Duration = Duration::from_secs(1);
 
-/// Revocations, and where the next ones begin.
+/// Revocations, and the position of the next ones.
 #[derive(Clone, Debug)]
 pub struct RevocationBatch {
-    /// The revocations since the previous cursor. Some of them may have been sent before.
+    /// The revocations since the previous cursor. Some may have been sent before.
     pub revocations: Vec<Revocation>,
-    /// Where the next batch begins.
+    /// The start of the next batch.
     pub cursor: Cursor,
     /// The time as of which this batch and the earlier ones are complete, by the clock of the database, in milliseconds since
     /// 1970.
@@ -66,8 +66,8 @@ impl RevocationBatch {
         Self { revocations, cursor, as_of_ms, encoded: OnceLock::new() }
     }
 
-    /// Returns what `encode` made of the batch when it was called first. All followers get the same batch, so it is encoded once
-    /// and not once for each of them; a process therefore has one encoding.
+    /// Returns the result of the first call of `encode` for this batch. All followers get the same batch, so it is encoded only
+    /// once; a process must use one encoding.
     pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.encoded.get_or_init(|| encode(self)).clone()
     }
@@ -78,11 +78,11 @@ pub struct RevocationFeed {
     db: Arc<Db>,
     max_staleness: Duration,
     set: RwLock<RevocationSet>,
-    // What this instance revoked itself and the followers of its batches were not sent yet.
+    // Revocations of this instance that have not been sent to the followers.
     unsent: Mutex<Vec<Revocation>>,
     clock: Clock,
-    // As of when everything is known: when the last poll that succeeded was asked, by the clocks here. Its snapshot is younger,
-    // and a clock of the database that differs from ours makes no difference.
+    // The time as of which all revocations are known: the start of the last successful poll, by the clocks of this machine. The
+    // snapshot of the poll is newer, and the clock of the database makes no difference.
     freshness: Freshness,
     batches: broadcast::Sender<Arc<RevocationBatch>>,
     snapshots: Snapshots,
@@ -91,47 +91,48 @@ pub struct RevocationFeed {
     notifying: AtomicBool,
 }
 
-/// The public handle.
+/// The public methods.
 impl RevocationFeed {
     /// Returns the revocations in force, or those since a cursor, from the database.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn read(&self, after: Option<&Cursor>) -> Result<RevocationPage> {
         let RevocationBatch { revocations, cursor, as_of_ms, .. } = read(&self.db, after).await?;
         Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
-    /// Returns the revocations in force, or those since a cursor, as the body of an answer: from memory, as of the last poll. It
-    /// does not query the database, and serializes once per poll.
+    /// Returns the revocations in force, or those since a cursor, as a response body: from memory, as of the last poll. Does
+    /// not query the database, and serializes only once per poll.
     ///
     /// Needs the [background work](crate::Authy::start_background).
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the last poll that succeeded is older than
+    /// [`ErrorKind::Unavailable`] when the last successful poll is older than
     /// [`Config::max_staleness`](crate::engine::Config::max_staleness).
     pub fn snapshot(&self, after: Option<&Cursor>) -> Result<RevocationSnapshot> {
         self.require_age(self.max_staleness)?;
         self.snapshots.snapshot(&self.set, after)
     }
 
-    /// Returns a stream of the revocations in force, or those since a cursor, and then of every further one. It does not end.
-    /// While this instance is up to date there is a batch at least every second; an empty one says that nothing is new.
+    /// Returns a stream of the revocations in force, or those since a cursor, and then of all further ones. The stream does not
+    /// end. While this instance is up to date, it yields a batch at least once per second; an empty batch means that nothing is
+    /// new.
     ///
-    /// All followers share the batches, except the first one and those that they were too slow for.
+    /// All followers share the batches, except the first batch and those of followers that were too slow.
     ///
     /// Needs the [background work](crate::Authy::start_background).
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn follow(
         self: &Arc<Self>,
         after: Option<&Cursor>,
     ) -> Result<impl Stream<Item = Arc<RevocationBatch>> + Send + use<>> {
-        // Subscribed before the first read: what is revoked in between is sent twice, and that does no harm.
+        // Subscribed before the first read: revocations in between are sent twice, which is harmless.
         let live = self.subscribe();
-        // A follower takes the beginning of its stream to be as new as its request.
-        let begin = match self.require_age(FRESH_ENOUGH).and_then(|()| self.snapshots.since(&self.set, after)) {
+        // A follower assumes that the start of its stream is as new as its request.
+        let begin = match self.require_age(MAX_STREAM_START_AGE).and_then(|()| self.snapshots.since(&self.set, after)) {
             Ok(begin) => begin,
             Err(_) => read(&self.db, after).await?,
         };
@@ -140,7 +141,7 @@ impl RevocationFeed {
         let rest = stream::unfold(state, |(feed, mut live, cursor)| async move {
             let batch = match live.recv().await {
                 Ok(batch) => batch,
-                // Too far behind: the database knows what was missed.
+                // Too far behind: the missed batches are read from the database.
                 Err(RecvError::Lagged(_)) => Arc::new(read(&feed.db, Some(&cursor)).await.ok()?),
                 Err(RecvError::Closed) => return None,
             };
@@ -157,7 +158,7 @@ impl RevocationFeed {
     }
 }
 
-/// What checks and writes use.
+/// The methods for checks and writes.
 impl RevocationFeed {
     pub(in crate::engine) fn new(db: Arc<Db>, max_staleness: Duration) -> Self {
         Self {
@@ -167,7 +168,7 @@ impl RevocationFeed {
             unsent: Mutex::default(),
             clock: Clock::new(),
             freshness: Freshness::new(),
-            batches: broadcast::Sender::new(BACKLOG),
+            batches: broadcast::Sender::new(MAX_BATCHES_BEHIND),
             snapshots: Snapshots::default(),
             tested: watch::Sender::new(None),
             written: Notify::new(),
@@ -175,37 +176,37 @@ impl RevocationFeed {
         }
     }
 
-    /// Whether every revocation older than `max_staleness` is known here.
+    /// Returns whether all revocations older than `max_staleness` are known here.
     pub(in crate::engine) fn is_current(&self) -> bool {
         self.is_younger(self.max_staleness)
     }
 
-    /// Whether a token is revoked.
+    /// Returns whether a token is revoked.
     pub(in crate::engine) fn revokes(&self, token: &Token) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).revokes(token)
     }
 
-    /// Whether every token that a key signed is revoked.
+    /// Returns whether all tokens that a key signed are revoked.
     pub(in crate::engine) fn revokes_key(&self, kid: &str) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).revokes_key(kid)
     }
 
-    /// Whether every token of a session is revoked.
+    /// Returns whether all tokens of a session are revoked.
     fn revokes_session(&self, session: &IdHash) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).revokes_session(session)
     }
 
-    /// Takes in what this instance has just revoked itself, before anybody is answered.
+    /// Applies revocations of this instance, before their caller gets a response.
     pub(in crate::engine) fn apply(&self, revocations: &[Revocation]) {
         let mut set = self.write_set();
         let news: Vec<_> = revocations.iter().filter(|revocation| set.insert(revocation)).cloned().collect();
         drop(set);
         self.snapshots.outdate();
-        // The next poll sends only what it finds first.
+        // The next poll sends only revocations that are new to it.
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
     }
 
-    /// Notifies the other instances, in the background. Many notifications at a time become one.
+    /// Notifies the other instances, in the background. Concurrent notifications are merged into one.
     pub(in crate::engine) fn notify_others(self: &Arc<Self>) {
         self.written.notify_one();
         if self.notifying.swap(true, Ordering::AcqRel) {
@@ -213,10 +214,10 @@ impl RevocationFeed {
         }
         let feed = self.clone();
         tokio::spawn(fault::on(Track::Follow, async move {
-            // Before, not after: what is committed from here on asks for a notification of its own.
+            // Before the notification: a later commit has to cause another one.
             feed.notifying.store(false, Ordering::Release);
             if let Err(error) = feed.db.read(&sql::NOTIFY, &[]).await {
-                tracing::debug!(%error, "the other instances will hear of a revocation by their next poll");
+                tracing::debug!(%error, "the other instances were not notified of a revocation: they find it with their next poll");
             }
         }));
     }
@@ -224,7 +225,7 @@ impl RevocationFeed {
     fn require_age(&self, max_age: Duration) -> Result<()> {
         match self.is_younger(max_age) {
             true => Ok(()),
-            false => Err(Error::new(ErrorKind::Unavailable, "what is known of revocations is too old")
+            false => Err(Error::new(ErrorKind::Unavailable, "the known revocations are too old")
                 .with_retry_after(Duration::from_secs(1))),
         }
     }
@@ -238,16 +239,16 @@ impl RevocationFeed {
     }
 }
 
-/// What the follower of the database uses.
+/// The methods for the follower of the database.
 impl RevocationFeed {
-    /// The time to take before a poll, for [`confirm`](Self::confirm) after it.
+    /// Returns the time before a poll, to be passed to [`confirm`](Self::confirm) after it.
     pub(in crate::engine) fn now(&self) -> Moment {
         self.clock.now()
     }
 
-    /// Everything that was committed before that time is in force.
-    pub(in crate::engine) fn confirm(&self, asked: Moment) {
-        self.freshness.set(asked);
+    /// Records that all revocations committed before this time are in force.
+    pub(in crate::engine) fn confirm(&self, requested: Moment) {
+        self.freshness.set(requested);
     }
 
     /// Waits until this instance writes a revocation.
@@ -262,7 +263,7 @@ impl RevocationFeed {
 
     /// Reads all revocations once. From then on the feed is current.
     pub(in crate::engine) async fn prime(&self) -> Result<Cursor> {
-        let asked = self.clock.now();
+        let requested = self.clock.now();
         let found = read(&self.db, None).await?;
         let mut set = self.write_set();
         for revocation in &found.revocations {
@@ -271,13 +272,13 @@ impl RevocationFeed {
         drop(set);
         self.snapshots.outdate();
         self.snapshots.polled(&found);
-        self.freshness.set(asked);
+        self.freshness.set(requested);
         Ok(found.cursor)
     }
 
-    /// Puts in force what a poll found. Returns the batch for the followers: what was new.
+    /// Applies the result of a poll. Returns the batch for the followers, with the new revocations.
     pub(in crate::engine) fn take_in(&self, mut found: RevocationBatch) -> RevocationBatch {
-        // One at a time: there may be a million, and every check of a token reads the set.
+        // One at a time, because there may be a million, and every token check reads the set.
         found.revocations.retain(|revocation| self.write_set().insert(revocation));
         let has_forgotten = {
             let mut set = self.write_set();
@@ -295,7 +296,7 @@ impl RevocationFeed {
 
     /// Sends a batch to the followers.
     pub(in crate::engine) fn send(&self, batch: RevocationBatch) {
-        // It fails when there is no follower.
+        // Fails when there are no followers.
         let _ = self.batches.send(Arc::new(batch));
     }
 }

@@ -1,4 +1,4 @@
-//! The one way to write: a transaction in which the actor is proven, and which is committed with its event.
+//! Writes: transactions in which the actor is proven, and which are committed with their event.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -23,30 +23,30 @@ use crate::{
     revocation::Revocation,
 };
 
-/// Maximum time of one statement of a write, unless the write sets another.
+/// Maximum time of one statement of a write, unless the write sets another limit.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Writes, and puts in force what a write revoked.
+/// Performs writes, and applies the revocations of each.
 pub(in crate::engine) struct Journal {
     pub(in crate::engine) db: Arc<Db>,
     pub(in crate::engine) feed: Arc<RevocationFeed>,
 }
 
 impl Journal {
-    /// Runs a write: begins a transaction, does the work, appends its events, commits, and puts in force what they revoke before
+    /// Performs a write: begins a transaction, runs the work, appends its events, commits, and applies the revocations before
     /// it returns. When the work fails, everything is rolled back.
     ///
-    /// The work proves the actor by [`Tx::prove`] and its siblings; without an actor there is no event.
+    /// The work proves the actor with [`Tx::prove`] or a similar method; without an actor there is no event.
     ///
     /// # Errors
-    /// Those of the work; [`ErrorKind::Unavailable`] when the database is away.
+    /// Those of the work; [`ErrorKind::Unavailable`] when the database is not available.
     pub(in crate::engine) async fn write<T, W: Into<Written<T>>>(
         &self,
         caller: &Caller,
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<T> {
         let mut connection = self.db.connection().await?;
-        // Whatever the database's default is: what was read after a lock must be what the lock's last holder committed.
+        // Regardless of the database's default: a read after a lock must see what the previous holder of the lock committed.
         let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
         let transaction = fault::around("begin", begin.start()).await.map_err(db_error)?;
         let tx = Tx { transaction: &transaction, caller };
@@ -66,7 +66,7 @@ impl Journal {
         Ok(value)
     }
 
-    /// Does the same work inside a transaction of the embedding program, which commits it.
+    /// Runs the same work inside of a transaction of the embedding program, which commits it.
     ///
     /// # Errors
     /// As [`write`](Self::write), and [`ErrorKind::InvalidInput`] when the transaction is not READ COMMITTED.
@@ -81,13 +81,13 @@ impl Journal {
         Ok(Uncommitted { value, revocations: append(transaction, events).await? })
     }
 
-    /// Puts in force what a committed write of the embedding program revoked.
+    /// Applies the revocations of a committed write of the embedding program.
     pub(in crate::engine) fn committed<T>(&self, write: Uncommitted<T>) -> T {
         self.announce(&write.revocations);
         write.value
     }
 
-    /// Puts in force here what was committed just now, and wakes the sinks and the other instances.
+    /// Applies the revocations of a commit, and wakes the relay and the other instances.
     fn announce(&self, revoked: &[Revocation]) {
         self.db.wake_relay();
         if !revoked.is_empty() {
@@ -105,7 +105,7 @@ async fn append(transaction: &Transaction<'_>, events: Vec<Event>) -> Result<Vec
     Ok(revoked)
 }
 
-/// An open transaction, and the caller for whom it writes.
+/// An open transaction, and the caller on whose behalf it writes.
 pub(in crate::engine) struct Tx<'t> {
     transaction: &'t Transaction<'t>,
     caller: &'t Caller,
@@ -120,7 +120,7 @@ impl Tx<'_> {
         Actor::prove(self.transaction, self.caller).await
     }
 
-    /// Proves the caller, and locks the account that the write is about.
+    /// Proves the caller, and locks the account that the write changes.
     ///
     /// # Errors
     /// As [`Actor::prove_on`].
@@ -128,7 +128,7 @@ impl Tx<'_> {
         Actor::prove_on(self.transaction, self.caller, user).await
     }
 
-    /// Proves that the caller may do everything.
+    /// Proves that the caller has the most powerful level.
     ///
     /// # Errors
     /// As [`Actor::prove`], and [`ErrorKind::BeyondYourLevel`].
@@ -151,11 +151,11 @@ impl Tx<'_> {
         Actor::by_secret(self.caller)
     }
 
-    /// Limits each statement to that time. A statement that waits for a lock longer than a caller waits for an answer only holds
-    /// a connection, so the wait for a lock is limited too.
+    /// Limits the time of each statement. The wait for a lock is limited, too: a statement that waits longer than its caller
+    /// would only hold a connection.
     pub(in crate::engine) fn limit_statements(&self, time: Duration) {
         let (lock, time) = (LOCK_TIMEOUT.as_millis(), time.as_millis());
-        // Sent with the next statement and not waited for: should it fail, so does the transaction.
+        // Sent with the next statement and not awaited: when it fails, so does the transaction.
         let set = format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {time}");
         let _ = self.transaction.batch_execute(&set).now_or_never();
     }
@@ -169,7 +169,7 @@ impl<'t> Deref for Tx<'t> {
     }
 }
 
-/// What the work of a write made, and how its transaction ends.
+/// The result of the work of a write, and the way in which its transaction ends.
 #[must_use]
 pub(in crate::engine) struct Written<T = ()> {
     value: T,
@@ -189,7 +189,7 @@ impl<T> Written<T> {
         Self::with_events(value, vec![event])
     }
 
-    /// Commits with several events; rolls back when there is none, because then nothing has changed.
+    /// Commits with several events. Rolls back when there is none, because then nothing has changed.
     pub(in crate::engine) fn with_events(value: T, events: Vec<Event>) -> Self {
         match events.is_empty() {
             true => Self::unchanged(value),
@@ -202,12 +202,12 @@ impl<T> Written<T> {
         Written { value: replace(self.value), events: self.events, ending: self.ending }
     }
 
-    /// Rolls back: there was nothing to do.
+    /// Rolls back, because there was nothing to do.
     pub(in crate::engine) fn unchanged(value: T) -> Self {
         Self { value, events: Vec::new(), ending: Ending::RolledBack }
     }
 
-    /// Commits a change that no caller can see, such as the deletion of what has expired. CONTRIBUTING.md lists every use.
+    /// Commits a change that callers cannot see, such as the deletion of expired rows. CONTRIBUTING.md lists every use.
     pub(in crate::engine) fn without_event(value: T) -> Self {
         Self { value, events: Vec::new(), ending: Ending::Committed }
     }
@@ -219,11 +219,11 @@ impl From<Event> for Written {
     }
 }
 
-/// A write inside a transaction of the embedding program, which has yet to be committed.
+/// A write inside of a transaction of the embedding program that is not committed yet.
 ///
-/// Pass it to [`Authy::committed`](crate::Authy::committed) after the commit: this process then refuses the tokens that the write
-/// revoked at once, all others within milliseconds, and sinks get the event without delay. When it is dropped instead, after a
-/// rollback or by mistake, nothing is lost: the next poll finds a committed revocation, and its event, within a second.
+/// Pass it to [`Authy::committed`](crate::Authy::committed) after the commit. This process then refuses the revoked tokens
+/// immediately, all others within milliseconds, and sinks get the event without delay. When it is dropped instead, after a
+/// rollback or by mistake, nothing is lost: the next poll finds a committed revocation and its event within one second.
 #[must_use = "pass it to Authy::committed after the commit, so that what it revoked is refused here at once"]
 #[derive(Debug)]
 pub struct Uncommitted<T = ()> {
@@ -232,7 +232,7 @@ pub struct Uncommitted<T = ()> {
 }
 
 impl<T> Uncommitted<T> {
-    /// Returns the value that the method made, such as the id of a new user, for rows of the same transaction that refer to it.
+    /// Returns the value of the method, such as the ID of a new user, for rows of the same transaction that refer to it.
     pub fn value(&self) -> &T {
         &self.value
     }

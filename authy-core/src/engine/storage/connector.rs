@@ -1,4 +1,4 @@
-//! How a connection is opened, how long it may take to answer, and what its errors mean.
+//! Opens connections, limits the time of their answers, and classifies their errors.
 
 use std::{
     future::{Future, poll_fn},
@@ -25,41 +25,41 @@ use crate::{
     tls::Roots,
 };
 
-/// How long anything waits for a connection or an answer. Long enough for a failover's first seconds to show as a wait,
-/// short enough that a caller hears "unavailable" before it gives up by itself.
+/// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and short
+/// enough that a caller receives "unavailable" before it gives up.
 pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every connection relies on, whatever the defaults of the database or its role are: a write of one statement has no
-/// transaction around it that could say so.
-const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// Every connection relies on these settings, regardless of the defaults of the database or its role: a single-statement write
+/// has no transaction that could set them.
+const SESSION_SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
-const CONNECTION: ConnectionKind = ConnectionKind {
+const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
     encrypt_with: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
     permit_plain_text_with: "sslmode=disable (in a program: `Builder::dangerous_allow_plain_text`)",
 };
 
-/// Refuses a database on another machine unless its connections are encrypted, or `sslmode=disable` says that they are not.
+/// Refuses a database on another machine unless its connections are encrypted or `sslmode=disable` is set.
 ///
 /// # Errors
-/// When `sslmode` was left out or is `prefer`, and one of the hosts is another machine.
+/// When `sslmode` is not set or is `prefer`, and one of the hosts is another machine.
 pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTextRefused> {
     let encryption = match database.get_ssl_mode() {
         SslMode::Disable => Encryption::Declined,
-        // What the server does not offer is not used, and nobody hears of it.
+        // When the server does not offer encryption, it is not used, and there is no notice.
         SslMode::Prefer => Encryption::Unspecified,
         _ => Encryption::Required,
     };
-    // Where both are given, connections go to the address, and the name is for certificates only.
+    // When both are set, connections go to the address, and the name is only for certificates.
     let addresses: Vec<_> = database.get_hostaddrs().iter().map(ToString::to_string).collect();
     let hosts = database.get_hosts().iter().skip(addresses.len()).map(|host| match host {
         Host::Tcp(host) => host.as_str(),
         Host::Unix(_) => "/",
     });
-    encryption::check(CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
+    encryption::check(DATABASE_CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
 }
 
-/// How to reach the database.
+/// Opens connections to the database.
 pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
     tls: Option<MakeRustlsConnect>,
@@ -68,8 +68,8 @@ pub(in crate::engine) struct Connector {
 impl Connector {
     pub(in crate::engine) fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
         let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
-        // `prefer` would fall back to plain text anyway, so it protects nothing; who wants TLS says `require`, and then
-        // the certificate is verified.
+        // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the certificate is
+        // verified.
         let tls = match config.get_ssl_mode() {
             SslMode::Disable | SslMode::Prefer => None,
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
@@ -96,12 +96,12 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, heard)))
             }
         };
-        client.batch_execute(SESSION).await?;
+        client.batch_execute(SESSION_SETTINGS).await?;
         Ok((client, driving))
     }
 }
 
-/// Runs a connection until it ends, and tells of the notifications that come over it.
+/// Drives a connection until it ends, and signals the notifications that it receives.
 async fn drive<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -120,16 +120,16 @@ where
             }
         }
     }
-    // Whoever listens finds out now, and not when the next poll is due.
+    // Waiters learn of the end immediately, not at the next poll.
     heard.notify_one();
 }
 
-/// Gives the database a bounded time.
+/// Limits the time of a database operation to [`ANSWER_TIMEOUT`].
 pub(in crate::engine) async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
     bounded_by(ANSWER_TIMEOUT, work).await
 }
 
-/// Gives the database so much time.
+/// Limits the time of a database operation.
 pub(in crate::engine) async fn bounded_by<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -141,19 +141,19 @@ pub(in crate::engine) async fn bounded_by<T>(
     }
 }
 
-/// Tells "the database is away" from "we asked it something wrong".
+/// Classifies an error: the database is not available, or the statement is wrong.
 pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
     let away = match cause.code() {
-        // No SQLSTATE: the connection failed before the server could say anything.
+        // No SQLSTATE: the connection failed before the server answered.
         None => cause.is_closed() || cause.as_db_error().is_none(),
         Some(code) => {
             let class = code.code().get(..2).unwrap_or_default();
-            // Connection trouble, lack of resources, operator intervention, conflicts that a repetition resolves.
+            // Connection failures, insufficient resources, operator intervention, and conflicts that a retry resolves.
             matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
         }
     };
     match away {
-        true => Error::with_source(ErrorKind::Unavailable, "the database is away", cause)
+        true => Error::with_source(ErrorKind::Unavailable, "the database is not available", cause)
             .with_retry_after(Duration::from_secs(1)),
         false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),
     }

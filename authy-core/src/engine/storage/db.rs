@@ -1,7 +1,7 @@
 //! Connections to the database: a pool for transactions, and a few shared connections for single-row reads.
 //!
-//! A hot read goes over a long-lived, pipelined connection with a prepared statement, which is two to three times quicker
-//! than taking a connection from a pool. A transaction never runs on a shared connection: all others would wait for it.
+//! A frequent read uses a long-lived, pipelined connection with a prepared statement, which is two to three times faster than a
+//! connection from a pool. A transaction never runs on a shared connection, because all others would wait for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,11 +24,11 @@ use crate::{
     tls::Roots,
 };
 
-/// How long a write waits for a row that somebody else holds: less than a caller waits for an answer, so that a connection of
-/// the pool is not held for nobody.
+/// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of the
+/// pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Connections to one database.
+/// The connections to one database.
 pub(in crate::engine) struct Db {
     connector: Arc<Connector>,
     pool: Pool,
@@ -37,7 +37,7 @@ pub(in crate::engine) struct Db {
 }
 
 impl Db {
-    /// Connections as `config` describes; none is opened yet. `connections` is the size of the pool.
+    /// Creates the connections that `config` describes; opens none of them. `connections` is the size of the pool.
     pub(in crate::engine) fn new(
         mut config: tokio_postgres::Config,
         connections: usize,
@@ -49,7 +49,7 @@ impl Db {
         if config.get_application_name().is_none() {
             config.application_name("authy");
         }
-        // A host that vanished without a word is noticed, and the next one of the list is asked.
+        // Detects a host that stopped responding, so that the next one of the list is tried.
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(2 * ANSWER_TIMEOUT);
         }
@@ -59,7 +59,7 @@ impl Db {
         let connector = Arc::new(Connector::new(config, roots)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
-            Dial(connector.clone()),
+            PoolConnect(connector.clone()),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -69,17 +69,17 @@ impl Db {
             .create_timeout(Some(ANSWER_TIMEOUT))
             .recycle_timeout(Some(ANSWER_TIMEOUT))
             .build()
-            .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be made", cause))?;
+            .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         Ok(Self { reads: ReadPool::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
     }
 
-    /// A connection of one's own, outside the pool.
+    /// Opens a dedicated connection, outside of the pool.
     pub(in crate::engine) async fn connect(&self) -> Result<Client> {
         self.connector.connect().await
     }
 
-    /// A connection of one's own that hears of notifications on a channel. They may never come: a pooler in between, say,
-    /// loses them.
+    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a pooler in
+    /// between drops them.
     pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
         let heard = Arc::new(Notify::new());
         let (client, _) = bounded(self.connector.open(heard.clone())).await?;
@@ -87,7 +87,7 @@ impl Db {
         Ok((client, heard))
     }
 
-    /// A connection for a transaction.
+    /// Returns a connection for a transaction.
     pub(in crate::engine) async fn connection(&self) -> Result<Object> {
         self.pool.get().await.map_err(|cause| match cause {
             PoolError::Backend(cause) => db_error(cause),
@@ -120,31 +120,31 @@ impl Db {
         });
         let written = written.await;
         if written.as_ref().is_err_and(Error::is_unavailable) {
-            // It may still be waiting for its answer: nobody else should wait behind it.
+            // The connection may still be waiting for its answer: it must not be reused.
             drop(Object::take(connection));
         }
         written
     }
 
     /// Closes every connection that is not in use for a transaction: they may lead to a server that is no longer the primary
-    /// and still answers. The next one asks the hosts again.
+    /// and still answers. New connections try the hosts again.
     pub(in crate::engine) fn leave_connections(&self) {
         self.reads.leave_all();
         drop(self.pool.retain(|_, _| false));
     }
 
-    /// Wakes the relay: an event was written here.
+    /// Wakes the relay, because this instance wrote an event.
     pub(in crate::engine) fn wake_relay(&self) {
         self.written.send_replace(());
     }
 
-    /// Returns a receiver that changes when an event was written here; what other instances write does not show.
+    /// Returns a receiver that changes when this instance writes an event. Events of other instances do not change it.
     pub(in crate::engine) fn written(&self) -> watch::Receiver<()> {
         self.written.subscribe()
     }
 
-    /// The rows of a read that may take its time: over a connection of its own, and ended by the database when nobody waits for
-    /// it any more.
+    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when its
+    /// caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let mut connection = self.connection().await?;
         let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
@@ -155,17 +155,17 @@ impl Db {
         Ok(rows)
     }
 
-    /// The only row of such a read.
+    /// Returns the only row of a read that may be slow.
     pub(in crate::engine) async fn count(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.list(statement, params).await?.into_iter().next())
     }
 
-    /// The rows of a read that takes no time.
+    /// Returns the rows of a fast read.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         self.reads.read(statement, params).await
     }
 
-    /// The first row of a read.
+    /// Returns the first row of a fast read.
     pub(in crate::engine) async fn read_opt(
         &self,
         statement: &'static Statement,
@@ -174,7 +174,7 @@ impl Db {
         Ok(self.read(statement, params).await?.into_iter().next())
     }
 
-    /// The only row of a read.
+    /// Returns the only row of a fast read.
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
@@ -184,10 +184,10 @@ fn only(row: Option<Row>) -> Result<Row> {
     row.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
 }
 
-/// Lets the pool connect as everybody else does.
-struct Dial(Arc<Connector>);
+/// Opens the pool's connections with the [`Connector`].
+struct PoolConnect(Arc<Connector>);
 
-impl Connect for Dial {
+impl Connect for PoolConnect {
     fn connect(
         &self,
         _: &tokio_postgres::Config,

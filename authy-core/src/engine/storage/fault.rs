@@ -1,8 +1,8 @@
-//! Points at which a test kills the process with SIGKILL, to see what a crash leaves behind: with a statement on its way to
-//! PostgreSQL and after it, before, during and after every commit, and around every event that is handed to a sink.
+//! Fault points: a test kills the process with SIGKILL at one of them, to see what a crash leaves behind. They are at every
+//! statement sent to PostgreSQL, around every commit, and around every delivery of an event to a sink.
 //!
-//! Without the feature `dangerous-fault-points` all of this compiles to nothing. With it nothing happens either, until a
-//! program asks for its own death.
+//! Without the feature `dangerous-fault-points` they compile to nothing. With it they have no effect until a program calls
+//! [`dangerous_die_at`].
 
 #[cfg(feature = "dangerous-fault-points")]
 mod armed;

@@ -1,4 +1,4 @@
-//! Brings the schema up to date, one instance at a time.
+//! Migrates the schema, one instance at a time.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// Any number that nobody else is likely to lock: "authy" in ASCII.
+/// The number of the advisory lock: "authy" in ASCII, so that other programs are unlikely to use it.
 pub(in crate::engine) const MIGRATION_LOCK: i64 = 0x61_75_74_68_79;
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Clone, Debug)]
 pub struct MigrationReport {
-    /// The names of the migrations that were applied, in order; none when the schema was up to date.
+    /// The names of the applied migrations, in order; empty when the schema was up to date.
     pub applied: Vec<String>,
-    /// The version of the schema now.
+    /// The current version of the schema.
     pub version: u32,
 }
 
-/// An index of a large table. A migration is a transaction, and in one it would be built with everybody kept from writing; so it
-/// is built before, beside the writers, and the migration finds it there (`IF NOT EXISTS`).
+/// An index of a large table. A migration is a transaction, in which building the index would block all writes. So the index is
+/// built before, concurrently, and the migration finds it (`IF NOT EXISTS`).
 struct LargeIndex {
-    /// The migration that it belongs to.
+    /// The migration that the index belongs to.
     version: i64,
     name: &'static str,
-    /// What is indexed, after the name.
+    /// The rest of the definition, after the name.
     definition: &'static str,
     is_unique: bool,
 }
@@ -45,16 +45,16 @@ const LARGE_INDEXES: &[LargeIndex] = &[LargeIndex {
     is_unique: true,
 }];
 
-/// How often it is tried to get the lock. Who waits in the database holds a snapshot, and an index that is built beside writers
-/// waits for every older snapshot: both would wait for ever.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// Interval at which the lock is tried. An instance that waited in the database would hold a snapshot, and a concurrent index
+/// build waits for every older snapshot: both would wait forever.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Applies what is missing, under a lock that is held by a transaction on a connection of its own, so that several
-/// instances may start at once.
+/// Applies pending migrations. A transaction on a separate connection holds the lock, so that several instances can start at
+/// the same time.
 pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
     let mut guard = db.connect().await?;
-    // Between its statements it holds no snapshot, for the same reason: whatever the default of the database is, and by the simple
-    // protocol, because a portal of the other keeps its snapshot until the next one.
+    // Between its statements the transaction must hold no snapshot, for the same reason. So it is READ COMMITTED regardless of
+    // the default, and uses the simple protocol: a portal of the extended protocol keeps its snapshot until the next statement.
     let lock =
         guard.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await.map_err(db_error)?;
     let try_lock = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})");
@@ -64,7 +64,7 @@ pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
         if answered.iter().any(is_locked) {
             break;
         }
-        sleep(TRY_AGAIN).await;
+        sleep(LOCK_RETRY_INTERVAL).await;
     }
     let mut client = db.connect().await?;
     let report = apply(&mut client).await;
@@ -73,7 +73,7 @@ pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
 }
 
 async fn apply(client: &mut Client) -> Result<MigrationReport> {
-    // Asked before it is created: CREATE SCHEMA wants the right to create even when there is nothing to create.
+    // Checked first: CREATE SCHEMA requires the permission to create even when the schema exists.
     let exists = client.query_opt("SELECT 1 FROM pg_namespace WHERE nspname = 'authy'", &[]).await.map_err(db_error)?;
     if exists.is_none() {
         client.batch_execute("CREATE SCHEMA authy").await.map_err(db_error)?;
@@ -89,7 +89,7 @@ async fn apply(client: &mut Client) -> Result<MigrationReport> {
             tracing::error!(database = applied, program = newest, "the database schema is newer than this program");
             return Err(Error::new(
                 ErrorKind::Internal,
-                "the database schema is newer than this program: install the version that made it, or a later one",
+                "the database schema is newer than this program: install the version that created it, or a later one",
             ));
         }
         for index in LARGE_INDEXES.iter().filter(|index| applied > 0 && index.version > applied) {
@@ -108,7 +108,7 @@ async fn apply(client: &mut Client) -> Result<MigrationReport> {
 impl LargeIndex {
     async fn build(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let Self { name, definition, is_unique, .. } = self;
-        // What an attempt left that did not come to its end is no index.
+        // An interrupted attempt leaves an invalid index.
         let broken = "SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
                       WHERE relnamespace = 'authy'::regnamespace AND relname = $1 AND NOT indisvalid";
         if client.query_opt(broken, &[name]).await?.is_some() {

@@ -1,6 +1,6 @@
-//! Pages of a longer list.
+//! Pages of lists.
 
-/// A page of a longer list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct ListPage<T> {
     /// The items on this page.
@@ -9,7 +9,7 @@ pub struct ListPage<T> {
     pub total: u64,
 }
 
-/// Returns LIMIT and OFFSET of a page; the first page is 1.
+/// Returns the LIMIT and OFFSET of a page. Pages are numbered from 1.
 pub(in crate::engine) fn window(page: u32, size: u32) -> (i64, i64) {
     (i64::from(size), i64::from(page.saturating_sub(1)) * i64::from(size))
 }

@@ -22,15 +22,15 @@ use crate::{
     },
 };
 
-/// As many as keep two cores busy (measured: more bring nothing, one is a third slower).
-const CONNECTIONS: usize = 4;
+/// Enough to keep two cores busy. Measured: more connections are not faster, and a single one is a third slower.
+const READ_CONNECTIONS: usize = 4;
 
-/// After a failed attempt to connect, the database counts as away for so long: a crowd does not queue up to find out.
-const COOLDOWN: Duration = Duration::from_millis(200);
+/// Time for which the database counts as unavailable after a failed connection attempt, so that callers do not queue for it.
+const CONNECT_COOLDOWN: Duration = Duration::from_millis(200);
 
 pub(in crate::engine) struct ReadPool {
     connector: Arc<Connector>,
-    slots: [Slot; CONNECTIONS],
+    slots: [Slot; READ_CONNECTIONS],
     next: AtomicUsize,
 }
 
@@ -40,7 +40,7 @@ struct Slot {
     failed: Mutex<Option<Instant>>,
 }
 
-/// A connection with the statements that were prepared on it.
+/// A connection with its prepared statements.
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) client: Client,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
@@ -52,18 +52,18 @@ impl ReadPool {
     }
 
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % READ_CONNECTIONS;
         let Some(slot) = self.slots.get(turn) else {
             return Err(Error::new(ErrorKind::Internal, "there is no such connection"));
         };
         let open = slot.open(&self.connector).await?;
         match open.read(statement, ANSWER_TIMEOUT, params).await {
-            // The connection died under the question. A read may be asked again, once, on a fresh one.
+            // The connection was closed during the read. A read can be repeated, once, on a new connection.
             Err(_) if open.client.is_closed() => {
                 slot.open(&self.connector).await?.read(statement, ANSWER_TIMEOUT, params).await
             }
             Err(error) if error.is_unavailable() => {
-                // Nobody should wait behind a question that is not answered.
+                // Other reads must not wait behind one that is not answered.
                 slot.leave(&open);
                 Err(error)
             }
@@ -71,7 +71,7 @@ impl ReadPool {
         }
     }
 
-    /// Has every further question go over a new connection.
+    /// Makes every further read use a new connection.
     pub(in crate::engine) fn leave_all(&self) {
         self.slots.iter().for_each(|slot| slot.open.store(None));
     }
@@ -87,10 +87,9 @@ impl Slot {
         if let Some(open) = live() {
             return Ok(open);
         }
-        if failed.is_some_and(|when| when.elapsed() < COOLDOWN) {
-            return Err(
-                Error::new(ErrorKind::Unavailable, "the database is away").with_retry_after(Duration::from_secs(1))
-            );
+        if failed.is_some_and(|when| when.elapsed() < CONNECT_COOLDOWN) {
+            return Err(Error::new(ErrorKind::Unavailable, "the database is not available")
+                .with_retry_after(Duration::from_secs(1)));
         }
         match connector.connect().await {
             Ok(client) => {
@@ -106,7 +105,7 @@ impl Slot {
         }
     }
 
-    /// Has the next question go over a new connection.
+    /// Makes the next read use a new connection.
     fn leave(&self, open: &Arc<Prepared>) {
         if self.open.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, open)) {
             self.open.store(None);
@@ -119,7 +118,8 @@ impl Prepared {
         Self { client, prepared: RwLock::default() }
     }
 
-    /// The rows of a statement, in so much time. It is planned once and for all, which for some takes longer than to run them.
+    /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes longer
+    /// than running.
     pub(in crate::engine) async fn read(
         &self,
         statement: &'static Statement,

@@ -1,22 +1,21 @@
-//! Checked types from the columns of a row.
+//! Reads checked types from the columns of a row.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{Level, UserId, name::Stored};
 
-/// The user whose id is in a column.
+/// Returns the user ID in a column.
 pub(in crate::engine) fn user_id(row: &Row, column: &str) -> UserId {
     UserId::from(row.get::<_, Uuid>(column))
 }
 
-/// A checked type from a text column. It was checked when it was written, by the rule of that time; what is stored is always
-/// shown.
+/// Returns the value of a text column. It was checked by the rules of its time when it was written, and is not checked again.
 pub(in crate::engine) fn stored<T: Stored>(row: &Row, column: &str) -> T {
     T::stored(row.get(column))
 }
 
-/// The level in a column.
+/// Returns the level in the column `level`.
 pub(in crate::engine) fn level(row: &Row) -> Level {
     Level::clamped(row.get::<_, i32>("level").unsigned_abs())
 }

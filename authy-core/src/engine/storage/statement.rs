@@ -1,5 +1,5 @@
-//! SQL with a name, an owner and a test: every statement is declared in its noun's `sql.rs`, and [`check`](crate::engine::check)
-//! PREPAREs all of them against the live schema at start and in the tests.
+//! SQL statements with a name, an owner and a test: each is declared in the `sql.rs` of its subject, and
+//! [`check`](crate::engine::check) prepares all of them against the live schema at start and in the tests.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::{
 /// The parameters of a statement.
 pub(in crate::engine) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// One SQL statement.
+/// An SQL statement.
 pub(in crate::engine) struct Statement {
     pub(in crate::engine) name: &'static str,
     pub(in crate::engine) sql: &'static str,
     pub(in crate::engine) types: &'static [Type],
 }
 
-/// In a transaction a statement is sent unnamed, with its types: one round trip, and nothing that must survive on the
-/// connection, so that a pooler in transaction mode may stand in between.
+/// In a transaction, a statement is sent unnamed, with its types: one round trip, and no state that must survive on the
+/// connection, so that a pooler in transaction mode can be in between.
 impl Statement {
     pub(in crate::engine) async fn rows(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Vec<Row>> {
         fault::around(self.name, tx.query_typed(self.sql, &self.typed(params))).await.map_err(db_error)
@@ -37,7 +37,7 @@ impl Statement {
         Ok(self.rows(tx, params).await?.into_iter().next())
     }
 
-    /// Runs it; the number of rows it changed. The caller decides what a violated constraint means.
+    /// Executes the statement. Returns the number of affected rows. The caller interprets a violated constraint.
     pub(in crate::engine) async fn execute(
         &self,
         tx: &Transaction<'_>,
@@ -46,7 +46,7 @@ impl Statement {
         fault::around(self.name, tx.execute_typed(self.sql, &self.typed(params))).await
     }
 
-    /// The same outside of a transaction, on a connection of one's own, in so much time.
+    /// Runs the statement outside of a transaction, on a dedicated connection, within a time limit.
     pub(in crate::engine) async fn ask(
         &self,
         client: &Client,
@@ -61,7 +61,7 @@ impl Statement {
     }
 }
 
-/// Declares the statements of a noun, and the list of them.
+/// Declares the statements of a subject, and the list of them.
 macro_rules! statements {
     ($($(#[doc = $doc:literal])+ $name:ident($($type:ident),*) = $sql:expr;)+) => {
         $(

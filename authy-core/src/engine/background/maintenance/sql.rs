@@ -1,8 +1,8 @@
-//! The statement of upkeep; what it looks after has statements of its own.
+//! The lock of the maintenance. The other statements belong to the subjects that are maintained.
 
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Lets one instance at a time look after the house.
+    /// Lets one instance at a time perform the maintenance.
     LOCK() = "SELECT pg_advisory_xact_lock(418313730683)";
 }

@@ -1,8 +1,8 @@
-//! The order in which jobs are hashed, and how many of them anybody may have waiting.
+//! The order of the hash jobs, and the limits on waiting jobs.
 //!
-//! Two lines: one for callers who are known, by a device token or an access token, and one for everybody else. Each has places of
-//! its own and they are served in turn, so a storm of unknown callers does not keep a known device out. In each line one network
-//! has at most a quarter of the places.
+//! There are two queues: one for callers who are known by a device token or an access token, and one for all others. Each has
+//! its own capacity, and the threads take from both in turn, so that many unknown callers do not block a known device. In each
+//! queue, one network can use at most a quarter of the capacity.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,108 +11,108 @@ use std::{
 
 use crate::network;
 
-/// One part in so many of a line's places is for one network. Four networks have to work together to fill a line.
-const SHARES: usize = 4;
+/// The fraction of a queue that one network can use: one part in this number. To fill a queue, four networks have to cooperate.
+const NETWORK_SHARE: usize = 4;
 
-/// Who wants something hashed.
+/// A caller who needs a password hash.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::engine) struct Asker {
+pub(in crate::engine) struct HashRequester {
     network: Option<IpAddr>,
     is_known: bool,
 }
 
-impl Asker {
-    /// A caller at an address. Without an address nothing is shared: it is the program itself that asks.
+impl HashRequester {
+    /// Creates a requester at an address. Without an address, no network limit applies: the request comes from this program.
     pub(in crate::engine) fn new(address: Option<IpAddr>, is_known: bool) -> Self {
-        // What one customer has all of, or close to it.
+        // The smallest separately routed network: wider ones belong to many customers.
         Self { network: address.map(network::routed), is_known }
     }
 
-    pub(super) fn line(self) -> Line {
-        if self.is_known { Line::Known } else { Line::Unknown }
+    pub(super) fn queue_kind(self) -> QueueKind {
+        if self.is_known { QueueKind::Known } else { QueueKind::Unknown }
     }
 }
 
-/// Which line a job waits in.
+/// The queue in which a job waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum QueueKind {
     Known,
     Unknown,
 }
 
-/// Both lines.
-pub(super) struct Lines<T> {
-    known: Waiting<T>,
-    unknown: Waiting<T>,
-    served_last: Line,
+/// Both queues.
+pub(super) struct JobQueues<T> {
+    known: JobQueue<T>,
+    unknown: JobQueue<T>,
+    served_last: QueueKind,
 }
 
-impl<T> Lines<T> {
-    /// Lines for so many jobs of unknown callers, and a quarter as many of known ones.
+impl<T> JobQueues<T> {
+    /// Creates queues with a capacity for unknown callers, and a quarter of it for known ones.
     pub(super) fn new(capacity: usize) -> Self {
-        let (known, unknown) = (Waiting::new(capacity.div_ceil(4)), Waiting::new(capacity));
-        Self { known, unknown, served_last: Line::Unknown }
+        let (known, unknown) = (JobQueue::new(capacity.div_ceil(4)), JobQueue::new(capacity));
+        Self { known, unknown, served_last: QueueKind::Unknown }
     }
 
     pub(super) fn len(&self) -> usize {
         self.known.jobs.len() + self.unknown.jobs.len()
     }
 
-    pub(super) fn has_room(&self, asker: Asker) -> bool {
-        match asker.line() {
-            Line::Known => self.known.has_room(asker.network),
-            Line::Unknown => self.unknown.has_room(asker.network),
+    pub(super) fn has_room(&self, requester: HashRequester) -> bool {
+        match requester.queue_kind() {
+            QueueKind::Known => self.known.has_room(requester.network),
+            QueueKind::Unknown => self.unknown.has_room(requester.network),
         }
     }
 
-    /// Adds a job; ids grow.
-    pub(super) fn push(&mut self, asker: Asker, id: u64, job: T) {
-        self.line(asker.line()).push(asker.network, id, job);
+    /// Adds a job. IDs must increase.
+    pub(super) fn push(&mut self, requester: HashRequester, id: u64, job: T) {
+        self.queue_kind(requester.queue_kind()).push(requester.network, id, job);
     }
 
-    /// The job whose turn it is: of each line in turn, as long as both have some.
+    /// Returns the next job, from both queues in turn while both have jobs.
     pub(super) fn pop(&mut self) -> Option<T> {
         let (first, second) = match self.served_last {
-            Line::Known => (Line::Unknown, Line::Known),
-            Line::Unknown => (Line::Known, Line::Unknown),
+            QueueKind::Known => (QueueKind::Unknown, QueueKind::Known),
+            QueueKind::Unknown => (QueueKind::Known, QueueKind::Unknown),
         };
-        for line in [first, second] {
-            if let Some(job) = self.line(line).pop() {
-                self.served_last = line;
+        for queue_kind in [first, second] {
+            if let Some(job) = self.queue_kind(queue_kind).pop() {
+                self.served_last = queue_kind;
                 return Some(job);
             }
         }
         None
     }
 
-    /// Takes a job out; `None` when its turn has come already.
-    pub(super) fn remove(&mut self, line: Line, id: u64) -> Option<T> {
-        self.line(line).remove(id)
+    /// Removes a job; `None` when it has already started.
+    pub(super) fn remove(&mut self, queue_kind: QueueKind, id: u64) -> Option<T> {
+        self.queue_kind(queue_kind).remove(id)
     }
 
-    fn line(&mut self, line: Line) -> &mut Waiting<T> {
-        match line {
-            Line::Known => &mut self.known,
-            Line::Unknown => &mut self.unknown,
+    fn queue_kind(&mut self, queue_kind: QueueKind) -> &mut JobQueue<T> {
+        match queue_kind {
+            QueueKind::Known => &mut self.known,
+            QueueKind::Unknown => &mut self.unknown,
         }
     }
 }
 
-struct Waiting<T> {
+struct JobQueue<T> {
     capacity: usize,
     jobs: VecDeque<(u64, Option<IpAddr>, T)>,
-    /// How many jobs each network has waiting; never more entries than jobs.
+    /// The number of waiting jobs per network. It never has more entries than there are jobs.
     of_network: HashMap<IpAddr, usize>,
 }
 
-impl<T> Waiting<T> {
+impl<T> JobQueue<T> {
     fn new(capacity: usize) -> Self {
         Self { capacity, jobs: VecDeque::new(), of_network: HashMap::new() }
     }
 
     fn has_room(&self, network: Option<IpAddr>) -> bool {
         let taken = network.and_then(|network| self.of_network.get(&network)).copied().unwrap_or(0);
-        self.jobs.len() < self.capacity && taken < self.capacity.div_ceil(SHARES)
+        self.jobs.len() < self.capacity && taken < self.capacity.div_ceil(NETWORK_SHARE)
     }
 
     fn push(&mut self, network: Option<IpAddr>, id: u64, job: T) {
@@ -151,24 +151,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_are_served_in_turn_and_each_in_order() {
-        let mut lines = Lines::new(16);
+    fn the_queues_are_served_in_turn_and_each_in_order() {
+        let mut queues = JobQueues::new(16);
         for id in 0..6 {
-            lines.push(Asker::new(None, id % 3 == 2), id, id);
+            queues.push(HashRequester::new(None, id % 3 == 2), id, id);
         }
-        let served: Vec<_> = std::iter::from_fn(|| lines.pop()).collect();
+        let served: Vec<_> = std::iter::from_fn(|| queues.pop()).collect();
         assert_eq!(served, [2, 0, 5, 1, 3, 4]);
     }
 
     #[test]
-    fn a_place_that_is_given_up_can_be_taken_again() {
-        let asker = Asker::new("192.0.2.1".parse().ok(), false);
-        let mut lines = Lines::new(4);
-        lines.push(asker, 1, ());
-        assert!(!lines.has_room(asker) && !lines.has_room(Asker::new("192.0.2.200".parse().ok(), false)));
-        assert!(lines.has_room(Asker::new("192.0.3.1".parse().ok(), false)));
-        assert_eq!(lines.remove(asker.line(), 1), Some(()));
-        assert_eq!(lines.remove(asker.line(), 1), None);
-        assert!(lines.has_room(asker) && lines.unknown.of_network.is_empty());
+    fn a_removed_job_frees_its_place() {
+        let requester = HashRequester::new("192.0.2.1".parse().ok(), false);
+        let mut queues = JobQueues::new(4);
+        queues.push(requester, 1, ());
+        assert!(!queues.has_room(requester) && !queues.has_room(HashRequester::new("192.0.2.200".parse().ok(), false)));
+        assert!(queues.has_room(HashRequester::new("192.0.3.1".parse().ok(), false)));
+        assert_eq!(queues.remove(requester.queue_kind(), 1), Some(()));
+        assert_eq!(queues.remove(requester.queue_kind(), 1), None);
+        assert!(queues.has_room(requester) && queues.unknown.of_network.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The queue in front of the threads: who is refused, who gives a place back, and what ends.
+//! The queue: which jobs are refused, which are removed, and how the threads end.
 
 use std::sync::mpsc;
 
@@ -23,7 +23,7 @@ async fn block(hasher: &Arc<Hasher>) -> mpsc::Sender<()> {
             let _ = begun.send(());
             let _ = freed.recv();
         };
-        hasher.run(Asker::default(), busy).await
+        hasher.run(HashRequester::default(), busy).await
     });
     has_begun.await.unwrap();
     free
@@ -40,7 +40,7 @@ async fn until_queued(hasher: &Hasher, jobs: usize) {
 
 fn enqueue(hasher: &Arc<Hasher>, ran: &mpsc::Sender<u8>, number: u8) -> tokio::task::JoinHandle<Result<()>> {
     let (hasher, ran) = (Arc::clone(hasher), ran.clone());
-    tokio::spawn(async move { hasher.run(Asker::default(), move |_| ran.send(number).unwrap()).await })
+    tokio::spawn(async move { hasher.run(HashRequester::default(), move |_| ran.send(number).unwrap()).await })
 }
 
 #[tokio::test]
@@ -50,26 +50,26 @@ async fn a_full_queue_refuses_at_once_with_a_time_to_wait() {
     let _first = enqueue(&hasher, &ran, 1);
     let _second = enqueue(&hasher, &ran, 2);
     until_queued(&hasher, 2).await;
-    let error = timeout(LONG, hasher.run(Asker::default(), |_| ())).await.unwrap().unwrap_err();
+    let error = timeout(LONG, hasher.run(HashRequester::default(), |_| ())).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert!(error.retry_after() >= Some(Duration::from_secs(1)));
 }
 
 #[tokio::test]
-async fn a_storm_from_one_network_leaves_room_for_others_and_for_known_devices() {
+async fn many_jobs_of_one_network_leave_room_for_others_and_for_known_devices() {
     let hasher = hasher(16, LONG);
     let busy = block(&hasher).await;
-    let asker = |address: &str, is_known| Asker::new(address.parse().ok(), is_known);
-    let mut storm = Vec::new();
+    let requester = |address: &str, is_known| HashRequester::new(address.parse().ok(), is_known);
+    let mut jobs = Vec::new();
     let mut refused = 0;
-    // A /48, from everywhere in it.
+    // From all over a /48.
     for number in 0..40_u32 {
-        let from = asker(&format!("2001:db8:1:{number:x}::1"), false);
+        let from = requester(&format!("2001:db8:1:{number:x}::1"), false);
         match hasher.has_room(from) {
             Ok(()) => {
                 let queue = Arc::clone(&hasher);
-                storm.push(tokio::spawn(async move { queue.run(from, |_| ()).await }));
-                until_queued(&hasher, storm.len()).await;
+                jobs.push(tokio::spawn(async move { queue.run(from, |_| ()).await }));
+                until_queued(&hasher, jobs.len()).await;
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Overloaded);
@@ -78,18 +78,18 @@ async fn a_storm_from_one_network_leaves_room_for_others_and_for_known_devices()
         }
     }
     assert!(refused > 30, "{refused}");
-    assert!(hasher.has_room(asker("2001:db8:2::1", false)).is_ok(), "another network");
-    assert!(hasher.has_room(asker("192.0.2.1", false)).is_ok(), "the other family");
-    assert!(hasher.has_room(asker("2001:db8:1::1", true)).is_ok(), "a known device of the same network");
+    assert!(hasher.has_room(requester("2001:db8:2::1", false)).is_ok(), "another network");
+    assert!(hasher.has_room(requester("192.0.2.1", false)).is_ok(), "the other family");
+    assert!(hasher.has_room(requester("2001:db8:1::1", true)).is_ok(), "a known device of the same network");
     drop(busy);
-    for job in storm {
+    for job in jobs {
         job.await.unwrap().unwrap();
     }
-    assert!(hasher.has_room(asker("2001:db8:1::1", false)).is_ok(), "the places are given back");
+    assert!(hasher.has_room(requester("2001:db8:1::1", false)).is_ok(), "the places are given back");
 }
 
 #[tokio::test]
-async fn a_caller_that_left_gives_its_place_back_and_is_never_run() {
+async fn a_caller_that_left_frees_its_queue_place_and_its_job_never_runs() {
     let (hasher, (ran, order)) = (hasher(2, LONG), mpsc::channel());
     let busy = block(&hasher).await;
     let leaver = enqueue(&hasher, &ran, 1);
@@ -108,8 +108,8 @@ async fn a_caller_that_left_gives_its_place_back_and_is_never_run() {
 }
 
 #[tokio::test]
-async fn a_job_that_waited_too_long_is_answered_unrun() {
-    // With a deadline of nothing, every job has waited too long when its turn comes.
+async fn a_job_that_waited_too_long_is_refused_without_running() {
+    // With a deadline of zero, every job has waited too long.
     let (hasher, (ran, order)) = (hasher(2, Duration::ZERO), mpsc::channel());
     let error = enqueue(&hasher, &ran, 1).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
@@ -121,15 +121,15 @@ async fn a_job_that_waited_too_long_is_answered_unrun() {
 #[tokio::test]
 async fn a_panic_is_an_internal_error_and_the_thread_lives_on() {
     let hasher = hasher(1, LONG);
-    let error = hasher.run(Asker::default(), |_| -> () { panic!("on purpose") }).await.unwrap_err();
+    let error = hasher.run(HashRequester::default(), |_| -> () { panic!("on purpose") }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
-    assert_eq!(hasher.run(Asker::default(), |_| 7).await.unwrap(), 7);
+    assert_eq!(hasher.run(HashRequester::default(), |_| 7).await.unwrap(), 7);
 }
 
 #[tokio::test]
 async fn the_threads_end_with_the_hasher() {
     let hasher = hasher(1, LONG);
-    hasher.run(Asker::default(), |_| ()).await.unwrap();
+    hasher.run(HashRequester::default(), |_| ()).await.unwrap();
     let shared = Arc::downgrade(&hasher.shared);
     drop(hasher);
     let ended = async {
@@ -144,8 +144,10 @@ async fn the_threads_end_with_the_hasher() {
 #[tokio::test]
 async fn the_threads_have_the_lowest_priority_and_the_caller_keeps_its_own() {
     let own = rustix::process::getpriority_process(None).unwrap();
-    let theirs =
-        hasher(1, LONG).run(Asker::default(), |_| rustix::process::getpriority_process(None).unwrap()).await.unwrap();
+    let theirs = hasher(1, LONG)
+        .run(HashRequester::default(), |_| rustix::process::getpriority_process(None).unwrap())
+        .await
+        .unwrap();
     assert_eq!(theirs, NICENESS);
     assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
 }

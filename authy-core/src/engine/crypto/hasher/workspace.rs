@@ -1,4 +1,4 @@
-//! The memory of argon2: lent to a job by its thread, kept from job to job, wiped as soon as no other job waits.
+//! The memory for argon2. A thread lends it to each job, keeps it for the next one, and overwrites it when no other job waits.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
-/// What a hashing thread lends to its jobs. Fresh memory for each hash would cost thousands of page faults, up to
+/// The memory that a hashing thread lends to its jobs. Fresh memory for each hash would cost thousands of page faults and up to
 /// half of the speed.
 pub(in crate::engine) struct Workspace {
     blocks: Vec<Block>,
@@ -20,17 +20,17 @@ pub(in crate::engine) struct Workspace {
     hashes: Arc<AtomicU64>,
 }
 
-/// The least room that is reserved, in blocks of 1 KiB: above 32 MiB glibc is sure to give memory back to the system
-/// when it is freed, below it may keep it for ever. Room that is reserved and not used costs nothing.
-const RESERVED: usize = 33 * 1024;
+/// Minimum capacity that is reserved, in blocks of 1 KiB. Above 32 MiB, glibc always returns freed memory to the system; below,
+/// it may keep it. Reserved memory that is not used costs nothing.
+const MIN_RESERVED_BLOCKS: usize = 33 * 1024;
 
 impl Workspace {
-    /// A workspace that keeps up to `memory_kib` KiB once it has needed them, and counts its hashes.
+    /// Creates a workspace that keeps up to `memory_kib` KiB after their first use, and counts its hashes.
     pub(in crate::engine) fn new(memory_kib: u32, hashes: Arc<AtomicU64>) -> Self {
         Self { blocks: Vec::new(), kept: usize::try_from(memory_kib).unwrap_or(usize::MAX), wiped: true, hashes }
     }
 
-    /// Computes one argon2 hash. Parameters that need more memory than is kept have it for this once.
+    /// Computes one argon2 hash. Parameters that need more memory than the workspace keeps get it temporarily.
     pub(in crate::engine) fn argon2(
         &mut self,
         argon2: &Argon2<'_>,
@@ -40,10 +40,10 @@ impl Workspace {
     ) -> argon2::Result<()> {
         let needed = argon2.params().block_count();
         if self.blocks.len() < needed {
-            // Given back before more is asked for: what it holds is of no use, so there is nothing to copy.
+            // Released before the new allocation: the old content is not needed, so there is nothing to copy.
             self.release();
             let room = needed.max(self.kept);
-            self.blocks.try_reserve_exact(room.max(RESERVED)).map_err(|_| argon2::Error::OutOfMemory)?;
+            self.blocks.try_reserve_exact(room.max(MIN_RESERVED_BLOCKS)).map_err(|_| argon2::Error::OutOfMemory)?;
             self.blocks.resize(room, Block::new());
         }
         self.hashes.fetch_add(1, Ordering::Relaxed);
@@ -56,18 +56,18 @@ impl Workspace {
         hashed
     }
 
-    /// Whether nothing of a password is left in the memory.
+    /// Returns whether the memory contains no data of a password.
     pub(in crate::engine) fn is_wiped(&self) -> bool {
         self.wiped
     }
 
-    /// Wipes the memory. By the words of a block, a fifth quicker than by the block.
+    /// Overwrites the memory. Word by word, which is a fifth faster than block by block.
     pub(in crate::engine) fn wipe(&mut self) {
         self.blocks.iter_mut().for_each(|block| block.as_mut().zeroize());
         self.wiped = true;
     }
 
-    /// Wipes the memory and gives it back to the system.
+    /// Overwrites the memory and returns it to the system.
     pub(in crate::engine) fn release(&mut self) {
         self.wipe();
         self.blocks = Vec::new();

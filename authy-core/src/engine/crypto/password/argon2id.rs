@@ -1,4 +1,4 @@
-//! Our own hashes: argon2id in PHC strings, with a pepper as argon2's secret input. Also verifies any other argon2.
+//! The format of new hashes: argon2id in PHC strings, with a pepper as the secret input. Also verifies other argon2 hashes.
 
 use std::fmt;
 
@@ -14,34 +14,34 @@ use crate::{
     engine::crypto::{hash_config::Argon2Params, hasher::Workspace, master::Key},
 };
 
-/// A secret that goes into every hash and is not stored with it: without it a stolen table of hashes is of no use.
+/// A secret input of every hash that is not stored with the hashes: without it, stolen hashes are useless.
 pub(super) struct Pepper {
     key_id: [u8; 4],
     key: Key,
 }
 
 impl Pepper {
-    /// A pepper, and the identifier that its hashes carry in their `keyid`.
+    /// Creates a pepper with the identifier that its hashes contain as `keyid`.
     pub(super) fn new(key_id: [u8; 4], key: Key) -> Self {
         Self { key_id, key }
     }
 }
 
-/// argon2id as it is used today.
+/// argon2id with the current parameters.
 pub(super) struct Argon2id {
     params: Params,
     peppers: Vec<Pepper>,
-    /// What is verified when there is nothing to verify: all zeros, which no password hashes to.
-    nobodys: String,
+    /// The hash that is verified when there is no stored hash. Its output is all zeros, which no password produces.
+    dummy_hash: String,
 }
 
-/// A stored hash, read.
-pub(super) enum Stored {
+/// A parsed hash.
+pub(super) enum StoredHash {
     Argon2(Argon2Hash),
     Foreign(Foreign),
 }
 
-/// A stored argon2 hash, read; its cost is within the caps.
+/// A parsed argon2 hash, whose cost is within the limits.
 pub(super) struct Argon2Hash {
     algorithm: Algorithm,
     version: Version,
@@ -50,7 +50,7 @@ pub(super) struct Argon2Hash {
     output: Output,
 }
 
-/// Bytes of a new hash, and of its salt: what RFC 9106 recommends.
+/// Length of a new hash and of its salt in bytes, as RFC 9106 recommends.
 const OUTPUT_LEN: usize = 32;
 const SALT_LEN: usize = 16;
 
@@ -68,33 +68,34 @@ impl Argon2id {
             builder.keyid(KeyId::new(&pepper.key_id).map_err(failed)?);
         }
         let params = builder.build().map_err(failed)?;
-        let nobodys = phc(&params, &[0; SALT_LEN], &[0; OUTPUT_LEN])?;
-        Ok(Self { params, peppers, nobodys })
+        let dummy_hash = phc(&params, &[0; SALT_LEN], &[0; OUTPUT_LEN])?;
+        Ok(Self { params, peppers, dummy_hash })
     }
 
     pub(super) fn pepper_id(&self) -> String {
         BASE64_STANDARD_NO_PAD.encode(self.params.keyid())
     }
 
-    /// Makes a new hash.
+    /// Creates a new hash.
     pub(super) fn hash(&self, workspace: &mut Workspace, password: &str) -> Result<String> {
         let mut salt = [0; SALT_LEN];
-        rand::fill(&mut salt).map_err(|_| Error::new(ErrorKind::Internal, "there is no randomness for a salt"))?;
+        rand::fill(&mut salt)
+            .map_err(|_| Error::new(ErrorKind::Internal, "the system's random number generator failed"))?;
         let argon2 = self.argon2(Algorithm::Argon2id, Version::V0x13, &self.params)?;
         let mut output = Zeroizing::new([0; OUTPUT_LEN]);
         workspace.argon2(&argon2, password.as_bytes(), &salt, &mut *output).map_err(failed)?;
         phc(&self.params, &salt, &*output)
     }
 
-    /// Costs what verifying a hash of today costs, down to its being read: the answer for a user who is not there.
-    pub(super) fn spend(&self, workspace: &mut Workspace, password: &str) -> Result<()> {
-        match Stored::parse(&self.nobodys) {
-            Some(Stored::Argon2(hash)) => self.verify(workspace, password, &hash).map(drop),
-            _ => Err(Error::new(ErrorKind::Internal, "a hash that was made here cannot be read")),
+    /// Performs the same work as verifying a current hash, including its parsing: for a user who does not exist.
+    pub(super) fn verify_dummy(&self, workspace: &mut Workspace, password: &str) -> Result<()> {
+        match StoredHash::parse(&self.dummy_hash) {
+            Some(StoredHash::Argon2(hash)) => self.verify(workspace, password, &hash).map(drop),
+            _ => Err(Error::new(ErrorKind::Internal, "a new password hash cannot be parsed")),
         }
     }
 
-    /// Tells whether `stored` was made from `password`.
+    /// Returns whether `stored` is a hash of `password`.
     pub(super) fn verify(&self, workspace: &mut Workspace, password: &str, stored: &Argon2Hash) -> Result<bool> {
         let Argon2Hash { algorithm, version, params, salt, output } = stored;
         let argon2 = self.argon2(*algorithm, *version, params)?;
@@ -103,8 +104,8 @@ impl Argon2id {
         Ok(constant_time::verify_slices_are_equal(&computed, output.as_ref()).is_ok())
     }
 
-    /// Whether `stored` is as a new hash would be.
-    pub(super) fn made(&self, stored: &Argon2Hash) -> bool {
+    /// Returns whether `stored` has the current parameters and pepper.
+    pub(super) fn is_current(&self, stored: &Argon2Hash) -> bool {
         let Argon2Hash { algorithm, version, params, salt, .. } = stored;
         (*algorithm, *version) == (Algorithm::Argon2id, Version::V0x13)
             && *params == self.params
@@ -112,26 +113,22 @@ impl Argon2id {
     }
 
     fn argon2(&self, algorithm: Algorithm, version: Version, params: &Params) -> Result<Argon2<'_>> {
-        // A hash made before there was a pepper has no key id, and is verified without.
+        // A hash without a key ID was made before there was a pepper, and is verified without one.
         if params.keyid().is_empty() {
             return Ok(Argon2::new(algorithm, version, params.clone()));
         }
         let Some(pepper) = self.peppers.iter().find(|pepper| pepper.key_id == params.keyid()) else {
-            tracing::error!(key_id = ?params.keyid(), "a password hash was made with a pepper that is not configured");
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "a password hash was made with a pepper that is not configured",
-            ));
+            tracing::error!(key_id = ?params.keyid(), "a password hash has a pepper that is not configured");
+            return Err(Error::new(ErrorKind::Internal, "a password hash has a pepper that is not configured"));
         };
         Argon2::new_with_secret(&*pepper.key, algorithm, version, params.clone()).map_err(failed)
     }
 }
 
-impl Stored {
-    /// Reads a stored hash, whatever made it. `None` when it is unknown or malformed, or costs more than the caps
-    /// allow.
+impl StoredHash {
+    /// Parses a hash of any program. `None` when it is unknown or malformed, or its cost exceeds the limits.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        // No hash is that long, and what is short is read in no time.
+        // No hash is longer, and short texts are parsed quickly.
         if text.len() > 1024 {
             return None;
         }
@@ -145,7 +142,7 @@ impl Stored {
 }
 
 impl Argon2Hash {
-    /// What it asks for.
+    /// Returns the parameters of the hash.
     #[cfg(feature = "fuzz-entry-points")]
     pub(super) fn params(&self) -> &Params {
         &self.params
@@ -157,7 +154,7 @@ impl Argon2Hash {
         Argon2Params::new(params.m_cost(), params.t_cost(), params.p_cost()).ok()?;
         Some(Self {
             algorithm: Algorithm::try_from(phc.algorithm.as_str()).ok()?,
-            // A string without a version is older than the version field: it was written by argon2 1.0.
+            // A PHC string without a version was written by argon2 1.0, before the version field existed.
             version: phc.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?,
             params,
             salt: phc.salt?,

@@ -1,11 +1,11 @@
-//! Passwords that are known from breaches: a file of SHA-1 hashes, as Have I Been Pwned publishes them.
+//! Breached passwords: a file of SHA-1 hashes, as Have I Been Pwned publishes them.
 //!
-//! Its lines are `HASH:COUNT` in the order of their hashes (hexadecimal, in either case), ended by LF or CRLF. The count may be
-//! missing, and all hashes may be cut to the same length, ten digits at least, for a smaller file. It has some 40 GB in full,
-//! so it is searched where it lies, with some 35 small reads.
+//! Its lines are `HASH:COUNT`, sorted by hash (hexadecimal, in upper or lower case), terminated by LF or CRLF. The count is
+//! optional. All hashes may be truncated to the same length of at least ten digits, for a smaller file. The full file has about
+//! 40 GB, so it is not loaded: a search takes about 35 small reads.
 //!
-//! The file is an addition, and nobody should be unable to sign up because of it: what cannot be read is logged, and then no
-//! password counts as breached. SHA-1 is no protection here, and none is needed: the hashes are public.
+//! The check is optional, and must not prevent sign-ups: read errors are logged, and then no password counts as breached. SHA-1
+//! is sufficient, because the hashes are public.
 
 use std::{
     cmp::Ordering,
@@ -19,11 +19,11 @@ use std::{
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use zeroize::Zeroizing;
 
-/// Longer than any line: 40 digits, a colon, and a count of any length.
-const LONGEST_LINE: u64 = 128;
+/// Longer than any line: 40 digits, a colon, and a count.
+const MAX_LINE_BYTES: u64 = 128;
 
-/// Shorter, and strong passwords would be found by chance among a thousand million.
-const SHORTEST_HASH: usize = 10;
+/// With shorter hashes, a strong password would match one of a thousand million by chance.
+const MIN_HASH_DIGITS: usize = 10;
 
 /// A file of breached passwords.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(in crate::engine) struct Breached {
 }
 
 impl Breached {
-    /// The file at a path, when there is one.
+    /// Opens the file at a path, if a path is set.
     pub(in crate::engine) fn open(path: Option<&Path>) -> Option<Self> {
         let Some(path) = path else {
             tracing::info!("no file of breached passwords is configured: only the most common ones are refused");
@@ -43,23 +43,23 @@ impl Breached {
             Ok(file) => Some(Self { file, path: path.to_owned() }),
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "the file of breached passwords cannot be opened: none counts as breached");
+                tracing::warn!(%path, %error, "the file of breached passwords cannot be opened: no password counts as breached");
                 None
             }
         }
     }
 
-    /// Whether a password is in the file. When that cannot be told, it is not.
+    /// Returns whether a password is in the file. Returns false when that cannot be determined.
     pub(super) fn contains(&self, password: &str) -> bool {
         let hash = Zeroizing::new(hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes())));
         self.find(&hash).unwrap_or_else(|error| {
             let path = self.path.display();
-            tracing::warn!(%path, %error, "the file of breached passwords cannot be searched: this one counts as good");
+            tracing::warn!(%path, %error, "the file of breached passwords cannot be searched: this password does not count as breached");
             false
         })
     }
 
-    /// Whether a hash is in the file, by halving what is left of it.
+    /// Returns whether a hash is in the file, by binary search.
     fn find(&self, hash: &str) -> Result<bool> {
         let mut left = 0..self.file.metadata()?.len();
         while left.start < left.end {
@@ -74,10 +74,10 @@ impl Breached {
         Ok(false)
     }
 
-    /// The line around a position, with its end, and the hash in it.
+    /// Returns the range of the line at a position, including its terminator, and the hash in it.
     fn line_at(&self, position: u64, left: &Range<u64>) -> Result<(Range<u64>, String)> {
-        let from = position.saturating_sub(LONGEST_LINE).max(left.start);
-        let until = position.saturating_add(LONGEST_LINE).min(left.end);
+        let from = position.saturating_sub(MAX_LINE_BYTES).max(left.start);
+        let until = position.saturating_add(MAX_LINE_BYTES).min(left.end);
         let mut window = vec![0; usize::try_from(until - from).map_err(|_| malformed())?];
         self.file.read_exact_at(&mut window, from)?;
         let middle = usize::try_from(position - from).map_err(|_| malformed())?;
@@ -89,7 +89,7 @@ impl Breached {
         };
         let end = match after.iter().position(|byte| *byte == b'\n') {
             Some(newline) => middle + newline + 1,
-            // The last line may have no end.
+            // The last line may have no terminator.
             None if until == left.end => window.len(),
             None => return Err(malformed()),
         };
@@ -98,13 +98,13 @@ impl Breached {
     }
 }
 
-/// The hash of a line, in upper case.
+/// Returns the hash of a line, in upper case.
 fn hash_of(line: &[u8]) -> Result<String> {
     let line = std::str::from_utf8(line).map_err(|_| malformed())?;
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
     let (hash, count) = line.split_once(':').unwrap_or((line, ""));
-    let is_hash = hash.len() >= SHORTEST_HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hash = hash.len() >= MIN_HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     match is_hash && count.bytes().all(|byte| byte.is_ascii_digit()) {
         true => Ok(hash.to_ascii_uppercase()),
         false => Err(malformed()),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_password_is_found_by_its_hash() {
-        // As it is published.
+        // In the published format.
         let file = breached(b"5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:9659365\r\n");
         assert!(file.contains("password"));
         assert!(!file.contains("Password"));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_contains_nothing() {
+    fn an_unreadable_file_contains_no_password() {
         for content in
             ["5BAA61E4C\n", "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8A:1\n", "\n", "5BAA61E4C9:x\n", ":1", "é"]
         {
@@ -154,7 +154,7 @@ mod tests {
         }
         assert!(Breached::open(Some(Path::new("/no/such/file"))).is_none());
         assert!(Breached::open(None).is_none());
-        // A folder can be opened, and not read.
+        // A folder can be opened, but not read.
         assert!(!Breached::open(Some(Path::new("/"))).unwrap().contains("password"));
     }
 
@@ -164,7 +164,7 @@ mod tests {
             hashes in prop::collection::btree_set("[0-9A-F]{40}", 0..60),
             others in prop::collection::vec("[0-9A-F]{40}", 5),
             counts in prop::collection::vec(0_u64.., 60),
-            length in SHORTEST_HASH..=40,
+            length in MIN_HASH_DIGITS..=40,
             has_counts: bool,
             is_lower: bool,
             is_crlf: bool,
@@ -184,7 +184,7 @@ mod tests {
                 text.make_ascii_lowercase();
             }
             let file = breached(text.as_bytes());
-            // Each of the lines, the first and the last among them, what differs from them in the last digit, and others.
+            // Every line, including the first and the last, hashes that differ in the last digit, and others.
             let padded = hashes.iter().map(|hash| format!("{hash:0<40}"));
             let near = hashes.iter().flat_map(|hash| ["0", "F"].map(|digit| format!("{:0<40}", format!("{}{digit}", &hash[..length - 1]))));
             for wanted in padded.chain(near).chain(others) {

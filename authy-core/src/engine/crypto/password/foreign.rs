@@ -1,6 +1,6 @@
-//! Hashes that other programs made: werkzeug, Django, passlib, PHC strings and bcrypt. They are verified, never made.
+//! Hashes of other programs: werkzeug, Django, passlib, PHC strings and bcrypt. They are verified, never created.
 //!
-//! They come from an import, so a hostile one must neither panic nor take the machine: costs are capped when read.
+//! They are imported, so a malicious one must neither panic nor exhaust the machine: the cost is limited when it is parsed.
 
 use std::num::NonZeroU32;
 
@@ -15,7 +15,7 @@ use base64::{
 use bcrypt::HashParts;
 use zeroize::Zeroizing;
 
-/// A stored hash of another program, read; its cost is within the caps.
+/// A parsed hash of another program, whose cost is within the limits.
 pub(super) enum Foreign {
     Pbkdf2 {
         algorithm: pbkdf2::Algorithm,
@@ -37,21 +37,21 @@ pub(super) enum Foreign {
     },
 }
 
-// The caps: each is about two to four seconds of one core, and several times what anybody recommends today.
+// The limits: each is about two to four seconds of one core, and several times the highest current recommendation.
 const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
 const MAX_BCRYPT_COST: u32 = 15;
-/// n times r: 128 bytes of memory each, so 256 MiB.
+/// n times r. With 128 bytes each, this is 256 MiB.
 const MAX_SCRYPT_MEMORY: u64 = 1 << 21;
 /// n times r times p.
 const MAX_SCRYPT_WORK: u64 = 1 << 22;
 const MAX_SCRYPT_R_OR_P: u32 = 64;
 
 impl Foreign {
-    /// Reads a stored hash. `None` when its form is unknown, or it is malformed, or costs too much.
+    /// Parses a hash. `None` when its format is unknown, or it is malformed, or its cost exceeds the limits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once('$')?;
         match scheme {
-            // `$id$…`: the modular crypt format and its heir, the PHC string.
+            // `$id$…`: the modular crypt format and its successor, the PHC string.
             "" => match rest.split_once('$')? {
                 ("2a" | "2b" | "2y", _) => bcrypt(text).map(|hash| Self::Bcrypt { hash }),
                 (id, rest) => Self::phc(id, rest),
@@ -64,7 +64,7 @@ impl Foreign {
         }
     }
 
-    /// Tells whether this is the hash of `password`, in a time that does not tell how alike they are.
+    /// Returns whether this is the hash of `password`. The time does not depend on the content of the hash.
     pub(super) fn verify(&self, password: &str) -> bool {
         let password = password.as_bytes();
         match self {
@@ -76,8 +76,8 @@ impl Foreign {
                 scrypt::scrypt(password, salt, params, &mut computed).is_ok()
                     && constant_time::verify_slices_are_equal(&computed, derived).is_ok()
             }
-            // What follows the 72nd byte was never part of the hash: the owner of a longer password must get in.
-            // A NUL ends a password in C and repeats it in bcrypt's key; no hash was made from one on purpose.
+            // bcrypt ignores everything after byte 72, so a longer password must match. A NUL ends a password in C and is
+            // repeated in bcrypt's key, so no program creates a hash of one intentionally.
             Self::Bcrypt { hash } => bcrypt::verify(password, hash).unwrap_or(false) && !password.contains(&0),
             Self::BcryptSha256 { hash } => bcrypt::verify(sha256_in_hex(password).as_str(), hash).unwrap_or(false),
         }
@@ -85,7 +85,7 @@ impl Foreign {
 
     /// `pbkdf2:sha256:600000$salt$hex` or `scrypt:32768:8:1$salt$hex`; the salt is text.
     ///
-    /// Numbers that are left out are refused: werkzeug accepts such a method, but writes the numbers into the hash.
+    /// A method without numbers is refused: werkzeug accepts it, but writes the numbers into the hash.
     fn werkzeug(method: &str, rest: &str) -> Option<Self> {
         let (salt, derived) = rest.split_once('$')?;
         let (salt, derived) = (salt.as_bytes().to_vec(), hex::decode(derived).ok()?);
@@ -116,8 +116,8 @@ impl Foreign {
         Self::pbkdf2(algorithm, iterations, salt.as_bytes().to_vec(), STANDARD.decode(derived).ok()?)
     }
 
-    /// `parameters$salt$hash`, both in base64 without padding. passlib's pbkdf2 is nearly the same: its parameters
-    /// are the bare number of iterations, and its base64 has `.` for `+`.
+    /// `parameters$salt$hash`, both in base64 without padding. passlib's pbkdf2 differs slightly: its parameters are only the
+    /// number of iterations, and its base64 has `.` instead of `+`.
     fn phc(id: &str, rest: &str) -> Option<Self> {
         let (params, rest) = rest.split_once('$')?;
         let (salt, derived) = rest.split_once('$')?;
@@ -150,7 +150,7 @@ impl Foreign {
             && p <= MAX_SCRYPT_R_OR_P
             && memory <= MAX_SCRYPT_MEMORY
             && memory * u64::from(p) <= MAX_SCRYPT_WORK;
-        // n = 1 is not scrypt, by RFC 7914.
+        // RFC 7914 does not permit n = 1.
         if !affordable || log_n == 0 || !is_sound(&derived) {
             return None;
         }
@@ -159,13 +159,13 @@ impl Foreign {
     }
 }
 
-/// A short hash matches too many passwords, an empty one all of them; a long one costs more than its iterations say.
+/// A short hash matches too many passwords, and an empty one all of them. A long hash costs more than its iterations indicate.
 fn is_sound(derived: &[u8]) -> bool {
     (16..=64).contains(&derived.len())
 }
 
 fn bcrypt(text: &str) -> Option<String> {
-    // `2x` marks the hashes of a broken implementation, which this is not.
+    // `2x` marks hashes of a broken implementation, which this is not.
     let parts: HashParts = text.parse().ok()?;
     ((4..=MAX_BCRYPT_COST).contains(&parts.get_cost()) && !text.starts_with("$2x$")).then(|| text.to_owned())
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_costs_too_much_is_refused() {
+    fn malformed_and_too_expensive_hashes_are_refused() {
         let hex = "93181c6d179ccf34176d0db0ef9258d414b3b239b4f45a1756c323e9c3647a5c";
         let bcrypt = "abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK";
         let b64 = "fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo";
@@ -271,12 +271,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_much(text: String) {
+        fn any_text_is_parsed_or_refused_without_a_panic(text: String) {
             let _ = Foreign::parse(&text);
         }
 
         #[test]
-        fn nothing_that_looks_like_a_hash_is_too_much(
+        fn texts_that_resemble_a_hash_are_parsed_or_refused_without_a_panic(
             text in "(pbkdf2:sha256|scrypt|\\$scrypt|\\$pbkdf2-sha512|pbkdf2_sha256|bcrypt|\\$2b)\
                      (:[0-9]{1,20}){0,4}\\$((ln|r|p|i|l)=[0-9]{1,11},?){0,4}[0-9]{0,3}\\$\\PC{0,30}(\\$[0-9a-fA-F]{0,140})?=?",
         ) {

@@ -1,4 +1,4 @@
-//! How easily a password is guessed, as zxcvbn estimates it.
+//! The strength of passwords, as zxcvbn estimates it.
 
 use zeroize::Zeroizing;
 use zxcvbn::matching::{Match, patterns::MatchPattern};
@@ -8,10 +8,10 @@ use crate::{
     error::{Feedback, Strength},
 };
 
-/// The least score a password may have: zxcvbn's "safely unguessable", 10^8 guesses and more.
+/// Minimum score of a password: zxcvbn's "safely unguessable", at least 10^8 guesses.
 const MINIMUM_SCORE: u8 = 3;
 
-/// What a guesser would try first, because it is known about the user.
+/// Data about the user that an attacker would try first.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct UserInputs {
     /// The user's name.
@@ -20,19 +20,19 @@ pub(in crate::engine) struct UserInputs {
     pub(in crate::engine) email: String,
 }
 
-/// zxcvbn's time explodes with the length: half a second for 100 characters, 40 ms for 32. A password whose first 32
-/// characters are weak is judged weak, which is a mistake to the safe side.
-const JUDGED_CHARS: usize = 32;
+/// Maximum length that is analyzed, because zxcvbn's time grows very fast: 40 ms for 32 characters, half a second for 100. A
+/// password whose first 32 characters are weak counts as weak, which errs on the safe side.
+const MAX_ANALYZED_CHARS: usize = 32;
 
-/// What is known to everybody is weak, whatever it looks like.
-const BREACHED: &str = "This password is on a list of breached passwords.";
+/// A known password is weak, regardless of its estimate.
+const BREACHED_WARNING: &str = "This password is on a list of breached passwords.";
 
-/// That a password is strong enough for its user, and not on a list of breached ones: those that are most common, which zxcvbn
-/// knows by itself, or a longer list that it was looked for on.
+/// Checks that a password is strong enough for its user, and not breached: neither among the most common passwords, which
+/// zxcvbn contains, nor in the longer list (`is_breached`).
 pub(super) fn require(password: &str, inputs: &UserInputs, is_breached: bool) -> Result<()> {
     let (mut strength, is_common) = estimate(password, inputs);
     if is_common || is_breached {
-        strength.feedback.warning = Some(BREACHED.to_owned());
+        strength.feedback.warning = Some(BREACHED_WARNING.to_owned());
         let error = Error::new(ErrorKind::WeakPassword, "this password is on a list of breached passwords");
         return Err(error.with_strength(strength));
     }
@@ -42,9 +42,9 @@ pub(super) fn require(password: &str, inputs: &UserInputs, is_breached: bool) ->
     }
 }
 
-/// Estimates the strength of a password, and whether it is one of the most common. Takes up to 40 ms.
+/// Estimates the strength of a password, and whether it is one of the most common ones. Takes up to 40 ms.
 fn estimate(password: &str, inputs: &UserInputs) -> (Strength, bool) {
-    let end = password.char_indices().nth(JUDGED_CHARS).map_or(password.len(), |(index, _)| index);
+    let end = password.char_indices().nth(MAX_ANALYZED_CHARS).map_or(password.len(), |(index, _)| index);
     let judged = Zeroizing::new(password.get(..end).unwrap_or_default().to_owned());
     let local_part = inputs.email.rsplit_once('@').map_or("", |(local_part, _)| local_part);
     let estimate = zxcvbn::zxcvbn(&judged, &[&inputs.username, &inputs.email, local_part, "authy"]);
@@ -62,13 +62,14 @@ fn estimate(password: &str, inputs: &UserInputs) -> (Strength, bool) {
     (strength, is_common(estimate.sequence()))
 }
 
-/// Whether all of it is one of the 30,000 most common breached passwords, in any case, backwards or with digits for letters.
+/// Returns whether the whole password is one of the 30,000 most common breached ones, in any case, backwards or with digits for
+/// letters.
 ///
-/// That list is the crate's secret, but what it matched is not: a password on it is matched as a whole, since no other reading
-/// takes fewer guesses, or it is weaker still. A list of our own would be the same one a second time.
+/// The crate's list is private, but its matches are not: a password on the list is matched as a whole, because no other match
+/// needs fewer guesses, unless it is even weaker. A list of our own would only be a copy.
 fn is_common(sequence: &[Match]) -> bool {
     let [Match { pattern: MatchPattern::Dictionary(found), .. }] = sequence else { return false };
-    // The type of the name cannot be named outside of the crate.
+    // The type of this field is private to the crate.
     format!("{:?}", found.dictionary_name) == "Passwords"
 }
 
@@ -101,29 +102,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_about_the_user_is_weak() {
+    fn passwords_made_of_the_users_data_are_weak() {
         for password in ["kvothe-arliden", "edema.ruh77@university.example", "edema.ruh77", "edema.ruh77authy"] {
             assert!(score(password) < MINIMUM_SCORE, "{password}");
-            let stranger = UserInputs { username: String::new(), email: String::new() };
-            assert!(estimate(password, &stranger).0.guesses > estimate(password, &inputs()).0.guesses, "{password}");
+            let unrelated = UserInputs { username: String::new(), email: String::new() };
+            assert!(estimate(password, &unrelated).0.guesses > estimate(password, &inputs()).0.guesses, "{password}");
         }
     }
 
     #[test]
-    fn what_everybody_knows_is_weak_however_strong_it_looks() {
-        let stranger = UserInputs { username: String::new(), email: String::new() };
-        // Enough of capitals for a score that would do.
+    fn common_passwords_are_weak_even_with_a_high_score() {
+        let unrelated = UserInputs { username: String::new(), email: String::new() };
+        // Enough capitals to reach the minimum score.
         assert!(score("wEiHnAcHtSbAuM") >= MINIMUM_SCORE);
         for password in ["password1", "PASSWORD1", "trustno1", "p4ssw0rd", "1drowssap", "wEiHnAcHtSbAuM"] {
             assert!(is_common_of(password), "{password}");
-            let error = require(password, &stranger, false).unwrap_err();
-            assert_eq!(error.strength().unwrap().feedback.warning.as_deref(), Some(BREACHED));
+            let error = require(password, &unrelated, false).unwrap_err();
+            assert_eq!(error.strength().unwrap().feedback.warning.as_deref(), Some(BREACHED_WARNING));
         }
         let strong = "correct horse battery staple";
-        assert!(!is_common_of(strong) && require(strong, &stranger, false).is_ok());
-        let error = require(strong, &stranger, true).unwrap_err();
+        assert!(!is_common_of(strong) && require(strong, &unrelated, false).is_ok());
+        let error = require(strong, &unrelated, true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WeakPassword);
-        assert_eq!(error.strength().unwrap().feedback.warning.as_deref(), Some(BREACHED));
+        assert_eq!(error.strength().unwrap().feedback.warning.as_deref(), Some(BREACHED_WARNING));
     }
 
     fn is_common_of(password: &str) -> bool {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn only_the_beginning_is_judged() {
-        let beginning = "a".repeat(JUDGED_CHARS);
+        let beginning = "a".repeat(MAX_ANALYZED_CHARS);
         let strength = estimate(&format!("{beginning}xK9#mQ2$vL7!"), &inputs());
         assert_eq!(strength, estimate(&beginning, &inputs()));
     }

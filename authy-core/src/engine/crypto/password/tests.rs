@@ -9,8 +9,8 @@ const SMALL: &str = "m=8,t=1,p=1";
 
 fn start(params: &str, peppers: Vec<Pepper>) -> Result<Passwords> {
     let config = HashConfig { threads: 1, queue: 8, argon2: params.parse().unwrap() };
-    let today = Arc::new(Argon2id::new(config.argon2, peppers)?);
-    Ok(Passwords { hasher: Hasher::start(&config)?, today, breached: None })
+    let current = Arc::new(Argon2id::new(config.argon2, peppers)?);
+    Ok(Passwords { hasher: Hasher::start(&config)?, current, breached: None })
 }
 
 fn passwords(params: &str, peppers: &[u8]) -> Passwords {
@@ -25,10 +25,10 @@ fn inputs() -> UserInputs {
     UserInputs { username: "wren".to_owned(), email: "wren@example.org".to_owned() }
 }
 
-/// The answer, and the number of argon2 hashes it cost.
+/// Returns the result, and the number of argon2 hashes that it cost.
 async fn verify_counting(passwords: &Passwords, password: &str, stored: Option<&str>) -> (Verdict, u64) {
     let before = passwords.hasher.hashes();
-    let verdict = passwords.verify(Asker::default(), secret(password), stored).await.unwrap();
+    let verdict = passwords.verify(HashRequester::default(), secret(password), stored).await.unwrap();
     (verdict, passwords.hasher.hashes() - before)
 }
 
@@ -42,11 +42,11 @@ fn replaced(verdict: Verdict) -> String {
 #[tokio::test]
 async fn a_new_hash_is_a_phc_string_of_today_and_matches_its_password_only() {
     let passwords = passwords("m=19456,t=2,p=1", &[]);
-    let phc = passwords.hash(Asker::default(), secret("tr0ub4dor & 3")).await.unwrap();
+    let phc = passwords.hash(HashRequester::default(), secret("tr0ub4dor & 3")).await.unwrap();
     assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
     assert_eq!(verify_counting(&passwords, "tr0ub4dor & 3", Some(&phc)).await, (Verdict::Match, 1));
     assert_eq!(verify_counting(&passwords, "tr0ub4dor & 4", Some(&phc)).await, (Verdict::Mismatch, 1));
-    assert_ne!(passwords.hash(Asker::default(), secret("tr0ub4dor & 3")).await.unwrap(), phc);
+    assert_ne!(passwords.hash(HashRequester::default(), secret("tr0ub4dor & 3")).await.unwrap(), phc);
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn an_unknown_user_costs_one_hash_like_a_known_one() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_or_costs_too_much_matches_nothing_and_costs_one_hash() {
+async fn unreadable_and_too_expensive_hashes_match_nothing_and_cost_one_hash() {
     let passwords = passwords(SMALL, &[1]);
     let huge = "$argon2id$v=19$m=4294967295,t=9,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ag6UM1k3HVQdoYmRRrOntTL7iHPYTv/Ugw8TUS3YOmo";
     for stored in ["", "!", "plain$text", "$argon2id$v=19$m=8,t=1,p=1$$", huge] {
@@ -66,43 +66,47 @@ async fn what_cannot_be_read_or_costs_too_much_matches_nothing_and_costs_one_has
 
 #[tokio::test]
 async fn other_parameters_are_verified_and_replaced_in_the_same_job() {
-    let stored = passwords("m=64,t=2,p=2", &[]).hash(Asker::default(), secret("old")).await.unwrap();
-    let today = passwords(SMALL, &[]);
-    assert_eq!(verify_counting(&today, "wrong", Some(&stored)).await, (Verdict::Mismatch, 1));
-    let (verdict, hashes) = verify_counting(&today, "old", Some(&stored)).await;
+    let stored = passwords("m=64,t=2,p=2", &[]).hash(HashRequester::default(), secret("old")).await.unwrap();
+    let current = passwords(SMALL, &[]);
+    assert_eq!(verify_counting(&current, "wrong", Some(&stored)).await, (Verdict::Mismatch, 1));
+    let (verdict, hashes) = verify_counting(&current, "old", Some(&stored)).await;
     assert_eq!(hashes, 2);
     let replaced = replaced(verdict);
     assert!(replaced.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{replaced}");
-    assert_eq!(verify_counting(&today, "old", Some(&replaced)).await, (Verdict::Match, 1));
+    assert_eq!(verify_counting(&current, "old", Some(&replaced)).await, (Verdict::Match, 1));
 }
 
 #[tokio::test]
 async fn a_pepper_is_introduced_and_rotated_by_logins() {
-    let bare = passwords(SMALL, &[]).hash(Asker::default(), secret("pass")).await.unwrap();
+    let bare = passwords(SMALL, &[]).hash(HashRequester::default(), secret("pass")).await.unwrap();
     let first = passwords(SMALL, &[1]);
-    let peppered = replaced(first.verify(Asker::default(), secret("pass"), Some(&bare)).await.unwrap());
+    let peppered = replaced(first.verify(HashRequester::default(), secret("pass"), Some(&bare)).await.unwrap());
     assert!(peppered.contains(",keyid="), "{peppered}");
-    assert_eq!(first.verify(Asker::default(), secret("pass"), Some(&peppered)).await.unwrap(), Verdict::Match);
+    assert_eq!(first.verify(HashRequester::default(), secret("pass"), Some(&peppered)).await.unwrap(), Verdict::Match);
 
     let rotated = passwords(SMALL, &[2, 1]);
-    assert_eq!(rotated.verify(Asker::default(), secret("wrong"), Some(&peppered)).await.unwrap(), Verdict::Mismatch);
-    let renewed = replaced(rotated.verify(Asker::default(), secret("pass"), Some(&peppered)).await.unwrap());
     assert_eq!(
-        passwords(SMALL, &[2]).verify(Asker::default(), secret("pass"), Some(&renewed)).await.unwrap(),
+        rotated.verify(HashRequester::default(), secret("wrong"), Some(&peppered)).await.unwrap(),
+        Verdict::Mismatch
+    );
+    let renewed = replaced(rotated.verify(HashRequester::default(), secret("pass"), Some(&peppered)).await.unwrap());
+    assert_eq!(
+        passwords(SMALL, &[2]).verify(HashRequester::default(), secret("pass"), Some(&renewed)).await.unwrap(),
         Verdict::Match
     );
 }
 
 #[tokio::test]
 async fn a_pepper_that_is_not_configured_fails_closed() {
-    let stored = passwords(SMALL, &[1]).hash(Asker::default(), secret("pass")).await.unwrap();
+    let stored = passwords(SMALL, &[1]).hash(HashRequester::default(), secret("pass")).await.unwrap();
     for others in [[2].as_slice(), &[]] {
-        let error = passwords(SMALL, others).verify(Asker::default(), secret("pass"), Some(&stored)).await.unwrap_err();
+        let error =
+            passwords(SMALL, others).verify(HashRequester::default(), secret("pass"), Some(&stored)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
-    // The pepper is part of the hash: another one under the same key id matches nothing.
+    // The pepper is part of the hash: another one with the same key ID does not match.
     let wrong = start(SMALL, vec![Pepper::new([1; 4], Zeroizing::new([9; 32]))]).unwrap();
-    assert_eq!(wrong.verify(Asker::default(), secret("pass"), Some(&stored)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(wrong.verify(HashRequester::default(), secret("pass"), Some(&stored)).await.unwrap(), Verdict::Mismatch);
 }
 
 #[test]
@@ -112,8 +116,8 @@ fn two_peppers_of_one_key_id_are_refused() {
 }
 
 #[tokio::test]
-async fn every_argon2_is_verified_and_replaced() {
-    // argon2-cffi 25.1.0 in Python; the one without a version is what argon2 1.0 wrote; the last is Django's.
+async fn every_kind_of_argon2_hash_is_verified_and_replaced() {
+    // From argon2-cffi 25.1.0 in Python. The one without a version is in the format of argon2 1.0; the last is Django's.
     let passwords = passwords(SMALL, &[1]);
     for stored in [
         "$argon2i$v=19$m=64,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$LNlNEy6l1rZZGCSyh+FfDvpdrVwJUc9+T4cmFzwmimk",
@@ -125,12 +129,12 @@ async fn every_argon2_is_verified_and_replaced() {
         "argon2$argon2id$v=19$m=64,t=2,p=2$c2Vhc2FsdDEyMzQ1Njc4OTBhYmNkZQ$rO80Pmr3PTCKauT/THi9yszEGwg7z+nxtmKe2Dfuzis",
     ] {
         assert_eq!(
-            passwords.verify(Asker::default(), secret("wrong"), Some(stored)).await.unwrap(),
+            passwords.verify(HashRequester::default(), secret("wrong"), Some(stored)).await.unwrap(),
             Verdict::Mismatch,
             "{stored}"
         );
         let verdict =
-            passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap();
+            passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap();
         assert!(matches!(verdict, Verdict::MatchButOutdated { .. }), "{stored}");
     }
 }
@@ -139,24 +143,30 @@ async fn every_argon2_is_verified_and_replaced() {
 async fn a_foreign_hash_is_replaced_by_ours() {
     let stored = "$pbkdf2-sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg$fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo";
     let passwords = passwords(SMALL, &[1]);
-    let replaced =
-        replaced(passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap());
+    let replaced = replaced(
+        passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap(),
+    );
     assert_eq!(
-        passwords.verify(Asker::default(), secret("pässword with spaces 🔑"), Some(&replaced)).await.unwrap(),
+        passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(&replaced)).await.unwrap(),
         Verdict::Match
     );
-    assert_eq!(passwords.verify(Asker::default(), secret("wrong"), Some(stored)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(
+        passwords.verify(HashRequester::default(), secret("wrong"), Some(stored)).await.unwrap(),
+        Verdict::Mismatch
+    );
 }
 
 #[tokio::test]
 async fn a_weak_password_is_refused_unhashed_and_a_strong_one_comes_back_hashed() {
     let passwords = passwords(SMALL, &[]);
-    let error = passwords.admit(Asker::default(), secret("wren@example.org"), inputs()).await.unwrap_err();
+    let error = passwords.admit(HashRequester::default(), secret("wren@example.org"), inputs()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WeakPassword);
     assert!(error.strength().unwrap().score < 3);
     assert_eq!(passwords.hasher.hashes(), 0);
-    let phc = passwords.admit(Asker::default(), secret("correct horse battery staple"), inputs()).await.unwrap();
-    let verdict = passwords.verify(Asker::default(), secret("correct horse battery staple"), Some(&phc)).await.unwrap();
+    let phc =
+        passwords.admit(HashRequester::default(), secret("correct horse battery staple"), inputs()).await.unwrap();
+    let verdict =
+        passwords.verify(HashRequester::default(), secret("correct horse battery staple"), Some(&phc)).await.unwrap();
     assert_eq!(verdict, Verdict::Match);
 }
 
@@ -172,15 +182,15 @@ fn nothing_shows_a_hash_or_a_key() {
 
 proptest! {
     #[test]
-    fn no_stored_text_is_too_much(text: String) {
-        let _ = Stored::parse(&text);
+    fn any_stored_text_is_parsed_or_refused_without_a_panic(text: String) {
+        let _ = StoredHash::parse(&text);
     }
 
     #[test]
-    fn nothing_that_looks_like_argon2_is_too_much(
+    fn texts_that_resemble_argon2_are_parsed_or_refused_without_a_panic(
         text in "(argon2)?\\$argon2(i|d|id)?(\\$v=[0-9]{1,4})?\\$(m=[0-9]{0,11},)?t=[0-9]{1,11},p=[0-9]{1,9}(,keyid=[A-Za-z0-9+/]{0,12})?\\$[A-Za-z0-9+/]{0,70}\\$[A-Za-z0-9+/]{0,90}",
     ) {
-        let _ = Stored::parse(&text);
+        let _ = StoredHash::parse(&text);
     }
 
     #[test]
@@ -189,6 +199,6 @@ proptest! {
         if let Some(place) = text.get_mut(index) {
             *place = byte;
         }
-        let _ = Stored::parse(std::str::from_utf8(&text).unwrap());
+        let _ = StoredHash::parse(std::str::from_utf8(&text).unwrap());
     }
 }

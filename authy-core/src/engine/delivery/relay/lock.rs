@@ -1,4 +1,4 @@
-//! The lock of a sink, and the connection that reads for it.
+//! The lock of a sink, and the connection that reads for its holder.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::{
     },
 };
 
-/// Maximum time of a read: counting what a sink missed in a month takes a while.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum time of a read: counting the events of a month takes a while.
+const SINK_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The lock of a sink: held by a transaction on a connection of its own, so that it needs no session and goes with its holder.
-/// Nothing is read in that transaction, which never ends: it would hold every table it had read, and no partition could be made
-/// or dropped.
+/// The lock of a sink. A transaction on a separate connection holds it, so it needs no session and is released when its holder
+/// fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had read, and no
+/// partition could be created or dropped.
 pub(super) struct SinkLock {
     lock: Client,
     reader: Prepared,
@@ -31,13 +31,14 @@ impl SinkLock {
     /// Waits until no other instance relays to the sink.
     pub(super) async fn take(db: &Db, sink: &str) -> Result<Self> {
         let lock = db.connect().await?;
-        // It holds no snapshot, so it keeps nothing from being vacuumed. Should its host lose power, the database notices.
+        // The transaction holds no snapshot, so it does not delay vacuum. When the host of the lock holder loses power, the
+        // database detects it.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 0;
                      SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1;
                      SET LOCAL tcp_keepalives_count = 3";
         bounded(lock.batch_execute(begin)).await?;
         let leads = async || -> Result<bool> {
-            let rows = sql::LEAD.ask(&lock, READ_TIMEOUT, &[&sink]).await?;
+            let rows = sql::LEAD.ask(&lock, SINK_READ_TIMEOUT, &[&sink]).await?;
             Ok(rows.first().is_some_and(|row| row.get("leads")))
         };
         while !leads().await? {
@@ -46,13 +47,12 @@ impl SinkLock {
         Ok(Self { lock, reader: Prepared::new(db.connect().await?) })
     }
 
-    /// Reads over a connection of its own: a long backlog takes its time, and other reads do not wait behind it.
+    /// Reads over a separate connection: reading a long backlog takes time, and other reads must not wait for it.
     pub(super) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        self.reader.read(statement, READ_TIMEOUT, params).await
+        self.reader.read(statement, SINK_READ_TIMEOUT, params).await
     }
 
-    /// Reads along an index. Before the table has been analyzed, the planner would rather sort all that is waiting, and again
-    /// for each page of it.
+    /// Reads along an index. Before the table has been analyzed, the planner would sort all waiting events again for each page.
     pub(super) async fn read_in_order(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         bounded(self.reader.client.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
         let rows = self.read(statement, params).await?;
@@ -65,11 +65,11 @@ impl SinkLock {
         row.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
     }
 
-    /// Fails when another instance may relay to the sink by now.
+    /// Returns an error when another instance may have taken the lock.
     pub(super) fn holds(&self) -> Result<()> {
         match self.lock.is_closed() || self.reader.client.is_closed() {
             false => Ok(()),
-            true => Err(Error::new(ErrorKind::Unavailable, "the lock of a sink is lost")),
+            true => Err(Error::new(ErrorKind::Unavailable, "another instance may hold the lock of the sink")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Delivers all events as one stream: an event that the sink does not take delays all later ones.
+//! Delivers all events as one stream: an event that the sink does not accept delays all later ones.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,10 +15,10 @@ use crate::{
     engine::delivery::sink::{DeliveryError, Sink},
 };
 
-/// The longest wait between two attempts: a broker that is back should not wait for long.
-const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Maximum wait between two attempts: after a broker returns, delivery should resume soon.
+const MAX_STREAM_RETRY_WAIT: Duration = Duration::from_secs(30);
 
-/// Delivers to the sink, until something goes wrong with the database or another instance takes over.
+/// Delivers to the sink, until the database fails or another instance takes over.
 pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink, in_flight: usize) -> Result<()> {
     loop {
         let page = reader.next().await?;
@@ -27,21 +27,21 @@ pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink
         while let Some(failure) = deliver_chains(sink, &mut chains, in_flight).await {
             let (wait, reason) = (retry_wait(failures), failure.describe());
             if failures == 0 {
-                tracing::warn!(sink = sink.name(), reason, "a sink takes nothing: trying again");
+                tracing::warn!(sink = sink.name(), reason, "a sink accepts nothing: retrying");
             }
             reader.store_error(&reason).await?;
             failures += 1;
-            sleep(wait.min(MAX_WAIT)).await;
+            sleep(wait.min(MAX_STREAM_RETRY_WAIT)).await;
             lock.holds()?;
         }
         if failures > 0 {
-            tracing::info!(sink = sink.name(), failures, "the sink takes events again");
+            tracing::info!(sink = sink.name(), failures, "the sink accepts events again");
         }
         reader.commit(page).await?;
     }
 }
 
-/// Returns the events about each user, in order; those about no user are one more chain.
+/// Returns the events about each user, in order. Events without a user form one more chain.
 fn chains(events: &[EventView]) -> Vec<VecDeque<&EventView>> {
     let mut places = HashMap::new();
     let mut chains: Vec<VecDeque<_>> = Vec::new();
@@ -55,7 +55,7 @@ fn chains(events: &[EventView]) -> Vec<VecDeque<&EventView>> {
     chains
 }
 
-/// Delivers what is left of the chains, and removes what was taken. Returns the last failure, if any.
+/// Delivers the chains, and removes accepted events. Returns the last failure, if any.
 async fn deliver_chains(
     sink: &dyn Sink,
     chains: &mut Vec<VecDeque<&EventView>>,
@@ -75,7 +75,7 @@ async fn deliver_chains(
     last
 }
 
-/// Delivers the events of a chain, one after the other. Returns what is left of it when one was not taken.
+/// Delivers the events of a chain one after the other. Returns the rest when an event was not accepted.
 async fn deliver_chain<'a>(
     sink: &dyn Sink,
     mut chain: VecDeque<&'a EventView>,

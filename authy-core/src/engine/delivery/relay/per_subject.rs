@@ -1,10 +1,10 @@
-//! Delivers event by event, each repeated by itself: an event that the sink does not take delays only those about the same user.
+//! Delivers each event independently: an event that the sink does not accept delays only events about the same user.
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
 
-use super::{POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql};
+use super::{EVENT_POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql};
 use crate::{
     Result,
     api::event::EventView,
@@ -47,8 +47,8 @@ pub(super) async fn work(db: &Db, lock: &SinkLock, sink: &dyn Sink, in_flight: u
                 ids.retain(|id| id != event.event_id.as_uuid());
             }
             () = queued.notified() => {}
-            // An operator may have had something tried again.
-            () = sleep(POLL_INTERVAL) => {}
+            // An operator may have requested another attempt.
+            () = sleep(EVENT_POLL_INTERVAL) => {}
         }
     }
 }
@@ -78,7 +78,7 @@ async fn settle(
     };
     let reason = failure.describe();
     if failure.is_permanent() {
-        tracing::warn!(sink, event = %event.event_id, kind = event.kind, reason, "gave up on an event");
+        tracing::warn!(sink, event = %event.event_id, kind = event.kind, reason, "an event was given up");
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];
         return db.write(&sql::FINISH, params).await.map(drop);
     }
@@ -90,7 +90,7 @@ async fn settle(
         reason,
         attempts = attempts + 1,
         wait_seconds = wait.as_secs_f64(),
-        "an event was not taken: trying again"
+        "an event was not accepted: retrying"
     );
     let params: Params<'_> = &[&sink, id, &reason, &wait.as_secs_f64()];
     db.write(&sql::POSTPONE, params).await.map(drop)

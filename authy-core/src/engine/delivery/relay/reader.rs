@@ -1,4 +1,4 @@
-//! The position of a sink, and what comes next.
+//! The position of a sink, and the next events.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{POLL_INTERVAL, Relay, lock::SinkLock, sql};
+use super::{EVENT_POLL_INTERVAL, Relay, lock::SinkLock, sql};
 use crate::{
     Error, ErrorKind, Result,
     api::event::EventView,
@@ -23,18 +23,18 @@ use crate::{
     },
 };
 
-/// How many events are read at a time: enough to keep a broker busy, few enough to be forgotten.
-const PAGE_SIZE: i64 = 1000;
+/// Number of events per page: enough to keep a broker busy, and few enough for the memory.
+const EVENTS_A_PAGE: i64 = 1000;
 
-/// Reads the events that a sink has not got, page by page.
+/// Reads the events that a sink has not received, page by page.
 pub(super) struct Reader<'a> {
     relay: &'a Relay,
     lock: &'a SinkLock,
     cursor: SinkCursor,
-    // The timeline that the cursor's snapshots are of.
+    // The timeline of the cursor's snapshots.
     timeline: String,
     written: watch::Receiver<()>,
-    // When something new was last found.
+    // The time when new events were last found.
     found: Option<Instant>,
 }
 
@@ -49,22 +49,22 @@ struct SinkCursor {
     turn: i64,
 }
 
-/// Some events, and the cursor once they were handed over.
+/// A page of events, and the cursor after their delivery.
 pub(super) struct UnreadPage {
     pub(super) events: Vec<EventView>,
-    // When the first and the last of what was read happened.
+    // The times of the first and the last event that were read.
     span: Option<(DateTime<Utc>, DateTime<Utc>)>,
     next: SinkCursor,
 }
 
-/// After something new was found the next look is so much later: where much is written, what was written meanwhile is read
-/// together, and telling costs the writers next to nothing.
+/// Pause after new events were found. Under load, the events written meanwhile are read together, and notifying the relay costs
+/// the writers almost nothing.
 const GATHER_TIME: Duration = Duration::from_millis(50);
 
 const BEGINNING: &str = "-infinity";
 
-/// A snapshot that shows nothing.
-const NOTHING: &str = "1:1:";
+/// A snapshot that includes no transaction.
+const EMPTY_SNAPSHOT: &str = "1:1:";
 
 impl<'a> Reader<'a> {
     pub(super) async fn load(relay: &'a Relay, lock: &'a SinkLock) -> Result<Self> {
@@ -89,17 +89,17 @@ impl<'a> Reader<'a> {
             if let Some(page) = self.read().await? {
                 return Ok(page);
             }
-            // What is written elsewhere is found by the poll.
-            let _ = tokio::time::timeout(POLL_INTERVAL, self.written.changed()).await;
+            // The poll finds the events of other instances.
+            let _ = tokio::time::timeout(EVENT_POLL_INTERVAL, self.written.changed()).await;
         }
     }
 
-    /// The next page; `None` when there is nothing new.
+    /// Returns the next page; `None` when nothing is new.
     async fn read(&mut self) -> Result<Option<UnreadPage>> {
         loop {
             let SinkCursor { epoch, seen, pass, happened, event_id, .. } = &self.cursor;
             if let Some(pass) = pass {
-                let params: Params<'_> = &[epoch, seen, pass, happened, event_id, &PAGE_SIZE];
+                let params: Params<'_> = &[epoch, seen, pass, happened, event_id, &EVENTS_A_PAGE];
                 let rows = self.lock.read_in_order(&sql::READ, params).await?;
                 return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
             }
@@ -109,18 +109,18 @@ impl<'a> Reader<'a> {
             let looked = Instant::now();
             let row = self.lock.read_one(&sql::LOOK, &[epoch, seen]).await?;
             if !row.get::<_, bool>("here") {
-                // Not a mistake: the lock is taken again, and with it a new epoch begins.
-                return Err(Error::new(ErrorKind::Unavailable, "the database has moved into another cluster"));
+                // Not a failure: the relay takes the lock again, and a new epoch begins.
+                return Err(Error::new(ErrorKind::Unavailable, "the database has moved to another cluster"));
             }
             let current: i32 = row.get("epoch");
             if *epoch < current {
-                let params: Params<'_> = &[epoch, seen, happened, event_id, &PAGE_SIZE, &self.relay.sink.name()];
+                let params: Params<'_> = &[epoch, seen, happened, event_id, &EVENTS_A_PAGE, &self.relay.sink.name()];
                 let rows = self.lock.read_in_order(&sql::READ_LEFT, params).await?;
-                return Ok(Some(self.page(&rows, NOTHING.to_owned(), epoch + 1)));
+                return Ok(Some(self.page(&rows, EMPTY_SNAPSHOT.to_owned(), epoch + 1)));
             }
             let now: String = row.get("now");
             match row.get::<_, Option<String>>("first") {
-                // Remembered here only: what is not new now is never new again.
+                // Kept only in memory: events that are not new now never become new.
                 None => {
                     self.cursor.seen = now;
                     return Ok(None);
@@ -135,10 +135,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A page, and where to go on after it: `seen` and `epoch` when it is the last one.
+    /// Returns a page and the position after it. `seen` and `epoch` apply when it is the last page.
     fn page(&self, rows: &[Row], seen: String, epoch: i32) -> UnreadPage {
         let mut next = self.cursor.clone();
-        match rows.last().filter(|_| i64::try_from(rows.len()) == Ok(PAGE_SIZE)) {
+        match rows.last().filter(|_| i64::try_from(rows.len()) == Ok(EVENTS_A_PAGE)) {
             Some(last) => {
                 next.happened = last.get("happened_text");
                 next.event_id = last.get("event_id");
@@ -160,17 +160,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Stores why the page is not taken, for the operator; the next move clears it.
+    /// Stores the reason why the page is not accepted, for the operator. The next advance clears it.
     pub(super) async fn store_error(&self, reason: &str) -> Result<()> {
         self.relay.journal.db.write_quietly(&sql::SET_ERROR, &[&self.relay.sink.name(), &reason]).await.map(drop)
     }
 
-    /// Moves on behind a page that was handed over.
+    /// Advances past a page that was delivered.
     pub(super) async fn commit(&mut self, page: UnreadPage) -> Result<()> {
         self.write(page, &[]).await
     }
 
-    /// Moves on behind a page, whose events are queued by the same transaction.
+    /// Advances past a page, and queues its events in the same transaction.
     pub(super) async fn commit_queued(&mut self, page: UnreadPage) -> Result<()> {
         let queued: Vec<Uuid> = page.events.iter().map(|event| *event.event_id.as_uuid()).collect();
         self.write(page, &queued).await
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
                     ErrorKind::Unavailable,
                     "another instance relays to the sink, or another server is the primary",
                 )),
-                // The events are there already.
+                // The events were written before.
                 _ => Ok(Written::without_event(())),
             }
         };

@@ -3,28 +3,28 @@
 use crate::engine::{journal::event::sql::event_view, storage::statement::statements};
 
 statements! {
-    /// Whether the database is still in the cluster that its transactions were counted in.
+    /// Whether the database is still in the cluster whose transaction IDs the cursors contain.
     IS_HERE() =
         "SELECT cluster = system_identifier AS here FROM authy.event_epoch, pg_control_system()";
 
-    /// Begins a new epoch, when it is not.
+    /// Begins a new epoch when it is not.
     BEGIN_EPOCH() = "SELECT authy.begin_event_epoch()";
 
-    /// Makes a sink's cursor, at the present, unless there is one; notes whether its status is shown with the users.
+    /// Creates a sink's cursor at the present position, unless it exists; stores whether its status is shown with the users.
     CREATE_CURSOR(TEXT, BOOL) =
         "INSERT INTO authy.event_cursor AS known (sink, epoch, seen, shows_status)
          SELECT $1, epoch, pg_current_snapshot(), $2 FROM authy.event_epoch
          ON CONFLICT (sink) DO UPDATE SET shows_status = $2 WHERE known.shows_status <> $2";
 
-    /// The position of a sink, and the timeline on which it is read; none on a standby.
+    /// The position of a sink, and the current timeline; no timeline on a standby.
     FIND_CURSOR(TEXT) =
         "SELECT epoch, seen::text, pass::text, happened::text, event_id, turn,
                 CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
          FROM authy.event_cursor WHERE sink = $1";
 
-    /// What is new since a snapshot, and the snapshot it is new in: what was running then, or has begun since. So a transaction
-    /// that runs for long has nobody read again and again what was committed meanwhile. The two aggregates together keep the
-    /// planner from walking along the time.
+    /// The transactions that are new since a snapshot, and the current snapshot: those that were running at that time or have
+    /// begun since. So a long-running transaction does not cause what others commit meanwhile to be read repeatedly. The two
+    /// aggregates in one query prevent the planner from scanning along the time index.
     LOOK(INT4, TEXT) =
         "SELECT pg_current_snapshot()::text AS now, count(*) AS waiting, min(happened)::text AS first,
                 (SELECT epoch FROM authy.event_epoch) AS epoch,
@@ -33,7 +33,7 @@ statements! {
          WHERE epoch = $1 AND (xid >= pg_snapshot_xmax($2::pg_snapshot)
                                OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($2::pg_snapshot))))";
 
-    /// What one snapshot shows and the other does not, in the order in which it happened, after a point.
+    /// The events in one snapshot and not in the other, in order of time, after a position.
     READ(INT4, TEXT, TEXT, TEXT, UUID, INT8) = event_view!(
         "WHERE epoch = $1 AND xid >= pg_snapshot_xmin($2::pg_snapshot)
            AND NOT pg_visible_in_snapshot(xid, $2::pg_snapshot) AND pg_visible_in_snapshot(xid, $3::pg_snapshot)
@@ -41,8 +41,8 @@ statements! {
          ORDER BY happened, event_id LIMIT $6"
     );
 
-    /// What is left of an epoch that is over: what the snapshot does not show, and, because what was written after the
-    /// move and before it was noticed is counted from elsewhere, the last hour and all after it.
+    /// The remaining events of a past epoch: those that the snapshot does not include, and all of its last hour and later,
+    /// because transactions between the move and its detection have IDs of the new cluster.
     READ_LEFT(INT4, TEXT, TEXT, UUID, INT8, TEXT) = event_view!(
         "WHERE epoch = $1 AND (happened, event_id) > ($3::timestamptz, $4)
            AND (NOT pg_visible_in_snapshot(xid, $2::pg_snapshot)
@@ -50,21 +50,21 @@ statements! {
          ORDER BY happened, event_id LIMIT $5"
     );
 
-    /// Moves a cursor, unless somebody else has moved it. On the timeline only on which its snapshots were taken: after a
-    /// failover to a standby that was behind, transactions that they show are other transactions.
+    /// Moves a cursor, unless another instance has moved it. Only on the timeline of its snapshots: after a failover to a
+    /// standby that was behind, the IDs in the snapshots belong to other transactions.
     MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID, TEXT) =
         "UPDATE authy.event_cursor
          SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
              seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
          WHERE sink = $1 AND turn = $2 AND left(pg_walfile_name(pg_current_wal_lsn()), 8) = $8";
 
-    /// Stores why a sink takes nothing at present.
+    /// Stores the reason why a sink accepts nothing at present.
     SET_ERROR(TEXT, TEXT) = "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND error IS DISTINCT FROM $2";
 
-    /// Takes the lock of a sink, when no other instance holds it.
+    /// Takes the lock of a sink, unless another instance holds it.
     LEAD(TEXT) = "SELECT pg_try_advisory_xact_lock(1635088489, hashtext($1)) AS leads";
 
-    /// Queues events that happened in a span of time: without it every partition would be searched.
+    /// Queues events within a time range. Without the range, every partition would be searched.
     ENQUEUE(TEXT, UUID_ARRAY, TIMESTAMPTZ, TIMESTAMPTZ) =
         "INSERT INTO authy.delivery (sink, event_id, happened, subject, shows_status)
          SELECT $1, event_id, happened, subject, shows_status
@@ -72,8 +72,8 @@ statements! {
          WHERE event_id = ANY ($2) AND happened BETWEEN $3 AND $4
          ON CONFLICT DO NOTHING";
 
-    /// What is due and not under way already, and has nothing of the same user's before it. By the clock: the transaction that
-    /// holds the lock began long ago.
+    /// The deliveries that are due, not in progress, and not behind another one of the same user. By the clock, because the
+    /// transaction that holds the lock began long ago.
     LIST_DUE(TEXT, INT8, UUID_ARRAY) =
         "SELECT d.attempts, e.event_id, e.kind, e.happened, e.actor, e.origin, e.subject, e.session_id, host(e.ip) AS ip,
                 e.user_agent, e.request_id, e.detail
@@ -84,12 +84,12 @@ statements! {
                              AND (b.happened, b.event_id) < (d.happened, d.event_id))
          ORDER BY d.next_attempt LIMIT $2";
 
-    /// It was taken, or will never be.
+    /// Finishes a delivery that was accepted or given up.
     FINISH(TEXT, UUID, TEXT, TEXT) =
         "UPDATE authy.delivery SET state = $3, error = $4, attempts = attempts + 1, changed = now()
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting'";
 
-    /// It was not taken, and is tried again after so many seconds.
+    /// Postpones a delivery that was not accepted by a number of seconds.
     POSTPONE(TEXT, UUID, TEXT, FLOAT8) =
         "UPDATE authy.delivery
          SET error = $3, attempts = attempts + 1, changed = now(), next_attempt = now() + make_interval(secs => $4)
@@ -102,17 +102,17 @@ statements! {
          WHERE d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)
          ORDER BY d.happened, d.event_id LIMIT $1";
 
-    /// Has what is stuck tried again at once.
+    /// Retries a stuck delivery immediately.
     RETRY(TEXT, UUID) =
         "UPDATE authy.delivery SET state = 'waiting', next_attempt = now(), changed = now()
          WHERE sink = $1 AND event_id = $2 AND state <> 'delivered' RETURNING subject";
 
-    /// Gives up on what is stuck.
+    /// Gives up a stuck delivery.
     SKIP(TEXT, UUID) =
         "UPDATE authy.delivery SET state = 'given_up', changed = now()
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting' RETURNING subject";
 
-    /// The sinks: how many events they have not got, and since when.
+    /// The sinks, with the number of events that each has not received, and the time of the oldest.
     LIST_SINKS() =
         "SELECT c.sink, coalesce(new.waiting, 0) + coalesce(queued.waiting, 0) AS waiting,
                 least(new.oldest, queued.oldest) AS oldest, coalesce(queued.stuck, 0) AS stuck, c.error
@@ -131,7 +131,7 @@ statements! {
          ) AS queued ON true
          ORDER BY c.sink";
 
-    /// Deletes deliveries that were made a month ago, except those whose status is shown with the user.
+    /// Deletes deliveries that were made one month ago, except those whose status is shown with the user.
     FORGET() =
         "DELETE FROM authy.delivery
          WHERE state = 'delivered' AND NOT shows_status AND changed < now() - interval '30 days'";

@@ -1,4 +1,4 @@
-//! Deliveries that failed, and what an operator does about them.
+//! Failed deliveries, and the operations for them.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -16,24 +16,24 @@ use crate::{
     time::to_second,
 };
 
-/// An event that a sink has not taken.
+/// An event that a sink has not accepted.
 #[derive(Clone, Debug)]
 pub struct StuckDelivery {
     /// The name of the sink.
     pub sink: String,
     /// The event.
     pub event_id: EventId,
-    /// The kind of the event; `None` when the event is deleted already.
+    /// The kind of the event; `None` when the event has already been deleted.
     pub kind: Option<String>,
-    /// The user whom the event is about.
+    /// The user that the event is about.
     pub subject: Option<UserId>,
-    /// Whether it is no longer tried.
+    /// Whether the delivery was given up.
     pub is_given_up: bool,
     /// The number of attempts.
     pub attempts: u32,
     /// The time of the next attempt.
     pub next_attempt: DateTime<Utc>,
-    /// Why the last attempt failed.
+    /// The reason why the last attempt failed.
     pub error: Option<String>,
 }
 
@@ -42,21 +42,21 @@ pub struct StuckDelivery {
 pub struct SinkStatus {
     /// The name of the sink.
     pub sink: String,
-    /// The number of events that it has not taken yet.
+    /// The number of events that it has not accepted yet.
     pub waiting: u64,
     /// The time of the oldest of them.
     pub oldest: Option<DateTime<Utc>>,
     /// The number of events whose delivery failed, with [`Delivery::PerSubject`](crate::engine::Delivery::PerSubject).
     pub stuck: u64,
-    /// Why it takes nothing at present, with [`Delivery::Ordered`](crate::engine::Delivery::Ordered).
+    /// The reason why it accepts nothing at present, with [`Delivery::Ordered`](crate::engine::Delivery::Ordered).
     pub error: Option<String>,
 }
 
 impl Deliveries {
-    /// Returns up to `limit` deliveries that failed, oldest event first.
+    /// Returns up to `limit` failed deliveries, oldest event first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list_stuck(&self, limit: u32) -> Result<Vec<StuckDelivery>> {
         let rows = self.journal.db.list(&sql::LIST_STUCK, &[&i64::from(limit)]).await?;
         let stuck = rows.iter().map(|row| StuckDelivery {
@@ -72,10 +72,10 @@ impl Deliveries {
         Ok(stuck.collect())
     }
 
-    /// Returns the state of every sink that ever got an event.
+    /// Returns the state of every sink that has ever received an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list_sinks(&self) -> Result<Vec<SinkStatus>> {
         let rows = self.journal.db.list(&sql::LIST_SINKS, &[]).await?;
         let status = rows.iter().map(|row| SinkStatus {
@@ -88,11 +88,10 @@ impl Deliveries {
         Ok(status.collect())
     }
 
-    /// Delivers an event again at once whose delivery failed or was given up.
+    /// Retries a delivery immediately that failed or was given up.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such delivery; [`ErrorKind::BeyondYourLevel`] unless the caller may do
-    /// everything.
+    /// [`ErrorKind::NotFound`] when there is no such delivery; [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
     pub async fn retry(&self, caller: &Caller, sink: &str, event: EventId) -> Result<()> {
         self.intervene(caller, &sql::RETRY, EventKind::DeliveryRetried, sink, event).await
     }

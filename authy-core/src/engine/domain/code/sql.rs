@@ -3,15 +3,15 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Makes a code.
+    /// Creates a code.
     CREATE(UUID, UUID, TEXT, TEXT, TEXT, FLOAT8) =
         "INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))";
 
-    /// Makes a code that resets the password of the account with an address, and the event that tells of it. When nobody has
-    /// confirmed the address, that is the account that named it last: somebody else may have signed up with it long before its
-    /// owner did. When no account has it, the same rows are written about nobody, so neither the answer nor its time tells which.
-    /// It waits for a change of the user that is under way, so that no code survives a change that did not know of it.
+    /// Creates a reset code for the account with an address, and its event. When no account has confirmed the address, the
+    /// account that entered it last gets the code, because someone else may have signed up with it before the owner. When no
+    /// account has the address, the same rows are written without a user, so that neither the response nor its time differs.
+    /// Waits for a concurrent change of the user, so that the code does not survive it.
     CREATE_RESET(TEXT, UUID, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH account AS (
              SELECT public_id, email, email_key FROM authy.users
@@ -26,38 +26,38 @@ statements! {
          SELECT $4, $5, $6, $7, public_id, $8, $9, $10, jsonb_build_object('code_id', $2)
          FROM (SELECT) AS one LEFT JOIN account ON true";
 
-    /// A code that works.
+    /// A valid code.
     FIND(UUID) =
         "SELECT user_id, purpose, email FROM authy.code
          WHERE code_id = $1 AND user_id IS NOT NULL AND expires > now()";
 
-    /// Uses a code up.
+    /// Uses up a code.
     TAKE(UUID) =
         "DELETE FROM authy.code WHERE code_id = $1 AND user_id IS NOT NULL AND expires > now()
          RETURNING user_id, purpose, email";
 
-    /// Remembers a code that has confirmed an address.
+    /// Stores that a code has confirmed an address.
     SPEND(UUID, UUID, TEXT) =
         "INSERT INTO authy.spent_code (code_id, user_id, purpose) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
-    /// A code that has confirmed the address that its user has.
+    /// A code that has confirmed the current address of its user.
     FIND_SPENT(UUID) =
         "SELECT user_id, purpose, email FROM authy.spent_code JOIN authy.users ON public_id = user_id
          WHERE code_id = $1 AND validated_at IS NOT NULL AND deleted_at IS NULL";
 
-    /// Forgets the codes that confirmed an address which the user has no more.
+    /// Deletes the codes that confirmed a former address of a user.
     FORGET_SPENT_OF(UUID) = "DELETE FROM authy.spent_code WHERE user_id = $1";
 
-    /// Forgets what was spent so many seconds ago.
+    /// Deletes the codes that confirmed an address a number of seconds ago or earlier.
     FORGET_SPENT(FLOAT8) = "DELETE FROM authy.spent_code WHERE spent < now() - make_interval(secs => $1)";
 
     /// Revokes a user's codes for one purpose, or all.
     REVOKE(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
 
-    /// How many new addresses a user has asked for in the last hour.
+    /// The number of new addresses that a user has requested within the last hour.
     COUNT_REQUESTED(UUID, TEXT) =
         "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = $2 AND happened > now() - interval '1 hour'";
 
-    /// Deletes what has expired.
+    /// Deletes expired codes.
     FORGET() = "DELETE FROM authy.code WHERE expires < now()";
 }

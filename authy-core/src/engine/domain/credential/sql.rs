@@ -3,8 +3,8 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// What a login needs to know of a name. Where nobody has it, it is the next one's, or the last one's, that is read: to
-    /// find nobody takes as long as to find somebody.
+    /// The data of a login by username. When no user has the name, the row of the next or the last name is read, so that an
+    /// unknown name takes as long as a known one.
     FIND(TEXT) =
         "SELECT username_key = $1 AS is_found, public_id, deleted_at IS NOT NULL AS deleted,
                 validated_at IS NOT NULL AS validated, phc, changed, ver,
@@ -17,11 +17,11 @@ statements! {
                LIMIT 1) AS nearest
               LEFT JOIN authy.password ON password.user_id = public_id";
 
-    /// The password's hash of a user who was not deleted.
+    /// The password hash of a user who is not deleted.
     FIND_PASSWORD(UUID) =
         "SELECT phc FROM authy.password JOIN authy.users ON public_id = user_id
          WHERE user_id = $1 AND deleted_at IS NULL";
 
-    /// Replaces a password's hash, unless somebody changed the password meanwhile.
+    /// Replaces a password hash, unless the password was changed meanwhile.
     REHASH(UUID, TEXT, TEXT) = "UPDATE authy.password SET phc = $3 WHERE user_id = $1 AND phc = $2";
 }

@@ -1,8 +1,8 @@
-//! The statements of names that look like another.
+//! The statements of look-alike names.
 
 use crate::engine::storage::statement::statements;
 
-/// The administrators whose names look like one of these: users with a role of that level or a smaller one.
+/// The administrators whose names look like one of these: users with a role of this level or a smaller one.
 macro_rules! administrators_who_look_like {
     ($skeletons:literal, $level:literal) => {
         concat!(
@@ -19,15 +19,15 @@ macro_rules! administrators_who_look_like {
 pub(in crate::engine) use administrators_who_look_like;
 
 statements! {
-    /// Whether a name looks like that of an administrator.
+    /// Whether a name looks like an administrator's.
     LOOKS_LIKE_ADMINISTRATOR(TEXT_ARRAY, INT4) = administrators_who_look_like!("$1", "$2");
 
-    /// What an administrator's name looks like, by a rule.
+    /// Stores the skeletons of an administrator's name by a rule.
     PROTECT(UUID, TEXT_ARRAY, TEXT) =
         "INSERT INTO authy.administrator_name (user_id, skeleton, rule) SELECT $1, unnest($2), $3
          ON CONFLICT (user_id, skeleton) DO UPDATE SET rule = excluded.rule";
 
-    /// Administrators of whose names it is not known what they look like by a rule.
+    /// Administrators whose skeletons by a rule are not stored.
     LIST_UNPROTECTED(INT4, TEXT, INT8) =
         "SELECT public_id, username FROM authy.users
          WHERE public_id IN (SELECT user_id FROM authy.user_role JOIN authy.role USING (role_id) WHERE level <= $1)
@@ -37,7 +37,7 @@ statements! {
     /// The name of a user, deleted or not.
     FIND_NAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1";
 
-    /// Forgets what the names of users look like who were erased by a program that did not know of it.
+    /// Deletes the skeletons of users who were erased by an older program.
     FORGET_LOOKALIKES() =
         "DELETE FROM authy.administrator_name WHERE user_id IN (SELECT public_id FROM authy.users WHERE erased_at IS NOT NULL)";
 }

@@ -9,32 +9,32 @@ statements! {
     /// A role by its name.
     FIND(TEXT) = "SELECT name, description, level FROM authy.role WHERE name_key = $1";
 
-    /// A role by its name, held until the transaction ends.
+    /// A role by its name, locked until the transaction ends.
     LOCK(TEXT) = "SELECT role_id, level, seeded FROM authy.role WHERE name_key = $1 FOR UPDATE";
 
-    /// A role by its name; it cannot go while the transaction lasts.
+    /// A role by its name, protected from deletion until the transaction ends.
     SHARE(TEXT) = "SELECT role_id, level FROM authy.role WHERE name_key = $1 FOR KEY SHARE";
 
-    /// Makes a role.
+    /// Creates a role.
     CREATE(TEXT, TEXT, TEXT, INT4) =
         "INSERT INTO authy.role (name, name_key, description, level) VALUES ($1, $2, $3, $4)";
 
-    /// Deletes a role, and with it the grants of deleted users.
+    /// Deletes a role, including the grants of deleted users.
     DELETE(INT4) = "DELETE FROM authy.role WHERE role_id = $1";
 
-    /// Whether a user who was not deleted has the role.
+    /// Whether a user who is not deleted has the role.
     IS_HELD(INT4) =
         "SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
          WHERE role_id = $1 AND deleted_at IS NULL LIMIT 1";
 
-    /// The role's users.
+    /// The users who have the role.
     LIST_USERS(TEXT, INT8, INT8) =
         "SELECT u.public_id, u.username
          FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
          WHERE r.name_key = $1 AND u.deleted_at IS NULL
          ORDER BY u.username_key LIMIT $2 OFFSET $3";
 
-    /// How many users the role has.
+    /// The number of users who have the role.
     COUNT_USERS(TEXT) =
         "SELECT count(*)
          FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
@@ -44,16 +44,16 @@ statements! {
     GRANT(UUID, INT4) =
         "INSERT INTO authy.user_role (user_id, role_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
-    /// Takes a role away.
+    /// Revokes a role.
     REVOKE(UUID, INT4) = "DELETE FROM authy.user_role WHERE user_id = $1 AND role_id = $2";
 
     /// The most powerful role.
     FIND_TOP() = "SELECT role_id FROM authy.role ORDER BY level LIMIT 1";
 
-    /// Holds a role until the transaction ends, against others who would take it from somebody, not against grants.
+    /// Locks a role until the transaction ends, against revocations of the role but not against grants.
     HOLD(INT4) = "SELECT 1 FROM authy.role WHERE role_id = $1 FOR NO KEY UPDATE";
 
-    /// Whether somebody else, not deleted, has the role.
+    /// Whether another user who is not deleted has the role.
     HAS_ANOTHER(INT4, UUID) =
         "SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
          WHERE role_id = $1 AND user_id <> $2 AND deleted_at IS NULL LIMIT 1";

@@ -1,4 +1,4 @@
-//! Checking a token: a hash, two look-ups, and nothing else, as long as this process follows revocations.
+//! Token checks: one hash and two look-ups, while this process follows the revocations.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ impl Authenticator for Sessions {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
         let verified = match self.keys.get_or_verify(&self.cache, token) {
             Ok(verified) => verified,
-            // What is rare is boxed, so that what is frequent stays small.
+            // The rare case is boxed, so that the future of the frequent one stays small.
             Err(refused) => Arc::new(Box::pin(self.keys.verify_again(token, refused)).await?),
         };
         let feed = &self.journal.feed;
         let is_good = match feed.is_current() {
             true => !feed.revokes(&verified),
-            // This process does not follow, or the database has been away for too long.
+            // This process does not follow the revocations, or the database was not available for too long.
             false => Box::pin(self.is_good_by_database(&verified)).await?,
         };
         if is_good { Ok(verified.identity.clone()) } else { Err(revoked()) }
@@ -38,11 +38,11 @@ impl Sessions {
         Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.identity.ver))
     }
 
-    /// Returns the answer to a caller whose access was granted. Name and roles are looked up only when they did not fit into the
+    /// Returns the response to a caller whose access was granted. Looks up name and roles only when they did not fit into the
     /// token.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when they have to be looked up and the database is away.
+    /// [`ErrorKind::Unavailable`] when a look-up is necessary and the database is not available.
     pub async fn access_granted(&self, caller: &Identity) -> Result<AccessGranted> {
         let (username, roles) = match (&caller.username, &caller.roles) {
             (Some(username), Some(roles)) => (username.clone(), roles.clone()),

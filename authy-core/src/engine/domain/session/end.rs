@@ -1,4 +1,4 @@
-//! Listing sessions, and ending them: their tokens are revoked at once.
+//! Lists sessions and ends them. Ending a session revokes its tokens immediately.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -20,10 +20,10 @@ use crate::{
 };
 
 impl Sessions {
-    /// Returns the caller's sessions, the one used last first.
+    /// Returns the caller's sessions, most recently used first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list(&self, caller: &Identity) -> Result<Vec<SessionView>> {
         let idle = self.config.refresh_idle.as_secs_f64();
         let rows = self.db().read(&sql::LIST, &[caller.public_id.as_uuid(), &idle]).await?;
@@ -46,8 +46,9 @@ impl Sessions {
     /// Ends the session of the caller's token.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since,
-    /// [`ErrorKind::Unavailable`] when the database is away. A session that has already ended is no error.
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since the token
+    /// was issued, [`ErrorKind::Unavailable`] when the database is not available. A session that has already ended is not an
+    /// error.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         let identity = caller.require_identity()?;
         match self.end(caller, identity.public_id, identity.session_id).await {
@@ -56,12 +57,12 @@ impl Sessions {
         }
     }
 
-    /// Whether the session of a token has ended, whatever else changed.
+    /// Returns whether the session of a token has ended, regardless of other changes.
     async fn has_ended(&self, identity: &Identity) -> Result<bool> {
         Ok(self.db().read_opt(&sql::IS_OPEN, &[identity.session_id.as_uuid()]).await?.is_none())
     }
 
-    /// Ends a session of a user: of the caller, or, for administrators and the operator, of another user.
+    /// Ends a session of a user: the caller's own, or, for administrators and the operator, one of another user.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the user has no such session; [`ErrorKind::InvalidToken`],
@@ -82,8 +83,8 @@ impl Sessions {
     /// Ends all sessions of the caller except that of the token.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the database is
-    /// away.
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the database
+    /// is not available.
     pub async fn end_others(&self, caller: &Caller) -> Result<()> {
         self.journal
             .write(caller, async |tx| {
@@ -101,7 +102,7 @@ impl Sessions {
             .await
     }
 
-    /// Ends all sessions of a user: of the caller, or, for administrators and the operator, of another user.
+    /// Ends all sessions of a user: the caller, or, for administrators and the operator, another user.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::InvalidToken`],

@@ -16,19 +16,19 @@ use crate::{
 };
 
 impl Sessions {
-    /// Issues an access token of a user, for the operator only: so that a service that gets an event about the user can ask back
-    /// in the user's name.
+    /// Issues an access token of a user, for the operator only. With it, a service that gets an event about the user can call
+    /// authy on behalf of the user.
     ///
-    /// The token has a session of its own without a refresh token. It is revoked with the user, by a change of roles or by the end
-    /// of that session, as any other is, and ends when it expires. The session shows in the user's list under the `user_agent` of
-    /// the caller. It is no login: `last_login` stays as it is.
+    /// The token has a separate session without a refresh token, and ends when it expires. Like any other, it is revoked with
+    /// the user, by a change of roles, or by the end of its session. The user's list of sessions shows it with the caller's
+    /// `user_agent`. It does not count as a login: `last_login` stays unchanged.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::NotFound`],
     /// [`ErrorKind::AlreadyDeleted`]; [`ErrorKind::NoRole`] when the account has no role.
     pub async fn issue_token(&self, caller: &Caller, user: UserId) -> Result<Secret> {
         let event = Event::new(EventKind::TokenIssued, &Actor::operator(caller)?);
-        // Its refresh token is never made, and nobody else can make it.
+        // Its refresh token is never issued, and nobody else can create it.
         let ticket = Ticket { session: SessionId::random(), generation: 0 };
         let ttl = self.config.access_ttl.as_secs_f64();
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
@@ -36,7 +36,7 @@ impl Sessions {
         let params: Params<'_> =
             &[id, session, &ttl, &ip, &user_agent, &event_id, &kind, &actor, &actor_kind, &request_id];
         let issued = match self.db().write(&sql::ISSUE, params).await? {
-            // The user was being changed.
+            // The user was changed concurrently.
             None => self.db().write(&sql::ISSUE, params).await?,
             issued => issued,
         };

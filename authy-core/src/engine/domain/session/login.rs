@@ -1,4 +1,4 @@
-//! Logging in.
+//! Login.
 
 use super::{Sessions, Ticket, TokenSubject, limit, no_role, sql};
 use crate::{
@@ -22,32 +22,34 @@ use crate::{
     },
 };
 
-/// How often a login is tried whose account changes between the password and the session.
-const ATTEMPTS: usize = 3;
+/// Number of attempts to log in while the account changes between the verification of the password and the new session.
+const MAX_OPEN_ATTEMPTS: usize = 3;
 
 impl Sessions {
-    /// Logs in. An unknown name, a wrong password and a deleted user cost the same work and get the same answer; so does everybody
-    /// while wrong passwords are slowed down, with the right password too. The [device token](Tokens::device_token) of an earlier
-    /// login, in the caller's [`ClientInfo`](crate::engine::ClientInfo), has a count of its own.
+    /// Logs in. An unknown username, a wrong password and a deleted user cost the same work and have the same result; so does a
+    /// login with the correct password while wrong passwords slow down the account. With the [device
+    /// token](Tokens::device_token) of an earlier login, in the caller's [`ClientInfo`](crate::engine::ClientInfo), the login
+    /// has a separate count.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address has yet to be confirmed;
-    /// [`ErrorKind::NoRole`] when the account has no role; [`ErrorKind::Overloaded`] when too many passwords wait to be verified.
+    /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address must be confirmed first;
+    /// [`ErrorKind::NoRole`] when the account has no role; [`ErrorKind::Overloaded`] when too many passwords wait to be
+    /// verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         let verifier = &self.passwords;
-        // A storm is turned away before it costs the database anything.
-        let unknown = caller.asker();
-        // Whether a device token is valid shows with the account only.
+        // A flood is refused before it costs a query.
+        let unknown = caller.hash_requester();
+        // Whether a device token is valid is only known with the account.
         let hoped = match &caller.client_info().device_token {
-            Some(_) => caller.asker_on_known_device(),
+            Some(_) => caller.hash_requester_on_known_device(),
             None => unknown,
         };
         verifier.passwords.has_room(unknown).or_else(|_| verifier.passwords.has_room(hoped))?;
         let name = Username::existing(&credentials.username).ok();
         let known = verifier.find(name.as_ref()).await?;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
-        let asker = if device.is_some() { caller.asker_on_known_device() } else { unknown };
-        verifier.passwords.has_room(asker)?;
+        let requester = if device.is_some() { caller.hash_requester_on_known_device() } else { unknown };
+        verifier.passwords.has_room(requester)?;
         let target = match (&known, &device) {
             (Some(known), Some(device)) => GuessTarget::password_on(device, known.user),
             _ => {
@@ -58,7 +60,7 @@ impl Sessions {
         };
         let attempt = verifier.limiter.attempt(caller, target).await?;
         let phc = known.as_ref().map(|known| known.phc.as_str());
-        let (attempt, new_phc) = verifier.verify(asker, attempt, &credentials.password, phc).await?;
+        let (attempt, new_phc) = verifier.verify(requester, attempt, &credentials.password, phc).await?;
         let Some(mut known) = known else { return Err(refused()) };
         if self.config.require_validated && !known.is_validated {
             attempt.end(Outcome::Succeeded).await?;
@@ -79,7 +81,7 @@ impl Sessions {
         attempt.settled();
         tokens.device_token = Some(self.device_token(&known, device)?);
         if let Some(new_phc) = new_phc {
-            // The login is done; a hash that stays as it is will be replaced at the next.
+            // The login has succeeded; the next login can replace the hash.
             if let Err(error) = verifier.rehash(caller, &known, &new_phc).await {
                 tracing::warn!(%error, "an outdated password hash could not be replaced");
             }
@@ -87,32 +89,32 @@ impl Sessions {
         Ok(tokens)
     }
 
-    /// Verifies the caller's own password again, before a change that matters.
+    /// Verifies the caller's own password again, before a sensitive change.
     ///
-    /// Wrong guesses are slowed down like those of a login, in a count of their own: guesses at the login do not keep a user from
-    /// changing the password, and a stolen token does not permit faster guesses.
+    /// Wrong guesses are slowed down as at a login, with a separate count: guesses at the login do not prevent users from
+    /// changing their password, and a stolen token does not permit faster guesses.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when the password is wrong or the user was
-    /// deleted; [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too many
-    /// passwords wait to be verified; [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when the password is wrong or the user
+    /// is deleted; [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too
+    /// many passwords wait to be verified; [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn verify_password(&self, caller: &Caller, password: &Secret) -> Result<()> {
         self.passwords.verify_again(caller, password).await
     }
 
-    /// Sends a fresh code, and returns the error that says so. A caller who knows the password may learn that it is right.
+    /// Sends a new code, and returns the error with a corresponding message. It may reveal that the password is correct.
     async fn not_validated(&self, caller: &Caller, known: &Credential) -> Result<Error> {
         let message = match send_validation(&self.journal, caller, known.user, Authenticated::ByPassword).await? {
-            Sent::Code => "confirm your address first: a mail with a fresh code is on its way",
+            Sent::Code => "confirm your address first: a mail with a new code will be sent",
             Sent::TooMany => {
                 "confirm your address first: too many codes were sent, and the next can be sent in an hour"
             }
-            Sent::AddressLost => "somebody else has confirmed the address of this account: ask an administrator",
+            Sent::AddressLost => "another account has confirmed the address of this account: contact an administrator",
         };
         Ok(Error::new(ErrorKind::NotValidated, message))
     }
 
-    /// Opens a session, also when the account changes meanwhile and the password stays the same.
+    /// Opens a session. Tries again when the account changes meanwhile and the password stays the same.
     async fn open_unless_changed(
         &self,
         caller: &Caller,
@@ -121,11 +123,11 @@ impl Sessions {
         is_known_device: bool,
         attempt: &Attempt,
     ) -> Result<Tokens> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_OPEN_ATTEMPTS {
             if let Some(tokens) = self.open(caller, known, is_known_device, attempt.key()).await? {
                 return Ok(tokens);
             }
-            // The account changed while the password was verified.
+            // The account changed during the verification of the password.
             let now = self.passwords.find(name).await?;
             *known = now.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
             if !known.has_role {
@@ -135,7 +137,7 @@ impl Sessions {
         Err(Error::new(ErrorKind::Unavailable, "the account keeps changing"))
     }
 
-    /// Opens a session; `None` when the account is not as it was.
+    /// Opens a session; `None` when the account has changed.
     async fn open(
         &self,
         caller: &Caller,
@@ -163,12 +165,12 @@ impl Sessions {
             &request_id,
             &throttle_key,
             &is_known_device,
-            &limit::SESSIONS,
+            &limit::MAX_SESSIONS_PER_USER,
         ];
         let row = self.db().write(&sql::OPEN, params).await?;
         let Some(row) = row else { return Ok(None) };
-        // The login is done; should this fail, the next login does it.
-        if row.get::<_, i64>("live") >= limit::SESSIONS
+        // The login has succeeded; when this fails, the next login repeats it.
+        if row.get::<_, i64>("live") >= limit::MAX_SESSIONS_PER_USER
             && let Err(error) = limit::end_oldest(&self.journal, caller, known.user).await
         {
             tracing::warn!(%error, "a user has too many sessions, and the least recently used could not be ended");

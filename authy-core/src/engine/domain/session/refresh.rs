@@ -1,8 +1,8 @@
-//! Exchanging a refresh token for the next.
+//! The exchange of refresh tokens.
 //!
-//! A refresh token is a MAC over a counter, so that the successor of a token is computed and not stored: the same token presented
-//! again within the grace (a lost answer, two tabs at once) gets the same successor. After that, or with an older token, it has
-//! been copied, and the session ends.
+//! A refresh token is a MAC of a counter, so the next token is computed and not stored. The same token returns the same next
+//! token again within the grace period (after a lost response, or from two browser tabs). After that, or with an older token,
+//! it must have been copied, and the session ends.
 
 use serde_json::json;
 
@@ -43,30 +43,30 @@ impl Ticket {
         Secret::new(format!("{counter}.{}", keys.sign(&counter)))
     }
 
-    /// Reads what [`write`](Self::write) wrote; `None` for every other text.
+    /// Parses a token of [`write`](Self::write); `None` for every other text.
     pub(in crate::engine) fn read(keys: &MacKeys, token: &str) -> Option<Self> {
         let (counter, mac) = token.rsplit_once('.')?;
         let (session, generation) = counter.split_once('.')?;
-        // One spelling only: another one was not written by authy.
+        // Only the canonical form, because authy writes no other.
         let canonical = generation.parse::<u64>().ok().filter(|number| number.to_string() == generation)?;
         let ticket = Self { session: session.parse().ok()?, generation: canonical };
         keys.verifies(counter, mac).then_some(ticket)
     }
 
-    /// Returns the next one.
+    /// Returns the next ticket.
     fn next(self) -> Self {
         Self { generation: self.generation + 1, ..self }
     }
 }
 
 impl Sessions {
-    /// Exchanges a refresh token for fresh tokens.
+    /// Exchanges a refresh token for new tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRefreshToken`] when it is forged, spent or expired, or its session has ended; [`ErrorKind::NoRole`]
-    /// when the account has no role any more.
+    /// [`ErrorKind::InvalidRefreshToken`] when it is forged, reused or expired, or its session has ended; [`ErrorKind::NoRole`]
+    /// when the account no longer has a role.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
-        // A forged one costs a MAC, and no access to the database.
+        // A forged token costs one MAC and no query.
         let ticket = Ticket::read(&self.refresh_mac, request.refresh_token.expose()).ok_or_else(invalid)?;
         let (idle, ttl) = (self.config.refresh_idle.as_secs_f64(), self.config.access_ttl.as_secs_f64());
         let event = Event::new(EventKind::SessionRefreshed, &Actor::by_secret(caller));
@@ -77,7 +77,7 @@ impl Sessions {
         if let Some(row) = self.db().write(&sql::ROTATE, params).await? {
             return self.make_tokens(TokenSubject::of(&row)?, ticket.next(), row.get("remaining")).await;
         }
-        // It is not the current one of a live session.
+        // The token is not the current one of a live session.
         let repeated = self.journal.write(caller, async |tx| self.refresh_spent(tx, ticket).await).await?;
         repeated.ok_or_else(|| {
             tracing::warn!(session = %ticket.session, "a spent refresh token was presented: its session has ended");
@@ -85,12 +85,11 @@ impl Sessions {
         })
     }
 
-    /// Returns the successor of a token that was exchanged just now, once more; `None` when the token was copied, and its session
-    /// has ended therefore.
+    /// Returns the next token of a recently exchanged token again; `None` when the token was copied, which ended its session.
     async fn refresh_spent(&self, tx: &Tx<'_>, ticket: Ticket) -> Result<Written<Option<Tokens>>> {
         let (idle, grace) = (self.config.refresh_idle.as_secs_f64(), self.config.refresh_grace.as_secs_f64());
         let ttl = self.config.access_ttl.as_secs_f64();
-        // Always the user first, then the session, as everywhere that sessions end.
+        // Always locks the user first, then the session, as all code that ends sessions.
         let session = ticket.session.as_uuid();
         let user = sql::SHARE_USER.row(tx, &[session]).await?.ok_or_else(invalid)?;
         let row = sql::LOCK.row(tx, &[session, &idle, &grace]).await?.ok_or_else(invalid)?;
@@ -100,12 +99,12 @@ impl Sessions {
         }
         let subject = TokenSubject::read(tx, &user).await?;
         if current <= ticket.generation {
-            // It could not be exchanged and yet is the current one: the account has a role again, or the clock of the
-            // database was set. Another attempt succeeds.
-            return Err(Error::new(ErrorKind::Unavailable, "the session changed meanwhile"));
+            // The token is current and yet was refused: the account has got a role again, or the clock of the database was set.
+            // A retry succeeds.
+            return Err(Error::new(ErrorKind::Unavailable, "the session has changed meanwhile: retry"));
         }
         if current != ticket.generation + 1 || !row.get::<_, bool>("just_rotated") {
-            // One of the two who have the token is a thief, and there is no telling which.
+            // Two parties have the token, and which of them is the thief is unknown.
             let Ticket { session, generation } = ticket;
             sql::END.rows(tx, &[session.as_uuid(), subject.id.as_uuid()]).await?;
             let event = Event::new(EventKind::SessionReplayed, &tx.by_secret()).about(subject.id).session(session);
@@ -114,8 +113,7 @@ impl Sessions {
         }
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
         let tokens = self.make_tokens(subject, ticket.next(), row.get("remaining")).await?;
-        // The exchange has its event already; that its answer is given once more changes nothing, and could be asked for a
-        // thousand times.
+        // The exchange has its event. Returning its result again changes nothing, and could be requested any number of times.
         Ok(Written::without_event(Some(tokens)))
     }
 }

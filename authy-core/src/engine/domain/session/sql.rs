@@ -3,16 +3,15 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Opens a session for a user whose epoch is still the one that was looked at with the password, tells of it, and
-    /// returns what the tokens say; the guesses that failed are forgiven. All in one statement: a login holds no lock while
-    /// it waits for anything.
+    /// Opens a session for a user whose epoch is still that of the verified password, writes the event, deletes the failed
+    /// guesses, and returns the claims. A single statement: a login holds no lock while it waits.
     ///
-    /// A device counts as new when it sent no token of an earlier login, except at the first login of all. Its address and user
-    /// agent do not matter: an attacker can copy or share them.
+    /// A device is new when it sent no token of an earlier login, except at the user's first login. Its address and user agent
+    /// make no difference, because an attacker can copy or share them.
     ///
-    /// Whatever changes the password, the roles or the user changes the epoch, so that what is returned fits together.
+    /// A change of password, roles or user changes the epoch, so the returned values are consistent.
     ///
-    /// `live` is how many live sessions there were before, counted up to the given bound.
+    /// `live` is the number of live sessions before, counted up to the given maximum.
     OPEN(UUID, INT8, UUID, FLOAT8, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT, TEXT, BOOL, INT8) =
         "WITH noted AS (
              UPDATE authy.users SET last_login = now()
@@ -27,7 +26,7 @@ statements! {
              FROM noted
          ), forgiven AS (
              DELETE FROM authy.throttle WHERE key = $13 AND EXISTS (SELECT FROM noted)
-         ), told AS (
+         ), event AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
              SELECT $8, $9, $10, $11, public_id, $3, $6, $7, $12,
@@ -41,11 +40,11 @@ statements! {
                  ) AS counted) AS live
          FROM noted";
 
-    /// Opens a session for a user without a login, tells of it, and returns what the token says. The session ends with its
-    /// only access token.
+    /// Opens a session for a user without a login, writes the event, and returns the claims. The session ends with its only
+    /// access token.
     ///
-    /// The owner is held first, as by everybody who ends sessions. Name and roles are read as they were when the statement
-    /// began: should the owner have changed until then, nothing is done.
+    /// The user is locked first, as by all code that ends sessions. Name and roles are read as of the start of the statement:
+    /// when the user has changed since, nothing is done.
     ISSUE(UUID, UUID, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
         "WITH owner AS (
              SELECT public_id, ver FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
@@ -62,19 +61,19 @@ statements! {
                  (SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
                   WHERE user_role.user_id = public_id) AS level
              FROM opened JOIN authy.users ON public_id = opened.user_id
-         ), told AS (
+         ), event AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
              SELECT $6, $7, $8, $9, public_id, $2, $4, $5, $10, jsonb_build_object('level', level) FROM account
          )
          SELECT public_id, username, ver, roles, level FROM account";
 
-    /// Exchanges a refresh token for the next, tells of it, and returns what the tokens say. Only one of many who try at
-    /// once does, and only in a live session.
+    /// Exchanges a refresh token for the next one, writes the event, and returns the claims. Of several concurrent attempts
+    /// only one succeeds, and only in a live session.
     ///
-    /// The owner is not held, so that a refresh writes nothing but the session and the event. Name, epoch and roles are read as
-    /// they were when the statement began: should they change meanwhile, the epoch that is returned is void already, for as long
-    /// as a token that is being made now can live.
+    /// The user is not locked, so that a refresh writes only the session and the event. Name, epoch and roles are read as of
+    /// the start of the statement: when they change meanwhile, the returned epoch is already revoked, for as long as a token
+    /// issued now can be valid.
     ROTATE(UUID, INT8, FLOAT8, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH rotated AS (
              UPDATE authy.session
@@ -88,38 +87,39 @@ statements! {
                AND generation = $2 AND ended_at IS NULL
                AND expires > now() AND last_used > now() - make_interval(secs => $3)
              RETURNING public_id, username, ver, extract(epoch FROM expires - now())::float8 AS remaining, roles, level
-         ), told AS (
+         ), event AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
              SELECT $5, $6, $7, $8, public_id, $1, $9, $10, $11, jsonb_build_object('generation', $2 + 1) FROM rotated
          )
          SELECT public_id, username, ver, remaining, roles, level FROM rotated";
 
-    /// A session's user, who cannot change while the transaction lasts.
+    /// A session's user, protected from changes until the transaction ends.
     SHARE_USER(UUID) =
         "SELECT public_id, username, ver FROM authy.session JOIN authy.users ON public_id = user_id
          WHERE session_id = $1 AND deleted_at IS NULL FOR KEY SHARE OF users";
 
-    /// What became of a session whose token was not the current one; held until the transaction ends. The grace is counted
-    /// from the clock and not from the beginning of the transaction, which may lie before the exchange it waited for.
+    /// The state of a session whose token was not the current one, locked until the transaction ends. The grace period is
+    /// measured by the clock, because the transaction may have started before the exchange that it waited for.
     LOCK(UUID, FLOAT8, FLOAT8) =
         "SELECT user_id, generation, extract(epoch FROM expires - now())::float8 AS remaining,
                 ended_at IS NULL AND expires > now() AND last_used > now() - make_interval(secs => $2) AS live,
                 coalesce(rotated > clock_timestamp() - make_interval(secs => $3), false) AS just_rotated
          FROM authy.session WHERE session_id = $1 FOR UPDATE";
 
-    /// Another access token of the same generation was issued.
+    /// Extends a session, because another access token of the same generation was issued.
     PROLONG(UUID, FLOAT8) =
         "UPDATE authy.session SET access_until = greatest(access_until, now() + make_interval(secs => $2))
          WHERE session_id = $1";
 
-    /// The epoch of a live session's user, unless the key that signed is over.
+    /// The epoch of a live session's user, unless the signing key is retired.
     FIND_EPOCH(UUID, UUID, TEXT) =
         "SELECT ver FROM authy.session JOIN authy.users ON public_id = user_id
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM authy.signing_key WHERE kid = $3 AND state <> 'retired')";
 
-    /// A user's sessions, the one used last first: all, as their number is bounded, unless very many were opened without a login.
+    /// A user's sessions, most recently used first. All of them: their number is limited, except for those that were opened
+    /// without a login.
     LIST(UUID, FLOAT8) =
         "SELECT session_id, created, last_used,
                 least(expires, last_used + make_interval(secs => $2)) AS expires, host(ip) AS ip, user_agent
@@ -128,8 +128,8 @@ statements! {
            AND last_used > now() - make_interval(secs => $2)
          ORDER BY last_used DESC, session_id LIMIT 200";
 
-    /// Ends the live sessions of a user but the so many used last. Those that were opened without a login end by themselves
-    /// within minutes.
+    /// Ends the live sessions of a user except a number of the most recently used ones. Sessions that were opened without a
+    /// login end within minutes anyway.
     END_OLDEST(UUID, INT8) =
         "UPDATE authy.session SET ended_at = now()
          WHERE session_id IN (
@@ -146,7 +146,7 @@ statements! {
         "UPDATE authy.session SET ended_at = now()
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING session_id";
 
-    /// Deletes the sessions that have been over for a day, none of whose tokens lives.
+    /// Deletes the sessions that ended at least one day ago, all of whose tokens have expired.
     FORGET() =
         "DELETE FROM authy.session
          WHERE (ended_at < now() - interval '1 day' OR expires < now() - interval '1 day')

@@ -1,5 +1,5 @@
-//! Reads the keys from the database. One that cannot be opened or read is left out, and never keeps the others from being
-//! loaded: what it signed is refused, and nothing else.
+//! Loads the keys from the database. A key that cannot be decrypted or parsed is skipped, so that it does not affect the
+//! others: only its own tokens are refused.
 
 use std::{
     collections::HashSet,
@@ -17,31 +17,32 @@ use crate::{
     engine::{crypto::keypair::KeyPair, storage::db::Db},
 };
 
-/// The keys as they were read.
+/// The loaded keys.
 pub(super) struct Loaded {
     pub(super) signer: Option<Arc<Signer>>,
     pub(super) verifier: Verifier,
     pub(super) published: Arc<JwkSet>,
-    /// Whether a key of this algorithm is active, readable or not.
+    /// Whether a key of this algorithm is active, usable or not.
     pub(super) has_active: bool,
-    // How many keys the master key opens, and the errors of those that it does not open: of the one to sign with, of another.
+    // The number of keys that the master key decrypts, and the errors for the active key and for another one that it does not
+    // decrypt.
     opened: usize,
     active_unopened: Option<Error>,
     other_unopened: Option<Error>,
 }
 
-/// Reads the keys, and remembers which ones it has complained about.
+/// Loads the keys, and remembers which errors it has logged.
 #[derive(Default)]
 pub(super) struct Loader {
     reported: Mutex<HashSet<String>>,
 }
 
 impl Loaded {
-    /// Whether the master key is the one that the keys were sealed with. A wrong one must show at the start, and not at the
+    /// Checks that the master key is the one that encrypted the keys. A wrong one must be detected at the start, not at the
     /// first login.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when it opens none of the keys, or not the one to sign with.
+    /// [`ErrorKind::Internal`] when it decrypts none of the keys, or not the active one.
     pub(super) fn check_master_key(self) -> Result<Self> {
         match (self.active_unopened, self.other_unopened) {
             (Some(error), _) => Err(error),
@@ -52,8 +53,8 @@ impl Loaded {
 }
 
 impl Loader {
-    /// Every key that is not over. Where the active one cannot be used, the one that signed `before` goes on as long as it
-    /// still verifies.
+    /// Loads all keys that are not retired. When the active one is not usable, the key that signed `before` continues to sign
+    /// while it still verifies.
     pub(super) async fn load(&self, db: &Db, settings: &KeySettings, before: Option<&Loaded>) -> Result<Loaded> {
         let (mut keys, mut signer, mut has_active) = (Vec::new(), None, false);
         let (mut opened, mut active_unopened, mut other_unopened) = (0, None, None);
@@ -63,7 +64,7 @@ impl Loader {
             let signs = state == "active" && algorithm == settings.algorithm.as_str();
             has_active |= signs;
             let jwk = read_public(&row, settings).inspect_err(|error| self.report(&kid, error));
-            // Opened even when it does not sign: whether the master key is right shows with any of them.
+            // Decrypted even when it does not sign, because any key shows whether the master key is right.
             let private = settings.master.open(&kid, row.get("sealed")).inspect_err(|error| self.report(&kid, error));
             let private = match private {
                 Ok(private) => {
@@ -75,7 +76,7 @@ impl Loader {
                     None
                 }
             };
-            // Nobody could verify what a key signs whose public half is not published.
+            // Nobody could verify the tokens of a key whose public key is not published.
             let Ok(jwk) = jwk else { continue };
             keys.push(jwk);
             if let Some(private) = private.filter(|_| signs) {
@@ -95,10 +96,10 @@ impl Loader {
         Ok(Loaded { signer, verifier, published, has_active, opened, active_unopened, other_unopened })
     }
 
-    /// Logs what is wrong with a key, once: the keys are read again whenever one of them changes.
+    /// Logs the error of a key, once: the keys are loaded again whenever one of them changes.
     fn report(&self, kid: &str, error: &Error) {
         if self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(kid.to_owned()) {
-            tracing::error!(kid, %error, "a signing key cannot be used: it is left out");
+            tracing::error!(kid, %error, "a signing key cannot be used: it is skipped");
         }
     }
 }
@@ -106,7 +107,7 @@ impl Loader {
 fn read_public(row: &Row, settings: &KeySettings) -> Result<Jwk> {
     let jwk: Jwk = serde_json::from_value(row.get("public_jwk"))
         .map_err(|cause| Error::with_source(ErrorKind::Internal, "a public key cannot be read", cause))?;
-    // By itself, so that it is known which one is wrong.
+    // Each key separately, to find the invalid one.
     Verifier::new(&settings.issuer, &settings.audience, settings.access_ttl, [&jwk])?;
     Ok(jwk)
 }

@@ -1,7 +1,7 @@
 //! The rotation of signing keys: pending (published, does not sign) → active → retiring (only verifies) → retired.
 //!
-//! A key becomes active only after every cache of the JWKS has seen it, and retires only after the last token that it signed has
-//! expired. Every step is taken under one lock, so any number of instances agree.
+//! A key becomes active only after every cache of the JWKS contains it, and retires only after its last token has expired. Each
+//! step is performed under one lock, so any number of instances can run.
 
 use std::time::Duration;
 
@@ -28,17 +28,17 @@ use crate::{
     time::to_second,
 };
 
-/// The difference between two clocks that is allowed for.
-const SKEW: Duration = Duration::from_secs(60);
+/// Permitted difference between two clocks.
+const ROTATION_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The state of a key in its rotation.
+/// The state of a key in the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published, so that every verifier knows it before it signs.
+    /// Published, so that every verifier has it before it signs.
     Pending,
     /// Signs.
     Active,
-    /// Only verifies what it signed.
+    /// Only verifies existing tokens.
     Retiring,
     /// No longer verifies.
     Retired,
@@ -65,27 +65,27 @@ impl KeyState {
     }
 }
 
-/// A signing key, as the operator sees it.
+/// A signing key, for the operator.
 #[derive(Clone, Debug)]
 pub struct KeyView {
-    /// The name of the key: its RFC 7638 thumbprint.
+    /// The ID of the key: its RFC 7638 thumbprint.
     pub kid: String,
     /// `EdDSA`, `ES256` or `RS256`.
     pub algorithm: String,
     /// The state.
     pub state: KeyState,
-    /// When the key was made.
+    /// The time of creation.
     pub created: DateTime<Utc>,
-    /// When the key entered its state.
+    /// The time of the last change of state.
     pub changed: DateTime<Utc>,
 }
 
-/// What resealing did, and what still depends on an older master key.
+/// The result of encrypting the keys again, and the data that still depends on an older master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResealReport {
-    /// The number of signing keys that were sealed with the first master key.
+    /// The number of signing keys that were encrypted with the first master key.
     pub keys: u64,
-    /// The number of passwords that are still hashed with an older pepper. Each changes at its owner's next login.
+    /// The number of passwords that are still hashed with an older pepper. Each is updated at the user's next login.
     pub passwords_left: u64,
 }
 
@@ -93,7 +93,7 @@ impl SigningKeys {
     /// Returns all signing keys, newest first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list(&self) -> Result<Vec<KeyView>> {
         let rows = self.journal.db.read(&sql::LIST, &[]).await?;
         let time = |row: &Row, column| to_second(row.get(column));
@@ -107,11 +107,11 @@ impl SigningKeys {
         Ok(rows.iter().map(view).collect())
     }
 
-    /// Makes the key that signs next, unless there is one, and returns its name. It becomes active by itself once every cache has
-    /// seen it.
+    /// Creates the key that signs next, unless it exists, and returns its ID. It becomes active automatically once every cache
+    /// contains it.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
     pub async fn rotate(&self, caller: &Caller) -> Result<String> {
         let settings = &self.settings;
         let rotated = self.journal.write(caller, async |tx| {
@@ -131,12 +131,12 @@ impl SigningKeys {
         Ok(kid)
     }
 
-    /// Revokes a key everywhere, and every token that it signed. When it was the active one, a successor is active at once. A
-    /// retired key can be revoked too, and has no successor.
+    /// Revokes a key and all tokens that it signed, everywhere. A revoked active key is replaced immediately. A retired key can
+    /// be revoked, too, and is not replaced.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such key or it was revoked before, [`ErrorKind::BeyondYourLevel`] unless the
-    /// caller may do everything.
+    /// [`ErrorKind::NotFound`] when there is no such key or it is already revoked, [`ErrorKind::BeyondYourLevel`] unless the
+    /// caller has full power.
     pub async fn revoke(&self, caller: &Caller, kid: &str) -> Result<()> {
         let revoked = self.journal.write(caller, async |tx| {
             let actor = tx.prove_full_power().await?;
@@ -144,11 +144,11 @@ impl SigningKeys {
             let row = sql::FIND.row(tx, &[&kid]).await?;
             let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
             set_state(tx, kid, KeyState::Retired).await?;
-            // The successor has the algorithm of the revoked key, which other instances may use and this one not.
+            // The algorithm of the revoked key may not be the one that this instance uses.
             let algorithm = row.get::<_, &str>("algorithm").parse().ok();
             let detail = match algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
                 Some(algorithm) => {
-                    // No verifier can have seen it yet; verifiers look for a key that they do not know.
+                    // No verifier has it yet. Verifiers load unknown keys.
                     let (next, _) = create(tx, &self.settings, algorithm, KeyState::Active, &actor).await?;
                     json!({ "kid": kid, "next": next })
                 }
@@ -161,10 +161,10 @@ impl SigningKeys {
         self.reload().await
     }
 
-    /// Seals every signing key with the first master key, so that the other master keys can be removed.
+    /// Encrypts all signing keys with the first master key, so that the other master keys can be removed.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`] unless the caller may do everything.
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
     pub async fn reseal(&self, caller: &Caller) -> Result<ResealReport> {
         self.journal
             .write(caller, async |tx| {
@@ -198,14 +198,14 @@ impl SigningKeys {
                     let sealed = master.seal(&kid, &private)?;
                     keys += sql::RESEAL.execute(tx, &[&kid, &sealed]).await.map_err(db_error)?;
                 }
-                // It does not keep the others from being sealed again, and depends on none of these master keys.
-                Err(error) => tracing::warn!(kid, %error, "a signing key cannot be opened: it stays as it is"),
+                // It must not prevent the others from being encrypted, and depends on none of these master keys.
+                Err(error) => tracing::warn!(kid, %error, "a signing key cannot be decrypted: it stays unchanged"),
             }
         }
         Ok(keys)
     }
 
-    /// Takes the steps of the rotation that are due. Returns their number.
+    /// Performs the due steps of the rotation. Returns their number.
     pub(in crate::engine) async fn advance(&self) -> Result<usize> {
         token_lifetime::note(&self.journal.db, self.settings.access_ttl).await?;
         let operator = Caller::operator(ClientInfo::default());
@@ -221,9 +221,9 @@ impl SigningKeys {
 
     async fn advance_one(&self, tx: &Tx<'_>) -> Result<Written<bool>> {
         let (settings, actor) = (&self.settings, tx.operator()?);
-        // Twice, because a cache may have been filled just before the key was made, and answers travel.
+        // Twice, because a cache may have been filled just before the key was created, and responses take time.
         let lead = 2 * settings.max_age;
-        // Another instance may issue tokens with a longer lifetime, with the same keys.
+        // Another instance may issue tokens with a longer lifetime and the same keys.
         let lifetime = self.longest_lifetime().max(settings.access_ttl);
         sql::LOCK.rows(tx, &[]).await?;
         let keys = sql::LIST_AGES.rows(tx, &[&settings.algorithm.as_str()]).await?;
@@ -246,7 +246,8 @@ impl SigningKeys {
         {
             create(tx, settings, settings.algorithm, KeyState::Pending, &actor).await?.1
         } else {
-            let expired = oldest(KeyState::Retiring).filter(|(_, age)| *age > (lifetime + SKEW).as_secs_f64());
+            let expired =
+                oldest(KeyState::Retiring).filter(|(_, age)| *age > (lifetime + ROTATION_CLOCK_SKEW).as_secs_f64());
             let over = match expired {
                 Some((kid, _)) => Some(kid),
                 None => find_forgotten(tx, settings, lead + lifetime).await?,
@@ -259,15 +260,15 @@ impl SigningKeys {
     }
 }
 
-/// Finds a key of an algorithm that is no longer used: an instance that still used it would have replaced the key, and what it
-/// signed has expired.
+/// Finds a key of an algorithm that is no longer used: an instance that used it would have replaced the key, and all of its
+/// tokens have expired.
 async fn find_forgotten(tx: &Transaction<'_>, settings: &KeySettings, rest: Duration) -> Result<Option<String>> {
-    let age = (settings.rotation + rest + SKEW).as_secs_f64();
+    let age = (settings.rotation + rest + ROTATION_CLOCK_SKEW).as_secs_f64();
     let row = sql::FIND_FORGOTTEN.row(tx, &[&settings.algorithm.as_str(), &age]).await?;
     Ok(row.map(|row| row.get("kid")))
 }
 
-/// Makes the first key of this algorithm. The lock makes instances that start together agree on one.
+/// Creates the first key of this algorithm. The lock makes concurrently started instances agree on one key.
 pub(super) async fn ensure_active(journal: &Journal, settings: &KeySettings) -> Result<()> {
     journal
         .write(&Caller::operator(ClientInfo::default()), async |tx| {

@@ -1,18 +1,18 @@
 //! The backoff policy for guesses: a state machine, (state, outcome, now) → state, without a database or a clock.
 //!
-//! **One account**, from all devices that are not known together, and each known device by itself ([`ACCOUNT`]): five
-//! failures at once; then the wait doubles with each, from 30 seconds to a day; from the fiftieth on it is a week. A week
-//! without a failure takes one back, a success takes all. An attacker who guesses without a pause gets 11 guesses in an hour, 16
-//! in a day, 45 in 30 days, and fewer than 100 in any year.
+//! **Account** ([`ACCOUNT_POLICY`]), one count for all unknown devices together, and one per known device: five failures without a
+//! wait; then the wait doubles with each failure, from 30 seconds to one day; from the 50th failure on, it is one week. A week
+//! without a failure removes one, a success removes all. An attacker who guesses continuously gets 11 guesses in an hour, 16 in
+//! a day, 45 in 30 days, and fewer than 100 in any year.
 //!
-//! That is how the bound of NIST SP 800-63B (section 5.2.2: no more than 100 consecutive failures on an account) is kept
-//! without a lock that lasts for ever: a hundred failures in a row take a year, every wait ends, and the owner is let in
-//! meanwhile on a device that is known, or with a new password by mail. What is refused during a wait is not looked at, so it
-//! tells the guesser nothing; it is no failure, and nobody prolongs a wait by knocking.
+//! This meets the limit of NIST SP 800-63B (section 5.2.2: at most 100 consecutive failures on an account) without a permanent
+//! lock: a hundred failures in a row take a year, every wait ends, and meanwhile the owner can log in on a known device, or set
+//! a new password by mail. A guess during a wait is not verified, so it reveals nothing. It is not a failure and does not
+//! extend the wait.
 //!
-//! **One address** ([`ADDRESS`]), whatever it guesses at: a hundred failures, and a hundred more an hour. A success takes
-//! nothing back here: an attacker may well have an account too. Many people may share an address, so only
-//! failures count, and a known device is let in all the same.
+//! **Address** ([`ADDRESS_POLICY`]), for all targets together: 100 failures, and 100 more per hour. A success removes none, because an
+//! attacker may have an account, too. Many people may share an address, so only failures count, and a known device is not
+//! affected.
 
 use std::time::Duration;
 
@@ -21,19 +21,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long to wait after failures, and how long they count.
+/// The waits after failures, and the time for which failures count.
 pub(in crate::engine) struct BackoffPolicy {
-    /// The wait after that many failures.
+    /// Returns the wait after a number of failures.
     delay: fn(u32) -> Duration,
-    /// After this time without a failure, one failure less counts.
+    /// Time without a failure after which one failure less counts.
     pub(in crate::engine) memory: Duration,
 }
 
 /// The policy for an account, or for one known device of it.
-pub(in crate::engine) const ACCOUNT: BackoffPolicy = BackoffPolicy { delay: account, memory: WEEK };
+pub(in crate::engine) const ACCOUNT_POLICY: BackoffPolicy = BackoffPolicy { delay: account, memory: WEEK };
 
 /// The policy for an address.
-pub(in crate::engine) const ADDRESS: BackoffPolicy = BackoffPolicy { delay: address, memory: Duration::from_secs(36) };
+pub(in crate::engine) const ADDRESS_POLICY: BackoffPolicy =
+    BackoffPolicy { delay: address, memory: Duration::from_secs(36) };
 
 fn account(failures: u32) -> Duration {
     match failures {
@@ -43,17 +44,17 @@ fn account(failures: u32) -> Duration {
     }
 }
 
-/// Until it is under a hundred again. More than a hundred are those that were under way together.
+/// Until the count is below 100 again. Concurrent attempts can make it larger than 100.
 fn address(failures: u32) -> Duration {
-    ADDRESS.memory.saturating_mul(failures.saturating_sub(99)).min(Duration::from_secs(3600))
+    ADDRESS_POLICY.memory.saturating_mul(failures.saturating_sub(99)).min(Duration::from_secs(3600))
 }
 
-/// What is stored. Nothing, when there was no failure since the last success.
+/// The stored state. There is none when there was no failure since the last success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct FailureCount {
-    /// The number of failures, including the attempts under way.
+    /// The number of failures, including the attempts in progress.
     pub(in crate::engine) failures: u32,
-    /// The time of the last one.
+    /// The time of the last failure.
     pub(in crate::engine) counted: DateTime<Utc>,
 }
 
@@ -62,12 +63,12 @@ pub(in crate::engine) struct FailureCount {
 pub(in crate::engine) enum Outcome {
     /// The guess was wrong, or is not verified yet.
     Failed,
-    /// It was right.
+    /// The guess was correct.
     Succeeded,
 }
 
 impl BackoffPolicy {
-    /// Whether an attempt is admitted now.
+    /// Returns whether an attempt is admitted now.
     pub(in crate::engine) fn admits(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> bool {
         state.is_none_or(|state| (self.delay)(state.failures) <= elapsed(state, now))
     }
@@ -77,7 +78,7 @@ impl BackoffPolicy {
         state.map_or(Duration::ZERO, |state| (self.delay)(state.failures).saturating_sub(elapsed(state, now)))
     }
 
-    /// Returns the state after an attempt. One that is not admitted changes nothing.
+    /// Returns the state after an attempt. An attempt that is not admitted changes nothing.
     pub(in crate::engine) fn next(
         &self,
         state: Option<FailureCount>,
@@ -96,7 +97,7 @@ impl BackoffPolicy {
         }
     }
 
-    /// Whether this is the first number of failures that is followed by a wait.
+    /// Returns whether this is the smallest number of failures that is followed by a wait.
     pub(in crate::engine) fn begins_to_slow(&self, failures: u32) -> bool {
         (self.delay)(failures) > Duration::ZERO && (self.delay)(failures.saturating_sub(1)) == Duration::ZERO
     }
@@ -114,7 +115,7 @@ impl BackoffPolicy {
     }
 }
 
-/// A clock that was set back has not moved.
+/// Returns the time since the last failure; zero when the clock was set back.
 fn elapsed(state: FailureCount, now: DateTime<Utc>) -> Duration {
     (now - state.counted).to_std().unwrap_or_default()
 }

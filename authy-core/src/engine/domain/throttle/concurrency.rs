@@ -1,4 +1,4 @@
-//! The concurrency limiter: of the attempts at the same target in this process, four are under way, and the others wait.
+//! The concurrency limiter: at most four attempts at the same target run in this process, the others wait.
 
 use std::{
     collections::HashMap,
@@ -13,20 +13,20 @@ use tokio::{
 
 use crate::{Error, ErrorKind, Result};
 
-/// Maximum attempts under way: one less than may fail without a wait, so that right passwords do not hold each other up as long
-/// as none was wrong.
+/// Maximum number of running attempts: one less than the number of failures without a wait, so that correct passwords do not
+/// delay each other when there was no wrong one.
 const MAX_UNDER_WAY: usize = 4;
 
-/// Maximum attempts under way and waiting. More are refused at once.
+/// Maximum number of running and waiting attempts. More are refused immediately.
 const MAX_WAITING: usize = 64;
 
-/// Maximum wait for the others: about as long as a password waits for its hash.
-pub(super) const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum wait for other attempts: about as long as a password waits for its hash.
+pub(super) const MAX_ATTEMPT_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct ConcurrencyLimiter(Mutex<HashMap<String, Arc<Semaphore>>>);
 
-/// A permit to go on, until it is dropped.
+/// A permit to run, until it is dropped.
 pub(super) struct Permit {
     limiter: Arc<ConcurrencyLimiter>,
     key: String,
@@ -38,22 +38,22 @@ impl ConcurrencyLimiter {
     /// Waits for a permit.
     ///
     /// # Errors
-    /// `overloaded` when too many wait, or it takes too long.
+    /// `overloaded` when too many attempts wait, or the wait takes too long.
     pub(super) async fn acquire(self: &Arc<Self>, key: &str) -> Result<Permit> {
         let semaphore = {
             let mut targets = self.lock();
             targets.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MAX_UNDER_WAY))).clone()
         };
-        // Each further reference than those of the table and this function is under way or waits. Made first, so that a caller
-        // who is refused or leaves tidies up as well.
+        // Every reference besides those of the table and of this function is running or waiting. Created first, so that its
+        // drop also cleans up when the caller is refused or leaves.
         let mut permit =
             Permit { limiter: self.clone(), key: key.to_owned(), semaphore: Some(semaphore.clone()), acquired: None };
-        // The table has it, and each has it twice: itself, and in its permit or the wait for it.
+        // One reference in the table, and two per attempt: its own, and that of its permit or its wait.
         if Arc::strong_count(&semaphore) > 2 * MAX_WAITING + 1 {
-            return Err(crowded());
+            return Err(too_many_waiting());
         }
-        let acquired = timeout(WAIT_TIMEOUT, semaphore.acquire_owned()).await;
-        permit.acquired = Some(acquired.map_err(|_| crowded())?.map_err(|_| crowded())?);
+        let acquired = timeout(MAX_ATTEMPT_WAIT, semaphore.acquire_owned()).await;
+        permit.acquired = Some(acquired.map_err(|_| too_many_waiting())?.map_err(|_| too_many_waiting())?);
         Ok(permit)
     }
 
@@ -62,7 +62,7 @@ impl ConcurrencyLimiter {
         self.lock().len()
     }
 
-    // Nothing under the lock can panic half-way.
+    // The code under the lock cannot panic in the middle of a change.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Semaphore>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,15 +72,15 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut targets = self.limiter.lock();
         drop((self.acquired.take(), self.semaphore.take()));
-        // Only the table still has it.
+        // Only the table has a reference.
         if targets.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
             targets.remove(&self.key);
         }
     }
 }
 
-pub(super) fn crowded() -> Error {
-    Error::new(ErrorKind::Overloaded, "too many attempts at the same account wait")
+pub(super) fn too_many_waiting() -> Error {
+    Error::new(ErrorKind::Overloaded, "too many attempts at the same account are waiting")
         .with_retry_after(Duration::from_secs(1))
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn so_many_are_under_way_and_the_next_waits_for_one_to_end() {
+    async fn the_maximum_number_of_attempts_runs_and_the_next_waits_for_one_to_end() {
         let limiter = Arc::new(ConcurrencyLimiter::default());
         let mut under_way = Vec::new();
         for _ in 0..MAX_UNDER_WAY {
@@ -103,13 +103,13 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         under_way.pop();
-        timeout(WAIT_TIMEOUT, waiting).await.unwrap().unwrap().unwrap();
+        timeout(MAX_ATTEMPT_WAIT, waiting).await.unwrap().unwrap().unwrap();
         drop(under_way);
-        assert_eq!(limiter.len(), 0, "nobody is remembered");
+        assert_eq!(limiter.len(), 0, "no target is kept");
     }
 
     #[tokio::test]
-    async fn a_crowd_is_turned_away_at_once_and_who_leaves_is_forgotten() {
+    async fn too_many_attempts_are_refused_at_once_and_abandoned_ones_are_removed() {
         let limiter = Arc::new(ConcurrencyLimiter::default());
         let mut under_way = Vec::new();
         for _ in 0..MAX_UNDER_WAY {

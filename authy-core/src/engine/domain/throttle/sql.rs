@@ -1,7 +1,7 @@
 //! The statements that count guesses.
 //!
-//! They commit without waiting for the disk (`synchronous_commit`, for their own transaction only): should the database crash,
-//! and not only restart, the last moments' counts may be lost, and nothing else. An attempt whose event is told waits.
+//! They commit without waiting for the disk (`synchronous_commit`, only for their own transaction): when the database crashes,
+//! the last counts may be lost, and nothing else. An attempt with an event waits for the disk.
 
 use crate::engine::storage::statement::statements;
 
@@ -16,16 +16,16 @@ macro_rules! quick {
 }
 
 statements! {
-    /// What is remembered under keys, in their order, and what time it is. Whoever has been under way for so many seconds is
-    /// not any more.
+    /// The states of the keys, in their order, and the current time. Attempts older than a number of seconds no longer count as
+    /// running.
     FIND(TEXT_ARRAY, FLOAT8) =
         "SELECT clock_timestamp() AS now, failures, counted,
                 coalesce(pending > 0 AND counted > clock_timestamp() - make_interval(secs => $2), false) AS is_pending
          FROM unnest($1) WITH ORDINALITY AS wanted (key, position) LEFT JOIN authy.throttle USING (key)
          ORDER BY position";
 
-    /// Counts an attempt that begins as a failure, unless something changed since it was looked at: of many at once, each
-    /// counts. Those that were under way for too long are not any more.
+    /// Counts an attempt as a failure before it runs, unless the state has changed since it was read: of many concurrent ones,
+    /// each counts. Attempts that have run for too long no longer count as running.
     RESERVE(TEXT, INT4, TIMESTAMPTZ, TIMESTAMPTZ, INT4, TIMESTAMPTZ, FLOAT8) = concat!(
         quick!("false"),
         "INSERT INTO authy.throttle AS known (key, failures, pending, counted, forgotten)
@@ -37,19 +37,19 @@ statements! {
          RETURNING 1"
     );
 
-    /// Notes an attempt that is not looked at. It is as much work as one that is.
+    /// Records an attempt that is not verified. It costs as much as one that is.
     REFUSE(TEXT) = concat!(
         quick!("false"),
         "UPDATE authy.throttle SET refused = refused + 1 FROM quick WHERE key = $1 RETURNING 1"
     );
 
-    /// An attempt has failed: it is not under way any more, its address has one more, and an event tells of it when it is the
-    /// first that is followed by a wait. An address leaks as in `backoff.rs`, here and not there, because it has many
-    /// accounts that count at once.
+    /// Ends a failed attempt, adds a failure to its address, and writes an event when this is the first failure that is
+    /// followed by a wait. The count of an address decreases as in `backoff.rs`, but here, because many accounts count for it
+    /// concurrently.
     FAIL(TEXT, BOOL, TEXT, FLOAT8, BOOL, UUID, TEXT, UUID, TEXT, UUID, INET, TEXT, TEXT, JSONB) = concat!(
         quick!("$5"),
         ", settled AS (
-             -- Not admitted, it was never under way: the same is written, so that it takes as long.
+             -- Not admitted, so it was never running: the same columns are written, so that it takes as long.
              UPDATE authy.throttle SET pending = CASE WHEN $2 THEN greatest(pending - 1, 0) ELSE pending END
              FROM quick WHERE key = $1
          ), counted AS (
@@ -59,9 +59,9 @@ statements! {
                  failures = 1 + greatest(
                      known.failures - floor(extract(epoch FROM clock_timestamp() - known.counted) / $4)::integer, 0),
                  counted = clock_timestamp(),
-                 -- Rather later than too early.
+                 -- An upper bound, so that no failure is deleted too early.
                  forgotten = clock_timestamp() + make_interval(secs => $4 * (1 + known.failures))
-         ), told AS (
+         ), event AS (
              INSERT INTO authy.event
                  (event_id, kind, actor, origin, subject, ip, user_agent, request_id, detail)
              SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM quick WHERE $5
@@ -69,16 +69,16 @@ statements! {
          SELECT 1 FROM quick"
     );
 
-    /// An attempt that was counted was never looked at.
+    /// Ends an attempt that was counted but not verified.
     RETRACT(TEXT) = concat!(
         quick!("false"),
         "UPDATE authy.throttle SET failures = greatest(failures - 1, 0), pending = greatest(pending - 1, 0)
          FROM quick WHERE key = $1 RETURNING 1"
     );
 
-    /// An attempt has succeeded: there was never a failure.
+    /// Ends a successful attempt, and deletes all failures.
     CLEAR(TEXT) = "DELETE FROM authy.throttle WHERE key = $1 RETURNING 1";
 
-    /// Deletes what is remembered no more.
+    /// Deletes counts that have no effect any more.
     FORGET() = "DELETE FROM authy.throttle WHERE forgotten < now()";
 }

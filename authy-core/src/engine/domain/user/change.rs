@@ -1,4 +1,4 @@
-//! Changing an account: by its owner, after authenticating again, or by an administrator.
+//! Changes of an account, by its owner after authenticating again, or by an administrator.
 
 use std::time::Duration;
 
@@ -27,30 +27,30 @@ use crate::{
     },
 };
 
-/// Maximum age in seconds of a login that counts as authentication. The challenge of [`ErrorKind::ReauthenticationRequired`] says
-/// the same.
+/// Maximum age in seconds of a login that counts as recent authentication. The challenge of
+/// [`ErrorKind::ReauthenticationRequired`] contains the same number.
 const RECENT_LOGIN_SECONDS: f64 = 600.0;
 
-/// Maximum new addresses per account and hour: each is sent a mail.
+/// Maximum number of new addresses per account and hour: each is sent a mail.
 const ADDRESSES_AN_HOUR: i64 = 5;
 
 impl Users {
-    /// Changes a user's password, address, or both. A new address is in force once its code comes back. A taken address
-    /// gets the same answer: its owner gets a notice, and no code is sent.
+    /// Changes a user's password, email address, or both. A new address takes effect when the code that is sent to it is
+    /// submitted. The result is the same for a taken address: its owner gets a notice, and no code is sent.
     ///
     /// # Errors
     /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,
-    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for another user's account,
-    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five
-    /// new addresses in an hour, [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for another user's account, [`ErrorKind::NotFound`],
+    /// [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five new addresses within
+    /// an hour, [`ErrorKind::Overloaded`].
     pub async fn change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
         let change = self.prepare_change(caller, user, change).await?;
         self.journal.write(caller, async |tx| apply(tx, &self.passwords.limiter, &change).await).await?;
         self.find(user).await?.ok_or_else(no_such_user)
     }
 
-    /// Checks a change and hashes its password, outside of a transaction;
-    /// [`UsersWithin::change`](crate::engine::UsersWithin::change) does the rest inside.
+    /// Checks a change and hashes its password, outside of a transaction.
+    /// [`UsersWithin::change`](crate::engine::UsersWithin::change) then performs it.
     ///
     /// # Errors
     /// As [`change`](Self::change).
@@ -67,7 +67,7 @@ impl Users {
                 Proof::Password(account.phc.clone())
             }
             (Some(identity), None) => {
-                // Before anything is hashed for nothing; the transaction asks once more.
+                // Before the expensive hash; the transaction checks it again.
                 let params: Params<'_> = &[identity.session_id.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
                 require_recent(self.db().read_opt(&sql::IS_RECENT, params).await?)?;
                 Proof::Login(identity.session_id)
@@ -77,17 +77,17 @@ impl Users {
                 Proof::Power
             }
         };
-        // Whoever sets the address can have a code sent there that sets the password.
+        // A caller who sets the address can request a code there that sets the password.
         if !is_own && !caller.is_operator() && !self.config.admin_sets_passwords {
             return Err(Error::new(
                 ErrorKind::InsufficientLevel,
-                "nobody sets somebody else's password or address here: send a reset",
+                "this server does not permit setting another user's password or address: send a reset",
             ));
         }
         let phc = match &password {
             Some(password) => {
                 let (password, inputs) = (password.as_secret().normalized(), account.password_inputs(email.as_ref()));
-                Some(self.passwords.passwords.admit(caller.asker(), password, inputs).await?)
+                Some(self.passwords.passwords.admit(caller.hash_requester(), password, inputs).await?)
             }
             None => None,
         };
@@ -106,26 +106,26 @@ pub struct PreparedChange {
     email: Option<Email>,
 }
 
-/// Why the caller may change the account.
+/// The reason why the caller may change the account.
 #[derive(Debug)]
 enum Proof {
-    /// It is the caller's own, and the password was right: the one of this hash.
+    /// The caller's own account, with the correct password: the one with this hash.
     Password(Option<String>),
-    /// It is the caller's own, and the session is young.
+    /// The caller's own account, with a recent login.
     Login(SessionId),
-    /// It is another user's, who is not more powerful.
+    /// The account of a user who is not more powerful.
     Power,
 }
 
 impl Proof {
-    /// Checks that it still holds, now that the account is locked.
+    /// Checks that the reason still applies, after the account was locked.
     async fn require(&self, tx: &Transaction<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
         let user = subject.user;
         match self {
             Self::Power => actor.require_power_over(subject.level),
-            // Prepared by another caller.
+            // Prepared for another caller.
             _ if actor.user() != Some(user) => {
-                Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner may change the account so"))
+                Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner can change the account in this way"))
             }
             Self::Login(session) => {
                 let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
@@ -139,8 +139,8 @@ impl Proof {
     }
 }
 
-/// Applies a change: an event for the requested address, and one for the password. There is none when the address is in force
-/// already.
+/// Performs a change. Appends an event for the requested address and one for the password; none for an address that is already
+/// the current one.
 pub(in crate::engine) async fn apply(tx: &Tx<'_>, limiter: &GuessLimiter, change: &PreparedChange) -> Result<Written> {
     let PreparedChange { user, proof, username, phc, email } = change;
     let user = *user;
@@ -162,14 +162,15 @@ pub(in crate::engine) async fn apply(tx: &Tx<'_>, limiter: &GuessLimiter, change
     Ok(Written::with_events((), [requested, changed].into_iter().flatten().collect()))
 }
 
-/// Requests a new address, inside of a transaction that holds the user.
+/// Requests a new address, inside of a transaction that has locked the user.
 async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email: &Email) -> Result<Event> {
-    // Whether another account has the address is not asked here: the answer, its time and what is stored are the same either
-    // way. That is looked up when the mail is sent.
+    // Does not check whether another account has the address: the result, its time and the stored rows are the same either way.
+    // The check occurs when the mail is sent.
     let kind = EventKind::EmailRequested;
     let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
     if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {
-        let error = Error::new(ErrorKind::RateLimited, "this account was given so many new addresses already");
+        let error =
+            Error::new(ErrorKind::RateLimited, "too many new addresses were requested for this account: wait an hour");
         return Err(error.with_retry_after(Duration::from_secs(3600)));
     }
     code::revoke(tx, user, Some(Purpose::Email)).await?;
@@ -177,7 +178,7 @@ async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email:
     Ok(Event::new(kind, actor).about(user).detail(json!({ "code_id": code })))
 }
 
-/// Sets a password, inside of a transaction that holds the user, and forgets the guesses at the old one.
+/// Sets a password, inside of a transaction that has locked the user, and deletes the guesses at the old one.
 pub(super) async fn set_password(
     tx: &Transaction<'_>,
     limiter: &GuessLimiter,
@@ -191,7 +192,7 @@ pub(super) async fn set_password(
     apply_account_change(tx, actor, user, EventKind::PasswordChanged, fate).await
 }
 
-/// An account before its change.
+/// The state of an account before its change.
 pub(super) struct CurrentAccount {
     pub(super) username: Username,
     email: Email,
@@ -200,14 +201,14 @@ pub(super) struct CurrentAccount {
 }
 
 impl CurrentAccount {
-    /// Returns what a password must not resemble: the name, and the address, which may be a new one.
+    /// Returns what a password must not resemble: the username, and the email address, which may be a new one.
     pub(super) fn password_inputs(&self, new_email: Option<&Email>) -> UserInputs {
         let email = new_email.unwrap_or(&self.email);
         UserInputs { username: self.username.as_str().to_owned(), email: email.as_str().to_owned() }
     }
 }
 
-/// Finds an account as it is before its change.
+/// Finds the state of an account before its change.
 pub(super) async fn find_changeable(db: &Db, user: UserId) -> Result<CurrentAccount> {
     let row = db.read_opt(&sql::FIND_ACCOUNT, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
     if row.get("deleted") {

@@ -1,5 +1,5 @@
-//! Who has an address: the account that confirms it from its mailbox first. Until then any number of accounts may name it, and
-//! none of them keeps it from the others.
+//! The ownership of email addresses: the first account that confirms an address owns it. Until then, any number of accounts can
+//! have the address.
 
 use tokio_postgres::Transaction;
 
@@ -19,28 +19,28 @@ use crate::{
     },
 };
 
-/// The beginning of the key of an address that was taken off an account. No address begins like this.
-const RELEASED: &str = "released:";
+/// Prefix of the key of an address that an account has lost. No valid address has this prefix.
+const RELEASED_KEY_PREFIX: &str = "released:";
 
-/// What is shown instead of it: a domain that never exists (RFC 2606), so that no mail goes anywhere.
+/// The address that such an account shows instead: its domain never exists (RFC 2606), so no mail can be sent there.
 const RELEASED_EMAIL: &str = "unconfirmed@authy.invalid";
 
-/// Maximum number of other accounts that lose an address when it is confirmed. It keeps the confirmation quick after thousands of
-/// sign-ups with that address. Accounts beyond it keep the address, can never confirm it and are sent no mail.
+/// Maximum number of other accounts that lose an address when it is confirmed. It keeps the confirmation fast after thousands
+/// of sign-ups with the address. Further accounts keep the address, but can never confirm it and are sent no mail.
 const MAX_RELEASED: i64 = 100;
 
-/// Locks every account with an address, and a user, in the order of their ids: of two concurrent confirmations of one address one
-/// waits for the other, and there is no deadlock.
+/// Locks all accounts with an address, and a user, in the order of their IDs: concurrent confirmations of one address wait for
+/// each other without a deadlock.
 pub(super) async fn lock(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
     sql::LOCK_CLAIMS.rows(tx, &[user.as_uuid(), &email.key()]).await.map(drop)
 }
 
-/// Takes an address off all accounts that have not confirmed it, except the owner, who has just done so: their sessions and codes
-/// end, and each gets an event. Returns what the event of the confirmation has to revoke.
+/// Removes an address from all accounts that have not confirmed it, except its owner: their sessions and codes end, and each
+/// gets an event. Returns the revocations for the event of the confirmation.
 pub(super) async fn release(tx: &Transaction<'_>, owner: UserId, email: &Email) -> Result<Vec<RevocationTarget>> {
-    let params: Params<'_> = &[owner.as_uuid(), &email.key(), &RELEASED_EMAIL, &RELEASED, &MAX_RELEASED];
+    let params: Params<'_> = &[owner.as_uuid(), &email.key(), &RELEASED_EMAIL, &RELEASED_KEY_PREFIX, &MAX_RELEASED];
     let released = sql::RELEASE.rows(tx, params).await?;
-    // The owner's IP address and user agent are not shown to the others.
+    // The other accounts must not see the owner's IP address and user agent.
     let anonymous = Actor::by_secret(&Caller::anonymous(ClientInfo::default()));
     let mut targets = Vec::with_capacity(released.len());
     for row in released {

@@ -1,4 +1,4 @@
-//! Deleting a user, restoring one, and erasing one for good.
+//! Deletes, restores and erases users.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::{
     },
 };
 
-/// Maximum time of a statement that erases: a long audit trail takes a while.
+/// Maximum time of a statement that erases: updating a long audit trail takes a while.
 const ERASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Users {
-    /// Deletes a user, who may be the caller. The row stays, the name stays taken, and the email if it was confirmed; every token
-    /// is revoked.
+    /// Deletes a user, who may be the caller. The row remains. The name stays taken, and so does the email address if it was
+    /// confirmed. Revokes all tokens.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
@@ -32,7 +32,7 @@ impl Users {
         self.journal.write(caller, async |tx| delete(tx, user).await).await
     }
 
-    /// Restores a deleted user, with name, address, password and roles.
+    /// Restores a deleted user, with name, email address, password and roles.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotDeleted`], [`ErrorKind::AlreadyDeleted`] when the user was erased,
@@ -41,11 +41,11 @@ impl Users {
         self.journal.write(caller, async |tx| restore(tx, user).await).await
     }
 
-    /// Erases a user, deleted or not: no personal data is left. The name stays taken as a keyed hash, and so does the address if it
+    /// Erases the personal data of a user, deleted or not. The name stays taken as a keyed hash, and so does the address if it
     /// was confirmed. Only for superadmins and the operator.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user was erased before,
+    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user is already erased,
     /// [`ErrorKind::LastOfItsKind`].
     pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
         self.journal
@@ -68,7 +68,7 @@ pub(in crate::engine) async fn delete(tx: &Tx<'_>, user: UserId) -> Result<Event
 pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     if subject.is_erased {
-        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased: there is nobody to bring back"));
+        return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased and cannot be restored"));
     }
     if !subject.is_deleted {
         return Err(Error::new(ErrorKind::NotDeleted, "the user was not deleted"));
@@ -93,7 +93,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, erased: &ErasedNames, user: Us
         false => ErasedNames::unconfirmed(user),
     };
     code::forget_spent(tx, user).await?;
-    // What stands in for the name is a valid name, because every view of a user shows one.
+    // The replacement of the name is a valid name, because every view of a user contains one.
     let username = format!("erased-{}", user.as_uuid().simple());
     let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
     sql::ERASE.execute(tx, params).await.map_err(db_error)?;

@@ -1,4 +1,4 @@
-//! Confirming an address with the code that was sent to it.
+//! Confirms email addresses with the codes that were sent to them.
 
 use std::time::Duration;
 
@@ -29,38 +29,38 @@ use crate::{
     },
 };
 
-/// Maximum codes per account and hour.
+/// Maximum number of codes per account and hour.
 const CODES_AN_HOUR: i64 = 5;
 
-/// How a caller has authenticated who is sent a fresh code.
+/// The authentication of a caller who requests a new code.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) enum Authenticated {
-    /// With a token, which the transaction proves again.
+    /// A token, which the transaction proves again.
     ByToken,
-    /// With the right password, just now.
+    /// The correct password, just before.
     ByPassword,
 }
 
-/// The result of the request for a fresh code.
+/// The result of a request for a new code.
 pub(in crate::engine) enum Sent {
-    /// It is on its way, or the address is confirmed already.
+    /// The code will be sent, or the address is already confirmed.
     Code,
-    /// Too many were sent.
+    /// Too many codes were sent.
     TooMany,
     /// Another account has confirmed the address.
     AddressLost,
 }
 
 impl Users {
-    /// Confirms an address with the code that was mailed to it. A code that has already confirmed it changes nothing, and the
-    /// result says so.
+    /// Confirms an address with the code that was mailed to it. A code that has already confirmed the address changes nothing;
+    /// the result indicates that.
     ///
-    /// All other accounts with the address, which had not confirmed it, lose it, and their sessions end.
+    /// All other accounts that have the address unconfirmed lose it, and their sessions end.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, expired, or older than the last change of the account;
-    /// [`ErrorKind::AlreadyRegistered`] when another account has confirmed the address meanwhile; [`ErrorKind::RateLimited`] after
-    /// a hundred wrong codes from one address.
+    /// [`ErrorKind::AlreadyRegistered`] when another account has confirmed the address meanwhile; [`ErrorKind::RateLimited`]
+    /// after 100 wrong codes from one remote address.
     pub async fn validate(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
         self.passwords.limiter.guess_code(caller, self.confirm_by_code(caller, code)).await
     }
@@ -77,19 +77,19 @@ impl Users {
             })
         });
         if !taken.await? {
-            // A concurrent request was first: the same click, most likely.
+            // A concurrent request was first, probably from the same click.
             let spent = code::find_spent(self.db(), id).await?.ok_or_else(no_such_code)?;
             return Ok(confirmed(spent.user, true));
         }
         Ok(confirmed(code.user, false))
     }
 
-    /// Returns what a code that confirms an address is for, and whether it has already done so. Changes nothing: not even a wrong
-    /// code counts, or a page full of images could keep everybody behind an address from logging in. A code carries a MAC, so wrong
-    /// ones never reach the database, and there is nothing to guess.
+    /// Returns the purpose of a code that confirms an address, and whether it has already done so. Changes nothing, and does
+    /// not count wrong codes: otherwise a page full of images could prevent all users behind a remote address from logging in.
+    /// A code contains a MAC, so a wrong one never reaches the database, and guessing is useless.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the code is unknown, was used or has expired.
+    /// [`ErrorKind::NotFound`] when the code is unknown, used or expired.
     pub async fn find_validation(&self, code: &Secret) -> Result<ValidationView> {
         let (code, already_confirmed) = match find_code(self.db(), &self.codes, code).await? {
             FoundCode::Open(_, code) => (code, false),
@@ -103,10 +103,10 @@ impl Users {
         Ok(ValidationView { email_hint: hint(email), purpose, already_confirmed })
     }
 
-    /// Sends the caller a fresh code to confirm the address with, unless it is confirmed. Earlier codes are revoked.
+    /// Sends the caller a new code to confirm the address, unless it is already confirmed. Revokes earlier codes.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::RateLimited`] after five in an hour;
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::RateLimited`] after five codes within an hour;
     /// [`ErrorKind::AlreadyRegistered`] when another account has confirmed the address.
     pub async fn resend_validation(&self, caller: &Caller) -> Result<()> {
         let user = caller.require_identity()?.public_id;
@@ -119,21 +119,21 @@ impl Users {
             }
             Sent::AddressLost => Err(Error::new(
                 ErrorKind::AlreadyRegistered,
-                "somebody else has confirmed this address: choose another",
+                "another account has confirmed this address: choose another one",
             )),
         }
     }
 }
 
-/// A code that was looked up.
+/// A code that was found.
 enum FoundCode {
     /// It is valid.
     Open(Uuid, Code),
-    /// It has confirmed the current address of its user.
+    /// It has already confirmed the current address of its user.
     Spent(Code),
 }
 
-/// Finds a code that confirms an address, or has done so, before anything is locked for it.
+/// Finds a code that confirms an address, or has done so, before any row is locked.
 async fn find_code(db: &Db, codes: &Codes, code: &Secret) -> Result<FoundCode> {
     let id = codes.read(code.expose()).ok_or_else(no_such_code)?;
     match code::find(db, id).await? {
@@ -154,12 +154,12 @@ pub(in crate::engine) async fn validate(tx: &Tx<'_>, users: &Users, code: &Secre
     }
 }
 
-/// Uses a code up; `None` when a concurrent request has done so since it was found.
+/// Uses up a code; `None` when a concurrent request has used it since it was found.
 async fn use_code(tx: &Tx<'_>, erased: &ErasedNames, id: Uuid, found: &Code) -> Result<Option<Event>> {
     let actor = tx.by_secret();
     let user = found.user;
     let email = found.email.as_ref().ok_or_else(no_such_code)?;
-    // Always the users first, then what belongs to them.
+    // Always locks the users first, then their other rows.
     claim::lock(tx, user, email).await?;
     lock_live(tx, user).await.map_err(unless_gone)?;
     let Some(taken) = code::take(tx, id).await? else { return Ok(None) };
@@ -194,7 +194,7 @@ async fn set_email(
     Ok(event.revoking(revoked))
 }
 
-/// Confirms the address of a user, inside of a transaction that holds every account with it.
+/// Confirms the address of a user, inside of a transaction that has locked all accounts with it.
 pub(super) async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
     let params: Params<'_> = &[user.as_uuid(), &email.key()];
     match sql::VALIDATE.execute(tx, params).await.map_err(unless_confirmed_by_another)? {
@@ -203,7 +203,7 @@ pub(super) async fn confirm(tx: &Transaction<'_>, user: UserId, email: &Email) -
     }
 }
 
-/// Sends a fresh code, unless the address is confirmed.
+/// Sends a new code, unless the address is already confirmed.
 pub(in crate::engine) async fn send_validation(
     journal: &Journal,
     caller: &Caller,
@@ -246,10 +246,10 @@ fn unless_confirmed_by_another(cause: tokio_postgres::Error) -> Error {
 }
 
 fn confirmed_by_another() -> Error {
-    Error::new(ErrorKind::AlreadyRegistered, "somebody else has confirmed this email meanwhile")
+    Error::new(ErrorKind::AlreadyRegistered, "another account has confirmed this email address meanwhile")
 }
 
-/// Returns enough of an address for its owner to recognize it.
+/// Returns a part of an address that its owner recognizes.
 fn hint(email: &Email) -> String {
     let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
     local.chars().take(1).chain("…@".chars()).chain(domain.chars()).collect()

@@ -1,4 +1,4 @@
-//! Resetting a forgotten password.
+//! Resets of forgotten passwords.
 
 use std::time::Duration;
 
@@ -35,23 +35,23 @@ use crate::{
     },
 };
 
-/// The time that a request for a reset takes. What is written is the same whether or not there is such an account; but a row that
-/// is read from disk, or a page of an index that is in no cache, would tell.
-const REQUEST_TIME: Duration = Duration::from_millis(20);
+/// Duration of a request for a reset. The same rows are written whether or not the account exists; but a row read from disk, or
+/// an index page that is not cached, would make a measurable difference.
+const RESET_REQUEST_TIME: Duration = Duration::from_millis(20);
 
 impl Users {
-    /// Sends a code that resets the password to an address, when an account has it: a few per hour. Always takes 20 milliseconds,
+    /// Mails a reset code to an address when an account has it, at most a few times per hour. Always takes 20 milliseconds,
     /// unless the database is slower.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn forgot_password(&self, caller: &Caller, forgotten: &ForgottenPassword) -> Result<()> {
         let event = Event::new(EventKind::ResetRequested, &Actor::by_secret(caller));
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
         let (key, code, lifetime) = (forgotten.email.key(), Uuid::new_v4(), Purpose::Reset.lifetime().as_secs_f64());
         let params: Params<'_> =
             &[&key, &code, &lifetime, &event_id, &kind, &actor, &actor_kind, &ip, &user_agent, &request_id];
-        let done_at = Instant::now() + REQUEST_TIME;
+        let done_at = Instant::now() + RESET_REQUEST_TIME;
         let written = self.db().write(&code::sql::CREATE_RESET, params).await;
         sleep_until(done_at).await;
         written.map(drop)
@@ -65,7 +65,7 @@ impl Users {
         self.journal.write(caller, async |tx| send_reset(tx, user).await).await
     }
 
-    /// Makes a code that resets a user's password, for the operator to hand over. It is not mailed.
+    /// Creates a code that resets a user's password, and returns it for the operator to pass on. The code is not mailed.
     ///
     /// # Errors
     /// As [`send_reset`](Self::send_reset).
@@ -74,12 +74,12 @@ impl Users {
         Ok(self.codes.write(code))
     }
 
-    /// Sets a new password with a code. Every session of the user ends.
+    /// Sets a new password with a code. Ends all sessions of the user.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the code is unknown, spent, expired, or older than the last change of the account;
-    /// [`ErrorKind::WeakPassword`], and then the code is still valid; [`ErrorKind::RateLimited`] after a hundred wrong codes from
-    /// one address; [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::NotFound`] when the code is unknown, used, expired, or older than the last change of the account;
+    /// [`ErrorKind::WeakPassword`], after which the code is still valid; [`ErrorKind::RateLimited`] after 100 wrong codes from
+    /// one remote address; [`ErrorKind::Overloaded`].
     pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
         let limiter = &self.passwords.limiter;
         let work = async {
@@ -89,8 +89,8 @@ impl Users {
         limiter.guess_code(caller, work).await
     }
 
-    /// Checks a reset and hashes its password, outside of a transaction;
-    /// [`UsersWithin::reset_password`](crate::engine::UsersWithin::reset_password) does the rest inside.
+    /// Checks a reset and hashes its password, outside of a transaction.
+    /// [`UsersWithin::reset_password`](crate::engine::UsersWithin::reset_password) then performs it.
     ///
     /// # Errors
     /// As [`reset_password`](Self::reset_password).
@@ -100,19 +100,19 @@ impl Users {
         let Code { user, email, .. } = found.ok_or_else(no_such_code)?;
         let account = find_changeable(self.db(), user).await.map_err(unless_gone)?;
         let (password, inputs) = (reset.password.as_secret().normalized(), account.password_inputs(None));
-        let phc = self.passwords.passwords.admit(caller.asker(), password, inputs).await?;
+        let phc = self.passwords.passwords.admit(caller.hash_requester(), password, inputs).await?;
         Ok(PreparedReset { code, user, username: account.username, phc, email })
     }
 }
 
-/// A checked reset: its code was valid when it was looked up, and the password is strong and hashed.
+/// A checked reset: its code was valid when it was checked, and the password is strong and hashed.
 #[derive(Debug)]
 pub struct PreparedReset {
     code: Uuid,
     user: UserId,
     username: Username,
     phc: String,
-    /// The address to which the code was sent.
+    /// The address that the code was sent to.
     email: Option<Email>,
 }
 
@@ -128,8 +128,8 @@ pub(in crate::engine) async fn set_by_code(
     lock_live(tx, *user).await.map_err(unless_gone)?;
     code::take(tx, *code).await?.ok_or_else(no_such_code)?;
     if let Some(email) = email {
-        // The bearer of the code has the mailbox. Other accounts with the address are left as they are: one of them may be the
-        // owner's, and an account that takes the address later must not have a reset destroy it.
+        // The bearer of the code has access to the mailbox. Other accounts with the address stay unchanged: one of them may
+        // belong to the owner, and a reset of an account that got the address later must not destroy it.
         confirm(tx, *user, email).await?;
     }
     let event = set_password(tx, limiter, &tx.by_secret(), (*user, username), phc, SessionFate::Ended).await?;
@@ -140,14 +140,14 @@ pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, user: UserId) -> Result<E
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_power_over(subject.live()?.level)?;
     let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?;
-    let row =
-        row.ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: somebody else confirmed it"))?;
+    let row = row
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: another account has confirmed it"))?;
     let email: Email = stored(&row, "email");
     let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
     Ok(Event::new(EventKind::ResetRequested, &actor).about(user).detail(json!({ "code_id": code })))
 }
 
-/// Makes a code that is not mailed; its event does not contain its id.
+/// Creates a code that is not mailed; its event does not contain its ID.
 pub(in crate::engine) async fn create_reset(tx: &Tx<'_>, user: UserId) -> Result<Written<Uuid>> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_power_over(subject.live()?.level)?;

@@ -1,4 +1,4 @@
-//! Signing up.
+//! Sign-up.
 
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -8,7 +8,7 @@ use crate::{
     Email, Error, ErrorKind, Result, RoleName, Secret, UserId, Username,
     api::{event::EventKind, user::NewUser},
     engine::{
-        crypto::{hasher::Asker, password::UserInputs, random::random_text},
+        crypto::{hasher::HashRequester, password::UserInputs, random::random_text},
         domain::{
             code::{self, Purpose},
             lookalike, role,
@@ -30,36 +30,37 @@ const USER_ROLE: &str = "user";
 /// The role of the first administrator.
 const SUPERADMIN_ROLE: &str = "superadmin";
 
-/// A checked sign-up: the name is not reserved and looks like no administrator's, the password is strong and hashed.
+/// A checked sign-up: the name is available and does not look like a reserved or an administrator's name, and the password is
+/// strong and hashed.
 ///
-/// Hashing takes time, so it is done before a transaction is opened.
+/// Hashing takes time, so it is done before a transaction begins.
 #[derive(Debug)]
 pub struct Registration {
     username: Username,
     email: Email,
     phc: String,
-    // What the name looks like; empty when an operator chose it, and then nothing is compared.
+    // The skeletons of the name; empty when an operator chose it, and then nothing is compared.
     skeletons: Vec<String>,
-    // The operator vouches for the address of an account that it makes for somebody else.
+    // Whether the operator vouches for the address, because the operator created the account for someone else.
     is_vouched_for: bool,
 }
 
 impl Users {
-    /// Signs up a user, with the role `user`.
+    /// Signs up a user with the role `user`.
     ///
-    /// An address is taken once an account has confirmed it. Until then others may sign up with it, and lose it to the first
-    /// account that confirms it: nobody can keep an address from its owner.
+    /// An address is taken once an account has confirmed it. Until then, others can sign up with it, and lose it to the first
+    /// account that confirms it: nobody can withhold an address from its owner.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, by a deleted user too, or the name is
-    /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when
-    /// too many passwords wait to be hashed.
+    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, including by a deleted user, or the name is
+    /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`]
+    /// when too many passwords wait to be hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         let registration = self.prepare_registration(caller, user).await?;
         self.journal.write(caller, async |tx| insert(tx, &registration, None).await).await
     }
 
-    /// Signs up a user with a role, for administrators and the operator.
+    /// Creates a user with a role, for administrators and the operator.
     ///
     /// # Errors
     /// As [`register`](Self::register), and [`ErrorKind::NotFound`] when there is no such role,
@@ -69,8 +70,8 @@ impl Users {
         self.journal.write(caller, async |tx| insert(tx, &registration, Some(role)).await).await
     }
 
-    /// Checks a sign-up and hashes its password, outside of a transaction;
-    /// [`UsersWithin::register`](crate::engine::UsersWithin::register) does the rest inside.
+    /// Checks a sign-up and hashes its password, outside of a transaction.
+    /// [`UsersWithin::register`](crate::engine::UsersWithin::register) then performs it.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -78,26 +79,28 @@ impl Users {
         let NewUser { username, email, password, .. } = user;
         let key = username.key();
         let taken_as: Params<'_> = &[&self.erased.forms(&key), &self.erased.forms(&email.key())];
-        // Sent together: the comparison of names costs a sign-up no round trip.
+        // Sent together: the comparison of names needs no additional round trip.
         let (skeletons, found) = tokio::join!(
             self.reserved.require_distinct(self.db(), caller, &username),
             self.db().read_opt(&sql::IS_TAKEN, taken_as)
         );
-        // First: a name that is taken is answered as any other, so that the answer does not reveal administrators.
+        // Checked first: a taken name has the same result in any case, so that it does not reveal administrators.
         if found?.is_some() {
             return Err(taken());
         }
         let skeletons = skeletons?;
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
-        let phc = self.passwords.passwords.admit(caller.asker(), password.as_secret().normalized(), inputs).await?;
+        let phc =
+            self.passwords.passwords.admit(caller.hash_requester(), password.as_secret().normalized(), inputs).await?;
         Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
     }
 
-    /// Makes the first administrator of a database without users, for the operator. Returns the name, and a password that is shown
-    /// only here; `None` when there are users, or another instance has just made one.
+    /// Creates the first administrator of a database without users, for the operator. Returns the name and the password, which
+    /// is not available later; `None` when there are users, or another instance has just created one.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database is away.
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database is not
+    /// available.
     pub async fn create_first_administrator(&self, caller: &Caller) -> Result<Option<(Username, Secret)>> {
         Actor::operator(caller)?;
         if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {
@@ -107,9 +110,9 @@ impl Users {
         let username = Username::stored("admin".to_owned());
         let registration = Registration {
             username: username.clone(),
-            // A domain that never exists (RFC 2606), so that mail goes nowhere.
+            // Its domain never exists (RFC 2606), so no mail can be sent there.
             email: Email::stored("admin@authy.invalid".to_owned()),
-            phc: self.passwords.passwords.hash(Asker::default(), password.normalized()).await?,
+            phc: self.passwords.passwords.hash(HashRequester::default(), password.normalized()).await?,
             skeletons: Vec::new(),
             is_vouched_for: true,
         };
@@ -145,10 +148,10 @@ pub(in crate::engine) async fn insert(
         &email_key,
         is_vouched_for,
         skeletons,
-        &lookalike::ADMINISTRATOR,
+        &lookalike::ADMINISTRATOR_LEVEL,
     ];
     let created = sql::CREATE.execute(tx, params).await.map_err(|cause| match cause.code() {
-        // Two signed up at once, and this one came second.
+        // Of two concurrent sign-ups, this was the second.
         Some(&SqlState::UNIQUE_VIOLATION) => taken(),
         _ => db_error(cause),
     })?;
@@ -161,7 +164,7 @@ pub(in crate::engine) async fn insert(
     let role = role.cloned().unwrap_or_else(|| RoleName::stored(USER_ROLE.to_owned()));
     let row = role::sql::SHARE.row(tx, &[&role.key()]).await?;
     let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
-    // Anybody may become a `user`; to grant a role takes power over it.
+    // Anyone can sign up as `user`; granting a role requires a level that is at least as powerful.
     if is_given {
         actor.require_power_over(Some(level(&row)))?;
     }

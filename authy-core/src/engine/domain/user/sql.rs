@@ -3,8 +3,8 @@
 use crate::engine::{domain::lookalike::sql::administrators_who_look_like, storage::statement::statements};
 
 /// The users, with the state of the first delivery about each to the sink whose status is shown: that of the delivery, or
-/// `waiting` when the sink's cursor is older than the user. The users are picked first, so that only those that are shown are
-/// looked up.
+/// `waiting` when the sink's cursor is older than the user. The users are selected first, so that only the deliveries of the
+/// shown ones are looked up.
 macro_rules! user_view {
     ($rest:literal) => {
         concat!(
@@ -21,7 +21,7 @@ macro_rules! user_view {
 }
 
 statements! {
-    /// Makes a user, whose address somebody vouches for or not, unless the name looks like that of an administrator.
+    /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's.
     CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = concat!(
         "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
          SELECT $1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END
@@ -30,71 +30,72 @@ statements! {
         ")"
     );
 
-    /// Gives a user a first password.
+    /// Stores the first password of a user.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
 
-    /// Whether a name or an address is taken in any of these forms, by deleted users too. An address is taken once it is
+    /// Whether a name or an address is taken in any of these forms, including by deleted users. An address is taken once it is
     /// confirmed.
     IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
         "SELECT 1 FROM authy.users
          WHERE username_key = ANY ($1)
             OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL)) LIMIT 1";
 
-    /// Forgets what a user's name looks like.
+    /// Deletes the skeletons of a user's name.
     ERASE_LOOKALIKES(UUID) = "DELETE FROM authy.administrator_name WHERE user_id = $1";
 
-    /// Whether there is any user.
+    /// Whether any user exists.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
 
-    /// Lets one instance at a time make the first user.
+    /// Lets one instance at a time create the first user.
     LOCK_FIRST() = "SELECT pg_advisory_xact_lock(418313730682)";
 
     /// One user.
     FIND(UUID) = user_view!("WHERE public_id = $1");
 
-    /// The name of a user who was not deleted.
+    /// The username of a user who is not deleted.
     FIND_USERNAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
 
-    /// The user of a name, unless deleted.
+    /// The ID of the user with a username, unless deleted.
     FIND_ID(TEXT) = "SELECT public_id FROM authy.users WHERE username_key = $1 AND deleted_at IS NULL";
 
     /// A page of users.
     LIST(INT8, INT8) = user_view!("ORDER BY created, public_id LIMIT $1 OFFSET $2");
 
-    /// How many users there are.
+    /// The number of users.
     COUNT() = "SELECT count(*) FROM authy.users";
 
-    /// A page of the users whose name or address begins so: two ranges, each from the prefix to just before the next.
+    /// A page of the users whose name or address has a prefix: two ranges of keys, each from the prefix to just before the next
+    /// one.
     SEARCH(TEXT, TEXT, TEXT, TEXT, INT8, INT8) = user_view!(
         "WHERE (username_key >= $1 AND username_key < $2) OR (email_key >= $3 AND email_key < $4)
          ORDER BY created, public_id LIMIT $5 OFFSET $6"
     );
 
-    /// How many users the search finds.
+    /// The number of users that the search finds.
     COUNT_FOUND(TEXT, TEXT, TEXT, TEXT) =
         "SELECT count(*) FROM authy.users
          WHERE (username_key >= $1 AND username_key < $2) OR (email_key >= $3 AND email_key < $4)";
 
-    /// Deletes a user, as far as a user is ever deleted.
+    /// Marks a user as deleted.
     DELETE(UUID) = "UPDATE authy.users SET deleted_at = now() WHERE public_id = $1";
 
-    /// Brings a deleted user back.
+    /// Restores a deleted user.
     RESTORE(UUID) = "UPDATE authy.users SET deleted_at = NULL WHERE public_id = $1";
 
-    /// A user's account before it is changed.
+    /// The state of a user's account before its change.
     FIND_ACCOUNT(UUID) =
         "SELECT username, email, deleted_at IS NOT NULL AS deleted, phc,
                 (SELECT min(level) FROM authy.user_role JOIN authy.role USING (role_id)
                  WHERE user_role.user_id = public_id) AS level
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = $1";
 
-    /// Whether a user's session was opened by a login, so many seconds ago at most.
+    /// Whether a user's session was opened by a login at most a number of seconds ago.
     IS_RECENT(UUID, UUID, FLOAT8) =
         "SELECT 1 FROM authy.session
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND NOT issued
            AND created > clock_timestamp() - make_interval(secs => $3)";
 
-    /// Whether a user's password is still the one of this hash.
+    /// Whether a user's password still has this hash.
     HAS_PASSWORD(UUID, TEXT) = "SELECT 1 FROM authy.password WHERE user_id = $1 AND phc = $2";
 
     /// Sets a user's password.
@@ -102,12 +103,12 @@ statements! {
         "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)
          ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed = now()";
 
-    /// Everybody who names an address, and a user, held in the order of their ids until the transaction ends.
+    /// Locks all users with an address, and one user, in the order of their IDs.
     LOCK_CLAIMS(UUID, TEXT) =
         "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";
 
-    /// Takes an address off everybody but this user who has not confirmed it, deleted users included, but no more than so many: the
-    /// newest; their new epochs.
+    /// Removes an address from users other than this one who have not confirmed it, including deleted ones: from the newest, up
+    /// to a maximum. Returns their new epochs.
     RELEASE(UUID, TEXT, TEXT, TEXT, INT8) =
         "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ver + 1
          WHERE public_id IN (
@@ -123,16 +124,16 @@ statements! {
          FROM authy.users
          WHERE email_key = ANY ($1) AND public_id <> $2 AND (validated_at IS NOT NULL OR erased_at IS NOT NULL) LIMIT 1";
 
-    /// Puts a confirmed address in force.
+    /// Sets a confirmed address.
     SET_EMAIL(UUID, TEXT, TEXT) =
         "UPDATE authy.users SET email = $2, email_key = $3, validated_at = now() WHERE public_id = $1";
 
-    /// Confirms an address, unless it is the user's no more.
+    /// Confirms an address, unless the user no longer has it.
     VALIDATE(UUID, TEXT) =
         "UPDATE authy.users SET validated_at = coalesce(validated_at, now()) WHERE public_id = $1 AND email_key = $2";
 
-    /// Whether a user's address is confirmed, whether it is lost to somebody who confirmed it first, and how often in the last
-    /// hour something of that kind happened to the user.
+    /// Whether a user's address is confirmed, whether another account has confirmed it first, and the number of events of a
+    /// kind about the user within the last hour.
     FIND_VALIDATION(UUID, TEXT) =
         "SELECT email, validated_at IS NOT NULL AS validated,
                 email_key LIKE 'released:%' OR EXISTS (
@@ -143,7 +144,7 @@ statements! {
                  WHERE subject = public_id AND kind = $2 AND happened > now() - interval '1 hour') AS sent
          FROM authy.users WHERE public_id = $1";
 
-    /// The address to which notices for a user go. There is no row when somebody else confirmed it first.
+    /// The address for notices to a user. No row when another account has confirmed it first.
     FIND_ADDRESS(UUID) =
         "SELECT username, email, validated_at IS NOT NULL AS validated FROM authy.users
          WHERE public_id = $1 AND deleted_at IS NULL AND email_key NOT LIKE 'released:%'
@@ -152,31 +153,31 @@ statements! {
                     WHERE other.email_key = users.email_key AND other.public_id <> $1
                       AND other.validated_at IS NOT NULL))";
 
-    /// What is compared of a user's name and address.
+    /// The forms of a user's name and address that are used for comparison.
     FIND_KEYS(UUID) =
         "SELECT username_key, email_key, validated_at IS NOT NULL AS validated FROM authy.users WHERE public_id = $1";
 
-    /// Replaces what tells of the person.
+    /// Replaces the personal data of a user.
     ERASE(UUID, TEXT, TEXT, TEXT, TEXT) =
         "UPDATE authy.users
          SET username = $2, username_key = $3, email = $4, email_key = $5, last_login = NULL, validated_at = NULL,
              deleted_at = coalesce(deleted_at, now()), erased_at = now()
          WHERE public_id = $1";
 
-    /// Forgets a user's password.
+    /// Deletes a user's password.
     ERASE_PASSWORD(UUID) = "DELETE FROM authy.password WHERE user_id = $1";
 
-    /// Forgets a user's roles.
+    /// Deletes a user's roles.
     ERASE_ROLES(UUID) = "DELETE FROM authy.user_role WHERE user_id = $1";
 
-    /// Forgets where a user's sessions were opened; they stay until their tokens have expired, to void them by.
+    /// Deletes the origin of a user's sessions. The rows remain until their tokens have expired, to revoke them.
     ERASE_SESSIONS(UUID) = "UPDATE authy.session SET ip = NULL, user_agent = NULL WHERE user_id = $1";
 
-    /// Forgets what mail servers said of a user's mailbox: they name it.
+    /// Deletes the error messages of mail servers about a user's mailbox, because they contain its address.
     ERASE_DELIVERIES(UUID) =
         "UPDATE authy.delivery SET error = NULL WHERE subject = $1 AND state <> 'delivered' AND error IS NOT NULL";
 
-    /// Forgets where a user acted from. What others did to the user stays as it is.
+    /// Deletes the origin of a user's actions. Actions of others on the user stay unchanged.
     ERASE_ORIGINS(UUID) =
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
          WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";

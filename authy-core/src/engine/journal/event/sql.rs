@@ -21,23 +21,24 @@ statements! {
              (event_id, kind, actor, origin, subject, session_id, ip, user_agent, request_id, detail)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-    /// Makes the partitions of this month and of a number of months after it; how many were missing.
+    /// Creates the partitions of this month and a number of later months. Returns the number of new ones.
     MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
 
-    /// Protects every partition from TRUNCATE, the new ones included.
+    /// Protects every partition from TRUNCATE, including new ones.
     KEEP_PARTITIONS() = "SELECT authy.keep_event_partitions()";
 
-    /// Drops the partitions older than a number of seconds; how many, and how many were kept because one of these sinks, or
-    /// any, has not got all of their events.
+    /// Drops the partitions older than a number of seconds. Returns how many were dropped, and how many were kept because one
+    /// of these sinks, or any sink, has not received all of their events.
     DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";
 
-    /// What happened before a point, newest first, by kind.
+    /// The events before a position, newest first, optionally of one kind.
     LIST(TIMESTAMPTZ, UUID, TEXT, INT8) = event_view!(
         "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3)
          ORDER BY happened DESC, event_id DESC LIMIT $4"
     );
 
-    /// What was done to a user or by a user before a point, newest first, by kind. Each half has an index of its own.
+    /// The events before a position whose subject or actor is a user, newest first, optionally of one kind. Each half has an
+    /// index.
     LIST_OF_USER(TIMESTAMPTZ, UUID, TEXT, INT8, UUID) = concat!(
         "SELECT * FROM (",
         event_view!(

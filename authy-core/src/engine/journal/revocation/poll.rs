@@ -1,7 +1,7 @@
 //! Reads revocations from the database.
 //!
-//! A poll reads again everything from the oldest transaction that was still running at the poll before, so a transaction that
-//! commits late is never skipped, and what is read twice does no harm. NOTIFY only makes the next poll earlier.
+//! A poll reads again everything since the oldest transaction that was running at the previous poll. So a transaction that
+//! commits late is not skipped, and reading a revocation twice is harmless. NOTIFY only makes the next poll earlier.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -15,7 +15,7 @@ use crate::{
     time::to_second,
 };
 
-/// Returns the revocations in force that were not there at the cursor, several of one user as one.
+/// Returns the revocations in force that are newer than the cursor. Several of one user are merged.
 pub(in crate::engine) async fn read(db: &Db, after: Option<&Cursor>) -> Result<RevocationBatch> {
     let xmin = after.map_or(0, |cursor| cursor.xmin).to_string();
     let mut found = batch(&db.read(&sql::POLL, &[&xmin]).await?);
@@ -30,15 +30,15 @@ pub(in crate::engine) async fn read(db: &Db, after: Option<&Cursor>) -> Result<R
     found
 }
 
-/// Returns what a poll found.
+/// Returns the result of a poll.
 ///
 /// # Errors
-/// [`ErrorKind::Unavailable`] when a standby answered: it may be far behind, and says nothing about that.
+/// [`ErrorKind::Unavailable`] when the server is a standby: it may be far behind without showing it.
 pub(in crate::engine) fn batch(rows: &[Row]) -> Result<RevocationBatch> {
     let first = rows.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))?;
     let number = |column, radix| {
         let number = u64::from_str_radix(first.get::<_, &str>(column), radix);
-        number.map_err(|cause| Error::with_source(ErrorKind::Internal, "a transaction has no number", cause))
+        number.map_err(|cause| Error::with_source(ErrorKind::Internal, "a transaction ID cannot be parsed", cause))
     };
     if first.get::<_, Option<&str>>("timeline").is_none() {
         return Err(Error::new(ErrorKind::Unavailable, "the database is a standby"));

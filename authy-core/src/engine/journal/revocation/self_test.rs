@@ -1,5 +1,5 @@
-//! The self-test of revocations: revokes a session that does not exist, at intervals, so that a fault is noticed before a user
-//! depends on it.
+//! The self-test of revocation: revokes a session that does not exist, at regular intervals, so that a fault is noticed before
+//! it affects a user.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,39 +14,39 @@ use crate::{
     revocation::{IdHash, Revocation, RevokedTokens},
 };
 
-/// Within what time a revocation has to be in force: what authy promises.
-const PROMISED: Duration = Duration::from_secs(1);
+/// Maximum time until a revocation is in force, which authy guarantees.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// How long the self-test goes on looking for one that is late, to say how late it is. The row is kept for as long.
-const LATEST: Duration = Duration::from_secs(20);
+/// Time for which the self-test waits for a late revocation, to report its delay. The row is kept for the same time.
+const LATE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the last self-test of revocations found.
+/// The result of the last self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfTest {
-    /// The time from the commit of the revocation until it was in force here and had been sent to followers; `None` when that
-    /// took more than 20 seconds.
+    /// The time from the commit of the revocation until it was in force here and sent to followers; `None` when that took more
+    /// than 20 seconds.
     pub delay: Option<Duration>,
-    /// The step that was late or did not happen; `None` when everything was in time.
+    /// The step that was late or did not occur; `None` when everything was in time.
     pub failed: Option<SelfTestFailure>,
 }
 
-/// The step that was late in a self-test.
+/// The step of a self-test that was late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelfTestFailure {
-    /// A revocation could not be written into the database within a second.
-    #[error("it could not be written into the database")]
+    /// The revocation was not written to the database within one second.
+    #[error("it was not written to the database")]
     Write,
-    /// No poll found it within a second, neither by itself nor because of a notification.
+    /// No poll found the revocation within one second, neither the regular one nor one after a notification.
     #[error("no poll of the database found it")]
     Poll,
-    /// A poll found it, and it was not sent to followers within a second.
+    /// A poll found the revocation, but it was not sent to followers within one second.
     #[error("it was not sent to followers")]
     Broadcast,
 }
 
 impl RevocationFeed {
-    /// Tests once per interval, without end.
+    /// Runs the test at regular intervals. Does not return.
     pub(in crate::engine) async fn test_at_intervals(self: Arc<Self>, interval: Duration) {
         loop {
             sleep(interval).await;
@@ -65,21 +65,23 @@ impl RevocationFeed {
         let mark = RevokedTokens::Session { session: hash };
         let mut sent = self.subscribe();
         let begun = Instant::now();
-        let seconds = LATEST.as_secs_f64();
-        match timeout(LATEST, self.db.write_quietly(&sql::REVOKE_TEST_SESSION, &[session.as_uuid(), &seconds])).await {
-            Ok(Ok(_)) if begun.elapsed() < PROMISED => {}
+        let seconds = LATE_TIMEOUT.as_secs_f64();
+        match timeout(LATE_TIMEOUT, self.db.write_quietly(&sql::REVOKE_TEST_SESSION, &[session.as_uuid(), &seconds]))
+            .await
+        {
+            Ok(Ok(_)) if begun.elapsed() < MAX_DELAY => {}
             _ => return SelfTest { delay: None, failed: Some(SelfTestFailure::Write) },
         }
-        // As after any commit, so that the notification is tested too.
+        // As after any commit, so that the notification is tested, too.
         let committed = Instant::now();
         self.notify_others();
         let is_it = |revocation: &Revocation| revocation.tokens == mark;
-        let arrived = timeout(LATEST, async {
+        let arrived = timeout(LATE_TIMEOUT, async {
             loop {
                 match sent.recv().await {
                     Ok(batch) if batch.revocations.iter().any(is_it) => return true,
                     Ok(_) => {}
-                    // It was among those that were dropped: then it is in the set.
+                    // The revocation may be among the missed batches. Then it is in the set.
                     Err(RecvError::Lagged(_)) if self.revokes_session(&hash) => return true,
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return false,
@@ -88,7 +90,7 @@ impl RevocationFeed {
         });
         let delay = arrived.await.is_ok_and(|arrived| arrived).then(|| committed.elapsed());
         let failed = match delay {
-            Some(delay) if delay <= PROMISED => None,
+            Some(delay) if delay <= MAX_DELAY => None,
             Some(_) => Some(SelfTestFailure::Poll),
             None if self.revokes_session(&hash) => Some(SelfTestFailure::Broadcast),
             None => Some(SelfTestFailure::Poll),

@@ -15,52 +15,53 @@ use crate::{
     time::now,
 };
 
-/// How many revocations of the last polls are kept one by one. A follower with an older cursor gets all revocations.
-const REMEMBERED: usize = 1_000;
+/// Number of recent revocations that are kept individually. A follower with an older cursor gets all revocations.
+const MAX_RECENT_REVOCATIONS: usize = 1_000;
 
-/// How many revocations since a cursor are written for one request: what takes less time than the request itself.
-const FEW: usize = 100;
+/// Maximum number of revocations since a cursor that are serialized for one request: this takes less time than the request
+/// itself.
+const MAX_SERIALIZED_PER_REQUEST: usize = 100;
 
-/// The revocations in force, or those since a cursor, as the body of an answer.
+/// The revocations in force, or those since a cursor, as a response body.
 #[derive(Clone, Debug)]
 pub struct RevocationSnapshot {
-    /// A [`RevocationPage`](crate::api::session::RevocationPage) in JSON.
+    /// A [`RevocationPage`](crate::api::session::RevocationPage) as JSON.
     pub body: Bytes,
-    /// An entity tag (RFC 9110, section 8.8.3) of the revocations in it. It is weak: cursor and time differ after
-    /// each poll, without a change of the revocations.
+    /// The entity tag (RFC 9110, section 8.8.3) of the revocations. It is weak: cursor and time change with each poll, even
+    /// when the revocations do not.
     pub etag: String,
 }
 
-/// What the last polls found.
+/// The results of the last polls.
 #[derive(Default)]
-pub(super) struct Snapshots(Mutex<Inner>);
+pub(super) struct Snapshots(Mutex<PollResults>);
 
 #[derive(Default)]
-struct Inner {
-    /// As of the last poll.
+struct PollResults {
+    /// The cursor and the time of the last poll.
     polled: Option<(Cursor, u64)>,
-    /// The set as it was last written, unless it has changed since.
-    written: Option<Written>,
+    /// The serialized set, unless it has changed since.
+    written: Option<SerializedSet>,
     recent: VecDeque<(Cursor, Vec<Revocation>)>,
     remembered: usize,
-    /// Every revocation after this cursor is in `recent`.
+    /// All revocations after this cursor are in `recent`.
     floor: Option<Cursor>,
 }
 
-/// The revocations as a JSON array, and the page they were last put into.
-struct Written {
+/// The revocations as a JSON array, and the page that was last made of it.
+struct SerializedSet {
     list: Vec<u8>,
     etag: String,
     page: Option<((Cursor, u64), Bytes)>,
 }
 
 impl Snapshots {
-    /// The set has changed.
+    /// Discards the serialized set, because the set has changed.
     pub(super) fn outdate(&self) {
         self.lock().written = None;
     }
 
-    /// Takes in what a poll found that was not known before.
+    /// Stores the new revocations of a poll.
     pub(super) fn polled(&self, found: &RevocationBatch) {
         let mut inner = self.lock();
         let is_elsewhere = inner.polled.is_some_and(|(before, _)| found.cursor.is_elsewhere(&before));
@@ -71,9 +72,9 @@ impl Snapshots {
             inner.remembered += found.revocations.len();
             inner.recent.push_back((found.cursor, found.revocations.clone()));
         }
-        // What has expired matters to nobody any more.
+        // Expired revocations are no longer needed.
         let now = now();
-        while inner.remembered > REMEMBERED
+        while inner.remembered > MAX_RECENT_REVOCATIONS
             || inner.recent.front().is_some_and(|(_, batch)| batch.iter().all(|revocation| revocation.until < now))
         {
             let Some((cursor, dropped)) = inner.recent.pop_front() else { break };
@@ -83,7 +84,7 @@ impl Snapshots {
         inner.polled = Some((found.cursor, found.as_of_ms));
     }
 
-    /// Returns the revocations since a cursor when the last polls tell; else, or without a cursor, the whole set.
+    /// Returns the revocations since a cursor if the last polls cover it; otherwise, or without a cursor, the whole set.
     pub(super) fn since(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<RevocationBatch> {
         let inner = self.lock();
         let (cursor, as_of_ms) = inner.polled.ok_or_else(unpolled)?;
@@ -94,13 +95,15 @@ impl Snapshots {
         Ok(RevocationBatch::new(revocations, cursor, as_of_ms))
     }
 
-    /// Returns the same as the body of an answer.
+    /// Returns the same as a response body.
     pub(super) fn snapshot(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<RevocationSnapshot> {
         let mut inner = self.lock();
         let polled = inner.polled.ok_or_else(unpolled)?;
-        // A few are written for who asks; of many the page is sent that is ready.
-        let recent = after.and_then(|after| Some(inner.after(after)?.take(FEW + 1).cloned().collect::<Vec<_>>()));
-        if let Some(few) = recent.filter(|recent| recent.len() <= FEW) {
+        // A few are serialized for the request; otherwise the prepared page is sent.
+        let recent = after.and_then(|after| {
+            Some(inner.after(after)?.take(MAX_SERIALIZED_PER_REQUEST + 1).cloned().collect::<Vec<_>>())
+        });
+        if let Some(few) = recent.filter(|recent| recent.len() <= MAX_SERIALIZED_PER_REQUEST) {
             drop(inner);
             let (list, etag) = write(few.into_iter())?;
             return Ok(RevocationSnapshot { body: page(&list, polled), etag });
@@ -110,7 +113,7 @@ impl Snapshots {
             none => {
                 let revocations: Vec<_> = set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
                 let (list, etag) = write(revocations.into_iter())?;
-                none.insert(Written { list, etag, page: None })
+                none.insert(SerializedSet { list, etag, page: None })
             }
         };
         let body = match &written.page {
@@ -124,17 +127,17 @@ impl Snapshots {
         Ok(RevocationSnapshot { body, etag: written.etag.clone() })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PollResults> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    /// Returns every revocation after a cursor, when the last polls tell. A poll with that cursor or a later one may have found
-    /// what was not committed yet at the cursor.
+impl PollResults {
+    /// Returns all revocations after a cursor if the last polls cover it. A poll with the same or a later cursor may have found
+    /// what was not committed at the cursor.
     fn after(&self, after: &Cursor) -> Option<impl Iterator<Item = &Revocation>> {
         let (floor, (polled, _), after) = (self.floor?, self.polled?, *after);
-        // A cursor that is ahead of us is of a sibling, or of a time that was undone by a restore: then nothing is known of it.
+        // A cursor ahead of this instance is from another instance, or from a time before a restore: nothing is known about it.
         if after.is_elsewhere(&floor) || after.xmin == floor.xmin || polled.is_elsewhere(&after) {
             return None;
         }
@@ -143,12 +146,12 @@ impl Inner {
     }
 }
 
-/// The JSON array of revocations in one order, so that all instances give it the same tag.
+/// Serializes revocations as a JSON array, sorted, so that all instances produce the same tag.
 fn write(revocations: impl Iterator<Item = Revocation>) -> Result<(Vec<u8>, String)> {
     let texts: serde_json::Result<Vec<String>> =
         revocations.map(|revocation| serde_json::to_string(&revocation)).collect();
-    let mut texts =
-        texts.map_err(|cause| Error::with_source(ErrorKind::Internal, "the revocations cannot be written", cause))?;
+    let mut texts = texts
+        .map_err(|cause| Error::with_source(ErrorKind::Internal, "the revocations cannot be serialized", cause))?;
     texts.sort_unstable();
     texts.dedup();
     let list = format!("[{}]", texts.join(",")).into_bytes();
@@ -166,5 +169,5 @@ fn page(list: &[u8], (cursor, as_of_ms): (Cursor, u64)) -> Bytes {
 }
 
 fn unpolled() -> Error {
-    Error::new(ErrorKind::Unavailable, "revocations are not followed here yet")
+    Error::new(ErrorKind::Unavailable, "this instance does not follow the revocations yet")
 }

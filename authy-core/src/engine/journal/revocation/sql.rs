@@ -3,19 +3,19 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Revokes the tokens of a session, when any of them still lives. A minute more, because clocks differ.
+    /// Revokes the tokens of a session, if any has not expired. One minute is added, because clocks differ.
     REVOKE_SESSION(UUID) =
         "INSERT INTO authy.revocation (session_id, until)
          SELECT session_id, access_until + interval '1 minute' FROM authy.session
          WHERE session_id = $1 AND access_until > now() - interval '1 minute'
          RETURNING until";
 
-    /// Revokes a session that does not exist, for a number of seconds: the self-test.
+    /// Revokes a session that does not exist, for a number of seconds: for the self-test.
     REVOKE_TEST_SESSION(UUID, FLOAT8) =
         "INSERT INTO authy.revocation (session_id, until) VALUES ($1, now() + make_interval(secs => $2))";
 
-    /// Revokes a user's tokens of older epochs, when any of them still lives or is being made: a refresh that is under way does
-    /// not wait for this, and what it makes lives as long as what it made last.
+    /// Revokes a user's tokens of older epochs, if any has not expired or is being issued: a concurrent refresh does not wait
+    /// for this, and its token expires no later than one issued now.
     REVOKE_USER(UUID, INT8) =
         "INSERT INTO authy.revocation (user_id, ver, until)
          SELECT $1, $2,
@@ -26,17 +26,17 @@ statements! {
          HAVING max(access_until) IS NOT NULL
          RETURNING until";
 
-    /// Revokes what a key signed or ever will: whoever stole it chooses the dates in its tokens, so this outlives any cache
-    /// that could still hold the key.
+    /// Revokes all tokens that a key signed or will sign: an attacker with the key chooses the times in its tokens, so the
+    /// revocation has to outlive every cache of the key.
     REVOKE_KEY(TEXT) =
         "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '10 years') RETURNING until";
 
-    /// Every revocation of a transaction that was running or not begun at the cursor, and the next cursor: the oldest
-    /// transaction that is still running now. Both from one snapshot, so nobody who commits late is missed.
-    /// One row at least, the revocation empty in it when there is none.
+    /// All revocations of transactions that were running or not begun at the cursor, and the next cursor: the oldest
+    /// transaction that is running now. Both are from one snapshot, so no late commit is missed. At least one row, with an
+    /// empty revocation when there is none.
     ///
-    /// The time is that of the statement, which is before its snapshot. The timeline is that of the log that is being written:
-    /// it changes with a promotion at once, whereas the one in `pg_control_checkpoint()` does not. A standby writes none.
+    /// The time is that of the statement, before its snapshot. The timeline is that of the WAL being written: it changes
+    /// immediately with a promotion, unlike the one in `pg_control_checkpoint()`. A standby writes no WAL.
     POLL(TEXT) =
         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
                 (SELECT system_identifier FROM pg_control_system())::text AS cluster,
@@ -48,10 +48,10 @@ statements! {
          FROM (SELECT) AS one
          LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
 
-    /// Wakes the other instances, after the commit: inside of a transaction a NOTIFY would make every commit of the database
-    /// wait for every other.
+    /// Wakes the other instances, after the commit: a NOTIFY inside of a transaction serializes the commits of the whole
+    /// database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
 
-    /// Deletes what does not matter any more.
+    /// Deletes expired revocations.
     FORGET() = "DELETE FROM authy.revocation WHERE until < now()";
 }

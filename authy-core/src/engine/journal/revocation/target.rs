@@ -1,4 +1,4 @@
-//! Which tokens a change revokes, and the rows that say so.
+//! The tokens that a change revokes, and their rows.
 
 use tokio_postgres::Transaction;
 
@@ -10,14 +10,14 @@ use crate::{
     time::to_second,
 };
 
-/// Tokens that a change revokes, by the ids that only the engine knows.
+/// Tokens that a change revokes, by the IDs that only the engine knows.
 #[derive(Clone, Debug)]
 pub(in crate::engine) enum RevocationTarget {
-    /// Every token of a user whose epoch is older than this one.
+    /// All tokens of a user whose epoch is older than this one.
     User { public_id: UserId, ver: u64 },
-    /// Every token of a session.
+    /// All tokens of a session.
     Session { session_id: SessionId },
-    /// Every token that a key signed.
+    /// All tokens that a key signed.
     Key { kid: String },
 }
 
@@ -31,7 +31,7 @@ impl From<RevocationTarget> for RevokedTokens {
     }
 }
 
-/// Writes revocations. Returns those that matter, because a token that they are about still lives.
+/// Writes revocations. Returns those whose tokens have not all expired.
 pub(in crate::engine) async fn revoke(tx: &Transaction<'_>, targets: Vec<RevocationTarget>) -> Result<Vec<Revocation>> {
     let mut revoked = Vec::with_capacity(targets.len());
     for target in targets {

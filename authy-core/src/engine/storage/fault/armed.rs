@@ -1,4 +1,4 @@
-//! The points when they are compiled in. Counted per track, so that the n-th one is the same one in every run.
+//! Fault points that are compiled in. They are counted per track, so that the n-th point is the same one in every run.
 
 use std::{
     future::poll_fn,
@@ -13,17 +13,17 @@ use std::{
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::{sync::Semaphore, task::yield_now, task_local};
 
-/// Who comes by a point.
+/// The kind of work that reaches a fault point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Track {
-    /// Whoever answers a request.
+    /// The work for a request.
     Request,
-    /// Who tells the sinks.
+    /// The delivery of events to the sinks.
     Relay,
-    /// Who looks after the house.
+    /// The maintenance.
     Maintenance,
-    /// Who follows what becomes void, or tells others of it. They ask as often as the clock says, so there is no n-th time.
+    /// Following and publishing revocations. It runs on a timer, so its points have no reproducible number.
     Follow,
 }
 
@@ -33,17 +33,17 @@ task_local! {
 }
 
 static DYING_TRACK: AtomicU8 = AtomicU8::new(0);
-// How many points are left to live for; nobody dies while it is 0.
+// The number of points until the process is killed; 0 when no kill is scheduled.
 static LEFT: AtomicU64 = AtomicU64::new(0);
 
-/// Kills this process with SIGKILL at the `nth` point, from 1, that anybody on that track comes by from now on, and writes the
-/// name of the point to standard error before. For tests of crashes.
+/// Kills this process with SIGKILL at the `nth` fault point of a track, counted from 1 and from now on. Writes the name of the
+/// point to standard error first. For crash tests.
 pub fn dangerous_die_at(track: Track, nth: u64) {
     DYING_TRACK.store(track as u8, Ordering::SeqCst);
     LEFT.store(nth, Ordering::SeqCst);
 }
 
-/// Holds work at a point until it is released, so that a test can do something meanwhile.
+/// Holds work at a fault point until it is released, so that a test can act meanwhile.
 #[derive(Clone, Debug)]
 pub struct DangerousHold(Arc<Hold>);
 
@@ -55,22 +55,22 @@ struct Hold {
 }
 
 impl DangerousHold {
-    /// Holds at the `nth` point, from 1.
+    /// Creates a hold for the `nth` point, counted from 1.
     pub fn at(nth: u64) -> Self {
         Self(Arc::new(Hold { left: AtomicU64::new(nth), reached: Semaphore::new(0), released: Semaphore::new(0) }))
     }
 
-    /// The work, which is held.
+    /// Returns the work, which stops at the point.
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         HOLD.scope(self.clone(), work)
     }
 
-    /// Waits until the work has come to the point.
+    /// Waits until the work has reached the point.
     pub async fn reached(&self) {
         let _ = self.0.reached.acquire().await;
     }
 
-    /// Lets the work go on.
+    /// Lets the work continue.
     pub fn release(&self) {
         self.0.released.add_permits(1);
     }
@@ -83,28 +83,28 @@ impl DangerousHold {
     }
 }
 
-/// Waits while a test holds the work that comes by.
+/// Waits while a test holds the current work.
 async fn hold() {
     if let Ok(hold) = HOLD.try_with(Clone::clone) {
         hold.pass().await;
     }
 }
 
-/// A point.
+/// A fault point.
 pub(in crate::engine) fn point(name: &'static str) {
     if is_last() {
         die("at", name);
     }
 }
 
-/// Work of the database's or of a sink's: a point when it was asked for and nobody knows yet what came of it, and one when it
-/// was done and nobody has been told.
+/// Surrounds work of the database or of a sink with two points: one after the request was sent, when the result is unknown, and
+/// one after the work was done, before its caller knows.
 pub(in crate::engine) async fn around<F: Future>(name: &'static str, work: F) -> F::Output {
     hold().await;
     let mut work = pin!(work);
     if is_last() {
         poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_ready())).await;
-        // The task of the connection takes a turn to write what was put into its queue.
+        // Lets the task of the connection write the contents of its queue.
         for _ in 0..4 {
             yield_now().await;
         }
@@ -118,12 +118,12 @@ pub(in crate::engine) async fn around<F: Future>(name: &'static str, work: F) ->
     done
 }
 
-/// Work that is done on a track of its own.
+/// Runs work on a track.
 pub(in crate::engine) fn on<F: Future>(track: Track, work: F) -> impl Future<Output = F::Output> {
     TRACK.scope(track, work)
 }
 
-/// Counts a point; whether it is the last one.
+/// Counts a point. Returns whether the process has to be killed at it.
 fn is_last() -> bool {
     if LEFT.load(Ordering::Relaxed) == 0 {
         return false;

@@ -1,4 +1,4 @@
-//! Nobody dies here: every function is the identity, and the compiler leaves nothing of it.
+//! Fault points without an effect: every function is the identity, and the compiler removes it.
 
 pub(in crate::engine) enum Track {
     Relay,

@@ -1,4 +1,4 @@
-//! The machine, explored: every state that can be reached, and the fastest way to guess.
+//! An exploration of the state machine: all reachable states, and the fastest sequence of guesses.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::*;
 const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Every span after which something is different in some state, a second less, a second more, and longer than any.
+/// All spans after which a state changes, one second less, one second more, and a longer one than all of them.
 fn spans(schedule: &BackoffPolicy) -> Vec<Duration> {
     let waits = (0..=101).map(|failures| (schedule.delay)(failures));
     let memories = (0..=101).map(|failures| schedule.memory * failures);
@@ -16,8 +16,8 @@ fn spans(schedule: &BackoffPolicy) -> Vec<Duration> {
     around.chain([DAY * 10_000]).collect()
 }
 
-/// Shows every state that can be reached, after every span: by any outcomes, however much time passes between them. What is
-/// refused changes no state, so only the failures make one.
+/// Visits all reachable states, after all spans: with any outcomes and any time between them. A refused attempt changes
+/// nothing, so only failures lead to states.
 fn explore(schedule: &BackoffPolicy, visit: impl Fn(Option<FailureCount>, DateTime<Utc>)) -> usize {
     let (mut known, mut open, spans) = (HashSet::new(), vec![None], spans(schedule));
     while let Some(failures) = open.pop() {
@@ -37,15 +37,15 @@ fn explore(schedule: &BackoffPolicy, visit: impl Fn(Option<FailureCount>, DateTi
 
 #[test]
 fn in_every_state_that_can_be_reached_waits_grow_and_end_and_a_success_ends_them() {
-    for schedule in [ACCOUNT, ADDRESS] {
+    for schedule in [ACCOUNT_POLICY, ADDRESS_POLICY] {
         let delay =
             |state: Option<FailureCount>| state.map_or(Duration::ZERO, |state| (schedule.delay)(state.failures));
         let states = explore(&schedule, |state, now| {
             let failed = schedule.next(state, Outcome::Failed, now);
             if !schedule.admits(state, now) {
-                assert_eq!(failed, state, "who knocks prolongs nothing");
-                assert_eq!(schedule.next(state, Outcome::Succeeded, now), state, "and what is right is not looked at");
-                // It ends.
+                assert_eq!(failed, state, "a refused attempt does not extend the wait");
+                assert_eq!(schedule.next(state, Outcome::Succeeded, now), state, "and a correct guess is not verified");
+                // The wait ends.
                 let end = state.unwrap().counted + delay(state);
                 assert!(end > now && delay(state) <= WEEK && schedule.admits(state, end));
                 return;
@@ -55,10 +55,10 @@ fn in_every_state_that_can_be_reached_waits_grow_and_end_and_a_success_ends_them
             assert_eq!((after.failures, after.counted), (before + 1, now), "each failure counts one");
             assert!((schedule.delay)(after.failures) >= (schedule.delay)(before), "waits grow");
             assert!(after.failures <= 100, "{after:?}");
-            // One state later than which nothing is remembered.
+            // A state that is later than all remembered failures.
             assert_eq!(schedule.remembered(after, schedule.forgotten(after)), 0);
         });
-        // Nothing, and each number of failures up to the longest wait.
+        // No failure, and every number of failures up to the longest wait.
         assert!([51, 101].contains(&states), "{states}");
     }
 }
@@ -70,13 +70,13 @@ fn the_waits_are_those_that_are_documented() {
     assert_eq!(waits, documented);
     assert_eq!((account(49), account(50), account(u32::MAX)), (DAY, WEEK, WEEK));
     assert_eq!((address(99), address(100), address(u32::MAX)), (Duration::ZERO, Duration::from_secs(36), HOUR));
-    assert!((0..200).filter(|&failures| ACCOUNT.begins_to_slow(failures)).eq([5]));
+    assert!((0..200).filter(|&failures| ACCOUNT_POLICY.begins_to_slow(failures)).eq([5]));
 }
 
-/// The most guesses that fit into a span of time, whenever each is made: at the end of a wait, or after any number of units
-/// of the memory.
+/// Returns the maximum number of guesses within a span of time, each at any time: at the end of a wait, or after any number of
+/// units of the memory.
 fn most_guesses(schedule: &BackoffPolicy, span: Duration) -> u32 {
-    // The earliest moment, by the failures that are remembered, at which so many guesses have been made.
+    // The earliest time, by the number of remembered failures, at which this number of guesses has been made.
     let mut earliest = vec![Some(Duration::ZERO)];
     for guesses in 0.. {
         let mut next: Vec<Option<Duration>> = vec![None; earliest.len() + 1];
@@ -104,8 +104,8 @@ fn most_guesses(schedule: &BackoffPolicy, span: Duration) -> u32 {
 }
 
 #[test]
-fn nobody_gets_more_guesses_at_an_account_than_documented() {
-    let most = |span| most_guesses(&ACCOUNT, span);
+fn an_account_admits_no_more_guesses_than_documented() {
+    let most = |span| most_guesses(&ACCOUNT_POLICY, span);
     assert_eq!((most(HOUR), most(DAY), most(DAY * 30)), (11, 16, 45));
     let year = most(DAY * 365);
     assert!((90..100).contains(&year), "{year}");
@@ -113,7 +113,7 @@ fn nobody_gets_more_guesses_at_an_account_than_documented() {
 
 #[test]
 fn an_address_gets_a_hundred_failures_and_a_hundred_an_hour() {
-    let most = |span| most_guesses(&ADDRESS, span);
+    let most = |span| most_guesses(&ADDRESS_POLICY, span);
     assert_eq!(most(Duration::ZERO), 100);
     assert_eq!(most(HOUR), 200);
     assert_eq!(most(HOUR * 5), 600);
