@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     reason = "a test that fails panics"
 )]
+#![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
 mod access;
 mod account;
