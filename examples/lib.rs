@@ -1,13 +1,24 @@
-//! What the examples share: a PostgreSQL to run on, and the code of the README, compiled.
+//! What the examples share: a PostgreSQL to run on, and the code of the README and of the pages in docs, compiled.
 
 use std::{env, error::Error};
 
 use authy_postgres::Cluster;
 
-/// Keeps the README's code true.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub struct Readme;
+/// Compiles the code of a page as a doctest. A test fails when a page with Rust code is missing here.
+macro_rules! pages {
+    ($($name:ident = $path:literal;)+) => { $(
+        #[cfg(doctest)]
+        #[doc = include_str!($path)]
+        pub struct $name;
+    )+ };
+}
+
+pages! {
+    Readme = "../README.md";
+    Accounts = "../docs/accounts.md";
+    EventsAndSinks = "../docs/events-and-sinks.md";
+    SessionsAndTokens = "../docs/sessions-and-tokens.md";
+}
 
 /// What an example may fail with.
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;

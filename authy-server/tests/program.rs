@@ -1,4 +1,4 @@
-//! The program as it is used: started in an empty folder, told what to do, killed, and the README's walk taken.
+//! The program as it is used: started in an empty folder, given commands, killed, and used as the documents say.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+#[path = "program/documents.rs"]
+mod documents;
 
 #[path = "program/operator.rs"]
 mod operator;
@@ -308,39 +311,6 @@ fn told_to_stop_it_answers_what_it_has_begun() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("invalid_credentials"), "{answer}");
     assert!(server.ends().success());
-}
-
-#[test]
-fn the_walk_of_the_readme_works() {
-    let readme = include_str!("../../README.md");
-    let walk = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let folder = folder();
-    let server = Server::start(folder.path());
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", walk])
-        .env("AUTHY", server.url())
-        .env("ADMIN_PASSWORD", server.password().unwrap())
-        .output()
-        .unwrap();
-    let said = text(&output.stdout);
-    assert!(output.status.success(), "{said}{}", text(&output.stderr));
-    // What a reader is told to expect, in this order.
-    let mut rest = said.as_str();
-    for expected in [
-        "\"public_id\"",
-        "\"username\":\"ada\"",
-        "\"level\":10",
-        "insufficient_level",
-        "\"name\":\"auctioneer\"",
-        "has the role auctioneer now",
-        "invalid_token",
-        "\"level\":7",
-        "\"total_records\":2",
-        "no longer has the role auctioneer",
-    ] {
-        let at = rest.find(expected).unwrap_or_else(|| panic!("{expected} is missing from\n{rest}\nof\n{said}"));
-        rest = &rest[at + expected.len()..];
-    }
 }
 
 #[test]

@@ -7,6 +7,10 @@ use std::{fs, path::Path};
 use authy_tests::tools;
 use tokio::process::Command;
 
+mod exceptions;
+mod pages;
+mod threats;
+
 /// That a file says what the code says.
 fn is_up_to_date(file: &Path, made: &str) {
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -57,11 +61,11 @@ async fn the_asyncapi_document_is_valid_by_the_schema_of_asyncapi_3_0() {
 }
 
 #[test]
-fn the_readme_has_the_table_of_settings() {
+fn the_page_on_configuration_has_the_table_of_settings() {
     const MARKS: [&str; 2] = ["<!-- configuration -->\n", "<!-- /configuration -->"];
-    let file = tools::root().join("README.md");
-    let readme = fs::read_to_string(&file).unwrap();
-    let (before, rest) = readme.split_once(MARKS[0]).unwrap();
+    let file = tools::root().join("docs/configuration.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let (before, rest) = page.split_once(MARKS[0]).unwrap();
     let (_, after) = rest.split_once(MARKS[1]).unwrap();
     let table = authy_server::config::table_markdown();
     is_up_to_date(&file, &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));

@@ -281,8 +281,8 @@ async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
     let app = TestApp::new().await;
     let script = std::fs::read_to_string(tools::root().join("examples/webhook.py")).unwrap();
     let verification = script.split("\n\n\n").find(|part| part.starts_with("def is_from_authy")).unwrap();
-    let readme = std::fs::read_to_string(tools::root().join("README.md")).unwrap();
-    assert!(readme.contains(verification), "the README shows other lines");
+    let page = std::fs::read_to_string(tools::root().join("docs/events-and-sinks.md")).unwrap();
+    assert!(page.contains(verification), "docs/events-and-sinks.md shows other lines");
     let mut command = Command::new(tools::python());
     command.arg("-c").arg(script).args([app.url().as_str(), SECRET]).stdout(Stdio::piped()).kill_on_drop(true);
     let mut running = command.spawn().unwrap();

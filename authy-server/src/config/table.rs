@@ -1,4 +1,4 @@
-//! The table of settings: from it come the variables, the flags, the keys of the file, the help and the README.
+//! The table of settings: from it come the variables, the flags, the keys of the file, the help and docs/configuration.md.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -24,7 +24,7 @@ macro_rules! settings {
     (@secret) => { false };
     (@secret secret) => { true };
     ($( #[doc = $meaning:literal] $key:ident: $type:ty = $default:literal $($secret:ident)?; )+) => {
-        /// Every setting, in the order of the README.
+        /// Every setting, in the order of docs/configuration.md.
         pub(crate) const TABLE: &[Setting] = &[$( Setting {
             key: stringify!($key),
             default: $default,
@@ -161,7 +161,7 @@ impl Settings {
     }
 }
 
-/// Returns the table of settings in Markdown, as the README contains it.
+/// Returns the table of settings in Markdown, as docs/configuration.md contains it.
 pub fn table_markdown() -> String {
     let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
     for setting in TABLE {
