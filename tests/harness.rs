@@ -138,6 +138,11 @@ impl TestApp {
         Self { authy, address, database, master_keys, stop: Some(stop), background, serving }
     }
 
+    /// Ends the background work, so that maintenance happens only where the test asks for it.
+    pub fn end_background(&mut self) {
+        self.background = None;
+    }
+
     /// Stops the server, and waits until it has.
     pub async fn stop(mut self) {
         drop((self.stop.take(), self.background.take()));

@@ -385,7 +385,8 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
 
 #[tokio::test]
 async fn what_is_remembered_no_more_is_thrown_away() {
-    let app = TestApp::new().await;
+    let mut app = TestApp::new().await;
+    app.end_background();
     guess(&app, "somebody").await;
     assert_eq!(app.authy.maintain().await.unwrap().throttles, 0);
     pass(&app, "1 hour").await;

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
-    value::{self, BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
+    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
 };
 use crate::{
     limit::RateLimit,
@@ -49,7 +49,7 @@ macro_rules! settings {
             #[cfg(feature = "fuzz-entry-points")]
             pub(crate) fn read_one(key: &str, text: &str) -> Option<Result<(), String>> {
                 match key {
-                    $( stringify!($key) => Some(<$type as value::SettingValue>::parse(text).map(drop)), )+
+                    $( stringify!($key) => Some(<$type as super::value::SettingValue>::parse(text).map(drop)), )+
                     _ => None,
                 }
             }

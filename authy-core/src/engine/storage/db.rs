@@ -96,7 +96,8 @@ impl Db {
         })
     }
 
-    /// Executes a single-statement write that includes its event, and wakes the relay. Returns its row.
+    /// Executes a single-statement write, and wakes the relay: for the event that the statement writes, or for what became due.
+    /// Returns its row.
     pub(in crate::engine) async fn write(
         &self,
         statement: &'static Statement,
