@@ -3,10 +3,10 @@
 //! Its layers, from the top. A layer imports only those below it:
 //!
 //! ```text
-//! authy       the API: Authy, its Builder, and its handles
+//! authy       the API: Authy, its Builder, and Within for transactions of the embedding program
 //! background  follows revocations, relays events, rotates keys, deletes expired rows
-//! delivery    hands events to sinks
-//! domain      users, roles, sessions, one-time codes, signing keys, and the limits on guesses
+//! delivery    delivers events to sinks
+//! domain      users, roles, sessions, codes, signing keys, limits on guesses; each with its handle and SQL
 //! journal     writes with their events, proof of the actor, and the revocation feed
 //! config      the configuration
 //! storage     connections, statements, migrations      crypto  keys, hashes, passwords

@@ -1,4 +1,4 @@
-//! URLs of the web that are configured: a webhook, the pages that mails link to, the address of a server.
+//! Configured http and https URLs: a webhook, the pages that mails link to, the address of a server.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use http::Uri;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
     text: String,
-    /// What a request goes to: without the fragment, with the host as the DNS has it.
+    /// The URL that requests are sent to: without the fragment, with the host as the DNS has it.
     uri: Uri,
     is_https: bool,
 }
@@ -27,7 +27,7 @@ impl HttpUrl {
         &self.text
     }
 
-    /// Returns what a request goes to: the URL without its fragment, which is never sent.
+    /// Returns the URL that requests are sent to: the URL without its fragment, which is never sent.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -42,7 +42,7 @@ impl HttpUrl {
         self.is_https
     }
 
-    /// Returns the text behind `#`.
+    /// Returns the fragment: the text after `#`.
     pub fn fragment(&self) -> Option<&str> {
         self.text.split_once('#').map(|(_, fragment)| fragment)
     }

@@ -1,13 +1,13 @@
-//! Which addresses count as one client, and which as one network. Limits that count addresses read this file, so that they agree.
+//! The networks that count as one client, or as one network. All limits per address use them, so that they agree.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns what one client has all of: an IPv4 address, or the /64 of an IPv6 address.
+/// Returns the network of one client: an IPv4 address, or the /64 of an IPv6 address.
 pub fn of_client(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
 }
 
-/// Returns the smallest network that is routed by itself: the /24 of an IPv4 address, or the /48 of an IPv6 address. Wider
+/// Returns the smallest network that is routed separately: the /24 of an IPv4 address, or the /48 of an IPv6 address. Wider
 /// networks belong to many customers of a provider.
 pub fn routed(address: IpAddr) -> IpAddr {
     prefix(address, 24, 48)

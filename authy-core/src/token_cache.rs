@@ -83,7 +83,7 @@ mod tests {
         Jwk { kty, kid: "key".into(), usage, alg, crv, x, y: None, n: None, e: None }
     }
 
-    fn token(pair: &Ed25519KeyPair, life: Duration) -> String {
+    fn token(pair: &Ed25519KeyPair, lifetime: Duration) -> String {
         let (id, now) = (UserId::random(), time::unix_now());
         let claims = Claims {
             public_id: id,
@@ -96,7 +96,7 @@ mod tests {
             aud: "audience".into(),
             sub: id,
             iat: now,
-            exp: now + life.as_secs(),
+            exp: now + lifetime.as_secs(),
             jti: "0123456789abcdef".into(),
         };
         claims.sign(SigningAlgorithm::EdDSA, "key", |input| Ok(pair.sign(input).as_ref().to_vec())).unwrap()

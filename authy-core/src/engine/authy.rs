@@ -1,4 +1,4 @@
-//! The API of the engine: [`Authy`] and its handles.
+//! The API of the engine: [`Authy`], which has the handles of all subjects.
 
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ impl Authy {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let Handles { journal, keys, config, .. } = &*self.0;
-        Maintenance::new(journal.clone(), keys.clone(), config.clone()).run(None).await
+        Maintenance::new(journal.clone(), keys.clone(), config).run(None).await
     }
 
     /// Checks that the database responds.

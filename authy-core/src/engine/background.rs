@@ -39,19 +39,22 @@ impl Background {
     pub(in crate::engine) async fn start(
         journal: &Arc<Journal>,
         keys: &Arc<SigningKeys>,
-        config: &Arc<Config>,
+        config: &Config,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Self> {
-        let cursor = journal.feed.prime().await?;
+        let feed = &journal.feed;
+        let cursor = feed.prime().await?;
         let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
-        let maintenance = Maintenance::new(journal.clone(), keys.clone(), config.clone());
+        let maintenance = Maintenance::new(journal.clone(), keys.clone(), config);
         let mut tasks = vec![
-            tokio::spawn(fault::on(Track::Follow, follow::follow(journal.clone(), keys.clone(), cursor))),
+            tokio::spawn(fault::on(
+                Track::Follow,
+                follow::follow(feed.clone(), journal.db.clone(), keys.clone(), cursor),
+            )),
             tokio::spawn(fault::on(Track::Maintenance, async move { maintenance.run_at_intervals(names).await })),
         ];
         if let Some(interval) = config.self_test {
-            let feed = journal.feed.clone();
-            tasks.push(tokio::spawn(fault::on(Track::Follow, feed.test_at_intervals(interval))));
+            tasks.push(tokio::spawn(fault::on(Track::Follow, feed.clone().test_at_intervals(interval))));
         }
         for sink in sinks {
             let relay = Relay::new(journal.clone(), sink);

@@ -43,7 +43,7 @@ pub struct Config {
     /// Usernames that nobody can sign up with, including names that look like them.
     pub reserved_usernames: Vec<String>,
     /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, sorted by hash. Passwords in
-    /// the file are refused. When the file cannot be read, an error is logged and no password is refused because of it.
+    /// the file are refused. When the file cannot be read, a warning is logged and no password is refused because of it.
     pub pwned_passwords: Option<PathBuf>,
     /// The password hashing.
     pub hash: HashConfig,

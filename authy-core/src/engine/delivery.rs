@@ -1,4 +1,4 @@
-//! Hands committed events to the sinks.
+//! Delivers committed events to the sinks.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use crate::{
             code::Codes,
             credential::PasswordVerifier,
             erased_name::ErasedNames,
-            lookalike::{self, ReservedNames},
+            lookalike,
             role::Roles,
             session::Sessions,
             signing_key::{KeySettings, SigningKeys},
@@ -121,14 +121,7 @@ impl Builder {
         lookalike::fill_in(&db).await?;
         Ok(Authy(Arc::new(Handles {
             sessions: Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?,
-            users: Users {
-                journal: journal.clone(),
-                config: config.clone(),
-                passwords,
-                codes: codes.clone(),
-                erased: erased.clone(),
-                reserved: ReservedNames::new(&config.reserved_usernames),
-            },
+            users: Users::new(journal.clone(), &config, passwords, codes.clone(), erased.clone()),
             roles: Roles::new(journal.clone()),
             events: Events::new(db),
             deliveries: Deliveries::new(journal.clone(), codes, erased),

@@ -90,8 +90,8 @@ impl UsersWithin<'_> {
     /// # Errors
     /// As [`Users::change`](crate::engine::Users::change).
     pub async fn change(self, caller: &Caller, change: &PreparedChange) -> Result<Uncommitted> {
-        let limiter = &self.0.authy.users().passwords.limiter;
-        self.0.join(caller, async |tx| change::apply(tx, limiter, change).await).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| change::apply(tx, users, change).await).await
     }
 
     /// Deletes a user.
@@ -115,8 +115,8 @@ impl UsersWithin<'_> {
     /// # Errors
     /// As [`Users::erase`](crate::engine::Users::erase).
     pub async fn erase(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
-        let erased = &self.0.authy.users().erased;
-        self.0.join(caller, async |tx| deletion::erase(tx, erased, user).await).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| deletion::erase(tx, users, user).await).await
     }
 
     /// Sends a user a code that resets the password.
@@ -132,9 +132,8 @@ impl UsersWithin<'_> {
     /// # Errors
     /// As [`Users::create_reset`](crate::engine::Users::create_reset).
     pub async fn create_reset(self, caller: &Caller, user: UserId) -> Result<Uncommitted<Secret>> {
-        let codes = &self.0.authy.users().codes;
-        let made = async |tx: &Tx<'_>| Ok(password_reset::create_reset(tx, user).await?.map(|code| codes.write(code)));
-        self.0.join(caller, made).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| password_reset::create_reset(tx, users, user).await).await
     }
 
     /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Does not count wrong
@@ -143,8 +142,8 @@ impl UsersWithin<'_> {
     /// # Errors
     /// As [`Users::reset_password`](crate::engine::Users::reset_password).
     pub async fn reset_password(self, caller: &Caller, reset: &PreparedReset) -> Result<Uncommitted> {
-        let limiter = &self.0.authy.users().passwords.limiter;
-        self.0.join(caller, async |tx| password_reset::set_by_code(tx, limiter, reset).await).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| password_reset::set_by_code(tx, users, reset).await).await
     }
 
     /// Confirms an email address with a code. Does not count wrong codes.

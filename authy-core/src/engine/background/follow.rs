@@ -13,10 +13,7 @@ use crate::{
     Result,
     engine::{
         domain::signing_key::SigningKeys,
-        journal::{
-            revocation::{RevocationFeed, poll::batch, sql},
-            write::Journal,
-        },
+        journal::revocation::{RevocationFeed, poll::batch, sql},
         storage::{
             connector::{ANSWER_TIMEOUT, bounded_by},
             db::Db,
@@ -51,9 +48,9 @@ struct Follower<'a> {
 type KeysSeen = (Option<DateTime<Utc>>, Option<i64>);
 
 /// Follows the revocations from a cursor on. Does not return.
-pub(super) async fn follow(journal: Arc<Journal>, keys: Arc<SigningKeys>, cursor: Cursor) {
-    let (feed, db) = (&*journal.feed, &*journal.db);
-    let mut follower = Follower { feed, db, keys: &keys, cursor, sent: Instant::now(), keys_seen: (None, None) };
+pub(super) async fn follow(feed: Arc<RevocationFeed>, db: Arc<Db>, keys: Arc<SigningKeys>, cursor: Cursor) {
+    let mut follower =
+        Follower { feed: &feed, db: &db, keys: &keys, cursor, sent: Instant::now(), keys_seen: (None, None) };
     loop {
         if let Err(error) = follower.follow_connection().await {
             tracing::warn!(%error, "cannot follow the revocations: retrying");
@@ -84,7 +81,7 @@ impl Follower<'_> {
                     continue;
                 }
             }
-            let keys = rows.first().map(|row| (row.get("keys_changed"), row.get("longest_life")));
+            let keys = rows.first().map(|row| (row.get("keys_changed"), row.get("longest_lifetime")));
             let (cursor, keys) = (found.cursor, keys.unwrap_or_default());
             let batch = self.feed.take_in(found);
             if !batch.revocations.is_empty() || self.sent.elapsed() >= HEARTBEAT {

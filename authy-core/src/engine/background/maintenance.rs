@@ -58,24 +58,26 @@ pub struct MaintenanceReport {
 pub(in crate::engine) struct Maintenance {
     journal: Arc<Journal>,
     keys: Arc<SigningKeys>,
-    config: Arc<Config>,
+    pause: Duration,
+    event_retention: Option<Duration>,
 }
 
 impl Maintenance {
-    pub(in crate::engine) fn new(journal: Arc<Journal>, keys: Arc<SigningKeys>, config: Arc<Config>) -> Self {
-        Self { journal, keys, config }
+    pub(in crate::engine) fn new(journal: Arc<Journal>, keys: Arc<SigningKeys>, config: &Config) -> Self {
+        // Several times within the lifetime of a cached key set, so that the key rotation is punctual.
+        let pause = (config.jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
+        Self { journal, keys, pause, event_retention: config.event_retention }
     }
 
     /// Runs at regular intervals. Does not return.
     pub(super) async fn run_at_intervals(&self, sinks: Vec<String>) {
-        let pause = (self.config.jwks_max_age / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
         loop {
             match self.run(Some(&sinks)).await {
                 Ok(report) if report == MaintenanceReport::default() => {}
                 Ok(report) => report.log(),
                 Err(error) => tracing::warn!(%error, "maintenance failed: retrying"),
             }
-            sleep(pause).await;
+            sleep(self.pause).await;
         }
     }
 
@@ -97,8 +99,8 @@ impl Maintenance {
             row.as_ref().map_or(0, |row| u64::from(row.get::<_, i32>(column).unsigned_abs()))
         };
         let made = event::sql::MAKE_PARTITIONS.row(tx, &[&MONTHS_AHEAD]).await?;
-        event::sql::KEEP_PARTITIONS.rows(tx, &[]).await?;
-        let dropped = match self.config.event_retention {
+        event::sql::PROTECT_PARTITIONS.rows(tx, &[]).await?;
+        let dropped = match self.event_retention {
             None => None,
             Some(retention) => {
                 let params: Params<'_> = &[&retention.as_secs_f64(), &sinks];

@@ -79,8 +79,8 @@ impl Hasher {
         let (answer, result) = oneshot::channel();
         let _place = self.shared.push(
             requester,
-            Box::new(move |turn| {
-                let outcome = turn.and_then(|workspace| {
+            Box::new(move |workspace| {
+                let outcome = workspace.and_then(|workspace| {
                     // No partial state remains visible: the work is dropped, and the memory is released.
                     catch_unwind(AssertUnwindSafe(|| work(&mut *workspace))).map_err(|_| {
                         workspace.release();

@@ -21,13 +21,13 @@ use crate::{
 pub(in crate::engine) mod sql;
 
 /// Time to confirm the address of a new account: longer than a weekend.
-pub(in crate::engine) const VALIDATION_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+const VALIDATION_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Time to confirm a new address.
-pub(in crate::engine) const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Time to reset a password with a code: short, because the code is as powerful as the password.
-pub(in crate::engine) const RESET_LIFETIME: Duration = Duration::from_secs(3600);
+const RESET_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The number of characters of a code that contain the ID of its row.
 const ID_LENGTH: usize = 22;

@@ -21,7 +21,7 @@ pub(in crate::engine) mod sql;
 
 /// The effect of a change of an account on its sessions. The access tokens are revoked in any case.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) enum SessionFate {
+pub(in crate::engine) enum SessionEffect {
     /// They continue, and can get new access tokens.
     Kept,
     /// They end.
@@ -31,19 +31,19 @@ pub(in crate::engine) enum SessionFate {
 }
 
 /// Begins a new epoch of a user, whose row must be locked: revokes the older access tokens and all codes, and ends the sessions
-/// according to `fate`. All changes of an account use it. Returns the event, which the caller has to append.
+/// according to `effect`. All changes of an account use it. Returns the event, which the caller has to append.
 pub(in crate::engine) async fn apply_account_change(
     tx: &Transaction<'_>,
     actor: &Actor,
     user: UserId,
     kind: EventKind,
-    fate: SessionFate,
+    effect: SessionEffect,
 ) -> Result<Event> {
     code::revoke(tx, user, None).await?;
-    let ended = match fate {
-        SessionFate::Kept => Ok(0),
-        SessionFate::Ended => sql::END_ALL.execute(tx, &[user.as_uuid()]).await,
-        SessionFate::EndedExcept(own) => sql::END_OTHERS.execute(tx, &[user.as_uuid(), own.as_uuid()]).await,
+    let ended = match effect {
+        SessionEffect::Kept => Ok(0),
+        SessionEffect::Ended => sql::END_ALL.execute(tx, &[user.as_uuid()]).await,
+        SessionEffect::EndedExcept(own) => sql::END_OTHERS.execute(tx, &[user.as_uuid(), own.as_uuid()]).await,
     };
     ended.map_err(db_error)?;
     let row = sql::BEGIN_EPOCH.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;

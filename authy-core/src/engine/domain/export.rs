@@ -69,10 +69,10 @@ impl Users {
         let slot = ExportSlot::take(user)?;
         let head = read_head(self.db(), user).await?;
         let (sender, receiver) = mpsc::channel(1);
-        let journal = self.journal.clone();
+        let db = self.db().clone();
         tokio::spawn(async move {
             let chunks = Chunks(sender);
-            let written = write_history(&journal.db, user, head, &chunks).await;
+            let written = write_history(&db, user, head, &chunks).await;
             // The next export can begin as soon as the reader sees the end.
             drop(slot);
             match written {
@@ -174,15 +174,15 @@ struct ExportSlot(UserId);
 
 impl ExportSlot {
     fn take(user: UserId) -> Result<Self> {
-        let mut places = RUNNING_EXPORTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = RUNNING_EXPORTS.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = |kind, detail| Err(Error::new(kind, detail).with_retry_after(Duration::from_secs(2)));
-        if places.contains(&user) {
+        if running.contains(&user) {
             return busy(ErrorKind::RateLimited, "another export of this user is running");
         }
-        if places.len() >= MAX_EXPORTS {
+        if running.len() >= MAX_EXPORTS {
             return busy(ErrorKind::Overloaded, "too many exports are running");
         }
-        places.insert(user);
+        running.insert(user);
         Ok(Self(user))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     engine::{
         domain::{
-            epoch::{SessionFate, apply_account_change},
+            epoch::{SessionEffect, apply_account_change},
             lookalike,
         },
         journal::{
@@ -163,7 +163,7 @@ pub(in crate::engine) async fn grant(tx: &Tx<'_>, name: &RoleName, user: UserId)
         return Err(Error::new(ErrorKind::AlreadyAssigned, "the user has the role already"));
     }
     lookalike::protect(tx, user, level(&role)).await?;
-    let event = apply_account_change(tx, &actor, user, EventKind::RoleGranted, SessionFate::Kept).await?;
+    let event = apply_account_change(tx, &actor, user, EventKind::RoleGranted, SessionEffect::Kept).await?;
     Ok(event.detail(json!({ "role": name })))
 }
 
@@ -180,7 +180,7 @@ pub(in crate::engine) async fn revoke(tx: &Tx<'_>, name: &RoleName, user: UserId
     if revoked == 0 {
         return Err(Error::new(ErrorKind::NotFound, "the user does not have the role"));
     }
-    let event = apply_account_change(tx, &actor, user, EventKind::RoleRevoked, SessionFate::Kept).await?;
+    let event = apply_account_change(tx, &actor, user, EventKind::RoleRevoked, SessionEffect::Kept).await?;
     Ok(event.detail(json!({ "role": name })))
 }
 

@@ -12,48 +12,30 @@
 //! read: each of a hundred concurrent attempts counts. A dropped attempt counts as failed. So that concurrent correct passwords
 //! are not refused, four attempts at a target run at the same time in this process, and the others wait.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
-use serde_json::json;
-use tokio::{runtime::Handle, time::sleep};
-use tokio_postgres::{Row, Transaction};
+use tokio::runtime::Handle;
+use tokio_postgres::Transaction;
 
 use crate::{
     Error, ErrorKind, Result, UserId, Username,
-    api::event::EventKind,
     engine::{
         crypto::{mac::MacKeys, master::MasterKeys},
-        journal::{
-            actor::Actor,
-            caller::Caller,
-            event::{Columns, Event},
-        },
-        storage::{
-            db::Db,
-            statement::{Params, Statement},
-        },
+        journal::caller::Caller,
+        storage::{db::Db, statement::Params},
     },
 };
 
 mod backoff;
 mod concurrency;
+mod record;
 pub(in crate::engine) mod sql;
 
 pub(in crate::engine) use backoff::Outcome;
 
-use backoff::{ACCOUNT_POLICY, ADDRESS_POLICY, FailureCount};
-use concurrency::{ConcurrencyLimiter, MAX_ATTEMPT_WAIT, Permit, too_many_waiting};
-
-/// Maximum duration of an attempt; after that its instance must have failed. Longer than a password waits for its hash.
-const MAX_ATTEMPT_TIME: Duration = Duration::from_secs(20);
-
-/// Pause between two checks whether the other attempts have ended: a few per hash.
-const ATTEMPT_RETRY_PAUSE: Duration = Duration::from_millis(25);
+use backoff::ADDRESS_POLICY;
+use concurrency::{ConcurrencyLimiter, Permit};
+use record::{MAX_ATTEMPT_TIME, Record, failure_count};
 
 /// Counts guesses.
 #[derive(Clone)]
@@ -99,20 +81,6 @@ pub(in crate::engine) struct Attempt {
     key: String,
     is_admitted: bool,
     permit: Option<Permit>,
-}
-
-/// The stored data of a failure.
-struct Record {
-    db: Arc<Db>,
-    caller: Caller,
-    target: GuessTarget,
-    key: String,
-    /// The key of the address, when the address counts.
-    address: Option<String>,
-    /// The number of failures including this one; `None` when it is not admitted.
-    failures: Option<u32>,
-    /// The time to wait because of earlier failures at the account, when it is not admitted for that reason.
-    wait: Option<Duration>,
 }
 
 impl GuessLimiter {
@@ -172,7 +140,7 @@ impl GuessLimiter {
     }
 
     /// Deletes the failed guesses at the password for a username, because the password was changed.
-    pub(in crate::engine) async fn forgive(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
+    pub(in crate::engine) async fn forget_guesses(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
         let GuessTarget { kind, of, .. } = GuessTarget::password_of(&name.key(), None);
         sql::CLEAR.rows(tx, &[&self.key(kind, &of)]).await.map(drop)
     }
@@ -231,78 +199,4 @@ impl Drop for Attempt {
             drop(permit);
         });
     }
-}
-
-impl Record {
-    /// Counts the attempt, or finds that it is not admitted.
-    async fn reserve(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < MAX_ATTEMPT_WAIT {
-            let keys: Vec<&str> = [Some(&*self.key), self.address.as_deref()].into_iter().flatten().collect();
-            let found = self.db.read(&sql::FIND, &[&keys, &MAX_ATTEMPT_TIME.as_secs_f64()]).await?;
-            let Some(own) = found.first() else { break };
-            let (now, before) = (own.get::<_, DateTime<Utc>>("now"), failure_count(own));
-            if !ADDRESS_POLICY.admits(found.get(1).and_then(failure_count), now) {
-                // Not a failure, as during the wait of an account, and it does not extend the wait.
-                let address = self.address.take();
-                return self.db.write_quietly(&sql::REFUSE, &[&address]).await.map(drop);
-            }
-            if !ACCOUNT_POLICY.admits(before, now) {
-                if !own.get::<_, bool>("is_pending") {
-                    self.wait = Some(ACCOUNT_POLICY.wait(before, now));
-                    return self.note(&sql::REFUSE).await;
-                }
-                // One of the attempts in progress may be correct.
-                sleep(ATTEMPT_RETRY_PAUSE).await;
-            } else if let Some(next) = ACCOUNT_POLICY.next(before, Outcome::Failed, now)
-                && self.count(before, next).await?
-            {
-                self.failures = Some(next.failures);
-                return Ok(());
-            }
-            // Otherwise another attempt was counted meanwhile: read again.
-        }
-        Err(too_many_waiting())
-    }
-
-    /// Counts the attempt if the state has not changed.
-    async fn count(&self, before: Option<FailureCount>, next: FailureCount) -> Result<bool> {
-        let (failures, forgotten) = (next.failures.cast_signed(), ACCOUNT_POLICY.forgotten(next));
-        let (seen, since) = (before.map(|count| count.failures.cast_signed()), before.map(|count| count.counted));
-        let longest = MAX_ATTEMPT_TIME.as_secs_f64();
-        let params: Params<'_> = &[&self.key, &failures, &next.counted, &forgotten, &seen, &since, &longest];
-        Ok(self.db.write_quietly(&sql::RESERVE, params).await?.is_some())
-    }
-
-    /// Stores that the attempt has failed.
-    async fn fail(&self) -> Result<()> {
-        let has_event = self.failures.is_some_and(|failures| ACCOUNT_POLICY.begins_to_slow(failures));
-        let event = Event::new(EventKind::AccountThrottled, &Actor::by_secret(&self.caller));
-        let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
-        let (about, detail) = (
-            self.target.account.map(|user| *user.as_uuid()),
-            json!({ "of": self.target.kind, "failures": self.failures }),
-        );
-        let (was_admitted, memory) = (self.failures.is_some(), ADDRESS_POLICY.memory.as_secs_f64());
-        let (key, address) = (&self.key, &self.address);
-        #[rustfmt::skip]
-        let params: Params<'_> = &[
-            key, &was_admitted, address, &memory, &has_event,
-            &event_id, &kind, &actor, &actor_kind, &about, &ip, &user_agent, &request_id, &detail,
-        ];
-        match has_event {
-            true => self.db.write(&sql::FAIL, params).await.map(drop),
-            false => self.db.write_quietly(&sql::FAIL, params).await.map(drop),
-        }
-    }
-
-    async fn note(&self, statement: &'static Statement) -> Result<()> {
-        self.db.write_quietly(statement, &[&self.key]).await.map(drop)
-    }
-}
-
-/// Returns the stored count in a row, if any.
-fn failure_count(row: &Row) -> Option<FailureCount> {
-    let failures: Option<i32> = row.get("failures");
-    Some(FailureCount { failures: failures?.unsigned_abs(), counted: row.get("counted") })
 }

@@ -35,16 +35,27 @@ pub(in crate::engine) mod sql;
 
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
 pub struct Users {
-    pub(in crate::engine) journal: Arc<Journal>,
-    pub(in crate::engine) config: Arc<Config>,
-    pub(in crate::engine) passwords: PasswordVerifier,
-    pub(in crate::engine) codes: Codes,
-    pub(in crate::engine) erased: ErasedNames,
-    pub(in crate::engine) reserved: ReservedNames,
+    journal: Arc<Journal>,
+    passwords: PasswordVerifier,
+    codes: Codes,
+    erased: ErasedNames,
+    reserved: ReservedNames,
+    admin_sets_passwords: bool,
 }
 
 impl Users {
-    pub(in crate::engine) fn db(&self) -> &Db {
+    pub(in crate::engine) fn new(
+        journal: Arc<Journal>,
+        config: &Config,
+        passwords: PasswordVerifier,
+        codes: Codes,
+        erased: ErasedNames,
+    ) -> Self {
+        let reserved = ReservedNames::new(&config.reserved_usernames);
+        Self { journal, passwords, codes, erased, reserved, admin_sets_passwords: config.admin_sets_passwords }
+    }
+
+    pub(super) fn db(&self) -> &Arc<Db> {
         &self.journal.db
     }
 

@@ -125,7 +125,7 @@ impl Actor {
         Self { power, client: caller.client_info().clone() }
     }
 
-    /// Returns the origin of the actor's request.
+    /// Returns the client of the actor's request.
     pub(in crate::engine) fn client_info(&self) -> &ClientInfo {
         &self.client
     }

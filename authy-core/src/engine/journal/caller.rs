@@ -1,4 +1,4 @@
-//! The caller of an operation and the origin of the request. Every event records them.
+//! The caller of an operation and the client of the request. Every event records them.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::{
     engine::crypto::hasher::HashRequester, network,
 };
 
-/// The origin of a request.
+/// The client that sent a request.
 #[derive(Clone, Debug, Default)]
 pub struct ClientInfo {
     /// The remote address of the client.
@@ -36,7 +36,7 @@ impl ClientInfo {
     }
 }
 
-/// The caller of an operation, and the origin of the request.
+/// The caller of an operation, and the client of the request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     kind: CallerKind,
@@ -75,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// Returns the origin of the request.
+    /// Returns the client of the request.
     pub fn client_info(&self) -> &ClientInfo {
         &self.client
     }

@@ -40,7 +40,7 @@ impl Events {
     /// Returns a page of the audit trail, newest first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is away.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn list(&self, query: &EventQuery) -> Result<EventPage> {
         list(&self.db, query).await
     }

@@ -61,7 +61,7 @@ impl Journal {
         fault::around("commit", transaction.commit()).await.map_err(db_error)?;
         if has_events {
             self.announce(&revoked);
-            fault::point("the caller is told");
+            fault::point("the response");
         }
         Ok(value)
     }

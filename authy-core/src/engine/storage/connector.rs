@@ -131,10 +131,10 @@ pub(in crate::engine) async fn bounded<T>(work: impl Future<Output = Result<T, t
 
 /// Limits the time of a database operation.
 pub(in crate::engine) async fn bounded_by<T>(
-    patience: Duration,
+    limit: Duration,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T> {
-    match timeout(patience, work).await {
+    match timeout(limit, work).await {
         Ok(done) => done.map_err(db_error),
         Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
             .with_retry_after(Duration::from_secs(1))),
@@ -143,7 +143,7 @@ pub(in crate::engine) async fn bounded_by<T>(
 
 /// Classifies an error: the database is not available, or the statement is wrong.
 pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
-    let away = match cause.code() {
+    let is_unavailable = match cause.code() {
         // No SQLSTATE: the connection failed before the server answered.
         None => cause.is_closed() || cause.as_db_error().is_none(),
         Some(code) => {
@@ -152,7 +152,7 @@ pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
             matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
         }
     };
-    match away {
+    match is_unavailable {
         true => Error::with_source(ErrorKind::Unavailable, "the database is not available", cause)
             .with_retry_after(Duration::from_secs(1)),
         false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),

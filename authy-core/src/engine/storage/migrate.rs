@@ -15,7 +15,7 @@ mod embedded {
 }
 
 /// The number of the advisory lock: "authy" in ASCII, so that other programs are unlikely to use it.
-pub(in crate::engine) const MIGRATION_LOCK: i64 = 0x61_75_74_68_79;
+const MIGRATION_LOCK: i64 = 0x61_75_74_68_79;
 
 /// The result of a migration.
 #[derive(Clone, Debug)]

@@ -52,8 +52,8 @@ impl ReadPool {
     }
 
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % READ_CONNECTIONS;
-        let Some(slot) = self.slots.get(turn) else {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % READ_CONNECTIONS;
+        let Some(slot) = self.slots.get(index) else {
             return Err(Error::new(ErrorKind::Internal, "there is no such connection"));
         };
         let open = slot.open(&self.connector).await?;
@@ -123,11 +123,11 @@ impl Prepared {
     pub(in crate::engine) async fn read(
         &self,
         statement: &'static Statement,
-        patience: Duration,
+        limit: Duration,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
         let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
-        bounded_by(patience, async {
+        bounded_by(limit, async {
             let prepared = match known {
                 Some(prepared) => prepared,
                 None => {

@@ -50,10 +50,10 @@ impl Statement {
     pub(in crate::engine) async fn ask(
         &self,
         client: &Client,
-        patience: Duration,
+        limit: Duration,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
-        bounded_by(patience, fault::around(self.name, client.query_typed(self.sql, &self.typed(params)))).await
+        bounded_by(limit, fault::around(self.name, client.query_typed(self.sql, &self.typed(params)))).await
     }
 
     fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

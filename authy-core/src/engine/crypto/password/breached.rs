@@ -27,14 +27,14 @@ const MIN_HASH_DIGITS: usize = 10;
 
 /// A file of breached passwords.
 #[derive(Debug)]
-pub(in crate::engine) struct Breached {
+pub(super) struct Breached {
     file: File,
     path: PathBuf,
 }
 
 impl Breached {
     /// Opens the file at a path, if a path is set.
-    pub(in crate::engine) fn open(path: Option<&Path>) -> Option<Self> {
+    pub(super) fn open(path: Option<&Path>) -> Option<Self> {
         let Some(path) = path else {
             tracing::info!("no file of breached passwords is configured: only the most common ones are refused");
             return None;

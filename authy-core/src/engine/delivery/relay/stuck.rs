@@ -72,7 +72,7 @@ impl Deliveries {
         Ok(stuck.collect())
     }
 
-    /// Returns the state of every sink that has ever received an event.
+    /// Returns the state of every sink that was ever started.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available.

@@ -8,7 +8,7 @@ use crate::{
     Error, ErrorKind, Identity, Result, SessionId, UserId,
     api::{event::EventKind, session::SessionView},
     engine::{
-        domain::epoch::{self, SessionFate, apply_account_change},
+        domain::epoch::{self, SessionEffect, apply_account_change},
         journal::{
             caller::{Caller, token_required},
             event::Event,
@@ -115,5 +115,5 @@ impl Sessions {
 pub(in crate::engine) async fn end_all(tx: &Tx<'_>, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_own_or_power_over(&subject.live()?)?;
-    apply_account_change(tx, &actor, user, EventKind::SessionsEnded, SessionFate::Ended).await
+    apply_account_change(tx, &actor, user, EventKind::SessionsEnded, SessionEffect::Ended).await
 }

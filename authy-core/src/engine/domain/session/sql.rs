@@ -24,7 +24,7 @@ statements! {
              INSERT INTO authy.session (session_id, user_id, expires, access_until, ip, user_agent)
              SELECT $3, public_id, now() + make_interval(secs => $4), now() + make_interval(secs => $5), $6, $7
              FROM noted
-         ), forgiven AS (
+         ), cleared AS (
              DELETE FROM authy.throttle WHERE key = $13 AND EXISTS (SELECT FROM noted)
          ), event AS (
              INSERT INTO authy.event

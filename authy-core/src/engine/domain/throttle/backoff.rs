@@ -22,19 +22,18 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The waits after failures, and the time for which failures count.
-pub(in crate::engine) struct BackoffPolicy {
+pub(super) struct BackoffPolicy {
     /// Returns the wait after a number of failures.
     delay: fn(u32) -> Duration,
     /// Time without a failure after which one failure less counts.
-    pub(in crate::engine) memory: Duration,
+    pub(super) memory: Duration,
 }
 
 /// The policy for an account, or for one known device of it.
-pub(in crate::engine) const ACCOUNT_POLICY: BackoffPolicy = BackoffPolicy { delay: account, memory: WEEK };
+pub(super) const ACCOUNT_POLICY: BackoffPolicy = BackoffPolicy { delay: account, memory: WEEK };
 
 /// The policy for an address.
-pub(in crate::engine) const ADDRESS_POLICY: BackoffPolicy =
-    BackoffPolicy { delay: address, memory: Duration::from_secs(36) };
+pub(super) const ADDRESS_POLICY: BackoffPolicy = BackoffPolicy { delay: address, memory: Duration::from_secs(36) };
 
 fn account(failures: u32) -> Duration {
     match failures {
@@ -51,11 +50,11 @@ fn address(failures: u32) -> Duration {
 
 /// The stored state. There is none when there was no failure since the last success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::engine) struct FailureCount {
+pub(super) struct FailureCount {
     /// The number of failures, including the attempts in progress.
-    pub(in crate::engine) failures: u32,
+    pub(super) failures: u32,
     /// The time of the last failure.
-    pub(in crate::engine) counted: DateTime<Utc>,
+    pub(super) counted: DateTime<Utc>,
 }
 
 /// The outcome of an attempt.
@@ -69,17 +68,17 @@ pub(in crate::engine) enum Outcome {
 
 impl BackoffPolicy {
     /// Returns whether an attempt is admitted now.
-    pub(in crate::engine) fn admits(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> bool {
+    pub(super) fn admits(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> bool {
         state.is_none_or(|state| (self.delay)(state.failures) <= elapsed(state, now))
     }
 
     /// Returns the time until an attempt is admitted.
-    pub(in crate::engine) fn wait(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> Duration {
+    pub(super) fn wait(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> Duration {
         state.map_or(Duration::ZERO, |state| (self.delay)(state.failures).saturating_sub(elapsed(state, now)))
     }
 
     /// Returns the state after an attempt. An attempt that is not admitted changes nothing.
-    pub(in crate::engine) fn next(
+    pub(super) fn next(
         &self,
         state: Option<FailureCount>,
         outcome: Outcome,
@@ -98,12 +97,12 @@ impl BackoffPolicy {
     }
 
     /// Returns whether this is the smallest number of failures that is followed by a wait.
-    pub(in crate::engine) fn begins_to_slow(&self, failures: u32) -> bool {
+    pub(super) fn begins_to_slow(&self, failures: u32) -> bool {
         (self.delay)(failures) > Duration::ZERO && (self.delay)(failures.saturating_sub(1)) == Duration::ZERO
     }
 
     /// Returns the time from which on no failure counts.
-    pub(in crate::engine) fn forgotten(&self, state: FailureCount) -> DateTime<Utc> {
+    pub(super) fn forgotten(&self, state: FailureCount) -> DateTime<Utc> {
         let memory = TimeDelta::from_std(self.memory.saturating_mul(state.failures)).unwrap_or(TimeDelta::MAX);
         state.counted.checked_add_signed(memory).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }

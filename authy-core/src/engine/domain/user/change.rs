@@ -14,7 +14,7 @@ use crate::{
         crypto::password::UserInputs,
         domain::{
             code::{self, Purpose},
-            epoch::{SessionFate, apply_account_change},
+            epoch::{SessionEffect, apply_account_change},
             throttle::GuessLimiter,
         },
         journal::{
@@ -45,7 +45,7 @@ impl Users {
     /// an hour, [`ErrorKind::Overloaded`].
     pub async fn change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
         let change = self.prepare_change(caller, user, change).await?;
-        self.journal.write(caller, async |tx| apply(tx, &self.passwords.limiter, &change).await).await?;
+        self.journal.write(caller, async |tx| apply(tx, self, &change).await).await?;
         self.find(user).await?.ok_or_else(no_such_user)
     }
 
@@ -78,7 +78,7 @@ impl Users {
             }
         };
         // A caller who sets the address can request a code there that sets the password.
-        if !is_own && !caller.is_operator() && !self.config.admin_sets_passwords {
+        if !is_own && !caller.is_operator() && !self.admin_sets_passwords {
             return Err(Error::new(
                 ErrorKind::InsufficientLevel,
                 "this server does not permit setting another user's password or address: send a reset",
@@ -141,7 +141,7 @@ impl Proof {
 
 /// Performs a change. Appends an event for the requested address and one for the password; none for an address that is already
 /// the current one.
-pub(in crate::engine) async fn apply(tx: &Tx<'_>, limiter: &GuessLimiter, change: &PreparedChange) -> Result<Written> {
+pub(in crate::engine) async fn apply(tx: &Tx<'_>, users: &Users, change: &PreparedChange) -> Result<Written> {
     let PreparedChange { user, proof, username, phc, email } = change;
     let user = *user;
     let (actor, subject) = tx.prove_on(user).await?;
@@ -149,8 +149,8 @@ pub(in crate::engine) async fn apply(tx: &Tx<'_>, limiter: &GuessLimiter, change
     let changed = match phc {
         Some(phc) => {
             let own = actor.session().filter(|_| actor.user() == Some(user));
-            let fate = own.map_or(SessionFate::Ended, SessionFate::EndedExcept);
-            let event = set_password(tx, limiter, &actor, (user, username), phc, fate).await?;
+            let effect = own.map_or(SessionEffect::Ended, SessionEffect::EndedExcept);
+            let event = set_password(tx, &users.passwords.limiter, &actor, (user, username), phc, effect).await?;
             Some(event.detail(json!({ "reset": false })))
         }
         None => None,
@@ -185,11 +185,11 @@ pub(super) async fn set_password(
     actor: &Actor,
     (user, username): (UserId, &Username),
     phc: &str,
-    fate: SessionFate,
+    effect: SessionEffect,
 ) -> Result<Event> {
-    limiter.forgive(tx, username).await?;
+    limiter.forget_guesses(tx, username).await?;
     sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
-    apply_account_change(tx, actor, user, EventKind::PasswordChanged, fate).await
+    apply_account_change(tx, actor, user, EventKind::PasswordChanged, effect).await
 }
 
 /// The state of an account before its change.

@@ -9,7 +9,7 @@ use crate::{
     engine::{
         domain::{
             code,
-            epoch::{SessionFate, apply_account_change},
+            epoch::{SessionEffect, apply_account_change},
             erased_name::ErasedNames,
             role,
         },
@@ -51,7 +51,7 @@ impl Users {
         self.journal
             .write(caller, async |tx| {
                 tx.limit_statements(ERASE_TIMEOUT);
-                erase(tx, &self.erased, user).await
+                erase(tx, self, user).await
             })
             .await
     }
@@ -62,7 +62,7 @@ pub(in crate::engine) async fn delete(tx: &Tx<'_>, user: UserId) -> Result<Event
     actor.require_own_or_power_over(&subject.live()?)?;
     role::keep_last_of_its_kind(tx, user, None).await?;
     sql::DELETE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    apply_account_change(tx, &actor, user, EventKind::UserDeleted, SessionFate::Ended).await
+    apply_account_change(tx, &actor, user, EventKind::UserDeleted, SessionEffect::Ended).await
 }
 
 pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Event> {
@@ -75,21 +75,21 @@ pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Even
     }
     actor.require_power_over(subject.level)?;
     sql::RESTORE.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
-    apply_account_change(tx, &actor, user, EventKind::UserRestored, SessionFate::Ended).await
+    apply_account_change(tx, &actor, user, EventKind::UserRestored, SessionEffect::Ended).await
 }
 
-pub(in crate::engine) async fn erase(tx: &Tx<'_>, erased: &ErasedNames, user: UserId) -> Result<Event> {
+pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_full_power()?;
     if subject.is_erased {
         return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
     }
     role::keep_last_of_its_kind(tx, user, None).await?;
-    let event = apply_account_change(tx, &actor, user, EventKind::UserErased, SessionFate::Ended).await?;
+    let event = apply_account_change(tx, &actor, user, EventKind::UserErased, SessionEffect::Ended).await?;
     let row = sql::FIND_KEYS.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
-    let username_key = erased.hash(row.get("username_key"));
+    let username_key = users.erased.hash(row.get("username_key"));
     let email_key = match row.get("validated") {
-        true => erased.hash(row.get("email_key")),
+        true => users.erased.hash(row.get("email_key")),
         false => ErasedNames::unconfirmed(user),
     };
     code::forget_spent(tx, user).await?;
@@ -101,7 +101,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, erased: &ErasedNames, user: Us
         &sql::ERASE_PASSWORD,
         &sql::ERASE_ROLES,
         &sql::ERASE_SESSIONS,
-        &sql::ERASE_ORIGINS,
+        &sql::ERASE_CLIENT_INFO,
         &sql::ERASE_DELIVERIES,
         &sql::ERASE_LOOKALIKES,
     ] {

@@ -16,7 +16,7 @@ use crate::{
     engine::{
         domain::{
             code::{self, Code, Codes, Purpose, no_such_code, unless_gone},
-            epoch::{SessionFate, apply_account_change},
+            epoch::{SessionEffect, apply_account_change},
             erased_name::ErasedNames,
         },
         journal::{
@@ -190,7 +190,7 @@ async fn set_email(
     sql::SET_EMAIL.execute(tx, params).await.map_err(unless_confirmed_by_another)?;
     code::forget_spent(tx, user).await?;
     let revoked = claim::release(tx, user, email).await?;
-    let event = apply_account_change(tx, actor, user, EventKind::EmailChanged, SessionFate::Kept).await?;
+    let event = apply_account_change(tx, actor, user, EventKind::EmailChanged, SessionEffect::Kept).await?;
     Ok(event.revoking(revoked))
 }
 

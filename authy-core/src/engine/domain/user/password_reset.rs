@@ -22,8 +22,7 @@ use crate::{
     engine::{
         domain::{
             code::{self, Code, Purpose, no_such_code, unless_gone},
-            epoch::SessionFate,
-            throttle::GuessLimiter,
+            epoch::SessionEffect,
         },
         journal::{
             actor::{Actor, lock_live},
@@ -70,8 +69,7 @@ impl Users {
     /// # Errors
     /// As [`send_reset`](Self::send_reset).
     pub async fn create_reset(&self, caller: &Caller, user: UserId) -> Result<Secret> {
-        let code = self.journal.write(caller, async |tx| create_reset(tx, user).await).await?;
-        Ok(self.codes.write(code))
+        self.journal.write(caller, async |tx| create_reset(tx, self, user).await).await
     }
 
     /// Sets a new password with a code. Ends all sessions of the user.
@@ -81,12 +79,11 @@ impl Users {
     /// [`ErrorKind::WeakPassword`], after which the code is still valid; [`ErrorKind::RateLimited`] after 100 wrong codes from
     /// one remote address; [`ErrorKind::Overloaded`].
     pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
-        let limiter = &self.passwords.limiter;
         let work = async {
             let reset = self.prepare_reset(caller, reset).await?;
-            self.journal.write(caller, async |tx| set_by_code(tx, limiter, &reset).await).await
+            self.journal.write(caller, async |tx| set_by_code(tx, self, &reset).await).await
         };
-        limiter.guess_code(caller, work).await
+        self.passwords.limiter.guess_code(caller, work).await
     }
 
     /// Checks a reset and hashes its password, outside of a transaction.
@@ -116,11 +113,7 @@ pub struct PreparedReset {
     email: Option<Email>,
 }
 
-pub(in crate::engine) async fn set_by_code(
-    tx: &Tx<'_>,
-    limiter: &GuessLimiter,
-    reset: &PreparedReset,
-) -> Result<Event> {
+pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &PreparedReset) -> Result<Event> {
     let PreparedReset { code, user, username, phc, email } = reset;
     if let Some(email) = email {
         claim::lock(tx, *user, email).await?;
@@ -132,7 +125,9 @@ pub(in crate::engine) async fn set_by_code(
         // belong to the owner, and a reset of an account that got the address later must not destroy it.
         confirm(tx, *user, email).await?;
     }
-    let event = set_password(tx, limiter, &tx.by_secret(), (*user, username), phc, SessionFate::Ended).await?;
+    let event =
+        set_password(tx, &users.passwords.limiter, &tx.by_secret(), (*user, username), phc, SessionEffect::Ended)
+            .await?;
     Ok(event.detail(json!({ "reset": true })))
 }
 
@@ -148,9 +143,9 @@ pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, user: UserId) -> Result<E
 }
 
 /// Creates a code that is not mailed; its event does not contain its ID.
-pub(in crate::engine) async fn create_reset(tx: &Tx<'_>, user: UserId) -> Result<Written<Uuid>> {
+pub(in crate::engine) async fn create_reset(tx: &Tx<'_>, users: &Users, user: UserId) -> Result<Written<Secret>> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_power_over(subject.live()?.level)?;
     let code = code::create(tx, user, Purpose::Reset, None).await?;
-    Ok(Written::new(code, Event::new(EventKind::ResetRequested, &actor).about(user)))
+    Ok(Written::new(users.codes.write(code), Event::new(EventKind::ResetRequested, &actor).about(user)))
 }

@@ -170,15 +170,16 @@ statements! {
     /// Deletes a user's roles.
     ERASE_ROLES(UUID) = "DELETE FROM authy.user_role WHERE user_id = $1";
 
-    /// Deletes the origin of a user's sessions. The rows remain until their tokens have expired, to revoke them.
+    /// Deletes the IP addresses and user agents of a user's sessions. The rows remain until their tokens have expired, to
+    /// revoke them.
     ERASE_SESSIONS(UUID) = "UPDATE authy.session SET ip = NULL, user_agent = NULL WHERE user_id = $1";
 
     /// Deletes the error messages of mail servers about a user's mailbox, because they contain its address.
     ERASE_DELIVERIES(UUID) =
         "UPDATE authy.delivery SET error = NULL WHERE subject = $1 AND state <> 'delivered' AND error IS NOT NULL";
 
-    /// Deletes the origin of a user's actions. Actions of others on the user stay unchanged.
-    ERASE_ORIGINS(UUID) =
+    /// Deletes the IP addresses and user agents of a user's actions. Actions of others on the user stay unchanged.
+    ERASE_CLIENT_INFO(UUID) =
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
          WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";
 }

@@ -25,7 +25,7 @@ statements! {
     MAKE_PARTITIONS(INT4) = "SELECT authy.make_event_partitions($1)";
 
     /// Protects every partition from TRUNCATE, including new ones.
-    KEEP_PARTITIONS() = "SELECT authy.keep_event_partitions()";
+    PROTECT_PARTITIONS() = "SELECT authy.keep_event_partitions()";
 
     /// Drops the partitions older than a number of seconds. Returns how many were dropped, and how many were kept because one
     /// of these sinks, or any sink, has not received all of their events.
@@ -45,11 +45,11 @@ statements! {
             "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND subject = $5
              ORDER BY happened DESC, event_id DESC LIMIT $4"
         ),
-        ") AS undergone UNION SELECT * FROM (",
+        ") AS about_user UNION SELECT * FROM (",
         event_view!(
             "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND actor = $5
              ORDER BY happened DESC, event_id DESC LIMIT $4"
         ),
-        ") AS done ORDER BY happened DESC, event_id DESC LIMIT $4"
+        ") AS by_user ORDER BY happened DESC, event_id DESC LIMIT $4"
     );
 }

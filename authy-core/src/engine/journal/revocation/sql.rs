@@ -43,7 +43,7 @@ statements! {
                 CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
                 floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS as_of_ms,
                 (SELECT max(changed) FROM authy.signing_key) AS keys_changed,
-                (SELECT max(seconds) FROM authy.token_life) AS longest_life,
+                (SELECT max(seconds) FROM authy.token_life) AS longest_lifetime,
                 r.session_id, r.user_id, r.ver, r.kid, r.until
          FROM (SELECT) AS one
          LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
