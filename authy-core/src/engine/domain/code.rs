@@ -63,14 +63,14 @@ impl Purpose {
 
 /// The row of a valid code.
 #[derive(Debug)]
-pub(in crate::engine) struct Code {
+pub(in crate::engine) struct StoredCode {
     pub(in crate::engine) user: UserId,
     pub(in crate::engine) purpose: String,
     /// The address that it was sent to; `None` when it was returned to an operator.
     pub(in crate::engine) email: Option<Email>,
 }
 
-impl Code {
+impl StoredCode {
     fn of(row: &Row) -> Self {
         Self {
             user: user_id(row, "user_id"),
@@ -125,13 +125,13 @@ pub(in crate::engine) async fn create(
 }
 
 /// Finds a code that is still valid.
-pub(in crate::engine) async fn find(db: &Db, id: Uuid) -> Result<Option<Code>> {
-    Ok(db.read_opt(&sql::FIND, &[&id]).await?.as_ref().map(Code::of))
+pub(in crate::engine) async fn find(db: &Db, id: Uuid) -> Result<Option<StoredCode>> {
+    Ok(db.read_opt(&sql::FIND, &[&id]).await?.as_ref().map(StoredCode::of))
 }
 
 /// Uses up a code; `None` when it is no longer valid. Of several concurrent attempts, one succeeds.
-pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Option<Code>> {
-    Ok(sql::TAKE.row(tx, &[&id]).await?.as_ref().map(Code::of))
+pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Option<StoredCode>> {
+    Ok(sql::TAKE.row(tx, &[&id]).await?.as_ref().map(StoredCode::of))
 }
 
 /// Time for which a code that confirmed an address is remembered. After that, another click on the link in the mail is answered
@@ -139,7 +139,7 @@ pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Op
 pub(in crate::engine) const SPENT_CODE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Stores that a code has confirmed the current address of its user.
-pub(in crate::engine) async fn spend(tx: &Transaction<'_>, id: Uuid, code: &Code) -> Result<()> {
+pub(in crate::engine) async fn spend(tx: &Transaction<'_>, id: Uuid, code: &StoredCode) -> Result<()> {
     let params: Params<'_> = &[&id, code.user.as_uuid(), &code.purpose];
     sql::SPEND.execute(tx, params).await.map(drop).map_err(db_error)
 }
@@ -150,8 +150,8 @@ pub(in crate::engine) async fn forget_spent(tx: &Transaction<'_>, user: UserId) 
 }
 
 /// Finds a code that has already confirmed the current address of its user.
-pub(in crate::engine) async fn find_spent(db: &Db, id: Uuid) -> Result<Option<Code>> {
-    Ok(db.read_opt(&sql::FIND_SPENT, &[&id]).await?.as_ref().map(Code::of))
+pub(in crate::engine) async fn find_spent(db: &Db, id: Uuid) -> Result<Option<StoredCode>> {
+    Ok(db.read_opt(&sql::FIND_SPENT, &[&id]).await?.as_ref().map(StoredCode::of))
 }
 
 /// Revokes the codes of a user for one purpose, or all.

@@ -15,7 +15,7 @@ use crate::{
     },
     engine::{
         domain::{
-            code::{self, Code, Codes, Purpose, no_such_code, unless_gone},
+            code::{self, Codes, Purpose, StoredCode, no_such_code, unless_gone},
             epoch::{SessionEffect, apply_account_change},
             erased_name::ErasedNames,
         },
@@ -128,9 +128,9 @@ impl Users {
 /// A code that was found.
 enum FoundCode {
     /// It is valid.
-    Open(Uuid, Code),
+    Open(Uuid, StoredCode),
     /// It has already confirmed the current address of its user.
-    Spent(Code),
+    Spent(StoredCode),
 }
 
 /// Finds a code that confirms an address, or has done so, before any row is locked.
@@ -155,7 +155,7 @@ pub(in crate::engine) async fn validate(tx: &Tx<'_>, users: &Users, code: &Secre
 }
 
 /// Uses up a code; `None` when a concurrent request has used it since it was found.
-async fn use_code(tx: &Tx<'_>, erased: &ErasedNames, id: Uuid, found: &Code) -> Result<Option<Event>> {
+async fn use_code(tx: &Tx<'_>, erased: &ErasedNames, id: Uuid, found: &StoredCode) -> Result<Option<Event>> {
     let actor = tx.by_secret();
     let user = found.user;
     let email = found.email.as_ref().ok_or_else(no_such_code)?;

@@ -21,7 +21,7 @@ use crate::{
     },
     engine::{
         domain::{
-            code::{self, Code, Purpose, no_such_code, unless_gone},
+            code::{self, Purpose, StoredCode, no_such_code, unless_gone},
             epoch::SessionEffect,
         },
         journal::{
@@ -94,7 +94,7 @@ impl Users {
     pub async fn prepare_reset(&self, caller: &Caller, reset: PasswordReset) -> Result<PreparedReset> {
         let code = self.codes.read(reset.code.expose()).ok_or_else(no_such_code)?;
         let found = code::find(self.db(), code).await?.filter(|code| code.is_for(Purpose::Reset));
-        let Code { user, email, .. } = found.ok_or_else(no_such_code)?;
+        let StoredCode { user, email, .. } = found.ok_or_else(no_such_code)?;
         let account = find_changeable(self.db(), user).await.map_err(unless_gone)?;
         let (password, inputs) = (reset.password.as_secret().normalized(), account.password_inputs(None));
         let phc = self.passwords.passwords.admit(caller.hash_requester(), password, inputs).await?;
