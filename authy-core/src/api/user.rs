@@ -218,9 +218,9 @@ wire! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Details {
-    /// It has not confirmed yet.
+    /// The service has not answered yet.
     Pending,
-    /// It has.
+    /// The service has created its record.
     Created,
     /// It will not be notified any more: the user was deleted before, or an operator skipped the event.
     Failed,

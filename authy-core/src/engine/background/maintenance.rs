@@ -15,8 +15,7 @@ use crate::{
         domain::{code, lookalike, session, signing_key::SigningKeys, throttle},
         journal::{
             caller::{Caller, ClientInfo},
-            event,
-            revocation::target,
+            event, revocation,
             write::{Journal, Tx, Written},
         },
         storage::{connector::db_error, statement::Params},
@@ -113,7 +112,7 @@ impl Maintenance {
             .map_err(db_error)?;
         Ok(MaintenanceReport {
             key_steps: 0,
-            revocations: target::forget(tx).await?,
+            revocations: revocation::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             codes: spent + code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
             deliveries: relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,

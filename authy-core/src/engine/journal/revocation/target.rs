@@ -5,7 +5,6 @@ use tokio_postgres::Transaction;
 use super::sql;
 use crate::{
     Result, SessionId, UserId,
-    engine::storage::connector::db_error,
     revocation::{IdHash, Revocation, RevokedTokens},
     time::to_second,
 };
@@ -47,9 +46,4 @@ pub(in crate::engine) async fn revoke(tx: &Transaction<'_>, targets: Vec<Revocat
         }
     }
     Ok(revoked)
-}
-
-/// Deletes the revocations whose tokens have all expired.
-pub(in crate::engine) async fn forget(tx: &Transaction<'_>) -> Result<u64> {
-    sql::FORGET.execute(tx, &[]).await.map_err(db_error)
 }
