@@ -67,8 +67,8 @@ impl Client {
     }
 
     /// Returns the client of a device that has logged in before: [`login`](Self::login) sends the
-    /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier login, so that password guesses from other
-    /// devices do not delay it.
+    /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier login, so that password guesses
+    /// from other devices do not delay it.
     #[must_use]
     pub fn with_device_token(&self, token: &Secret) -> Self {
         // A text that a header cannot contain is not a device token, and is not sent.
@@ -79,8 +79,8 @@ impl Client {
 
     /// Calls an endpoint.
     ///
-    /// A request is retried after a pause when that is safe: a GET that failed or was answered "not now", and any request that the
-    /// server has certainly not begun to execute.
+    /// A request is retried after a pause when that is safe: a GET that failed or was answered "not now", and any
+    /// request that the server has certainly not begun to execute.
     ///
     /// # Errors
     /// The answer of the server when it is an error, or the reason why there is none: see [`Error`].
@@ -122,8 +122,8 @@ impl Authenticator for Client {
         let lowest = (Level::clamped(u32::MAX),);
         let asked = self.with_token(Secret::new(token)).call::<CheckAccess>(lowest, Nothing {}).await;
         let granted = asked.map_err(Error::into_authentication_error)?;
-        // The server has accepted exactly this token, so its claims are true. An answer about another user could only come from
-        // a proxy that mixes answers up.
+        // The server has accepted exactly this token, so its claims are true. An answer about another user could only
+        // come from a proxy that mixes answers up.
         if granted.public_id != claims.public_id {
             return Err(invalid());
         }
@@ -154,16 +154,16 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the TLS configuration that is used instead of the platform's certificate authorities, with a client certificate for
-    /// example.
+    /// Sets the TLS configuration that is used instead of the platform's certificate authorities, with a client
+    /// certificate for example.
     #[must_use]
     pub fn tls(mut self, config: ClientConfig) -> Self {
         self.tls = Some(config);
         self
     }
 
-    /// Permits plain http to other machines, which sends passwords and tokens unencrypted. Only for a network in which no one else
-    /// can listen.
+    /// Permits plain http to other machines, which sends passwords and tokens unencrypted. Only for a network in which
+    /// no one else can listen.
     #[must_use]
     pub fn dangerous_allow_plain_http(mut self) -> Self {
         self.plain_http_anywhere = true;

@@ -102,8 +102,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the server may have executed the request although the call failed: then a write must not simply be
-    /// repeated. A request that the server refused was not executed.
+    /// Returns whether the server may have executed the request although the call failed: then a write must not simply
+    /// be repeated. A request that the server refused was not executed.
     pub fn may_have_been_sent(&self) -> bool {
         match &self.0.failure {
             // A refused request was not executed. After a 5xx that is unknown, unless the server refused to begin.

@@ -22,8 +22,9 @@ use tower_service::Service;
 
 /// A tower layer that passes on requests with a valid token and the required level and role.
 ///
-/// The inner service finds the [`Identity`] of the caller in the extensions of the request. Other requests are answered with a
-/// problem document: 401 for an invalid token, 403 for a missing permission, 503 when the token cannot be checked.
+/// The inner service finds the [`Identity`] of the caller in the extensions of the request. Other requests are answered
+/// with a problem document: 401 for an invalid token, 403 for a missing permission, 503 when the token cannot be
+/// checked.
 #[derive(Clone)]
 pub struct RequireAuth {
     authenticator: Arc<dyn Authenticator>,
@@ -44,8 +45,8 @@ impl RequireAuth {
         self
     }
 
-    /// Requires a role. A token with too many roles for its maximum length contains none of them, and is refused here; it always
-    /// contains the level.
+    /// Requires a role. A token with too many roles for its maximum length contains none of them, and is refused here;
+    /// it always contains the level.
     #[must_use]
     pub fn role(mut self, role: RoleName) -> Self {
         self.role = Some(role);

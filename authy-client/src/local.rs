@@ -33,9 +33,9 @@ pub use state::WhenStale;
 impl Client {
     /// Begins a verifier, which verifies tokens without a request for each.
     ///
-    /// The token of this client, if it has one, is sent when the stream of revocations is opened, so that the verifier gets one of
-    /// the server's places for callers with a token. For a service that runs for longer than its token is valid, add its network to
-    /// `AUTHY_FOLLOWER_NETWORKS` of the server instead.
+    /// The token of this client, if it has one, is sent when the stream of revocations is opened, so that the verifier
+    /// gets one of the server's places for callers with a token. For a service that runs for longer than its token is
+    /// valid, add its network to `AUTHY_FOLLOWER_NETWORKS` of the server instead.
     pub fn verifier(&self) -> VerifierBuilder {
         VerifierBuilder::new(self.without_device_token())
     }
@@ -80,9 +80,9 @@ impl VerifierBuilder {
         self
     }
 
-    /// Sets the maximum age of the known revocations; beyond it the verifier answers `Unavailable`. 30 seconds when not set. The age
-    /// counts from the time of the server's snapshot, not of its arrival, by the wall clock or the monotonic clock, whichever shows
-    /// more.
+    /// Sets the maximum age of the known revocations; beyond it the verifier answers `Unavailable`. 30 seconds when not
+    /// set. The age counts from the time of the server's snapshot, not of its arrival, by the wall clock or the
+    /// monotonic clock, whichever shows more.
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
@@ -96,11 +96,11 @@ impl VerifierBuilder {
         self
     }
 
-    /// Saves keys and revocations to a file, so that a program that starts while the server is down can verify tokens, as long as
-    /// the file is not older than [`max_staleness`](Self::max_staleness).
+    /// Saves keys and revocations to a file, so that a program that starts while the server is down can verify tokens,
+    /// as long as the file is not older than [`max_staleness`](Self::max_staleness).
     ///
-    /// A file that another user owns or can replace is not used, and a warning says so: its keys decide whose tokens are
-    /// accepted.
+    /// A file that another user owns or can replace is not used, and a warning says so: its keys decide whose tokens
+    /// are accepted.
     #[must_use]
     pub fn persist_to(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
@@ -188,8 +188,8 @@ impl Authenticator for LocalVerifier {
 }
 
 impl LocalVerifier {
-    /// Returns the age of the known revocations: the time since the server took the last snapshot that arrived. About a second at
-    /// most while the connection works.
+    /// Returns the age of the known revocations: the time since the server took the last snapshot that arrived. About a
+    /// second at most while the connection works.
     pub fn staleness(&self) -> Option<Duration> {
         self.state.staleness()
     }

@@ -93,7 +93,8 @@ impl HttpTransport {
         let connector = connector.https_or_http().enable_all_versions().wrap_connector(tcp);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than the server keeps an idle connection, so that the server hardly ever closes one that is in use.
+            // Shorter than the server keeps an idle connection, so that the server hardly ever closes one that is in
+            // use.
             .pool_idle_timeout(Duration::from_secs(8))
             .build(connector);
         let base = url.uri().to_string().trim_end_matches('/').to_owned();

@@ -92,8 +92,8 @@ impl ClusterBuilder {
     /// Starts PostgreSQL, creates the cluster when there is none, and waits until it accepts connections.
     ///
     /// # Errors
-    /// [`Error`], whose message says what to do: there are no server programs, the cluster is of another version, or the folder is
-    /// in use, cannot be written, or cannot be entered by the user that PostgreSQL has to run as.
+    /// [`Error`], whose message says what to do: there are no server programs, the cluster is of another version, or
+    /// the folder is in use, cannot be written, or cannot be entered by the user that PostgreSQL has to run as.
     pub async fn start(self) -> Result<Cluster, Error> {
         let user = OsUser::to_run_as()?;
         let mut folder = ClusterFolder::open(&self.folder, &user)?;

@@ -1,5 +1,5 @@
-//! The folder of a cluster: `postgres` contains the data, `run` the socket; `lock` is locked while the program runs; `postgres.log` is
-//! the log.
+//! The folder of a cluster: `postgres` contains the data, `run` the socket; `lock` is locked while the program runs;
+//! `postgres.log` is the log.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -17,7 +17,8 @@ use crate::{Error, durability::Durability, os_user::OsUser, programs::Programs};
 /// The database of a cluster, and the name of its owner.
 pub(crate) const DATABASE: &str = "authy";
 
-/// Maximum length of the socket's folder in bytes: the path of a unix socket has about 100, and PostgreSQL adds `/.s.PGSQL.5432`.
+/// Maximum length of the socket's folder in bytes: the path of a unix socket has about 100, and PostgreSQL adds
+/// `/.s.PGSQL.5432`.
 const MAX_SOCKET_FOLDER_BYTES: usize = 85;
 
 /// Maximum time for a PostgreSQL whose parent was killed to end.
@@ -80,7 +81,8 @@ impl ClusterFolder {
         }
     }
 
-    /// Creates the cluster in a temporary folder and renames it when it is complete: a crash leaves no incomplete cluster.
+    /// Creates the cluster in a temporary folder and renames it when it is complete: a crash leaves no incomplete
+    /// cluster.
     pub(crate) fn create_cluster(
         &self,
         programs: &Programs,
@@ -95,8 +97,8 @@ impl ClusterFolder {
         }
         private_folder(&new, user)?;
         let mut initdb = user.command(&programs.initdb());
-        // One locale, so that a cluster behaves the same on every machine. `trust` is right only because the socket is in a folder
-        // that no other user can enter, and is the only way to connect.
+        // One locale, so that a cluster behaves the same on every machine. `trust` is right only because the socket is
+        // in a folder that no other user can enter, and is the only way to connect.
         initdb.arg("-D").arg(&new).args(["-U", DATABASE, "-A", "trust", "-E", "UTF8", "--locale=C"]);
         if durability == Durability::None {
             initdb.arg("--no-sync");
@@ -153,8 +155,8 @@ fn live_postmaster(cluster: &Path) -> Option<Pid> {
     let line = first_line(&cluster.join("postmaster.pid"))?;
     let pid = Pid::from_raw(line.trim().parse().ok()?)?;
     rustix::process::test_kill_process(pid).ok()?;
-    // After a reboot another process may have the number, and without an init process it may be that of a zombie. The working
-    // folder of a postmaster is its cluster; where the system does not show that, the number has to suffice.
+    // After a reboot another process may have the number, and without an init process it may be that of a zombie. The
+    // working folder of a postmaster is its cluster; where the system does not show that, the number has to suffice.
     let works_in = |pid: &str| fs::read_link(format!("/proc/{pid}/cwd")).ok();
     match works_in("self") {
         Some(_) => (works_in(&pid.as_raw_nonzero().to_string()).as_deref() == Some(cluster)).then_some(pid),

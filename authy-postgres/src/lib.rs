@@ -1,7 +1,7 @@
 //! Runs a private PostgreSQL cluster in a folder, for the lifetime of the program that needs it.
 //!
-//! It uses the installed server programs, listens on a unix socket that no other user can reach, is restarted when it is killed, and
-//! ends when its parent ends, also by SIGKILL.
+//! It uses the installed server programs, listens on a unix socket that no other user can reach, is restarted when it
+//! is killed, and ends when its parent ends, also by SIGKILL.
 //!
 //! ```no_run
 //! # async fn start() -> Result<(), authy_postgres::Error> {

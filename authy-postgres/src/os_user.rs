@@ -1,5 +1,5 @@
-//! The operating system user that PostgreSQL runs as: the one that runs this program, or an unprivileged one instead of root, which
-//! PostgreSQL refuses.
+//! The operating system user that PostgreSQL runs as: the one that runs this program, or an unprivileged one instead of
+//! root, which PostgreSQL refuses.
 
 use std::{
     env,
@@ -37,8 +37,9 @@ impl OsUser {
 
     /// Returns a command that runs as this user, in the root folder, with an environment of its own.
     ///
-    /// Nothing is inherited: the environment of this process contains secrets (a master key, URLs with passwords) that other
-    /// processes of the same user could read in `/proc`, and PGDATA, PGPORT and the like would change what the programs do.
+    /// Nothing is inherited: the environment of this process contains secrets (a master key, URLs with passwords) that
+    /// other processes of the same user could read in `/proc`, and PGDATA, PGPORT and the like would change what the
+    /// programs do.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").stdin(Stdio::null()).env_clear();

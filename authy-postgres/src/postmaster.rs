@@ -20,8 +20,8 @@ use crate::{
     Error, durability::Durability, folder::ClusterFolder, os_user::OsUser, programs::Programs, watchdog::Watchdog,
 };
 
-/// Maximum time for a fast shutdown, before an immediate one. An immediate shutdown loses nothing either, but the log is replayed at
-/// the next start.
+/// Maximum time for a fast shutdown, before an immediate one. An immediate shutdown loses nothing either, but the log
+/// is replayed at the next start.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Maximum pause before a restart.
@@ -209,8 +209,8 @@ impl LaunchPlan {
 const ALWAYS: &[&str] = &[
     // The socket is the only way to connect.
     "listen_addresses=",
-    // The log is about the server and not about the content of the database. Errors of statements quote values, so only the
-    // client gets them, which is this program: it logs them by kind. Below `log` there are only those and warnings.
+    // The log is about the server and not about the content of the database. Errors of statements quote values, so only
+    // the client gets them, which is this program: it logs them by kind. Below `log` there are only those and warnings.
     "log_min_messages=log",
     // Other messages contain neither the statement nor its parameters or rows.
     "log_error_verbosity=terse",

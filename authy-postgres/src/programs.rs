@@ -25,8 +25,8 @@ const INSTALLATIONS: &[&str] = &[
 ];
 
 impl Programs {
-    /// Finds the programs in `folder` (or `AUTHY_PG_BIN`); otherwise the newest that fit a cluster of that version; otherwise the
-    /// newest. They are run as `user` to read their version, never as root.
+    /// Finds the programs in `folder` (or `AUTHY_PG_BIN`); otherwise the newest that fit a cluster of that version;
+    /// otherwise the newest. They are run as `user` to read their version, never as root.
     pub(crate) fn find(folder: Option<&Path>, cluster: Option<(PathBuf, u32)>, user: &OsUser) -> Result<Self, Error> {
         let named = folder.map(Path::to_owned).or_else(|| env::var_os("AUTHY_PG_BIN").map(PathBuf::from));
         let mut installed = match named {
@@ -53,7 +53,8 @@ impl Programs {
         self.folder.join("postgres")
     }
 
-    /// Returns the installed programs. Those that root must not start are skipped; when there are no others, they are an error.
+    /// Returns the installed programs. Those that root must not start are skipped; when there are no others, they are
+    /// an error.
     fn installed(user: &OsUser) -> Result<Vec<Self>, Error> {
         let below = |parent: &&str| fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut folders: Vec<PathBuf> = INSTALLATIONS.iter().flat_map(below).map(|path| path.join("bin")).collect();

@@ -1,7 +1,7 @@
 //! Ends PostgreSQL when this program ends, also by SIGKILL.
 //!
-//! A shell reads from a pipe whose writing end only this program has. The pipe closes when the program ends. (The parent death signal
-//! of the kernel would be tied to the thread that started PostgreSQL, and exists on Linux only.)
+//! A shell reads from a pipe whose writing end only this program has. The pipe closes when the program ends. (The
+//! parent death signal of the kernel would be tied to the thread that started PostgreSQL, and exists on Linux only.)
 
 use std::{
     os::unix::process::CommandExt as _,
@@ -11,8 +11,8 @@ use std::{
 
 use crate::{Error, os_user::OsUser};
 
-/// Runs as the user that runs PostgreSQL, so it can end only processes of that user, and checks that the process with the number in
-/// the file is still a postgres.
+/// Runs as the user that runs PostgreSQL, so it can end only processes of that user, and checks that the process with
+/// the number in the file is still a postgres.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 cat > /dev/null

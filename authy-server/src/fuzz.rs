@@ -1,5 +1,5 @@
-//! The private readers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists only with
-//! the feature `fuzz-entry-points`.
+//! The private readers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists
+//! only with the feature `fuzz-entry-points`.
 
 use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
 

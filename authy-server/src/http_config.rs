@@ -52,7 +52,8 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(10),
             // Clients and proxies give up after 30 to 60 seconds: a later answer would not be read.
             request_timeout: Duration::from_secs(30),
-            // A phone that loses its network in a tunnel is back within this time. Meanwhile its answer, at most 1 MB, is kept in memory.
+            // A phone that loses its network in a tunnel is back within this time. Meanwhile its answer, at most 1 MB,
+            // is kept in memory.
             write_timeout: Duration::from_secs(30),
             // Most process managers wait this long before they kill a process.
             drain_timeout: Duration::from_secs(10),

@@ -74,8 +74,8 @@ impl Limiter {
 
 /// The limits of one class. A request has to pass every limiter of its address family.
 struct ClassLimiter {
-    // One client's before those of the networks around it, and the shortest window first: a request that one of them refuses
-    // does not count at the later ones.
+    // One client's before those of the networks around it, and the shortest window first: a request that one of them
+    // refuses does not count at the later ones.
     windows: Vec<WindowLimiter>,
     policy: HeaderValue,
 }

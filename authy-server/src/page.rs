@@ -1,7 +1,8 @@
-//! Pages for people who follow a link in a mail: plain HTML, without a script, a style or anything else that has to be loaded.
+//! Pages for people who follow a link in a mail: plain HTML, without a script, a style or anything else that has to be
+//! loaded.
 //!
-//! Their forms need no defence against requests forged by other sites: there is no login in a browser, and no cookie is read. The
-//! code in the link is the only permission, and an attacker who has it can send it without a browser.
+//! Their forms need no defence against requests forged by other sites: there is no login in a browser, and no cookie is
+//! read. The code in the link is the only permission, and an attacker who has it can send it without a browser.
 
 use std::sync::LazyLock;
 
@@ -21,8 +22,8 @@ use minijinja::{Environment, context};
 
 use crate::reply::FullResponse;
 
-/// A page may contain a form that sends to this server, and nothing else. It is shown in no frame, against clickjacking. No
-/// referrer is sent, because the address of the page contains the code.
+/// A page may contain a form that sends to this server, and nothing else. It is shown in no frame, against
+/// clickjacking. No referrer is sent, because the address of the page contains the code.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -43,8 +43,8 @@ pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {
     Ok(response)
 }
 
-/// Returns an answer that is written while it is sent. An error ends the connection, so that an incomplete answer is not taken
-/// for a complete one.
+/// Returns an answer that is written while it is sent. An error ends the connection, so that an incomplete answer is
+/// not taken for a complete one.
 pub(crate) fn chunked<R: Reply>(chunks: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Response {
     let frames = chunks.map(|chunk| {
         if let Err(error) = &chunk {

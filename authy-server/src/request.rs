@@ -51,7 +51,8 @@ pub(crate) fn client_info(head: &Parts, client: ClientAddress, id: &str) -> Clie
     }
 }
 
-/// Reads the fields of a request: the query of a GET or DELETE, the JSON body of all other methods. An empty body has no fields.
+/// Reads the fields of a request: the query of a GET or DELETE, the JSON body of all other methods. An empty body has
+/// no fields.
 ///
 /// # Errors
 /// [`ErrorKind::BodyTooLarge`], [`ErrorKind::RequestTimeout`], [`ErrorKind::UnsupportedMediaType`],
@@ -124,7 +125,8 @@ fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Returns whether the body is `application/json` or a type that ends in `+json` (RFC 6839), with or without parameters.
+/// Returns whether the body is `application/json` or a type that ends in `+json` (RFC 6839), with or without
+/// parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = media_type(headers);
     media_type == "application/json" || (media_type.contains('/') && media_type.ends_with("+json"))

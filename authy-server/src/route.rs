@@ -1,4 +1,5 @@
-//! Routes: an endpoint's row and the handler that answers it. A handler whose types do not fit the row does not compile.
+//! Routes: an endpoint's row and the handler that answers it. A handler whose types do not fit the row does not
+//! compile.
 
 use std::{future::Future, net::Ipv4Addr, sync::OnceLock};
 

@@ -39,8 +39,8 @@ impl Server {
         Self { service: Arc::new(Service::new(authy, &config)), config }
     }
 
-    /// Serves until `shutdown` completes. Then it accepts no new connections, and returns when the requests under way are
-    /// answered, or after [`HttpConfig::drain_timeout`]. Dropping the future closes all connections at once.
+    /// Serves until `shutdown` completes. Then it accepts no new connections, and returns when the requests under way
+    /// are answered, or after [`HttpConfig::drain_timeout`]. Dropping the future closes all connections at once.
     ///
     /// # Errors
     /// None at present: an error of one connection does not stop the others.
@@ -90,8 +90,9 @@ impl Server {
                 Ok::<_, Infallible>(response)
             }
         });
-        // Without `pipeline_flush`: it holds answers back while bytes are left to read, and loses them when the connection is
-        // closed because of those bytes. Without `half_close`: a client that has closed is gone, and its request is dropped.
+        // Without `pipeline_flush`: it holds answers back while bytes are left to read, and loses them when the
+        // connection is closed because of those bytes. Without `half_close`: a client that has closed is gone, and its
+        // request is dropped.
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
@@ -106,8 +107,8 @@ impl Server {
     }
 }
 
-/// Waits after an error of `accept`, unless only one connection failed. When the process has no file descriptor left, accepting
-/// again at once would fail again.
+/// Waits after an error of `accept`, unless only one connection failed. When the process has no file descriptor left,
+/// accepting again at once would fail again.
 async fn pause_after(error: &io::Error) {
     let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
     if !gone.contains(&error.kind()) {

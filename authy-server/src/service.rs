@@ -78,8 +78,8 @@ impl Service {
         let client = self.proxies.client_address(peer, &head.headers);
         let mut rate_limit_headers = HeaderMap::new();
 
-        // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a transaction
-        // that is dropped before its commit is rolled back.
+        // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
+        // transaction that is dropped before its commit is rolled back.
         let answered = {
             // Pinned here, so that the wrappers around it move a pointer.
             let work = pin!(self.handle(&head, body, client, name, &mut rate_limit_headers));

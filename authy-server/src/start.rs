@@ -45,7 +45,8 @@ fn public_url(settings: &Settings, listening: &str) -> String {
     configured.or_else(issuer).map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())
 }
 
-/// Raises the limit of open files, which is that of connections, to the maximum: many systems start at 1024 and allow more.
+/// Raises the limit of open files, which is that of connections, to the maximum: many systems start at 1024 and allow
+/// more.
 fn raise_file_limit() {
     let allowed = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {

@@ -22,9 +22,9 @@ pub(crate) use place::StreamPlace;
 use place::StreamPlaces;
 pub use place::{StreamLimits, StreamShare};
 
-/// A comment, which parsers skip, in front of each event while the anonymous places are crowded. Without it, the heartbeats of a
-/// client that never reads would fit its buffers for a long time; 2 KiB per second fill Linux's default buffers in less than 90
-/// seconds, and cost 512 streams at most 1 MiB per second.
+/// A comment, which parsers skip, in front of each event while the anonymous places are crowded. Without it, the
+/// heartbeats of a client that never reads would fit its buffers for a long time; 2 KiB per second fill Linux's default
+/// buffers in less than 90 seconds, and cost 512 streams at most 1 MiB per second.
 static PADDING: [u8; 2048] = {
     let mut comment = [b' '; 2048];
     comment[0] = b':';
@@ -79,8 +79,8 @@ impl Streams {
     }
 }
 
-/// Returns the owner of a request's token. The endpoint is public, so a token is ignored when it is invalid, when several differ,
-/// and when it cannot be checked now.
+/// Returns the owner of a request's token. The endpoint is public, so a token is ignored when it is invalid, when
+/// several differ, and when it cannot be checked now.
 pub(crate) async fn user(authy: &Authy, headers: &HeaderMap) -> Option<UserId> {
     let identity = authy.authenticate(access_token(headers).ok()?).await.ok()?;
     Some(identity.public_id)

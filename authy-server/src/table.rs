@@ -51,8 +51,8 @@ impl RouteTable {
         found.map_or("(none)", |route| route.info.path)
     }
 
-    /// Returns the endpoints of a path, and the parameters in it with their names. Parameters are decoded once, after the path was
-    /// split, so that an encoded slash stays inside its segment.
+    /// Returns the endpoints of a path, and the parameters in it with their names. Parameters are decoded once, after
+    /// the path was split, so that an encoded slash stays inside its segment.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Resource, Vec<(&'a str, String)>)> {
         let found = self.0.at(path).ok()?;
         let decode = |(name, text)| Some((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));

@@ -1,4 +1,5 @@
-//! Requests as bytes, and answers as they come: what no well-behaved client would send, and what every answer must have.
+//! Requests as bytes, and answers as they come: what no well-behaved client would send, and what every answer must
+//! have.
 
 #![cfg(test)]
 

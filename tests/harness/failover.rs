@@ -48,7 +48,8 @@ impl Pair {
         pair
     }
 
-    /// The way to whichever of the two takes writes. The standby can be reached by it after [`open_standby`](Self::open_standby).
+    /// The way to whichever of the two takes writes. The standby can be reached by it after
+    /// [`open_standby`](Self::open_standby).
     pub fn config(&self) -> Config {
         let mut config = self.primary.config();
         config.host_path(self.link()).target_session_attrs(TargetSessionAttrs::ReadWrite);

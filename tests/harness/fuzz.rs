@@ -35,7 +35,8 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// What such inputs are made of.
     pub words: &'static [&'static str],
-    /// Inputs of about that many bytes that cost a careless reader most; repeated words and seeds need not be among them.
+    /// Inputs of about that many bytes that cost a careless reader most; repeated words and seeds need not be among
+    /// them.
     pub dearest: fn(usize) -> Vec<Vec<u8>>,
 }
 
@@ -59,7 +60,8 @@ pub const TARGETS: &[Target] = &[
     name::NAME,
 ];
 
-/// The longest input that is tried: nearly as long as a body and a head can be (64 KiB), and no longer than a URI (65,534 bytes).
+/// The longest input that is tried: nearly as long as a body and a head can be (64 KiB), and no longer than a URI
+/// (65,534 bytes).
 pub const LONGEST: usize = 64_000;
 
 impl Target {

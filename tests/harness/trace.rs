@@ -1,4 +1,5 @@
-//! The log of a whole test run at `trace`, and every secret that was made in it: for the test that looks for the ones in the other.
+//! The log of a whole test run at `trace`, and every secret that was made in it: for the test that looks for the ones
+//! in the other.
 
 use std::{
     fs::{File, OpenOptions},

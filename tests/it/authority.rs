@@ -1,4 +1,5 @@
-//! Who may do what, asked of the engine itself, with no HTTP in between: an embedding program has no endpoint rows to protect it.
+//! Who may do what, asked of the engine itself, with no HTTP in between: an embedding program has no endpoint rows to
+//! protect it.
 
 use authy_core::{
     Authenticator as _, Authy, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
@@ -138,7 +139,8 @@ impl AuthorityFixture {
     }
 }
 
-/// A call that has yet to be made. Each makes its future in a frame of its own: together they would not fit on the stack of a test.
+/// A call that has yet to be made. Each makes its future in a frame of its own: together they would not fit on the
+/// stack of a test.
 type Call<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<()>> + Send + 'a>;
 
 fn later<'a, F: Future<Output = Result<()>> + Send + 'a>(call: impl FnOnce() -> F + Send + 'a) -> Call<'a> {

@@ -1,8 +1,10 @@
-//! A server that is killed with SIGKILL at every step of every write, and what is there after it has started again: no user
-//! without a role and an event, no event without its effect, none lost and none invented; and what was acknowledged was done.
+//! A server that is killed with SIGKILL at every step of every write, and what is there after it has started again: no
+//! user without a role and an event, no event without its effect, none lost and none invented; and what was
+//! acknowledged was done.
 //!
-//! The server is a process of its own (`tests/server_process`). Its steps are the fault points of the engine: with a statement on
-//! its way and after it, before, during and after every commit, and around every event that is handed to a sink.
+//! The server is a process of its own (`tests/server_process`). Its steps are the fault points of the engine: with a
+//! statement on its way and after it, before, during and after every commit, and around every event that is handed to a
+//! sink.
 
 use std::{
     collections::HashSet,
@@ -35,7 +37,8 @@ use server_process::{Environment, ServerProcess};
 use state_snapshot::assert_events_match_tables;
 use write_cases::WriteCase;
 
-/// An engine in the process of the test, which is not killed: it prepares each case, and delivers what a killed server left.
+/// An engine in the process of the test, which is not killed: it prepares each case, and delivers what a killed server
+/// left.
 struct Coordinator {
     environment: Environment,
     authy: Authy,
@@ -147,8 +150,8 @@ async fn write_events(coordinator: &Coordinator) {
     }
 }
 
-/// Has a few events delivered again and again, each time by a server that is killed one step later, until one has delivered all
-/// of them. Returns the steps.
+/// Has a few events delivered again and again, each time by a server that is killed one step later, until one has
+/// delivered all of them. Returns the steps.
 async fn kill_at_every_step_of_delivery(pace: &'static str) -> Vec<String> {
     let coordinator = Coordinator::new(pace).await;
     let mut steps = Vec::new();

@@ -64,8 +64,8 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     drop(sql);
     pair.fail_over().await;
 
-    // Another instance is the first to find the new primary. It revokes at transaction ids that were used before, and when
-    // the others find the new primary, it counts from beyond where they were.
+    // Another instance is the first to find the new primary. It revokes at transaction ids that were used before, and
+    // when the others find the new primary, it counts from beyond where they were.
     let mut config = cheap();
     config.issuer = issuer.clone();
     let quick = Authy::builder(pair.standby_config()).master_keys(keys).config(config).start().await.unwrap();

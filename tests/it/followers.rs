@@ -1,4 +1,5 @@
-//! Followers of revocations cannot be locked out: neither by a crowd, nor by clients that open a stream and never read it.
+//! Followers of revocations cannot be locked out: neither by a crowd, nor by clients that open a stream and never read
+//! it.
 
 use std::{
     io,
@@ -15,7 +16,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Opens a stream from an address of this machine, without reading anything. The smaller the buffer, the sooner it is full.
+/// Opens a stream from an address of this machine, without reading anything. The smaller the buffer, the sooner it is
+/// full.
 async fn open(server: SocketAddr, from: [u8; 4], headers: &str, buffer: Option<u32>) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     buffer.iter().for_each(|size| socket.set_recv_buffer_size(*size).unwrap());

@@ -1,5 +1,5 @@
-//! Every reader of untrusted bytes, with bytes of all kinds: none of them panics, breaks a rule of the reader, or costs more
-//! time than its length allows. `make fuzz` goes on where these stop.
+//! Every reader of untrusted bytes, with bytes of all kinds: none of them panics, breaks a rule of the reader, or costs
+//! more time than its length allows. `make fuzz` goes on where these stop.
 
 use authy_tests::fuzz::{Growth, LONGEST, TARGETS, Target};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};

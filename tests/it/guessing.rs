@@ -90,8 +90,8 @@ async fn a_thousand_addresses_get_no_more_guesses_than_one_and_the_owner_gets_in
     wait(-600).await;
     guesses(995 - FREE - 6 * 20).await;
     assert_eq!(looked_at().await, 5);
-    // An hour, in which guesses come from everywhere whenever there is one to be had, and in between. The next wait is longer
-    // than what is left of the hour.
+    // An hour, in which guesses come from everywhere whenever there is one to be had, and in between. The next wait is
+    // longer than what is left of the hour.
     for (seconds, failures) in [(30, 6), (60, 7), (120, 8), (240, 9), (480, 10), (960, 11)] {
         wait(seconds / 2).await;
         guesses(10).await;

@@ -1,5 +1,5 @@
-//! An attacker signs up with the address of somebody else: the owner confirms it from the mailbox and has it, and nothing of the
-//! attacker's gives access. (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022.)
+//! An attacker signs up with the address of somebody else: the owner confirms it from the mailbox and has it, and
+//! nothing of the attacker's gives access. (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022.)
 
 use authy_client::Client;
 use authy_core::{
@@ -121,7 +121,8 @@ async fn an_attacker_who_signed_up_first_does_not_keep_the_address_from_its_owne
             assert_eq!((view.public_id, view.email.as_str().to_lowercase()), (owner, address.clone()), "{when}");
             assert!(log_in(&app, &name, ATTACKER_PASSWORD).await.is_err(), "{when}");
             assert_eq!(forget(&app, &address).await, [owner], "{when}");
-            // The attacker's account is the attacker's, without the address; where a confirmed one is asked for, it is shut.
+            // The attacker's account is the attacker's, without the address; where a confirmed one is asked for, it is
+            // shut.
             match log_in(&app, &attacker.name, ATTACKER_PASSWORD).await {
                 Ok(_) => assert!(!require_validated, "{when}"),
                 Err(kind) => assert!(require_validated && kind == Some(ErrorKind::NotValidated), "{when}: {kind:?}"),

@@ -6,8 +6,8 @@ mod imports;
 
 use imports::{Import, imports_of, modules_of};
 
-/// The layers of `authy-core`, from the bottom. A module imports modules of its own layer and of those below. `storage` and
-/// `crypto` are beside each other: neither imports the other.
+/// The layers of `authy-core`, from the bottom. A module imports modules of its own layer and of those below. `storage`
+/// and `crypto` are beside each other: neither imports the other.
 const LAYERS: &[&[&str]] = &[
     &["api"],
     &["engine::storage"],

@@ -176,8 +176,8 @@ async fn a_dump_and_an_old_token_open_nothing_without_the_master_key() {
     let session = spent.split('.').next().unwrap().to_owned();
     let guessed = format!("{session}.1.{}", spent.split('.').nth(2).unwrap());
     assert_eq!(present(&app.anonymous(), &guessed).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
-    // A copy of the database under another master key does not even start; see keys.rs. With the key of the copy's owner,
-    // tokens made under the old one are none.
+    // A copy of the database under another master key does not even start; see keys.rs. With the key of the copy's
+    // owner, tokens made under the old one are none.
     let (sql, copy) = (app.sql().await, app.database.clone());
     // Nothing makes new keys in a copy.
     app.stop().await;

@@ -1,4 +1,5 @@
-//! Every committed event reaches every sink, in order per user, whichever server ends in between; and the audit trail keeps it.
+//! Every committed event reaches every sink, in order per user, whichever server ends in between; and the audit trail
+//! keeps it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -218,8 +219,8 @@ async fn a_database_that_moved_into_another_cluster_goes_on_and_skips_nothing() 
         until("the first three were told", || async { before.ids().len() == 3 }).await;
         drop(background);
         write_events(&authy).await;
-        // As a dump looks that was restored elsewhere: another cluster, whose transactions have small numbers, and in it what
-        // was written before anybody noticed.
+        // As a dump looks that was restored elsewhere: another cluster, whose transactions have small numbers, and in
+        // it what was written before anybody noticed.
         let sql = database::connect(&config).await;
         sql.batch_execute(
             "UPDATE authy.event_epoch SET cluster = cluster + 1;

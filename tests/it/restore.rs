@@ -1,5 +1,5 @@
-//! A dump that is restored into a new cluster, with PostgreSQL's own programs: transactions are counted anew there, and all who
-//! remember how far they were go on, skip nothing and lose nothing.
+//! A dump that is restored into a new cluster, with PostgreSQL's own programs: transactions are counted anew there, and
+//! all who remember how far they were go on, skip nothing and lose nothing.
 
 use std::{
     path::{Path, PathBuf},

@@ -133,7 +133,8 @@ async fn a_link_that_falls_behind_makes_nobody_fresh() {
     let verifier = by(&proxy).verifier().issuer(app.url()).max_staleness(bound).start().await.unwrap();
     let user = app.user().await;
     assert_eq!(verdict(&verifier, &user).await, Ok(()));
-    // The server sends one event a second, the link lets one through in three: it falls behind, and is never silent for long.
+    // The server sends one event a second, the link lets one through in three: it falls behind, and is never silent for
+    // long.
     proxy.slow_down(Duration::from_secs(3));
     let mut was_stale = false;
     let slow = Instant::now();

@@ -1,4 +1,5 @@
-//! Failures of the environment: concurrent requests, callers that disconnect, endless headers, and a database that stops.
+//! Failures of the environment: concurrent requests, callers that disconnect, endless headers, and a database that
+//! stops.
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 

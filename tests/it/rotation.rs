@@ -163,8 +163,8 @@ async fn signed_with(app: &TestApp, token: &Secret) -> (String, String) {
     (kid, algorithm.unwrap_or_default())
 }
 
-/// A server that signs with ES256, and an engine without background work on the same database that signs with EdDSA, as the
-/// command line does when it is run without the server's settings.
+/// A server that signs with ES256, and an engine without background work on the same database that signs with EdDSA, as
+/// the command line does when it is run without the server's settings.
 async fn server_and_shell() -> (TestApp, Authy) {
     let server = TestApp::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
     let mut config = cheap();
@@ -214,8 +214,8 @@ async fn a_key_that_ends_without_a_successor_takes_nothing_with_it() {
     let (lost, _) = signed_with(&server, &user.token).await;
     let issued = shell.sessions().issue_token(&operator(), leaving.id).await.unwrap();
     until("the server knows the key", || async { server.authy.authenticate(issued.expose()).await.is_ok() }).await;
-    // In one transaction, so that the server reads both at once: as an earlier version revoked a key of an algorithm that is not
-    // its own.
+    // In one transaction, so that the server reads both at once: as an earlier version revoked a key of an algorithm
+    // that is not its own.
     let mut sql = server.sql().await;
     let tx = sql.transaction().await.unwrap();
     shell.within(&tx).sessions().end_all(&operator(), leaving.id).await.map(drop).unwrap();

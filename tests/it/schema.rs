@@ -1,4 +1,5 @@
-//! The schema: made and brought up to date by the server that comes first, and never used when it is newer than the program.
+//! The schema: made and brought up to date by the server that comes first, and never used when it is newer than the
+//! program.
 
 use std::time::Duration;
 

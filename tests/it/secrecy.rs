@@ -1,4 +1,5 @@
-//! No secret reaches a log, at any level: a part of these tests runs again, logs all there is, and its secrets are looked for.
+//! No secret reaches a log, at any level: a part of these tests runs again, logs all there is, and its secrets are
+//! looked for.
 
 use std::collections::BTreeMap;
 

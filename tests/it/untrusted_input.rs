@@ -1,5 +1,5 @@
-//! Any bytes that an anonymous client can send over a socket: each request is answered or the connection is closed, in time;
-//! nothing panics, nothing is an internal error, and the server goes on.
+//! Any bytes that an anonymous client can send over a socket: each request is answered or the connection is closed, in
+//! time; nothing panics, nothing is an internal error, and the server goes on.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A server for the tests to kill: the real engine, the real server, and a sink whose record survives them. It kills itself at the
-//! step it is given, and ends with the process that started it.
+//! A server for the tests to kill: the real engine, the real server, and a sink whose record survives them. It kills
+//! itself at the step it is given, and ends with the process that started it.
 //!
 //! `authy-server-process DATABASE RECORD stream|queue deterministic|threaded [TRACK N]`, with the master key in
 //! `SERVER_PROCESS_MASTER_KEY`. Once it listens it takes further `TRACK N` on its standard input.

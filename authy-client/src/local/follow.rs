@@ -96,8 +96,8 @@ impl RevocationFollower {
     /// Follows until the stream breaks.
     async fn follow(&mut self, mut stream: RevocationStream) -> Result<()> {
         let save_every = (self.state.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(10));
-        // A connection that falls behind is replaced: the new one begins with all revocations in force. The same when a clock was
-        // set, after which times cannot be compared.
+        // A connection that falls behind is replaced: the new one begins with all revocations in force. The same when a
+        // clock was set, after which times cannot be compared.
         let too_late = self.state.max_staleness.clamp(Duration::from_secs(1), SILENCE_TIMEOUT);
         let (mut keys_due, mut save_due) = (Alarm::now() + self.state.keys.max_age(), Alarm::now());
         loop {

@@ -35,8 +35,8 @@ pub(super) struct VerificationKeys {
     published: RwLock<Arc<JwkSet>>,
     /// Maximum lifetime of a token that the server issues, in seconds.
     longest_life: AtomicU64,
-    /// The time of the last request, and whether it was answered. Locked during a request: others that need the keys wait for its
-    /// answer.
+    /// The time of the last request, and whether it was answered. Locked during a request: others that need the keys
+    /// wait for its answer.
     asked: Mutex<Option<(Instant, bool)>>,
     requests: AtomicU64,
     /// The ids of keys that could not be read; each is logged once.
@@ -111,8 +111,8 @@ impl VerificationKeys {
         self.verifier.load().verify(token)
     }
 
-    /// Verifies a token that was `refused` again. When its key is unknown, or its lifetime exceeds the known maximum, the keys are
-    /// fetched first: once for all waiting callers, at most once per second.
+    /// Verifies a token that was `refused` again. When its key is unknown, or its lifetime exceeds the known maximum,
+    /// the keys are fetched first: once for all waiting callers, at most once per second.
     pub(super) async fn verify_anew(&self, token: &str, refused: Error) -> Result<Token> {
         match unverified_kid(token) {
             Ok(kid) if !self.verifier.load().knows(&kid) || LifetimeTooLong::is_cause_of(&refused) => {
@@ -123,8 +123,8 @@ impl VerificationKeys {
         }
     }
 
-    /// Fetches the keys because they may have changed. A token with a key that is missing from the answer may fetch them again at
-    /// once: the server may have published it meanwhile.
+    /// Fetches the keys because they may have changed. A token with a key that is missing from the answer may fetch
+    /// them again at once: the server may have published it meanwhile.
     pub(super) async fn renew(&self) -> Result<()> {
         let mut asked = self.asked.lock().await;
         self.ask(&mut asked).await?;
@@ -157,8 +157,8 @@ impl VerificationKeys {
         Ok(())
     }
 
-    /// Fetches the maximum lifetime of tokens; `None` when the server does not answer. Then the known one is kept: this request is
-    /// rate limited, unlike that for the keys, and must not delay a new key.
+    /// Fetches the maximum lifetime of tokens; `None` when the server does not answer. Then the known one is kept: this
+    /// request is rate limited, unlike that for the keys, and must not delay a new key.
     async fn ask_longest_life(&self) -> Option<u64> {
         match self.client.get_metadata().await {
             // Metadata of another issuer must not be used (RFC 8414, section 3.3).

@@ -18,7 +18,8 @@ use crate::Client;
 /// What a verifier does when it has not heard from the server for too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenStale {
-    /// It answers [`ErrorKind::Unavailable`](authy_core::ErrorKind::Unavailable): a token may have been revoked meanwhile.
+    /// It answers [`ErrorKind::Unavailable`](authy_core::ErrorKind::Unavailable): a token may have been revoked
+    /// meanwhile.
     #[default]
     Refuse,
     /// It asks the server about each token, and answers what the server answers.

@@ -110,8 +110,8 @@ async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), BoxError> {
 
 /// Prints new events until the process is stopped.
 async fn tail(authy: &Authy, query: EventQuery) -> Result<(), BoxError> {
-    // A transaction that commits late is listed behind one that committed early. So each time the newest events are read, as
-    // many pages as are new, and events that were printed are skipped.
+    // A transaction that commits late is listed behind one that committed early. So each time the newest events are
+    // read, as many pages as are new, and events that were printed are skipped.
     let query = EventQuery { limit: Some(PageSize::new(100)?), ..query };
     let ids = |events: &[EventView]| events.iter().map(|event| event.event_id).collect::<HashSet<_>>();
     let first = authy.events().list(&query).await?.events;

@@ -9,7 +9,8 @@ pub(crate) struct Setting {
     pub(crate) default: &'static str,
     /// What it means.
     pub(crate) meaning: &'static str,
-    /// Whether it is never shown and never a flag; a variable with `_FILE` behind its name can name a file with it instead.
+    /// Whether it is never shown and never a flag; a variable with `_FILE` behind its name can name a file with it
+    /// instead.
     pub(crate) is_secret: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The sources of settings: a flag overrides the environment, the environment the file, and the file the default. Unknown settings
-//! are refused, and all errors are reported at once.
+//! The sources of settings: a flag overrides the environment, the environment the file, and the file the default.
+//! Unknown settings are refused, and all errors are reported at once.
 
 use std::{
     collections::BTreeMap,

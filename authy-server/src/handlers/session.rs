@@ -104,7 +104,8 @@ fn concat(batch: &RevocationBatch) -> Bytes {
     events(batch).collect::<Vec<_>>().concat().into()
 }
 
-/// Returns the events of a batch. Only the last one has an id: a follower that loses the stream before it gets the batch again.
+/// Returns the events of a batch. Only the last one has an id: a follower that loses the stream before it gets the
+/// batch again.
 fn events(batch: impl Deref<Target = RevocationBatch>) -> impl Iterator<Item = Bytes> {
     let parts = batch.revocations.len().div_ceil(REVOCATIONS_PER_EVENT).max(1);
     (1..=parts).map(move |number| {

@@ -26,13 +26,13 @@ pub(super) struct Tier {
     prefix: u8,
     /// How many times the allowance of one client such a network has.
     pub(super) factor: u32,
-    /// Maximum number of networks that are remembered. An entry takes about 120 bytes, so all tiers of one limit take at most
-    /// 17 MB, and the six limits of the five classes 100 MB when all are attacked at once.
+    /// Maximum number of networks that are remembered. An entry takes about 120 bytes, so all tiers of one limit take
+    /// at most 17 MB, and the six limits of the five classes 100 MB when all are attacked at once.
     capacity: usize,
 }
 
-/// The tiers, narrowest first in each family. Nothing wider than a /24 or a /48 is counted: beyond, networks belong to many
-/// customers of a provider.
+/// The tiers, narrowest first in each family. Nothing wider than a /24 or a /48 is counted: beyond, networks belong to
+/// many customers of a provider.
 pub(super) const TIERS: [Tier; 5] = [
     // One IPv4 client, or all clients behind one NAT.
     Tier { is_v4: true, prefix: 32, factor: 1, capacity: 40_000 },
@@ -53,7 +53,8 @@ impl Tier {
     }
 }
 
-/// The counts of one tier: for each network the time at which its allowance is complete again, in nanoseconds since the start.
+/// The counts of one tier: for each network the time at which its allowance is complete again, in nanoseconds since the
+/// start.
 pub(super) struct TierCounts(Cache<IpAddr, Arc<AtomicU64>>);
 
 impl TierCounts {

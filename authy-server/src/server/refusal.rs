@@ -1,8 +1,8 @@
 //! Problem documents for heads that hyper refuses by itself.
 //!
-//! hyper answers a head that it cannot parse, or that is too large, without asking a service: with an error that has no body. Such
-//! an answer is recognized as HTTP, by its status and length, and sent as the problem document that every error has. An answer that
-//! is not recognized is sent as it is.
+//! hyper answers a head that it cannot parse, or that is too large, without asking a service: with an error that has no
+//! body. Such an answer is recognized as HTTP, by its status and length, and sent as the problem document that every
+//! error has. An answer that is not recognized is sent as it is.
 
 use authy_core::{Error, ErrorKind, api::Problem};
 use http::HeaderMap;
@@ -12,7 +12,8 @@ use crate::request;
 /// Number of fields that are read from an answer; hyper's own have three.
 const MAX_FIELDS: usize = 8;
 
-/// Returns the answer with a problem document, when it is an error without a body. Errors of the service all have a body.
+/// Returns the answer with a problem document, when it is an error without a body. Errors of the service all have a
+/// body.
 pub(super) fn with_problem(answer: &[u8]) -> Option<Vec<u8>> {
     // The first digit of the status (RFC 9112, section 4): other answers are not parsed.
     if answer.get(9) != Some(&b'4') {

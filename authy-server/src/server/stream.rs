@@ -1,8 +1,8 @@
 //! A client's connection as hyper sees it, with what hyper lacks for writing and closing.
 //!
 //! - A client that takes no bytes of its answer is closed after a time.
-//! - When a server closes while a client is still sending, the client's system may discard the answer that says what was wrong:
-//!   what still arrives is read for a while (RFC 9112, section 9.6).
+//! - When a server closes while a client is still sending, the client's system may discard the answer that says what
+//!   was wrong: what still arrives is read for a while (RFC 9112, section 9.6).
 //! - Heads that hyper refuses get a problem document: see [`refusal`].
 
 use std::{
@@ -29,11 +29,13 @@ use super::refusal;
 /// Maximum time for reading what arrives after the last answer: a few round trips of a slow network.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum number of bytes that are read after the last answer: what a fast client has under way, and no download of ours.
+/// Maximum number of bytes that are read after the last answer: what a fast client has under way, and no download of
+/// ours.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of an event stream that may wait in the kernel, which uses twice as much memory for them. With fewer, a client that never
-/// reads is found sooner; these are enough for 16 MB a second to a follower with a round trip of a millisecond.
+/// Bytes of an event stream that may wait in the kernel, which uses twice as much memory for them. With fewer, a client
+/// that never reads is found sooner; these are enough for 16 MB a second to a follower with a round trip of a
+/// millisecond.
 const EVENT_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The connection of one client.

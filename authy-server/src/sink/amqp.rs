@@ -23,12 +23,14 @@ pub use url::{AmqpUrl, InvalidAmqpUrl};
 /// Maximum time for connecting and declaring.
 const AMQP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Maximum time for a confirmation: a busy disk needs seconds. What takes longer is published again on a new connection.
+/// Maximum time for a confirmation: a busy disk needs seconds. What takes longer is published again on a new
+/// connection.
 const AMQP_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Publishes every event to RabbitMQ.
 ///
-/// It connects when there is an event to publish, and anew after any failure; each time it declares the exchange and the queue.
+/// It connects when there is an event to publish, and anew after any failure; each time it declares the exchange and
+/// the queue.
 pub struct Amqp {
     url: AmqpUrl,
     roots: Roots,
@@ -65,7 +67,8 @@ impl Amqp {
         if let Some(connection) = broker.connection.as_ref().filter(|connection| connection.is_open()) {
             return Ok(connection.clone());
         }
-        // A caller that waited for the lock meanwhile shares the failure: otherwise hundreds would try one after the other.
+        // A caller that waited for the lock meanwhile shares the failure: otherwise hundreds would try one after the
+        // other.
         if let Some(failure) = broker.failure.as_ref().filter(|failure| failure.when >= requested) {
             return Err(DeliveryError::retryable("there is no connection").with_source(failure.reason.clone()));
         }

@@ -37,8 +37,8 @@ pub use template::{InvalidTemplate, Templates};
 /// Maximum number of mails that are being sent: few mail servers accept more connections from one client.
 const MAILS_IN_FLIGHT: usize = 4;
 
-/// Age of an event at which its mails are tried for the last time (RFC 5321, section 4.5.4.1): a notice that cannot be delivered
-/// would delay all later mails of its user. Every code has expired by then.
+/// Age of an event at which its mails are tried for the last time (RFC 5321, section 4.5.4.1): a notice that cannot be
+/// delivered would delay all later mails of its user. Every code has expired by then.
 const MAIL_EXPIRY: Duration = Duration::from_secs(4 * 24 * 3600);
 
 /// Maximum number of events whose finished mails are remembered.
@@ -49,8 +49,8 @@ pub struct MailSink {
     authy: Authy,
     mailer: Mailer,
     config: MailConfig,
-    /// The finished mails of events that are delivered again because of another mail: a full mailbox of one recipient does not
-    /// make another recipient get a mail twice.
+    /// The finished mails of events that are delivered again because of another mail: a full mailbox of one recipient
+    /// does not make another recipient get a mail twice.
     finished: Mutex<HashMap<EventId, HashMap<NotificationKind, MailOutcome>>>,
 }
 
@@ -79,7 +79,8 @@ impl MailSink {
     fn remember_finished(&self, event: EventId, outcomes: HashMap<NotificationKind, MailOutcome>) {
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         if finished.len() >= REMEMBERED_EVENTS {
-            // Most of these were given up by an operator. An event that is still retried sends a finished mail once more.
+            // Most of these were given up by an operator. An event that is still retried sends a finished mail once
+            // more.
             finished.clear();
         }
         if !outcomes.is_empty() {

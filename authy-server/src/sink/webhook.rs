@@ -1,5 +1,5 @@
-//! Notifies a service of each sign-up, with an access token of the new user that the service can use. The service may be slow or
-//! down: the relay repeats a request until the answer is 201.
+//! Notifies a service of each sign-up, with an access token of the new user that the service can use. The service may
+//! be slow or down: the relay repeats a request until the answer is 201.
 
 use std::time::Duration;
 
@@ -77,8 +77,8 @@ impl Webhook {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(WEBHOOK_CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls(&url, roots)?).https_or_http().enable_http1();
-        // A connection per request: they are rare, none fails because the receiver closed an idle connection, and no answer has
-        // to be read to its end.
+        // A connection per request: they are rare, none fails because the receiver closed an idle connection, and no
+        // answer has to be read to its end.
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.wrap_connector(tcp));
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });

@@ -74,8 +74,8 @@ fn smtp_settings(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender)>, Inv
     }
 }
 
-/// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database is
-/// configured: then the server is not a first trial, and mail is off.
+/// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database
+/// is configured: then the server is not a first trial, and mail is off.
 fn mail(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Option<MailSink>, InvalidSinks> {
     let (mailer, from) = match smtp_settings(settings)? {
         Some((url, from)) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),

@@ -1,7 +1,7 @@
 //! The places of event streams, each of which is a connection that nothing but its client ends.
 //!
-//! Three kinds of followers have shares of their own: those from configured networks, those with a good token, and all others.
-//! A crowd of one kind takes no place of another kind.
+//! Three kinds of followers have shares of their own: those from configured networks, those with a good token, and all
+//! others. A crowd of one kind takes no place of another kind.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -21,7 +21,8 @@ use ipnet::IpNet;
 pub struct StreamLimits {
     /// The places of followers from [`HttpConfig::follower_networks`](crate::HttpConfig::follower_networks).
     pub configured: StreamShare,
-    /// The places of followers with a valid token. There may be one for each sign-up, so they do not share with the configured.
+    /// The places of followers with a valid token. There may be one for each sign-up, so they do not share with the
+    /// configured.
     pub token: StreamShare,
     /// The places of all other followers.
     pub anonymous: StreamShare,
@@ -43,15 +44,18 @@ pub struct StreamShare {
 }
 
 impl Default for StreamLimits {
-    /// 4096 places, each a connection: many systems allow one process as many, and it is far more than a family of services needs.
+    /// 4096 places, each a connection: many systems allow one process as many, and it is far more than a family of
+    /// services needs.
     fn default() -> Self {
         Self {
-            // Half of all. One address may be that of a cluster behind NAT. A service that opens streams and forgets them leaves
-            // three quarters to the others.
+            // Half of all. One address may be that of a cluster behind NAT. A service that opens streams and forgets
+            // them leaves three quarters to the others.
             configured: StreamShare { places: 2048, per_user: 2048, per_client: 512, per_network: 2048 },
-            // A service runs in some dozens of instances with one account. Filling the share takes 24 accounts in 6 networks.
+            // A service runs in some dozens of instances with one account. Filling the share takes 24 accounts in 6
+            // networks.
             token: StreamShare { places: 1536, per_user: 64, per_client: 256, per_network: 256 },
-            // The processes of one machine, and two such machines in one network. Configure the networks of larger deployments.
+            // The processes of one machine, and two such machines in one network. Configure the networks of larger
+            // deployments.
             anonymous: StreamShare { places: 512, per_user: 512, per_client: 32, per_network: 64 },
             // A stream carries an event every second, and our verifiers reconnect after five seconds without one.
             stall: Duration::from_secs(10),
@@ -103,8 +107,8 @@ impl StreamPlaces {
         Self { limits, configured, counts }
     }
 
-    /// Takes a place of the first of the follower's kinds that has one left. A follower with a token may also take an anonymous
-    /// place, so that sending a token is never a disadvantage.
+    /// Takes a place of the first of the follower's kinds that has one left. A follower with a token may also take an
+    /// anonymous place, so that sending a token is never a disadvantage.
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`] when there is none.

@@ -1,7 +1,7 @@
 //! The shell commands of README.md and of every page in docs/, run as a reader runs them.
 //!
-//! The commands of a page continue those of the README, in one shell and against a server that was started in an empty folder. A
-//! comment `# 403 insufficient_level` behind a command says that it is refused; every other command succeeds.
+//! The commands of a page continue those of the README, in one shell and against a server that was started in an empty
+//! folder. A comment `# 403 insufficient_level` behind a command says that it is refused; every other command succeeds.
 
 use std::fmt::Write as _;
 

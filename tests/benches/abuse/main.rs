@@ -1,9 +1,10 @@
 //! What an anonymous request costs at worst, each against an ordinary request in the same run:
 //! `cargo bench -p authy-tests --bench abuse`.
 //!
-//! The server is a process of its own with its settings as they come, behind a proxy that it trusts: that is this program, so
-//! that a request can come from any address. `ABUSE_ONLY` picks one part by its name: `query`, `storm`, `streams`, `export`.
-//! Nothing leaves the loopback interface, each part is bounded in time, and what is started is ended.
+//! The server is a process of its own with its settings as they come, behind a proxy that it trusts: that is this
+//! program, so that a request can come from any address. `ABUSE_ONLY` picks one part by its name: `query`, `storm`,
+//! `streams`, `export`. Nothing leaves the loopback interface, each part is bounded in time, and what is started is
+//! ended.
 
 #![allow(
     clippy::unwrap_used,

@@ -108,8 +108,8 @@ fn filled(info: &Info, account: &Account) -> String {
         .replace("{code}", "AAAAAAAAAAAAAAAAAAAAAA")
 }
 
-/// Queries that may cost much, each with a name: long ones for every endpoint, and for those with fields what makes the database
-/// work.
+/// Queries that may cost much, each with a name: long ones for every endpoint, and for those with fields what makes the
+/// database work.
 fn queries(fields: &[&str]) -> Vec<(String, String)> {
     let mut queries = Vec::new();
     let mut add = |name: &str, query: String| queries.push((name.to_owned(), query));

@@ -1,4 +1,5 @@
-//! How quick the server is, as ratios in one run against this machine's own limits: `cargo bench -p authy-tests --bench load`.
+//! How quick the server is, as ratios in one run against this machine's own limits: `cargo bench -p authy-tests --bench
+//! load`.
 //!
 //! `LOAD_ONLY` picks one part by its name.
 //!

@@ -1,8 +1,8 @@
 //! How quick the way from a commit to RabbitMQ is, and what it costs: `cargo bench -p authy-tests --bench relay`.
 //!
 //! PostgreSQL, RabbitMQ and the relay share the machine, so only the ratios and the orders of magnitude mean anything
-//! elsewhere. Both keep what they write in memory where there is `/dev/shm`. `RELAY_ONLY` picks one part by its name: `backlog`,
-//! `lag`, `cost`, `away`.
+//! elsewhere. Both keep what they write in memory where there is `/dev/shm`. `RELAY_ONLY` picks one part by its name:
+//! `backlog`, `lag`, `cost`, `away`.
 
 #![allow(
     clippy::unwrap_used,

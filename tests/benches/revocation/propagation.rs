@@ -1,5 +1,5 @@
-//! How long it takes until everybody refuses: three servers and ten verifiers, each with a database connection or a stream
-//! of its own, while tokens are revoked one after another.
+//! How long it takes until everybody refuses: three servers and ten verifiers, each with a database connection or a
+//! stream of its own, while tokens are revoked one after another.
 
 use std::{
     sync::Arc,

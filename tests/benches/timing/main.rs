@@ -1,13 +1,13 @@
 //! Whether the time of an answer tells what the answer hides: `cargo bench -p authy-tests --bench timing`.
 //!
-//! Requests that must look the same (refused logins, forgotten passwords) are sent over HTTP, one at a time, in a new random
-//! order each round, and their times are compared by the distance of Kolmogorov and Smirnov: the greatest difference between
-//! two distributions, from 0 to 1. Two classes are told apart when it is more than chance makes of equal ones once in a
-//! thousand. Two controls say whether the measurement can be trusted: a class that is measured twice must look like itself,
-//! and one that takes 0.2 ms longer must stand out.
+//! Requests that must look the same (refused logins, forgotten passwords) are sent over HTTP, one at a time, in a new
+//! random order each round, and their times are compared by the distance of Kolmogorov and Smirnov: the greatest
+//! difference between two distributions, from 0 to 1. Two classes are told apart when it is more than chance makes of
+//! equal ones once in a thousand. Two controls say whether the measurement can be trusted: a class that is measured
+//! twice must look like itself, and one that takes 0.2 ms longer must stand out.
 //!
-//! Hashes are cheap here (some 2 ms): what a hash hides among its own noise would show. `TIMING_SAMPLES` sets the number of
-//! samples a class, `TIMING_ARGON2` the hashes.
+//! Hashes are cheap here (some 2 ms): what a hash hides among its own noise would show. `TIMING_SAMPLES` sets the
+//! number of samples a class, `TIMING_ARGON2` the hashes.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What reading costs. CPU time of the thread, and the least of several runs: other programs on the machine do not count.
+//! What reading costs. CPU time of the thread, and the least of several runs: other programs on the machine do not
+//! count.
 
 use std::{hint::black_box, time::Duration};
 
@@ -10,8 +11,8 @@ use super::{LONGEST, Target};
 /// unoptimised build.
 const ANY: Duration = Duration::from_millis(60);
 
-/// What a byte may cost at most. An unoptimised build takes about a microsecond for a byte of JSON, and up to five for the
-/// dearest (names of settings that there are not, each compared with all that there are).
+/// What a byte may cost at most. An unoptimised build takes about a microsecond for a byte of JSON, and up to five for
+/// the dearest (names of settings that there are not, each compared with all that there are).
 const BYTE: Duration = Duration::from_micros(10);
 
 /// The CPU time that some work takes on this thread.
@@ -73,8 +74,8 @@ impl Growth {
         growth
     }
 
-    /// Whether four times the length took about four times as long: a quadratic reader takes sixteen times as long, one that
-    /// sorts little more than four times.
+    /// Whether four times the length took about four times as long: a quadratic reader takes sixteen times as long, one
+    /// that sorts little more than four times.
     pub fn is_linear(self) -> bool {
         self.whole <= self.quarter * 7 + Self::NOISE
     }

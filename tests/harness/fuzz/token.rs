@@ -89,7 +89,8 @@ pub(super) const TOKEN: Target = Target {
     },
 };
 
-/// Lines: those that begin with `x` are of `x-access-token`, those with `i` of `x-request-id`, others of `authorization`.
+/// Lines: those that begin with `x` are of `x-access-token`, those with `i` of `x-request-id`, others of
+/// `authorization`.
 pub(super) const HEADERS: Target = Target {
     name: "headers",
     run: |input| {

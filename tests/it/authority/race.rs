@@ -92,8 +92,8 @@ async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize
     (steps, refused)
 }
 
-/// Holds a write at its `nth` step, and takes the power away meanwhile; whether the write was refused, and none when it was
-/// committed or over before it came that far.
+/// Holds a write at its `nth` step, and takes the power away meanwhile; whether the write was refused, and none when it
+/// was committed or over before it came that far.
 async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: ActorChange, nth: u64) -> Option<bool> {
     let level = 1_000 * (u32::try_from(number).unwrap() + 1) + u32::try_from(nth).unwrap() + 300 * change as u32;
     let fixture = AuthorityFixture::new(app, level).await;

@@ -103,7 +103,8 @@ impl ServerProcess {
         self.until_killed().await
     }
 
-    /// Waits until it has been killed and PostgreSQL has ended its transactions. Returns the step at which it was killed.
+    /// Waits until it has been killed and PostgreSQL has ended its transactions. Returns the step at which it was
+    /// killed.
     pub(super) async fn until_killed(self) -> String {
         let Self { child, stdin, stdout, name, environment, client: _, address: _ } = self;
         let how = exit_output(child).await;

@@ -239,7 +239,8 @@ impl WriteCase {
         }
     }
 
-    /// Repeats the write as a caller without an answer does, and asserts what must come of it: it is done, and done once.
+    /// Repeats the write as a caller without an answer does, and asserts what must come of it: it is done, and done
+    /// once.
     pub(super) async fn repeat(
         self,
         client: &Client,

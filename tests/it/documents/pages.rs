@@ -1,5 +1,5 @@
-//! The pages that people read: README.md, CONTRIBUTING.md and docs/*.md. Their blocks are run or compiled, their links lead
-//! somewhere, and the settings and endpoints that they name exist.
+//! The pages that people read: README.md, CONTRIBUTING.md and docs/*.md. Their blocks are run or compiled, their links
+//! lead somewhere, and the settings and endpoints that they name exist.
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
@@ -52,8 +52,8 @@ fn pages() -> Vec<Page> {
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// `sh` is run by authy-server/tests/program/documents.rs, which walks the same pages, and `rust` compiled by examples/lib.rs. A
-/// block with any other tag is not run, so none may contain what can be run.
+/// `sh` is run by authy-server/tests/program/documents.rs, which walks the same pages, and `rust` compiled by
+/// examples/lib.rs. A block with any other tag is not run, so none may contain what can be run.
 #[test]
 fn every_block_of_code_is_run_or_compiled() {
     let compiled = fs::read_to_string(tools::root().join("examples/lib.rs")).unwrap();

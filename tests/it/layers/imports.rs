@@ -42,7 +42,8 @@ fn collect(root: &Path, folder: &Path, modules: &mut Modules) {
     }
 }
 
-/// Reads the imports of all modules, those of unit tests excepted. A module that holds another, or is held by it, is no import.
+/// Reads the imports of all modules, those of unit tests excepted. A module that holds another, or is held by it, is no
+/// import.
 pub(super) fn imports_of(modules: &Modules) -> Vec<Import> {
     let mut imports = BTreeSet::new();
     for (module, file) in modules {

@@ -93,7 +93,8 @@ async fn a_mailbox_is_not_flooded_by_sign_ups_with_its_address() {
         forget_password(&app.authy, &address, "Firefox").await;
     }
     all_is_told(&app).await;
-    // Ten that ask to confirm and five that reset, of all accounts together, and as many again should the hour of the clock end.
+    // Ten that ask to confirm and five that reset, of all accounts together, and as many again should the hour of the
+    // clock end.
     let asked = "SELECT count(DISTINCT date_trunc('hour', happened)) FROM authy.event";
     let hours: i64 = app.sql().await.query_one(asked, &[]).await.unwrap().get(0);
     let mails = mailbox.waiting();

@@ -27,8 +27,8 @@ impl DatabaseUrl {
     }
 }
 
-/// Returns the URL with `sslmode=require` in place of `sslmode=verify-full`, which the library does not know: a certificate is
-/// always verified in full.
+/// Returns the URL with `sslmode=require` in place of `sslmode=verify-full`, which the library does not know: a
+/// certificate is always verified in full.
 fn verifying(url: &str) -> Zeroizing<String> {
     let Some((place, query)) = url.split_once('?') else { return Zeroizing::new(url.to_owned()) };
     let query = query.split('&').map(|pair| if pair == "sslmode=verify-full" { "sslmode=require" } else { pair });

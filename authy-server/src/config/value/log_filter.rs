@@ -26,7 +26,8 @@ impl LogFilter {
         if !text.is_ascii() {
             return Err("must be a level or a filter, in ASCII".to_owned());
         }
-        // As regular expressions, values may take minutes to compile; as plain text, equal ones panic in the library's debug build.
+        // As regular expressions, values may take minutes to compile; as plain text, equal ones panic in the library's
+        // debug build.
         let mut fields = text.split('{').skip(1).filter_map(|rest| rest.split('}').next());
         if fields.any(|fields| fields.contains('=')) {
             return Err("must be a level or a filter without values of fields".to_owned());

@@ -39,8 +39,8 @@ const PERSISTENT: u8 = 2;
 
 pub(super) struct BrokerConnection {
     connection: Connection,
-    /// Channels without an unconfirmed message. Each carries one message at a time: with several, a returned message could not be
-    /// told from those that are confirmed after it, and an unroutable one would count as delivered.
+    /// Channels without an unconfirmed message. Each carries one message at a time: with several, a returned message
+    /// could not be told from those that are confirmed after it, and an unroutable one would count as delivered.
     idle: Mutex<Vec<Channel>>,
     /// Limits the number of channels.
     room: Semaphore,
@@ -97,8 +97,8 @@ impl BrokerConnection {
     }
 }
 
-/// Returns the certificate authorities in the form that the library needs. It loads the platform's itself, in the same way, and
-/// needs at least one.
+/// Returns the certificate authorities in the form that the library needs. It loads the platform's itself, in the same
+/// way, and needs at least one.
 fn pem(roots: &Roots) -> Result<String, DeliveryError> {
     let refused = |error| DeliveryError::retryable("TLS to RabbitMQ cannot be set up").with_source(error);
     let certificates = roots.certificates().map_err(refused)?;
@@ -138,8 +138,8 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
     }
 }
 
-/// Declares the exchange, and a queue that takes every event, so that no event is unroutable. Each declaration has its own channel,
-/// because RabbitMQ closes a channel on which it refuses one.
+/// Declares the exchange, and a queue that takes every event, so that no event is unroutable. Each declaration has its
+/// own channel, because RabbitMQ closes a channel on which it refuses one.
 ///
 /// Where authy has no permission to declare, an operator must have declared both; otherwise publishing fails.
 async fn declare(connection: &Connection) -> Result<(), DeliveryError> {

@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt, net::Ipv6Addr, str::FromStr};
 use authy_core::encryption::{self, ConnectionKind, Encryption};
 use lapin::uri::{AMQPScheme, AMQPUri};
 
-/// Interval of heartbeats in seconds, unless the URL sets one: a lost connection is noticed after twice this time. RabbitMQ's default
-/// of 60 seconds would delay the stream of events.
+/// Interval of heartbeats in seconds, unless the URL sets one: a lost connection is noticed after twice this time.
+/// RabbitMQ's default of 60 seconds would delay the stream of events.
 const HEARTBEAT: u16 = 10;
 
 /// A URL of RabbitMQ. It contains a password, so it is never shown.

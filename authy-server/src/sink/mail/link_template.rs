@@ -17,7 +17,8 @@ pub struct LinkTemplate(String);
 pub struct InvalidLinkTemplate;
 
 impl LinkTemplate {
-    /// Returns the link with a code in it. A code consists of letters, digits, `-` and `_`, so it fits a path and a query.
+    /// Returns the link with a code in it. A code consists of letters, digits, `-` and `_`, so it fits a path and a
+    /// query.
     pub(crate) fn fill(&self, code: &Secret) -> String {
         self.0.replacen(CODE, code.expose(), 1)
     }

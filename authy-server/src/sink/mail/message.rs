@@ -21,7 +21,8 @@ use super::{
     user_agent,
 };
 
-/// Maximum length of a subject and of a value in a mail, in characters: templates and the name of the sender may be any text.
+/// Maximum length of a subject and of a value in a mail, in characters: templates and the name of the sender may be any
+/// text.
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// The sender, the links and the texts of mails.
@@ -97,8 +98,8 @@ impl MailConfig {
     }
 }
 
-/// Returns a name in which mail programs find no address to turn into a link: users choose their names, and the link would appear
-/// in a mail from the operator. `www.example.com` becomes `www[.]example[.]com`.
+/// Returns a name in which mail programs find no address to turn into a link: users choose their names, and the link
+/// would appear in a mail from the operator. `www.example.com` becomes `www[.]example[.]com`.
 fn unlinked(name: &str) -> String {
     let mut shown = String::with_capacity(name.len() + 8);
     let mut rest = name.chars().peekable();
@@ -111,7 +112,8 @@ fn unlinked(name: &str) -> String {
     shown
 }
 
-/// Returns a text without line breaks, control characters, marks of direction and invisible characters, cut to a length.
+/// Returns a text without line breaks, control characters, marks of direction and invisible characters, cut to a
+/// length.
 fn clean(text: &str) -> String {
     let mut clean: String = text.chars().filter(|c| !is_invisible(*c)).take(MAX_SHOWN_CHARS + 1).collect();
     if let Some((end, _)) = clean.char_indices().nth(MAX_SHOWN_CHARS) {

@@ -1,7 +1,8 @@
-//! Which party a mail server refuses: the recipient, permanently, or this server, whose settings an operator can correct.
+//! Which party a mail server refuses: the recipient, permanently, or this server, whose settings an operator can
+//! correct.
 //!
-//! A mail that is refused because of this server is retried until it is too old. Only a mail that the recipient's mailbox or
-//! domain refuses is given up at once.
+//! A mail that is refused because of this server is retried until it is too old. Only a mail that the recipient's
+//! mailbox or domain refuses is given up at once.
 
 use std::error::Error as _;
 
@@ -26,7 +27,8 @@ pub(super) enum RefusedParty {
 }
 
 impl RefusedParty {
-    /// Reads the answer of a server. `has_accepted_recipient` says whether it has accepted a recipient from this server before.
+    /// Reads the answer of a server. `has_accepted_recipient` says whether it has accepted a recipient from this server
+    /// before.
     pub(super) fn of(error: &Error, step: SmtpStep, has_accepted_recipient: bool) -> Self {
         let code = error.status().filter(|_| error.is_permanent()).map_or(0, u16::from);
         let text = error.source().map(ToString::to_string).unwrap_or_default();
@@ -36,8 +38,8 @@ impl RefusedParty {
     fn read(code: u16, text: &str, step: SmtpStep, has_accepted_recipient: bool) -> Self {
         let is_recipients = match (code, enhanced(text)) {
             (..500, _) => false,
-            // RFC 3463 and the registry of IANA: 1 is about addresses, 2 about mailboxes. Postfix refuses a sender (1.7, 1.8) only
-            // once there is a recipient; 1.0 says nothing.
+            // RFC 3463 and the registry of IANA: 1 is about addresses, 2 about mailboxes. Postfix refuses a sender
+            // (1.7, 1.8) only once there is a recipient; 1.0 says nothing.
             (_, Some((1, 0))) => step == SmtpStep::Recipient && has_accepted_recipient,
             (_, Some((1, detail))) => !matches!(detail, 7 | 8),
             (_, Some((2, _))) => true,
@@ -47,8 +49,8 @@ impl RefusedParty {
             (_, Some(_)) => false,
             // RFC 7504: the domain accepts no mail.
             (556, None) => step == SmtpStep::Recipient,
-            // RFC 5321, 4.2.3: the mailbox does not exist, is elsewhere, is full, or has an invalid name. A server that does not
-            // relay for us says the same about every recipient.
+            // RFC 5321, 4.2.3: the mailbox does not exist, is elsewhere, is full, or has an invalid name. A server that
+            // does not relay for us says the same about every recipient.
             (550..=553, None) => step == SmtpStep::Recipient && has_accepted_recipient,
             (_, None) => false,
         };

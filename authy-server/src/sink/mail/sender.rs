@@ -45,13 +45,14 @@ impl FromStr for Sender {
     }
 }
 
-/// Returns an address for the mail builder. The builder's own check refuses letters that RFC 6531 allows, so it is left out: the
-/// parts have been checked.
+/// Returns an address for the mail builder. The builder's own check refuses letters that RFC 6531 allows, so it is left
+/// out: the parts have been checked.
 pub(super) fn address(parts: &AddrSpec) -> Address {
     Address::new_dangerous(parts.local_part(), parts.domain())
 }
 
-/// Returns whether an address has a host name without a dot, or an IP address in brackets; in ASCII, and without quotes.
+/// Returns whether an address has a host name without a dot, or an IP address in brackets; in ASCII, and without
+/// quotes.
 fn has_local_domain(address: &Address) -> bool {
     let is_label = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let domain = address.domain();

@@ -1,8 +1,8 @@
 //! Sends mails to a mail server.
 //!
-//! The commands are sent one by one over lettre's connections, because lettre's own transport does not say which command was
-//! refused. A mail to a refused mailbox is given up; when the server refuses *us*, an operator has to correct a setting, and no
-//! mail may be lost meanwhile. `refused_party` tells the two apart.
+//! The commands are sent one by one over lettre's connections, because lettre's own transport does not say which
+//! command was refused. A mail to a refused mailbox is given up; when the server refuses *us*, an operator has to
+//! correct a setting, and no mail may be lost meanwhile. `refused_party` tells the two apart.
 
 use std::{
     fmt,
@@ -34,8 +34,8 @@ use super::{
     smtp_url::{SmtpSecurity, SmtpUrl},
 };
 
-/// Maximum time for one mail. RFC 5321 recommends to wait ten minutes after the last line, but a mail is sent again, and the relay
-/// allows two minutes for the two mails of one event.
+/// Maximum time for one mail. RFC 5321 recommends to wait ten minutes after the last line, but a mail is sent again,
+/// and the relay allows two minutes for the two mails of one event.
 const SMTP_SEND_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Maximum time for opening a connection.

@@ -92,7 +92,8 @@ impl FromStr for SmtpUrl {
     }
 }
 
-/// Returns the ASCII form of a host name, as the DNS and certificates have it: the URL parser converts only hosts of the web.
+/// Returns the ASCII form of a host name, as the DNS and certificates have it: the URL parser converts only hosts of
+/// the web.
 fn ascii(host: &str) -> Option<String> {
     match host.is_ascii() {
         true => Some(host.to_owned()),

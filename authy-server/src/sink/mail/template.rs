@@ -10,8 +10,8 @@ use std::{
 use authy_core::engine::NotificationKind;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-/// The variables of templates. Every mail has all of them; those that do not apply are empty, and so is the username where the
-/// address is not confirmed.
+/// The variables of templates. Every mail has all of them; those that do not apply are empty, and so is the username
+/// where the address is not confirmed.
 pub(super) const VARIABLES: [&str; 8] =
     ["code", "expires", "happened", "ip", "link", "service", "user_agent", "username"];
 

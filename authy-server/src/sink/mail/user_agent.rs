@@ -1,5 +1,5 @@
-//! Describes a user agent in fixed words: a user agent may be any text, and mail programs turn text that looks like an address into
-//! a link.
+//! Describes a user agent in fixed words: a user agent may be any text, and mail programs turn text that looks like an
+//! address into a link.
 
 /// Parts of user agents, and the program they belong to. The first match counts: most browsers also name older ones.
 const PROGRAMS: [(&str, &str); 16] = [

@@ -15,8 +15,8 @@ const CONNECTION: ConnectionKind = ConnectionKind {
     permit_plain_text_with: "http://…#tls=none",
 };
 
-/// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` at the end (a fragment is
-/// never sent). It contains no secret.
+/// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` at the end (a
+/// fragment is never sent). It contains no secret.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl(HttpUrl);
 

@@ -1,6 +1,7 @@
 //! Signatures of webhook requests, as Standard Webhooks 1.0 specifies them.
 //!
-//! `webhook-signature` is `v1,` and base64 of the HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.<body>`, one for each secret.
+//! `webhook-signature` is `v1,` and base64 of the HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.<body>`, one for
+//! each secret.
 
 use std::{fmt, str::FromStr};
 
@@ -10,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::setting::InvalidWebhook;
 
-/// Secrets used to sign webhook requests, each `whsec_` and base64 of 24 to 64 random bytes. Every request is signed with all of
-/// them, so that a secret can be replaced without a refused request.
+/// Secrets used to sign webhook requests, each `whsec_` and base64 of 24 to 64 random bytes. Every request is signed
+/// with all of them, so that a secret can be replaced without a refused request.
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<hmac::Key>);
 
