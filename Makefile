@@ -1,4 +1,4 @@
-# What a person runs. `make` lists it.
+# The commands for developers. `make` lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -132,7 +132,7 @@ impl VerifierBuilder {
         let mut cursor = None;
         let mut is_usable = false;
         if let Some(saved) = saved {
-            state.keys.install(&saved.keys, saved.longest_life)?;
+            state.keys.install(&saved.keys, saved.longest_lifetime)?;
             state.apply(&saved.revocations);
             state.freshness.set(state.clock.now().minus(saved.age()));
             cursor = Some(saved.cursor);

@@ -34,7 +34,7 @@ pub(super) struct VerificationKeys {
     verifier: ArcSwap<Verifier>,
     published: RwLock<Arc<JwkSet>>,
     /// Maximum lifetime of a token that the server issues, in seconds.
-    longest_life: AtomicU64,
+    longest_lifetime: AtomicU64,
     /// The time of the last request, and whether it was answered. Locked during a request: others that need the keys
     /// wait for its answer.
     asked: Mutex<Option<(Instant, bool)>>,
@@ -52,7 +52,7 @@ impl VerificationKeys {
             audience,
             verifier: ArcSwap::from_pointee(Verifier::default()),
             published: RwLock::new(Arc::new(JwkSet { keys: Vec::new(), max_age: 0 })),
-            longest_life: AtomicU64::new(MAX_TOKEN_LIFETIME.as_secs()),
+            longest_lifetime: AtomicU64::new(MAX_TOKEN_LIFETIME.as_secs()),
             asked: Mutex::new(None),
             requests: AtomicU64::new(0),
             unreadable: RwLock::default(),
@@ -60,14 +60,14 @@ impl VerificationKeys {
     }
 
     /// Replaces the keys, and sets the maximum lifetime of tokens in seconds. A key that cannot be read is left out.
-    pub(super) fn install(&self, keys: &JwkSet, longest_life: u64) -> Result<()> {
-        let life = Duration::from_secs(longest_life);
+    pub(super) fn install(&self, keys: &JwkSet, longest_lifetime: u64) -> Result<()> {
+        let lifetime = Duration::from_secs(longest_lifetime);
         let readable = keys.keys.iter().filter(|key| {
-            let read = Verifier::new(&self.issuer, &self.audience, life, [*key]);
+            let read = Verifier::new(&self.issuer, &self.audience, lifetime, [*key]);
             read.inspect_err(|error| self.report(&key.kid, error)).is_ok()
         });
-        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, life, readable)?));
-        self.longest_life.store(longest_life, Ordering::Relaxed);
+        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, lifetime, readable)?));
+        self.longest_lifetime.store(longest_lifetime, Ordering::Relaxed);
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.clone());
         Ok(())
     }
@@ -84,8 +84,8 @@ impl VerificationKeys {
     }
 
     /// Returns the maximum lifetime of a token that the server issues, in seconds.
-    pub(super) fn longest_life(&self) -> u64 {
-        self.longest_life.load(Ordering::Relaxed)
+    pub(super) fn longest_lifetime(&self) -> u64 {
+        self.longest_lifetime.load(Ordering::Relaxed)
     }
 
     /// Returns how long the keys may be cached.
@@ -150,16 +150,16 @@ impl VerificationKeys {
     async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<()> {
         *asked = Some((Instant::now(), false));
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (keys, longest_life) = tokio::join!(self.client.get_keys(), self.ask_longest_life());
+        let (keys, longest_lifetime) = tokio::join!(self.client.get_keys(), self.fetch_longest_lifetime());
         let keys = keys.map_err(crate::Error::into_authentication_error)?;
-        self.install(&keys, longest_life.unwrap_or_else(|| self.longest_life()))?;
+        self.install(&keys, longest_lifetime.unwrap_or_else(|| self.longest_lifetime()))?;
         *asked = Some((Instant::now(), true));
         Ok(())
     }
 
     /// Fetches the maximum lifetime of tokens; `None` when the server does not answer. Then the known one is kept: this
     /// request is rate limited, unlike that for the keys, and must not delay a new key.
-    async fn ask_longest_life(&self) -> Option<u64> {
+    async fn fetch_longest_lifetime(&self) -> Option<u64> {
         match self.client.get_metadata().await {
             // Metadata of another issuer must not be used (RFC 8414, section 3.3).
             Ok(metadata) if metadata.issuer == self.issuer => Some(metadata.access_token_max_lifetime),

@@ -32,7 +32,8 @@ pub(super) struct SavedSnapshot {
     #[serde(with = "HttpDate")]
     as_of: DateTime<Utc>,
     pub(super) keys: JwkSet,
-    pub(super) longest_life: u64,
+    #[serde(rename = "longest_life")]
+    pub(super) longest_lifetime: u64,
     pub(super) revocations: Vec<Revocation>,
     pub(super) cursor: Cursor,
 }
@@ -44,7 +45,8 @@ struct SavedSnapshotRef<'a> {
     #[serde(with = "HttpDate")]
     as_of: DateTime<Utc>,
     keys: &'a JwkSet,
-    longest_life: u64,
+    #[serde(rename = "longest_life")]
+    longest_lifetime: u64,
     revocations: &'a [Revocation],
     cursor: Cursor,
 }
@@ -52,14 +54,14 @@ struct SavedSnapshotRef<'a> {
 impl SavedSnapshot {
     pub(super) fn new(
         keys: Arc<JwkSet>,
-        longest_life: u64,
+        longest_lifetime: u64,
         revocations: Vec<Revocation>,
         cursor: Cursor,
         age: Duration,
     ) -> Self {
         let age = age.as_secs().saturating_add(1);
         let as_of = from_unix_seconds(unix_now().saturating_sub(age));
-        Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), longest_life, revocations, cursor }
+        Self { issuer: String::new(), as_of, keys: JwkSet::clone(&keys), longest_lifetime, revocations, cursor }
     }
 
     /// Returns its age. After a clock was set back, the age is the maximum.
@@ -103,9 +105,9 @@ impl SnapshotFile {
     pub(super) async fn save(&self, saved: SavedSnapshot) {
         let Self { file: path, issuer } = self.clone();
         let written = spawn_blocking(move || {
-            let SavedSnapshot { as_of, keys, longest_life, revocations, cursor, .. } = &saved;
-            let (as_of, longest_life, cursor) = (*as_of, *longest_life, *cursor);
-            write(&path, &SavedSnapshotRef { issuer: &issuer, as_of, keys, longest_life, revocations, cursor })
+            let SavedSnapshot { as_of, keys, longest_lifetime, revocations, cursor, .. } = &saved;
+            let (as_of, longest_lifetime, cursor) = (*as_of, *longest_lifetime, *cursor);
+            write(&path, &SavedSnapshotRef { issuer: &issuer, as_of, keys, longest_lifetime, revocations, cursor })
         });
         match written.await {
             Ok(Ok(())) => {}

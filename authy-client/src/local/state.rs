@@ -65,6 +65,6 @@ impl VerifierState {
     pub(super) fn to_saved(&self, cursor: Cursor) -> SavedSnapshot {
         let revocations = self.set.read().unwrap_or_else(PoisonError::into_inner).iter().collect();
         let age = self.staleness().unwrap_or(Duration::MAX);
-        SavedSnapshot::new(self.keys.published(), self.keys.longest_life(), revocations, cursor, age)
+        SavedSnapshot::new(self.keys.published(), self.keys.longest_lifetime(), revocations, cursor, age)
     }
 }
