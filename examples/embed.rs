@@ -5,11 +5,11 @@ use authy_core::{
     api::{session::Credentials, user::NewUser},
     engine::{Caller, ClientInfo, MasterKeys},
 };
-use authy_examples::{Database, Result};
+use authy_examples::{ExampleDatabase, Result};
 
 #[tokio::main]
 async fn main() -> Result {
-    let database = Database::open().await?;
+    let database = ExampleDatabase::open().await?;
     let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).start().await?;
     let caller = Caller::anonymous(ClientInfo::default());
 

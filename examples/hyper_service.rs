@@ -38,7 +38,7 @@ async fn main() -> Result {
 }
 
 async fn bids(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The guard puts it there, and lets nobody in without.
+    // The guard puts it there, and refuses requests without one.
     let caller = request.extensions().get::<Identity>().map(|caller| caller.public_id.to_string());
     Ok(Response::new(Full::from(format!("no bids yet, {}\n", caller.unwrap_or_default()))))
 }

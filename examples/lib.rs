@@ -24,12 +24,12 @@ pages! {
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// The database that `DATABASE_URL` names, or else one of the example's own, which is gone when the example ends.
-pub struct Database {
+pub struct ExampleDatabase {
     config: tokio_postgres::Config,
     _own: Option<(Cluster, tempfile::TempDir)>,
 }
 
-impl Database {
+impl ExampleDatabase {
     /// Opens or creates it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use authy_core::{
     Authy,
     engine::{Caller, ClientInfo, Config, MasterKeys},
 };
-use authy_examples::{Database, Result};
+use authy_examples::{ExampleDatabase, Result};
 use authy_server::{HttpConfig, Server};
 use tokio::{net::TcpListener, signal};
 
@@ -17,7 +17,7 @@ async fn main() -> Result {
     let listener = TcpListener::bind(&address).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
-    let database = Database::open().await?;
+    let database = ExampleDatabase::open().await?;
     let config = Config { issuer: url.clone(), ..Config::default() };
     let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).config(config).start().await?;
     if let Some((name, password)) =

@@ -1,7 +1,7 @@
 // Verifies an access token in JavaScript, with jose: `node verify.mjs http://127.0.0.1:8080 "$TOKEN"`.
 //
-// The keys are fetched once and kept. That a token became void before it expires, only authy knows: this script asks once what
-// is void, and a service that must hear of a logout within a second follows `GET /authy/revocations` as an event stream.
+// The keys are fetched once and kept. Only authy knows that a token was revoked before it expires: this script asks once what
+// is revoked, and a service that must know of a logout within a second follows `GET /authy/revocations` as an event stream.
 
 import { createHash } from 'node:crypto'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -11,7 +11,7 @@ const keys = createRemoteJWKSet(new URL(`${url}/authy/.well-known/jwks.json`))
 
 async function fetchJson(path) {
   const answer = await fetch(`${url}${path}`)
-  if (!answer.ok) throw new Error(`nobody can tell: ${answer.status}`)
+  if (!answer.ok) throw new Error(`authy did not answer: ${answer.status}`)
   return answer.json()
 }
 
@@ -35,13 +35,13 @@ try {
   const session = idHash('session', payload.sid)
   const user = idHash('user', payload.public_id)
   const { revocations } = await fetchJson('/authy/revocations')
-  const isVoid = revocations.some(
+  const isRevoked = revocations.some(
     (entry) =>
       (entry.void === 'session' && entry.session === session) ||
       (entry.void === 'user' && entry.user === user && payload.ver < entry.ver) ||
       (entry.void === 'key' && entry.kid === protectedHeader.kid),
   )
-  if (isVoid) throw new Error('it is void')
+  if (isRevoked) throw new Error('it is revoked')
   console.log(`${payload.username} is ${payload.public_id}, with level ${payload.level}`)
 } catch (error) {
   console.error(`the token is not valid: ${error.message}`)

@@ -1,7 +1,7 @@
 """Verifies an access token in Python, with PyJWT: `python verify.py http://127.0.0.1:8080 "$TOKEN"`.
 
-The keys are fetched once and kept. That a token became void before it expires, only authy knows: this script asks once what is
-void, and a service that must hear of a logout within a second follows `GET /authy/revocations` as an event stream.
+The keys are fetched once and kept. Only authy knows that a token was revoked before it expires: this script asks once what is
+revoked, and a service that must know of a logout within a second follows `GET /authy/revocations` as an event stream.
 """
 
 import base64
@@ -49,7 +49,7 @@ def id_hash(kind, value):
 session, user = id_hash("session", claims["sid"]), id_hash("user", claims["public_id"])
 
 
-def is_void(entry):
+def is_revoked(entry):
     match entry["void"]:
         case "session":
             return entry["session"] == session
@@ -59,6 +59,6 @@ def is_void(entry):
             return entry["kid"] == key.key_id
 
 
-if any(map(is_void, fetch("/authy/revocations")["revocations"])):
-    sys.exit("the token is not valid: it is void")
+if any(map(is_revoked, fetch("/authy/revocations")["revocations"])):
+    sys.exit("the token is not valid: it is revoked")
 print(f"{claims['username']} is {claims['public_id']}, with level {claims['level']}")

@@ -1,4 +1,4 @@
-//! Verifies an access token here, by the published keys and by what is void:
+//! Verifies an access token here, with the published keys and the revocations:
 //! `cargo run -p authy-examples --example verify -- http://127.0.0.1:8080 "$TOKEN"`.
 
 use std::env;

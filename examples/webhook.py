@@ -39,7 +39,7 @@ class Webhook(BaseHTTPRequestHandler):
             print(f"refused: {error!r}", file=sys.stderr)
             good = False
         if good:
-            # Told twice, it must do no harm: `webhook-id` is the same each time.
+            # A repeated call must do no harm: `webhook-id` is the same each time.
             print(f"{user} signed up", flush=True)
         self.send_response(201 if good else 401)
         self.send_header("content-length", "0")

@@ -20,7 +20,7 @@ use authy_core::{
     },
     engine::{Background, Caller, ClientInfo, Config, MasterKeys, Notification, Sink},
 };
-use authy_server::{HttpConfig, Limits, RateLimit, Server};
+use authy_server::{HttpConfig, RateLimit, RateLimits, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
@@ -192,9 +192,9 @@ impl TestApp {
         self.log_in(&user.username, user.id).await
     }
 
-    /// [`letters`] of this app.
-    pub async fn letters(&self, user: UserId, kind: EventKind) -> Vec<Notification> {
-        letters(&self.authy, user, kind).await
+    /// [`notifications`] of this app.
+    pub async fn notifications(&self, user: UserId, kind: EventKind) -> Vec<Notification> {
+        notifications(&self.authy, user, kind).await
     }
 
     /// [`code`] of this app.
@@ -218,8 +218,8 @@ impl Drop for TestApp {
     }
 }
 
-/// What a user is to be told by mail of the last event of a kind.
-pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Notification> {
+/// Returns the notifications of a user's last event of a kind.
+pub async fn notifications(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Notification> {
     let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
     let events = authy.events().list(&query).await.unwrap().events;
     authy.deliveries().list_notifications(&operator(), events.first().unwrap()).await.unwrap()
@@ -227,7 +227,7 @@ pub async fn letters(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Notifi
 
 /// The code that a user is to be sent because of the last event of a kind.
 pub async fn code(authy: &Authy, user: UserId, kind: EventKind) -> Secret {
-    letters(authy, user, kind).await.into_iter().find_map(|letter| letter.code).unwrap()
+    notifications(authy, user, kind).await.into_iter().find_map(|notification| notification.code).unwrap()
 }
 
 /// The operator as a caller.
@@ -261,7 +261,7 @@ pub fn cheap() -> Config {
 pub fn unlimited() -> HttpConfig {
     let off: RateLimit = "off".parse().unwrap();
     HttpConfig {
-        limits: Limits {
+        limits: RateLimits {
             login: off.clone(),
             register: off.clone(),
             validate: off.clone(),

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_authys_is_told_apart() {
+    fn an_answer_that_is_not_from_authy_is_recognized() {
         for (status, body) in [(502, "<html>Bad Gateway</html>"), (200, "{}"), (301, ""), (204, "")] {
             let error = read::<Status>(status, &HeaderMap::new(), body.as_bytes()).unwrap_err();
             assert_eq!((error.kind(), error.status()), (None, Some(status)));

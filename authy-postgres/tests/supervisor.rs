@@ -204,7 +204,7 @@ async fn an_ordinary_user_can_start_it() {
     let nobody = uzers::get_user_by_name("nobody").unwrap();
     let folder = folder();
     std::os::unix::fs::chown(folder.path(), Some(nobody.uid()), Some(nobody.primary_group_id())).unwrap();
-    // A copy that anybody can read: the build folder may be closed to others.
+    // A copy that every user can read: the build folder may be closed to others.
     let program = folder.path().join("test");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut command = Command::new(&program);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{limit::Limits, stream::StreamLimits};
+use crate::{limit::RateLimits, stream::StreamLimits};
 
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct HttpConfig {
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
     pub cors_origins: Vec<String>,
     /// Maximum number of requests per address.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// Maximum time for the head of the next request to arrive, which is also the maximum idle time of a connection.
     pub header_timeout: Duration,
     /// Maximum time for a body to arrive.
@@ -45,7 +45,7 @@ impl Default for HttpConfig {
             require_https: false,
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
-            limits: Limits::default(),
+            limits: RateLimits::default(),
             // A slow phone needs two seconds; much longer is an attempt to hold connections open.
             header_timeout: Duration::from_secs(10),
             // 64 KiB over the slowest mobile network.

@@ -35,7 +35,7 @@ mod stream;
 mod table;
 
 pub use http_config::HttpConfig;
-pub use limit::{InvalidRateLimit, Limits, RateLimit};
+pub use limit::{InvalidRateLimit, RateLimit, RateLimits};
 pub use log::may_be_logged;
 pub use server::Server;
 pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};

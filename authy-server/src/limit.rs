@@ -16,7 +16,7 @@ mod setting;
 mod tier;
 
 use setting::Allowance;
-pub use setting::{InvalidRateLimit, Limits, RateLimit};
+pub use setting::{InvalidRateLimit, RateLimit, RateLimits};
 use tier::{TIERS, Tier, TierCounts};
 
 /// Counts the requests of every address.
@@ -40,7 +40,7 @@ pub(crate) struct RateLimitStatus {
 
 impl Limiter {
     /// Creates a limiter with these limits.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &RateLimits) -> Self {
         Self {
             login: ClassLimiter::new("login", &limits.login),
             register: ClassLimiter::new("register", &limits.register),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn limiter(default: &str) -> Limiter {
-        Limiter::new(&Limits { default: default.parse().unwrap(), ..Limits::default() })
+        Limiter::new(&RateLimits { default: default.parse().unwrap(), ..RateLimits::default() })
     }
 
     fn count(limiter: &Limiter, class: RateClass, address: &str) -> RateLimitStatus {

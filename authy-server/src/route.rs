@@ -27,10 +27,10 @@ use crate::{
 pub(crate) struct Route {
     /// The endpoint's row.
     pub(crate) info: &'static Info,
-    answer: Box<Answer>,
+    answer: Box<AnswerFn>,
 }
 
-type Answer = dyn for<'a> Fn(RawCall<'a>) -> BoxFuture<'a, Result<Response>> + Send + Sync;
+type AnswerFn = dyn for<'a> Fn(RawCall<'a>) -> BoxFuture<'a, Result<Response>> + Send + Sync;
 
 impl Route {
     fn new<E: Endpoint>(

@@ -12,7 +12,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{config::Settings, http_config::HttpConfig, limit::Limits, server::Server};
+use crate::{config::Settings, http_config::HttpConfig, limit::RateLimits, server::Server};
 
 mod database;
 mod error;
@@ -27,7 +27,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
-        limits: Limits {
+        limits: RateLimits {
             login: settings.limit_login.clone(),
             register: settings.limit_register.clone(),
             validate: settings.limit_validate.clone(),

@@ -10,7 +10,7 @@ use authy_core::{
     engine::{Config, MasterKeys},
 };
 use authy_postgres::Cluster;
-use authy_server::{HttpConfig, Limits, Server};
+use authy_server::{HttpConfig, RateLimits, Server};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -42,7 +42,7 @@ impl TestServer {
         let authy = authy.start().await.unwrap();
         let off = || "off".parse().unwrap();
         let mut http = HttpConfig {
-            limits: Limits { login: off(), register: off(), validate: off(), forgot: off(), default: off() },
+            limits: RateLimits { login: off(), register: off(), validate: off(), forgot: off(), default: off() },
             body_timeout: Duration::from_millis(300),
             ..HttpConfig::default()
         };
@@ -63,17 +63,17 @@ impl TestServer {
     }
 
     /// The only answer to a request that is given by its first lines.
-    async fn send(&self, head: &str, body: &str) -> Answer {
+    async fn send(&self, head: &str, body: &str) -> RawAnswer {
         let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         let head = head.replace('\n', "\r\n");
-        Answer::of(&self.raw(format!("{head}\r\nhost: localhost\r\nconnection: close\r\n{length}\r\n{body}")).await)
+        RawAnswer::of(&self.raw(format!("{head}\r\nhost: localhost\r\nconnection: close\r\n{length}\r\n{body}")).await)
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> RawAnswer {
         self.send(&format!("GET {path} HTTP/1.1"), "").await
     }
 
-    async fn post(&self, path: &str, body: &str) -> Answer {
+    async fn post(&self, path: &str, body: &str) -> RawAnswer {
         self.send(&format!("POST {path} HTTP/1.1\ncontent-type: application/json"), body).await
     }
 }
@@ -85,13 +85,13 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 #[derive(Debug)]
-struct Answer {
+struct RawAnswer {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Answer {
+impl RawAnswer {
     fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -136,7 +136,7 @@ async fn what_is_no_http_is_refused_like_everything_else() {
         (400, "\u{16}\u{3}\u{1}\u{2} hello, TLS\r\n\r\n".to_owned()),
     ];
     for (status, bytes) in refused {
-        let answer = Answer::of(&server.raw(&bytes).await);
+        let answer = RawAnswer::of(&server.raw(&bytes).await);
         assert_eq!(answer.problem(), is(status, "malformed_request"), "{}", &bytes[..40]);
     }
 }
@@ -158,7 +158,7 @@ async fn pipelined_requests_are_answered_in_order_up_to_the_one_that_is_no_http(
 #[tokio::test]
 async fn old_clients_and_heads_are_answered() {
     let server = TestServer::new(|_| ()).await;
-    let old = Answer::of(&server.raw("GET /authy/status HTTP/1.0\r\n\r\n").await);
+    let old = RawAnswer::of(&server.raw("GET /authy/status HTTP/1.0\r\n\r\n").await);
     assert_eq!((old.status, old.json()["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
     let get = server.get("/authy/status").await;
     let head = server.send("HEAD /authy/status HTTP/1.1", "").await;
@@ -171,7 +171,7 @@ async fn old_clients_and_heads_are_answered() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_do_not_exist_are_told_apart() {
+async fn unknown_paths_and_unknown_methods_get_different_answers() {
     let server = TestServer::new(|_| ()).await;
     for path in ["/", "/authy/", "/authy/status/", "/authy/fetch/a%2Fb", "/authy/fetch/abc%00", "/authy/fetch/%ff"] {
         assert_eq!(server.get(path).await.problem(), is(404, "not_found"), "{path}");
@@ -191,11 +191,12 @@ async fn a_body_has_a_size_a_time_and_a_type() {
 
     let head = "POST /authy/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let chunks = format!("1000\r\n{}\r\n", "a".repeat(4096)).repeat(40);
-    let chunked = Answer::of(&server.raw(format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")).await);
+    let chunked =
+        RawAnswer::of(&server.raw(format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")).await);
     assert_eq!(chunked.problem(), is(413, "body_too_large"));
-    let broken = Answer::of(&server.raw(format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n")).await);
+    let broken = RawAnswer::of(&server.raw(format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n")).await);
     assert_eq!(broken.problem(), is(400, "malformed_request"));
-    let slow = Answer::of(&server.raw(format!("{head}content-length: 100\r\n\r\n{{")).await);
+    let slow = RawAnswer::of(&server.raw(format!("{head}content-length: 100\r\n\r\n{{")).await);
     assert_eq!(slow.problem(), is(408, "request_timeout"));
 
     for wrong in ["", "\ncontent-type: text/plain", "\ncontent-type: application/x-www-form-urlencoded"] {
@@ -219,7 +220,7 @@ async fn no_request_takes_longer_than_the_deadline() {
     })
     .await;
     let head = "POST /authy/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
-    let late = Answer::of(&server.raw(format!("{head}content-length: 100\r\n\r\n{{")).await);
+    let late = RawAnswer::of(&server.raw(format!("{head}content-length: 100\r\n\r\n{{")).await);
     assert_eq!((late.problem(), late.header("retry-after")), (is(503, "unavailable"), "1"));
     assert_eq!(server.raw(head).await, "", "half a head, and then nothing");
     assert_eq!(server.raw("").await, "", "nothing at all");
@@ -361,7 +362,7 @@ async fn a_server_that_stops_answers_what_it_has_begun() {
     drop(idle);
     assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
     begun.write_all(b"{}").await.unwrap();
-    let answer = Answer::of(&read_to_end(&mut begun).await);
+    let answer = RawAnswer::of(&read_to_end(&mut begun).await);
     assert_eq!(answer.problem(), is(400, "invalid_input"));
     drop(begun);
     timeout(Duration::from_secs(5), server.serving).await.unwrap().unwrap().unwrap();

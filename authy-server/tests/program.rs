@@ -74,12 +74,12 @@ fn fails(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A server that runs, and what it printed until it listened.
-struct Server {
+struct ServerProgram {
     child: Child,
     banner: Vec<String>,
 }
 
-impl Server {
+impl ServerProgram {
     fn start(folder: &Path) -> Self {
         Self::with(&mut authy(folder, &["--listen", "127.0.0.1:0"]))
     }
@@ -149,7 +149,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -159,12 +159,12 @@ impl Drop for Server {
 #[test]
 fn started_with_nothing_it_prints_the_administrators_password_once() {
     let folder = folder();
-    let mut server = Server::start(folder.path());
+    let mut server = ServerProgram::start(folder.path());
     let password = server.password().expect("no password").to_owned();
     assert!(server.log_in("admin", &password).contains("\"token\""));
     server.signal(Signal::TERM);
     assert!(server.ends().success());
-    let again = Server::start(folder.path());
+    let again = ServerProgram::start(folder.path());
     assert_eq!(again.password(), None);
     assert!(again.log_in("admin", &password).contains("\"token\""));
 }
@@ -172,13 +172,13 @@ fn started_with_nothing_it_prints_the_administrators_password_once() {
 #[test]
 fn killed_it_starts_again_with_everything_that_was_acknowledged() {
     let folder = folder();
-    let mut server = Server::start(folder.path());
+    let mut server = ServerProgram::start(folder.path());
     let password = server.password().unwrap().to_owned();
     for _ in 0..2 {
         assert!(server.log_in("admin", &password).contains("\"token\""));
         server.signal(Signal::KILL);
         server.ends();
-        server = Server::start(folder.path());
+        server = ServerProgram::start(folder.path());
     }
     assert!(server.log_in("admin", &password).contains("\"token\""));
 }
@@ -186,7 +186,7 @@ fn killed_it_starts_again_with_everything_that_was_acknowledged() {
 #[test]
 fn a_second_server_on_the_same_folder_or_address_is_refused() {
     let folder = folder();
-    let server = Server::start(folder.path());
+    let server = ServerProgram::start(folder.path());
     let error = fails(folder.path(), &["--listen", "127.0.0.1:0"]);
     assert!(error.contains("in use by another program"), "{error}");
     let address = server.url().strip_prefix("http://").unwrap();
@@ -213,7 +213,7 @@ fn commands_work_beside_a_server_that_runs_and_without_one() {
     let made = create(PASSWORD, &["--email", "grace@example.org", "--role", "admin"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
 
-    let server = Server::start(folder.path());
+    let server = ServerProgram::start(folder.path());
     assert_eq!(server.password(), None, "there is an administrator");
     assert!(server.log_in("grace", PASSWORD).contains("\"token\""));
     let path = folder.path();
@@ -240,7 +240,7 @@ fn commands_work_beside_a_server_that_runs_and_without_one() {
 }
 
 #[test]
-fn settings_that_are_wrong_are_told_all_at_once_and_nothing_starts() {
+fn invalid_settings_are_all_reported_at_once_and_nothing_starts() {
     let folder = folder();
     let output = authy(folder.path(), &["--access-ttl", "soon"]).env("AUTHY_LISSTEN", "x").output().unwrap();
     let error = text(&output.stderr);
@@ -268,7 +268,7 @@ fn settings_that_are_wrong_are_told_all_at_once_and_nothing_starts() {
 #[test]
 fn whether_a_server_answers_is_asked_without_any_other_program() {
     let folder = folder();
-    let mut server = Server::start(folder.path());
+    let mut server = ServerProgram::start(folder.path());
     let address = server.url().strip_prefix("http://").unwrap().to_owned();
     let ask = ["health", "--listen", &address];
     assert_eq!(succeeds(folder.path(), &ask), format!("{address} answers\n"));
@@ -295,9 +295,9 @@ fn whether_a_server_answers_is_asked_without_any_other_program() {
 }
 
 #[test]
-fn told_to_stop_it_answers_what_it_has_begun() {
+fn a_stopped_server_answers_the_requests_it_has_begun() {
     let folder = folder();
-    let mut server = Server::start(folder.path());
+    let mut server = ServerProgram::start(folder.path());
     let mut stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
     let body = r#"{"username":"nobody","password":"x"}"#;
     let head = "POST /authy/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nexpect: 100-continue";
@@ -319,7 +319,7 @@ fn a_broker_that_is_away_delays_nothing_and_its_password_is_not_logged() {
     let log = folder.path().join("log");
     let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log", "trace"]);
     command.env("AUTHY_AMQP_URL", "amqp://authy:hunter2@127.0.0.1:1");
-    let mut server = Server::with_log(&mut command, fs::File::create(&log).unwrap());
+    let mut server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
     // The first administrator is an event already.
     let deadline = Instant::now() + Duration::from_secs(20);
     let logged = || fs::read_to_string(&log).unwrap();

@@ -38,7 +38,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts what is ended by any signal. Not by SIGINT, which nobody hears who was started in the background.
+    /// Starts a process that any signal ends. Not SIGINT, which a process that was started in the background ignores.
     fn start(command: &mut Command) -> Self {
         Self::ended_by("-TERM", command)
     }
@@ -81,7 +81,7 @@ fn embed_signs_up_checks_and_deletes() {
 }
 
 #[test]
-fn services_are_guarded_and_say_why_they_let_nobody_in() {
+fn guarded_services_say_why_they_refuse() {
     // It listens for that, so that it can clear up.
     let server = Running::ended_by("-INT", example("serve").arg("127.0.0.1:0"));
     let administrator = server.lines.iter().find_map(|line| line.strip_prefix("administrator: ")).unwrap();

@@ -2,13 +2,13 @@
 
 use std::{path::Path, sync::OnceLock};
 
-use authy_tests::fuzz::Target;
+use authy_tests::fuzz::FuzzTarget;
 
-static TARGET: OnceLock<Target> = OnceLock::new();
+static TARGET: OnceLock<FuzzTarget> = OnceLock::new();
 
 /// Chooses the target of this program, and gives the fuzzer inputs to begin with.
 pub fn begin(name: &str) {
-    let target = TARGET.get_or_init(|| Target::named(name));
+    let target = TARGET.get_or_init(|| FuzzTarget::named(name));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     // Without them it only takes longer to find anything.
     if let Err(error) = target.write_seeds(&folder) {

@@ -20,7 +20,7 @@ try {
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
       (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
     page.on('console', (message) => {
-      // Chromium says so of every answer that is an error: the statuses tell.
+      // Chromium reports every answer that is an error; the statuses are checked instead.
       const isStatus = message.text().startsWith('Failed to load resource: the server responded with a status')
       if (['error', 'warning'].includes(message.type()) && !isStatus) visit.problems.push(message.text())
     })

@@ -14,7 +14,7 @@ use authy_postgres::Cluster;
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 
-struct Shared {
+struct SharedCluster {
     cluster: Cluster,
     // The cluster is watched over from a runtime of its own: those of the tests end with the tests.
     runtime: Runtime,
@@ -62,13 +62,13 @@ async fn run(config: &tokio_postgres::Config, statement: &str) {
     connect(config).await.batch_execute(statement).await.unwrap();
 }
 
-fn shared() -> &'static Shared {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
+fn shared() -> &'static SharedCluster {
+    static SHARED: OnceLock<SharedCluster> = OnceLock::new();
     // On a thread of its own: a runtime cannot be entered from within another.
     SHARED.get_or_init(|| std::thread::spawn(start).join().unwrap())
 }
 
-fn start() -> Shared {
+fn start() -> SharedCluster {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = folder();
     folder.path().parent().into_iter().for_each(sweep);
@@ -79,7 +79,7 @@ fn start() -> Shared {
         template.migrate().await.unwrap();
         cluster
     });
-    Shared { cluster, runtime, _folder: folder }
+    SharedCluster { cluster, runtime, _folder: folder }
 }
 
 /// A folder in memory where there is one, that PostgreSQL's own user can enter.

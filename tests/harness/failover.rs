@@ -17,13 +17,13 @@ use tokio_postgres::{
 use crate::{database, until};
 
 /// A primary and its standby.
-pub struct Pair {
+pub struct FailoverPair {
     primary: Cluster,
     standby: Cluster,
     folder: tempfile::TempDir,
 }
 
-impl Pair {
+impl FailoverPair {
     /// A primary with a standby that has everything.
     pub async fn start() -> Self {
         let folder = database::folder();
@@ -38,7 +38,7 @@ impl Pair {
         backup.arg("-h").arg(socket(&source)).args(["-U", source.config().get_user().unwrap()]);
         backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&copy);
         run(backup).await;
-        // PostgreSQL runs as somebody else where the tests run as root.
+        // PostgreSQL runs as another user where the tests run as root.
         let owner = fs::metadata(primary.join("postgres")).unwrap();
         let mut give = Command::new("chown");
         give.arg("-R").arg(format!("{}:{}", owner.uid(), owner.gid())).arg(&copy);
@@ -92,7 +92,7 @@ impl Pair {
         .await;
     }
 
-    /// Kills the primary for good, and promotes the standby.
+    /// Kills the primary permanently, and promotes the standby.
     pub async fn fail_over(&self) {
         let data = self.folder.path().join("a/postgres");
         // Without its data it is not started anew.

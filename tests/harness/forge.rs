@@ -1,4 +1,4 @@
-//! Tokens that nobody should ever accept, signed with the server's own key where that is what an attack needs.
+//! Tokens that must never be accepted, signed with the server's own key where that is what an attack needs.
 
 use authy_core::{
     Jwk,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{TestApp, TestUser};
 
-/// A forger with everything: the public keys, a good token of somebody, and the server's private key.
+/// A forger with everything: the public keys, a valid token of a user, and the server's private key.
 pub struct Forger {
     jwk: Jwk,
     key: Ed25519KeyPair,
@@ -98,12 +98,12 @@ impl Forger {
         self.with_claim("jti", json!("another"))
     }
 
-    /// A token that says it lives for so many seconds from now on, with a good signature.
+    /// A token that expires in `seconds` from now, with a valid signature.
     pub fn living(&self, seconds: u64) -> String {
         self.with_claim("exp", json!(time::unix_now() + seconds))
     }
 
-    /// Every attack, by name. `elsewhere` is a URL that nobody may ever ask.
+    /// Every attack, by name. `elsewhere` is a URL that must never be requested.
     pub fn corpus(&self, elsewhere: &str) -> Vec<(String, String)> {
         let mut corpus = self.wrong_headers(elsewhere);
         corpus.extend(self.wrong_claims());
@@ -232,7 +232,7 @@ impl Forger {
         let random = aws_lc_rs::rand::SystemRandom::new();
         let signature = ec.sign(&random, input.as_bytes()).unwrap();
         corpus.push(("another algorithm under a known kid".into(), format!("{input}.{}", b64(signature))));
-        // r = s = 0, which careless implementations accept from anybody.
+        // r = s = 0, which careless implementations accept from any signer.
         corpus.push(("ES256 with a signature of zeros".into(), format!("{input}.{}", b64([0; 64]))));
         let claims: Claims = serde_json::from_value(self.claims.clone()).unwrap();
         let empty = claims.sign(SigningAlgorithm::EdDSA, &self.jwk.kid, |_| Ok(Vec::new())).unwrap();

@@ -26,7 +26,7 @@ pub use cost::{Growth, cpu_time};
 
 /// A reader of untrusted bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct FuzzTarget {
     /// Its name, which is that of its fuzz target.
     pub name: &'static str,
     /// Reads the input, and panics when what was read breaks a rule of the reader.
@@ -41,7 +41,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[FuzzTarget] = &[
     token::TOKEN,
     token::HEADERS,
     request::QUERY,
@@ -64,7 +64,7 @@ pub const TARGETS: &[Target] = &[
 /// (65,534 bytes).
 pub const LONGEST: usize = 64_000;
 
-impl Target {
+impl FuzzTarget {
     /// The target of that name.
     ///
     /// # Panics

@@ -74,7 +74,7 @@ async fn node() -> &'static RwLock<Node> {
     NODE.get_or_init(start).await
 }
 
-/// A virtual host that nobody has used.
+/// A virtual host that is new.
 pub fn fresh_host() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

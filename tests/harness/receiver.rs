@@ -44,19 +44,19 @@ pub enum Reaction {
     Close,
 }
 
-type Handler = Arc<dyn Fn(&Received) -> Reaction + Send + Sync>;
+type ReactionFn = Arc<dyn Fn(&Received) -> Reaction + Send + Sync>;
 
 /// An HTTP server that takes one request per connection.
 pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<ReceiverState>,
     running: JoinHandle<()>,
 }
 
-struct State {
+struct ReceiverState {
     received: Mutex<Vec<Received>>,
-    handler: Mutex<Handler>,
+    handler: Mutex<ReactionFn>,
 }
 
 impl Receiver {
@@ -68,7 +68,7 @@ impl Receiver {
     /// Starts one on this listener.
     pub fn on(listener: TcpListener, handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { received: Mutex::default(), handler: Mutex::new(Arc::new(handler)) });
+        let state = Arc::new(ReceiverState { received: Mutex::default(), handler: Mutex::new(Arc::new(handler)) });
         let running = tokio::spawn(run(listener, state.clone()));
         Self { address, state, running }
     }
@@ -90,7 +90,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn run(listener: TcpListener, state: Arc<State>) {
+async fn run(listener: TcpListener, state: Arc<ReceiverState>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
@@ -102,7 +102,7 @@ async fn run(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, state: &ReceiverState) -> std::io::Result<()> {
     let Some(request) = read(&mut stream).await? else { return Ok(()) };
     let handler = state.handler.lock().unwrap().clone();
     let reaction = handler(&request);

@@ -1,6 +1,6 @@
-"""A mail server that tells on its output, a line of JSON each, what reaches it; ends when its input does.
+"""A mail server that prints every mail it receives as a line of JSON; it ends when its input does.
 
-Mailboxes that begin with `gone` are refused for good, those that begin with `busy` twice for now.
+Mailboxes that begin with `gone` are refused permanently, those that begin with `busy` twice temporarily.
 """
 
 import argparse
@@ -31,11 +31,11 @@ arguments.add_argument("--smtps", action="store_true", help="TLS from the first 
 arguments.add_argument("--refuse-sender", action="store_true")
 arguments.add_argument("--ascii", action="store_true", help="no SMTPUTF8 and no 8BITMIME")
 arguments.add_argument("--rcpt", metavar="REPLY", help="the answer to every recipient that begins with `refused`")
-arguments.add_argument("--data", metavar="REPLY", help="the answer to every mail to somebody who begins with `refused`")
+arguments.add_argument("--data", metavar="REPLY", help="the answer to every mail to an address that begins with `refused`")
 arguments = arguments.parse_args()
 
 
-def tell(**line):
+def report(**line):
     print(json.dumps(line), flush=True)
 
 
@@ -65,7 +65,7 @@ class Handler:
             return arguments.data
         mail = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         part = lambda kind: mail.get_body((kind,)).get_content().replace("\r\n", "\n")
-        tell(
+        report(
             sender=envelope.mail_from,
             to=envelope.rcpt_tos[0],
             headers=[[name, str(value)] for name, value in mail.items()],
@@ -120,7 +120,7 @@ async def serve():
     handler = Handler()
     wrapper = tls if arguments.smtps else None
     server = await loop.create_server(lambda: SMTP(handler, loop=loop, **settings), "127.0.0.1", 0, ssl=wrapper)
-    tell(port=server.sockets[0].getsockname()[1])
+    report(port=server.sockets[0].getsockname()[1])
     await loop.run_in_executor(None, sys.stdin.read)
 
 

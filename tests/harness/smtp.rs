@@ -1,4 +1,4 @@
-//! Where mail arrives: a real mail server, and what it received, read by somebody else's parser.
+//! Where mail arrives: a real mail server, and what it received, read by another project's parser.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,7 @@ use crate::{tools, trace};
 pub const PUBLIC_URL: &str = "https://auth.example.org";
 
 /// A mail server, and all that reached it.
-pub struct Mailbox {
+pub struct MailServer {
     /// Where it listens.
     pub address: SocketAddr,
     arrived: Arc<Mutex<Vec<Mail>>>,
@@ -83,7 +83,7 @@ impl Mail {
     }
 }
 
-impl Mailbox {
+impl MailServer {
     /// A mail server as it comes.
     pub async fn start() -> Self {
         Self::with(&[]).await
@@ -106,8 +106,8 @@ impl Mailbox {
         }
         let ready: Ready = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
         let arrived = Arc::new(Mutex::default());
-        let (told, news) = watch::channel(0);
-        let reading = tokio::spawn(read(lines, Arc::clone(&arrived), told));
+        let (count, news) = watch::channel(0);
+        let reading = tokio::spawn(read(lines, Arc::clone(&arrived), count));
         Self { address: ([127, 0, 0, 1], ready.port).into(), arrived, news, reading, _server: server }
     }
 
@@ -152,7 +152,7 @@ impl Mailbox {
     }
 }
 
-impl Drop for Mailbox {
+impl Drop for MailServer {
     fn drop(&mut self) {
         self.reading.abort();
     }
@@ -171,11 +171,11 @@ pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(&mut MailConfig))
     Arc::new(MailSink::new(authy.clone(), Mailer::smtp(&url.parse().unwrap()).unwrap(), config))
 }
 
-async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, told: watch::Sender<usize>) {
+async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, count: watch::Sender<usize>) {
     while let Ok(Some(line)) = lines.next_line().await {
         let mail: Mail = serde_json::from_str(&line).unwrap();
         mail.note_secrets();
         arrived.lock().unwrap().push(mail);
-        told.send_modify(|count| *count += 1);
+        count.send_modify(|count| *count += 1);
     }
 }

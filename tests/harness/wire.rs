@@ -110,7 +110,7 @@ pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
             .find(|(name, _)| name == "content-length")
             .map_or(0, |(_, value)| value.parse::<usize>().unwrap());
         let body = &bytes[end + 4..];
-        // The answer to a HEAD tells a length and has no body.
+        // The answer to a HEAD has a length and no body.
         let length = length.min(body.len());
         let text = String::from_utf8(body[..length].to_vec()).unwrap();
         answers.push(Answer { status, headers, body: text });

@@ -1,5 +1,5 @@
 //! Every endpoint against every kind of caller: without a token, with garbage, with an expired token, by
-//! somebody too weak, and by somebody powerful enough.
+//! a user with too little power, and by one with enough.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,63 +13,63 @@ use authy_tests::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Access {
+enum ExpectedAccess {
     Public,
     User,
     Admin,
 }
 
-/// Who may call what, written down a second time on purpose: a row that is changed by mistake shows here.
-const MATRIX: &[(&str, Access)] = &[
-    ("Login", Access::Public),
-    ("Refresh", Access::Public),
-    ("Logout", Access::User),
-    ("ListSessions", Access::User),
-    ("EndOtherSessions", Access::User),
-    ("EndSession", Access::User),
-    ("EndUserSessions", Access::Admin),
-    ("CheckAccess", Access::User),
-    ("GetKeys", Access::Public),
-    ("GetKeysAtRoot", Access::Public),
-    ("GetMetadata", Access::Public),
-    ("GetMetadataAtRoot", Access::Public),
-    ("GetRevocations", Access::Public),
-    ("Register", Access::Public),
-    ("GetSelf", Access::User),
-    ("DeleteSelf", Access::User),
-    ("GetOwnRoles", Access::User),
-    ("ListUsers", Access::Admin),
-    ("GetUser", Access::Admin),
-    ("DeleteUser", Access::Admin),
-    ("GetUserRoles", Access::Admin),
-    ("GetUsername", Access::Public),
-    ("FindUser", Access::Public),
-    ("ChangeUser", Access::Admin),
-    ("GetValidation", Access::Public),
-    ("Validate", Access::Public),
-    ("ResendValidation", Access::User),
-    ("ForgotPassword", Access::Public),
-    ("ResetPassword", Access::Public),
-    ("SendReset", Access::Admin),
-    ("RestoreUser", Access::Admin),
-    ("ExportSelf", Access::User),
-    ("FindPasswordPage", Access::Public),
-    ("ListRoles", Access::Admin),
-    ("CreateRole", Access::Admin),
-    ("GetRole", Access::Admin),
-    ("DeleteRole", Access::Admin),
-    ("ListRoleUsers", Access::Admin),
-    ("GrantRole", Access::Admin),
-    ("RevokeRole", Access::Admin),
-    ("ListEvents", Access::Admin),
-    ("ListEndpoints", Access::Public),
-    ("GetStatus", Access::Public),
-    ("GetRateLimited", Access::Public),
-    ("GetOpenApi", Access::Public),
-    ("GetAsyncApi", Access::Public),
+/// Who may call what, written down a second time: a row that is changed by mistake shows here.
+const MATRIX: &[(&str, ExpectedAccess)] = &[
+    ("Login", ExpectedAccess::Public),
+    ("Refresh", ExpectedAccess::Public),
+    ("Logout", ExpectedAccess::User),
+    ("ListSessions", ExpectedAccess::User),
+    ("EndOtherSessions", ExpectedAccess::User),
+    ("EndSession", ExpectedAccess::User),
+    ("EndUserSessions", ExpectedAccess::Admin),
+    ("CheckAccess", ExpectedAccess::User),
+    ("GetKeys", ExpectedAccess::Public),
+    ("GetKeysAtRoot", ExpectedAccess::Public),
+    ("GetMetadata", ExpectedAccess::Public),
+    ("GetMetadataAtRoot", ExpectedAccess::Public),
+    ("GetRevocations", ExpectedAccess::Public),
+    ("Register", ExpectedAccess::Public),
+    ("GetSelf", ExpectedAccess::User),
+    ("DeleteSelf", ExpectedAccess::User),
+    ("GetOwnRoles", ExpectedAccess::User),
+    ("ListUsers", ExpectedAccess::Admin),
+    ("GetUser", ExpectedAccess::Admin),
+    ("DeleteUser", ExpectedAccess::Admin),
+    ("GetUserRoles", ExpectedAccess::Admin),
+    ("GetUsername", ExpectedAccess::Public),
+    ("FindUser", ExpectedAccess::Public),
+    ("ChangeUser", ExpectedAccess::Admin),
+    ("GetValidation", ExpectedAccess::Public),
+    ("Validate", ExpectedAccess::Public),
+    ("ResendValidation", ExpectedAccess::User),
+    ("ForgotPassword", ExpectedAccess::Public),
+    ("ResetPassword", ExpectedAccess::Public),
+    ("SendReset", ExpectedAccess::Admin),
+    ("RestoreUser", ExpectedAccess::Admin),
+    ("ExportSelf", ExpectedAccess::User),
+    ("FindPasswordPage", ExpectedAccess::Public),
+    ("ListRoles", ExpectedAccess::Admin),
+    ("CreateRole", ExpectedAccess::Admin),
+    ("GetRole", ExpectedAccess::Admin),
+    ("DeleteRole", ExpectedAccess::Admin),
+    ("ListRoleUsers", ExpectedAccess::Admin),
+    ("GrantRole", ExpectedAccess::Admin),
+    ("RevokeRole", ExpectedAccess::Admin),
+    ("ListEvents", ExpectedAccess::Admin),
+    ("ListEndpoints", ExpectedAccess::Public),
+    ("GetStatus", ExpectedAccess::Public),
+    ("GetRateLimited", ExpectedAccess::Public),
+    ("GetOpenApi", ExpectedAccess::Public),
+    ("GetAsyncApi", ExpectedAccess::Public),
 ];
 
-fn matrix() -> impl Iterator<Item = (&'static Info, Access)> {
+fn matrix() -> impl Iterator<Item = (&'static Info, ExpectedAccess)> {
     let matrix: BTreeMap<_, _> = MATRIX.iter().copied().collect();
     all().map(move |info| match matrix.get(info.name) {
         Some(who) => (info, *who),
@@ -77,9 +77,9 @@ fn matrix() -> impl Iterator<Item = (&'static Info, Access)> {
     })
 }
 
-/// Calls an endpoint about somebody and something that do not exist, with an empty object as its body.
+/// Calls an endpoint about a user and a thing that do not exist, with an empty object as its body.
 async fn call(app: &TestApp, info: &Info, credential: &str) -> Answer {
-    let path = info.path.replace("{level}", "99999").replace("{username}", "nobody-at-all");
+    let path = info.path.replace("{level}", "99999").replace("{username}", "unknown-user");
     let path = match path.matches('{').count() {
         2 => (role(), UserId::random()).fill(&path),
         _ if path.contains("{role_name}") => (role(),).fill(&path),
@@ -105,7 +105,7 @@ async fn without_a_token_only_public_endpoints_answer() {
     let app = TestApp::new().await;
     for (info, who) in matrix() {
         let answer = call(&app, info, "").await;
-        if who == Access::Public {
+        if who == ExpectedAccess::Public {
             assert!(![401, 403].contains(&answer.status) && answer.status < 500, "{}: {answer:?}", info.name);
         } else {
             assert_eq!(answer.code(), "token_required", "{}", info.name);
@@ -136,7 +136,7 @@ async fn a_bad_token_is_refused_and_public_endpoints_ignore_it() {
         for token in &bad {
             for credential in [format!("x-access-token: {token}"), format!("authorization: bearer {token}")] {
                 let answer = call(&app, info, &credential).await;
-                if who == Access::Public {
+                if who == ExpectedAccess::Public {
                     assert!(![401, 403].contains(&answer.status), "{}: {answer:?}", info.name);
                 } else {
                     assert_eq!(answer.code(), "invalid_token", "{}", info.name);
@@ -157,7 +157,7 @@ async fn administration_is_for_administrators() {
             // A user of one's own for each call: one of the calls deletes the caller.
             let user = app.user_with_role(role).await;
             let answer = call(&app, info, &format!("x-access-token: {}", user.token.expose())).await;
-            if who == Access::Admin && !is_admin {
+            if who == ExpectedAccess::Admin && !is_admin {
                 assert_eq!(
                     (answer.status, answer.code().as_str()),
                     (403, "insufficient_level"),
@@ -173,17 +173,17 @@ async fn administration_is_for_administrators() {
 }
 
 #[tokio::test]
-async fn who_may_not_call_is_told_so_before_the_body_is_looked_at() {
+async fn a_caller_without_permission_is_refused_before_the_body_is_read() {
     let app = TestApp::new().await;
     let weak = app.user().await;
     let has_body = |info: &Info| [Method::POST, Method::PUT].contains(&info.method);
-    for (info, who) in matrix().filter(|(info, who)| has_body(info) && *who != Access::Public) {
+    for (info, who) in matrix().filter(|(info, who)| has_body(info) && *who != ExpectedAccess::Public) {
         let path =
             info.path.replace("{role_name}", "no-such-role").replace("{public_id}", &UserId::random().to_string());
         let head = format!("{} {path} HTTP/1.1\ncontent-type: text/plain", info.method);
         assert_eq!(send(app.address, &head, "no json").await.status, 401, "{who:?} {}", info.name);
         let head = format!("{head}\nauthorization: Bearer {}", weak.token.expose());
-        let expected = if who == Access::Admin { 403 } else { 415 };
+        let expected = if who == ExpectedAccess::Admin { 403 } else { 415 };
         assert_eq!(send(app.address, &head, "no json").await.status, expected, "{who:?} {}", info.name);
     }
 }

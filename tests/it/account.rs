@@ -37,7 +37,7 @@ async fn logs_in(app: &TestApp, username: &str, password: &str) -> bool {
     app.anonymous().login(Credentials::new(username, Secret::new(password))).await.is_ok()
 }
 
-/// Makes every session of somebody's older than a login may be that counts as recent.
+/// Makes every session of a user older than a login may be that counts as recent.
 async fn grow_old(app: &TestApp, user: &TestUser) {
     let age = "UPDATE authy.session SET created = created - interval '11 minutes' WHERE user_id = $1";
     app.sql().await.execute(age, &[user.id.as_uuid()]).await.unwrap();
@@ -64,7 +64,7 @@ async fn oneself_is_changed_with_the_password_or_soon_after_a_login() {
     user.client.change_user(user.id, right).await.unwrap();
     assert!(logs_in(&app, &user.username, OTHER).await);
 
-    // An administrator is somebody else's administrator, and one's own user.
+    // An administrator is an administrator for others, and a user for the own account.
     let admin = app.admin().await;
     grow_old(&app, &admin).await;
     let refused = admin.client.change_user(admin.id, new_password()).await.unwrap_err();
@@ -73,7 +73,7 @@ async fn oneself_is_changed_with_the_password_or_soon_after_a_login() {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_other_session_and_is_told() {
+async fn a_new_password_ends_every_other_session_and_is_reported_by_mail() {
     let app = TestApp::new().await;
     let user = app.user().await;
     let other = app.again(&user).await;
@@ -85,8 +85,8 @@ async fn a_new_password_ends_every_other_session_and_is_told() {
     drop(refresh(other.refresh_token.clone()).await.unwrap_err());
     let own = refresh(user.refresh_token.clone()).await.unwrap();
     assert!(app.anonymous().with_token(own.token).get_self().await.is_ok());
-    let letters = app.letters(user.id, EventKind::PasswordChanged).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, NotificationKind::PasswordChanged));
+    let notifications = app.notifications(user.id, EventKind::PasswordChanged).await;
+    assert_eq!((notifications.len(), notifications[0].kind), (1, NotificationKind::PasswordChanged));
 }
 
 #[tokio::test]
@@ -126,10 +126,10 @@ async fn a_new_address_is_in_force_once_its_code_comes_back() {
     let view = user.client.change_user(user.id, change).await.unwrap();
     let old = format!("{}@example.org", user.username);
     assert_eq!(view.email.as_str(), old);
-    let letters = app.letters(user.id, EventKind::EmailRequested).await;
-    let told: Vec<_> = letters.iter().map(|letter| (letter.kind, letter.to.as_str())).collect();
+    let notifications = app.notifications(user.id, EventKind::EmailRequested).await;
+    let sent: Vec<_> = notifications.iter().map(|notification| (notification.kind, notification.to.as_str())).collect();
     assert_eq!(
-        told,
+        sent,
         [(NotificationKind::EmailRequested, old.as_str()), (NotificationKind::ConfirmEmail, address.as_str())]
     );
     assert!(user.client.get_self().await.is_ok());
@@ -146,9 +146,9 @@ async fn a_new_address_is_in_force_once_its_code_comes_back() {
     app.anonymous().register(NewUser::new(&fresh_name("next"), &old, Secret::new(PASSWORD)).unwrap()).await.unwrap();
 }
 
-/// Asks for 58 addresses, half of which somebody has or had, five in the name of each account.
+/// Asks for 58 addresses, half of which are or were taken, five in the name of each account.
 #[tokio::test]
-async fn asking_for_an_address_does_not_tell_whether_somebody_has_it() {
+async fn requesting_an_address_does_not_reveal_whether_it_is_taken() {
     let app = TestApp::new().await;
     let addresses: Vec<u32> = (0..58).collect();
     for five in addresses.chunks(5) {
@@ -175,7 +175,7 @@ async fn asking_for_an_address_does_not_tell_whether_somebody_has_it() {
             assert_eq!(answer.status, 200, "{address}: {answer:?}");
             assert_eq!(answer.json()["email"], format!("{}@example.org", user.username));
             let export = user.client.export_self().await.unwrap();
-            assert_eq!(export.user.pending_email.unwrap().as_str(), address, "the export does not tell either");
+            assert_eq!(export.user.pending_email.unwrap().as_str(), address, "the export does not reveal it either");
         }
         if five.len() == 5 {
             let refused = ask("sixth@example.com").await;
@@ -185,7 +185,7 @@ async fn asking_for_an_address_does_not_tell_whether_somebody_has_it() {
 }
 
 #[tokio::test]
-async fn the_owner_of_an_address_hears_that_somebody_asked_for_it_and_nobody_gets_a_code() {
+async fn the_owner_of_a_requested_address_gets_a_notice_and_no_code_is_sent() {
     let app = TestApp::new().await;
     let owner = app.user().await;
     let address = format!("{}@example.org", owner.username);
@@ -195,11 +195,11 @@ async fn the_owner_of_an_address_hears_that_somebody_asked_for_it_and_nobody_get
         let change = AccountChange::email(None, address.to_uppercase().parse().unwrap());
         user.client.change_user(user.id, change).await.unwrap();
         // Handed out again after a failure, the same notice is still one.
-        app.letters(user.id, EventKind::EmailRequested).await;
-        let letters = app.letters(user.id, EventKind::EmailRequested).await;
-        assert!(letters.iter().all(|letter| letter.code.is_none()), "{letters:?}");
-        assert_eq!(letters[0].to.as_str(), format!("{}@example.org", user.username));
-        if let Some(notice) = letters.get(1) {
+        app.notifications(user.id, EventKind::EmailRequested).await;
+        let notifications = app.notifications(user.id, EventKind::EmailRequested).await;
+        assert!(notifications.iter().all(|notification| notification.code.is_none()), "{notifications:?}");
+        assert_eq!(notifications[0].to.as_str(), format!("{}@example.org", user.username));
+        if let Some(notice) = notifications.get(1) {
             notices += 1;
             assert_eq!((notice.kind, notice.to.as_str()), (NotificationKind::AddressClaimed, address.as_str()));
             assert_eq!((&notice.ip, &notice.user_agent), (&None, &None), "nothing of who asked");
@@ -221,8 +221,8 @@ async fn of_two_new_addresses_the_later_counts_and_one_that_was_taken_meanwhile_
     };
     let first = ask(format!("{name}-first@example.com")).await;
     let second = ask(format!("{name}-second@example.com")).await;
-    let void = app.anonymous().validate(Code::new(first)).await.unwrap_err();
-    assert_eq!(void.kind(), Some(ErrorKind::NotFound));
+    let replaced = app.anonymous().validate(Code::new(first)).await.unwrap_err();
+    assert_eq!(replaced.kind(), Some(ErrorKind::NotFound));
 
     let wanted = format!("{name}-second@example.com");
     let rival = NewUser::new(&fresh_name("rival"), &wanted, Secret::new(PASSWORD)).unwrap();

@@ -24,7 +24,7 @@ use lapin::{
 use serde_json::json;
 
 /// As long as it takes when the relay has just begun its longest wait.
-const PATIENCE: Duration = Duration::from_secs(90);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(90);
 
 const EXCHANGE: &str = "authy.events";
 const QUEUE: &str = "authy.audit";
@@ -40,7 +40,7 @@ fn sink(url: &str) -> Arc<dyn Sink> {
     Arc::new(Amqp::new(url.parse().unwrap()))
 }
 
-/// So many sign up, and each is granted a role: two events of each.
+/// Signs users up and grants each a role: two events per user.
 async fn sign_up(authy: &Authy, users: usize) -> Vec<UserId> {
     let admin = "admin".parse().unwrap();
     let one = |_| async {
@@ -74,9 +74,9 @@ impl Consumer {
         }
     }
 
-    /// Hears until it has heard so many events.
+    /// Receives until it has that many events.
     async fn hear_all(&mut self, url: &str, events: usize) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + BROKER_TIMEOUT;
         while self.seen.len() < events {
             assert!(tokio::time::Instant::now() < deadline, "{} of {events} have arrived", self.seen.len());
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -96,10 +96,10 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
 
     broker.stop().await;
     users.extend(sign_up(&authy, 400).await);
-    assert!(authy.deliveries().list_sinks().await.unwrap()[0].waiting >= 800, "nobody has heard of those");
+    assert!(authy.deliveries().list_sinks().await.unwrap()[0].waiting >= 800, "those were not delivered");
     let (_, more) = tokio::join!(broker.start(), sign_up(&authy, 100));
     users.extend(more);
-    until_within(PATIENCE, "events come again", || async {
+    until_within(BROKER_TIMEOUT, "events come again", || async {
         authy.deliveries().list_sinks().await.unwrap()[0].waiting < 900
     })
     .await;
@@ -112,7 +112,7 @@ async fn a_thousand_sign_ups_around_a_stop_and_a_crash_of_the_broker_arrive_once
     let expected = ["user.registered", "role.granted"];
     assert!(consumer.by_user.values().all(|heard| *heard == expected), "out of order: {:?}", consumer.by_user);
     assert!(consumer.repetitions <= 1000, "{} repetitions", consumer.repetitions);
-    until_within(PATIENCE, "nothing is left", || async {
+    until_within(BROKER_TIMEOUT, "nothing is left", || async {
         authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0
     })
     .await;
@@ -134,7 +134,7 @@ async fn a_queue_that_was_deleted_comes_back_and_what_happens_meanwhile_is_in_it
 }
 
 #[tokio::test]
-async fn an_exchange_of_another_kind_is_told_of_and_disturbs_nothing_else_until_it_is_deleted() {
+async fn an_exchange_of_another_type_is_reported_and_delays_nothing_else_until_it_is_deleted() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
     let channel = rabbit::channel(&url).await;
@@ -164,7 +164,7 @@ async fn an_exchange_that_is_deleted_while_it_is_used_comes_back() {
 }
 
 #[tokio::test]
-async fn why_a_broker_cannot_be_told_is_said_without_its_password() {
+async fn the_error_of_a_broker_is_shown_without_its_password() {
     let broker = rabbit::shared().await;
     let host = rabbit::fresh_host();
     let url = broker.url(&host);
@@ -172,7 +172,7 @@ async fn why_a_broker_cannot_be_told_is_said_without_its_password() {
         (broker.url("nowhere"), "refuses access to the virtual host"),
         (url.replace(rabbit::PASSWORD, "guess"), "refuses the name or the password"),
         ("amqp://authy:guess@127.0.0.1:1".to_owned(), "cannot be reached"),
-        // Nobody has declared the exchange for a user who may not.
+        // The exchange is missing, and the user may not declare it.
         (broker.url_of("writer", &host), "has not taken a message"),
     ] {
         let error = refused(&url).await;
@@ -182,7 +182,7 @@ async fn why_a_broker_cannot_be_told_is_said_without_its_password() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_has_declared_is_used_as_it_is() {
+async fn existing_declarations_are_used_as_they_are() {
     let broker = rabbit::shared().await;
     let host = rabbit::fresh_host();
     let url = broker.url(&host);
@@ -210,7 +210,7 @@ async fn a_queue_that_refuses_what_it_has_no_room_for_is_waited_for_and_loses_no
     let (authy, _background) = engine(&url).await;
     sign_up(&authy, 20).await;
     let error = async || authy.deliveries().list_sinks().await.unwrap()[0].error.clone().unwrap_or_default();
-    until_within(PATIENCE, "it is full", || async { error().await.contains("a queue is full") }).await;
+    until_within(BROKER_TIMEOUT, "it is full", || async { error().await.contains("a queue is full") }).await;
     let mut consumer = Consumer::default();
     consumer.hear_all(&url, 40).await;
     assert!(consumer.by_user.values().all(|heard| *heard == ["user.registered", "role.granted"]));
@@ -236,7 +236,7 @@ async fn a_message_is_what_the_asyncapi_document_says_and_has_no_secret_in_it() 
     let fresh = app.anonymous().refresh(refresh).await.unwrap();
     app.authy.roles().grant(&operator(), &"admin".parse().unwrap(), user.id).await.unwrap();
     app.authy.keys().rotate(&operator()).await.unwrap();
-    until_within(PATIENCE, "everything was told", || async {
+    until_within(BROKER_TIMEOUT, "everything was delivered", || async {
         app.authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0
     })
     .await;

@@ -14,7 +14,7 @@ mod late_body;
 mod matrix;
 mod race;
 
-/// A password that nobody has yet.
+/// A password that no user has yet.
 const NEW_PASSWORD: &str = "carousel-marmalade-77";
 
 /// A sink that has not taken an event.
@@ -29,7 +29,7 @@ struct AuthorityFixture {
     session: SessionId,
     /// An event that a sink has not taken.
     stuck: authy_core::EventId,
-    /// A role that nobody has.
+    /// A role that no user has.
     role: NewRole,
 }
 
@@ -58,7 +58,7 @@ impl AuthorityFixture {
         let (role, guest) = (named("user"), named("guest"));
         let (password, own) = (Secret::new(PASSWORD), &self.role);
         let query = EventQuery { user: Some(user), kind: None, after: None, limit: None };
-        let call: Call<'_> = match function {
+        let call: PendingCall<'_> = match function {
             "users.create" => later(|| ignore(authy.users().create(caller, new_user(&fresh_name("new")), &role))),
             "roles.create" => later(|| ignore(authy.roles().create(caller, own.clone()))),
             "roles.delete" => later(|| authy.roles().delete(caller, &own.name)),
@@ -107,7 +107,7 @@ impl AuthorityFixture {
         };
         let mut client = authy_tests::database::connect(&self.database).await;
         let tx = client.transaction().await.unwrap();
-        let write: Call<'_> = match function {
+        let write: PendingCall<'_> = match function {
             "within.users.create" => later(|| ignore(authy.within(&tx).users().create(caller, &registration, &role))),
             "within.roles.create" => later(|| ignore(authy.within(&tx).roles().create(caller, own))),
             "within.roles.delete" => later(|| ignore(authy.within(&tx).roles().delete(caller, &own.name))),
@@ -122,7 +122,7 @@ impl AuthorityFixture {
                 later(|| ignore(authy.within(&tx).users().change(caller, change.as_ref().unwrap())))
             }
             "within.sessions.end_all" => later(|| ignore(authy.within(&tx).sessions().end_all(caller, user))),
-            unknown => panic!("nobody has said how to call {unknown}"),
+            unknown => panic!("there is no call of {unknown}"),
         };
         write().await?;
         tx.commit().await.unwrap();
@@ -141,9 +141,9 @@ impl AuthorityFixture {
 
 /// A call that has yet to be made. Each makes its future in a frame of its own: together they would not fit on the
 /// stack of a test.
-type Call<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<()>> + Send + 'a>;
+type PendingCall<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<()>> + Send + 'a>;
 
-fn later<'a, F: Future<Output = Result<()>> + Send + 'a>(call: impl FnOnce() -> F + Send + 'a) -> Call<'a> {
+fn later<'a, F: Future<Output = Result<()>> + Send + 'a>(call: impl FnOnce() -> F + Send + 'a) -> PendingCall<'a> {
     Box::new(|| call().boxed())
 }
 
@@ -160,8 +160,8 @@ fn change() -> AccountChange {
     AccountChange::password(None, Secret::new(NEW_PASSWORD)).unwrap()
 }
 
-/// Somebody with that role only, logged in.
-async fn somebody(authy: &Authy, role: &str) -> Caller {
+/// A user with that role only, logged in.
+async fn caller_with_role(authy: &Authy, role: &str) -> Caller {
     let name = fresh_name(role);
     authy.users().create(&operator(), new_user(&name), &role.parse().unwrap()).await.unwrap();
     Caller::user(identity(authy, &name).await, ClientInfo::default())

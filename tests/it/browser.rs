@@ -55,7 +55,7 @@ async fn an_address_is_confirmed_in_a_browser_with_and_without_javascript() {
         assert_eq!(visit["titles"], serde_json::json!(titles), "{visit}");
         assert_eq!(visit["statuses"], serde_json::json!([200, 200, 200, 404]), "{visit}");
         assert_eq!(visit["problems"], serde_json::json!([]), "nothing violates the policy: {visit}");
-        // Nothing else is loaded, and the code is told to nobody.
+        // Nothing else is loaded, and the code is sent to no other server.
         let path = format!("/authy/validate/{}", code.expose());
         let requests = [format!("GET {path}"), format!("POST {path}"), format!("GET {path}"), format!("GET {path}x")];
         assert_eq!(visit["requests"], serde_json::json!(requests), "{visit}");

@@ -1,4 +1,4 @@
-//! Documents that are made from the code: as they were last read by somebody, and as others want them.
+//! Documents that are made from the code: as they were last reviewed, and as others validate them.
 //!
 //! `UPDATE_SNAPSHOTS=1` writes them anew: read the diff.
 

@@ -57,45 +57,45 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     let password_page = "https://shop.example/account/password";
     let app = TestApp::with(|config, _| config.change_password_url = Some(password_page.to_owned())).await;
     let mut coverage = EndpointCoverage::default();
-    let (nobody, root) = (app.anonymous(), app.superadmin().await);
+    let (anonymous, root) = (app.anonymous(), app.superadmin().await);
     let name = fresh_name("ada");
 
-    let id = coverage.ok::<Register>(&nobody, (), new_user(&name)).await.public_id;
-    let tokens = coverage.ok::<Login>(&nobody, (), credentials(&name)).await;
+    let id = coverage.ok::<Register>(&anonymous, (), new_user(&name)).await.public_id;
+    let tokens = coverage.ok::<Login>(&anonymous, (), credentials(&name)).await;
     assert_eq!((tokens.public_id, tokens.token_type.as_str(), tokens.expires_in), (id, "Bearer", 900));
-    let ada = nobody.with_token(tokens.token);
+    let ada = anonymous.with_token(tokens.token);
     let me = coverage.ok::<GetSelf>(&ada, (), Nothing {}).await;
     assert_eq!((me.public_id, me.username.as_str(), me.last_login.is_some()), (id, name.as_str(), true));
     let granted = coverage.ok::<CheckAccess>(&ada, (Level::clamped(10),), Nothing {}).await;
     assert_eq!((granted.public_id, granted.level.get(), granted.roles.len()), (id, 10, 1));
     assert_eq!(coverage.ok::<GetOwnRoles>(&ada, (), Nothing {}).await.roles[0].name.as_str(), "user");
-    let keys = coverage.ok::<GetKeys>(&nobody, (), Nothing {}).await;
+    let keys = coverage.ok::<GetKeys>(&anonymous, (), Nothing {}).await;
     assert_eq!(keys.keys[0].alg, "EdDSA");
-    assert_eq!(coverage.ok::<GetKeysAtRoot>(&nobody, (), Nothing {}).await, keys);
-    let metadata = coverage.ok::<GetMetadata>(&nobody, (), Nothing {}).await;
+    assert_eq!(coverage.ok::<GetKeysAtRoot>(&anonymous, (), Nothing {}).await, keys);
+    let metadata = coverage.ok::<GetMetadata>(&anonymous, (), Nothing {}).await;
     assert_eq!((metadata.issuer.as_str(), metadata.access_token_audience.as_str()), (app.url().as_str(), "authy"));
     assert_eq!(metadata.jwks_uri, Some(format!("{}/authy/.well-known/jwks.json", app.url())));
     assert_eq!(metadata.access_token_signing_alg_values_supported, ["EdDSA"]);
     assert_eq!(metadata.access_token_max_lifetime, 900);
-    assert_eq!(coverage.ok::<GetMetadataAtRoot>(&nobody, (), Nothing {}).await, metadata);
+    assert_eq!(coverage.ok::<GetMetadataAtRoot>(&anonymous, (), Nothing {}).await, metadata);
 
     let mine = coverage.ok::<ListSessions>(&ada, (), Nothing {}).await.sessions;
     assert_eq!((mine.len(), mine[0].current), (1, true));
     let refresh_token = tokens.refresh_token;
-    let again = coverage.ok::<Refresh>(&nobody, (), RefreshToken { refresh_token }).await;
+    let again = coverage.ok::<Refresh>(&anonymous, (), RefreshToken { refresh_token }).await;
     assert_eq!(again.public_id, id);
-    let other = nobody.login(credentials(&name)).await.unwrap();
+    let other = anonymous.login(credentials(&name)).await.unwrap();
     coverage.ok::<EndOtherSessions>(&ada, (), Nothing {}).await;
-    assert!(nobody.with_token(other.token).get_self().await.is_err());
-    let other = coverage.ok::<Login>(&nobody, (), credentials(&name)).await;
-    let other = nobody.with_token(other.token);
+    assert!(anonymous.with_token(other.token).get_self().await.is_err());
+    let other = coverage.ok::<Login>(&anonymous, (), credentials(&name)).await;
+    let other = anonymous.with_token(other.token);
     coverage.ok::<EndSession>(&other, (mine[0].session_id,), Nothing {}).await;
     assert!(ada.get_self().await.is_err());
     coverage.ok::<Logout>(&other, (), Nothing {}).await;
-    let void = coverage.ok::<GetRevocations>(&nobody, (), RevocationQuery { after: None }).await;
-    assert_eq!(void.revocations.len(), 3);
-    let since = RevocationQuery { after: Some(void.cursor) };
-    assert!(coverage.ok::<GetRevocations>(&nobody, (), since).await.revocations.len() <= 3);
+    let published = coverage.ok::<GetRevocations>(&anonymous, (), RevocationQuery { after: None }).await;
+    assert_eq!(published.revocations.len(), 3);
+    let since = RevocationQuery { after: Some(published.cursor) };
+    assert!(coverage.ok::<GetRevocations>(&anonymous, (), since).await.revocations.len() <= 3);
     coverage.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
 
     let query = UserQuery { page: None, per_page: None, q: Some(name.clone()) };
@@ -103,31 +103,31 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert_eq!((page.total_records, page.users[0].public_id), (1, id));
     assert_eq!(coverage.ok::<GetUser>(&root.client, (id,), Nothing {}).await.username.as_str(), name);
     assert_eq!(coverage.ok::<GetUserRoles>(&root.client, (id,), Nothing {}).await.public_id, id);
-    assert_eq!(coverage.ok::<GetUsername>(&nobody, (id,), Nothing {}).await.username.as_str(), name);
-    assert_eq!(coverage.ok::<FindUser>(&nobody, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
+    assert_eq!(coverage.ok::<GetUsername>(&anonymous, (id,), Nothing {}).await.username.as_str(), name);
+    assert_eq!(coverage.ok::<FindUser>(&anonymous, (name.parse().unwrap(),), Nothing {}).await.public_id, id);
 
     let code = |secret| (Code::new(secret),);
-    coverage.ok::<ResendValidation>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    coverage.ok::<ResendValidation>(&ada_again(&anonymous, &name).await, (), Nothing {}).await;
     let sent = app.code(id, EventKind::ValidationRequested).await;
-    let view = coverage.ok::<GetValidation>(&nobody, code(sent.clone()), Nothing {}).await;
+    let view = coverage.ok::<GetValidation>(&anonymous, code(sent.clone()), Nothing {}).await;
     let hint = format!("{}…@example.org", &name[..1]);
     assert_eq!((view.email_hint, view.purpose, view.already_confirmed), (hint, ValidationPurpose::SignUp, false));
-    assert_eq!(coverage.ok::<Validate>(&nobody, code(sent), Nothing {}).await.public_id, id);
-    let ada = ada_again(&nobody, &name).await;
+    assert_eq!(coverage.ok::<Validate>(&anonymous, code(sent), Nothing {}).await.public_id, id);
+    let ada = ada_again(&anonymous, &name).await;
     let address = format!("{name}@example.com");
     let change = AccountChange::email(Some(Secret::new(PASSWORD)), address.parse().unwrap());
     assert_eq!(coverage.ok::<ChangeUser>(&ada, (id,), change).await.email.as_str(), format!("{name}@example.org"));
     let sent = app.code(id, EventKind::EmailRequested).await;
-    coverage.ok::<Validate>(&nobody, code(sent), Nothing {}).await;
+    coverage.ok::<Validate>(&anonymous, code(sent), Nothing {}).await;
     let forgotten = ForgottenPassword { email: address.parse().unwrap() };
-    coverage.ok::<ForgotPassword>(&nobody, (), forgotten).await;
+    coverage.ok::<ForgotPassword>(&anonymous, (), forgotten).await;
     let sent = app.code(id, EventKind::ResetRequested).await;
     let reset = PasswordReset::new(sent, Secret::new(PASSWORD)).unwrap();
-    coverage.ok::<ResetPassword>(&nobody, (), reset).await;
+    coverage.ok::<ResetPassword>(&anonymous, (), reset).await;
     coverage.ok::<SendReset>(&root.client, (id,), Nothing {}).await;
-    let export = coverage.ok::<ExportSelf>(&ada_again(&nobody, &name).await, (), Nothing {}).await;
+    let export = coverage.ok::<ExportSelf>(&ada_again(&anonymous, &name).await, (), Nothing {}).await;
     assert_eq!((export.user.email.as_str(), export.roles.len()), (address.as_str(), 1));
-    assert_eq!(coverage.ok::<FindPasswordPage>(&nobody, (), Nothing {}).await.url, password_page);
+    assert_eq!(coverage.ok::<FindPasswordPage>(&anonymous, (), Nothing {}).await.url, password_page);
 
     let role = NewRole {
         name: "auctioneer".parse().unwrap(),
@@ -148,13 +148,13 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     let trail = coverage.ok::<ListEvents>(&root.client, (), query).await;
     assert_eq!((trail.events.len(), trail.events[0].actor, trail.next), (1, Some(root.id), None));
 
-    let listed = coverage.ok::<ListEndpoints>(&nobody, (), Nothing {}).await;
+    let listed = coverage.ok::<ListEndpoints>(&anonymous, (), Nothing {}).await;
     let paths: BTreeSet<_> = all().map(|info| info.path).collect();
     assert_eq!(listed.endpoints.len(), paths.len());
-    assert_eq!(coverage.ok::<GetStatus>(&nobody, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(coverage.ok::<GetAsyncApi>(&nobody, (), Nothing {}).await.document["asyncapi"], "3.0.0");
-    assert_eq!(coverage.ok::<GetOpenApi>(&nobody, (), Nothing {}).await.document["openapi"], "3.1.0");
-    let limited = coverage.call::<GetRateLimited>(&nobody, (), Nothing {}).await.unwrap_err();
+    assert_eq!(coverage.ok::<GetStatus>(&anonymous, (), Nothing {}).await.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(coverage.ok::<GetAsyncApi>(&anonymous, (), Nothing {}).await.document["asyncapi"], "3.0.0");
+    assert_eq!(coverage.ok::<GetOpenApi>(&anonymous, (), Nothing {}).await.document["openapi"], "3.1.0");
+    let limited = coverage.call::<GetRateLimited>(&anonymous, (), Nothing {}).await.unwrap_err();
     assert_eq!(limited.kind(), Some(ErrorKind::RateLimited));
     assert!(limited.retry_after().is_some());
 

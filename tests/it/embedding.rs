@@ -32,7 +32,7 @@ async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
 
 #[tokio::test]
 async fn a_database_on_another_machine_needs_a_word_about_encryption() {
-    // A name that nobody resolves: what is not refused cannot be reached.
+    // A name that does not resolve: what is not refused cannot be reached.
     let start = async |config: &str, change: fn(Builder) -> Builder| {
         let builder = Authy::builder(config.parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
         change(builder).start().await.err().unwrap()
@@ -90,8 +90,8 @@ async fn roles_and_deletions_join_a_transaction_too() {
     let granted = authy.within(&tx).roles().grant(&operator, &admin, id).await.unwrap();
     tx.commit().await.unwrap();
     authy.committed(granted);
-    let void = authy.authenticate(token.expose()).await.unwrap_err();
-    assert_eq!(void.kind(), ErrorKind::InvalidToken);
+    let refused = authy.authenticate(token.expose()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidToken);
 
     let tx = client.transaction().await.unwrap();
     let revoked = authy.within(&tx).roles().revoke(&operator, &admin, id).await.unwrap();
@@ -121,8 +121,8 @@ async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
         tx.commit().await.unwrap();
         authy.committed(written);
         // No poll is waited for.
-        let void = authy.authenticate(token.expose()).await.unwrap_err();
-        assert_eq!(void.kind(), ErrorKind::InvalidToken, "round {number}");
+        let refused = authy.authenticate(token.expose()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidToken, "round {number}");
     }
 }
 

@@ -52,7 +52,7 @@ async fn assert_last(app: &TestApp, kind: &str, actor: Option<&TestUser>, subjec
 }
 
 #[tokio::test]
-async fn every_change_tells_who_did_what_to_whom() {
+async fn every_change_records_who_did_what_to_whom() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let id = Some(*user.id.as_uuid());
@@ -91,7 +91,7 @@ async fn every_change_tells_who_did_what_to_whom() {
 }
 
 #[tokio::test]
-async fn what_is_refused_changes_nothing_and_tells_nothing() {
+async fn a_refused_call_changes_nothing_and_writes_no_event() {
     let app = TestApp::new().await;
     let (admin, root) = (app.admin().await, app.superadmin().await);
     let count = || async {
@@ -102,7 +102,7 @@ async fn what_is_refused_changes_nothing_and_tells_nothing() {
     admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
     admin.client.grant_role("superadmin".parse().unwrap(), admin.id).await.unwrap_err();
     app.anonymous().register(new_user(&admin.username)).await.unwrap_err();
-    app.anonymous().login(authy_tests::credentials("nobody-at-all")).await.unwrap_err();
+    app.anonymous().login(authy_tests::credentials("unknown-user")).await.unwrap_err();
     assert_eq!(count().await, before);
 }
 

@@ -31,18 +31,18 @@ async fn a_query_is_bounded_where_one_is_declared_and_ignored_elsewhere() {
     assert_eq!((refused.status, refused.code().as_str()), (400, "malformed_request"));
 }
 
-/// Gives a user so many events more.
+/// Adds events to a user.
 async fn write_events(app: &TestApp, user: UserId, events: i32) {
     let sql = app.sql().await;
     let insert = "INSERT INTO authy.event (event_id, kind, actor, origin, subject, ip, user_agent, request_id, detail)
-                  SELECT gen_random_uuid(), 'session.refreshed', NULL, 'stranger', $1, '192.0.2.1', repeat('x', 200),
+                  SELECT gen_random_uuid(), 'session.refreshed', NULL, 'anonymous', $1, '192.0.2.1', repeat('x', 200),
                          'a-request', '{\"generation\": 1}'
                   FROM generate_series(1, $2)";
     sql.execute(insert, &[user.as_uuid(), &events]).await.unwrap();
     sql.batch_execute("ANALYZE authy.event").await.unwrap();
 }
 
-/// Asks for the export of whom a token belongs to, and reads so many bytes of it.
+/// Asks for the export of the owner of a token, and reads the first bytes of it.
 async fn begin_export(address: SocketAddr, token: &Secret, bytes: usize) -> (TcpStream, Vec<u8>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("GET /authy/user/export HTTP/1.1\r\nhost: x\r\nx-access-token: {}\r\n\r\n", token.expose());
@@ -151,7 +151,7 @@ async fn the_sessions_of_a_user_are_bounded_and_the_one_unused_for_longest_goes(
     assert!(oldest.client.get_self().await.is_ok(), "a hundred are there");
     let last = app.again(&oldest).await;
     let ended = oldest.client.get_self().await.unwrap_err();
-    assert_eq!(ended.kind(), Some(ErrorKind::InvalidToken), "its token is void at once");
+    assert_eq!(ended.kind(), Some(ErrorKind::InvalidToken), "its token is revoked at once");
     assert!(kept.client.get_self().await.is_ok() && last.client.get_self().await.is_ok());
     let query = "SELECT count(*) FROM authy.event
                  WHERE subject = $1 AND kind = 'session.ended' AND detail->>'reason' = 'too_many'";

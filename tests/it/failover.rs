@@ -16,8 +16,8 @@ use authy_core::{
     engine::{Delivery, DeliveryError, MasterKeys, Sink},
 };
 use authy_tests::{
-    TestApp, TestUser, cheap, credentials, database, failover::Pair, fresh_name, new_user, operator, proxy::Proxy,
-    until, until_within,
+    TestApp, TestUser, cheap, credentials, database, failover::FailoverPair, fresh_name, new_user, operator,
+    proxy::Proxy, until, until_within,
 };
 use tokio::sync::Semaphore;
 
@@ -25,7 +25,7 @@ async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<
     authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
 
-const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+const REVOKED: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
 
 /// Uses up transaction ids until they are past this one.
 async fn spend_transactions(sql: &tokio_postgres::Client, past: u64) {
@@ -35,7 +35,7 @@ async fn spend_transactions(sql: &tokio_postgres::Client, past: u64) {
 
 #[tokio::test]
 async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_is_heard_of() {
-    let pair = Pair::start().await;
+    let pair = FailoverPair::start().await;
     let keys = MasterKeys::generate().unwrap();
     let first = TestApp::on(pair.config(), keys.clone(), |_, _| ()).await;
     let issuer = first.url();
@@ -50,16 +50,16 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     before.client.logout().await.unwrap();
     pair.until_the_standby_has_everything().await;
     pair.cut_replication().await;
-    // The standby misses this, and many transactions more. Everybody who follows has moved on behind them.
+    // The standby misses this, and many transactions more. All followers have moved on behind them.
     let sql = first.sql().await;
     let start = first.authy.revocations().read(None).await.unwrap().cursor.to_string();
     let start: u64 = start.rsplit('-').next().unwrap().parse().unwrap();
     spend_transactions(&sql, start + 2000).await;
     unheard.client.logout().await.unwrap();
     for authenticator in [&verifier, &resuming] {
-        until("all followers are up to date", || async { verdict(authenticator, &unheard).await == VOID }).await;
+        until("all followers are up to date", || async { verdict(authenticator, &unheard).await == REVOKED }).await;
     }
-    until("the other server is up to date", || async { verdict(&second.authy, &unheard).await == VOID }).await;
+    until("the other server is up to date", || async { verdict(&second.authy, &unheard).await == REVOKED }).await;
     proxy.cut();
     drop(sql);
     pair.fail_over().await;
@@ -82,22 +82,22 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     proxy.mend(second.address);
     for user in [&before, &during] {
         for authy in [&first.authy, &second.authy] {
-            until("the servers refuse it", || async { verdict(authy, user).await == VOID }).await;
+            until("the servers refuse it", || async { verdict(authy, user).await == REVOKED }).await;
         }
         for authenticator in [&verifier, &resuming] {
-            until("the verifiers refuse it", || async { verdict(authenticator, user).await == VOID }).await;
+            until("the verifiers refuse it", || async { verdict(authenticator, user).await == REVOKED }).await;
         }
     }
     // From here on all is as it was: in force everywhere within a second.
     first.anonymous().with_token(after.token.clone()).logout().await.unwrap();
     let revoked = Instant::now();
-    until("the other server refuses it", || async { verdict(&second.authy, &after).await == VOID }).await;
+    until("the other server refuses it", || async { verdict(&second.authy, &after).await == REVOKED }).await;
     for authenticator in [&verifier, &resuming] {
-        until("the verifiers refuse it", || async { verdict(authenticator, &after).await == VOID }).await;
+        until("the verifiers refuse it", || async { verdict(authenticator, &after).await == REVOKED }).await;
     }
     assert!(revoked.elapsed() < Duration::from_secs(1), "it took {:?}", revoked.elapsed());
     // What the old primary lost with its revocation is refused where it was heard of, and the others are not affected.
-    assert_eq!(verdict(&second.authy, &unheard).await, VOID);
+    assert_eq!(verdict(&second.authy, &unheard).await, REVOKED);
     for authenticator in [&verifier, &resuming] {
         assert_eq!(verdict(authenticator, &good).await, Ok(()));
     }
@@ -138,7 +138,7 @@ impl Sink for SlowSink {
 
 #[tokio::test]
 async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() {
-    let pair = Pair::start().await;
+    let pair = FailoverPair::start().await;
     let keys = MasterKeys::generate().unwrap();
     let app = TestApp::on(pair.config(), keys.clone(), |_, _| ()).await;
     let slow = SlowSink {

@@ -49,7 +49,7 @@ fn token_header(token: &Secret) -> String {
     format!("x-access-token: {}\r\n", token.expose())
 }
 
-/// Reads until the text has come so many times.
+/// Reads until `count` events have arrived.
 async fn read_events(stream: &mut TcpStream, count: usize) {
     let (mut text, mut buffer) = (String::new(), vec![0; 64 * 1024]);
     while text.matches("\nid: ").count() < count {
@@ -77,7 +77,7 @@ async fn a_crowd_that_never_reads_keeps_no_honest_follower_out() {
             assert!(crowd.len() <= 4096);
         }
     }
-    // An anonymous crowd has its small share, and what says that it is somebody without being so is anonymous.
+    // An anonymous crowd has its small share, and a false token counts as anonymous.
     assert_eq!(crowd.len(), 512);
     let forged = token_header(&Secret::new(format!("{}x", user.token.expose())));
     let conflicting = format!("{}authorization: Bearer x\r\n", token_header(&user.token));

@@ -1,11 +1,11 @@
 //! Every reader of untrusted bytes, with bytes of all kinds: none of them panics, breaks a rule of the reader, or costs
 //! more time than its length allows. `make fuzz` goes on where these stop.
 
-use authy_tests::fuzz::{Growth, LONGEST, TARGETS, Target};
+use authy_tests::fuzz::{FuzzTarget, Growth, LONGEST, TARGETS};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
 /// Bytes, words of what the target reads, and both in each other.
-fn pieces(target: Target) -> impl Strategy<Value = Vec<u8>> {
+fn pieces(target: FuzzTarget) -> impl Strategy<Value = Vec<u8>> {
     let word = select(target.words).prop_map(|word| word.as_bytes().to_vec());
     let text = "\\PC{0,12}".prop_map(String::into_bytes);
     let piece = prop_oneof![6 => word, 2 => vec(any::<u8>(), 0..12), 2 => text, 1 => "[0-9]{1,20}".prop_map(String::into_bytes)];
@@ -13,7 +13,7 @@ fn pieces(target: Target) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What the target accepts, with something changed in it.
-fn damaged(target: Target) -> impl Strategy<Value = Vec<u8>> {
+fn damaged(target: FuzzTarget) -> impl Strategy<Value = Vec<u8>> {
     let seed = select((target.seeds)());
     let change = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), pieces(target));
     (seed, vec(change, 0..3)).prop_map(|(mut input, changes)| {
@@ -27,7 +27,7 @@ fn damaged(target: Target) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A piece again and again, up to the longest input.
-fn long(target: Target) -> impl Strategy<Value = Vec<u8>> {
+fn long(target: FuzzTarget) -> impl Strategy<Value = Vec<u8>> {
     (pieces(target), 1..=LONGEST).prop_map(|(piece, length)| {
         let mut input = piece.repeat(length / piece.len().max(1) + 1);
         input.truncate(length);
@@ -35,7 +35,7 @@ fn long(target: Target) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn try_all(cases: u32, input: impl Fn(Target) -> BoxedStrategy<Vec<u8>>) {
+fn try_all(cases: u32, input: impl Fn(FuzzTarget) -> BoxedStrategy<Vec<u8>>) {
     for target in TARGETS {
         let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
         let tried = TestRunner::new(config).run(&input(*target), |input| {

@@ -1,4 +1,5 @@
-//! Guessing at passwords: slowed by account, by device and by address, in one count for all instances, and never told.
+//! Guessing at passwords: slowed by account, by device and by address, in one count for all instances, and never
+//! revealed.
 
 use std::net::IpAddr;
 
@@ -79,7 +80,7 @@ async fn a_thousand_addresses_get_no_more_guesses_than_one_and_the_owner_gets_in
             assert_eq!(log_in(&app, &user.username, "wrong", &address).await.code(), "invalid_credentials");
         }
     };
-    // The last failure was so long ago, and however slow the machine is, not longer.
+    // Makes the last failure exactly this old, also on a slow machine.
     let sql = app.sql().await;
     let wait = async |seconds: i32| {
         let age =
@@ -106,7 +107,7 @@ async fn a_thousand_addresses_get_no_more_guesses_than_one_and_the_owner_gets_in
     assert_eq!(looked_at().await, 11);
     // Meanwhile, at the first try.
     assert!(gets_in(&owner, &user.username).await);
-    assert!(!gets_in(&app.anonymous(), &user.username).await, "which is no help to anybody else");
+    assert!(!gets_in(&app.anonymous(), &user.username).await, "which is no help to other callers");
     wait(1920).await;
     assert!(gets_in(&app.anonymous(), &user.username).await, "no wait is for ever");
     assert!(looked_at().await < 5, "and all is forgiven");
@@ -152,7 +153,7 @@ async fn a_device_token_is_worth_nothing_to_anybody_else() {
 }
 
 #[tokio::test]
-async fn a_device_stays_known_over_logins_and_new_epochs_and_a_refresh_tells_none() {
+async fn a_device_stays_known_over_logins_and_new_epochs_and_a_refresh_returns_no_device_token() {
     let app = TestApp::new().await;
     let user = app.user().await;
     let token = device_of(&app, &user).await;
@@ -236,7 +237,7 @@ async fn those_who_are_right_are_not_refused_because_many_log_in_at_once() {
 }
 
 #[tokio::test]
-async fn the_owner_is_told_once_that_somebody_guesses() {
+async fn an_account_that_begins_to_be_slowed_has_one_event() {
     let app = TestApp::new().await;
     let user = app.user().await;
     let unknown = fresh_name("unknown");
@@ -246,16 +247,16 @@ async fn the_owner_is_told_once_that_somebody_guesses() {
         }
     }
     let sql = app.sql().await;
-    let told = sql
+    let events = sql
         .query("SELECT subject, detail->>'of', detail->'failures' FROM authy.event WHERE kind = 'account.throttled' ORDER BY event_id", &[])
         .await
         .unwrap();
-    let told: Vec<_> = told
+    let events: Vec<_> = events
         .iter()
         .map(|row| (row.get::<_, Option<uuid::Uuid>>(0), row.get::<_, String>(1), row.get::<_, serde_json::Value>(2)))
         .collect();
     let once = |subject| (subject, "login".to_owned(), serde_json::json!(FREE));
-    assert_eq!(told, [once(Some(*user.id.as_uuid())), once(None)]);
+    assert_eq!(events, [once(Some(*user.id.as_uuid())), once(None)]);
     pass(&app, "1 hour").await;
     guess(&app, &user.username).await;
     assert_eq!(number(&app, "SELECT count(*) FROM authy.event WHERE kind = 'account.throttled'").await, 2);
@@ -263,8 +264,8 @@ async fn the_owner_is_told_once_that_somebody_guesses() {
 
 /// Logs in at the engine itself, from an address.
 async fn try_from(authy: &Authy, address: &str, name: &str, password: &str) -> bool {
-    let origin = ClientInfo { ip: Some(address.parse::<IpAddr>().unwrap()), ..ClientInfo::default() };
-    authy.sessions().login(&Caller::anonymous(origin), Credentials::new(name, Secret::new(password))).await.is_ok()
+    let client_info = ClientInfo { ip: Some(address.parse::<IpAddr>().unwrap()), ..ClientInfo::default() };
+    authy.sessions().login(&Caller::anonymous(client_info), Credentials::new(name, Secret::new(password))).await.is_ok()
 }
 
 #[tokio::test]
@@ -283,9 +284,9 @@ async fn an_address_that_guesses_at_many_names_is_slowed_alone_and_as_a_whole_ne
         assert!(try_from(authy, free, &user.username, PASSWORD).await, "{free}");
     }
     // Others live in that network, and they have been here before.
-    let origin =
+    let client_info =
         ClientInfo { ip: Some("2001:db8:0:1::1".parse().unwrap()), device_token: Some(known), ..ClientInfo::default() };
-    authy.sessions().login(&Caller::anonymous(origin), credentials(&user.username)).await.unwrap();
+    authy.sessions().login(&Caller::anonymous(client_info), credentials(&user.username)).await.unwrap();
     // One failure is taken back every 36 seconds, as `lockout.rs` says it.
     pass(&app, "36 seconds").await;
     assert!(!try_from(authy, "2001:db8:0:1::1", "another", "wrong").await);
@@ -363,8 +364,8 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
     let user = app.user().await;
     let mut config = authy_tests::cheap();
     config.hash.argon2 = "m=65536,t=12,p=1".parse().unwrap();
-    let dear = authy_core::Authy::builder(app.database.clone()).master_keys(app.master_keys.clone());
-    let dear = dear.config(config).start().await.unwrap();
+    let expensive = authy_core::Authy::builder(app.database.clone()).master_keys(app.master_keys.clone());
+    let expensive = expensive.config(config).start().await.unwrap();
     let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), ClientInfo::default());
     for _ in 0..FREE {
         app.authy.sessions().verify_password(&caller, &Secret::new("wrong")).await.unwrap_err();
@@ -373,11 +374,12 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
         let begun = std::time::Instant::now();
         (work.await, begun.elapsed())
     };
-    let anonymous =
-        async { dear.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials("nobody-here")).await };
+    let anonymous = async {
+        expensive.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials("unknown-user")).await
+    };
     let (kind, hash) = timed(Box::pin(async { anonymous.await.unwrap_err().kind() })).await;
     assert_eq!(kind, ErrorKind::InvalidCredentials);
-    let slowed = async { dear.sessions().verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
+    let slowed = async { expensive.sessions().verify_password(&caller, &Secret::new(PASSWORD)).await.unwrap_err() };
     let (kind, refused) = timed(Box::pin(async { slowed.await.kind() })).await;
     assert_eq!(kind, ErrorKind::RateLimited);
     assert!(refused < hash / 4, "{refused:?} against {hash:?} for one hash");
@@ -387,7 +389,7 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
 async fn what_is_remembered_no_more_is_thrown_away() {
     let mut app = TestApp::new().await;
     app.end_background();
-    guess(&app, "somebody").await;
+    guess(&app, "another").await;
     assert_eq!(app.authy.maintain().await.unwrap().throttles, 0);
     pass(&app, "1 hour").await;
     assert_eq!(app.authy.maintain().await.unwrap().throttles, 1, "the address");

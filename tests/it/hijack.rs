@@ -1,4 +1,4 @@
-//! An attacker signs up with the address of somebody else: the owner confirms it from the mailbox and has it, and
+//! An attacker signs up with another user's address: the owner confirms it from the mailbox and has it, and
 //! nothing of the attacker's gives access. (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022.)
 
 use authy_client::Client;
@@ -19,7 +19,7 @@ const NEXT: &str = "periwinkle-gyroscope-31";
 
 /// Signs up under a fresh name.
 async fn sign_up(app: &TestApp, email: &str, password: &str) -> (UserId, String) {
-    let name = fresh_name("somebody");
+    let name = fresh_name("someone");
     let user = NewUser::new(&name, email, Secret::new(password)).unwrap();
     (app.anonymous().register(user).await.unwrap().public_id, name)
 }
@@ -76,8 +76,12 @@ impl Attacker {
         assert!(view.email.as_str() != address && !view.validated, "{when}: {view:?}");
         let released = "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = 'email.released'
                         AND ip IS NULL AND user_agent IS NULL AND request_id IS NULL";
-        let told = app.sql().await.query_one(released, &[self.id.as_uuid()]).await.unwrap();
-        assert_eq!(told.get::<_, i64>(0), 1, "{when}: an event says so, and not from where the owner confirmed");
+        let released_events = app.sql().await.query_one(released, &[self.id.as_uuid()]).await.unwrap();
+        assert_eq!(
+            released_events.get::<_, i64>(0),
+            1,
+            "{when}: an event says so, and not from where the owner confirmed"
+        );
     }
 }
 
@@ -90,7 +94,7 @@ fn address() -> String {
 }
 
 /// The accounts that are sent a code when the password of an address is forgotten.
-async fn forget(app: &TestApp, address: &str) -> Vec<UserId> {
+async fn request_reset(app: &TestApp, address: &str) -> Vec<UserId> {
     let sql = app.sql().await;
     sql.execute("DELETE FROM authy.code WHERE purpose = 'reset'", &[]).await.unwrap();
     app.anonymous().forgot_password(ForgottenPassword { email: address.parse().unwrap() }).await.unwrap();
@@ -120,15 +124,15 @@ async fn an_attacker_who_signed_up_first_does_not_keep_the_address_from_its_owne
             let view = app.anonymous().with_token(tokens.token).get_self().await.unwrap();
             assert_eq!((view.public_id, view.email.as_str().to_lowercase()), (owner, address.clone()), "{when}");
             assert!(log_in(&app, &name, ATTACKER_PASSWORD).await.is_err(), "{when}");
-            assert_eq!(forget(&app, &address).await, [owner], "{when}");
+            assert_eq!(request_reset(&app, &address).await, [owner], "{when}");
             // The attacker's account is the attacker's, without the address; where a confirmed one is asked for, it is
             // shut.
             match log_in(&app, &attacker.name, ATTACKER_PASSWORD).await {
                 Ok(_) => assert!(!require_validated, "{when}"),
                 Err(kind) => assert!(require_validated && kind == Some(ErrorKind::NotValidated), "{when}: {kind:?}"),
             }
-            let letters = "SELECT count(*) FROM authy.code WHERE user_id = $1";
-            let row = app.sql().await.query_one(letters, &[attacker.id.as_uuid()]).await.unwrap();
+            let codes = "SELECT count(*) FROM authy.code WHERE user_id = $1";
+            let row = app.sql().await.query_one(codes, &[attacker.id.as_uuid()]).await.unwrap();
             assert_eq!(row.get::<_, i64>(0), 0, "{when}: nothing is sent to an address that is gone");
             // From now on it is taken.
             let again = NewUser::new(&fresh_name("again"), &address, Secret::new(ATTACKER_PASSWORD)).unwrap();
@@ -139,7 +143,7 @@ async fn an_attacker_who_signed_up_first_does_not_keep_the_address_from_its_owne
 }
 
 #[tokio::test]
-async fn who_resets_the_password_of_an_account_that_an_attacker_made_has_it_alone() {
+async fn a_reset_of_an_account_that_an_attacker_made_gives_it_to_the_owner_alone() {
     for require_validated in [false, true] {
         let when = format!("require_validated {require_validated}");
         let app = app(require_validated).await;
@@ -147,14 +151,14 @@ async fn who_resets_the_password_of_an_account_that_an_attacker_made_has_it_alon
         let other = Attacker::sign_up(&app, &address).await;
         let attacker = Attacker::sign_up(&app, &address).await;
         // The one that was made last: who signs up and loses the mail is sent to the own account.
-        assert_eq!(forget(&app, &address).await, [attacker.id], "{when}");
+        assert_eq!(request_reset(&app, &address).await, [attacker.id], "{when}");
         let code = app.code(attacker.id, EventKind::ResetRequested).await;
         app.anonymous().reset_password(PasswordReset::new(code, Secret::new(NEXT)).unwrap()).await.unwrap();
         attacker.is_shut_out(&app, &when).await;
         // The other account may be the owner's as well: it is left alone, and cannot confirm the address any more.
         assert!(!admin.client.get_user(other.id).await.unwrap().validated, "{when}");
         let refused = app.anonymous().validate(Code::new(other.code.clone())).await.unwrap_err();
-        // Where a confirmed address is required, its attempts to log in have voided the code as well.
+        // Where a confirmed address is required, its attempts to log in have revoked the code as well.
         let expected = if require_validated { ErrorKind::NotFound } else { ErrorKind::AlreadyRegistered };
         assert_eq!(refused.kind(), Some(expected), "{when}");
         assert_eq!(log_in(&app, &other.name, ATTACKER_PASSWORD).await.is_ok(), !require_validated, "{when}");
@@ -195,7 +199,7 @@ async fn an_unconfirmed_account_that_is_deleted_or_erased_keeps_no_address() {
     root.client.restore_user(deleted).await.unwrap();
     let view = root.client.get_user(deleted).await.unwrap();
     assert!(!view.deleted && view.email.as_str() != address, "{view:?}");
-    assert_eq!(forget(&app, &address).await, [owner]);
+    assert_eq!(request_reset(&app, &address).await, [owner]);
     // What was confirmed stays taken, whatever becomes of its user.
     for deletion in [Deletion::PLAIN, Deletion::ERASE] {
         root.client.delete_user(owner, deletion).await.unwrap();
@@ -240,7 +244,7 @@ async fn an_address_that_is_vouched_for_or_changed_to_is_taken_off_those_who_did
     let user = NewUser::new(&fresh_name("vouched"), &vouched, Secret::new(OWNER_PASSWORD)).unwrap();
     let owner = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
     attacker.has_lost(&app, &admin.client, &vouched, "vouched for").await;
-    assert_eq!(forget(&app, &vouched).await, [owner]);
+    assert_eq!(request_reset(&app, &vouched).await, [owner]);
 
     let attacker = Attacker::sign_up(&app, &wanted).await;
     let test_user = app.user().await;
@@ -248,7 +252,7 @@ async fn an_address_that_is_vouched_for_or_changed_to_is_taken_off_those_who_did
     let code = app.code(test_user.id, EventKind::EmailRequested).await;
     app.anonymous().validate(Code::new(code)).await.unwrap();
     attacker.has_lost(&app, &admin.client, &wanted, "changed to").await;
-    assert_eq!(forget(&app, &wanted).await, [test_user.id]);
+    assert_eq!(request_reset(&app, &wanted).await, [test_user.id]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use authy_core::{
 };
 use authy_tests::{
     PASSWORD, TestApp, credentials, database, fresh_name, new_user,
-    smtp::{Mail, Mailbox, PUBLIC_URL},
+    smtp::{Mail, MailServer, PUBLIC_URL},
     wire,
 };
 
@@ -20,7 +20,7 @@ const SECOND: &str = "gooseberry-semaphore-77";
 const THIRD: &str = "carousel-marmalade-58";
 
 /// An app that requires a confirmed address for a login.
-async fn app_with(mailbox: &Mailbox) -> TestApp {
+async fn app_with(mailbox: &MailServer) -> TestApp {
     let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
     TestApp::build(database, keys, |config, _| config.require_validated = true, |authy| vec![mailbox.sink(authy)]).await
 }
@@ -44,12 +44,12 @@ async fn log_in(app: &TestApp, name: &str, password: &str) -> Result<Client, Err
 
 #[tokio::test]
 async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (admin, root) = (app.admin().await, app.superadmin().await);
     let name = fresh_name("ada");
     let (first, second) = (format!("{name}@example.org"), format!("{name}@example.net"));
-    // Nobody here keeps a device token, so there are notices of new devices in between: as many as there are days.
+    // No client here keeps a device token, so there are notices of new devices in between: as many as there are days.
     let next_to = async |address: &str| loop {
         let mail = mailbox.next_to(address).await;
         if !mail.subject().contains("new device") {
@@ -58,7 +58,7 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     };
     let subject_of_next_to = async |address: &str| next_to(address).await.subject().to_owned();
 
-    // The address is confirmed with the link, the second one that was asked for, because that voids the first.
+    // The address is confirmed with the link, the second one that was asked for, because that revokes the first.
     let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
     let lost = next_to(&first).await;
     assert_eq!(log_in(&app, &name, PASSWORD).await.err(), Some(ErrorKind::NotValidated));
@@ -88,7 +88,7 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     let ada = log_in(&app, &name, SECOND).await.unwrap();
     assert_eq!(ada.get_self().await.unwrap().email.as_str(), second);
 
-    // Forgotten: the mail goes to the new address, and none to the old one, which is nobody's now.
+    // Forgotten: the mail goes to the new address, and none to the old one, which is no user's now.
     for address in [&first, &second] {
         app.anonymous().forgot_password(ForgottenPassword { email: address.parse().unwrap() }).await.unwrap();
     }
@@ -117,7 +117,7 @@ async fn an_account_is_confirmed_changed_forgotten_deleted_restored_and_erased()
     assert!(subject_of_next_to(&second).await.contains("address"));
     assert_eq!(follow(&app, &next_to(&third).await).await, 200);
 
-    // For good, and even so nobody else takes the name.
+    // Permanently, and even so no other user takes the name.
     root.client.delete_user(id, Deletion::ERASE).await.unwrap();
     assert_eq!(log_in(&app, &name, THIRD).await.err(), Some(ErrorKind::InvalidCredentials));
     let again = app.anonymous().register(new_user(&name)).await;

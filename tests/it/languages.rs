@@ -27,14 +27,14 @@ async fn is_verified_by(command: impl Fn() -> Command) {
             let (good, said) = verify(command(), &app, &forged).await;
             assert!(!good && said.contains("it lives too long"), "{said}");
         }
-        // What is void is found by the hashes that revocations are published with: a session's, and a user's.
+        // Revoked tokens are found by the hashes that revocations are published with: a session's, and a user's.
         let gone = app.user().await;
         app.authy.users().delete(&operator(), gone.id).await.unwrap();
         let again = app.again(&user).await;
         user.client.logout().await.unwrap();
         for token in [token, gone.token.expose()] {
             let (good, said) = verify(command(), &app, token).await;
-            assert!(!good && said.contains("it is void"), "{algorithm}: {said}");
+            assert!(!good && said.contains("it is revoked"), "{algorithm}: {said}");
         }
         let (good, said) = verify(command(), &app, again.token.expose()).await;
         assert!(good, "{algorithm}: another session of the same user: {said}");

@@ -6,7 +6,7 @@ use authy_core::{
 };
 use authy_tests::{
     PASSWORD, TestApp, credentials, fresh_name, new_user,
-    smtp::{Mail, Mailbox, PUBLIC_URL},
+    smtp::{Mail, MailServer, PUBLIC_URL},
     wire::{Answer, get, send},
 };
 
@@ -61,7 +61,7 @@ async fn click(app: &TestApp, path: &str) -> Answer {
 
 #[tokio::test]
 async fn programs_that_open_every_link_of_every_mail_change_nothing_and_the_users_click_works() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = TestApp::with_sinks(|authy| vec![mailbox.sink(authy)]).await;
     let name = fresh_name("ada");
     let (first, second) = (format!("{name}@example.org"), format!("{name}@example.net"));
@@ -75,7 +75,7 @@ async fn programs_that_open_every_link_of_every_mail_change_nothing_and_the_user
     app.anonymous().forgot_password(ForgottenPassword { email: first.parse().unwrap() }).await.unwrap();
     let reset = mailbox.next_to(&first).await;
     assert_eq!((links(&sign_up).len(), links(&new_address).len()), (1, 1));
-    // The page for a new password is somebody else's; the code in it is spent by a POST only.
+    // The page for a new password is not authy's; the code in it is spent by a POST only.
     let reset_path = format!("/authy/password/reset?code={}", reset.code().expose());
     assert_eq!(links(&notice), Vec::<String>::new());
 

@@ -1,4 +1,4 @@
-//! What happens to an account reaches its owner by mail: over a real mail server, read by somebody else's parser.
+//! What happens to an account reaches its owner by mail: over a real mail server, read by another project's parser.
 
 use std::{net::IpAddr, path::Path};
 
@@ -14,7 +14,7 @@ use authy_server::sink::Templates;
 use authy_tests::{
     TestApp, credentials, fresh_name, new_user, operator,
     proxy::Proxy,
-    smtp::{Mailbox, PUBLIC_URL, mail_sink},
+    smtp::{MailServer, PUBLIC_URL, mail_sink},
     until,
 };
 
@@ -23,18 +23,18 @@ mod addresses;
 
 const NEW_PASSWORD: &str = "gooseberry-semaphore-77";
 
-async fn app_with(mailbox: &Mailbox) -> TestApp {
+async fn app_with(mailbox: &MailServer) -> TestApp {
     TestApp::with_sinks(|authy| vec![mailbox.sink(authy)]).await
 }
 
-/// Somebody at a browser.
+/// A user at a browser.
 fn anonymous(user_agent: &str) -> Caller {
-    let origin = ClientInfo {
+    let client_info = ClientInfo {
         ip: Some(IpAddr::from([192, 0, 2, 7])),
         user_agent: Some(user_agent.to_owned()),
         ..ClientInfo::default()
     };
-    Caller::anonymous(origin)
+    Caller::anonymous(client_info)
 }
 
 /// Signs up under a fresh name that begins so; the id and the address.
@@ -58,7 +58,7 @@ fn unescaped(html: &str) -> String {
 }
 
 /// Waits until every mail has been taken, and that is noted.
-async fn all_is_told(app: &TestApp) {
+async fn all_is_delivered(app: &TestApp) {
     until("all mails are sent", || async {
         app.authy.deliveries().list_sinks().await.unwrap().iter().all(|sink| sink.waiting == 0)
     })
@@ -66,8 +66,8 @@ async fn all_is_told(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
-    let mailbox = Mailbox::start().await;
+async fn a_sign_up_gets_a_mail_whose_code_confirms_the_address_once() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;
     let mail = mailbox.next_to(&address).await;
@@ -91,8 +91,8 @@ async fn who_signs_up_gets_a_mail_whose_code_confirms_the_address_once() {
 }
 
 #[tokio::test]
-async fn who_forgot_the_password_chooses_another_with_the_code_of_the_mail_and_is_told() {
-    let mailbox = Mailbox::start().await;
+async fn a_forgotten_password_is_reset_with_the_code_of_the_mail_and_a_notice_is_sent() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     let name = address.split_once('@').unwrap().0;
@@ -111,7 +111,7 @@ async fn who_forgot_the_password_chooses_another_with_the_code_of_the_mail_and_i
 
 #[tokio::test]
 async fn without_a_page_for_it_the_mail_gives_the_code_itself() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let sink = |authy: &Authy| vec![mail_sink(authy, &mailbox.url(), |config| config.reset_url = None)];
     let app = TestApp::with_sinks(sink).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
@@ -128,8 +128,8 @@ async fn request_email(app: &TestApp, user: UserId, email: &str) {
 }
 
 #[tokio::test]
-async fn a_change_of_address_is_told_to_the_old_one_and_confirmed_at_the_new_one() {
-    let mailbox = Mailbox::start().await;
+async fn a_change_of_address_is_reported_to_the_old_one_and_confirmed_at_the_new_one() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, old) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&old).await;
@@ -145,7 +145,7 @@ async fn a_change_of_address_is_told_to_the_old_one_and_confirmed_at_the_new_one
 
 #[tokio::test]
 async fn an_old_address_that_is_gone_does_not_keep_the_new_one_from_its_code() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     // The sign-up is given up as well: the mailbox never was there.
     let (ada, _) = sign_up(&app.authy, "gone").await;
@@ -153,13 +153,13 @@ async fn an_old_address_that_is_gone_does_not_keep_the_new_one_from_its_code() {
     request_email(&app, ada, &new).await;
     let code = mailbox.next_to(&new).await.code();
     app.authy.users().validate(&anonymous("Firefox"), &code).await.unwrap();
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, old) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&old).await;
@@ -167,13 +167,13 @@ async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
     request_email(&app, ada, &new).await;
     mailbox.next_to(&new).await;
     mailbox.next_to(&old).await;
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_code_that_was_used_or_of_an_account_that_is_gone() {
-    let mailbox = Mailbox::start().await;
+async fn no_mail_is_sent_for_a_used_code_or_a_deleted_account() {
+    let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
     let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
     network.cut();
@@ -181,56 +181,56 @@ async fn nobody_is_told_of_a_code_that_was_used_or_of_an_account_that_is_gone() 
     forget_password(&app.authy, &used, "Firefox").await;
     let (deleted, _) = sign_up(&app.authy, "deleted").await;
     app.authy.users().delete(&operator(), deleted).await.unwrap();
-    // This voids every code that was sent before.
+    // This revokes every code that was sent before.
     let code = app.authy.users().create_reset(&operator(), user).await.unwrap();
     let reset = PasswordReset::new(code, Secret::new(NEW_PASSWORD)).unwrap();
     app.authy.users().reset_password(&anonymous("Firefox"), reset).await.unwrap();
     network.mend(mailbox.address);
     let notice = mailbox.next_to(&used).await;
     assert_eq!(notice.subject(), "Your password for The Shop was changed");
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_mailbox_is_not_flooded_with_codes() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
     for _ in 0..8 {
         forget_password(&app.authy, &address, "Firefox").await;
     }
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 5);
 }
 
 #[tokio::test]
 async fn mails_wait_for_a_mail_server_that_is_away() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
     let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
     let (_, before) = sign_up(&app.authy, "before").await;
     mailbox.next_to(&before).await;
     // A mail whose receipt is lost on the way is sent once more, and that is right.
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     network.cut();
     let mut addresses = Vec::new();
     for _ in 0..12 {
         addresses.push(sign_up(&app.authy, "ada").await.1);
     }
-    until("somebody noticed", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
+    until("it is listed", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
     network.mend(mailbox.address);
     for address in addresses {
         mailbox.next_to(&address).await;
     }
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
-async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
-    let mailbox = Mailbox::start().await;
+async fn a_refused_mailbox_is_given_up_and_delays_no_other_mail() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (gone, _) = sign_up(&app.authy, "gone").await;
     let (_, address) = sign_up(&app.authy, "ada").await;
@@ -240,15 +240,15 @@ async fn a_mailbox_that_is_refused_is_given_up_and_holds_up_nobody() {
     assert_eq!((stuck.len(), stuck[0].subject, stuck[0].sink.as_str()), (1, Some(gone), "mail"), "{stuck:?}");
     let error = stuck[0].error.as_deref().unwrap();
     assert!(error.contains("mailbox is refused") && error.contains("no such mailbox"), "{error}");
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     // Mail servers like to name the mailbox: not any more, once its owner was erased.
     app.authy.users().erase(&operator(), gone).await.unwrap();
     assert_eq!(app.authy.deliveries().list_stuck(10).await.unwrap()[0].error, None);
 }
 
 #[tokio::test]
-async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
-    let mailbox = Mailbox::start().await;
+async fn the_old_address_gets_its_notice_before_the_new_one_gets_a_code() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
     let old = user.email.to_string();
@@ -261,8 +261,8 @@ async fn the_old_address_is_told_before_a_code_goes_to_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_login_with_a_new_device_is_told() {
-    let mailbox = Mailbox::start().await;
+async fn a_login_with_a_new_device_is_reported_by_mail() {
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;
     app.authy.users().validate(&anonymous("Firefox"), &mailbox.next_to(&address).await.code()).await.unwrap();
@@ -276,23 +276,23 @@ async fn a_login_with_a_new_device_is_told() {
         let notice = mailbox.next_to(&address).await;
         assert!(notice.subject().contains("new device") && notice.text.contains(browser), "{notice:?}");
     }
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert_eq!(mailbox.waiting().len(), 0);
 }
 
 #[tokio::test]
 async fn a_mailbox_that_is_busy_is_tried_again() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (_, address) = sign_up(&app.authy, "busy").await;
     mailbox.next_to(&address).await;
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     assert!(app.authy.deliveries().list_stuck(10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_notice_of_last_week_is_given_up_when_it_is_not_taken_at_last() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let user = new_user(&fresh_name("busy"));
     let id = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
@@ -315,7 +315,8 @@ async fn a_server_that_refuses_us_costs_no_mail() {
         (&["--login", "shop", "another"], "shop:hunter2@"),
         (&["--login", "shop", "another"], ""),
     ] {
-        let (wrong, right) = (Mailbox::with(arguments).await, Mailbox::with(&["--login", "shop", "hunter2"]).await);
+        let (wrong, right) =
+            (MailServer::with(arguments).await, MailServer::with(&["--login", "shop", "hunter2"]).await);
         let network = Proxy::to(wrong.address).await;
         let app =
             TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
@@ -324,7 +325,7 @@ async fn a_server_that_refuses_us_costs_no_mail() {
         until("it was tried", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
         let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
         assert!(!stuck[0].is_given_up && !format!("{stuck:?}").contains("hunter2"), "{stuck:?}");
-        let right = if login.is_empty() { Mailbox::start().await } else { right };
+        let right = if login.is_empty() { MailServer::start().await } else { right };
         network.cut();
         network.mend(right.address);
         right.next_to(&address).await;
@@ -333,7 +334,7 @@ async fn a_server_that_refuses_us_costs_no_mail() {
 
 #[tokio::test]
 async fn a_mail_server_can_want_a_login() {
-    let mailbox = Mailbox::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
+    let mailbox = MailServer::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
     let url = format!("smtp://ada%40shop.example:p%40ss%2Fword@{}", mailbox.address);
     let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &url, |_| ())]).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
@@ -348,7 +349,7 @@ async fn the_texts_of_mails_can_be_replaced() {
         "Subject: Grüße{{ username }}\n\nCode: {{ code }}, bis {{ expires }}, {{ service }}\n",
     )
     .unwrap();
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let templates = Templates::load(Some(Path::new(folder.path()))).unwrap();
     let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
         vec![mail_sink(authy, &mailbox.url(), |config| config.templates = templates)]

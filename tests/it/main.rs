@@ -45,7 +45,7 @@ mod schema;
 mod secrecy;
 mod swap;
 mod tls;
-mod token_life;
+mod token_lifetime;
 mod untrusted_input;
 mod users;
 mod webhook;

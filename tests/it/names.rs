@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// The status and the code of a sign-up under a name.
 async fn sign_up(app: &TestApp, username: &str) -> (u16, String) {
-    let email = format!("{}@example.org", fresh_name("somebody"));
+    let email = format!("{}@example.org", fresh_name("someone"));
     let body = json!({ "username": username, "email": email, "password": PASSWORD, "confirm_password": PASSWORD });
     let answer = post(app.address, "/authy/user", &body.to_string()).await;
     match answer.status {
@@ -62,7 +62,7 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
     for name in ["o.l.g.a", "0lga", "OIga", "o_1ga"] {
         assert_eq!(sign_up(&app, name).await, taken(), "{name}");
     }
-    // Her very name is answered as that of anybody else: the answer tells nobody who has power.
+    // Her very name is answered as that of any user: the answer does not reveal who has power.
     let ordinary = new_user(&fresh_name("ordinary"));
     app.authy.users().register(&operator(), ordinary.clone()).await.unwrap();
     let mut answers = Vec::new();
@@ -81,7 +81,7 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
 }
 
 #[tokio::test]
-async fn who_was_an_administrator_before_the_rule_is_protected_by_the_next_upkeep() {
+async fn administrators_from_before_the_rule_are_protected_by_the_next_maintenance() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();
     let olga = app.authy.users().create(&operator(), new_user("olga"), &admin).await.unwrap();
@@ -90,7 +90,7 @@ async fn who_was_an_administrator_before_the_rule_is_protected_by_the_next_upkee
     assert_eq!(sign_up(&app, "o.lga").await, created(), "as an older program has left it");
     app.authy.maintain().await.unwrap();
     assert_eq!(sign_up(&app, "o1ga").await, taken());
-    // Nothing that tells of a user stays.
+    // Nothing that identifies a user stays.
     app.authy.roles().revoke(&operator(), &admin, olga).await.unwrap();
     app.authy.users().erase(&operator(), olga).await.unwrap();
     let left = sql.query_one("SELECT count(*) FROM authy.administrator_name", &[]).await.unwrap();
@@ -98,7 +98,7 @@ async fn who_was_an_administrator_before_the_rule_is_protected_by_the_next_upkee
 }
 
 #[tokio::test]
-async fn who_becomes_an_administrator_while_a_lookalike_s_password_is_hashed_is_protected() {
+async fn a_user_who_becomes_an_administrator_while_a_lookalikes_password_is_hashed_is_protected() {
     let app = TestApp::new().await;
     let anonymous = Caller::anonymous(ClientInfo::default());
     let olga = app.authy.users().create(&operator(), new_user("olga"), &"user".parse().unwrap()).await.unwrap();
@@ -111,7 +111,7 @@ async fn who_becomes_an_administrator_while_a_lookalike_s_password_is_hashed_is_
 }
 
 #[tokio::test]
-async fn people_of_all_scripts_sign_up_and_log_in() {
+async fn names_of_all_scripts_sign_up_and_log_in() {
     let app = TestApp::new().await;
     for name in [
         "محمد_علوي",
@@ -157,7 +157,7 @@ async fn people_of_all_scripts_sign_up_and_log_in() {
 
 /// A sign-up with an address of its own.
 fn other(username: &str) -> NewUser {
-    NewUser { username: username.parse().unwrap(), ..new_user(&fresh_name("somebody")) }
+    NewUser { username: username.parse().unwrap(), ..new_user(&fresh_name("someone")) }
 }
 
 #[tokio::test]

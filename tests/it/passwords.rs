@@ -53,7 +53,7 @@ async fn a_hash_of_the_first_authy_lets_its_owner_in_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_breached_password_cannot_be_chosen_and_a_list_that_is_missing_keeps_nobody_out() {
+async fn a_breached_password_cannot_be_chosen_and_a_missing_list_refuses_no_sign_up() {
     let mut list = tempfile::NamedTempFile::new().unwrap();
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, PASSWORD.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
@@ -78,7 +78,7 @@ async fn a_breached_password_cannot_be_chosen_and_a_list_that_is_missing_keeps_n
 }
 
 #[tokio::test]
-async fn a_storm_of_logins_is_turned_away_at_once_and_holds_nobody_else_up() {
+async fn a_storm_of_logins_is_refused_at_once_and_delays_no_other_request() {
     let app = TestApp::with(|config, _| {
         config.hash.threads = 1;
         config.hash.queue = 2;

@@ -89,7 +89,7 @@ async fn a_spent_token_kills_its_session_and_says_so() {
         assert_eq!(present(&app.anonymous(), &token).await.unwrap_err(), ErrorKind::InvalidRefreshToken);
         for token in [user.token, last.unwrap().token] {
             let refused = app.anonymous().with_token(token).get_self().await.unwrap_err();
-            assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken), "its access tokens are void at once");
+            assert_eq!(refused.kind(), Some(ErrorKind::InvalidToken), "its access tokens are revoked at once");
         }
     }
 }
@@ -189,8 +189,8 @@ async fn a_dump_and_an_old_token_open_nothing_without_the_master_key() {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
-    /// Presents the token of so many generations ago.
+enum RefreshStep {
+    /// Presents the token of this many generations ago.
     Present(usize),
     /// The same, and the answer is lost.
     Lose(usize),
@@ -199,13 +199,13 @@ enum Step {
     LogOut,
 }
 
-fn steps() -> impl Strategy<Value = (bool, Vec<Step>)> {
+fn steps() -> impl Strategy<Value = (bool, Vec<RefreshStep>)> {
     let step = prop_oneof![
-        6 => Just(Step::Present(0)),
-        2 => (0..3_usize).prop_map(Step::Present),
-        2 => (0..2_usize).prop_map(Step::Lose),
-        2 => (0..2_usize, 0..3_usize).prop_map(|(a, b)| Step::Together(a, b)),
-        1 => Just(Step::LogOut),
+        6 => Just(RefreshStep::Present(0)),
+        2 => (0..3_usize).prop_map(RefreshStep::Present),
+        2 => (0..2_usize).prop_map(RefreshStep::Lose),
+        2 => (0..2_usize, 0..3_usize).prop_map(|(a, b)| RefreshStep::Together(a, b)),
+        1 => Just(RefreshStep::LogOut),
     ];
     (any::<bool>(), prop::collection::vec(step, 1..14))
 }
@@ -249,19 +249,19 @@ impl Chain<'_> {
         assert_eq!(*known, token, "two chains live");
     }
 
-    async fn step(&mut self, step: Step, user: &TestUser) {
+    async fn step(&mut self, step: RefreshStep, user: &TestUser) {
         let anonymous = self.app.anonymous();
         match step {
-            Step::Present(ago) | Step::Lose(ago) => {
+            RefreshStep::Present(ago) | RefreshStep::Lose(ago) => {
                 let (generation, token) = self.token(ago);
                 let answer = present(&anonymous, &token).await;
                 match self.expect(generation) {
-                    Some(next) if matches!(step, Step::Present(_)) => self.learn(next, text(&answer.unwrap())),
+                    Some(next) if matches!(step, RefreshStep::Present(_)) => self.learn(next, text(&answer.unwrap())),
                     Some(_) => assert!(answer.is_ok()),
                     None => assert_eq!(answer.unwrap_err(), ErrorKind::InvalidRefreshToken),
                 }
             }
-            Step::Together(one, other) => {
+            RefreshStep::Together(one, other) => {
                 let (one, other) = (self.token(one), self.token(other));
                 let (a, b) = tokio::join!(present(&anonymous, &one.1), present(&anonymous, &other.1));
                 // Either order is right; in this one or in the other everything must fit.
@@ -283,7 +283,7 @@ impl Chain<'_> {
                     }
                 }
             }
-            Step::LogOut => {
+            RefreshStep::LogOut => {
                 let ended = user.client.logout().await;
                 assert_eq!(ended.is_ok(), self.cause_of_death.is_none());
                 self.cause_of_death.get_or_insert("session.ended");
@@ -317,12 +317,12 @@ fn never_two_live_chains_and_never_a_dead_one_without_a_cause() {
     });
     checked.unwrap();
     runtime.block_on(async {
-        assert!(apps.0.anonymous().login(credentials("nobody-at-all")).await.is_err());
+        assert!(apps.0.anonymous().login(credentials("unknown-user")).await.is_err());
     });
 }
 
 #[tokio::test]
-async fn a_token_that_is_made_while_the_account_changes_is_void_for_as_long_as_it_lives() {
+async fn a_token_issued_while_the_account_changes_stays_revoked_until_it_expires() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let mut sql = app.sql().await;

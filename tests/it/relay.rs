@@ -118,7 +118,7 @@ async fn every_event_reaches_a_sink_in_order_per_user_even_when_it_was_away() {
         let users: HashSet<_> = users.await.into_iter().collect();
         assert!(sink.received().is_empty());
         sink.is_away.store(false, Ordering::SeqCst);
-        until("everything has been told", || async { sink.ids().len() == 60 }).await;
+        until("everything has been delivered", || async { sink.ids().len() == 60 }).await;
         let by_user = kinds_by_user(&sink.received());
         assert_eq!(by_user.keys().copied().collect::<HashSet<_>>(), users);
         assert!(by_user.values().all(|kinds| *kinds == KINDS), "{pace:?} {by_user:?}");
@@ -126,7 +126,7 @@ async fn every_event_reaches_a_sink_in_order_per_user_even_when_it_was_away() {
 }
 
 #[tokio::test]
-async fn who_commits_late_is_not_skipped_and_who_runs_for_long_holds_up_nobody() {
+async fn a_late_commit_is_not_skipped_and_a_long_transaction_delays_no_other() {
     for pace in PACES {
         let sink = MemorySink::new(pace);
         let (config, authy, _background) = engine_with(sink.clone()).await;
@@ -138,15 +138,15 @@ async fn who_commits_late_is_not_skipped_and_who_runs_for_long_holds_up_nobody()
         for _ in 0..3 {
             let known = sink.ids().len();
             write_events(&authy).await;
-            until("those in between have been told", || async { sink.ids().len() == known + 3 }).await;
+            until("those in between have been delivered", || async { sink.ids().len() == known + 3 }).await;
         }
-        assert!(sink.received().iter().all(|event| event.subject != Some(late)), "told before it was committed");
+        assert!(sink.received().iter().all(|event| event.subject != Some(late)), "delivered before it was committed");
         tx.commit().await.unwrap();
-        until("the late one has been told", || async {
+        until("the late one has been delivered", || async {
             sink.received().iter().any(|event| event.subject == Some(late) && event.kind == "user.registered")
         })
         .await;
-        assert_eq!(sink.received().len(), 10, "nothing was told twice without need");
+        assert_eq!(sink.received().len(), 10, "nothing was delivered twice without need");
     }
 }
 
@@ -158,15 +158,15 @@ async fn another_instance_takes_over_and_goes_on_where_the_first_was() {
         let (first, second) = (instance(&config, &keys).await, instance(&config, &keys).await);
         let leading = first.start_background_with(vec![one.clone()]).await.unwrap();
         write_events(&first).await;
-        until("the first tells", || async { one.ids().len() == 3 }).await;
+        until("the first delivers", || async { one.ids().len() == 3 }).await;
         let _waiting = second.start_background_with(vec![other.clone()]).await.unwrap();
         write_events(&second).await;
-        until("the first tells what the second wrote", || async { one.ids().len() == 6 }).await;
-        assert!(other.received().is_empty(), "two tell at once");
-        // What is told and not yet noted is told once more: that is allowed.
+        until("the first delivers what the second wrote", || async { one.ids().len() == 6 }).await;
+        assert!(other.received().is_empty(), "two deliver at once");
+        // What is delivered and not yet recorded is delivered once more: that is allowed.
         drop(leading);
         write_events(&second).await;
-        until("the second tells", || async { other.ids().len() >= 3 }).await;
+        until("the second delivers", || async { other.ids().len() >= 3 }).await;
         let all: HashSet<_> = one.ids().union(&other.ids()).copied().collect();
         assert_eq!(all.len(), 9);
     }
@@ -177,7 +177,7 @@ async fn one_event_that_is_stuck_holds_up_its_user_only_until_an_operator_gives_
     let sink = MemorySink::new(Delivery::PerSubject { in_flight: 4 });
     let (_, authy, _background) = engine_with(sink.clone()).await;
     let stuck = authy.users().register(&operator(), new_user("stuck")).await.unwrap();
-    until("the sign-up was told", || async { sink.ids().len() == 1 }).await;
+    until("the sign-up was delivered", || async { sink.ids().len() == 1 }).await;
     sink.refuses.lock().unwrap().insert(stuck);
     let admin = "admin".parse().unwrap();
     authy.roles().grant(&operator(), &admin, stuck).await.unwrap();
@@ -185,7 +185,7 @@ async fn one_event_that_is_stuck_holds_up_its_user_only_until_an_operator_gives_
     for _ in 0..5 {
         write_events(&authy).await;
     }
-    until("the others were told", || async { sink.ids().len() == 16 }).await;
+    until("the others were delivered", || async { sink.ids().len() == 16 }).await;
     until("the attempt is noted", || async { !authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
     let listed = authy.deliveries().list_stuck(10).await.unwrap();
     assert_eq!(listed.len(), 1, "the second one waits for the first: {listed:?}");
@@ -196,12 +196,12 @@ async fn one_event_that_is_stuck_holds_up_its_user_only_until_an_operator_gives_
 
     authy.deliveries().skip(&operator(), "memory", listed[0].event_id).await.unwrap();
     sink.refuses.lock().unwrap().clear();
-    until("the next one was told", || async {
+    until("the next one was delivered", || async {
         sink.received().iter().filter(|e| e.subject == Some(stuck)).count() >= 2
     })
     .await;
     authy.deliveries().retry(&operator(), "memory", listed[0].event_id).await.unwrap();
-    until("it was told after all", || async { sink.ids().contains(&listed[0].event_id) }).await;
+    until("it was delivered after all", || async { sink.ids().contains(&listed[0].event_id) }).await;
     let unknown = authy.deliveries().skip(&operator(), "memory", EventId::random()).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     let query = EventQuery { user: Some(stuck), kind: Some(EventKind::DeliverySkipped), after: None, limit: None };
@@ -216,11 +216,11 @@ async fn a_database_that_moved_into_another_cluster_goes_on_and_skips_nothing() 
         let authy = instance(&config, &keys).await;
         let background = authy.start_background_with(vec![before.clone()]).await.unwrap();
         write_events(&authy).await;
-        until("the first three were told", || async { before.ids().len() == 3 }).await;
+        until("the first three were delivered", || async { before.ids().len() == 3 }).await;
         drop(background);
         write_events(&authy).await;
         // As a dump looks that was restored elsewhere: another cluster, whose transactions have small numbers, and in
-        // it what was written before anybody noticed.
+        // it what was written before an instance noticed.
         let sql = database::connect(&config).await;
         sql.batch_execute(
             "UPDATE authy.event_epoch SET cluster = cluster + 1;
@@ -230,7 +230,7 @@ async fn a_database_that_moved_into_another_cluster_goes_on_and_skips_nothing() 
         .unwrap();
         let _background = authy.start_background_with(vec![after.clone()]).await.unwrap();
         write_events(&authy).await;
-        until("everything that was not told was told", || async {
+        until("everything that was not delivered was delivered", || async {
             before.ids().union(&after.ids()).count() == 9 && after.ids().len() >= 6
         })
         .await;

@@ -21,7 +21,7 @@ use authy_tests::{
 };
 use tokio_postgres::config::Host;
 
-/// A cluster of one's own, in which so many transactions have happened already.
+/// A cluster of its own, with a number of past transactions.
 async fn cluster(folder: &Path, past: u32) -> Cluster {
     let cluster = Cluster::builder(folder).dangerous_volatile().start().await.unwrap();
     let sql = database::connect(&cluster.config()).await;
@@ -43,7 +43,7 @@ async fn run(program: &str, cluster: &Cluster, arguments: &[&str]) {
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Signs somebody up, grants a role and takes it away again: three events of one user.
+/// Signs a user up, grants a role and revokes it: three events of one user.
 async fn write_events(authy: &Authy) {
     let admin = "admin".parse().unwrap();
     let user = authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
@@ -62,7 +62,7 @@ async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<
     authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }
 
-const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+const REVOKED: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
 
 #[tokio::test]
 async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or_lost() {
@@ -80,8 +80,8 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
         let client = Client::builder(&proxy.url()).retries(0).build().unwrap();
         let follower = client.verifier().issuer(&issuer).start().await.unwrap();
         let relay = app.authy.start_background_with(vec![sink()]).await.unwrap();
-        let (void, good, late) = (app.user().await, app.user().await, app.user().await);
-        void.client.logout().await.unwrap();
+        let (revoked, good, late) = (app.user().await, app.user().await, app.user().await);
+        revoked.client.logout().await.unwrap();
         write_events(&app.authy).await;
         until_delivered(&app.authy).await;
         drop(relay);
@@ -99,7 +99,7 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
         let new = cluster(folders[1].path(), past_of_new).await;
         run("psql", &new, &["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()]).await;
         let app = TestApp::on(new.config(), keys, |config, _| config.issuer = issuer.clone()).await;
-        // Before anybody who tells has noticed the move, and after it.
+        // Before an instance has noticed the move, and after it.
         write_events(&app.authy).await;
         let _relay = app.authy.start_background_with(vec![sink()]).await.unwrap();
         write_events(&app.authy).await;
@@ -107,15 +107,15 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
         let sql = app.sql().await;
         assert_complete(&sql, &path, &format!("{pace:?}")).await;
 
-        // What was void is void, to the server and to those who follow, whatever they had heard before the move.
-        for (user, expected) in [(&void, VOID), (&unheard, VOID), (&good, Ok(())), (&late, Ok(()))] {
+        // What was revoked stays revoked, for the server and its followers, whatever they knew before the move.
+        for (user, expected) in [(&revoked, REVOKED), (&unheard, REVOKED), (&good, Ok(())), (&late, Ok(()))] {
             assert_eq!(verdict(&app.authy, user).await, expected);
         }
         proxy.mend(app.address);
-        until("the follower has moved over", || async { verdict(&follower, &unheard).await == VOID }).await;
-        assert_eq!((verdict(&follower, &void).await, verdict(&follower, &good).await), (VOID, Ok(())));
+        until("the follower has moved over", || async { verdict(&follower, &unheard).await == REVOKED }).await;
+        assert_eq!((verdict(&follower, &revoked).await, verdict(&follower, &good).await), (REVOKED, Ok(())));
         app.anonymous().with_token(late.token.clone()).logout().await.unwrap();
-        until("the follower goes on", || async { verdict(&follower, &late).await == VOID }).await;
+        until("the follower goes on", || async { verdict(&follower, &late).await == REVOKED }).await;
         assert_eq!(verdict(&follower, &good).await, Ok(()));
         until_delivered(&app.authy).await;
         assert_complete(&sql, &path, &format!("{pace:?}, after a logout")).await;

@@ -1,4 +1,4 @@
-//! What is void is void everywhere: whatever is slow, cut off, restarted or late.
+//! What is revoked is refused everywhere, also when a part is slow, cut off, restarted or late.
 
 use std::time::{Duration, Instant};
 
@@ -35,11 +35,11 @@ fn by(proxy: &Proxy) -> Client {
     Client::builder(&proxy.url()).retries(0).build().unwrap()
 }
 
-const VOID: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+const REVOKED: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
 const UNKNOWN: Result<(), ErrorKind> = Err(ErrorKind::Unavailable);
 
 #[tokio::test]
-async fn what_one_server_voids_every_server_and_every_verifier_refuses() {
+async fn what_one_server_revokes_every_server_and_every_verifier_refuses() {
     let first = TestApp::new().await;
     let apps = [another(&first).await, another(&first).await, first];
     let mut verifiers = Vec::new();
@@ -54,14 +54,14 @@ async fn what_one_server_voids_every_server_and_every_verifier_refuses() {
         }
         let at = &apps[round % apps.len()];
         at.anonymous().with_token(user.token.clone()).logout().await.unwrap();
-        // Where it was voided, it is void before the answer; elsewhere within a second.
-        assert_eq!(verdict(&at.authy, &user).await, VOID);
+        // Where it was revoked, it is refused before the answer; elsewhere within a second.
+        assert_eq!(verdict(&at.authy, &user).await, REVOKED);
         let deadline = Instant::now() + Duration::from_secs(1);
         for app in &apps {
-            until_it_is(VOID, &app.authy, &user).await;
+            until_it_is(REVOKED, &app.authy, &user).await;
         }
         for verifier in &verifiers {
-            until_it_is(VOID, verifier, &user).await;
+            until_it_is(REVOKED, verifier, &user).await;
         }
         assert!(Instant::now() < deadline, "it took more than a second");
     }
@@ -76,21 +76,21 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
     let mut host = app.sql().await;
     // It writes its revocation first,
     let tx = host.transaction().await.unwrap();
-    // Nobody hands it back after the commit: the poll must find it.
+    // It is not handed back after the commit: the poll must find it.
     drop(app.authy.within(&tx).users().delete(&operator(), late.id).await.unwrap());
     // others come later and are heard of everywhere, so that every cursor has moved on,
     for _ in 0..3 {
         let user = app.user().await;
         user.client.logout().await.unwrap();
-        until_it_is(VOID, &other.authy, &user).await;
-        until_it_is(VOID, &verifier, &user).await;
+        until_it_is(REVOKED, &other.authy, &user).await;
+        until_it_is(REVOKED, &verifier, &user).await;
     }
     assert_eq!(verdict(&verifier, &late).await, Ok(()), "nothing is committed yet");
     // and only then it commits.
     tx.commit().await.unwrap();
-    until_it_is(VOID, &app.authy, &late).await;
-    until_it_is(VOID, &other.authy, &late).await;
-    until_it_is(VOID, &verifier, &late).await;
+    until_it_is(REVOKED, &app.authy, &late).await;
+    until_it_is(REVOKED, &other.authy, &late).await;
+    until_it_is(REVOKED, &verifier, &late).await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
     assert_eq!(verdict(&strict, &user).await, Ok(()), "what is known is recent enough");
     until_it_is(UNKNOWN, &strict, &user).await;
     assert!(cut.elapsed() < bound * 2);
-    // Nobody can be asked; it may have heard a moment later than the other.
+    // No server can be asked; it may have received it a moment later than the other.
     until_it_is(UNKNOWN, &asking, &user).await;
     assert!(strict.staleness().unwrap() > bound);
     let forged = strict.authenticate("a.b.c").await.unwrap_err();
@@ -121,12 +121,12 @@ async fn cut_off_a_verifier_accepts_until_the_bound_and_refuses_beyond() {
     }
     user.client.logout().await.unwrap();
     for verifier in [&strict, &asking] {
-        until_it_is(VOID, verifier, &user).await;
+        until_it_is(REVOKED, verifier, &user).await;
     }
 }
 
 #[tokio::test]
-async fn a_link_that_falls_behind_makes_nobody_fresh() {
+async fn a_stream_that_falls_behind_makes_no_verifier_fresh() {
     let app = TestApp::new().await;
     let proxy = Proxy::to(app.address).await;
     let bound = Duration::from_secs(2);
@@ -153,9 +153,9 @@ async fn a_link_that_falls_behind_makes_nobody_fresh() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(accepted <= bound, "a token that is void was accepted for {accepted:?}");
+    assert!(accepted <= bound, "a revoked token was accepted for {accepted:?}");
     proxy.slow_down(Duration::ZERO);
-    until_it_is(VOID, &verifier, &user).await;
+    until_it_is(REVOKED, &verifier, &user).await;
 }
 
 #[tokio::test]
@@ -167,27 +167,27 @@ async fn a_verifier_that_is_stale_may_ask_the_server_instead() {
     let user = app.user().await;
     assert_eq!(verdict(&verifier, &user).await, Ok(()));
     user.client.logout().await.unwrap();
-    assert_eq!(verdict(&verifier, &user).await, VOID, "the server knows at once");
+    assert_eq!(verdict(&verifier, &user).await, REVOKED, "the server knows at once");
 }
 
 #[tokio::test]
-async fn what_was_voided_while_the_stream_was_down_is_told_when_it_is_back() {
+async fn what_was_revoked_while_the_stream_was_down_arrives_when_it_is_back() {
     let first = TestApp::new().await;
     let second = another(&first).await;
     let proxy = Proxy::to(first.address).await;
     let verifier = by(&proxy).verifier().issuer(first.url()).start().await.unwrap();
     let (during, before) = (first.user().await, first.user().await);
     before.client.logout().await.unwrap();
-    until_it_is(VOID, &verifier, &before).await;
+    until_it_is(REVOKED, &verifier, &before).await;
     assert_eq!(verdict(&verifier, &during).await, Ok(()));
-    // The server goes, as in a restart, and somebody logs out by another one meanwhile.
+    // The server goes, as in a restart, and a user logs out at another one meanwhile.
     proxy.cut();
     first.stop().await;
     second.anonymous().with_token(during.token.clone()).logout().await.unwrap();
-    assert_eq!(verdict(&verifier, &during).await, Ok(()), "nobody could tell it");
+    assert_eq!(verdict(&verifier, &during).await, Ok(()), "it could not know yet");
     proxy.mend(second.address);
-    until_it_is(VOID, &verifier, &during).await;
-    assert_eq!(verdict(&verifier, &before).await, VOID);
+    until_it_is(REVOKED, &verifier, &during).await;
+    assert_eq!(verdict(&verifier, &before).await, REVOKED);
 }
 
 async fn starts(
@@ -207,10 +207,10 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let (file, url, long) = (folder.path().join("authy.json"), app.url(), Duration::from_secs(3600));
     let client = by(&proxy);
-    let (good, void) = (app.user().await, app.user().await);
+    let (good, revoked) = (app.user().await, app.user().await);
     let verifier = starts(&client, &url, &file, Duration::from_secs(4)).await.unwrap();
-    void.client.logout().await.unwrap();
-    until_it_is(VOID, &verifier, &void).await;
+    revoked.client.logout().await.unwrap();
+    until_it_is(REVOKED, &verifier, &revoked).await;
     let session = app.authy.authenticate(good.token.expose()).await.unwrap().session_id;
     let session = IdHash::of_session(session).to_string();
     until("it is written down", || async {
@@ -220,9 +220,9 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
     drop(verifier);
     proxy.cut();
     let again = starts(&client, &url, &file, long).await.unwrap();
-    assert_eq!((verdict(&again, &good).await, verdict(&again, &void).await), (Ok(()), VOID));
+    assert_eq!((verdict(&again, &good).await, verdict(&again, &revoked).await), (Ok(()), REVOKED));
     assert!(again.staleness().unwrap() < long);
-    // Too old, of another issuer, damaged, not there: then nobody knows anything.
+    // Too old, of another issuer, damaged, not there: then nothing is known.
     assert_eq!(starts(&client, &url, &file, Duration::ZERO).await.err(), Some(ErrorKind::Unavailable));
     assert_eq!(starts(&client, "http://elsewhere", &file, long).await.err(), Some(ErrorKind::Unavailable));
     std::fs::write(&file, "{\"as_of\":").unwrap();
@@ -234,7 +234,7 @@ async fn a_verifier_with_a_file_starts_while_the_server_is_away() {
 }
 
 #[tokio::test]
-async fn a_file_that_another_user_can_write_is_not_believed_and_keeps_nobody_from_starting() {
+async fn a_file_that_another_user_can_write_is_not_used_and_prevents_no_start() {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
     let app = TestApp::new().await;
     let proxy = Proxy::to(app.address).await;
@@ -283,7 +283,7 @@ async fn a_follower_starts_with_a_snapshot_and_resumes_where_it_was() {
     let user = app.user().await;
     assert_eq!(verdict(&verifier, &user).await, Ok(()));
     user.client.logout().await.unwrap();
-    until_it_is(VOID, &verifier, &user).await;
+    until_it_is(REVOKED, &verifier, &user).await;
     let resumed = app.authy.revocations().read(Some(&first.cursor)).await.unwrap();
     assert!((1..2500).contains(&resumed.revocations.len()), "{}", resumed.revocations.len());
     // A cursor of another cluster, from before a restore say, begins anew.
@@ -330,13 +330,13 @@ async fn revocations_are_published_without_ids() {
     let session = app.authy.authenticate(test_user.token.expose()).await.unwrap().session_id;
     let verifier = app.anonymous().verifier().start().await.unwrap();
     test_user.client.logout().await.unwrap();
-    // Three changes of one user, each of which voids all older tokens.
+    // Three changes of one user, each of which revokes all older tokens.
     let guest = "guest".parse().unwrap();
     app.authy.roles().grant(&operator(), &guest, admin.id).await.unwrap();
     app.authy.roles().revoke(&operator(), &guest, admin.id).await.unwrap();
     app.authy.roles().grant(&operator(), &guest, admin.id).await.unwrap();
-    for voided in [&test_user, &admin] {
-        until_it_is(VOID, &verifier, voided).await;
+    for changed in [&test_user, &admin] {
+        until_it_is(REVOKED, &verifier, changed).await;
     }
     let page = app.authy.revocations().read(None).await.unwrap();
     let text = serde_json::to_string(&page).unwrap();
@@ -345,7 +345,7 @@ async fn revocations_are_published_without_ids() {
     }
     let mut published: Vec<_> = page.revocations.into_iter().map(|revocation| revocation.tokens).collect();
     let user = IdHash::of_user(admin.id);
-    published.sort_by_key(|void| matches!(void, RevokedTokens::User { .. }));
+    published.sort_by_key(|tokens| matches!(tokens, RevokedTokens::User { .. }));
     let ver = app.authy.authenticate(app.again(&admin).await.token.expose()).await.unwrap().ver;
     let expected = [RevokedTokens::Session { session: IdHash::of_session(session) }, RevokedTokens::User { user, ver }];
     assert_eq!(published, expected, "the rows of one user are one entry, of the newest epoch");

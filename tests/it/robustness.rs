@@ -73,7 +73,7 @@ async fn a_pool_that_is_exhausted_says_not_now_and_recovers() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_leaves_nothing_half_done() {
+async fn a_caller_who_disconnects_leaves_nothing_half_done() {
     let app = TestApp::new().await;
     let body = |name: &str| {
         format!(
@@ -130,7 +130,7 @@ async fn ten_megabytes_of_headers_are_refused() {
 
 #[tokio::test]
 async fn a_database_that_dies_and_comes_back_costs_answers_and_no_restart() {
-    // One that keeps what it was told, as a volatile one does not have to.
+    // One that keeps what it acknowledged, which a volatile one need not.
     let folder = database::folder_on_disk();
     let cluster = Cluster::builder(folder.path()).start().await.unwrap();
     let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |config, _| {

@@ -37,7 +37,7 @@ async fn a_name_or_a_level_makes_only_one_role() {
 }
 
 #[tokio::test]
-async fn a_role_that_somebody_has_or_that_was_there_from_the_start_stays() {
+async fn an_assigned_or_built_in_role_cannot_be_deleted() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let client = &root.client;
@@ -51,7 +51,7 @@ async fn a_role_that_somebody_has_or_that_was_there_from_the_start_stays() {
 }
 
 #[tokio::test]
-async fn what_is_granted_or_taken_voids_older_tokens_at_once() {
+async fn granting_or_revoking_a_role_revokes_older_tokens_at_once() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     root.client.grant_role(named("admin"), user.id).await.unwrap();
@@ -65,7 +65,7 @@ async fn what_is_granted_or_taken_voids_older_tokens_at_once() {
 }
 
 #[tokio::test]
-async fn granting_twice_and_taking_what_is_not_there_are_told_apart() {
+async fn granting_twice_and_revoking_a_missing_role_get_different_answers() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let client = &root.client;
@@ -80,7 +80,7 @@ async fn is_beyond<T: std::fmt::Debug>(call: impl Future<Output = authy_client::
 }
 
 #[tokio::test]
-async fn nobody_makes_grants_or_takes_what_is_more_powerful_than_they_are() {
+async fn no_caller_creates_grants_or_revokes_a_more_powerful_role() {
     let app = TestApp::new().await;
     let (root, admin, user) = (app.superadmin().await, app.admin().await, app.user().await);
     let second = app.superadmin().await;

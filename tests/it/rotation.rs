@@ -24,7 +24,7 @@ async fn active(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn keys_that_change_every_few_seconds_cost_nobody_a_refusal() {
+async fn keys_that_change_every_few_seconds_cause_no_refusal() {
     let quick = |config: &mut authy_core::engine::Config| {
         config.jwks_max_age = Duration::from_secs(1);
         config.key_rotation = Duration::from_secs(4);
@@ -83,7 +83,7 @@ async fn servers_that_rotate_at_once_agree_on_one_active_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
+async fn a_stolen_key_is_refused_everywhere_within_a_second() {
     let first = TestApp::new().await;
     let issuer = first.url();
     let second =
@@ -94,12 +94,12 @@ async fn a_key_that_somebody_else_has_is_refused_everywhere_within_a_second() {
     assert!(verifier.authenticate(token).await.is_ok());
     first.authy.keys().revoke(&operator(), &lost).await.unwrap();
     let revoked = Instant::now();
-    let is_void = |answer: authy_core::Result<_>| {
+    let is_refused = |answer: authy_core::Result<_>| {
         answer.is_err_and(|error: authy_core::Error| error.kind() == ErrorKind::InvalidToken)
     };
-    assert!(is_void(first.authy.authenticate(token).await.map(drop)), "at once where it was revoked");
-    until("every server refuses", || async { is_void(second.authy.authenticate(token).await.map(drop)) }).await;
-    until("every verifier refuses", || async { is_void(verifier.authenticate(token).await.map(drop)) }).await;
+    assert!(is_refused(first.authy.authenticate(token).await.map(drop)), "at once where it was revoked");
+    until("every server refuses", || async { is_refused(second.authy.authenticate(token).await.map(drop)) }).await;
+    until("every verifier refuses", || async { is_refused(verifier.authenticate(token).await.map(drop)) }).await;
     assert!(revoked.elapsed() < Duration::from_secs(1));
     // A user who logs in again is served by every server and every verifier, with another key.
     assert_ne!(active(&first).await, lost);
@@ -137,7 +137,7 @@ async fn a_master_key_is_replaced_without_a_stop() {
 }
 
 #[tokio::test]
-async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old() {
+async fn keys_of_an_unused_algorithm_retire_once_they_are_old() {
     let app = TestApp::new().await;
     let old = active(&app).await;
     let other = TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| {
@@ -146,11 +146,11 @@ async fn keys_of_an_algorithm_that_nobody_uses_any_more_retire_once_they_are_old
     let other = other.await;
     let state = async |kid: &str| states(&other).await.into_iter().find(|(known, _)| known == kid).unwrap().1;
     other.authy.maintain().await.unwrap();
-    assert_eq!(state(&old).await, "active", "somebody may use it still");
+    assert_eq!(state(&old).await, "active", "it may still be in use");
     drop(app);
     let age = "UPDATE authy.signing_key SET changed = changed - interval '1 year' WHERE kid = $1";
     other.sql().await.execute(age, &[&old]).await.unwrap();
-    // The server's own upkeep may have been first.
+    // The server's own maintenance may have been first.
     other.authy.maintain().await.unwrap();
     assert_eq!(state(&old).await, "retired");
 }
@@ -180,7 +180,7 @@ async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
     let verifier = server.anonymous().verifier().start().await.unwrap();
     let (lost, algorithm) = signed_with(&server, &user.token).await;
     assert_eq!(algorithm, "ES256");
-    // Signed with the other key: void by its session, and by nothing else.
+    // Signed with the other key: revoked by its session, and by nothing else.
     let issued = shell.sessions().issue_token(&operator(), leaving.id).await.unwrap();
     for token in [&user.token, &issued] {
         until("the server knows the key", || async { server.authy.authenticate(token.expose()).await.is_ok() }).await;
@@ -193,10 +193,10 @@ async fn a_key_is_revoked_by_an_engine_of_another_algorithm() {
     ended.unwrap();
     let since = Instant::now();
     for token in [&user.token, &issued] {
-        let is_void =
+        let is_refused =
             |answer: authy_core::Result<_>| answer.is_err_and(|error| error.kind() == ErrorKind::InvalidToken);
-        until("the server refuses it", || async { is_void(server.authy.authenticate(token.expose()).await) }).await;
-        until("the verifier refuses it", || async { is_void(verifier.authenticate(token.expose()).await) }).await;
+        until("the server refuses it", || async { is_refused(server.authy.authenticate(token.expose()).await) }).await;
+        until("the verifier refuses it", || async { is_refused(verifier.authenticate(token.expose()).await) }).await;
     }
     let token = server.anonymous().login(credentials(&user.username)).await.unwrap().token;
     let (kid, algorithm) = signed_with(&server, &token).await;
@@ -341,10 +341,10 @@ async fn a_forged_token_that_lives_longer_than_any_that_is_issued_is_refused_at_
     let verifier = app.anonymous().verifier().start().await.unwrap();
     let user = app.user().await;
     let forger = Forger::new(&app, &user).await;
-    for life in [900, 901, 3600, 10 * 365 * 24 * 3600] {
-        let (forged, is_issued) = (forger.living(life), life <= 900);
-        assert_eq!(app.authy.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the server");
-        assert_eq!(verifier.authenticate(&forged).await.is_ok(), is_issued, "{life} s, by the verifier");
+    for lifetime in [900, 901, 3600, 10 * 365 * 24 * 3600] {
+        let (forged, is_issued) = (forger.living(lifetime), lifetime <= 900);
+        assert_eq!(app.authy.authenticate(&forged).await.is_ok(), is_issued, "{lifetime} s, by the server");
+        assert_eq!(verifier.authenticate(&forged).await.is_ok(), is_issued, "{lifetime} s, by the verifier");
     }
 }
 
@@ -359,11 +359,11 @@ async fn servers_whose_tokens_live_differently_accept_each_others() {
     })
     .await;
     let user = long.user().await;
-    // Neither had heard of such a long life, and both ask again.
+    // Neither had heard of such a long lifetime, and both ask again.
     short.authy.authenticate(user.token.expose()).await.unwrap();
     verifier.authenticate(user.token.expose()).await.unwrap();
     assert_eq!(short.anonymous().get_metadata().await.unwrap().access_token_max_lifetime, 7200);
-    // Once its last token must have expired the longer life is forgotten.
+    // Once its last token must have expired the longer lifetime is forgotten.
     long.stop().await;
     let later = "UPDATE authy.token_life SET seen = seen - interval '4 hours' WHERE seconds = 7200";
     short.sql().await.execute(later, &[]).await.unwrap();

@@ -55,7 +55,7 @@ const BROKEN: &str = "CREATE UNIQUE INDEX users_email_owner ON authy.users (emai
                       UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'authy.users_email_owner'::regclass";
 
 #[tokio::test]
-async fn a_large_index_is_built_beside_those_who_write_whoever_waits_for_it() {
+async fn a_large_index_is_built_without_blocking_writes() {
     build_beside_writers("").await;
     build_beside_writers(BROKEN).await;
 }
@@ -84,10 +84,10 @@ async fn build_beside_writers(left_behind: &str) {
     let write = "SET lock_timeout = '2s';
                  INSERT INTO authy.users (public_id, username, username_key, email, email_key)
                  VALUES (gen_random_uuid(), 'bob', 'bob', 'bob@example.org', 'bob@example.org')";
-    sql.batch_execute(write).await.expect("nobody is kept from writing meanwhile");
+    sql.batch_execute(write).await.expect("no write is blocked meanwhile");
     busy.commit().await.unwrap();
     let waited = tokio::time::timeout(Duration::from_secs(20), reports).await;
-    let reports = waited.expect("nobody waits for ever").unwrap();
+    let reports = waited.expect("no index build waits for ever").unwrap();
     assert_eq!(reports.iter().filter(|report| !report.applied.is_empty()).count(), 1);
     let index =
         "SELECT indisvalid AND indisunique FROM pg_index WHERE indexrelid = 'authy.users_email_owner'::regclass";

@@ -37,7 +37,7 @@ async fn no_secret_of_a_whole_run_is_in_its_log_at_trace() {
     for kind in ["code", "device", "master", "refresh", "token"] {
         assert!(kinds.get(kind).is_some_and(|count| *count >= 5), "{kinds:?}");
     }
-    // Secrets that nobody noted: any password, any hash of one, any token (the second part of which begins so).
+    // Secrets that were not noted: any password, any hash of one, any token (the second part of which begins so).
     for secret in PASSWORDS.iter().copied().chain(["$argon2", ".eyJ", "whsec_"]) {
         assert!(!log.contains(secret), "{}", around(&log, secret));
     }

@@ -76,13 +76,13 @@ async fn what_ended_is_refused_by_all_within_a_second() {
     for user in [logged_out, deleted, granted, taken, ended] {
         let refused =
             tokio::time::timeout(Duration::from_secs(1), until("it is refused", || authenticators.refuse(&user)));
-        refused.await.expect("a token was accepted for more than a second after it became void");
+        refused.await.expect("a token was accepted for more than a second after it was revoked");
     }
     assert!(authenticators.ask(root.token.expose()).await.iter().all(|(_, answer)| answer.is_ok()));
 }
 
 #[tokio::test]
-async fn hostile_tokens_are_refused_by_all_and_make_nobody_ask_anybody() {
+async fn hostile_tokens_are_refused_by_all_and_cause_no_request() {
     let app = TestApp::new().await;
     let authenticators = Authenticators::of(&app).await;
     let user = app.user().await;
@@ -103,7 +103,7 @@ async fn hostile_tokens_are_refused_by_all_and_make_nobody_ask_anybody() {
     }
     assert_eq!(authenticators.local.key_requests(), before, "a token made the verifier ask for keys");
     let asked = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
-    assert!(asked.is_err(), "a token made somebody ask a URL of its choice");
+    assert!(asked.is_err(), "a token caused a request to a URL of its choice");
     for (name, answer) in authenticators.ask(user.token.expose()).await {
         assert!(answer.is_ok(), "{name} was confused: {answer:?}");
     }

@@ -22,7 +22,7 @@ async fn a_forged_token_that_outlives_what_any_server_issues_is_refused_at_once(
     let start = || client().verifier().issuer(app.url()).persist_to(&file).max_staleness(HOUR).start();
     let verifier = start().await.unwrap();
     let forger = Forger::new(&app, &app.user().await).await;
-    // The token was issued a moment ago, and its life counts from then.
+    // The token was issued a moment ago, and its lifetime counts from then.
     let (good, forged) = (forger.living(880), [forger.living(910), forger.living(10 * 365 * 24 * 3600)]);
     for forged in &forged {
         assert!(is_refused(&app.authy.authenticate(forged).await));
@@ -67,7 +67,7 @@ async fn tokens_may_live_as_long_as_those_of_any_server_until_none_issues_them()
     assert_eq!(longest(&first).await, 3600);
     let age = "UPDATE authy.token_life SET seen = seen - interval '3 hours' WHERE seconds = 3600";
     first.sql().await.execute(age, &[]).await.unwrap();
-    until("nobody issues them any more", || async { longest(&first).await == 900 }).await;
+    until("no server issues them any more", || async { longest(&first).await == 900 }).await;
     until("the server refuses it", || async { is_refused(&first.authy.authenticate(&forged).await) }).await;
     until("the verifier refuses it", || async { is_refused(&verifier.authenticate(&forged).await) }).await;
 }

@@ -27,7 +27,7 @@ use crate::crash::server_process::{Environment, ServerProcess};
 const REQUESTS: usize = 400;
 
 /// A body that does not come, then a connection that idles: ten seconds each, two to close it, and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(40);
 
 const METHODS: &[&str] =
     &["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "get", "", "G\0T", "é"];
@@ -140,7 +140,7 @@ fn requests(token: String) -> impl Strategy<Value = Vec<u8>> {
         1 => (1_usize..80_000).prop_map(|length| [b"x-long: ".to_vec(), b"a".repeat(length)].concat()),
         1 => (1_usize..150).prop_map(|count| b"a: b\r\n".repeat(count)),
     ];
-    // The token of somebody who may do much, or of nobody; it does not delete itself.
+    // The token of a powerful user, or none; it does not delete its own account.
     let token =
         prop::bool::ANY.prop_map(move |with| if with { format!("x-access-token: {token}") } else { String::new() });
     let body = prop_oneof![
@@ -211,7 +211,7 @@ async fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
     let written = async { drop(writer.write_all(bytes).await) };
     let mut received = Vec::new();
     let read = async { drop(reader.read_to_end(&mut received).await) };
-    let ended = timeout(PATIENCE, async { tokio::join!(written, read) }).await;
+    let ended = timeout(REPLY_TIMEOUT, async { tokio::join!(written, read) }).await;
     assert!(ended.is_ok(), "neither answered nor closed: {}", shown(bytes));
     received
 }

@@ -41,7 +41,7 @@ async fn a_name_and_an_address_are_taken_for_ever_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_told_at_once() {
+async fn every_wrong_field_is_reported_at_once() {
     let app = TestApp::new().await;
     let body =
         json!({ "username": "a b", "email": "nowhere", "password": "short", "confirm_password": "other", "age": 7 });
@@ -105,14 +105,14 @@ async fn any_characters_make_a_password_and_every_one_of_them_counts() {
 }
 
 #[tokio::test]
-async fn who_cannot_log_in_is_not_told_why() {
+async fn a_refused_login_does_not_say_why() {
     let app = TestApp::new().await;
     let deleted = app.user().await;
     deleted.client.delete_self().await.unwrap();
     let known = app.user().await;
     let mut bodies = Vec::new();
     for (name, password) in
-        [("nobody-at-all", PASSWORD), ("no name", "x"), (&known.username, "wrong"), (&deleted.username, PASSWORD)]
+        [("unknown-user", PASSWORD), ("no name", "x"), (&known.username, "wrong"), (&deleted.username, PASSWORD)]
     {
         let head = "POST /authy/login HTTP/1.1\ncontent-type: application/json\nx-request-id: same";
         let answer = send(app.address, head, &json!({ "username": name, "password": password }).to_string()).await;
@@ -184,7 +184,7 @@ async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
 }
 
 #[tokio::test]
-async fn nobody_reaches_beyond_their_level() {
+async fn no_caller_acts_beyond_their_level() {
     let app = TestApp::new().await;
     let (root, admin, peer) = (app.superadmin().await, app.admin().await, app.admin().await);
     let refused = admin.client.delete_user(root.id, Deletion::PLAIN).await.unwrap_err();
@@ -202,7 +202,7 @@ async fn nobody_reaches_beyond_their_level() {
 }
 
 #[tokio::test]
-async fn a_path_that_names_nobody_is_not_found() {
+async fn a_path_with_an_unknown_user_is_not_found() {
     let app = TestApp::new().await;
     let admin = app.admin().await;
     let id = admin.id.to_string();
@@ -215,7 +215,7 @@ async fn a_path_that_names_nobody_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_last_login_is_told() {
+async fn the_last_login_is_shown() {
     let app = TestApp::new().await;
     let (name, admin) = (fresh_name("ada"), app.admin().await);
     let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
@@ -240,7 +240,7 @@ async fn the_engine_returns_the_times_that_a_client_reads() {
 }
 
 #[tokio::test]
-async fn an_account_without_roles_is_told_so() {
+async fn an_account_without_roles_gets_an_error_that_says_so() {
     let app = TestApp::new().await;
     let (user, admin) = (app.user().await, app.admin().await);
     admin.client.revoke_role("user".parse().unwrap(), user.id).await.unwrap();

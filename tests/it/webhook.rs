@@ -42,18 +42,18 @@ async fn app_with_receiver(
     handler: impl Fn(&Received) -> Reaction + Send + Sync + 'static,
 ) -> (TestApp, Receiver, Background) {
     let (app, receiver) = (TestApp::new().await, Receiver::start(handler).await);
-    let background = tell(&app, receiver.address).await;
+    let background = start_webhook(&app, receiver.address).await;
     (app, receiver, background)
 }
 
-async fn tell(app: &TestApp, address: SocketAddr) -> Background {
+async fn start_webhook(app: &TestApp, address: SocketAddr) -> Background {
     let url = format!("http://{address}/details?from=authy").parse().unwrap();
     let webhook = Webhook::new(app.authy.clone(), url, SECRET.parse().unwrap()).unwrap();
     let webhook = webhook.with_timeout(Duration::from_millis(500));
     app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap()
 }
 
-/// Signs somebody up over HTTP.
+/// Signs a user up over HTTP.
 async fn sign_up(app: &TestApp) -> UserId {
     app.anonymous().register(new_user(&fresh_name("ada"))).await.unwrap().public_id
 }
@@ -92,7 +92,7 @@ fn is_signed(request: &Received, secret: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_sign_up_is_told_once_signed_and_with_a_token_of_the_new_user() {
+async fn a_sign_up_is_sent_once_signed_and_with_a_token_of_the_new_user() {
     let (app, receiver, _background) = app_with_receiver(|_| Reaction::Status(201)).await;
     let user = sign_up(&app).await;
     until_details_are(&app, user, Details::Created).await;
@@ -171,12 +171,12 @@ async fn is_tried_again_after(reaction: Reaction, reason: &'static str) {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_told_when_it_comes() {
+async fn a_receiver_that_was_down_is_called_when_it_is_up() {
     let app = TestApp::new().await;
-    // Its address is taken, and nobody listens there.
+    // Its address is taken, and no server listens there.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let _background = tell(&app, socket.local_addr().unwrap()).await;
+    let _background = start_webhook(&app, socket.local_addr().unwrap()).await;
     let user = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
     let error = until_stuck(&app).await.error.unwrap();
     assert!(error.contains("cannot be reached"), "{error}");
@@ -186,7 +186,7 @@ async fn a_receiver_that_is_not_there_is_told_when_it_comes() {
 }
 
 #[tokio::test]
-async fn one_who_is_stuck_holds_up_nobody() {
+async fn a_stuck_sign_up_delays_no_other() {
     let first = Arc::new(AtomicUsize::new(0));
     let stuck = Arc::new(std::sync::Mutex::new(String::new()));
     let handler = {
@@ -226,7 +226,7 @@ async fn signing_up_does_not_wait_for_a_receiver_that_hangs() {
 }
 
 #[tokio::test]
-async fn who_is_deleted_meanwhile_is_not_told_of_and_an_operator_decides_about_the_rest() {
+async fn a_user_deleted_meanwhile_is_not_sent_and_an_operator_decides_about_the_rest() {
     let (app, receiver, _background) = app_with_receiver(|_| Reaction::Status(500)).await;
     let (deleted, given_up) = (sign_up(&app).await, sign_up(&app).await);
     until("both were tried", || async {
@@ -258,18 +258,18 @@ async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
         async move { serde_json::to_value(client.get_user(user).await.unwrap()).unwrap()["details"].clone() }
     };
     assert!(seen(&early.client, early.id).await.is_null(), "there is no webhook");
-    let _background = tell(&app, receiver.address).await;
-    assert!(seen(&early.client, early.id).await.is_null(), "who signed up before there was a webhook is not told of");
+    let _background = start_webhook(&app, receiver.address).await;
+    assert!(seen(&early.client, early.id).await.is_null(), "a sign-up from before the webhook is not sent");
     let ada = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
     assert_eq!(seen(&early.client, ada).await, "pending");
     receiver.react(|_| Reaction::Status(201));
-    until("it was told", || async { seen(&early.client, ada).await == "created" }).await;
+    until("it was delivered", || async { seen(&early.client, ada).await == "created" }).await;
     let query = |q: Option<&str>| UserQuery { page: None, per_page: None, q: q.map(ToOwned::to_owned) };
     for q in [None, Some("ada")] {
         let page = early.client.list_users(query(q)).await.unwrap().users;
         assert_eq!(page.last().map(|user| (user.public_id, user.details)), Some((ada, Some(Details::Created))));
     }
-    // Upkeep forgets what was told a month ago, and this is not forgotten.
+    // Maintenance deletes what was delivered a month ago, and not this.
     let sql = app.sql().await;
     sql.batch_execute("UPDATE authy.delivery SET changed = now() - interval '1 year'").await.unwrap();
     app.authy.maintain().await.unwrap();
@@ -290,12 +290,12 @@ async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
     let address = lines.next_line().await.unwrap().unwrap();
     let address = address.trim_start_matches("listening on http://").trim_end_matches('/').parse().unwrap();
 
-    let _background = tell(&app, address).await;
+    let _background = start_webhook(&app, address).await;
     let ada = sign_up(&app).await;
     until_details_are(&app, ada, Details::Created).await;
     assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("{ada} signed up"));
 
-    // Nobody signed it, but the token is good.
+    // It is not signed, but the token is valid.
     let token = app.authy.sessions().issue_token(&operator(), ada).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let head = format!(
@@ -313,20 +313,20 @@ async fn the_receiver_of_the_examples_takes_what_is_ours_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_was_not_queued_yet_is_pending() {
+async fn a_sign_up_that_is_not_queued_yet_is_pending() {
     let (app, receiver) = (TestApp::new().await, Receiver::start(|_| Reaction::Status(201)).await);
     let before = app.user().await.id;
-    drop(tell(&app, receiver.address).await);
+    drop(start_webhook(&app, receiver.address).await);
     let ada = app.anonymous().register(new_user("ada")).await.unwrap().public_id;
     assert_eq!((details(&app, before).await, details(&app, ada).await), (None, Some(Details::Pending)));
     assert_eq!(receiver.received().len(), 0);
-    let _background = tell(&app, receiver.address).await;
+    let _background = start_webhook(&app, receiver.address).await;
     until_details_are(&app, ada, Details::Created).await;
     assert_eq!(details(&app, before).await, None);
 }
 
 #[tokio::test]
-async fn only_the_operator_is_given_a_token_of_somebody_elses() {
+async fn only_the_operator_gets_a_token_of_another_user() {
     let app = TestApp::new().await;
     let (root, user) = (app.superadmin().await, app.user().await);
     let identity = app.authy.authenticate(root.token.expose()).await.unwrap();
@@ -344,7 +344,7 @@ async fn only_the_operator_is_given_a_token_of_somebody_elses() {
     let change = AccountChange::password(None, Secret::new("carousel-marmalade-58")).unwrap();
     let refused = app.anonymous().with_token(token.clone()).change_user(user.id, change).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::ReauthenticationRequired));
-    // It is void with the roles it speaks of, as any other.
+    // It is revoked with the roles that it names, as any other.
     app.authy.roles().revoke(&operator, &"user".parse().unwrap(), user.id).await.unwrap();
     assert_eq!(app.authy.authenticate(token.expose()).await.unwrap_err().kind(), ErrorKind::InvalidToken);
     assert_eq!(issue(user.id).await.unwrap_err().kind(), ErrorKind::NoRole);

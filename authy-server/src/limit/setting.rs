@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 /// Maximum number of requests per address, for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RateLimits {
     /// Login attempts.
     pub login: RateLimit,
     /// Sign-ups.
@@ -17,7 +17,7 @@ pub struct Limits {
     pub default: RateLimit,
 }
 
-impl Default for Limits {
+impl Default for RateLimits {
     fn default() -> Self {
         Self {
             // Enough for an office behind one address, too few for guessing passwords.
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_written_as_they_are_documented() {
-        let Limits { login, register, validate, forgot, default } = Limits::default();
+        let RateLimits { login, register, validate, forgot, default } = RateLimits::default();
         assert_eq!(login.to_string(), "100/hour");
         assert_eq!(register.to_string(), "20/hour");
         assert_eq!(validate.to_string(), "20/hour");

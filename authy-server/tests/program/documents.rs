@@ -43,7 +43,7 @@ fn refused(output: &str) -> Vec<&str> {
 /// Runs commands beside a server of their own, and returns what they print.
 fn run_commands(script: &str) -> String {
     let folder = folder();
-    let server = Server::start(folder.path());
+    let server = ServerProgram::start(folder.path());
     let programs = Path::new(env!("CARGO_BIN_EXE_authy-server")).parent().unwrap().to_owned();
     let path =
         std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));

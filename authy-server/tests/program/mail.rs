@@ -6,7 +6,7 @@ use super::*;
 fn without_a_mail_server_mails_are_files_that_only_their_owner_can_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder();
-    let server = Server::start(folder.path());
+    let server = ServerProgram::start(folder.path());
     server.sign_up("ada");
     let mails = folder.path().join(".authy/mail");
     let mail = until("the mail is there", || {
@@ -22,7 +22,7 @@ fn without_a_mail_server_mails_are_files_that_only_their_owner_can_read() {
 }
 
 #[test]
-fn a_template_of_a_mail_that_is_wrong_is_told_and_nothing_starts() {
+fn an_invalid_mail_template_is_reported_and_nothing_starts() {
     let (templates, folder) = (folder(), folder());
     fs::write(templates.path().join("reset.html"), "{{ pasword }}").unwrap();
     let error =
@@ -41,7 +41,7 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
     for (scheme, query, option) in [("smtps", "", Some("--smtps")), ("smtp", "?tls=required", None)] {
         let folder = folder();
         let certificate = folder.path().join("mail.pem");
-        let mut mailbox = Mailbox::start(&certificate, option);
+        let mut mailbox = SmtpProcess::start(&certificate, option);
         let url = |password: &str| format!("{scheme}://shop:{password}@localhost:{}{query}", mailbox.port);
         // Its certificate cannot be verified: neither a mail nor the password is sent.
         let log = folder.path().join("log");
@@ -51,7 +51,7 @@ fn mails_go_over_tls_to_a_server_whose_certificate_is_known_and_to_no_other() {
             if let Some(roots) = roots {
                 command.env("AUTHY_TLS_CA", roots);
             }
-            Server::with_log(&mut command, fs::File::create(&log).unwrap())
+            ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap())
         };
         let said = |part: &str| {
             let log = fs::read_to_string(&log).unwrap();
@@ -94,13 +94,13 @@ fn without_any_certificate_authority_it_is_said_what_to_install() {
 }
 
 /// The mail server of the tests.
-struct Mailbox {
+struct SmtpProcess {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
     port: u64,
 }
 
-impl Mailbox {
+impl SmtpProcess {
     fn start(certificate: &Path, option: Option<&str>) -> Self {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.join("target"), Into::into);
@@ -121,7 +121,7 @@ impl Mailbox {
     }
 }
 
-impl Drop for Mailbox {
+impl Drop for SmtpProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

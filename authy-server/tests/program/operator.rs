@@ -6,7 +6,7 @@ use super::{mail::until, *};
 
 const NEW_PASSWORD: &str = "carousel-marmalade-58";
 
-fn reset(server: &Server, code: &str) -> String {
+fn reset(server: &ServerProgram, code: &str) -> String {
     let body = serde_json::json!({ "code": code, "password": NEW_PASSWORD, "confirm_password": NEW_PASSWORD });
     let url = format!("{}/authy/password/reset", server.url());
     server.curl(&[&url, "-H", "content-type: application/json", "-d", &body.to_string()])
@@ -15,7 +15,7 @@ fn reset(server: &Server, code: &str) -> String {
 #[test]
 fn an_account_is_reset_deleted_restored_and_erased() {
     let folder = folder();
-    let (path, server) = (folder.path(), Server::start(folder.path()));
+    let (path, server) = (folder.path(), ServerProgram::start(folder.path()));
     server.sign_up("ada");
     let page = "https://shop.example/reset?code={code}";
     let link = succeeds(path, &["--reset-url", page, "user", "reset-link", "--username", "ada"]);
@@ -25,7 +25,7 @@ fn an_account_is_reset_deleted_restored_and_erased() {
     assert!(server.log_in("ada", NEW_PASSWORD).contains("\"token\""));
     let code = succeeds(path, &["user", "reset-link", "--username", "ada"]);
     succeeds(path, &["user", "delete", "--username", "ada"]);
-    assert!(reset(&server, code.trim()).contains("not_found"), "a deletion voids it");
+    assert!(reset(&server, code.trim()).contains("not_found"), "a deletion revokes it");
 
     let id = succeeds(path, &["event", "list", "--kind", "user.deleted"]);
     let id = id.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
@@ -48,9 +48,9 @@ struct Tail {
 impl Tail {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = authy(folder, arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let (tell, lines) = channel();
+        let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines }
     }
 
@@ -82,7 +82,7 @@ fn write(folder: &Path, sql: &str) {
 #[test]
 fn every_event_is_printed_as_it_happens_and_once() {
     let folder = folder();
-    let server = Server::start(folder.path());
+    let server = ServerProgram::start(folder.path());
     server.sign_up("before");
     let tail = Tail::start(folder.path(), &["event", "tail", "--kind", "session.opened"]);
     // It prints what happens after its first look, whenever that is.
@@ -113,7 +113,7 @@ fn what_is_stuck_is_shown_tried_again_and_given_up() {
     // No server listens.
     command.env("AUTHY_WEBHOOK_URL", "http://127.0.0.1:1/");
     command.env("AUTHY_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let server = Server::with(&mut command);
+    let server = ServerProgram::with(&mut command);
     server.sign_up("ada");
     let stuck = || succeeds(path, &["event", "list", "--stuck"]);
     let line = until("it is stuck", || Some(stuck()).filter(|stuck| stuck.contains("webhook")));
@@ -132,7 +132,7 @@ fn events_are_lines_in_the_log_where_that_is_asked_for() {
     let folder = folder();
     let log = folder.path().join("log");
     let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log-events", "true"]);
-    let server = Server::with_log(&mut command, fs::File::create(&log).unwrap());
+    let server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
     server.sign_up("ada");
     let line = until("it is in the log", || {
         let log = fs::read_to_string(&log).unwrap();

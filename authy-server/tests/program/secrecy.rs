@@ -9,7 +9,7 @@ fn no_secret_is_in_the_log_of_the_program_at_trace() {
     let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0", "--log", "trace", "--log-events", "true"]);
     command.env("AUTHY_AMQP_URL", "amqp://authy:hunter2-amqp@127.0.0.1:1");
     command.env("AUTHY_WEBHOOK_URL", "http://127.0.0.1:1/").env("AUTHY_WEBHOOK_SECRET", webhook_secret());
-    let mut server = Server::with_log(&mut command, fs::File::create(&log).unwrap());
+    let mut server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
     let url = |path: &str| format!("{}{path}", server.url());
     const JSON: &str = "content-type: application/json";
     let post = |path: &str, body: serde_json::Value| {

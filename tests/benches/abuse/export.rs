@@ -1,10 +1,10 @@
 //! An export of a long history, against an ordinary request.
 
-use crate::server::{Server, fresh_address, get};
+use crate::server::{BenchServer, fresh_address, get};
 
 const EVENTS: i32 = 150_000;
 
-pub(crate) async fn measure(server: &Server) {
+pub(crate) async fn measure(server: &BenchServer) {
     let account = server.account("user").await;
     let sql = server.sql().await;
     sql.execute(

@@ -22,7 +22,7 @@ mod server;
 mod storm;
 mod streams;
 
-use server::Server;
+use server::BenchServer;
 
 // As the server has it.
 #[global_allocator]
@@ -37,7 +37,7 @@ fn main() {
     runtime.block_on(async {
         let only = env::var("ABUSE_ONLY").ok();
         let wanted = |name: &str| only.as_ref().is_none_or(|only| name == only);
-        let server = Server::start().await;
+        let server = BenchServer::start().await;
         if wanted("query") {
             query::measure(&server).await;
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use authy_core::api::{self, Endpoint, Info, Method, Request as _, Visitor};
 
-use crate::server::{Account, Connection, Server, fresh_address, get};
+use crate::server::{BenchAccount, BenchServer, Connection, fresh_address, get};
 
 /// As long as a URI can be, nearly.
 const LENGTH: usize = 60_000;
@@ -35,7 +35,7 @@ struct Cost {
     status: u16,
 }
 
-pub(crate) async fn measure(server: &Server) {
+pub(crate) async fn measure(server: &BenchServer) {
     let sql = server.sql().await;
     sql.execute(
         "INSERT INTO authy.users (public_id, username, username_key, email, email_key)
@@ -84,7 +84,7 @@ pub(crate) async fn measure(server: &Server) {
     }
 }
 
-async fn cost(server: &Server, connection: &mut Connection, account: &Account, path: &str) -> Cost {
+async fn cost(server: &BenchServer, connection: &mut Connection, account: &BenchAccount, path: &str) -> Cost {
     let mut least: Option<Cost> = None;
     for _ in 0..TIMES {
         let before = server.used().cpu;
@@ -98,8 +98,8 @@ async fn cost(server: &Server, connection: &mut Connection, account: &Account, p
     least.unwrap()
 }
 
-/// The path with the parameters of somebody who is there.
-fn filled(info: &Info, account: &Account) -> String {
+/// The path with the parameters of a user who exists.
+fn filled(info: &Info, account: &BenchAccount) -> String {
     info.path
         .replace("{public_id}", &account.id.to_string())
         .replace("{username}", &account.username)

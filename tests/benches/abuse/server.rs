@@ -24,13 +24,13 @@ use tokio_postgres::config::Host;
 const ISSUER: &str = "http://authy.test";
 
 /// An account, and a token of its.
-pub(crate) struct Account {
+pub(crate) struct BenchAccount {
     pub(crate) id: UserId,
     pub(crate) username: String,
     pub(crate) token: Secret,
 }
 
-pub(crate) struct Server {
+pub(crate) struct BenchServer {
     pub(crate) address: SocketAddr,
     /// The same engine on the same database, in this process: to prepare what is measured.
     authy: Authy,
@@ -43,7 +43,7 @@ pub(crate) struct Server {
 pub(crate) struct Connection(SendRequest<Full<Bytes>>);
 
 /// An answer, and how long it took.
-pub(crate) struct Answered {
+pub(crate) struct TimedAnswer {
     pub(crate) status: u16,
     pub(crate) length: usize,
     pub(crate) took: Duration,
@@ -51,16 +51,16 @@ pub(crate) struct Answered {
 
 /// What a process has used.
 #[derive(Clone, Copy)]
-pub(crate) struct Used {
+pub(crate) struct ResourceUsage {
     /// CPU time.
     pub(crate) cpu: Duration,
     /// Resident memory, in MB.
     pub(crate) resident: f64,
-    /// The most memory that was resident since [`Server::forget_peak`], in MB.
+    /// The most memory that was resident since [`BenchServer::forget_peak`], in MB.
     pub(crate) peak: f64,
 }
 
-impl Server {
+impl BenchServer {
     pub(crate) async fn start() -> Self {
         let folder = database::folder_on_disk();
         let cluster = Cluster::builder(folder.path().join("postgres")).dangerous_volatile().start().await.unwrap();
@@ -90,17 +90,17 @@ impl Server {
     }
 
     /// An account with that role, logged in over HTTP.
-    pub(crate) async fn account(&self, role: &str) -> Account {
+    pub(crate) async fn account(&self, role: &str) -> BenchAccount {
         let username = fresh_name(role);
         let id = self.authy.users().create(&operator(), new_user(&username), &role.parse().unwrap()).await.unwrap();
         let client = authy_client::Client::builder(&format!("http://{}", self.address)).build().unwrap();
         let credentials = authy_core::api::session::Credentials::new(&*username, Secret::new(PASSWORD));
         let token = client.login(credentials).await.unwrap().token;
-        Account { id, username, token }
+        BenchAccount { id, username, token }
     }
 
     /// A token of the account in a session of its own.
-    pub(crate) async fn session(&self, account: &Account) -> Secret {
+    pub(crate) async fn session(&self, account: &BenchAccount) -> Secret {
         self.authy.sessions().issue_token(&operator(), account.id).await.unwrap()
     }
 
@@ -117,7 +117,7 @@ impl Server {
         Connection(sender)
     }
 
-    pub(crate) fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> ResourceUsage {
         let process = format!("/proc/{}", self.child.id());
         let threads = fs::read_dir(format!("{process}/task")).unwrap().flatten();
         // Nanoseconds on a CPU are the first number.
@@ -130,7 +130,11 @@ impl Server {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
         };
-        Used { cpu: Duration::from_nanos(on_cpu.sum()), resident: megabytes("VmRSS:"), peak: megabytes("VmHWM:") }
+        ResourceUsage {
+            cpu: Duration::from_nanos(on_cpu.sum()),
+            resident: megabytes("VmRSS:"),
+            peak: megabytes("VmHWM:"),
+        }
     }
 
     /// Lets the peak of the memory begin anew.
@@ -141,7 +145,7 @@ impl Server {
 
 impl Connection {
     /// Sends a request from an address, and reads all of the answer.
-    pub(crate) async fn ask(&mut self, request: http::request::Builder, from: &str, body: &str) -> Answered {
+    pub(crate) async fn ask(&mut self, request: http::request::Builder, from: &str, body: &str) -> TimedAnswer {
         let request = request.header("host", "localhost").header("x-forwarded-for", from);
         let asked = Instant::now();
         let response = self.send(request.body(Full::from(body.to_owned())).unwrap()).await;
@@ -150,7 +154,7 @@ impl Connection {
         while let Some(frame) = body.frame().await {
             length += frame.unwrap().data_ref().map_or(0, Bytes::len);
         }
-        Answered { status, length, took: asked.elapsed() }
+        TimedAnswer { status, length, took: asked.elapsed() }
     }
 
     /// Sends a request and leaves the body of the answer where it is.
@@ -167,7 +171,7 @@ pub(crate) fn fresh_address() -> String {
 }
 
 /// A GET with a token.
-pub(crate) fn get(path: &str, account: &Account) -> http::request::Builder {
+pub(crate) fn get(path: &str, account: &BenchAccount) -> http::request::Builder {
     let mut headers = HeaderMap::new();
     headers.insert("x-access-token", account.token.expose().parse().unwrap());
     let mut request = Request::get(path);

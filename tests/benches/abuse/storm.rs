@@ -13,7 +13,7 @@ use authy_tests::PASSWORD;
 use http::Request;
 use tokio::task::JoinSet;
 
-use crate::server::{Account, Answered, Connection, Server, fresh_address, get};
+use crate::server::{BenchAccount, BenchServer, Connection, TimedAnswer, fresh_address, get};
 
 /// More than may wait to be hashed, with two threads.
 const CONNECTIONS: usize = 256;
@@ -30,7 +30,7 @@ struct Storm {
     overloaded: AtomicU64,
 }
 
-pub(crate) async fn measure(server: &Server) {
+pub(crate) async fn measure(server: &BenchServer) {
     let account = server.account("user").await;
     println!("\na login storm of {CONNECTIONS} connections from one /48, each request from another /64:");
     honest(server, &account, "alone", DURATION / 3).await;
@@ -58,7 +58,7 @@ async fn attack(mut connection: Connection, number: usize, storm: Arc<Storm>) {
         // The networks of 2001:db8:1::/48 in turn, none of them often enough to reach its own limit.
         let network = (round * CONNECTIONS as u64 + number as u64) % 65_536;
         let from = Ipv6Addr::from_bits(0x2001_0db8_0001 << 80 | u128::from(network) << 64 | u128::from(round));
-        let name = format!("nobody-{number}-{round}");
+        let name = format!("unknown-{number}-{round}");
         let answered = login(&mut connection, &from.to_string(), &name).await;
         let count = match answered.status {
             429 => &storm.limited,
@@ -71,7 +71,7 @@ async fn attack(mut connection: Connection, number: usize, storm: Arc<Storm>) {
 }
 
 /// Logins with the right password and token checks, one after the other, each from an address of its own.
-async fn honest(server: &Server, account: &Account, when: &str, duration: Duration) {
+async fn honest(server: &BenchServer, account: &BenchAccount, when: &str, duration: Duration) {
     let (mut logins, mut checks, mut refused) = (Vec::new(), Vec::new(), 0);
     let mut connection = server.connect().await;
     let begun = Instant::now();
@@ -101,7 +101,7 @@ fn quantiles(times: &mut [Duration]) -> String {
     format!("p50 {:.1} ms, p99 {:.1} ms", ms(times.len() / 2), ms(times.len() * 99 / 100))
 }
 
-async fn login(connection: &mut Connection, from: &str, username: &str) -> Answered {
+async fn login(connection: &mut Connection, from: &str, username: &str) -> TimedAnswer {
     let body = format!(r#"{{"username":"{username}","password":"{PASSWORD}"}}"#);
     connection.ask(Request::post("/authy/login").header("content-type", "application/json"), from, &body).await
 }

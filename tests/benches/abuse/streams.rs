@@ -1,4 +1,4 @@
-//! Streams of revocations that nobody reads, and whether an honest follower gets in.
+//! Streams of revocations that are never read, and whether an honest follower finds a place.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use tokio::{
     time::timeout,
 };
 
-use crate::server::{Server, fresh_address};
+use crate::server::{BenchServer, fresh_address};
 
 /// As many as there may be, and from how many addresses.
 const STREAMS: usize = 4096;
 const ADDRESSES: usize = 32;
 
-/// How many sessions end while they are open: what each stream has to be told of.
+/// Number of sessions that end while they are open: each is a revocation in every stream.
 const LOGOUTS: usize = 50;
 
 /// How long the streams are left idle.
 const IDLE: Duration = Duration::from_secs(15);
 
-pub(crate) async fn measure(server: &Server) {
+pub(crate) async fn measure(server: &BenchServer) {
     let account = server.account("user").await;
     println!("\n{STREAMS} idle streams of revocations from {ADDRESSES} addresses that never read:");
     follow(server, "before").await;
@@ -71,7 +71,7 @@ pub(crate) async fn measure(server: &Server) {
 }
 
 /// Asks for a stream and reads its head; none when it is refused.
-async fn open(server: &Server, from: &str) -> Option<TcpStream> {
+async fn open(server: &BenchServer, from: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = format!(
         "GET /authy/revocations HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nx-forwarded-for: {from}\r\n\r\n"
@@ -83,14 +83,14 @@ async fn open(server: &Server, from: &str) -> Option<TcpStream> {
 }
 
 /// What an honest follower sees, from an address of its own.
-async fn follow(server: &Server, when: &str) {
+async fn follow(server: &BenchServer, when: &str) {
     let asked = Instant::now();
     let status = follow_once(server).await;
     println!("  an honest follower {when}: {status} after {:.1} ms", asked.elapsed().as_secs_f64() * 1e3);
 }
 
 /// The status, once the first event has come.
-async fn follow_once(server: &Server) -> u16 {
+async fn follow_once(server: &BenchServer) -> u16 {
     let mut connection = server.connect().await;
     let request = Request::get("/authy/revocations").header("host", "localhost").header("accept", "text/event-stream");
     let request = request.header("x-forwarded-for", fresh_address()).body(Full::default()).unwrap();

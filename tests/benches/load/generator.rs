@@ -88,7 +88,7 @@ impl Measured {
     }
 }
 
-/// Asks over so many connections for so long, after a fifth of the time to get warm.
+/// Sends requests over `connections` connections for `duration`, after a warm-up of a fifth of it.
 pub(crate) async fn hammer(
     address: SocketAddr,
     load: &Load,

@@ -21,7 +21,7 @@ mod hash;
 mod servers;
 
 use generator::{Load, Measured, hammer};
-use servers::{AuthyServer, Bare};
+use servers::{AuthyServer, BareServer};
 
 // As the server has it, for all that is measured.
 #[global_allocator]
@@ -64,7 +64,7 @@ async fn measure() -> Result {
         if !wanted(name) {
             continue;
         }
-        let bare = Bare::start(&authy.answer(&request).await?).await?;
+        let bare = BareServer::start(&authy.answer(&request).await?).await?;
         for connections in CONNECTIONS {
             let limit = hammer(bare.address, &Load::Same(request.clone()), connections, duration()).await?;
             let measured = hammer(authy.address, &Load::Same(request.clone()), connections, duration()).await?;

@@ -114,12 +114,12 @@ impl Drop for AuthyServer {
 }
 
 /// hyper, answering the same bytes whatever is asked.
-pub(crate) struct Bare {
+pub(crate) struct BareServer {
     pub(crate) address: SocketAddr,
     child: Child,
 }
 
-impl Bare {
+impl BareServer {
     pub(crate) async fn start(answer: &[u8]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env("LOAD_ROLE", "bare").env("LOAD_ANSWER", std::str::from_utf8(answer)?);
@@ -128,13 +128,13 @@ impl Bare {
     }
 }
 
-impl Drop for Bare {
+impl Drop for BareServer {
     fn drop(&mut self) {
         stop(&mut self.child);
     }
 }
 
-/// Starts a child and waits for the line that tells its address.
+/// Starts a child and waits for the line with its address.
 fn start(command: &mut Command) -> Result<(Child, SocketAddr)> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let output = child.stdout.take().ok_or("no output")?;

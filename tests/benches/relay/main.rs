@@ -69,7 +69,7 @@ fn main() {
 /// The sink, watched.
 struct Watched {
     sink: Amqp,
-    told: AtomicUsize,
+    delivered: AtomicUsize,
     /// From the event's time to its confirmation, in microseconds.
     lags: Mutex<Histogram<u64>>,
 }
@@ -77,11 +77,11 @@ struct Watched {
 impl Watched {
     fn new(url: &str) -> Arc<Self> {
         let lags = Mutex::new(Histogram::new(3).unwrap());
-        Arc::new(Self { sink: Amqp::new(url.parse().unwrap()), told: AtomicUsize::new(0), lags })
+        Arc::new(Self { sink: Amqp::new(url.parse().unwrap()), delivered: AtomicUsize::new(0), lags })
     }
 
-    async fn has_told(&self, events: usize) {
-        while self.told.load(Ordering::Relaxed) < events {
+    async fn has_delivered(&self, events: usize) {
+        while self.delivered.load(Ordering::Relaxed) < events {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -102,7 +102,7 @@ impl Sink for Watched {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
         let lag = now.saturating_sub(u128::from(event.happened_micros.unsigned_abs()));
         self.lags.lock().unwrap().record(u64::try_from(lag).unwrap().max(1)).unwrap();
-        self.told.fetch_add(1, Ordering::Relaxed);
+        self.delivered.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -114,7 +114,7 @@ async fn engine(config: Config) -> (tokio_postgres::Config, Authy) {
     (database, authy)
 }
 
-/// Events that have piled up while nobody was told.
+/// Events that have piled up while there was no sink.
 async fn backlog() {
     let broker = rabbit::shared().await;
     let url = broker.url(&rabbit::fresh_host());
@@ -122,7 +122,7 @@ async fn backlog() {
     let sink = Watched::new(&url);
     let background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
     authy.users().register(&operator(), new_user(&fresh_name("first"))).await.unwrap();
-    sink.has_told(1).await;
+    sink.has_delivered(1).await;
     let limit = plain(&url).await;
     let sql = database::connect(&database).await;
     let insert = format!(
@@ -134,7 +134,7 @@ async fn backlog() {
     );
     sql.batch_execute(&insert).await.unwrap();
     let begun = Instant::now();
-    sink.has_told(BACKLOG + 1).await;
+    sink.has_delivered(BACKLOG + 1).await;
     let rate = BACKLOG as f64 / begun.elapsed().as_secs_f64();
     println!("a backlog of {BACKLOG} events: {rate:.0} events/s, each confirmed");
     println!(
@@ -144,7 +144,7 @@ async fn backlog() {
     drop(background);
 }
 
-/// What a broker takes when nobody reads a database: messages of the same size on one channel, as many under way.
+/// What a broker takes without reading a database: messages of the same size on one channel, as many under way.
 async fn plain(url: &str) -> f64 {
     let channel = rabbit::channel(url).await;
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -170,7 +170,7 @@ async fn lag() {
     let _background = authy.start_background_with(vec![sink.clone()]).await.unwrap();
     let name = fresh_name("ada");
     authy.users().register(&operator(), new_user(&name)).await.unwrap();
-    sink.has_told(1).await;
+    sink.has_delivered(1).await;
     sink.lags.lock().unwrap().reset();
     let mut clock = tokio::time::interval(Duration::from_secs(60) / 500);
     for _ in 0..LOGINS {
@@ -178,7 +178,7 @@ async fn lag() {
         let (authy, name) = (authy.clone(), name.clone());
         tokio::spawn(async move { authy.sessions().login(&operator(), credentials(&name)).await.unwrap() });
     }
-    sink.has_told(1 + LOGINS).await;
+    sink.has_delivered(1 + LOGINS).await;
     let lags = sink.lags.lock().unwrap();
     let ms = |quantile: f64| lags.value_at_quantile(quantile) as f64 / 1e3;
     println!("\n500 logins a minute, from the event to its confirmation:");
@@ -200,7 +200,7 @@ async fn cost(name: &str, config: &Config, url: &str, is_there: bool) {
         on += sign_ups(&with, ROUND).await;
         // What is left over is not on the others' account.
         if is_there {
-            sink.has_told(on).await;
+            sink.has_delivered(on).await;
         }
     }
     let rate = |users: usize| users as f64 / (ROUNDS as f64 * ROUND.as_secs_f64());

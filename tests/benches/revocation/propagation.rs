@@ -1,4 +1,4 @@
-//! How long it takes until everybody refuses: three servers and ten verifiers, each with a database connection or a
+//! How long it takes until all refuse: three servers and ten verifiers, each with a database connection or a
 //! stream of its own, while tokens are revoked one after another.
 
 use std::{
@@ -23,23 +23,23 @@ pub(crate) async fn measure() {
         apps.push(on.await);
     }
     apps.push(first);
-    let mut everybody: Vec<Arc<dyn Authenticator>> = Vec::new();
+    let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
     for number in 0..10 {
         let client = apps[number % apps.len()].anonymous();
-        everybody.push(Arc::new(client.verifier().issuer(&issuer).start().await.unwrap()));
+        authenticators.push(Arc::new(client.verifier().issuer(&issuer).start().await.unwrap()));
     }
     // The server that revokes knows at once, so only the others are measured.
-    everybody.extend(apps[..2].iter().map(|app| Arc::new(app.authy.clone()) as _));
+    authenticators.extend(apps[..2].iter().map(|app| Arc::new(app.authy.clone()) as _));
     let home = &apps[2];
     println!("\nuntil each of 10 verifiers and 2 other servers refuses a token, {REVOCATIONS} times:");
     for notified in [true, false] {
         let mut delays = Histogram::<u64>::new(3).unwrap();
         for _ in 0..REVOCATIONS {
             let test_user = home.user().await;
-            for authenticator in &everybody {
+            for authenticator in &authenticators {
                 authenticator.authenticate(test_user.token.expose()).await.unwrap();
             }
-            let watching = watch(&everybody, &test_user);
+            let watching = watch(&authenticators, &test_user);
             if notified {
                 test_user.client.logout().await.unwrap();
             } else {
@@ -69,9 +69,9 @@ pub(crate) async fn measure() {
 }
 
 /// When each of them refuses.
-fn watch(everybody: &[Arc<dyn Authenticator>], user: &TestUser) -> JoinSet<Instant> {
+fn watch(authenticators: &[Arc<dyn Authenticator>], user: &TestUser) -> JoinSet<Instant> {
     let mut watching = JoinSet::new();
-    for authenticator in everybody {
+    for authenticator in authenticators {
         let (authenticator, token) = (authenticator.clone(), user.token.clone());
         watching.spawn(async move {
             while authenticator.authenticate(token.expose()).await.is_ok() {

@@ -1,4 +1,4 @@
-//! What is sent: groups of requests whose answers must not be told apart by their time.
+//! What is sent: groups of requests whose answers must not be distinguishable by their time.
 //!
 //! A new class is a line in [`groups`], and what it needs in the app a line in [`TimingFixture::new`].
 
@@ -16,22 +16,22 @@ use tokio_postgres::Client;
 /// A request: of many that differ in their names only, so that nothing is in a cache that others are not in.
 pub(crate) type Ask = fn(usize) -> String;
 
-pub(crate) struct Class {
+pub(crate) struct RequestClass {
     pub(crate) name: &'static str,
     pub(crate) ask: Ask,
 }
 
 /// Classes that are compared with each other.
-pub(crate) struct Group {
+pub(crate) struct RequestGroup {
     pub(crate) name: &'static str,
     /// What all of them are answered.
     pub(crate) status: &'static str,
-    pub(crate) classes: Vec<Class>,
+    pub(crate) classes: Vec<RequestClass>,
 }
 
-pub(crate) fn groups() -> Vec<Group> {
-    let class = |name, ask: Ask| Class { name, ask };
-    let logins = Group {
+pub(crate) fn groups() -> Vec<RequestGroup> {
+    let class = |name, ask: Ask| RequestClass { name, ask };
+    let logins = RequestGroup {
         name: "refused logins",
         status: "401",
         classes: vec![
@@ -45,7 +45,7 @@ pub(crate) fn groups() -> Vec<Group> {
             class("foreign hash, replaced", |round| log_in("foreign", round, "wrong")),
         ],
     };
-    let resets = Group {
+    let resets = RequestGroup {
         name: "forgotten passwords",
         status: "202",
         classes: vec![
@@ -98,7 +98,7 @@ impl TimingFixture {
         for number in 0..ACCOUNTS {
             let owner = Credentials::new(format!("foreign-{number}"), Secret::new(FOREIGN_PASSWORD));
             app.anonymous().login(owner).await.unwrap();
-            // Everybody has a past.
+            // Every account has earlier events.
             app.anonymous().login(credentials(&format!("known-{number}"))).await.unwrap();
         }
         // Slowed for longer than this takes.
@@ -114,7 +114,7 @@ impl TimingFixture {
         self.sql.execute("DELETE FROM authy.throttle WHERE counted < clock_timestamp()", &[]).await.unwrap();
     }
 
-    /// How long an answer takes, and so much longer.
+    /// The time of an answer, and a longer one.
     pub(crate) fn time(&mut self, ask: &Ask, status: &str, round: usize, longer: Duration) -> Duration {
         let request = ask(round);
         let mut answer = [0; 4096];

@@ -1,9 +1,9 @@
-//! Whether the time of an answer tells what the answer hides: `cargo bench -p authy-tests --bench timing`.
+//! Whether the time of an answer reveals what the answer hides: `cargo bench -p authy-tests --bench timing`.
 //!
 //! Requests that must look the same (refused logins, forgotten passwords) are sent over HTTP, one at a time, in a new
 //! random order each round, and their times are compared by the distance of Kolmogorov and Smirnov: the greatest
-//! difference between two distributions, from 0 to 1. Two classes are told apart when it is more than chance makes of
-//! equal ones once in a thousand. Two controls say whether the measurement can be trusted: a class that is measured
+//! difference between two distributions, from 0 to 1. Two classes are distinguishable when it is more than chance makes
+//! of equal ones once in a thousand. Two controls say whether the measurement can be trusted: a class that is measured
 //! twice must look like itself, and one that takes 0.2 ms longer must stand out.
 //!
 //! Hashes are cheap here (some 2 ms): what a hash hides among its own noise would show. `TIMING_SAMPLES` sets the
@@ -45,7 +45,7 @@ fn main() {
         let distributions = measure(&runtime, &mut fixture, &classes, group.status, samples);
         let [.., null, leak] = &distributions[..] else { unreachable!() };
         report(&classes, &distributions);
-        assert!(!distributions[0].differs_from(null), "equal classes are told apart: the machine is too busy");
+        assert!(!distributions[0].differs_from(null), "equal classes are distinguishable: the machine is too busy");
         assert!(distributions[0].differs_from(leak), "0.2 ms would not be noticed: more samples, or a quieter machine");
     }
 }

@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{LONGEST, Target};
+use super::{FuzzTarget, LONGEST};
 
 /// What any input may cost, however short: the cheapest stored hash that is verified, tables that are made once, and an
 /// unoptimised build.
@@ -27,14 +27,14 @@ fn now() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 
-fn least(target: &Target, input: &[u8], runs: usize) -> Duration {
+fn least(target: &FuzzTarget, input: &[u8], runs: usize) -> Duration {
     (0..runs).map(|_| cpu_time(|| (target.run)(black_box(input)))).min().unwrap()
 }
 
-/// Reads an input; what it took, when that is longer than so many bytes may.
-pub(super) fn excess(target: &Target, input: &[u8]) -> Option<String> {
+/// Reads an input; returns the time, when it exceeds the bound for an input of that length.
+pub(super) fn excess(target: &FuzzTarget, input: &[u8]) -> Option<String> {
     let bound = ANY + BYTE * u32::try_from(input.len()).unwrap();
-    // Once is enough for nearly all of them; what seems dear is looked at again.
+    // Once is enough for nearly all of them; what seems expensive is looked at again.
     if least(target, input, 1) <= bound {
         return None;
     }
@@ -57,7 +57,7 @@ impl Growth {
     const NOISE: Duration = Duration::from_millis(3);
 
     /// Measures a target with two inputs of one shape, the second four times as long.
-    pub fn measure(target: &Target, quarter: &[u8], whole: &[u8]) -> Self {
+    pub fn measure(target: &FuzzTarget, quarter: &[u8], whole: &[u8]) -> Self {
         // The first reading makes tables and faults pages in. What is quick all the same is quick.
         let mut growth = Self { quarter: Duration::ZERO, whole: least(target, whole, 2) };
         if growth.is_linear() {

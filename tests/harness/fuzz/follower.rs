@@ -1,4 +1,4 @@
-//! What a verifier is told by a server: keys, and what is void.
+//! What a verifier receives from a server: keys and revocations.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use authy_core::{
 };
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
-use super::{Target, token::KNOWN};
+use super::{FuzzTarget, token::KNOWN};
 
 const USER: &str = r#"{"void":"user","user":"AQEBAQEBAQEBAQEBAQEBAQ","ver":3,"until":"Tue, 11 Jun 2069 10:03:09 GMT"}"#;
 const SESSION: &str =
@@ -61,7 +61,7 @@ fn sorted(set: &RevocationSet) -> Vec<String> {
     all
 }
 
-pub(super) const REVOCATIONS: Target = Target {
+pub(super) const REVOCATIONS: FuzzTarget = FuzzTarget {
     name: "revocations",
     run: |input| {
         let _ = remembered(input);
@@ -72,7 +72,7 @@ pub(super) const REVOCATIONS: Target = Target {
         }
         assert!(set.len() <= page.revocations.len());
         let once = sorted(&set);
-        // What is told again, in another order, changes nothing.
+        // The same revocations again, in another order, change nothing.
         page.revocations.iter().rev().for_each(|revocation| assert!(!set.insert(revocation)));
         assert_eq!(sorted(&set), once);
         set.forget_before(time::from_unix_seconds(u64::MAX));
@@ -101,7 +101,7 @@ pub(super) const REVOCATIONS: Target = Target {
     dearest: |length| vec![many(length).into()],
 };
 
-pub(super) const EVENT_STREAM: Target = Target {
+pub(super) const EVENT_STREAM: FuzzTarget = FuzzTarget {
     name: "event_stream",
     run: |input| {
         let Some((piece, bytes)) = input.split_first() else { return };
@@ -158,7 +158,7 @@ pub(super) const EVENT_STREAM: Target = Target {
     },
 };
 
-pub(super) const KEY_SET: Target = Target {
+pub(super) const KEY_SET: FuzzTarget = FuzzTarget {
     name: "key_set",
     run: |input| {
         let Ok(set) = serde_json::from_slice::<JwkSet>(input) else { return };

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::LazyLock};
 use authy_server::fuzz::client;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Target;
+use super::FuzzTarget;
 
 const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const UNTRUSTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
@@ -14,7 +14,7 @@ static TRUSTED: LazyLock<Vec<ipnet::IpNet>> =
     LazyLock::new(|| ["10.0.0.0/8", "fd00::/8"].iter().map(|text| text.parse().unwrap()).collect());
 
 /// Lines: those that begin with `p` are of `x-forwarded-proto`, others of `x-forwarded-for`.
-pub(super) const FORWARDED: Target = Target {
+pub(super) const FORWARDED: FuzzTarget = FuzzTarget {
     name: "forwarded",
     run: |input| {
         let forwarded_for = HeaderName::from_static("x-forwarded-for");

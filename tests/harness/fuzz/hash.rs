@@ -5,13 +5,13 @@ use authy_core::engine::{
     fuzz::{hash_cost, verify_hash},
 };
 
-use super::Target;
+use super::FuzzTarget;
 use crate::{FOREIGN_HASH, FOREIGN_PASSWORD};
 
 /// The most that is verified here: a few milliseconds.
 const CHEAP: u64 = 2048;
 
-pub(super) const STORED_HASH: Target = Target {
+pub(super) const STORED_HASH: FuzzTarget = FuzzTarget {
     name: "stored_hash",
     run: |input| {
         let text = String::from_utf8_lossy(input);
@@ -22,7 +22,7 @@ pub(super) const STORED_HASH: Target = Target {
         // A hash that is accepted takes some seconds and 256 MiB at most, whatever its parameters say.
         assert!(cost.memory_kib <= 256 * 1024 && cost.steps <= 5_000_000, "{cost:?}");
         if cost.steps <= CHEAP && cost.memory_kib <= CHEAP {
-            // An error is an answer, and no hash is of a password that nobody hashed.
+            // An error is an answer, and no hash is of a password that was never hashed.
             assert_ne!(verify_hash(&text, "not the password").ok(), Some(true), "{text}");
         }
     },

@@ -2,9 +2,9 @@
 
 use authy_core::{Description, Email, Level, RoleName, Username};
 
-use super::Target;
+use super::FuzzTarget;
 
-pub(super) const NAME: Target = Target {
+pub(super) const NAME: FuzzTarget = FuzzTarget {
     name: "name",
     run: |input| {
         let text = String::from_utf8_lossy(input);

@@ -6,7 +6,7 @@ use authy_core::api::{self, Endpoint, Info, Method, PathParams as _, Request as 
 use authy_server::fuzz::{Routes, fields};
 use http::{Request, header::CONTENT_TYPE, request::Parts};
 
-use super::Target;
+use super::FuzzTarget;
 
 /// Reads what was sent as every type of request, once each.
 struct Readers<'a> {
@@ -46,7 +46,7 @@ fn read(head: Parts, body: &[u8], in_query: bool) {
     api::visit(&mut Readers { head, body, in_query, read: BTreeSet::new() });
 }
 
-pub(super) const QUERY: Target = Target {
+pub(super) const QUERY: FuzzTarget = FuzzTarget {
     name: "query",
     run: |input| {
         let uri = [b"/authy?".as_slice(), input].concat();
@@ -99,7 +99,7 @@ pub(super) const QUERY: Target = Target {
     },
 };
 
-pub(super) const BODY: Target = Target {
+pub(super) const BODY: FuzzTarget = FuzzTarget {
     name: "body",
     run: |input| {
         let request = Request::post("/authy").header(CONTENT_TYPE, "application/json").body(()).unwrap();
@@ -179,7 +179,7 @@ impl Visitor for PathReaders<'_> {
     }
 }
 
-pub(super) const PATH: Target = Target {
+pub(super) const PATH: FuzzTarget = FuzzTarget {
     name: "path",
     run: |input| {
         let Ok(uri) = http::Uri::try_from(input) else { return };

@@ -12,7 +12,7 @@ use authy_core::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use uuid::Uuid;
 
-use super::Target;
+use super::FuzzTarget;
 
 static READER: LazyLock<SecretReader> = LazyLock::new(|| {
     // Any that is not all one byte, which is refused.
@@ -40,7 +40,7 @@ fn refresh_token(generation: u64) -> String {
     READER.refresh_token(session, generation).expose().to_owned()
 }
 
-pub(super) const REFRESH_TOKEN: Target = Target {
+pub(super) const REFRESH_TOKEN: FuzzTarget = FuzzTarget {
     name: "refresh_token",
     run: |input| {
         let text = String::from_utf8_lossy(input);
@@ -58,7 +58,7 @@ pub(super) const REFRESH_TOKEN: Target = Target {
     },
 };
 
-pub(super) const CODE: Target = Target {
+pub(super) const CODE: FuzzTarget = FuzzTarget {
     name: "code",
     run: |input| {
         let text = String::from_utf8_lossy(input);
@@ -71,7 +71,7 @@ pub(super) const CODE: Target = Target {
     dearest: |length| vec!["A".repeat(length).into(), format!("{}{}", "A".repeat(22), "é".repeat(length / 2)).into()],
 };
 
-pub(super) const DEVICE_TOKEN: Target = Target {
+pub(super) const DEVICE_TOKEN: FuzzTarget = FuzzTarget {
     name: "device_token",
     run: |input| {
         let text = String::from_utf8_lossy(input);

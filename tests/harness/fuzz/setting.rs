@@ -2,10 +2,10 @@
 
 use authy_server::fuzz::{setting, settings, settings_file};
 
-use super::Target;
+use super::FuzzTarget;
 
 /// The first byte chooses the setting, the rest is its text.
-pub(super) const SETTING: Target = Target {
+pub(super) const SETTING: FuzzTarget = FuzzTarget {
     name: "setting",
     run: |input| {
         let Some((first, text)) = input.split_first() else { return };
@@ -123,7 +123,7 @@ pub(super) const SETTING: Target = Target {
     },
 };
 
-pub(super) const SETTINGS_FILE: Target = Target {
+pub(super) const SETTINGS_FILE: FuzzTarget = FuzzTarget {
     name: "settings_file",
     run: |input| {
         let text = String::from_utf8_lossy(input);

@@ -12,19 +12,19 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use super::Target;
+use super::FuzzTarget;
 
 const ISSUER: &str = "http://authy.test";
 const AUDIENCE: &str = "authy";
 
 /// The only token that is good here, and what knows it.
-pub(super) struct Known {
+pub(super) struct KnownToken {
     pub(super) key: Jwk,
     pub(super) token: String,
     verifier: Verifier,
 }
 
-pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+pub(super) static KNOWN: LazyLock<KnownToken> = LazyLock::new(|| {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let kid = BASE64_URL_SAFE_NO_PAD.encode([9; 32]);
     let key = Jwk {
@@ -58,15 +58,15 @@ pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let verifier = Verifier::new(ISSUER, AUDIENCE, Duration::from_secs(900), [&key]).unwrap();
     // Otherwise nothing here would be a test.
     assert!(verifier.verify(&token).is_ok());
-    Known { key, token, verifier }
+    KnownToken { key, token, verifier }
 });
 
-pub(super) const TOKEN: Target = Target {
+pub(super) const TOKEN: FuzzTarget = FuzzTarget {
     name: "token",
     run: |input| {
         let (known, text) = (&*KNOWN, String::from_utf8_lossy(input));
         if known.verifier.verify(&text).is_ok() {
-            assert_eq!(text, known.token, "nobody signed it");
+            assert_eq!(text, known.token, "it was never signed");
         }
         if let Ok(kid) = unverified_kid(&text) {
             assert_eq!(kid.len(), 43);
@@ -91,7 +91,7 @@ pub(super) const TOKEN: Target = Target {
 
 /// Lines: those that begin with `x` are of `x-access-token`, those with `i` of `x-request-id`, others of
 /// `authorization`.
-pub(super) const HEADERS: Target = Target {
+pub(super) const HEADERS: FuzzTarget = FuzzTarget {
     name: "headers",
     run: |input| {
         let mut headers = HeaderMap::new();

@@ -21,8 +21,8 @@ use super::{OTHER, new_password, sign_up};
 async fn an_address_is_confirmed_by_a_post_once_and_a_repetition_says_so() {
     let app = TestApp::new().await;
     let (id, _, client) = sign_up(&app).await;
-    let letters = app.letters(id, EventKind::UserRegistered).await;
-    assert_eq!((letters.len(), letters[0].kind), (1, NotificationKind::Validate));
+    let notifications = app.notifications(id, EventKind::UserRegistered).await;
+    assert_eq!((notifications.len(), notifications[0].kind), (1, NotificationKind::Validate));
     let code = app.code(id, EventKind::UserRegistered).await;
     let path = format!("/authy/validate/{}", code.expose());
     let looked_at = get(app.address, &path).await;
@@ -78,7 +78,7 @@ async fn username_of(app: &TestApp, id: UserId) -> String {
 }
 
 #[tokio::test]
-async fn of_many_who_present_one_code_at_once_one_confirms_and_the_others_are_told_that_it_is_done() {
+async fn of_concurrent_requests_with_one_code_one_confirms_and_the_others_get_already_confirmed() {
     let app = TestApp::new().await;
     let (id, _, _) = sign_up(&app).await;
     let code = app.code(id, EventKind::UserRegistered).await;
@@ -93,7 +93,7 @@ async fn of_many_who_present_one_code_at_once_one_confirms_and_the_others_are_to
 }
 
 #[tokio::test]
-async fn a_fresh_code_voids_the_one_before_and_five_an_hour_are_enough() {
+async fn a_new_code_replaces_the_one_before_and_at_most_five_are_sent_per_hour() {
     let app = TestApp::new().await;
     let (id, _, client) = sign_up(&app).await;
     let first = app.code(id, EventKind::UserRegistered).await;
@@ -152,6 +152,6 @@ async fn only_who_confirmed_the_address_logs_in_where_that_is_asked_for() {
     let code = app.code(id, EventKind::ValidationRequested).await;
     app.anonymous().validate(Code::new(code)).await.unwrap();
     app.anonymous().login(credentials(&name)).await.unwrap();
-    // Somebody whom the operator made is vouched for.
+    // The address of a user that the operator creates counts as confirmed.
     app.user().await;
 }

@@ -13,36 +13,36 @@ async fn who_may_change_whom() {
         ("admin", ["beyond_your_level", "ok", "ok", "ok"]),
         ("user", ["insufficient_level"; 4]),
         ("guest", ["insufficient_level"; 4]),
-        ("nobody", ["token_required"; 4]),
+        ("anonymous", ["token_required"; 4]),
     ];
     let app = TestApp::new().await;
     for (caller, answers) in TABLE {
         for (target, expected) in ROLES.into_iter().zip(answers) {
-            let target_person = app.user_with_role(target).await;
+            let target_user = app.user_with_role(target).await;
             let client = match caller {
-                "nobody" => app.anonymous(),
+                "anonymous" => app.anonymous(),
                 role => app.user_with_role(role).await.client,
             };
             let email = format!("{}@example.com", fresh_name("new")).parse().unwrap();
             let change = AccountChange { email: Some(email), ..new_password() };
-            let answer = client.change_user(target_person.id, change).await;
+            let answer = client.change_user(target_user.id, change).await;
             let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
             assert_eq!(said, expected, "{caller} changes {target}");
             let is_changed = said == "ok";
-            assert_eq!(logs_in(&app, &target_person.username, OTHER).await, is_changed, "{caller} {target}");
-            assert_eq!(logs_in(&app, &target_person.username, PASSWORD).await, !is_changed, "{caller} {target}");
-            assert_eq!(target_person.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&app, &target_user.username, OTHER).await, is_changed, "{caller} {target}");
+            assert_eq!(logs_in(&app, &target_user.username, PASSWORD).await, !is_changed, "{caller} {target}");
+            assert_eq!(target_user.client.get_self().await.is_ok(), !is_changed, "{caller} {target}");
         }
-        // Somebody who has no role is less powerful than anybody.
+        // A user without a role is less powerful than all others.
         let anonymous = app.user().await;
         app.authy.roles().revoke(&operator(), &"user".parse().unwrap(), anonymous.id).await.unwrap();
         let client = match caller {
-            "nobody" => app.anonymous(),
+            "anonymous" => app.anonymous(),
             role => app.user_with_role(role).await.client,
         };
         let answer = client.change_user(anonymous.id, new_password()).await;
         let said = answer.as_ref().map_or_else(|error| error.kind().unwrap().code(), |_| "ok");
-        assert_eq!(said, answers[3], "{caller} changes nobody");
+        assert_eq!(said, answers[3], "{caller} changes no user");
     }
     for role in ROLES {
         let user = app.user_with_role(role).await;
@@ -60,7 +60,7 @@ async fn who_may_change_whom() {
 }
 
 #[tokio::test]
-async fn who_rises_while_somebody_waits_to_change_him_is_beyond_reach() {
+async fn a_user_who_is_promoted_while_a_change_waits_is_beyond_the_callers_level() {
     let app = TestApp::new().await;
     let (admin, user) = (app.admin().await, app.user().await);
     let mut sql = app.sql().await;

@@ -19,7 +19,7 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends() {
     let user = app.user().await;
     forgot(&app, &user.username).await;
     let code = app.code(user.id, EventKind::ResetRequested).await;
-    // A password that does not pass costs nobody the code.
+    // A password that does not pass does not spend the code.
     let weak = PasswordReset::new(code.clone(), Secret::new(user.username.clone())).unwrap();
     let refused = app.anonymous().reset_password(weak).await.unwrap_err();
     assert_eq!(refused.kind(), Some(ErrorKind::WeakPassword));
@@ -31,19 +31,19 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends() {
     drop(app.anonymous().refresh(RefreshToken { refresh_token }).await.unwrap_err());
     let spent = app.anonymous().reset_password(reset(code)).await.unwrap_err();
     assert_eq!((spent.kind(), spent.status()), (Some(ErrorKind::NotFound), Some(404)));
-    let letters = app.letters(user.id, EventKind::PasswordChanged).await;
-    assert_eq!(letters[0].kind, NotificationKind::PasswordChanged);
+    let notifications = app.notifications(user.id, EventKind::PasswordChanged).await;
+    assert_eq!(notifications[0].kind, NotificationKind::PasswordChanged);
 }
 
 #[tokio::test]
-async fn whether_anybody_has_the_address_is_not_told() {
+async fn a_reset_request_does_not_reveal_whether_the_address_is_taken() {
     let app = TestApp::new().await;
     let user = app.user().await;
     let admin = app.admin().await;
     let gone = app.user().await;
     admin.client.delete_user(gone.id, Deletion::PLAIN).await.unwrap();
     let mut answers = Vec::new();
-    for name in [&*user.username, &*gone.username, "nobody-has-this"] {
+    for name in [&*user.username, &*gone.username, "unknown-user"] {
         let body = format!(r#"{{"email": "{name}@example.org"}}"#);
         let answer = post(app.address, "/authy/password/forgot", &body).await;
         let headers: Vec<_> =
@@ -64,16 +64,16 @@ async fn five_mails_an_hour_are_sent_however_often_they_are_asked_for() {
     let (user, admin) = (app.user().await, app.admin().await);
     for number in 0..8 {
         forgot(&app, &user.username).await;
-        let letters = app.letters(user.id, EventKind::ResetRequested).await;
+        let notifications = app.notifications(user.id, EventKind::ResetRequested).await;
         // Counted by the hour of the clock, should another begin in the middle of this.
         let in_this_hour = "SELECT count(*) FROM authy.event
                             WHERE kind = 'reset.requested' AND happened >= date_trunc('hour', clock_timestamp())";
         let asked: i64 = app.sql().await.query_one(in_this_hour, &[]).await.unwrap().get(0);
-        assert_eq!(letters.len(), usize::from(asked <= 5), "mail {number}");
+        assert_eq!(notifications.len(), usize::from(asked <= 5), "mail {number}");
     }
-    // Who asks without saying who he is keeps nobody from getting a mail from somebody who does, or in the next hour.
+    // Anonymous requests do not prevent a mail that a user with a token requests, or one in the next hour.
     admin.client.send_reset(user.id).await.unwrap();
-    assert_eq!(app.letters(user.id, EventKind::ResetRequested).await.len(), 1);
+    assert_eq!(app.notifications(user.id, EventKind::ResetRequested).await.len(), 1);
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_code_from_the_operator_resets_and_one_from_a_mail_confirms_the_addres
     let validated = async |id| admin.client.get_user(id).await.unwrap().validated;
     let (id, name, _) = sign_up(&app).await;
     let code = app.authy.users().create_reset(&authy_tests::operator(), id).await.unwrap();
-    assert!(app.letters(id, EventKind::ResetRequested).await.is_empty(), "it is mailed to nobody");
+    assert!(app.notifications(id, EventKind::ResetRequested).await.is_empty(), "no mail is sent");
     app.anonymous().reset_password(reset(code)).await.unwrap();
     assert!(logs_in(&app, &name, OTHER).await && !validated(id).await);
 

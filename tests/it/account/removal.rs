@@ -1,4 +1,4 @@
-//! Deleted, brought back, erased; and everything that is held about somebody.
+//! Deletion, restoration, erasure and export.
 
 use super::*;
 
@@ -72,8 +72,11 @@ async fn an_erased_user_leaves_no_trace_and_keeps_name_and_address() {
     }
     let change = AccountChange::email(None, address.parse().unwrap());
     admin.client.change_user(admin.id, change).await.unwrap();
-    let letters = app.letters(admin.id, EventKind::EmailRequested).await;
-    assert!(letters.iter().all(|letter| letter.code.is_none()), "it is answered, and no code is sent: {letters:?}");
+    let notifications = app.notifications(admin.id, EventKind::EmailRequested).await;
+    assert!(
+        notifications.iter().all(|notification| notification.code.is_none()),
+        "it is answered, and no code is sent: {notifications:?}"
+    );
 }
 
 #[tokio::test]
@@ -90,7 +93,7 @@ async fn a_deleted_user_can_be_erased_and_the_last_superadmin_cannot() {
 }
 
 #[tokio::test]
-async fn somebody_gets_everything_that_is_held_about_them_and_nothing_secret() {
+async fn an_export_has_everything_stored_about_the_user_and_no_secret() {
     let app = TestApp::new().await;
     let user = app.user().await;
     app.again(&user).await;

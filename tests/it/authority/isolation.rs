@@ -20,7 +20,7 @@ async fn two_superadmins_who_delete_themselves_at_once_leave_one() {
     let isolation: String = sql.query_one("SHOW transaction_isolation", &[]).await.unwrap().get(0);
     assert_eq!(isolation, "repeatable read", "the database is not as the test wants it");
     for _ in 0..6 {
-        let both = [somebody(&authy, "superadmin").await, somebody(&authy, "superadmin").await];
+        let both = [caller_with_role(&authy, "superadmin").await, caller_with_role(&authy, "superadmin").await];
         let ids: Vec<_> = both.iter().map(|caller| caller.identity().unwrap().public_id).collect();
         let engine = authy.clone();
         let answers = at_once(2, move |number| {
@@ -30,8 +30,8 @@ async fn two_superadmins_who_delete_themselves_at_once_leave_one() {
         .await;
         assert_eq!(answers.iter().filter(|deleted| **deleted).count(), 1, "one goes and one stays");
         for id in ids {
-            // With somebody else there it may go, so that the next two are alone again.
-            let spare = somebody(&authy, "superadmin").await.identity().unwrap().public_id;
+            // With another one there it may go, so that the next two are alone again.
+            let spare = caller_with_role(&authy, "superadmin").await.identity().unwrap().public_id;
             drop(authy.users().delete(&operator(), id).await);
             sql.execute("DELETE FROM authy.user_role WHERE user_id = $1", &[spare.as_uuid()]).await.unwrap();
         }

@@ -11,9 +11,9 @@ enum Rule {
     Reads,
     /// It is about the instance, not about accounts: starting, checking, background work.
     Instance,
-    /// Anybody: a secret that it checks itself decides, or nothing needs deciding.
-    Anybody,
-    /// Anybody with a good token, for their own account.
+    /// Anyone: a secret that it checks itself decides, or nothing needs deciding.
+    Anyone,
+    /// Anyone with a good token, for their own account.
     Own,
     /// Administrators, on those who are not more powerful; and the operator.
     Administrator,
@@ -36,10 +36,10 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
     ("ping", Instance), ("start_background", Instance), ("start_background_with", Instance), ("maintain", Instance),
-    ("users.find_validation", Anybody), ("users.forgot_password", Anybody), ("sessions.login", Anybody), ("users.prepare_change", Anybody),
-    ("users.prepare_registration", Anybody), ("users.prepare_reset", Anybody), ("sessions.refresh", Anybody), ("users.register", Anybody),
-    ("within.users.register", Anybody), ("users.reset_password", Anybody), ("within.users.reset_password", Anybody), ("users.validate", Anybody),
-    ("within.users.validate", Anybody),
+    ("users.find_validation", Anyone), ("users.forgot_password", Anyone), ("sessions.login", Anyone), ("users.prepare_change", Anyone),
+    ("users.prepare_registration", Anyone), ("users.prepare_reset", Anyone), ("sessions.refresh", Anyone), ("users.register", Anyone),
+    ("within.users.register", Anyone), ("users.reset_password", Anyone), ("within.users.reset_password", Anyone), ("users.validate", Anyone),
+    ("within.users.validate", Anyone),
     ("sessions.end_others", Own), ("sessions.logout", Own), ("users.resend_validation", Own), ("sessions.verify_password", Own),
     ("users.change", Administrator), ("within.users.change", Administrator), ("users.create_reset", Administrator),
     ("within.users.create_reset", Administrator), ("roles.create", Administrator), ("within.roles.create", Administrator),
@@ -86,12 +86,12 @@ impl CallerState {
     ];
 
     async fn caller(self, authy: &Authy) -> Caller {
-        let admin = || somebody(authy, "admin");
+        let admin = || caller_with_role(authy, "admin");
         match self {
             Self::Anonymous => anonymous(),
-            Self::Peer => somebody(authy, "user").await,
+            Self::Peer => caller_with_role(authy, "user").await,
             Self::Administrator => admin().await,
-            Self::Superadmin => somebody(authy, "superadmin").await,
+            Self::Superadmin => caller_with_role(authy, "superadmin").await,
             Self::Demoted => {
                 let caller = admin().await;
                 let user = caller.identity().unwrap().public_id;
@@ -143,13 +143,13 @@ impl CallerState {
 }
 
 #[tokio::test]
-async fn nobody_calls_a_function_without_the_power_it_needs() {
+async fn no_function_runs_without_the_power_it_needs() {
     let app = TestApp::new().await;
-    // So that nobody here is the last superadmin.
+    // So that no caller here is the last superadmin.
     app.superadmin().await;
     let mut level = 100;
     for (function, rule) in FUNCTIONS {
-        if matches!(rule, Reads | Instance | Anybody) {
+        if matches!(rule, Reads | Instance | Anyone) {
             continue;
         }
         for who in CallerState::ALL {
@@ -164,7 +164,7 @@ async fn nobody_calls_a_function_without_the_power_it_needs() {
 }
 
 #[tokio::test]
-async fn nobody_acts_on_who_is_more_powerful() {
+async fn no_caller_acts_on_a_more_powerful_user() {
     let app = TestApp::new().await;
     app.superadmin().await;
     let mut level = 10_000;
@@ -184,7 +184,7 @@ async fn nobody_acts_on_who_is_more_powerful() {
         let fixture = AuthorityFixture::new(&app, level).await;
         app.authy.roles().grant(&operator(), &"superadmin".parse().unwrap(), fixture.subject).await.unwrap();
         fixture.prepare(function).await;
-        let admin = somebody(&app.authy, "admin").await;
+        let admin = caller_with_role(&app.authy, "admin").await;
         let answer = refusal(fixture.call(function, &admin).await);
         assert_eq!(answer, Some(ErrorKind::BeyondYourLevel), "{function}");
     }

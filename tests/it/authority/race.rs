@@ -72,7 +72,7 @@ async fn power_that_was_taken_away_is_not_exercised_at_any_step() {
 async fn hold_at_every_step(number: usize, write: &'static str) -> (usize, usize) {
     // A database of its own: what waits in it waits for this write.
     let app = &TestApp::new().await;
-    // So that nobody here is the last one.
+    // So that no caller here is the last one.
     app.superadmin().await;
     let (mut steps, mut refused) = (0, 0);
     let changes =
@@ -139,7 +139,7 @@ async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: Acto
             Ok(()) => assert!(is_over, "{when}: done after the power was gone"),
             Err(error) => assert!(refusal(Err(error)).is_some(), "{when}: refused for another reason"),
         }
-        assert_eq!(count().await, 0, "{when}: an event in the name of somebody without power");
+        assert_eq!(count().await, 0, "{when}: an event in the name of a user without power");
         return Some(true);
     }
     // The write came first: it locks its actor, so the change of the actor waits for it.
@@ -151,28 +151,28 @@ async fn hold_at(app: &TestApp, number: usize, write: &'static str, change: Acto
     Some(false)
 }
 
-/// Somebody who may do everything, with what the write needs.
+/// A user who may do everything, with what the write needs.
 async fn actor(authy: &Authy, write: &str) -> Caller {
     if write != "users.resend_validation" {
-        let caller = somebody(authy, "superadmin").await;
+        let caller = caller_with_role(authy, "superadmin").await;
         if write == "sessions.end_others" {
             let name = caller.identity().unwrap().username.clone().unwrap();
             identity(authy, name.as_str()).await;
         }
         return caller;
     }
-    // Somebody whose address nobody has confirmed.
+    // A user whose address is not confirmed.
     let name = fresh_name("unconfirmed");
     let user = authy.users().register(&anonymous(), new_user(&name)).await.unwrap();
     authy.roles().grant(&operator(), &"superadmin".parse().unwrap(), user).await.unwrap();
     Caller::user(identity(authy, &name).await, ClientInfo::default())
 }
 
-/// Waits until somebody waits for a lock.
+/// Waits until a transaction waits for a lock.
 async fn is_blocked(watcher: &tokio_postgres::Client) {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let patience = Duration::from_secs(60);
-    until_within(patience, "somebody waits for a lock", || async {
+    let lock_timeout = Duration::from_secs(60);
+    until_within(lock_timeout, "a transaction waits for a lock", || async {
         watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0
     })
     .await;

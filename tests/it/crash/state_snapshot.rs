@@ -41,7 +41,7 @@ struct Session {
 /// Asserts that every event has its effect and every effect its event.
 pub(super) async fn assert_events_match_tables(sql: &Client, when: &str) {
     let (events, tables) = (from_events(sql).await, from_tables(sql).await);
-    assert_eq!(events, tables, "{when}: the events tell (left) what the tables do not hold (right)");
+    assert_eq!(events, tables, "{when}: the events describe (left) what the tables do not contain (right)");
 }
 
 /// Returns the state that the events describe.
@@ -61,18 +61,18 @@ impl StateSnapshot {
         let role = || detail["role"].as_str().unwrap().to_owned();
         match kind {
             "user.registered" => {
-                // Somebody vouches for the address, or it has to be confirmed.
+                // The operator vouches for the address, or it has to be confirmed.
                 let is_validated = self.take_code(subject, "validate", detail).is_none();
                 let roles = BTreeSet::from([role()]);
                 let user = User { roles, ver: 1, has_password: true, is_validated, ..User::default() };
                 assert!(self.users.insert(subject.unwrap(), user).is_none(), "registered twice");
             }
             "validation.requested" => {
-                self.void_codes(subject, Some("validate"));
+                self.revoke_codes(subject, Some("validate"));
                 self.take_code(subject, "validate", detail).expect("a code");
             }
             "email.requested" => {
-                self.void_codes(subject, Some("email"));
+                self.revoke_codes(subject, Some("email"));
                 self.take_code(subject, "email", detail).expect("a code");
             }
             "reset.requested" => {
@@ -80,7 +80,7 @@ impl StateSnapshot {
             }
             "user.validated" => {
                 self.user(subject).is_validated = true;
-                self.void_codes(subject, Some("validate"));
+                self.revoke_codes(subject, Some("validate"));
             }
             "password.changed" => {
                 let user = self.user(subject);
@@ -142,7 +142,7 @@ impl StateSnapshot {
                 assert_eq!(ended.len(), 1, "ended twice, or never opened");
                 self.void_sessions.extend(ended);
             }
-            // All but one's own, or all of a user's by somebody else.
+            // All but one's own, or all of a user's by another user.
             "sessions.ended" if actor == subject => {
                 let ended = self.end(|id, of| Some(of.user) == subject && Some(id) != session);
                 assert!(!ended.is_empty(), "an event without an effect");
@@ -159,7 +159,7 @@ impl StateSnapshot {
     }
 
     fn user(&mut self, id: Option<Uuid>) -> &mut User {
-        self.users.get_mut(&id.unwrap()).expect("an event of a user that nobody registered")
+        self.users.get_mut(&id.unwrap()).expect("an event of a user who never registered")
     }
 
     /// Adds the code that an event names.
@@ -169,13 +169,13 @@ impl StateSnapshot {
         Some(code)
     }
 
-    fn void_codes(&mut self, user: Option<Uuid>, purpose: Option<&str>) {
+    fn revoke_codes(&mut self, user: Option<Uuid>, purpose: Option<&str>) {
         self.codes.retain(|_, (of, its)| Some(*of) != user || purpose.is_some_and(|purpose| its != purpose));
     }
 
-    /// Voids every older token and every code. Tokens are revoked only where there is a session.
+    /// Revokes every older token and every code. Tokens are revoked only where there is a session.
     fn begin_epoch(&mut self, user: Uuid) {
-        self.void_codes(Some(user), None);
+        self.revoke_codes(Some(user), None);
         let ver = self.user(Some(user)).ver + 1;
         self.user(Some(user)).ver = ver;
         if self.sessions.values().any(|session| session.user == user) {
@@ -231,7 +231,7 @@ async fn from_tables(sql: &Client) -> StateSnapshot {
             Some(session) => snapshot.void_sessions.insert(session),
             None => snapshot.void_epochs.insert((row.get(1), row.get(2))),
         };
-        assert!(is_new, "voided twice: {row:?}");
+        assert!(is_new, "revoked twice: {row:?}");
     }
     snapshot
 }

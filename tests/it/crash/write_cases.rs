@@ -43,7 +43,7 @@ write_cases! {
     DeleteRole,
     /// The code that came with the sign-up.
     Validate,
-    /// The same where somebody else has signed up with the address, and is logged in.
+    /// The same where another user has signed up with the address, and is logged in.
     ConfirmContested,
     ResendValidation,
     ChangePassword,
@@ -95,11 +95,11 @@ impl WriteCase {
             }
             return fixture;
         }
-        // Whether somebody is the last superadmin takes the longest to find out.
+        // Whether a user is the last superadmin takes the longest to find out.
         let role = if matches!(self, RevokeRole | DeleteUser | EraseUser) { "superadmin" } else { "user" };
         let role = role.parse().unwrap();
         fixture.user = match self {
-            // Nobody vouches for the address.
+            // The operator does not vouch for the address.
             Validate | ConfirmContested | ResendValidation => {
                 engine.users().register(&anonymous(), new_user(&fixture.name)).await.unwrap()
             }
@@ -251,13 +251,13 @@ impl WriteCase {
     ) {
         if self.revokes() {
             let client = client.with_token(fixture.sessions[0].token.clone());
-            let is_void =
+            let is_revoked =
                 async || client.get_self().await.is_err_and(|error| error.kind() == Some(ErrorKind::InvalidToken));
             if was_done {
                 // The killed server may have informed no other; the others find out by themselves.
-                until("the token is void", &is_void).await;
+                until("the token is revoked", &is_revoked).await;
             } else {
-                assert!(!is_void().await, "the token is void and nothing was done");
+                assert!(!is_revoked().await, "the token is revoked and nothing was done");
             }
         }
         let again = self.act(client, fixture).await;
@@ -271,7 +271,7 @@ impl WriteCase {
         assert_eq!(refused, self.refusal().filter(|_| was_done), "the repetition");
     }
 
-    /// Whether the first session's token is void by it.
+    /// Whether the first session's token is revoked by it.
     fn revokes(self) -> bool {
         match self {
             SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
@@ -310,7 +310,7 @@ impl Fixture {
         }
     }
 
-    /// The name of somebody else.
+    /// The name of another user.
     fn rival(&self) -> String {
         format!("rival-{}", self.name)
     }

@@ -1,4 +1,4 @@
-//! The pages that people read: README.md, CONTRIBUTING.md and docs/*.md. Their blocks are run or compiled, their links
+//! The pages for readers: README.md, CONTRIBUTING.md and docs/*.md. Their blocks are run or compiled, their links
 //! lead somewhere, and the settings and endpoints that they name exist.
 
 use std::{collections::HashSet, fs, path::PathBuf};
@@ -8,7 +8,7 @@ use authy_tests::tools;
 /// A page that is longer is hard to find anything in.
 const MAX_LINES: usize = 250;
 
-struct Page {
+struct MarkdownPage {
     /// Its path from the folder of the project.
     name: String,
     text: String,
@@ -20,7 +20,7 @@ struct Block<'a> {
     lines: Vec<&'a str>,
 }
 
-impl Page {
+impl MarkdownPage {
     fn read(name: &str) -> Self {
         let text = fs::read_to_string(tools::root().join(name)).unwrap();
         Self { name: name.to_owned(), text }
@@ -43,13 +43,13 @@ impl Page {
 }
 
 /// The README and the pages of docs/.
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<MarkdownPage> {
     let docs = fs::read_dir(tools::root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     let docs = docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md"));
     let mut names: Vec<_> = docs.chain(["README.md".to_owned()]).collect();
     names.sort();
     assert!(names.len() > 9, "{names:?}");
-    names.iter().map(|name| Page::read(name)).collect()
+    names.iter().map(|name| MarkdownPage::read(name)).collect()
 }
 
 /// `sh` is run by authy-server/tests/program/documents.rs, which walks the same pages, and `rust` compiled by
@@ -109,7 +109,7 @@ fn anchors(text: &str) -> HashSet<String> {
 fn every_link_of_a_page_leads_somewhere_and_every_page_is_linked() {
     let root = tools::root();
     let mut linked = HashSet::new();
-    let others = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(Page::read);
+    let others = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(MarkdownPage::read);
     for page in pages().into_iter().chain(others) {
         let folder: PathBuf = root.join(&page.name).parent().unwrap().to_owned();
         for link in page.text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
@@ -140,7 +140,7 @@ fn every_setting_and_endpoint_that_a_page_names_exists() {
     let document = authy_server::openapi::document();
     let paths = document["paths"].as_object().unwrap();
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    for Page { name, text } in pages() {
+    for MarkdownPage { name, text } in pages() {
         for setting in text.split("AUTHY_").skip(1).map(|rest| rest.split(is_end).next().unwrap()) {
             let setting = setting.trim_end_matches("_FILE").trim_end_matches('_');
             let whole = format!("AUTHY_{setting}");

@@ -1,4 +1,4 @@
-//! What is refused says no more than that; and what goes wrong elsewhere is nobody's guess.
+//! A refusal reveals nothing else; and failures elsewhere do not count as guesses.
 
 use authy_core::api::account::{Code, PasswordReset};
 use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, new_user};
@@ -6,7 +6,7 @@ use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, new_user};
 use super::*;
 
 #[tokio::test]
-async fn nothing_tells_whether_an_account_is_there_or_a_password_is_right() {
+async fn refusals_reveal_neither_whether_an_account_exists_nor_whether_a_password_is_right() {
     let app = TestApp::with(|config, _| config.require_validated = true).await;
     let [known, deleted, foreign, replaced] = [(); 4].map(|()| app.user());
     let (known, deleted, foreign, replaced) = tokio::join!(known, deleted, foreign, replaced);
@@ -63,7 +63,7 @@ async fn wrong_codes_count_for_their_address_in_all_instances_together() {
         send(app.address, &head, "").await.status
     };
     let wrong = async |app: &TestApp, address: &str| ask(app, "POST", address).await;
-    // To look changes nothing: a page with images could otherwise shut out everybody behind an address.
+    // To look changes nothing: a page with images could otherwise shut out all users behind an address.
     for method in ["GET", "HEAD"] {
         for _ in 0..60 {
             assert_eq!(ask(&app, method, "192.0.2.1").await, 404);

@@ -48,7 +48,7 @@ pub(super) fn imports_of(modules: &Modules) -> Vec<Import> {
     let mut imports = BTreeSet::new();
     for (module, file) in modules {
         let parsed = syn::parse_file(&fs::read_to_string(file).unwrap()).unwrap();
-        let mut reader = Reader { module, paths: Vec::new() };
+        let mut reader = ImportReader { module, paths: Vec::new() };
         reader.visit_file(&parsed);
         let targets = reader.paths.iter().filter_map(|path| target(modules, path));
         imports.extend(
@@ -68,13 +68,13 @@ fn is_kin(one: &str, other: &str) -> bool {
     holds(one, other) || holds(other, one)
 }
 
-struct Reader<'a> {
+struct ImportReader<'a> {
     module: &'a str,
     /// What is used, from the root of the crate on.
     paths: Vec<Vec<String>>,
 }
 
-impl Reader<'_> {
+impl ImportReader<'_> {
     /// Adds a path when it begins in this crate.
     fn add(&mut self, path: &[String]) {
         let own: Vec<&str> = self.module.split("::").filter(|part| !part.is_empty()).collect();
@@ -100,7 +100,7 @@ impl Reader<'_> {
     }
 }
 
-impl<'ast> Visit<'ast> for Reader<'_> {
+impl<'ast> Visit<'ast> for ImportReader<'_> {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         self.add_tree(&[], &item.tree);
     }

@@ -7,14 +7,14 @@ use super::*;
 
 #[tokio::test]
 async fn a_hostile_user_agent_is_harmless_in_a_mail() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
     let hostile = "<script>alert(1)</script>\r\nBcc: eve@example.org\r\n.\r\n{{ code }}\u{202e}";
     forget_password(&app.authy, &address, hostile).await;
     let reset = mailbox.next_to(&address).await;
-    // Anybody who knows an address can have a mail sent to it, but not in their own words.
+    // Anyone who knows an address can have a mail sent to it, but not in their own words.
     assert!(!reset.text.contains("script") && !reset.html.contains("alert"), "{reset:?}");
     let code = PasswordReset::new(reset.code(), Secret::new(NEW_PASSWORD)).unwrap();
     app.authy.users().reset_password(&anonymous(hostile), code).await.unwrap();
@@ -35,7 +35,7 @@ const BAIT: &str = "Your account is locked: https://evil-prize.example/login or 
 
 #[tokio::test]
 async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let custom = "Subject: {{ service }}: {{ username }}\n\nDear {{ username }} ({{ user_agent }}): {{ code }}\n";
     for name in ["validate.txt", "reset.txt", "confirm-email.txt"] {
@@ -84,7 +84,7 @@ async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed
 
 #[tokio::test]
 async fn a_mailbox_is_not_flooded_by_sign_ups_with_its_address() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let address = format!("{}@example.org", fresh_name("target"));
     for _ in 0..14 {
@@ -92,7 +92,7 @@ async fn a_mailbox_is_not_flooded_by_sign_ups_with_its_address() {
         app.authy.users().register(&anonymous("Firefox"), user).await.unwrap();
         forget_password(&app.authy, &address, "Firefox").await;
     }
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     // Ten that ask to confirm and five that reset, of all accounts together, and as many again should the hour of the
     // clock end.
     let asked = "SELECT count(DISTINCT date_trunc('hour', happened)) FROM authy.event";

@@ -36,7 +36,7 @@ async fn stuck_of(app: &TestApp, user: UserId) -> authy_core::engine::StuckDeliv
 
 #[tokio::test]
 async fn an_international_address_gets_its_mail() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     for (email, arrives_at) in [
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
@@ -55,7 +55,7 @@ async fn an_international_address_gets_its_mail() {
 
 #[tokio::test]
 async fn every_address_that_is_accepted_is_one_to_a_mail_server() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let mut server = BufStream::new(TcpStream::connect(mailbox.address).await.unwrap());
     answered(&mut server, "").await;
     answered(&mut server, "EHLO test.example\r\n").await;
@@ -95,7 +95,7 @@ async fn answered(server: &mut BufStream<TcpStream>, command: &str) -> String {
 
 #[tokio::test]
 async fn a_server_without_smtputf8_takes_mails_from_and_to_international_domains() {
-    let mailbox = Mailbox::with(&["--ascii"]).await;
+    let mailbox = MailServer::with(&["--ascii"]).await;
     let app = TestApp::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
     let user = sign_up_at(&app.authy, "ada@MÜLLER.example").await;
     let mail = mailbox.next_to("ada@xn--mller-kva.example").await;
@@ -110,7 +110,7 @@ async fn a_server_without_smtputf8_takes_mails_from_and_to_international_domains
 
 #[tokio::test]
 async fn a_recipient_who_needs_smtputf8_is_given_up_where_there_is_none_and_nobody_else() {
-    let mailbox = Mailbox::with(&["--ascii"]).await;
+    let mailbox = MailServer::with(&["--ascii"]).await;
     let app = TestApp::with_sinks(|authy| vec![from_buecher(authy, &mailbox.url())]).await;
     let joerg = sign_up_at(&app.authy, "jörg@example.org").await;
     sign_up_at(&app.authy, "ada@example.org").await;
@@ -121,7 +121,7 @@ async fn a_recipient_who_needs_smtputf8_is_given_up_where_there_is_none_and_nobo
 
 /// Whether a mail is given up at its first refusal.
 async fn is_given_up(arguments: &[&str]) -> bool {
-    let mailbox = Mailbox::with(arguments).await;
+    let mailbox = MailServer::with(arguments).await;
     let app = app_with(&mailbox).await;
     let user = sign_up_at(&app.authy, "refused@example.org").await;
     stuck_of(&app, user).await.is_given_up
@@ -161,23 +161,23 @@ async fn a_mail_that_its_recipient_refuses_is_given_up() {
 
 #[tokio::test]
 async fn a_refusal_without_a_reason_is_the_recipient_s_once_the_server_has_accepted_another() {
-    let mailbox = Mailbox::with(&["--rcpt", "550 no"]).await;
+    let mailbox = MailServer::with(&["--rcpt", "550 no"]).await;
     let app = app_with(&mailbox).await;
     sign_up_at(&app.authy, "ada@example.org").await;
     mailbox.next_to("ada@example.org").await;
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     let refused = sign_up_at(&app.authy, "refused@example.org").await;
     assert!(stuck_of(&app, refused).await.is_given_up);
 }
 
 #[tokio::test]
 async fn an_address_from_before_the_rule_is_shown_and_what_is_to_go_there_is_given_up() {
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;
     let name = address.split_once('@').unwrap().0;
     mailbox.next_to(&address).await;
-    all_is_told(&app).await;
+    all_is_delivered(&app).await;
     for stored in ["\"ann@home\"@example.org", "(c)@example.org", "nowhere"] {
         let sql = app.sql().await;
         sql.execute(

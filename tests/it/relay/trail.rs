@@ -1,4 +1,4 @@
-//! The audit trail itself: nobody changes it, it is read page by page, and its months come and go.
+//! The audit trail itself: it cannot be changed, it is read page by page, and its months come and go.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::*;
 async fn the_audit_trail_is_append_only_even_for_its_owner() {
     let config = database::fresh().await;
     let authy = instance(&config, &MasterKeys::generate().unwrap()).await;
-    authy.sessions().login(&operator(), credentials("nobody-at-all")).await.unwrap_err();
+    authy.sessions().login(&operator(), credentials("unknown-user")).await.unwrap_err();
     let id = write_events(&authy).await;
     let sql = database::connect(&config).await;
     for change in [
@@ -69,7 +69,7 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_los
             sql.query_one(&query, &[]).await.unwrap().get::<_, i64>(0)
         }
     };
-    // Events of a month whose partition nobody had made, and of one that is older than is kept.
+    // Events of a month without a partition, and of one that is older than is kept.
     for age in ["1 month", "13 months"] {
         let old = format!(
             "INSERT INTO authy.event (event_id, happened, kind, origin)
@@ -99,7 +99,7 @@ const LONG_AGO: &str = "INSERT INTO authy.event (event_id, happened, kind, origi
                         VALUES (gen_random_uuid(), now() - interval '13 months', 'role.created', 'operator')";
 
 #[tokio::test]
-async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
+async fn no_month_is_dropped_before_the_sinks_have_received_it() {
     for pace in PACES {
         let config = database::fresh().await;
         let keys = MasterKeys::generate().unwrap();
@@ -116,12 +116,12 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
         assert!(report.months_made > 0 && report.months_undelivered == 1, "{pace:?}: {report:?}");
         assert!(authy.maintain().await.unwrap().months_undelivered == 1, "{pace:?}");
         sink.is_away.store(false, Ordering::SeqCst);
-        until("it is told", || async { sink.received().iter().any(|event| event.kind == "role.created") }).await;
+        until("it is delivered", || async { sink.received().iter().any(|event| event.kind == "role.created") }).await;
         until("that is noted", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0 }).await;
         let report = authy.maintain().await.unwrap();
         assert_eq!((report.months_dropped, report.months_undelivered), (1, 0), "{pace:?}");
 
-        // One that is not told any more holds up nothing, and what it missed is in nobody's way when it comes back.
+        // A sink that is no longer configured delays nothing, and what it missed delays nothing when it is back.
         sink.is_away.store(true, Ordering::SeqCst);
         sql.batch_execute(LONG_AGO).await.unwrap();
         until("it is tried", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 1 }).await;
@@ -134,9 +134,9 @@ async fn no_month_is_dropped_before_the_sinks_were_told_of_it() {
         .await;
         sink.is_away.store(false, Ordering::SeqCst);
         let _back = authy.start_background_with(vec![sink.clone()]).await.unwrap();
-        let told = sink.received().len();
+        let delivered = sink.received().len();
         write_events(&authy).await;
-        until("it goes on", || async { sink.received().len() == told + 3 }).await;
+        until("it goes on", || async { sink.received().len() == delivered + 3 }).await;
     }
 }
 

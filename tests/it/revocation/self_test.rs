@@ -14,7 +14,7 @@ async fn a_server_tests_its_own_revocations_and_says_what_holds_them_up() {
         sql.query_one(&query, &[]).await.unwrap().get::<_, i64>(0)
     };
     let events = count("event").await;
-    until("a revocation of nobody has arrived", || async {
+    until("a revocation of no session has arrived", || async {
         app.authy
             .revocations()
             .self_test()
@@ -23,7 +23,7 @@ async fn a_server_tests_its_own_revocations_and_says_what_holds_them_up() {
     .await;
     assert_eq!(count("event").await, events, "it is no event, and no sink is called");
 
-    // Each poll reads the keys: while nobody can, none ends.
+    // Each poll reads the keys: while none can, no poll ends.
     let mut other = app.sql().await;
     let lock = other.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE authy.signing_key IN ACCESS EXCLUSIVE MODE").await.unwrap();

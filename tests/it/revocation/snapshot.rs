@@ -1,4 +1,4 @@
-//! What is void, served without a stream: from memory, with a tag, and only as long as it is fresh.
+//! Revocations, served without a stream: from memory, with a tag, and only as long as it is fresh.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ pub(super) async fn published(app: &TestApp) -> RevocationPage {
     app.anonymous().get_revocations(RevocationQuery { after: None }).await.unwrap()
 }
 
-/// Asks for what is void, unless it has the tag.
+/// Requests the revocations, unless it has the tag.
 async fn ask(app: &TestApp, query: &str, tag: &str) -> Answer {
     send(app.address, &format!("GET /authy/revocations{query} HTTP/1.1\nif-none-match: {tag}"), "").await
 }
 
 #[tokio::test]
-async fn what_is_void_is_served_from_memory_with_a_tag_and_not_when_it_is_old() {
+async fn revocations_are_served_from_memory_with_a_tag_and_not_when_they_are_old() {
     let app = TestApp::with(|config, _| config.max_staleness = Duration::from_secs(3)).await;
     let user = app.user().await;
     let first = ask(&app, "", "\"another\"").await;
@@ -39,10 +39,10 @@ async fn what_is_void_is_served_from_memory_with_a_tag_and_not_when_it_is_old() 
     user.client.logout().await.unwrap();
     let changed = ask(&app, "", &tag).await;
     let revocations = |answer: &Answer| answer.json()["revocations"].as_array().unwrap().len();
-    assert_eq!((changed.status, revocations(&changed)), (200, 1), "in force here, and so told at once");
+    assert_eq!((changed.status, revocations(&changed)), (200, 1), "in force here, and so served at once");
     assert_ne!(changed.header("etag"), tag);
 
-    // Nobody can read the table any more, and nobody has to.
+    // The table can no longer be read, and need not be.
     let mut sql = app.sql().await;
     let lock = sql.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE authy.revocation IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -57,7 +57,7 @@ async fn what_is_void_is_served_from_memory_with_a_tag_and_not_when_it_is_old() 
 }
 
 #[tokio::test]
-async fn what_became_void_since_a_cursor_is_remembered_for_a_while_and_then_everything_is_told() {
+async fn revocations_since_a_recent_cursor_are_served_and_all_of_them_for_an_older_one() {
     let folder = database::folder();
     let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
     let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
@@ -78,17 +78,17 @@ async fn what_became_void_since_a_cursor_is_remembered_for_a_while_and_then_ever
         cursors.push(published(&app).await.cursor);
     }
     for (number, cursor) in cursors.iter().enumerate() {
-        let told = since(*cursor).await.revocations;
-        // Some more than became void since does no harm; one less would.
-        assert!(told.len() >= logged_out - number, "{} since the cursor {number}", told.len());
+        let served = since(*cursor).await.revocations;
+        // More than were revoked since do no harm; one less would.
+        assert!(served.len() >= logged_out - number, "{} since the cursor {number}", served.len());
     }
     let newest = since(*cursors.last().unwrap()).await;
     assert!(newest.revocations.len() < logged_out, "not everything since a cursor that is remembered");
     // A cursor from elsewhere, and an old one, begin anew.
     let elsewhere: Cursor = "1-1-99999999".parse().unwrap();
     assert_eq!(since(elsewhere).await.revocations.len(), logged_out);
-    // What the database would tell is told from memory, too.
+    // What the database would return is served from memory, too.
     let read = app.authy.revocations().read(Some(&cursors[2])).await.unwrap();
-    let told = since(cursors[2]).await;
-    assert!(read.revocations.iter().all(|revocation| told.revocations.contains(revocation)));
+    let served = since(cursors[2]).await;
+    assert!(read.revocations.iter().all(|revocation| served.revocations.contains(revocation)));
 }

@@ -2,7 +2,7 @@
 //!
 //! The commands are sent one by one over lettre's connections, because lettre's own transport does not say which
 //! command was refused. A mail to a refused mailbox is given up; when the server refuses *us*, an operator has to
-//! correct a setting, and no mail may be lost meanwhile. `refused_party` tells the two apart.
+//! correct a setting, and no mail may be lost meanwhile. `refused_party` distinguishes the two.
 
 use std::{
     fmt,
