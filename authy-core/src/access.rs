@@ -14,7 +14,8 @@ pub enum Access {
     Authenticated,
     /// Users with a valid token whose level is this or smaller (a smaller level is more power).
     Level(u32),
-    /// Any user with a valid token for the caller's own account; for other accounts, users whose level is this or smaller.
+    /// Any user with a valid token for the caller's own account; for other accounts, users whose level is this or
+    /// smaller.
     OwnOrLevel(u32),
 }
 

@@ -1,7 +1,7 @@
 //! The wire: one row per endpoint, and the traits that the rows use.
 //!
-//! The server's routes, the client's calls, the OpenAPI document, the list at `/authy` and the tests that cover every endpoint
-//! are generated from the rows. No fact about an endpoint is written twice.
+//! The server's routes, the client's calls, the OpenAPI document, the list at `/authy` and the tests that cover every
+//! endpoint are generated from the rows. No fact about an endpoint is written twice.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! The access token: a JWT (RFC 7519, profile RFC 9068) that other services decode, and its verification.
 //!
-//! The payload is ASCII JSON and contains only strings, integers and arrays of strings: browsers decode it with `atob`, and the
-//! parser of one service does not support `true`, `false` or `null`. A token has at most 1000 characters.
+//! The payload is ASCII JSON and contains only strings, integers and arrays of strings: browsers decode it with `atob`,
+//! and the parser of one service does not support `true`, `false` or `null`. A token has at most 1000 characters.
 
 use std::{fmt, io, str::FromStr};
 

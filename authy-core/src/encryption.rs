@@ -1,4 +1,5 @@
-//! Decides whether a connection may be unencrypted: to this machine always, to another one only when a setting asks for it.
+//! Decides whether a connection may be unencrypted: to this machine always, to another one only when a setting asks for
+//! it.
 
 use std::net::IpAddr;
 

@@ -5,8 +5,8 @@ use std::{error::Error as StdError, fmt, time::Duration};
 /// The result of every fallible function of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Formats an error and its causes on one line, for the log. Removes repetitions: some libraries include the text of the cause in
-/// their own.
+/// Formats an error and its causes on one line, for the log. Removes repetitions: some libraries include the text of
+/// the cause in their own.
 pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -155,8 +155,8 @@ wire! {
 
 /// An error. Its [`kind`](Error::kind) is for the caller, its source for the log.
 ///
-/// `Display` prints only this level; [`source`](StdError::source) returns the causes. The detail is a `&'static str`, so it
-/// cannot contain a secret or anything that a caller sent.
+/// `Display` prints only this level; [`source`](StdError::source) returns the causes. The detail is a `&'static str`,
+/// so it cannot contain a secret or anything that a caller sent.
 pub struct Error(Box<ErrorParts>);
 
 struct ErrorParts {
@@ -185,8 +185,8 @@ impl Error {
         error
     }
 
-    /// Creates the error of a request with invalid fields. A single field error that has its own kind (`passwords_differ`)
-    /// determines the kind.
+    /// Creates the error of a request with invalid fields. A single field error that has its own kind
+    /// (`passwords_differ`) determines the kind.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let differ = matches!(fields.as_slice(), [only] if only.code == ErrorKind::PasswordsDiffer.code());
         let mut error = match differ {

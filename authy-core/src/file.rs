@@ -1,5 +1,5 @@
-//! Reads files of secrets and trust anchors, and refuses those that another user could have written, and secrets that another user
-//! could read.
+//! Reads files of secrets and trust anchors, and refuses those that another user could have written, and secrets that
+//! another user could read.
 
 use std::{
     fs::File,
@@ -39,13 +39,13 @@ impl From<Untrusted> for io::Error {
 
 /// Reads a file.
 ///
-/// The file and every folder and symbolic link on its path must belong to root or to the user that runs this program, and no
-/// other user may be able to write or replace them. Sticky folders, such as `/tmp`, in which others can only add files, are
-/// accepted.
+/// The file and every folder and symbolic link on its path must belong to root or to the user that runs this program,
+/// and no other user may be able to write or replace them. Sticky folders, such as `/tmp`, in which others can only add
+/// files, are accepted.
 ///
-/// A secret must not be readable by all users either. Exceptions are files of root where container runtimes mount secrets, below
-/// `/run/secrets` or on a file system in memory: they are readable by all users of the container on purpose. A secret may be readable
-/// by its group, because that is never a default.
+/// A secret must not be readable by all users either. Exceptions are files of root where container runtimes mount
+/// secrets, below `/run/secrets` or on a file system in memory: they are readable by all users of the container on
+/// purpose. A secret may be readable by its group, because that is never a default.
 ///
 /// On systems other than Unix nothing is checked.
 ///
@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn secrets_that_a_container_runtime_mounts_are_read() {
-        // As Kubernetes mounts it: owned by root, readable by all users, in memory, in a sticky folder, behind two links.
+        // As Kubernetes mounts it: owned by root, readable by all users, in memory, in a sticky folder, behind two
+        // links.
         if !rustix::process::geteuid().is_root() || !Path::new("/dev/shm").is_dir() {
             return;
         }

@@ -6,8 +6,8 @@ use http::Uri;
 
 /// An `http` or `https` URL with a host and without a user name.
 ///
-/// It is kept as it was written, and can stand in a header or in the text of a mail: it contains no space, no control character,
-/// and none of `<`, `>`, `"`, `\`.
+/// It is kept as it was written, and can stand in a header or in the text of a mail: it contains no space, no control
+/// character, and none of `<`, `>`, `"`, `\`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
     text: String,
@@ -47,8 +47,8 @@ impl HttpUrl {
         self.text.split_once('#').map(|(_, fragment)| fragment)
     }
 
-    /// Reads the URL that paths are appended to: it has no query, no fragment and no placeholder in braces, and slashes at its
-    /// end are dropped.
+    /// Reads the URL that paths are appended to: it has no query, no fragment and no placeholder in braces, and slashes
+    /// at its end are dropped.
     ///
     /// # Errors
     /// [`InvalidHttpUrl`] when it has one of them, or is not an [`HttpUrl`].

@@ -10,8 +10,8 @@ use crate::{Invalid, SessionId, UserId};
 
 /// The first 16 bytes of the SHA-256 of a prefix and an ID, as base64url without padding (22 characters).
 ///
-/// Revocations are public, IDs are not: the hash does not reveal the ID, and is sufficient for a check. The prefix separates the
-/// hashes of sessions and users. The hash has 128 bits, as many as an ID.
+/// Revocations are public, IDs are not: the hash does not reveal the ID, and is sufficient for a check. The prefix
+/// separates the hashes of sessions and users. The hash has 128 bits, as many as an ID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdHash([u8; HASH_BYTES]);

@@ -16,8 +16,8 @@ pub struct Identity {
     pub level: Level,
     /// The names of the account's roles. `None` when they did not fit into a token of 1000 characters.
     pub roles: Option<Vec<RoleName>>,
-    /// The account's epoch when the token was issued. A change of password, address or roles increases the account's epoch; from
-    /// then on, every write with this identity is refused.
+    /// The account's epoch when the token was issued. A change of password, address or roles increases the account's
+    /// epoch; from then on, every write with this identity is refused.
     pub ver: u64,
     /// The session that the token belongs to.
     pub session_id: SessionId,

@@ -2,7 +2,8 @@
 //!
 //! The crate has three layers. Each uses only those above it in this list:
 //!
-//! - **vocabulary** ([`UserId`], [`Username`], [`Level`], [`Identity`], [`Error`], [`claims`]): checked types without I/O;
+//! - **vocabulary** ([`UserId`], [`Username`], [`Level`], [`Identity`], [`Error`], [`claims`]): checked types without
+//!   I/O;
 //! - **wire** ([`api`]): one row per endpoint. Server, client and documentation are generated from the rows;
 //! - **engine** ([`Authy`], feature `engine`): everything that needs PostgreSQL or hashes a password.
 //!

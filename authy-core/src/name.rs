@@ -1,5 +1,5 @@
-//! Names that people choose. `FromStr` checks input, including the fields of requests. Values from the database, from JSON
-//! responses and from tokens are not checked again, because they may have been stored before a rule existed.
+//! Names that people choose. `FromStr` checks input, including the fields of requests. Values from the database, from
+//! JSON responses and from tokens are not checked again, because they may have been stored before a rule existed.
 
 use std::{fmt, str::FromStr};
 
@@ -36,8 +36,8 @@ macro_rules! checked_text {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
-                // A stored value is returned even when the current rules do not permit it. PostgreSQL stores no NUL, so a value
-                // with a NUL was never stored.
+                // A stored value is returned even when the current rules do not permit it. PostgreSQL stores no NUL, so
+                // a value with a NUL was never stored.
                 match text.contains('\0') {
                     true => Err(serde::de::Error::custom("stored text contains no NUL")),
                     false => Ok(Self::stored(text)),
@@ -78,11 +78,12 @@ pub(crate) trait Stored {
 checked_text! {
     /// A username: 3 to 50 characters, letters and digits of any script plus `._-`.
     ///
-    /// It is stored in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names that look
-    /// the same are equal. It does not mix scripts that no language mixes (UTS 39, "highly restrictive"). Joiners (U+200C,
-    /// U+200D) are accepted only where they change how letters are joined.
+    /// It is stored in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names
+    /// that look the same are equal. It does not mix scripts that no language mixes (UTS 39, "highly restrictive").
+    /// Joiners (U+200C, U+200D) are accepted only where they change how letters are joined.
     Username, { "type": "string", "minLength": 3, "maxLength": 50 }
-    /// An email address of 5 to 100 characters, compared by [`key`](Email::key): a local part without quotes and a domain name.
+    /// An email address of 5 to 100 characters, compared by [`key`](Email::key): a local part without quotes and a
+    /// domain name.
     Email, { "type": "string", "format": "email", "minLength": 5, "maxLength": 100 }
     /// A role's name: 3 to 50 characters, letters and digits of any script plus `._-`.
     RoleName, { "type": "string", "minLength": 3, "maxLength": 50 }

@@ -7,13 +7,14 @@ pub fn of_client(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
 }
 
-/// Returns the smallest network that is routed separately: the /24 of an IPv4 address, or the /48 of an IPv6 address. Wider
-/// networks belong to many customers of a provider.
+/// Returns the smallest network that is routed separately: the /24 of an IPv4 address, or the /48 of an IPv6 address.
+/// Wider networks belong to many customers of a provider.
 pub fn routed(address: IpAddr) -> IpAddr {
     prefix(address, 24, 48)
 }
 
-/// Returns an address without the bits behind a prefix. An IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is an IPv4 address.
+/// Returns an address without the bits behind a prefix. An IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is an IPv4
+/// address.
 pub fn prefix(address: IpAddr, ipv4_bits: u8, ipv6_bits: u8) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -28,16 +28,16 @@ wire! {
     pub enum RevokedTokens {
         /// All tokens of a user whose epoch (`ver`) is older than this one.
         User {
-            /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` followed by the claim `public_id`,
-            /// base64url.
+            /// The hash of the user: the first 16 bytes of the SHA-256 of `authy:user:` followed by the claim
+            /// `public_id`, base64url.
             user: IdHash,
             /// The oldest epoch that is still valid.
             ver: u64,
         },
         /// All tokens of a session.
         Session {
-            /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` followed by the claim `sid`,
-            /// base64url.
+            /// The hash of the session: the first 16 bytes of the SHA-256 of `authy:session:` followed by the claim
+            /// `sid`, base64url.
             session: IdHash,
         },
         /// All tokens that a key signed.
@@ -136,7 +136,8 @@ impl RevocationSet {
         let now = seconds(now);
         while self.expiry.peek().is_some_and(|Reverse((until, _))| *until < now) {
             let Some(Reverse((_, entry))) = self.expiry.pop() else { return };
-            // The entry may have been extended meanwhile. In that case it is in the queue once more, with the later time.
+            // The entry may have been extended meanwhile. In that case it is in the queue once more, with the later
+            // time.
             match entry {
                 ExpiryEntry::User(user) => forget(&mut self.users, &user, |epoch| epoch.until < now),
                 ExpiryEntry::Session(session) => forget(&mut self.sessions, &session, |until| *until < now),
@@ -145,8 +146,8 @@ impl RevocationSet {
         }
     }
 
-    /// Returns all revocations, in no particular order. Several revocations of one user are merged into one with the newest epoch
-    /// and the latest expiry.
+    /// Returns all revocations, in no particular order. Several revocations of one user are merged into one with the
+    /// newest epoch and the latest expiry.
     pub fn iter(&self) -> impl Iterator<Item = Revocation> {
         let until = |until: &Seconds| from_unix_seconds(u64::from(*until));
         let users = self.users.iter().map(move |(user, epoch)| Revocation {

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::Invalid;
 
-/// A secret text. `Debug` prints a placeholder, there is no `Display`, and its memory is overwritten when it is dropped.
+/// A secret text. `Debug` prints a placeholder, there is no `Display`, and its memory is overwritten when it is
+/// dropped.
 #[derive(Clone, PartialEq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -23,7 +24,8 @@ impl Secret {
         &self.0
     }
 
-    /// Returns the text in Unicode's composed form (NFC), so that a password typed on two different keyboards is the same.
+    /// Returns the text in Unicode's composed form (NFC), so that a password typed on two different keyboards is the
+    /// same.
     pub fn normalized(&self) -> Zeroizing<String> {
         let nfc = const { ComposingNormalizerBorrowed::new_nfc() };
         Zeroizing::new(nfc.normalize(&self.0).into_owned())
@@ -42,8 +44,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Serializes a secret into a request or a response that must contain it. A field has to name this function, so that a type with
-/// a secret does not become serializable by accident.
+/// Serializes a secret into a request or a response that must contain it. A field has to name this function, so that a
+/// type with a secret does not become serializable by accident.
 pub(crate) fn dangerous_expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     secret.expose().serialize(serializer)
 }

@@ -12,16 +12,16 @@ use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 /// The last second of the year 9999: an HTTP date has four digits for the year.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Returns the current time of this machine's clock, in whole seconds, as tokens count time. See [`unix_now`] for a clock that is
-/// set before 1970.
+/// Returns the current time of this machine's clock, in whole seconds, as tokens count time. See [`unix_now`] for a
+/// clock that is set before 1970.
 pub fn now() -> DateTime<Utc> {
     from_unix_seconds(unix_now())
 }
 
 /// Returns the whole seconds since 1970 by this machine's clock.
 ///
-/// Returns 0 for a clock that is set before 1970: every token then counts as not yet issued, and is refused. chrono's `Utc::now`
-/// would panic.
+/// Returns 0 for a clock that is set before 1970: every token then counts as not yet issued, and is refused. chrono's
+/// `Utc::now` would panic.
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -37,17 +37,17 @@ pub fn unix_seconds(time: DateTime<Utc>) -> u64 {
     u64::try_from(time.timestamp()).unwrap_or(0)
 }
 
-/// Returns `time` with the precision of the wire: whole seconds, from 1970 to 9999. The engine returns times with this precision,
-/// so that they equal those that a client reads.
+/// Returns `time` with the precision of the wire: whole seconds, from 1970 to 9999. The engine returns times with this
+/// precision, so that they equal those that a client reads.
 pub fn to_second(time: DateTime<Utc>) -> DateTime<Utc> {
     from_unix_seconds(unix_seconds(time))
 }
 
 /// A time in the format of HTTP, the IMF-fixdate of RFC 9110 (RFC 1123): `Tue, 11 Jun 2019 10:03:09 GMT`.
 ///
-/// The format has whole seconds: fractions are cut off, and times before 1970 or after 9999 are written as the nearest time
-/// within that range. Fields of wire types use it through `#[serde(with = "HttpDate")]`. chrono's RFC 2822 format is not usable,
-/// because it ends in `+0000`.
+/// The format has whole seconds: fractions are cut off, and times before 1970 or after 9999 are written as the nearest
+/// time within that range. Fields of wire types use it through `#[serde(with = "HttpDate")]`. chrono's RFC 2822 format
+/// is not usable, because it ends in `+0000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpDate(pub DateTime<Utc>);
 
@@ -86,8 +86,8 @@ impl FromStr for HttpDate {
     }
 }
 
-/// An optional time, as [`HttpDate`] or `null`: `#[serde(default, with = "OptionalHttpDate")]`. Without `default`, serde refuses
-/// a response that omits the field. The schema is that of an `Option<HttpDate>`.
+/// An optional time, as [`HttpDate`] or `null`: `#[serde(default, with = "OptionalHttpDate")]`. Without `default`,
+/// serde refuses a response that omits the field. The schema is that of an `Option<HttpDate>`.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionalHttpDate;
 

@@ -1,9 +1,9 @@
-//! The certificate authorities that servers are verified with: the database, the broker, the mail server, the webhook, and
-//! authy itself by its clients.
+//! The certificate authorities that servers are verified with: the database, the broker, the mail server, the webhook,
+//! and authy itself by its clients.
 //!
-//! They are always loaded by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and
-//! private ones that are added. `rustls-platform-verifier` is not used, because the libraries for mail and AMQP accept certificates
-//! and no verifier, and on Linux it reads the same files.
+//! They are always loaded by `rustls-native-certs`: the platform's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! name, and private ones that are added. `rustls-platform-verifier` is not used, because the libraries for mail and
+//! AMQP accept certificates and no verifier, and on Linux it reads the same files.
 
 use std::sync::{Arc, OnceLock};
 
@@ -62,7 +62,8 @@ impl Roots {
     /// # Errors
     /// [`TlsError::NoRoots`] when there are none.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        // Read once: there are about 150, and a client may be created for each request. When none is found, they are read again.
+        // Read once: there are about 150, and a client may be created for each request. When none is found, they are
+        // read again.
         static PLATFORM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
         let mut certificates = match PLATFORM.get() {
             Some(known) => known.clone(),

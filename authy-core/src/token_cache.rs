@@ -14,8 +14,8 @@ use crate::{
 /// Maximum number of cached tokens: about 60 MB when the cache is full.
 const MAX_CACHED_TOKENS: usize = 100_000;
 
-/// Caches verified tokens by their SHA-256 until they expire, their key is no longer valid, or their lifetime is no longer
-/// allowed. Does not check revocation: query the [`RevocationSet`](crate::revocation::RevocationSet) each time.
+/// Caches verified tokens by their SHA-256 until they expire, their key is no longer valid, or their lifetime is no
+/// longer allowed. Does not check revocation: query the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 pub struct TokenCache(Cache<[u8; 32], Arc<Token>>);
 
 impl TokenCache {
@@ -24,15 +24,17 @@ impl TokenCache {
         Self(Cache::new(MAX_CACHED_TOKENS))
     }
 
-    /// Returns the content of a token: from the cache when it was verified earlier, has not expired, and `verifier` still has its
-    /// key and allows its lifetime; otherwise `verifier` verifies it. So a token is refused once its key has retired.
+    /// Returns the content of a token: from the cache when it was verified earlier, has not expired, and `verifier`
+    /// still has its key and allows its lifetime; otherwise `verifier` verifies it. So a token is refused once its key
+    /// has retired.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub fn get_or_verify(&self, token: &str, verifier: &Verifier) -> Result<Arc<Token>> {
         let digest = cache_key(token);
         if let Some(known) = self.0.get(&digest)
-            // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the clock.
+            // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the
+            // clock.
             && time::unix_seconds(known.identity.expires) > time::unix_now()
             && verifier.still_accepts(&known)
         {

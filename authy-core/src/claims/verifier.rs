@@ -36,16 +36,16 @@ impl Token {
     }
 }
 
-/// Verifies access tokens. Each key has exactly one algorithm; `exp`, `iss`, `aud` and `sub` are required. The default verifier
-/// has no keys, so it refuses every token.
+/// Verifies access tokens. Each key has exactly one algorithm; `exp`, `iss`, `aud` and `sub` are required. The default
+/// verifier has no keys, so it refuses every token.
 #[derive(Default)]
 pub struct Verifier {
     keys: HashMap<Arc<str>, (DecodingKey, Validation)>,
     longest_lifetime: Duration,
 }
 
-/// The source of the error when an otherwise valid token has a longer lifetime than the issuer's tokens. Either it was forged
-/// with a stolen key, or the issuer's configuration has changed.
+/// The source of the error when an otherwise valid token has a longer lifetime than the issuer's tokens. Either it was
+/// forged with a stolen key, or the issuer's configuration has changed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the token has a longer lifetime than the issuer's tokens")]
 pub struct LifetimeTooLong;
@@ -59,8 +59,9 @@ impl LifetimeTooLong {
 
 impl Verifier {
     /// Creates a verifier for the tokens that `issuer` issues for `audience` with these keys. Ignores keys whose
-    /// algorithm is not a [`SigningAlgorithm`]. Refuses a token whose lifetime (`exp` minus `iat`) exceeds `longest_lifetime` or
-    /// one day: otherwise an attacker with a stolen key could forge a token that is valid for years.
+    /// algorithm is not a [`SigningAlgorithm`]. Refuses a token whose lifetime (`exp` minus `iat`) exceeds
+    /// `longest_lifetime` or one day: otherwise an attacker with a stolen key could forge a token that is valid for
+    /// years.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a key of a known algorithm cannot be read.
@@ -96,8 +97,8 @@ impl Verifier {
         self.keys.contains_key(kid)
     }
 
-    /// Returns whether a token that was verified earlier would still be accepted, apart from its expiry: its key is still
-    /// present, and its lifetime is allowed.
+    /// Returns whether a token that was verified earlier would still be accepted, apart from its expiry: its key is
+    /// still present, and its lifetime is allowed.
     pub(crate) fn still_accepts(&self, token: &Token) -> bool {
         token.lifetime <= self.longest_lifetime.as_secs() && self.knows(&token.kid)
     }
@@ -141,8 +142,8 @@ impl fmt::Debug for Verifier {
 /// Returns the `kid` of a token's header without verifying anything. Use it only to find out which key is missing.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidToken`] when the header is not that of an access token, or when the `kid` is not an RFC 7638 thumbprint:
-/// every key of this issuer is named by its thumbprint, so there is no key to search for.
+/// [`ErrorKind::InvalidToken`] when the header is not that of an access token, or when the `kid` is not an RFC 7638
+/// thumbprint: every key of this issuer is named by its thumbprint, so there is no key to search for.
 pub fn unverified_kid(token: &str) -> Result<String> {
     let kid = header(token)?.kid;
     match BASE64_URL_SAFE_NO_PAD.decode(&kid) {

@@ -38,8 +38,8 @@ pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
 
 /// Authentication and authorization on one database. Cheap to clone.
 ///
-/// Each subject has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something takes the
-/// caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
+/// Each subject has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something
+/// takes the caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
 #[derive(Clone)]
 pub struct Authy(Arc<Handles>);
 
@@ -55,7 +55,8 @@ struct Handles {
 }
 
 impl Authy {
-    /// Returns a builder for this database. With several hosts and `target_session_attrs`, the engine follows a failover.
+    /// Returns a builder for this database. With several hosts and `target_session_attrs`, the engine follows a
+    /// failover.
     pub fn builder(database: tokio_postgres::Config) -> Builder {
         Builder::new(database)
     }
@@ -102,14 +103,14 @@ impl Authy {
         Within::new(self, transaction)
     }
 
-    /// Applies the revocations of a committed write in this process, and returns the value of the write. Call it after the
-    /// commit, never before: a write that is rolled back must not revoke anything.
+    /// Applies the revocations of a committed write in this process, and returns the value of the write. Call it after
+    /// the commit, never before: a write that is rolled back must not revoke anything.
     pub fn committed<T>(&self, write: Uncommitted<T>) -> T {
         self.0.journal.committed(write)
     }
 
-    /// Starts the background work. With it, a token check does not query the database, and keys rotate automatically. Without
-    /// it, every check queries the database, which is slower but equally correct.
+    /// Starts the background work. With it, a token check does not query the database, and keys rotate automatically.
+    /// Without it, every check queries the database, which is slower but equally correct.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
@@ -117,7 +118,8 @@ impl Authy {
         self.start_background_with(Vec::new()).await
     }
 
-    /// Starts the background work with sinks. A new sink gets every event from now on; a known sink continues where it stopped.
+    /// Starts the background work with sinks. A new sink gets every event from now on; a known sink continues where it
+    /// stopped.
     ///
     /// # Errors
     /// As [`start_background`](Self::start_background).
@@ -125,11 +127,11 @@ impl Authy {
         Background::start(&self.0.journal, &self.0.keys, &self.0.config, sinks).await
     }
 
-    /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and drops
-    /// partitions of the audit trail. The [background work](Self::start_background) runs it regularly.
+    /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and
+    /// drops partitions of the audit trail. The [background work](Self::start_background) runs it regularly.
     ///
-    /// Does not drop a partition before every sink has received all of its events. The background work considers only its own
-    /// sinks, so that a sink which is no longer configured does not keep partitions.
+    /// Does not drop a partition before every sink has received all of its events. The background work considers only
+    /// its own sinks, so that a sink which is no longer configured does not keep partitions.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
@@ -159,7 +161,8 @@ impl Authy {
         self.0.config.change_password_url.as_deref()
     }
 
-    /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its database.
+    /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its
+    /// database.
     pub fn metadata(&self) -> ServerMetadata {
         let (config, keys) = (&self.0.config, self.keys().published());
         let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();

@@ -27,23 +27,24 @@ pub struct Config {
     pub key_rotation: Duration,
     /// Maximum age of the known revocations. When they are older, every token check queries the database.
     pub max_staleness: Duration,
-    /// Interval at which the background work tests revocation, by revoking a session that does not exist; `None` disables the
-    /// test. When a revocation is not in force within one second, a warning is logged.
+    /// Interval at which the background work tests revocation, by revoking a session that does not exist; `None`
+    /// disables the test. When a revocation is not in force within one second, a warning is logged.
     /// [`RevocationFeed::self_test`](crate::engine::RevocationFeed::self_test) returns the last result.
     pub self_test: Option<Duration>,
     /// Time for which the audit trail is kept, in whole months; `None` keeps it forever.
     pub event_retention: Option<Duration>,
     /// Whether a user needs a confirmed email address to log in.
     pub require_validated: bool,
-    /// Whether an administrator can set the password of a less powerful user. Otherwise the administrator can only send a
-    /// reset.
+    /// Whether an administrator can set the password of a less powerful user. Otherwise the administrator can only send
+    /// a reset.
     pub admin_sets_passwords: bool,
     /// The page where users change their password, to which `/.well-known/change-password` redirects.
     pub change_password_url: Option<String>,
     /// Usernames that nobody can sign up with, including names that look like them.
     pub reserved_usernames: Vec<String>,
-    /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, sorted by hash. Passwords in
-    /// the file are refused. When the file cannot be read, a warning is logged and no password is refused because of it.
+    /// A file of breached passwords, as Have I Been Pwned publishes them: lines of `SHA1:COUNT`, sorted by hash.
+    /// Passwords in the file are refused. When the file cannot be read, a warning is logged and no password is refused
+    /// because of it.
     pub pwned_passwords: Option<PathBuf>,
     /// The password hashing.
     pub hash: HashConfig,

@@ -1,5 +1,5 @@
-//! The private parsers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists only
-//! with the feature `fuzz-entry-points`.
+//! The private parsers of untrusted bytes, for fuzz targets and property tests. Not part of the API: this module exists
+//! only with the feature `fuzz-entry-points`.
 
 use uuid::Uuid;
 

@@ -23,8 +23,8 @@ pub struct AddrSpec {
 }
 
 impl AddrSpec {
-    /// Returns the part before the `@`: a dot-atom (RFC 5322, 3.2.3; RFC 6531, 3.3) in NFC of at most 64 octets. When it is not
-    /// ASCII, only servers with SMTPUTF8 accept it.
+    /// Returns the part before the `@`: a dot-atom (RFC 5322, 3.2.3; RFC 6531, 3.3) in NFC of at most 64 octets. When
+    /// it is not ASCII, only servers with SMTPUTF8 accept it.
     pub fn local_part(&self) -> &str {
         &self.local_part
     }
@@ -70,7 +70,8 @@ impl AddrSpec {
 }
 
 impl Email {
-    /// Returns the form used for comparison: the local part case-folded, the domain as in the DNS (lower case, A-labels).
+    /// Returns the form used for comparison: the local part case-folded, the domain as in the DNS (lower case,
+    /// A-labels).
     pub fn key(&self) -> String {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
         let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| caseless(domain));
@@ -80,8 +81,8 @@ impl Email {
     /// Returns the address in the form that mail servers accept.
     ///
     /// # Errors
-    /// When no mail can be sent to the address. Such an address was stored under earlier rules; new ones are parsed by this
-    /// function.
+    /// When no mail can be sent to the address. Such an address was stored under earlier rules; new ones are parsed by
+    /// this function.
     pub fn addr_spec(&self) -> Result<AddrSpec, Invalid> {
         AddrSpec::parse(&self.0).map(|(parts, _)| parts)
     }
@@ -95,8 +96,8 @@ impl FromStr for Email {
     }
 }
 
-/// Returns whether a text is a local part without quotes. Letters, marks and digits of any script are allowed (RFC 6531).
-/// Invisible characters are not: two such addresses would look the same.
+/// Returns whether a text is a local part without quotes. Letters, marks and digits of any script are allowed (RFC
+/// 6531). Invisible characters are not: two such addresses would look the same.
 fn is_dot_atom(local: &str) -> bool {
     let is_atom = |atom: &str| {
         !atom.starts_with(is_mark)
@@ -110,17 +111,17 @@ fn is_dot_atom(local: &str) -> bool {
     local.len() <= 64 && local.split('.').all(is_atom) && EmailAddress::is_valid_local_part(&ascii)
 }
 
-/// Returns a domain of at least two labels that can exist in the DNS, in ASCII and as it is displayed. The displayed form is the
-/// typed one, unless the domain is international, because that can be typed in several ways.
+/// Returns a domain of at least two labels that can exist in the DNS, in ASCII and as it is displayed. The displayed
+/// form is the typed one, unless the domain is international, because that can be typed in several ways.
 ///
-/// UTS 46 without transitional processing, with STD3 rules and DNS length limits. Hyphens are allowed in the third and fourth
-/// position, because real names have them there.
+/// UTS 46 without transitional processing, with STD3 rules and DNS length limits. Hyphens are allowed in the third and
+/// fourth position, because real names have them there.
 fn domain_of(domain: &str) -> Option<(String, String)> {
     let rules = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     let ascii = Uts46::new().to_ascii(domain.as_bytes(), rules.0, rules.1, DnsLength::Verify).ok()?;
     let (_, last) = ascii.rsplit_once('.')?;
-    // Many programs read a name that ends in a number as an IPv4 address (URL Standard, "ends in a number checker"). It has no
-    // MX.
+    // Many programs read a name that ends in a number as an IPv4 address (URL Standard, "ends in a number checker"). It
+    // has no MX.
     let is_hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     if is_hex || last.bytes().all(|b| b.is_ascii_digit()) {
         return None;

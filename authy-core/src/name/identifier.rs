@@ -14,8 +14,8 @@ use icu_properties::{
 use unicode_script::Script;
 use unicode_security::mixed_script::AugmentedScriptSet;
 
-/// Maximum number of characters that canonical composition can combine into one (Unicode 16, UAX #15, table of expansion
-/// factors).
+/// Maximum number of characters that canonical composition can combine into one (Unicode 16, UAX #15, table of
+/// expansion factors).
 pub(super) const COMPOSED: usize = 4;
 
 /// Zero width non-joiner and zero width joiner.
@@ -37,7 +37,8 @@ pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     if !name.chars().all(|c| matches!(c, '.' | '_' | '-') || JOINERS.contains(&c) || is_letter_mark_or_digit(c)) {
         return Err("must have only letters and digits of any script, and . _ -");
     }
-    // A combining mark needs a base character. At the start it would attach to the text that a page prints before the name.
+    // A combining mark needs a base character. At the start it would attach to the text that a page prints before the
+    // name.
     if name.starts_with(is_mark) {
         return Err("must not start with a combining mark");
     }
@@ -50,8 +51,8 @@ pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     Ok(name.into_owned())
 }
 
-/// Returns the form used for comparison: case-folded, in NFKC, and without joiners, which change how a name looks but not how it
-/// is read.
+/// Returns the form used for comparison: case-folded, in NFKC, and without joiners, which change how a name looks but
+/// not how it is read.
 pub(super) fn key(name: &str) -> String {
     match name.contains(JOINERS) {
         false => caseless(name),
@@ -59,7 +60,8 @@ pub(super) fn key(name: &str) -> String {
     }
 }
 
-/// Returns the caseless form for identifiers (Unicode 3.13, D146): NFKC and case folding, repeated until nothing changes.
+/// Returns the caseless form for identifiers (Unicode 3.13, D146): NFKC and case folding, repeated until nothing
+/// changes.
 pub(crate) fn caseless(text: &str) -> String {
     let mapper = const { CaseMapperBorrowed::new() };
     let mut folded = nfkc(text).into_owned();
@@ -77,8 +79,8 @@ fn nfkc(text: &str) -> Cow<'_, str> {
 }
 
 fn is_letter_mark_or_digit(c: char) -> bool {
-    // Unicode classifies invisible characters (variation selectors, fillers) as letters or marks. With them, two different names
-    // would look the same.
+    // Unicode classifies invisible characters (variation selectors, fillers) as letters or marks. With them, two
+    // different names would look the same.
     !is_ignorable(c) && (is_letter(c) || is_mark(c) || GeneralCategory::for_char(c) == GeneralCategory::DecimalNumber)
 }
 
@@ -94,8 +96,9 @@ pub(super) fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// Returns whether the scripts of a name belong to one writing system, or to Latin and Chinese, Japanese or Korean: the level
-/// "highly restrictive" of UTS 39, section 5.2. Scripts that are not in wide use are accepted, because people write in them.
+/// Returns whether the scripts of a name belong to one writing system, or to Latin and Chinese, Japanese or Korean: the
+/// level "highly restrictive" of UTS 39, section 5.2. Scripts that are not in wide use are accepted, because people
+/// write in them.
 fn is_of_one_language(name: &str) -> bool {
     let (mut all, mut but_latin) = (AugmentedScriptSet::default(), AugmentedScriptSet::default());
     for c in name.chars() {
@@ -108,7 +111,8 @@ fn is_of_one_language(name: &str) -> bool {
     !all.is_empty() || but_latin.hanb || but_latin.jpan || but_latin.kore
 }
 
-/// Returns whether every joiner is at a position where it can change how letters are joined (UAX 31, section 2.3: A1, A2, B).
+/// Returns whether every joiner is at a position where it can change how letters are joined (UAX 31, section 2.3: A1,
+/// A2, B).
 fn joiners_are_in_place(name: &str) -> bool {
     if !name.contains(JOINERS) {
         return true;
@@ -128,7 +132,8 @@ fn joiners_are_in_place(name: &str) -> bool {
     })
 }
 
-/// Returns whether the text ends in a letter with a virama, followed only by marks that can be reordered after the virama.
+/// Returns whether the text ends in a letter with a virama, followed only by marks that can be reordered after the
+/// virama.
 fn ends_in_virama(before: &[char]) -> bool {
     let is_nonspacing = |c: char| GeneralCategory::for_char(c) == GeneralCategory::NonspacingMark;
     let is_virama = |c: char| CanonicalCombiningClass::for_char(c) == CanonicalCombiningClass::Virama;

@@ -6,9 +6,9 @@ use crate::Invalid;
 
 /// A position in the revocations: the PostgreSQL cluster, its timeline, and a transaction ID.
 ///
-/// Transaction IDs start again after a restore into a new cluster, and they are reused after a failover to a standby that was
-/// behind. A cursor of another cluster or timeline therefore means "from the beginning". So does a cursor of an earlier version,
-/// which contains no timeline.
+/// Transaction IDs start again after a restore into a new cluster, and they are reused after a failover to a standby
+/// that was behind. A cursor of another cluster or timeline therefore means "from the beginning". So does a cursor of
+/// an earlier version, which contains no timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
@@ -21,8 +21,9 @@ pub struct Cursor {
 const NO_TIMELINE: u32 = 0;
 
 impl Cursor {
-    /// Returns whether transaction IDs are not comparable with those of an earlier cursor: this cursor is of another cluster (for
-    /// example, restored from a dump) or timeline, or has a smaller ID, which only a restore to an earlier time causes.
+    /// Returns whether transaction IDs are not comparable with those of an earlier cursor: this cursor is of another
+    /// cluster (for example, restored from a dump) or timeline, or has a smaller ID, which only a restore to an earlier
+    /// time causes.
     #[cfg(any(feature = "engine", test))]
     pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
         (self.cluster, self.timeline) != (earlier.cluster, earlier.timeline) || self.xmin < earlier.xmin
@@ -32,7 +33,8 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.timeline {
-            // Written as it was read. Otherwise the server would refuse the cursor, and the client could never continue.
+            // Written as it was read. Otherwise the server would refuse the cursor, and the client could never
+            // continue.
             NO_TIMELINE => write!(f, "{}-{}", self.cluster, self.xmin),
             timeline => write!(f, "{}-{timeline}-{}", self.cluster, self.xmin),
         }

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The two clocks of this machine. Neither is sufficient alone: the monotonic clock stops while a Linux machine is suspended, and
-/// the wall clock can be set back.
+/// The two clocks of this machine. Neither is sufficient alone: the monotonic clock stops while a Linux machine is
+/// suspended, and the wall clock can be set back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     begun: Instant,
@@ -21,7 +21,8 @@ pub struct Moment {
     pub wall: Duration,
 }
 
-/// Added to the monotonic clock, so that it can represent moments before the start of this program, which a file may contain.
+/// Added to the monotonic clock, so that it can represent moments before the start of this program, which a file may
+/// contain.
 const MONOTONIC_OFFSET: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Clock {
@@ -60,8 +61,8 @@ impl Moment {
 /// The moment up to which all revocations are known.
 #[derive(Debug)]
 pub struct Freshness {
-    // Milliseconds by each clock. They are read one after the other. When they belong to different moments, the result can only
-    // be too old, which is safe.
+    // Milliseconds by each clock. They are read one after the other. When they belong to different moments, the result
+    // can only be too old, which is safe.
     monotonic: AtomicU64,
     wall: AtomicU64,
 }
@@ -103,11 +104,11 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(NO_SNAPSHOT).min(NO_SNAPSHOT - 1)
 }
 
-/// Converts the times of the snapshots that a server sends over one connection from the server's clock to the clocks of this
-/// machine.
+/// Converts the times of the snapshots that a server sends over one connection from the server's clock to the clocks of
+/// this machine.
 ///
-/// The first snapshot is not older than the request. After that, the server's clock determines the time between two snapshots. So
-/// the clocks do not need to agree, and delays on the network are noticed.
+/// The first snapshot is not older than the request. After that, the server's clock determines the time between two
+/// snapshots. So the clocks do not need to agree, and delays on the network are noticed.
 #[derive(Debug)]
 pub struct SnapshotClock {
     // A moment of this machine, and the server time (milliseconds since 1970) at that moment.

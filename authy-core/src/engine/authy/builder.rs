@@ -47,7 +47,8 @@ impl Builder {
         Self { database, master_keys: None, config, allows_plain_text: false, roots }
     }
 
-    /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the database.
+    /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the
+    /// database.
     #[must_use]
     pub fn master_keys(mut self, keys: MasterKeys) -> Self {
         self.master_keys = Some(keys);
@@ -68,8 +69,8 @@ impl Builder {
         self
     }
 
-    /// Permits unencrypted connections to a database on another machine, whatever `sslmode` is. Use it only on a network where
-    /// nobody else can listen.
+    /// Permits unencrypted connections to a database on another machine, whatever `sslmode` is. Use it only on a
+    /// network where nobody else can listen.
     #[must_use]
     pub fn dangerous_allow_plain_text(mut self) -> Self {
         self.allows_plain_text = true;
@@ -85,13 +86,13 @@ impl Builder {
         }
     }
 
-    /// Applies pending migrations, prepares every statement, loads the signing keys or creates the first one, and starts the
-    /// hashing threads.
+    /// Applies pending migrations, prepares every statement, loads the signing keys or creates the first one, and
+    /// starts the hashing threads.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer than
-    /// this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when the database is
-    /// on another machine and its configuration does not specify whether connections are encrypted.
+    /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
+    /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
+    /// the database is on another machine and its configuration does not specify whether connections are encrypted.
     pub async fn start(self) -> Result<Authy> {
         self.check_encryption()?;
         let Self { database, master_keys, config, roots, .. } = self;

@@ -64,7 +64,8 @@ impl<'a> Within<'a> {
 pub struct UsersWithin<'a>(Within<'a>);
 
 impl UsersWithin<'_> {
-    /// Signs up a user with the role `user`, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    /// Signs up a user with the role `user`, after
+    /// [`prepare_registration`](crate::engine::Users::prepare_registration).
     ///
     /// # Errors
     /// As [`Users::register`](crate::engine::Users::register).
@@ -85,7 +86,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| register::insert(tx, registration, Some(role)).await).await
     }
 
-    /// Changes a user's password, email address, or both, after [`prepare_change`](crate::engine::Users::prepare_change).
+    /// Changes a user's password, email address, or both, after
+    /// [`prepare_change`](crate::engine::Users::prepare_change).
     ///
     /// # Errors
     /// As [`Users::change`](crate::engine::Users::change).
@@ -136,8 +138,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| password_reset::create_reset(tx, users, user).await).await
     }
 
-    /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Does not count wrong
-    /// codes.
+    /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Does not count
+    /// wrong codes.
     ///
     /// # Errors
     /// As [`Users::reset_password`](crate::engine::Users::reset_password).

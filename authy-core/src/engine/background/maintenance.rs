@@ -49,8 +49,8 @@ pub struct MaintenanceReport {
     pub months_made: u64,
     /// The number of dropped monthly partitions, which were older than the retention time.
     pub months_dropped: u64,
-    /// The number of monthly partitions older than the retention time that were kept, because a sink has not received all
-    /// events.
+    /// The number of monthly partitions older than the retention time that were kept, because a sink has not received
+    /// all events.
     pub months_undelivered: u64,
 }
 

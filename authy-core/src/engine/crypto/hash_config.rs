@@ -9,8 +9,8 @@ use argon2::Params;
 pub struct HashConfig {
     /// The number of hashing threads.
     pub threads: usize,
-    /// Maximum number of waiting jobs for unknown callers, for all threads together. In addition, a quarter of this number may
-    /// wait for known devices and users. One network may have at most a quarter of each.
+    /// Maximum number of waiting jobs for unknown callers, for all threads together. In addition, a quarter of this
+    /// number may wait for known devices and users. One network may have at most a quarter of each.
     pub queue: usize,
     /// The cost of one hash.
     pub argon2: Argon2Params,

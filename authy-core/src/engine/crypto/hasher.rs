@@ -1,8 +1,8 @@
 //! The threads that hash passwords, and their queue.
 //!
-//! A hash occupies a core for tens of milliseconds. On a worker of the async runtime it would delay all other requests of that
-//! worker, so it runs on a few threads of lower priority. Their queue refuses work immediately when it is full, and drops work
-//! whose caller has gone.
+//! A hash occupies a core for tens of milliseconds. On a worker of the async runtime it would delay all other requests
+//! of that worker, so it runs on a few threads of lower priority. Their queue refuses work immediately when it is full,
+//! and drops work whose caller has gone.
 
 use std::{
     fmt,
@@ -29,8 +29,8 @@ pub(in crate::engine) struct Hasher {
 }
 
 impl Hasher {
-    /// Starts the threads. Each keeps the memory of one hash after its first use, and overwrites it when there is nothing to
-    /// hash.
+    /// Starts the threads. Each keeps the memory of one hash after its first use, and overwrites it when there is
+    /// nothing to hash.
     ///
     /// # Errors
     /// `internal` when a thread cannot be started.
@@ -69,8 +69,8 @@ impl Hasher {
     /// Runs `work` on one of the threads. Dropping the future removes work that has not started from the queue.
     ///
     /// # Errors
-    /// `overloaded`, with a time to wait, when the queue is full or the job waited longer than the deadline; `internal` when
-    /// `work` panics.
+    /// `overloaded`, with a time to wait, when the queue is full or the job waited longer than the deadline; `internal`
+    /// when `work` panics.
     pub(in crate::engine) async fn run<T, F>(&self, requester: HashRequester, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -129,8 +129,8 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Maximum wait of a job before it is refused with `overloaded`: few callers wait longer, and a hash for a caller who has given
-/// up is wasted.
+/// Maximum wait of a job before it is refused with `overloaded`: few callers wait longer, and a hash for a caller who
+/// has given up is wasted.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(10);
 
 /// The initial value of the running mean of a job's time: about one hash with the default parameters.

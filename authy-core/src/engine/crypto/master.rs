@@ -54,7 +54,8 @@ impl MasterKeys {
         Zeroizing::new(parts.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(","))
     }
 
-    /// Derives the keys for a purpose, one per master key. The first is used for new data, the others only for existing data.
+    /// Derives the keys for a purpose, one per master key. The first is used for new data, the others only for existing
+    /// data.
     pub(in crate::engine) fn derive(&self, purpose: &'static str) -> Result<Vec<Key>> {
         self.0.iter().map(|master| derive(master, purpose)).collect()
     }

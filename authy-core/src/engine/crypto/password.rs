@@ -1,7 +1,7 @@
 //! Passwords: required strength, hashing, and verification.
 //!
-//! All of it runs on the threads of a [`Hasher`], with one job per request: a sign-up waits once for the strength check and the
-//! hash, a login once for the verification and the new hash that replaces an outdated one.
+//! All of it runs on the threads of a [`Hasher`], with one job per request: a sign-up waits once for the strength check
+//! and the hash, a login once for the verification and the new hash that replaces an outdated one.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -41,7 +41,8 @@ pub(in crate::engine) struct Passwords {
 pub(in crate::engine) enum Verdict {
     /// The password is correct, and its hash is up to date.
     Match,
-    /// The password is correct, but its algorithm, parameters or pepper are outdated: `new_phc` should replace the hash.
+    /// The password is correct, but its algorithm, parameters or pepper are outdated: `new_phc` should replace the
+    /// hash.
     MatchButOutdated {
         /// The hash of the same password with the current parameters.
         new_phc: String,
@@ -51,8 +52,8 @@ pub(in crate::engine) enum Verdict {
 }
 
 impl Passwords {
-    /// Starts the hashing threads. New hashes use the pepper of the first master key. Hashes with any of the peppers, or with
-    /// none, can be verified.
+    /// Starts the hashing threads. New hashes use the pepper of the first master key. Hashes with any of the peppers,
+    /// or with none, can be verified.
     ///
     /// # Errors
     /// `internal` when a thread cannot be started.
@@ -73,7 +74,8 @@ impl Passwords {
         self.current.pepper_id()
     }
 
-    /// Checks whether the queue has room, before a guess is counted, so that a flood of logins is refused without further cost.
+    /// Checks whether the queue has room, before a guess is counted, so that a flood of logins is refused without
+    /// further cost.
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait.
@@ -94,8 +96,8 @@ impl Passwords {
         self.hasher.run(requester, move |workspace| current.hash(workspace, &password)).await?
     }
 
-    /// Verifies whether `stored` is a hash of `password`. `None` stands for an unknown user and takes as long as a known one:
-    /// one hash with the current parameters.
+    /// Verifies whether `stored` is a hash of `password`. `None` stands for an unknown user and takes as long as a
+    /// known one: one hash with the current parameters.
     ///
     /// A stored hash that cannot be parsed, or whose cost exceeds the limits, matches no password.
     ///
@@ -115,8 +117,8 @@ impl Passwords {
     /// Checks the strength of a new password for its user, and hashes it. Returns a PHC string.
     ///
     /// # Errors
-    /// `weak_password` with the estimate; `overloaded` when the queue is full; `internal` when the random number generator
-    /// fails.
+    /// `weak_password` with the estimate; `overloaded` when the queue is full; `internal` when the random number
+    /// generator fails.
     pub(in crate::engine) async fn admit(
         &self,
         requester: HashRequester,

@@ -23,12 +23,12 @@ pub(in crate::engine) mod sql;
 /// Maximum reset mails per account and hour for anonymous requests. More send nothing, and earlier codes stay valid.
 const RESETS_AN_HOUR: i64 = 5;
 
-/// Maximum mails about new devices per account and day. A client that never keeps its device token is a new device at each
-/// login, and an attacker who knows the password can cause any number; ten are enough for the owner to act on.
+/// Maximum mails about new devices per account and day. A client that never keeps its device token is a new device at
+/// each login, and an attacker who knows the password can cause any number; ten are enough for the owner to act on.
 const NEW_DEVICES_A_DAY: i64 = 10;
 
-/// Maximum mails per day to the owner of an address that other accounts request. One is enough to act on, and more requests
-/// must not fill a mailbox.
+/// Maximum mails per day to the owner of an address that other accounts request. One is enough to act on, and more
+/// requests must not fill a mailbox.
 const NOTICES_A_DAY: i64 = 3;
 
 /// Maximum confirmation mails per hour to an address that no account has confirmed, for all accounts with that address
@@ -54,8 +54,8 @@ pub enum NotificationKind {
     EmailRequested,
     /// Another account requested an address that this user has confirmed. Does not say which account.
     AddressClaimed,
-    /// A login without the device token of an earlier login. At most one per day for the same user agent in the same network,
-    /// and ten per day in total.
+    /// A login without the device token of an earlier login. At most one per day for the same user agent in the same
+    /// network, and ten per day in total.
     NewDevice,
 }
 
@@ -102,8 +102,8 @@ pub struct Notification {
     pub kind: NotificationKind,
     /// The recipient.
     pub to: Email,
-    /// The username; `None` when the address is not confirmed. Anyone can sign up with someone else's address, and a name such
-    /// as `www.example.com` would be a link in a mail under the operator's name.
+    /// The username; `None` when the address is not confirmed. Anyone can sign up with someone else's address, and a
+    /// name such as `www.example.com` would be a link in a mail under the operator's name.
     pub username: Option<Username>,
     /// The one-time code.
     pub code: Option<Secret>,
@@ -118,8 +118,8 @@ pub struct Notification {
 }
 
 impl Deliveries {
-    /// Returns the notifications for an event, according to the current state: no code that was already used, and none for a
-    /// deleted user. A notice precedes a code.
+    /// Returns the notifications for an event, according to the current state: no code that was already used, and none
+    /// for a deleted user. A notice precedes a code.
     ///
     /// For the operator only, because it returns one-time codes.
     ///
@@ -136,7 +136,8 @@ impl Deliveries {
             }
             EventKind::EmailRequested => {
                 match self.with_code(event, NotificationKind::ConfirmEmail, Purpose::Email).await? {
-                    // The code was used or replaced before the mail was sent. In the latter case, a later event sends its own.
+                    // The code was used or replaced before the mail was sent. In the latter case, a later event sends
+                    // its own.
                     None => [None, None],
                     Some(code) => {
                         let notice = self.notice(event, subject, NotificationKind::EmailRequested).await?;
@@ -159,7 +160,8 @@ impl Deliveries {
         let row = self.journal.db.read_opt(&user::sql::FIND_ADDRESS, &[user.as_uuid()]).await?;
         let Some(row) = row else { return Ok(None) };
         if !row.get::<_, bool>("validated") {
-            // Without a limit, anyone could sign up with this address many times, and cause a notice to it for each account.
+            // Without a limit, anyone could sign up with this address many times, and cause a notice to it for each
+            // account.
             let email: Email = stored(&row, "email");
             // The same event may also be counted for the owner of another address, so the ID is derived.
             let once = id_of(&format!("authy notice {} {}", event.event_id, kind.as_str()));
@@ -172,16 +174,16 @@ impl Deliveries {
         Ok(Some(notification(event, kind, &row)))
     }
 
-    /// Returns whether the owner of an account got enough mails today about logins like this one. The events record all of
-    /// them.
+    /// Returns whether the owner of an account got enough mails today about logins like this one. The events record all
+    /// of them.
     async fn is_noticed(&self, login: &EventView, user: UserId) -> Result<bool> {
         let params: Params<'_> = &[user.as_uuid(), login.event_id.as_uuid(), &login.happened];
         let row = self.journal.db.read_one(&sql::COMPARE_NEW_DEVICE, params).await?;
         Ok(row.get("is_repeated") || row.get::<_, i64>("others") >= NEW_DEVICES_A_DAY)
     }
 
-    /// Returns the mail with the code when no other account has or had the new address. Otherwise returns a notice to the owner
-    /// of the address. Neither of them reveals the other account.
+    /// Returns the mail with the code when no other account has or had the new address. Otherwise returns a notice to
+    /// the owner of the address. Neither of them reveals the other account.
     async fn unless_taken(&self, event: &EventView, user: UserId, code: Notification) -> Result<Option<Notification>> {
         let params: Params<'_> = &[&self.erased.forms(&code.to.key()), user.as_uuid()];
         let Some(owner) = self.journal.db.read_opt(&user::sql::FIND_OWNER, params).await? else {

@@ -1,9 +1,9 @@
 //! The relay: delivers events to the sinks, at least once and in order per user.
 //!
 //! A sink's cursor is a PostgreSQL snapshot. An event is new when the snapshot does not include its transaction. So a
-//! transaction that commits late is not skipped, a long-running one does not delay others, and delivered events are not read
-//! again. New events are delivered in the order in which they occurred: a change of a user locks the user's row while the event
-//! is written, so that order is the order of the changes.
+//! transaction that commits late is not skipped, a long-running one does not delay others, and delivered events are not
+//! read again. New events are delivered in the order in which they occurred: a change of a user locks the user's row
+//! while the event is written, so that order is the order of the changes.
 //!
 //! One instance at a time relays to a sink, under a lock that PostgreSQL releases when the instance fails.
 
@@ -103,8 +103,8 @@ impl Relay {
     }
 }
 
-/// Returns the wait after a number of failed attempts. It doubles with each attempt, with jitter, so that events that failed at
-/// the same time are not all retried at the same time.
+/// Returns the wait after a number of failed attempts. It doubles with each attempt, with jitter, so that events that
+/// failed at the same time are not all retried at the same time.
 fn retry_wait(attempts: usize) -> Duration {
     let waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))

@@ -39,14 +39,14 @@ pub trait Sink: Send + Sync + 'static {
 /// The way in which events are delivered to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// All events as one stream, for a broker, which accepts either all events or none. An event that it does not accept delays
-    /// all later ones.
+    /// All events as one stream, for a broker, which accepts either all events or none. An event that it does not
+    /// accept delays all later ones.
     Ordered {
         /// Maximum number of events in progress.
         in_flight: usize,
     },
-    /// Each event independently, repeated until it is accepted or given up. For a destination that is slow, or refuses some
-    /// events and accepts others. An event that is not accepted delays only events about the same user.
+    /// Each event independently, repeated until it is accepted or given up. For a destination that is slow, or refuses
+    /// some events and accepts others. An event that is not accepted delays only events about the same user.
     PerSubject {
         /// Maximum number of events in progress.
         in_flight: usize,
@@ -62,13 +62,15 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// Creates an error after which the event is retried. The reason is shown to the operator and must not contain a secret.
+    /// Creates an error after which the event is retried. The reason is shown to the operator and must not contain a
+    /// secret.
     pub fn retryable(reason: &'static str) -> Self {
         Self { reason, is_permanent: false, source: None }
     }
 
-    /// Creates an error for an event that the sink will never accept, such as a mail to a mailbox that does not exist. With
-    /// [`Delivery::PerSubject`] it is not retried; with [`Delivery::Ordered`] it is, because all later events wait for it.
+    /// Creates an error for an event that the sink will never accept, such as a mail to a mailbox that does not exist.
+    /// With [`Delivery::PerSubject`] it is not retried; with [`Delivery::Ordered`] it is, because all later events wait
+    /// for it.
     pub fn permanent(reason: &'static str) -> Self {
         Self { reason, is_permanent: true, source: None }
     }

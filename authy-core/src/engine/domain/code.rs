@@ -1,7 +1,7 @@
 //! One-time codes, which are sent by mail to prove that the address is reachable.
 //!
-//! A code is a MAC of the ID of its row, computed when it is needed, so the stored data is useless to a thief. A code works
-//! once, for a limited time, and only until the account changes.
+//! A code is a MAC of the ID of its row, computed when it is needed, so the stored data is useless to a thief. A code
+//! works once, for a limited time, and only until the account changes.
 
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ impl Codes {
         Secret::new(format!("{id}{}", self.0.sign(&id)))
     }
 
-    /// Returns the row of a code; `None` for a text that [`write`](Self::write) did not return. Does not query the database.
+    /// Returns the row of a code; `None` for a text that [`write`](Self::write) did not return. Does not query the
+    /// database.
     pub(in crate::engine) fn read(&self, text: &str) -> Option<Uuid> {
         let (id, mac) = text.split_at_checked(ID_LENGTH)?;
         if !self.0.verifies(id, mac) {
@@ -134,8 +135,8 @@ pub(in crate::engine) async fn take(tx: &Transaction<'_>, id: Uuid) -> Result<Op
     Ok(sql::TAKE.row(tx, &[&id]).await?.as_ref().map(StoredCode::of))
 }
 
-/// Time for which a code that confirmed an address is remembered. After that, another click on the link in the mail is answered
-/// as an unknown code.
+/// Time for which a code that confirmed an address is remembered. After that, another click on the link in the mail is
+/// answered as an unknown code.
 pub(in crate::engine) const SPENT_CODE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Stores that a code has confirmed the current address of its user.

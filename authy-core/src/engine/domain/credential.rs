@@ -47,8 +47,8 @@ impl PasswordVerifier {
         Self { journal, passwords, limiter }
     }
 
-    /// Finds the credential of a username, unless the account is deleted. `None` is a username that cannot exist; searching for
-    /// it takes as long as any other refusal.
+    /// Finds the credential of a username, unless the account is deleted. `None` is a username that cannot exist;
+    /// searching for it takes as long as any other refusal.
     pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
         let Some(name) = name else { return Ok(None) };
         let row = self.journal.db.read_opt(&sql::FIND, &[&name.key()]).await?;
@@ -66,7 +66,8 @@ impl PasswordVerifier {
         }))
     }
 
-    /// Verifies the caller's own password again. See [`Sessions::verify_password`](super::session::Sessions::verify_password).
+    /// Verifies the caller's own password again. See
+    /// [`Sessions::verify_password`](super::session::Sessions::verify_password).
     pub(in crate::engine) async fn verify_again(&self, caller: &Caller, password: &Secret) -> Result<()> {
         let user = caller.require_identity()?.public_id;
         self.passwords.has_room(caller.hash_requester())?;
@@ -84,9 +85,9 @@ impl PasswordVerifier {
         attempt.end(Outcome::Succeeded).await
     }
 
-    /// Verifies a password as one attempt. A failed attempt is ended; otherwise returns the attempt, and the hash that should
-    /// replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has the same
-    /// result.
+    /// Verifies a password as one attempt. A failed attempt is ended; otherwise returns the attempt, and the hash that
+    /// should replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has
+    /// the same result.
     pub(in crate::engine) async fn verify(
         &self,
         requester: HashRequester,

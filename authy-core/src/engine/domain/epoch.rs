@@ -1,5 +1,5 @@
-//! The epoch of a user. A change of password, email address or roles, and a deletion, begin a new epoch, which revokes all
-//! older tokens.
+//! The epoch of a user. A change of password, email address or roles, and a deletion, begin a new epoch, which revokes
+//! all older tokens.
 
 use tokio_postgres::Transaction;
 
@@ -30,8 +30,8 @@ pub(in crate::engine) enum SessionEffect {
     EndedExcept(SessionId),
 }
 
-/// Begins a new epoch of a user, whose row must be locked: revokes the older access tokens and all codes, and ends the sessions
-/// according to `effect`. All changes of an account use it. Returns the event, which the caller has to append.
+/// Begins a new epoch of a user, whose row must be locked: revokes the older access tokens and all codes, and ends the
+/// sessions according to `effect`. All changes of an account use it. Returns the event, which the caller has to append.
 pub(in crate::engine) async fn apply_account_change(
     tx: &Transaction<'_>,
     actor: &Actor,

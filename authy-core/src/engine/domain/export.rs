@@ -1,5 +1,5 @@
-//! The export of all data stored about a user. It is written page by page, so its memory does not depend on the length of the
-//! history.
+//! The export of all data stored about a user. It is written page by page, so its memory does not depend on the length
+//! of the history.
 
 use std::{
     collections::BTreeSet,
@@ -44,8 +44,8 @@ const SESSIONS_A_PAGE: i64 = 200;
 static RUNNING_EXPORTS: Mutex<BTreeSet<UserId>> = Mutex::new(BTreeSet::new());
 
 impl Users {
-    /// Returns all data stored about a user, except secrets such as the password hash. All of it is in memory at the same time;
-    /// [`stream_export`](Self::stream_export) writes it page by page.
+    /// Returns all data stored about a user, except secrets such as the password hash. All of it is in memory at the
+    /// same time; [`stream_export`](Self::stream_export) writes it page by page.
     ///
     /// # Errors
     /// As [`stream_export`](Self::stream_export), and the errors of its chunks.
@@ -59,12 +59,13 @@ impl Users {
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "an export cannot be parsed", cause))
     }
 
-    /// Returns the JSON document of an [`Export`], in chunks of one page each. It is complete only when the stream ends without
-    /// an error. It is written while it is read, and aborted when nothing is read for 30 seconds.
+    /// Returns the JSON document of an [`Export`], in chunks of one page each. It is complete only when the stream ends
+    /// without an error. It is written while it is read, and aborted when nothing is read for 30 seconds.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while another export of the user is in progress in this process;
-    /// [`ErrorKind::Overloaded`] during too many other exports; [`ErrorKind::Unavailable`] when the database is not available.
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::RateLimited`] while another export of the user is in progress in this
+    /// process; [`ErrorKind::Overloaded`] during too many other exports; [`ErrorKind::Unavailable`] when the database
+    /// is not available.
     pub async fn stream_export(&self, user: UserId) -> Result<impl Stream<Item = Result<Vec<u8>>> + Send + use<>> {
         let slot = ExportSlot::take(user)?;
         let head = read_head(self.db(), user).await?;

@@ -1,6 +1,7 @@
 //! Look-alike names: a new name must not look like a reserved name or an administrator's name.
 //!
-//! Two names look alike when they have a common skeleton: that of UTS 39, closed under case folding, without separators.
+//! Two names look alike when they have a common skeleton: that of UTS 39, closed under case folding, without
+//! separators.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -27,8 +28,8 @@ const RULE_VERSION: u32 = 1;
 /// The level of administrators: the names of users with this level or a smaller one are compared.
 pub(in crate::engine) const ADMINISTRATOR_LEVEL: i32 = ADMIN.cast_signed();
 
-/// Maximum number of compared characters of a skeleton: with four bytes each they fit into an index row, which has at most
-/// 2,704 bytes. Names under the current rules are much shorter.
+/// Maximum number of compared characters of a skeleton: with four bytes each they fit into an index row, which has at
+/// most 2,704 bytes. Names under the current rules are much shorter.
 const MAX_SKELETON_CHARS: usize = 600;
 
 /// Number of administrators per batch of stored skeletons: a few seconds of work at most.
@@ -40,8 +41,8 @@ pub(in crate::engine) fn skeletons(name: &Username) -> Vec<String> {
     BTreeSet::from(forms).into_iter().collect()
 }
 
-/// Returns the skeleton of a text, closed under case folding: names are compared case-insensitively, so a character that looks
-/// like a letter also looks like its capital.
+/// Returns the skeleton of a text, closed under case folding: names are compared case-insensitively, so a character
+/// that looks like a letter also looks like its capital.
 fn closed(text: &str) -> String {
     let letters: String = text.chars().filter(|c| !matches!(c, '.' | '_' | '-')).collect();
     // UTS 39 maps 0 to O, and 1 to l.
@@ -72,8 +73,8 @@ impl ReservedNames {
         Self(names.flat_map(|name| skeletons(&name)).collect())
     }
 
-    /// Returns the skeletons of a new name, unless it looks like a reserved name or an administrator's. An operator may use any
-    /// name: then nothing is compared, and the result is empty.
+    /// Returns the skeletons of a new name, unless it looks like a reserved name or an administrator's. An operator may
+    /// use any name: then nothing is compared, and the result is empty.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`].
@@ -111,8 +112,8 @@ pub(in crate::engine) async fn fill_in(db: &Db) -> Result<()> {
     }
 }
 
-/// Stores the skeletons of a user who gets a role, when the role makes the user an administrator, so that no new name can look
-/// alike.
+/// Stores the skeletons of a user who gets a role, when the role makes the user an administrator, so that no new name
+/// can look alike.
 pub(in crate::engine) async fn protect(tx: &Transaction<'_>, user: UserId, role: Level) -> Result<()> {
     if role.get() > ADMIN {
         return Ok(());

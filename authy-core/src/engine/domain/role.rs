@@ -104,7 +104,8 @@ impl Roles {
     /// Grants a role to a user, and revokes the user's access tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] for the role or the user, [`ErrorKind::AlreadyAssigned`], [`ErrorKind::BeyondYourLevel`].
+    /// [`ErrorKind::NotFound`] for the role or the user, [`ErrorKind::AlreadyAssigned`],
+    /// [`ErrorKind::BeyondYourLevel`].
     pub async fn grant(&self, caller: &Caller, name: &RoleName, user: UserId) -> Result<()> {
         self.journal.write(caller, async |tx| grant(tx, name, user).await).await
     }
@@ -184,8 +185,8 @@ pub(in crate::engine) async fn revoke(tx: &Tx<'_>, name: &RoleName, user: UserId
     Ok(event.detail(json!({ "role": name })))
 }
 
-/// Returns an error when the user is the last one with the most powerful role and would lose it: by losing `role` or, when
-/// `None`, by being deleted. Otherwise locks the role until the transaction ends.
+/// Returns an error when the user is the last one with the most powerful role and would lose it: by losing `role` or,
+/// when `None`, by being deleted. Otherwise locks the role until the transaction ends.
 pub(in crate::engine) async fn keep_last_of_its_kind(
     tx: &Transaction<'_>,
     user: UserId,

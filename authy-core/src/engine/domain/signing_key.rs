@@ -115,8 +115,8 @@ impl SigningKeys {
         .await
     }
 
-    /// Returns the content of a token: from the cache while its key is valid, otherwise after verification with the loaded
-    /// keys.
+    /// Returns the content of a token: from the cache while its key is valid, otherwise after verification with the
+    /// loaded keys.
     pub(in crate::engine) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<Token>> {
         cache.get_or_verify(token, &self.current.load().verifier)
     }
@@ -137,11 +137,12 @@ impl SigningKeys {
         }
     }
 
-    /// Loads the keys from the database again. Creates a key when none of this algorithm is active: an instance with another
-    /// algorithm may have retired the last one.
+    /// Loads the keys from the database again. Creates a key when none of this algorithm is active: an instance with
+    /// another algorithm may have retired the last one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is not available. A key that cannot be decrypted or parsed is skipped.
+    /// [`ErrorKind::Unavailable`] when the database is not available. A key that cannot be decrypted or parsed is
+    /// skipped.
     pub(in crate::engine) async fn reload(&self) -> Result<()> {
         let (db, before) = (&self.journal.db, self.current.load_full());
         let mut loaded = self.loader.load(db, &self.settings, Some(&before)).await?;

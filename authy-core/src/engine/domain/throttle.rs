@@ -8,9 +8,10 @@
 //! attempt.end(if is_right { Outcome::Succeeded } else { Outcome::Failed }).await?;
 //! ```
 //!
-//! An attempt is counted before it is verified, in one statement that succeeds only when the state has not changed since it was
-//! read: each of a hundred concurrent attempts counts. A dropped attempt counts as failed. So that concurrent correct passwords
-//! are not refused, four attempts at a target run at the same time in this process, and the others wait.
+//! An attempt is counted before it is verified, in one statement that succeeds only when the state has not changed
+//! since it was read: each of a hundred concurrent attempts counts. A dropped attempt counts as failed. So that
+//! concurrent correct passwords are not refused, four attempts at a target run at the same time in this process, and
+//! the others wait.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -41,8 +42,8 @@ use record::{MAX_ATTEMPT_TIME, Record, failure_count};
 #[derive(Clone)]
 pub(in crate::engine) struct GuessLimiter {
     db: Arc<Db>,
-    /// Hides the targets: without the key, a reader of the table cannot even check a name. A new first master key starts new
-    /// counts.
+    /// Hides the targets: without the key, a reader of the table cannot even check a name. A new first master key
+    /// starts new counts.
     keys: MacKeys,
     concurrency: Arc<ConcurrencyLimiter>,
 }
@@ -62,8 +63,8 @@ impl GuessTarget {
         Self { kind: "login", of: name.to_owned(), account, counts_address: true }
     }
 
-    /// The password for an account, from a device on which it logged in. The address does not count: a user who shares it with
-    /// an attacker can log in.
+    /// The password for an account, from a device on which it logged in. The address does not count: a user who shares
+    /// it with an attacker can log in.
     pub(in crate::engine) fn password_on(device: &str, account: UserId) -> Self {
         Self { kind: "device", of: format!("{account}\0{device}"), account: Some(account), counts_address: false }
     }
@@ -74,7 +75,8 @@ impl GuessTarget {
     }
 }
 
-/// A guess, counted as a failure until its outcome is known. A dropped one (its caller has gone, for example) has failed.
+/// A guess, counted as a failure until its outcome is known. A dropped one (its caller has gone, for example) has
+/// failed.
 pub(in crate::engine) struct Attempt {
     // Taken when the outcome is known.
     record: Option<Box<Record>>,
@@ -95,8 +97,8 @@ impl GuessLimiter {
     /// Begins a guess, which is counted before it is verified.
     ///
     /// # Errors
-    /// [`ErrorKind::Overloaded`] when too many attempts at the same target wait; [`ErrorKind::Unavailable`] when the database
-    /// is not available.
+    /// [`ErrorKind::Overloaded`] when too many attempts at the same target wait; [`ErrorKind::Unavailable`] when the
+    /// database is not available.
     pub(in crate::engine) async fn attempt(&self, caller: &Caller, target: GuessTarget) -> Result<Attempt> {
         let key = self.key(target.kind, &target.of);
         let network = caller.client_info().network().filter(|_| target.counts_address);
@@ -110,12 +112,12 @@ impl GuessLimiter {
         Ok(Attempt { record: Some(record), key, is_admitted, permit: Some(permit).filter(|_| is_admitted) })
     }
 
-    /// Runs the verification of a one-time code. A wrong code counts for its address, together with wrong passwords, for all
-    /// instances.
+    /// Runs the verification of a one-time code. A wrong code counts for its address, together with wrong passwords,
+    /// for all instances.
     ///
     /// # Errors
-    /// Those of the work, of which [`ErrorKind::NotFound`] counts; [`ErrorKind::RateLimited`], without running the work, after
-    /// too many.
+    /// Those of the work, of which [`ErrorKind::NotFound`] counts; [`ErrorKind::RateLimited`], without running the
+    /// work, after too many.
     pub(in crate::engine) async fn guess_code<T>(
         &self,
         caller: &Caller,
@@ -147,14 +149,14 @@ impl GuessLimiter {
 }
 
 impl Attempt {
-    /// Returns whether the guess may be verified. If not, the caller must get the same result as for a wrong guess, after the
-    /// same work.
+    /// Returns whether the guess may be verified. If not, the caller must get the same result as for a wrong guess,
+    /// after the same work.
     pub(in crate::engine) fn is_admitted(&self) -> bool {
         self.is_admitted
     }
 
-    /// Returns the time to wait, when the guess is not admitted because of failures at its account. Only for callers with a
-    /// token: to others it would reveal that there were failures.
+    /// Returns the time to wait, when the guess is not admitted because of failures at its account. Only for callers
+    /// with a token: to others it would reveal that there were failures.
     pub(in crate::engine) fn wait(&self) -> Option<Duration> {
         self.record.as_ref()?.wait
     }

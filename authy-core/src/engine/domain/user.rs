@@ -67,8 +67,8 @@ impl Users {
         find(self.db(), user).await
     }
 
-    /// Returns a page of all users, deleted ones included, ordered by creation. `q` is the beginning of a username or an email
-    /// address.
+    /// Returns a page of all users, deleted ones included, ordered by creation. `q` is the beginning of a username or
+    /// an email address.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.

@@ -1,9 +1,10 @@
 //! Proof of the actor: the state of the caller's account in the database, inside the transaction of the write.
 //!
-//! A token contains the permissions at the time of its issue. Between its check and the commit there may be a slow request
-//! body, row locks, the connection pool and the hash queue. So the account, its epoch, its session and its level are read again
-//! in the transaction, with locks that keep them unchanged until it ends. A write on behalf of a user is committed with an
-//! [`Event`](super::event::Event), and an event needs an [`Actor`], so no such write can skip the proof.
+//! A token contains the permissions at the time of its issue. Between its check and the commit there may be a slow
+//! request body, row locks, the connection pool and the hash queue. So the account, its epoch, its session and its
+//! level are read again in the transaction, with locks that keep them unchanged until it ends. A write on behalf of a
+//! user is committed with an [`Event`](super::event::Event), and an event needs an [`Actor`], so no such write can skip
+//! the proof.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,8 +23,8 @@ use crate::{
 
 pub(in crate::engine) mod sql;
 
-/// Time after its expiry for which a token is accepted, to finish an operation: the time that a request body may take, plus the
-/// difference between clocks.
+/// Time after its expiry for which a token is accepted, to finish an operation: the time that a request body may take,
+/// plus the difference between clocks.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The actor, proven inside the transaction.
@@ -168,8 +169,8 @@ impl Actor {
         }
     }
 
-    /// Checks that the actor is an administrator, and that this level is not more powerful than the actor's. `None` is less
-    /// powerful than any level.
+    /// Checks that the actor is an administrator, and that this level is not more powerful than the actor's. `None` is
+    /// less powerful than any level.
     ///
     /// # Errors
     /// As [`require_administrator`](Self::require_administrator), and [`ErrorKind::BeyondYourLevel`].
@@ -240,8 +241,8 @@ pub(in crate::engine) async fn require_read_committed(tx: &Transaction<'_>) -> R
     }
 }
 
-/// Locks accounts in the order of their IDs, so that two users who act on each other do not deadlock. Does not read their
-/// levels.
+/// Locks accounts in the order of their IDs, so that two users who act on each other do not deadlock. Does not read
+/// their levels.
 async fn lock_accounts(tx: &Transaction<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Subject>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
     let rows = sql::LOCK.rows(tx, &[&ids]).await?;

@@ -20,8 +20,8 @@ pub struct ClientInfo {
     pub device_token: Option<Secret>,
 }
 
-/// Maximum length of a stored user agent in bytes. No browser sends a longer one; a client that does may try to fill the
-/// database.
+/// Maximum length of a stored user agent in bytes. No browser sends a longer one; a client that does may try to fill
+/// the database.
 const USER_AGENT_BYTES: usize = 256;
 
 /// Returns a user agent truncated to the stored length (256 bytes), at a character boundary.
@@ -56,8 +56,8 @@ impl Caller {
         Self { kind: CallerKind::Anonymous, client }
     }
 
-    /// Returns the caller with a verified token. Every write proves the caller again: it fails when the account, its session or
-    /// the token has ended meanwhile, or when password, email address or roles have changed.
+    /// Returns the caller with a verified token. Every write proves the caller again: it fails when the account, its
+    /// session or the token has ended meanwhile, or when password, email address or roles have changed.
     pub fn user(identity: Identity, client: ClientInfo) -> Self {
         Self { kind: CallerKind::User(identity), client }
     }
@@ -107,8 +107,8 @@ impl Caller {
         matches!(self.kind, CallerKind::Operator)
     }
 
-    /// Checks with the token alone that the caller can act on an account of this level. Only an early check before expensive
-    /// work: the transaction reads the current state.
+    /// Checks with the token alone that the caller can act on an account of this level. Only an early check before
+    /// expensive work: the transaction reads the current state.
     ///
     /// # Errors
     /// [`ErrorKind::TokenRequired`], [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`].

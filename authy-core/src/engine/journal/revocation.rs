@@ -1,7 +1,7 @@
 //! The revocation feed: the revoked tokens, from this instance and all others.
 //!
-//! This instance keeps all revocations in memory, for token checks. [`follow`](crate::engine::background::follow) polls the
-//! database and passes on what it finds.
+//! This instance keeps all revocations in memory, for token checks. [`follow`](crate::engine::background::follow) polls
+//! the database and passes on what it finds.
 
 use std::{
     fmt,
@@ -55,8 +55,8 @@ pub struct RevocationBatch {
     pub revocations: Vec<Revocation>,
     /// The start of the next batch.
     pub cursor: Cursor,
-    /// The time as of which this batch and the earlier ones are complete, by the clock of the database, in milliseconds since
-    /// 1970.
+    /// The time as of which this batch and the earlier ones are complete, by the clock of the database, in milliseconds
+    /// since 1970.
     pub as_of_ms: u64,
     encoded: OnceLock<Bytes>,
 }
@@ -66,8 +66,8 @@ impl RevocationBatch {
         Self { revocations, cursor, as_of_ms, encoded: OnceLock::new() }
     }
 
-    /// Returns the result of the first call of `encode` for this batch. All followers get the same batch, so it is encoded only
-    /// once; a process must use one encoding.
+    /// Returns the result of the first call of `encode` for this batch. All followers get the same batch, so it is
+    /// encoded only once; a process must use one encoding.
     pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.encoded.get_or_init(|| encode(self)).clone()
     }
@@ -81,8 +81,8 @@ pub struct RevocationFeed {
     // Revocations of this instance that have not been sent to the followers.
     unsent: Mutex<Vec<Revocation>>,
     clock: Clock,
-    // The time as of which all revocations are known: the start of the last successful poll, by the clocks of this machine. The
-    // snapshot of the poll is newer, and the clock of the database makes no difference.
+    // The time as of which all revocations are known: the start of the last successful poll, by the clocks of this
+    // machine. The snapshot of the poll is newer, and the clock of the database makes no difference.
     freshness: Freshness,
     batches: broadcast::Sender<Arc<RevocationBatch>>,
     snapshots: Snapshots,
@@ -102,8 +102,8 @@ impl RevocationFeed {
         Ok(RevocationPage { revocations, cursor, as_of_ms })
     }
 
-    /// Returns the revocations in force, or those since a cursor, as a response body: from memory, as of the last poll. Does
-    /// not query the database, and serializes only once per poll.
+    /// Returns the revocations in force, or those since a cursor, as a response body: from memory, as of the last poll.
+    /// Does not query the database, and serializes only once per poll.
     ///
     /// Needs the [background work](crate::Authy::start_background).
     ///
@@ -115,9 +115,9 @@ impl RevocationFeed {
         self.snapshots.snapshot(&self.set, after)
     }
 
-    /// Returns a stream of the revocations in force, or those since a cursor, and then of all further ones. The stream does not
-    /// end. While this instance is up to date, it yields a batch at least once per second; an empty batch means that nothing is
-    /// new.
+    /// Returns a stream of the revocations in force, or those since a cursor, and then of all further ones. The stream
+    /// does not end. While this instance is up to date, it yields a batch at least once per second; an empty batch
+    /// means that nothing is new.
     ///
     /// All followers share the batches, except the first batch and those of followers that were too slow.
     ///

@@ -33,8 +33,8 @@ pub(in crate::engine) struct Journal {
 }
 
 impl Journal {
-    /// Performs a write: begins a transaction, runs the work, appends its events, commits, and applies the revocations before
-    /// it returns. When the work fails, everything is rolled back.
+    /// Performs a write: begins a transaction, runs the work, appends its events, commits, and applies the revocations
+    /// before it returns. When the work fails, everything is rolled back.
     ///
     /// The work proves the actor with [`Tx::prove`] or a similar method; without an actor there is no event.
     ///
@@ -46,7 +46,8 @@ impl Journal {
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<T> {
         let mut connection = self.db.connection().await?;
-        // Regardless of the database's default: a read after a lock must see what the previous holder of the lock committed.
+        // Regardless of the database's default: a read after a lock must see what the previous holder of the lock
+        // committed.
         let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
         let transaction = fault::around("begin", begin.start()).await.map_err(db_error)?;
         let tx = Tx { transaction: &transaction, caller };
@@ -151,8 +152,8 @@ impl Tx<'_> {
         Actor::by_secret(self.caller)
     }
 
-    /// Limits the time of each statement. The wait for a lock is limited, too: a statement that waits longer than its caller
-    /// would only hold a connection.
+    /// Limits the time of each statement. The wait for a lock is limited, too: a statement that waits longer than its
+    /// caller would only hold a connection.
     pub(in crate::engine) fn limit_statements(&self, time: Duration) {
         let (lock, time) = (LOCK_TIMEOUT.as_millis(), time.as_millis());
         // Sent with the next statement and not awaited: when it fails, so does the transaction.
@@ -221,9 +222,10 @@ impl From<Event> for Written {
 
 /// A write inside of a transaction of the embedding program that is not committed yet.
 ///
-/// Pass it to [`Authy::committed`](crate::Authy::committed) after the commit. This process then refuses the revoked tokens
-/// immediately, all others within milliseconds, and sinks get the event without delay. When it is dropped instead, after a
-/// rollback or by mistake, nothing is lost: the next poll finds a committed revocation and its event within one second.
+/// Pass it to [`Authy::committed`](crate::Authy::committed) after the commit. This process then refuses the revoked
+/// tokens immediately, all others within milliseconds, and sinks get the event without delay. When it is dropped
+/// instead, after a rollback or by mistake, nothing is lost: the next poll finds a committed revocation and its event
+/// within one second.
 #[must_use = "pass it to Authy::committed after the commit, so that what it revoked is refused here at once"]
 #[derive(Debug)]
 pub struct Uncommitted<T = ()> {
@@ -232,7 +234,8 @@ pub struct Uncommitted<T = ()> {
 }
 
 impl<T> Uncommitted<T> {
-    /// Returns the value of the method, such as the ID of a new user, for rows of the same transaction that refer to it.
+    /// Returns the value of the method, such as the ID of a new user, for rows of the same transaction that refer to
+    /// it.
     pub fn value(&self) -> &T {
         &self.value
     }

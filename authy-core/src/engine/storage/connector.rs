@@ -25,12 +25,12 @@ use crate::{
     tls::Roots,
 };
 
-/// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and short
-/// enough that a caller receives "unavailable" before it gives up.
+/// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and
+/// short enough that a caller receives "unavailable" before it gives up.
 pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Every connection relies on these settings, regardless of the defaults of the database or its role: a single-statement write
-/// has no transaction that could set them.
+/// Every connection relies on these settings, regardless of the defaults of the database or its role: a
+/// single-statement write has no transaction that could set them.
 const SESSION_SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
@@ -68,8 +68,8 @@ pub(in crate::engine) struct Connector {
 impl Connector {
     pub(in crate::engine) fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
         let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
-        // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the certificate is
-        // verified.
+        // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the
+        // certificate is verified.
         let tls = match config.get_ssl_mode() {
             SslMode::Disable | SslMode::Prefer => None,
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),

@@ -1,7 +1,8 @@
 //! Connections to the database: a pool for transactions, and a few shared connections for single-row reads.
 //!
-//! A frequent read uses a long-lived, pipelined connection with a prepared statement, which is two to three times faster than a
-//! connection from a pool. A transaction never runs on a shared connection, because all others would wait for it.
+//! A frequent read uses a long-lived, pipelined connection with a prepared statement, which is two to three times
+//! faster than a connection from a pool. A transaction never runs on a shared connection, because all others would wait
+//! for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,8 +25,8 @@ use crate::{
     tls::Roots,
 };
 
-/// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of the
-/// pool is not held after the caller has gone.
+/// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of
+/// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The connections to one database.
@@ -78,8 +79,8 @@ impl Db {
         self.connector.connect().await
     }
 
-    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a pooler in
-    /// between drops them.
+    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a
+    /// pooler in between drops them.
     pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
         let heard = Arc::new(Notify::new());
         let (client, _) = bounded(self.connector.open(heard.clone())).await?;
@@ -96,8 +97,8 @@ impl Db {
         })
     }
 
-    /// Executes a single-statement write, and wakes the relay: for the event that the statement writes, or for what became due.
-    /// Returns its row.
+    /// Executes a single-statement write, and wakes the relay: for the event that the statement writes, or for what
+    /// became due. Returns its row.
     pub(in crate::engine) async fn write(
         &self,
         statement: &'static Statement,
@@ -127,8 +128,8 @@ impl Db {
         written
     }
 
-    /// Closes every connection that is not in use for a transaction: they may lead to a server that is no longer the primary
-    /// and still answers. New connections try the hosts again.
+    /// Closes every connection that is not in use for a transaction: they may lead to a server that is no longer the
+    /// primary and still answers. New connections try the hosts again.
     pub(in crate::engine) fn leave_connections(&self) {
         self.reads.leave_all();
         drop(self.pool.retain(|_, _| false));
@@ -144,8 +145,8 @@ impl Db {
         self.written.subscribe()
     }
 
-    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when its
-    /// caller has gone.
+    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
+    /// its caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let mut connection = self.connection().await?;
         let tx = bounded(connection.build_transaction().read_only(true).start()).await?;

@@ -1,8 +1,8 @@
-//! Fault points: a test kills the process with SIGKILL at one of them, to see what a crash leaves behind. They are at every
-//! statement sent to PostgreSQL, around every commit, and around every delivery of an event to a sink.
+//! Fault points: a test kills the process with SIGKILL at one of them, to see what a crash leaves behind. They are at
+//! every statement sent to PostgreSQL, around every commit, and around every delivery of an event to a sink.
 //!
-//! Without the feature `dangerous-fault-points` they compile to nothing. With it they have no effect until a program calls
-//! [`dangerous_die_at`].
+//! Without the feature `dangerous-fault-points` they compile to nothing. With it they have no effect until a program
+//! calls [`dangerous_die_at`].
 
 #[cfg(feature = "dangerous-fault-points")]
 mod armed;

@@ -26,8 +26,8 @@ pub struct MigrationReport {
     pub version: u32,
 }
 
-/// An index of a large table. A migration is a transaction, in which building the index would block all writes. So the index is
-/// built before, concurrently, and the migration finds it (`IF NOT EXISTS`).
+/// An index of a large table. A migration is a transaction, in which building the index would block all writes. So the
+/// index is built before, concurrently, and the migration finds it (`IF NOT EXISTS`).
 struct LargeIndex {
     /// The migration that the index belongs to.
     version: i64,
@@ -45,16 +45,17 @@ const LARGE_INDEXES: &[LargeIndex] = &[LargeIndex {
     is_unique: true,
 }];
 
-/// Interval at which the lock is tried. An instance that waited in the database would hold a snapshot, and a concurrent index
-/// build waits for every older snapshot: both would wait forever.
+/// Interval at which the lock is tried. An instance that waited in the database would hold a snapshot, and a concurrent
+/// index build waits for every older snapshot: both would wait forever.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Applies pending migrations. A transaction on a separate connection holds the lock, so that several instances can start at
-/// the same time.
+/// Applies pending migrations. A transaction on a separate connection holds the lock, so that several instances can
+/// start at the same time.
 pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
     let mut guard = db.connect().await?;
-    // Between its statements the transaction must hold no snapshot, for the same reason. So it is READ COMMITTED regardless of
-    // the default, and uses the simple protocol: a portal of the extended protocol keeps its snapshot until the next statement.
+    // Between its statements the transaction must hold no snapshot, for the same reason. So it is READ COMMITTED
+    // regardless of the default, and uses the simple protocol: a portal of the extended protocol keeps its snapshot
+    // until the next statement.
     let lock =
         guard.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await.map_err(db_error)?;
     let try_lock = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})");

@@ -25,7 +25,8 @@ use crate::{
 /// Enough to keep two cores busy. Measured: more connections are not faster, and a single one is a third slower.
 const READ_CONNECTIONS: usize = 4;
 
-/// Time for which the database counts as unavailable after a failed connection attempt, so that callers do not queue for it.
+/// Time for which the database counts as unavailable after a failed connection attempt, so that callers do not queue
+/// for it.
 const CONNECT_COOLDOWN: Duration = Duration::from_millis(200);
 
 pub(in crate::engine) struct ReadPool {
@@ -118,8 +119,8 @@ impl Prepared {
         Self { client, prepared: RwLock::default() }
     }
 
-    /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes longer
-    /// than running.
+    /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes
+    /// longer than running.
     pub(in crate::engine) async fn read(
         &self,
         statement: &'static Statement,

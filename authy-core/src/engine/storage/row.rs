@@ -10,7 +10,8 @@ pub(in crate::engine) fn user_id(row: &Row, column: &str) -> UserId {
     UserId::from(row.get::<_, Uuid>(column))
 }
 
-/// Returns the value of a text column. It was checked by the rules of its time when it was written, and is not checked again.
+/// Returns the value of a text column. It was checked by the rules of its time when it was written, and is not checked
+/// again.
 pub(in crate::engine) fn stored<T: Stored>(row: &Row, column: &str) -> T {
     T::stored(row.get(column))
 }

@@ -1,8 +1,8 @@
 //! The order of the hash jobs, and the limits on waiting jobs.
 //!
-//! There are two queues: one for callers who are known by a device token or an access token, and one for all others. Each has
-//! its own capacity, and the threads take from both in turn, so that many unknown callers do not block a known device. In each
-//! queue, one network can use at most a quarter of the capacity.
+//! There are two queues: one for callers who are known by a device token or an access token, and one for all others.
+//! Each has its own capacity, and the threads take from both in turn, so that many unknown callers do not block a known
+//! device. In each queue, one network can use at most a quarter of the capacity.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,7 +11,8 @@ use std::{
 
 use crate::network;
 
-/// The fraction of a queue that one network can use: one part in this number. To fill a queue, four networks have to cooperate.
+/// The fraction of a queue that one network can use: one part in this number. To fill a queue, four networks have to
+/// cooperate.
 const NETWORK_SHARE: usize = 4;
 
 /// A caller who needs a password hash.
@@ -22,7 +23,8 @@ pub(in crate::engine) struct HashRequester {
 }
 
 impl HashRequester {
-    /// Creates a requester at an address. Without an address, no network limit applies: the request comes from this program.
+    /// Creates a requester at an address. Without an address, no network limit applies: the request comes from this
+    /// program.
     pub(in crate::engine) fn new(address: Option<IpAddr>, is_known: bool) -> Self {
         // The smallest separately routed network: wider ones belong to many customers.
         Self { network: address.map(network::routed), is_known }

@@ -1,4 +1,5 @@
-//! The memory for argon2. A thread lends it to each job, keeps it for the next one, and overwrites it when no other job waits.
+//! The memory for argon2. A thread lends it to each job, keeps it for the next one, and overwrites it when no other job
+//! waits.
 
 use std::{
     fmt,
@@ -11,8 +12,8 @@ use std::{
 use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
-/// The memory that a hashing thread lends to its jobs. Fresh memory for each hash would cost thousands of page faults and up to
-/// half of the speed.
+/// The memory that a hashing thread lends to its jobs. Fresh memory for each hash would cost thousands of page faults
+/// and up to half of the speed.
 pub(in crate::engine) struct Workspace {
     blocks: Vec<Block>,
     kept: usize,
@@ -20,8 +21,8 @@ pub(in crate::engine) struct Workspace {
     hashes: Arc<AtomicU64>,
 }
 
-/// Minimum capacity that is reserved, in blocks of 1 KiB. Above 32 MiB, glibc always returns freed memory to the system; below,
-/// it may keep it. Reserved memory that is not used costs nothing.
+/// Minimum capacity that is reserved, in blocks of 1 KiB. Above 32 MiB, glibc always returns freed memory to the
+/// system; below, it may keep it. Reserved memory that is not used costs nothing.
 const MIN_RESERVED_BLOCKS: usize = 33 * 1024;
 
 impl Workspace {

@@ -1,4 +1,5 @@
-//! The format of new hashes: argon2id in PHC strings, with a pepper as the secret input. Also verifies other argon2 hashes.
+//! The format of new hashes: argon2id in PHC strings, with a pepper as the secret input. Also verifies other argon2
+//! hashes.
 
 use std::fmt;
 

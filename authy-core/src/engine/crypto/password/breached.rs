@@ -1,11 +1,11 @@
 //! Breached passwords: a file of SHA-1 hashes, as Have I Been Pwned publishes them.
 //!
-//! Its lines are `HASH:COUNT`, sorted by hash (hexadecimal, in upper or lower case), terminated by LF or CRLF. The count is
-//! optional. All hashes may be truncated to the same length of at least ten digits, for a smaller file. The full file has about
-//! 40 GB, so it is not loaded: a search takes about 35 small reads.
+//! Its lines are `HASH:COUNT`, sorted by hash (hexadecimal, in upper or lower case), terminated by LF or CRLF. The
+//! count is optional. All hashes may be truncated to the same length of at least ten digits, for a smaller file. The
+//! full file has about 40 GB, so it is not loaded: a search takes about 35 small reads.
 //!
-//! The check is optional, and must not prevent sign-ups: read errors are logged, and then no password counts as breached. SHA-1
-//! is sufficient, because the hashes are public.
+//! The check is optional, and must not prevent sign-ups: read errors are logged, and then no password counts as
+//! breached. SHA-1 is sufficient, because the hashes are public.
 
 use std::{
     cmp::Ordering,

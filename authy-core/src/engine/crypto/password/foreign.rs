@@ -1,6 +1,7 @@
 //! Hashes of other programs: werkzeug, Django, passlib, PHC strings and bcrypt. They are verified, never created.
 //!
-//! They are imported, so a malicious one must neither panic nor exhaust the machine: the cost is limited when it is parsed.
+//! They are imported, so a malicious one must neither panic nor exhaust the machine: the cost is limited when it is
+//! parsed.
 
 use std::num::NonZeroU32;
 
@@ -76,8 +77,8 @@ impl Foreign {
                 scrypt::scrypt(password, salt, params, &mut computed).is_ok()
                     && constant_time::verify_slices_are_equal(&computed, derived).is_ok()
             }
-            // bcrypt ignores everything after byte 72, so a longer password must match. A NUL ends a password in C and is
-            // repeated in bcrypt's key, so no program creates a hash of one intentionally.
+            // bcrypt ignores everything after byte 72, so a longer password must match. A NUL ends a password in C and
+            // is repeated in bcrypt's key, so no program creates a hash of one intentionally.
             Self::Bcrypt { hash } => bcrypt::verify(password, hash).unwrap_or(false) && !password.contains(&0),
             Self::BcryptSha256 { hash } => bcrypt::verify(sha256_in_hex(password).as_str(), hash).unwrap_or(false),
         }
@@ -116,8 +117,8 @@ impl Foreign {
         Self::pbkdf2(algorithm, iterations, salt.as_bytes().to_vec(), STANDARD.decode(derived).ok()?)
     }
 
-    /// `parameters$salt$hash`, both in base64 without padding. passlib's pbkdf2 differs slightly: its parameters are only the
-    /// number of iterations, and its base64 has `.` instead of `+`.
+    /// `parameters$salt$hash`, both in base64 without padding. passlib's pbkdf2 differs slightly: its parameters are
+    /// only the number of iterations, and its base64 has `.` instead of `+`.
     fn phc(id: &str, rest: &str) -> Option<Self> {
         let (params, rest) = rest.split_once('$')?;
         let (salt, derived) = rest.split_once('$')?;
@@ -159,7 +160,8 @@ impl Foreign {
     }
 }
 
-/// A short hash matches too many passwords, and an empty one all of them. A long hash costs more than its iterations indicate.
+/// A short hash matches too many passwords, and an empty one all of them. A long hash costs more than its iterations
+/// indicate.
 fn is_sound(derived: &[u8]) -> bool {
     (16..=64).contains(&derived.len())
 }

@@ -20,15 +20,15 @@ pub(in crate::engine) struct UserInputs {
     pub(in crate::engine) email: String,
 }
 
-/// Maximum length that is analyzed, because zxcvbn's time grows very fast: 40 ms for 32 characters, half a second for 100. A
-/// password whose first 32 characters are weak counts as weak, which errs on the safe side.
+/// Maximum length that is analyzed, because zxcvbn's time grows very fast: 40 ms for 32 characters, half a second
+/// for 100. A password whose first 32 characters are weak counts as weak, which errs on the safe side.
 const MAX_ANALYZED_CHARS: usize = 32;
 
 /// A known password is weak, regardless of its estimate.
 const BREACHED_WARNING: &str = "This password is on a list of breached passwords.";
 
-/// Checks that a password is strong enough for its user, and not breached: neither among the most common passwords, which
-/// zxcvbn contains, nor in the longer list (`is_breached`).
+/// Checks that a password is strong enough for its user, and not breached: neither among the most common passwords,
+/// which zxcvbn contains, nor in the longer list (`is_breached`).
 pub(super) fn require(password: &str, inputs: &UserInputs, is_breached: bool) -> Result<()> {
     let (mut strength, is_common) = estimate(password, inputs);
     if is_common || is_breached {
@@ -62,11 +62,11 @@ fn estimate(password: &str, inputs: &UserInputs) -> (Strength, bool) {
     (strength, is_common(estimate.sequence()))
 }
 
-/// Returns whether the whole password is one of the 30,000 most common breached ones, in any case, backwards or with digits for
-/// letters.
+/// Returns whether the whole password is one of the 30,000 most common breached ones, in any case, backwards or with
+/// digits for letters.
 ///
-/// The crate's list is private, but its matches are not: a password on the list is matched as a whole, because no other match
-/// needs fewer guesses, unless it is even weaker. A list of our own would only be a copy.
+/// The crate's list is private, but its matches are not: a password on the list is matched as a whole, because no other
+/// match needs fewer guesses, unless it is even weaker. A list of our own would only be a copy.
 fn is_common(sequence: &[Match]) -> bool {
     let [Match { pattern: MatchPattern::Dictionary(found), .. }] = sequence else { return false };
     // The type of this field is private to the crate.

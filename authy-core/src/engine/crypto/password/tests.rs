@@ -117,7 +117,8 @@ fn two_peppers_of_one_key_id_are_refused() {
 
 #[tokio::test]
 async fn every_kind_of_argon2_hash_is_verified_and_replaced() {
-    // From argon2-cffi 25.1.0 in Python. The one without a version is in the format of argon2 1.0; the last is Django's.
+    // From argon2-cffi 25.1.0 in Python. The one without a version is in the format of argon2 1.0; the last is
+    // Django's.
     let passwords = passwords(SMALL, &[1]);
     for stored in [
         "$argon2i$v=19$m=64,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$LNlNEy6l1rZZGCSyh+FfDvpdrVwJUc9+T4cmFzwmimk",

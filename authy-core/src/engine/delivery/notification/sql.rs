@@ -3,10 +3,10 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// The recipient of a code, and whether the address is confirmed. Returns no row when the code is no longer valid, when
-    /// another account has confirmed the address, or when the event exceeds the limit per clock hour for events of these kinds
-    /// on all accounts with the address. The count starts again with each hour, so that continuous requests cannot suppress the
-    /// first mails of the next hour.
+    /// The recipient of a code, and whether the address is confirmed. Returns no row when the code is no longer valid,
+    /// when another account has confirmed the address, or when the event exceeds the limit per clock hour for events of
+    /// these kinds on all accounts with the address. The count starts again with each hour, so that continuous requests
+    /// cannot suppress the first mails of the next hour.
     FIND_WITH_CODE(UUID, TEXT, UUID, TEXT_ARRAY, INT8) =
         "SELECT username, code.email, code.expires,
                 users.email_key = code.email_key AND validated_at IS NOT NULL AS validated
@@ -25,8 +25,8 @@ statements! {
                       AND (actor IS NULL OR actor = claimant.public_id)
                       AND happened >= date_trunc('hour', code.created) AND happened < code.created) < $5)";
 
-    /// Compares a login from a new device with the earlier ones of the same day (UTC): whether one of them had the same user
-    /// agent and the same network (an IPv4 /24, an IPv6 /48), and how many different ones there were.
+    /// Compares a login from a new device with the earlier ones of the same day (UTC): whether one of them had the same
+    /// user agent and the same network (an IPv4 /24, an IPv6 /48), and how many different ones there were.
     ///
     /// The time has a precision of one second, which is enough to find the partition.
     COMPARE_NEW_DEVICE(UUID, UUID, TIMESTAMPTZ) =
@@ -49,8 +49,8 @@ statements! {
                                  AND before.user_agent IS NOT DISTINCT FROM this.user_agent), false) AS is_repeated
          FROM before, this";
 
-    /// Counts a notice to the owner of an address, unless the maximum within one day is reached; once per event. Deletes older
-    /// counts.
+    /// Counts a notice to the owner of an address, unless the maximum within one day is reached; once per event.
+    /// Deletes older counts.
     COUNT_NOTICE(UUID, UUID, INT8) =
         "WITH forgotten AS (
              DELETE FROM authy.address_notice WHERE created < now() - interval '1 day'

@@ -19,9 +19,9 @@ use crate::{
 /// Maximum time of a read: counting the events of a month takes a while.
 const SINK_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The lock of a sink. A transaction on a separate connection holds it, so it needs no session and is released when its holder
-/// fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had read, and no
-/// partition could be created or dropped.
+/// The lock of a sink. A transaction on a separate connection holds it, so it needs no session and is released when its
+/// holder fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had
+/// read, and no partition could be created or dropped.
 pub(super) struct SinkLock {
     lock: Client,
     reader: Prepared,
@@ -31,8 +31,8 @@ impl SinkLock {
     /// Waits until no other instance relays to the sink.
     pub(super) async fn take(db: &Db, sink: &str) -> Result<Self> {
         let lock = db.connect().await?;
-        // The transaction holds no snapshot, so it does not delay vacuum. When the host of the lock holder loses power, the
-        // database detects it.
+        // The transaction holds no snapshot, so it does not delay vacuum. When the host of the lock holder loses power,
+        // the database detects it.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 0;
                      SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1;
                      SET LOCAL tcp_keepalives_count = 3";
@@ -52,7 +52,8 @@ impl SinkLock {
         self.reader.read(statement, SINK_READ_TIMEOUT, params).await
     }
 
-    /// Reads along an index. Before the table has been analyzed, the planner would sort all waiting events again for each page.
+    /// Reads along an index. Before the table has been analyzed, the planner would sort all waiting events again for
+    /// each page.
     pub(super) async fn read_in_order(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         bounded(self.reader.client.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
         let rows = self.read(statement, params).await?;

@@ -57,8 +57,8 @@ pub(super) struct UnreadPage {
     next: SinkCursor,
 }
 
-/// Pause after new events were found. Under load, the events written meanwhile are read together, and notifying the relay costs
-/// the writers almost nothing.
+/// Pause after new events were found. Under load, the events written meanwhile are read together, and notifying the
+/// relay costs the writers almost nothing.
 const GATHER_TIME: Duration = Duration::from_millis(50);
 
 const BEGINNING: &str = "-infinity";

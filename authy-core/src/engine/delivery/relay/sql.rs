@@ -10,7 +10,8 @@ statements! {
     /// Begins a new epoch when it is not.
     BEGIN_EPOCH() = "SELECT authy.begin_event_epoch()";
 
-    /// Creates a sink's cursor at the present position, unless it exists; stores whether its status is shown with the users.
+    /// Creates a sink's cursor at the present position, unless it exists; stores whether its status is shown with the
+    /// users.
     CREATE_CURSOR(TEXT, BOOL) =
         "INSERT INTO authy.event_cursor AS known (sink, epoch, seen, shows_status)
          SELECT $1, epoch, pg_current_snapshot(), $2 FROM authy.event_epoch
@@ -22,9 +23,9 @@ statements! {
                 CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
          FROM authy.event_cursor WHERE sink = $1";
 
-    /// The transactions that are new since a snapshot, and the current snapshot: those that were running at that time or have
-    /// begun since. So a long-running transaction does not cause what others commit meanwhile to be read repeatedly. The two
-    /// aggregates in one query prevent the planner from scanning along the time index.
+    /// The transactions that are new since a snapshot, and the current snapshot: those that were running at that time
+    /// or have begun since. So a long-running transaction does not cause what others commit meanwhile to be read
+    /// repeatedly. The two aggregates in one query prevent the planner from scanning along the time index.
     LOOK(INT4, TEXT) =
         "SELECT pg_current_snapshot()::text AS now, count(*) AS waiting, min(happened)::text AS first,
                 (SELECT epoch FROM authy.event_epoch) AS epoch,
@@ -41,8 +42,8 @@ statements! {
          ORDER BY happened, event_id LIMIT $6"
     );
 
-    /// The remaining events of a past epoch: those that the snapshot does not include, and all of its last hour and later,
-    /// because transactions between the move and its detection have IDs of the new cluster.
+    /// The remaining events of a past epoch: those that the snapshot does not include, and all of its last hour and
+    /// later, because transactions between the move and its detection have IDs of the new cluster.
     READ_LEFT(INT4, TEXT, TEXT, UUID, INT8, TEXT) = event_view!(
         "WHERE epoch = $1 AND (happened, event_id) > ($3::timestamptz, $4)
            AND (NOT pg_visible_in_snapshot(xid, $2::pg_snapshot)
@@ -50,8 +51,8 @@ statements! {
          ORDER BY happened, event_id LIMIT $5"
     );
 
-    /// Moves a cursor, unless another instance has moved it. Only on the timeline of its snapshots: after a failover to a
-    /// standby that was behind, the IDs in the snapshots belong to other transactions.
+    /// Moves a cursor, unless another instance has moved it. Only on the timeline of its snapshots: after a failover to
+    /// a standby that was behind, the IDs in the snapshots belong to other transactions.
     MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID, TEXT) =
         "UPDATE authy.event_cursor
          SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
@@ -72,8 +73,8 @@ statements! {
          WHERE event_id = ANY ($2) AND happened BETWEEN $3 AND $4
          ON CONFLICT DO NOTHING";
 
-    /// The deliveries that are due, not in progress, and not behind another one of the same user. By the clock, because the
-    /// transaction that holds the lock began long ago.
+    /// The deliveries that are due, not in progress, and not behind another one of the same user. By the clock, because
+    /// the transaction that holds the lock began long ago.
     LIST_DUE(TEXT, INT8, UUID_ARRAY) =
         "SELECT d.attempts, e.event_id, e.kind, e.happened, e.actor, e.origin, e.subject, e.session_id, host(e.ip) AS ip,
                 e.user_agent, e.request_id, e.detail

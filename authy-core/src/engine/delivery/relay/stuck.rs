@@ -91,7 +91,8 @@ impl Deliveries {
     /// Retries a delivery immediately that failed or was given up.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such delivery; [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
+    /// [`ErrorKind::NotFound`] when there is no such delivery; [`ErrorKind::BeyondYourLevel`] unless the caller has
+    /// full power.
     pub async fn retry(&self, caller: &Caller, sink: &str, event: EventId) -> Result<()> {
         self.intervene(caller, &sql::RETRY, EventKind::DeliveryRetried, sink, event).await
     }

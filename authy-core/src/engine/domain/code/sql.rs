@@ -8,10 +8,10 @@ statements! {
         "INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))";
 
-    /// Creates a reset code for the account with an address, and its event. When no account has confirmed the address, the
-    /// account that entered it last gets the code, because someone else may have signed up with it before the owner. When no
-    /// account has the address, the same rows are written without a user, so that neither the response nor its time differs.
-    /// Waits for a concurrent change of the user, so that the code does not survive it.
+    /// Creates a reset code for the account with an address, and its event. When no account has confirmed the address,
+    /// the account that entered it last gets the code, because someone else may have signed up with it before the
+    /// owner. When no account has the address, the same rows are written without a user, so that neither the response
+    /// nor its time differs. Waits for a concurrent change of the user, so that the code does not survive it.
     CREATE_RESET(TEXT, UUID, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH account AS (
              SELECT public_id, email, email_key FROM authy.users

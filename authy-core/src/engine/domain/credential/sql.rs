@@ -3,8 +3,8 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// The data of a login by username. When no user has the name, the row of the next or the last name is read, so that an
-    /// unknown name takes as long as a known one.
+    /// The data of a login by username. When no user has the name, the row of the next or the last name is read, so
+    /// that an unknown name takes as long as a known one.
     FIND(TEXT) =
         "SELECT username_key = $1 AS is_found, public_id, deleted_at IS NOT NULL AS deleted,
                 validated_at IS NOT NULL AS validated, phc, changed, ver,

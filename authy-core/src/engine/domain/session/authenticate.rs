@@ -38,8 +38,8 @@ impl Sessions {
         Ok(row.is_some_and(|row| row.get::<_, i64>("ver").unsigned_abs() == token.identity.ver))
     }
 
-    /// Returns the response to a caller whose access was granted. Looks up name and roles only when they did not fit into the
-    /// token.
+    /// Returns the response to a caller whose access was granted. Looks up name and roles only when they did not fit
+    /// into the token.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when a look-up is necessary and the database is not available.

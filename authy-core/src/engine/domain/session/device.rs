@@ -1,8 +1,9 @@
 //! Device tokens, which identify a device that logged in before.
 //!
-//! `device.expires.MAC(user, password, device, expires)`. A device token grants no access: its bearer still needs the password,
-//! and gets no more guesses than others, only a separate count. It becomes invalid with a new password: an attacker who knew
-//! the old password and created a thousand tokens cannot use them. A role change or the end of a session leaves it valid.
+//! `device.expires.MAC(user, password, device, expires)`. A device token grants no access: its bearer still needs the
+//! password, and gets no more guesses than others, only a separate count. It becomes invalid with a new password: an
+//! attacker who knew the old password and created a thousand tokens cannot use them. A role change or the end of a
+//! session leaves it valid.
 
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ impl<'a> DeviceToken<'a> {
     }
 }
 
-/// Returns the signed text. The parts before the device have a fixed length or contain no dot, so that the text is unambiguous.
+/// Returns the signed text. The parts before the device have a fixed length or contain no dot, so that the text is
+/// unambiguous.
 fn signed(known: &Credential, device: &str, expires: u64) -> String {
     let password = known.password_since.timestamp_micros().max(0);
     format!("{}.{password}.{device}.{expires}", known.user)

@@ -46,9 +46,9 @@ impl Sessions {
     /// Ends the session of the caller's token.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since the token
-    /// was issued, [`ErrorKind::Unavailable`] when the database is not available. A session that has already ended is not an
-    /// error.
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since the
+    /// token was issued, [`ErrorKind::Unavailable`] when the database is not available. A session that has already
+    /// ended is not an error.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         let identity = caller.require_identity()?;
         match self.end(caller, identity.public_id, identity.session_id).await {
@@ -83,8 +83,8 @@ impl Sessions {
     /// Ends all sessions of the caller except that of the token.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the database
-    /// is not available.
+    /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`], [`ErrorKind::Unavailable`] when the
+    /// database is not available.
     pub async fn end_others(&self, caller: &Caller) -> Result<()> {
         self.journal
             .write(caller, async |tx| {

@@ -16,12 +16,12 @@ use crate::{
 };
 
 impl Sessions {
-    /// Issues an access token of a user, for the operator only. With it, a service that gets an event about the user can call
-    /// authy on behalf of the user.
+    /// Issues an access token of a user, for the operator only. With it, a service that gets an event about the user
+    /// can call authy on behalf of the user.
     ///
-    /// The token has a separate session without a refresh token, and ends when it expires. Like any other, it is revoked with
-    /// the user, by a change of roles, or by the end of its session. The user's list of sessions shows it with the caller's
-    /// `user_agent`. It does not count as a login: `last_login` stays unchanged.
+    /// The token has a separate session without a refresh token, and ends when it expires. Like any other, it is
+    /// revoked with the user, by a change of roles, or by the end of its session. The user's list of sessions shows it
+    /// with the caller's `user_agent`. It does not count as a login: `last_login` stays unchanged.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::NotFound`],

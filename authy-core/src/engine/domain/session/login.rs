@@ -26,10 +26,10 @@ use crate::{
 const MAX_OPEN_ATTEMPTS: usize = 3;
 
 impl Sessions {
-    /// Logs in. An unknown username, a wrong password and a deleted user cost the same work and have the same result; so does a
-    /// login with the correct password while wrong passwords slow down the account. With the [device
-    /// token](Tokens::device_token) of an earlier login, in the caller's [`ClientInfo`](crate::engine::ClientInfo), the login
-    /// has a separate count.
+    /// Logs in. An unknown username, a wrong password and a deleted user cost the same work and have the same result;
+    /// so does a login with the correct password while wrong passwords slow down the account. With the [device
+    /// token](Tokens::device_token) of an earlier login, in the caller's [`ClientInfo`](crate::engine::ClientInfo), the
+    /// login has a separate count.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address must be confirmed first;
@@ -91,18 +91,20 @@ impl Sessions {
 
     /// Verifies the caller's own password again, before a sensitive change.
     ///
-    /// Wrong guesses are slowed down as at a login, with a separate count: guesses at the login do not prevent users from
-    /// changing their password, and a stolen token does not permit faster guesses.
+    /// Wrong guesses are slowed down as at a login, with a separate count: guesses at the login do not prevent users
+    /// from changing their password, and a stolen token does not permit faster guesses.
     ///
     /// # Errors
-    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when the password is wrong or the user
-    /// is deleted; [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones; [`ErrorKind::Overloaded`] when too
-    /// many passwords wait to be verified; [`ErrorKind::Unavailable`] when the database is not available.
+    /// [`ErrorKind::TokenRequired`] without a token; [`ErrorKind::InvalidCredentials`] when the password is wrong or
+    /// the user is deleted; [`ErrorKind::RateLimited`] with a time to wait after too many wrong ones;
+    /// [`ErrorKind::Overloaded`] when too many passwords wait to be verified; [`ErrorKind::Unavailable`] when the
+    /// database is not available.
     pub async fn verify_password(&self, caller: &Caller, password: &Secret) -> Result<()> {
         self.passwords.verify_again(caller, password).await
     }
 
-    /// Sends a new code, and returns the error with a corresponding message. It may reveal that the password is correct.
+    /// Sends a new code, and returns the error with a corresponding message. It may reveal that the password is
+    /// correct.
     async fn not_validated(&self, caller: &Caller, known: &Credential) -> Result<Error> {
         let message = match send_validation(&self.journal, caller, known.user, Authenticated::ByPassword).await? {
             Sent::Code => "confirm your address first: a mail with a new code will be sent",

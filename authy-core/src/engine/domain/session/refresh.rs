@@ -1,8 +1,8 @@
 //! The exchange of refresh tokens.
 //!
-//! A refresh token is a MAC of a counter, so the next token is computed and not stored. The same token returns the same next
-//! token again within the grace period (after a lost response, or from two browser tabs). After that, or with an older token,
-//! it must have been copied, and the session ends.
+//! A refresh token is a MAC of a counter, so the next token is computed and not stored. The same token returns the same
+//! next token again within the grace period (after a lost response, or from two browser tabs). After that, or with an
+//! older token, it must have been copied, and the session ends.
 
 use serde_json::json;
 
@@ -63,8 +63,8 @@ impl Sessions {
     /// Exchanges a refresh token for new tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRefreshToken`] when it is forged, reused or expired, or its session has ended; [`ErrorKind::NoRole`]
-    /// when the account no longer has a role.
+    /// [`ErrorKind::InvalidRefreshToken`] when it is forged, reused or expired, or its session has ended;
+    /// [`ErrorKind::NoRole`] when the account no longer has a role.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
         // A forged token costs one MAC and no query.
         let ticket = Ticket::read(&self.refresh_mac, request.refresh_token.expose()).ok_or_else(invalid)?;
@@ -85,7 +85,8 @@ impl Sessions {
         })
     }
 
-    /// Returns the next token of a recently exchanged token again; `None` when the token was copied, which ended its session.
+    /// Returns the next token of a recently exchanged token again; `None` when the token was copied, which ended its
+    /// session.
     async fn refresh_spent(&self, tx: &Tx<'_>, ticket: Ticket) -> Result<Written<Option<Tokens>>> {
         let (idle, grace) = (self.config.refresh_idle.as_secs_f64(), self.config.refresh_grace.as_secs_f64());
         let ttl = self.config.access_ttl.as_secs_f64();
@@ -99,8 +100,8 @@ impl Sessions {
         }
         let subject = TokenSubject::read(tx, &user).await?;
         if current <= ticket.generation {
-            // The token is current and yet was refused: the account has got a role again, or the clock of the database was set.
-            // A retry succeeds.
+            // The token is current and yet was refused: the account has got a role again, or the clock of the database
+            // was set. A retry succeeds.
             return Err(Error::new(ErrorKind::Unavailable, "the session has changed meanwhile: retry"));
         }
         if current != ticket.generation + 1 || !row.get::<_, bool>("just_rotated") {
@@ -113,7 +114,8 @@ impl Sessions {
         }
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
         let tokens = self.make_tokens(subject, ticket.next(), row.get("remaining")).await?;
-        // The exchange has its event. Returning its result again changes nothing, and could be requested any number of times.
+        // The exchange has its event. Returning its result again changes nothing, and could be requested any number of
+        // times.
         Ok(Written::without_event(Some(tokens)))
     }
 }

@@ -3,11 +3,11 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Opens a session for a user whose epoch is still that of the verified password, writes the event, deletes the failed
-    /// guesses, and returns the claims. A single statement: a login holds no lock while it waits.
+    /// Opens a session for a user whose epoch is still that of the verified password, writes the event, deletes the
+    /// failed guesses, and returns the claims. A single statement: a login holds no lock while it waits.
     ///
-    /// A device is new when it sent no token of an earlier login, except at the user's first login. Its address and user agent
-    /// make no difference, because an attacker can copy or share them.
+    /// A device is new when it sent no token of an earlier login, except at the user's first login. Its address and
+    /// user agent make no difference, because an attacker can copy or share them.
     ///
     /// A change of password, roles or user changes the epoch, so the returned values are consistent.
     ///
@@ -40,11 +40,11 @@ statements! {
                  ) AS counted) AS live
          FROM noted";
 
-    /// Opens a session for a user without a login, writes the event, and returns the claims. The session ends with its only
-    /// access token.
+    /// Opens a session for a user without a login, writes the event, and returns the claims. The session ends with its
+    /// only access token.
     ///
-    /// The user is locked first, as by all code that ends sessions. Name and roles are read as of the start of the statement:
-    /// when the user has changed since, nothing is done.
+    /// The user is locked first, as by all code that ends sessions. Name and roles are read as of the start of the
+    /// statement: when the user has changed since, nothing is done.
     ISSUE(UUID, UUID, FLOAT8, INET, TEXT, UUID, TEXT, UUID, TEXT, TEXT) =
         "WITH owner AS (
              SELECT public_id, ver FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL FOR KEY SHARE
@@ -68,12 +68,12 @@ statements! {
          )
          SELECT public_id, username, ver, roles, level FROM account";
 
-    /// Exchanges a refresh token for the next one, writes the event, and returns the claims. Of several concurrent attempts
-    /// only one succeeds, and only in a live session.
+    /// Exchanges a refresh token for the next one, writes the event, and returns the claims. Of several concurrent
+    /// attempts only one succeeds, and only in a live session.
     ///
-    /// The user is not locked, so that a refresh writes only the session and the event. Name, epoch and roles are read as of
-    /// the start of the statement: when they change meanwhile, the returned epoch is already revoked, for as long as a token
-    /// issued now can be valid.
+    /// The user is not locked, so that a refresh writes only the session and the event. Name, epoch and roles are read
+    /// as of the start of the statement: when they change meanwhile, the returned epoch is already revoked, for as long
+    /// as a token issued now can be valid.
     ROTATE(UUID, INT8, FLOAT8, FLOAT8, UUID, TEXT, UUID, TEXT, INET, TEXT, TEXT) =
         "WITH rotated AS (
              UPDATE authy.session
@@ -99,8 +99,8 @@ statements! {
         "SELECT public_id, username, ver FROM authy.session JOIN authy.users ON public_id = user_id
          WHERE session_id = $1 AND deleted_at IS NULL FOR KEY SHARE OF users";
 
-    /// The state of a session whose token was not the current one, locked until the transaction ends. The grace period is
-    /// measured by the clock, because the transaction may have started before the exchange that it waited for.
+    /// The state of a session whose token was not the current one, locked until the transaction ends. The grace period
+    /// is measured by the clock, because the transaction may have started before the exchange that it waited for.
     LOCK(UUID, FLOAT8, FLOAT8) =
         "SELECT user_id, generation, extract(epoch FROM expires - now())::float8 AS remaining,
                 ended_at IS NULL AND expires > now() AND last_used > now() - make_interval(secs => $2) AS live,
@@ -118,8 +118,8 @@ statements! {
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM authy.signing_key WHERE kid = $3 AND state <> 'retired')";
 
-    /// A user's sessions, most recently used first. All of them: their number is limited, except for those that were opened
-    /// without a login.
+    /// A user's sessions, most recently used first. All of them: their number is limited, except for those that were
+    /// opened without a login.
     LIST(UUID, FLOAT8) =
         "SELECT session_id, created, last_used,
                 least(expires, last_used + make_interval(secs => $2)) AS expires, host(ip) AS ip, user_agent
@@ -128,8 +128,8 @@ statements! {
            AND last_used > now() - make_interval(secs => $2)
          ORDER BY last_used DESC, session_id LIMIT 200";
 
-    /// Ends the live sessions of a user except a number of the most recently used ones. Sessions that were opened without a
-    /// login end within minutes anyway.
+    /// Ends the live sessions of a user except a number of the most recently used ones. Sessions that were opened
+    /// without a login end within minutes anyway.
     END_OLDEST(UUID, INT8) =
         "UPDATE authy.session SET ended_at = now()
          WHERE session_id IN (

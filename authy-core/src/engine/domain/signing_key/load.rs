@@ -1,5 +1,5 @@
-//! Loads the keys from the database. A key that cannot be decrypted or parsed is skipped, so that it does not affect the
-//! others: only its own tokens are refused.
+//! Loads the keys from the database. A key that cannot be decrypted or parsed is skipped, so that it does not affect
+//! the others: only its own tokens are refused.
 
 use std::{
     collections::HashSet,
@@ -24,8 +24,8 @@ pub(super) struct Loaded {
     pub(super) published: Arc<JwkSet>,
     /// Whether a key of this algorithm is active, usable or not.
     pub(super) has_active: bool,
-    // The number of keys that the master key decrypts, and the errors for the active key and for another one that it does not
-    // decrypt.
+    // The number of keys that the master key decrypts, and the errors for the active key and for another one that it
+    // does not decrypt.
     opened: usize,
     active_unopened: Option<Error>,
     other_unopened: Option<Error>,
@@ -38,8 +38,8 @@ pub(super) struct Loader {
 }
 
 impl Loaded {
-    /// Checks that the master key is the one that encrypted the keys. A wrong one must be detected at the start, not at the
-    /// first login.
+    /// Checks that the master key is the one that encrypted the keys. A wrong one must be detected at the start, not at
+    /// the first login.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when it decrypts none of the keys, or not the active one.
@@ -53,8 +53,8 @@ impl Loaded {
 }
 
 impl Loader {
-    /// Loads all keys that are not retired. When the active one is not usable, the key that signed `before` continues to sign
-    /// while it still verifies.
+    /// Loads all keys that are not retired. When the active one is not usable, the key that signed `before` continues
+    /// to sign while it still verifies.
     pub(super) async fn load(&self, db: &Db, settings: &KeySettings, before: Option<&Loaded>) -> Result<Loaded> {
         let (mut keys, mut signer, mut has_active) = (Vec::new(), None, false);
         let (mut opened, mut active_unopened, mut other_unopened) = (0, None, None);

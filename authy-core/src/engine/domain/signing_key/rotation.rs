@@ -1,7 +1,7 @@
 //! The rotation of signing keys: pending (published, does not sign) → active → retiring (only verifies) → retired.
 //!
-//! A key becomes active only after every cache of the JWKS contains it, and retires only after its last token has expired. Each
-//! step is performed under one lock, so any number of instances can run.
+//! A key becomes active only after every cache of the JWKS contains it, and retires only after its last token has
+//! expired. Each step is performed under one lock, so any number of instances can run.
 
 use std::time::Duration;
 
@@ -107,8 +107,8 @@ impl SigningKeys {
         Ok(rows.iter().map(view).collect())
     }
 
-    /// Creates the key that signs next, unless it exists, and returns its ID. It becomes active automatically once every cache
-    /// contains it.
+    /// Creates the key that signs next, unless it exists, and returns its ID. It becomes active automatically once
+    /// every cache contains it.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
@@ -131,12 +131,12 @@ impl SigningKeys {
         Ok(kid)
     }
 
-    /// Revokes a key and all tokens that it signed, everywhere. A revoked active key is replaced immediately. A retired key can
-    /// be revoked, too, and is not replaced.
+    /// Revokes a key and all tokens that it signed, everywhere. A revoked active key is replaced immediately. A retired
+    /// key can be revoked, too, and is not replaced.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such key or it is already revoked, [`ErrorKind::BeyondYourLevel`] unless the
-    /// caller has full power.
+    /// [`ErrorKind::NotFound`] when there is no such key or it is already revoked, [`ErrorKind::BeyondYourLevel`]
+    /// unless the caller has full power.
     pub async fn revoke(&self, caller: &Caller, kid: &str) -> Result<()> {
         let revoked = self.journal.write(caller, async |tx| {
             let actor = tx.prove_full_power().await?;
@@ -260,8 +260,8 @@ impl SigningKeys {
     }
 }
 
-/// Finds a key of an algorithm that is no longer used: an instance that used it would have replaced the key, and all of its
-/// tokens have expired.
+/// Finds a key of an algorithm that is no longer used: an instance that used it would have replaced the key, and all of
+/// its tokens have expired.
 async fn find_forgotten(tx: &Transaction<'_>, settings: &KeySettings, rest: Duration) -> Result<Option<String>> {
     let age = (settings.rotation + rest + ROTATION_CLOCK_SKEW).as_secs_f64();
     let row = sql::FIND_FORGOTTEN.row(tx, &[&settings.algorithm.as_str(), &age]).await?;

@@ -26,8 +26,8 @@ statements! {
         "SELECT kid, algorithm, state, public_jwk, sealed FROM authy.signing_key
          WHERE state <> 'retired' ORDER BY created DESC, kid";
 
-    /// Stores the token lifetime of an instance, in seconds, and deletes those that no instance has stored again for longer
-    /// than such a token is valid.
+    /// Stores the token lifetime of an instance, in seconds, and deletes those that no instance has stored again for
+    /// longer than such a token is valid.
     NOTE_LIFETIME(INT8) =
         "WITH forgotten AS (
              DELETE FROM authy.token_life
@@ -48,8 +48,8 @@ statements! {
         "SELECT kid, state, extract(epoch FROM clock_timestamp() - changed)::float8 AS age
          FROM authy.signing_key WHERE algorithm = $1 AND state <> 'retired'";
 
-    /// A key of another algorithm that has not been maintained for a number of seconds: no instance uses that algorithm any
-    /// more.
+    /// A key of another algorithm that has not been maintained for a number of seconds: no instance uses that algorithm
+    /// any more.
     FIND_FORGOTTEN(TEXT, FLOAT8) =
         "SELECT kid FROM authy.signing_key
          WHERE algorithm <> $1 AND state <> 'retired' AND changed < clock_timestamp() - make_interval(secs => $2)

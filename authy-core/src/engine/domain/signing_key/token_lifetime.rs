@@ -1,5 +1,5 @@
-//! The lifetime of access tokens, per instance. Instances share the keys and may have different settings: a token is refused
-//! only when its lifetime exceeds those of all instances.
+//! The lifetime of access tokens, per instance. Instances share the keys and may have different settings: a token is
+//! refused only when its lifetime exceeds those of all instances.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::time::sleep;
 use super::sql;
 use crate::{Error, ErrorKind, Result, claims::MAX_TOKEN_LIFETIME, engine::storage::db::Db};
 
-/// Time for which a starting instance waits when its tokens have a longer lifetime than all others: the other instances poll
-/// four times per second, and verifiers query them at most once per second.
+/// Time for which a starting instance waits when its tokens have a longer lifetime than all others: the other instances
+/// poll four times per second, and verifiers query them at most once per second.
 const INTRODUCTION_WAIT: Duration = Duration::from_secs(2);
 
 /// Stores the lifetime of this instance's tokens, and waits until the other instances accept it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] when it exceeds [`MAX_TOKEN_LIFETIME`]; [`ErrorKind::Unavailable`] when the database is not
-/// available.
+/// [`ErrorKind::InvalidInput`] when it exceeds [`MAX_TOKEN_LIFETIME`]; [`ErrorKind::Unavailable`] when the database is
+/// not available.
 pub(super) async fn introduce(db: &Db, access_ttl: Duration) -> Result<()> {
     if access_ttl > MAX_TOKEN_LIFETIME {
         return Err(Error::new(ErrorKind::InvalidInput, "the lifetime of an access token is at most one day"));

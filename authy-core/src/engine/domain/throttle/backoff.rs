@@ -1,18 +1,18 @@
 //! The backoff policy for guesses: a state machine, (state, outcome, now) → state, without a database or a clock.
 //!
-//! **Account** ([`ACCOUNT_POLICY`]), one count for all unknown devices together, and one per known device: five failures without a
-//! wait; then the wait doubles with each failure, from 30 seconds to one day; from the 50th failure on, it is one week. A week
-//! without a failure removes one, a success removes all. An attacker who guesses continuously gets 11 guesses in an hour, 16 in
-//! a day, 45 in 30 days, and fewer than 100 in any year.
+//! **Account** ([`ACCOUNT_POLICY`]), one count for all unknown devices together, and one per known device: five
+//! failures without a wait; then the wait doubles with each failure, from 30 seconds to one day; from the 50th failure
+//! on, it is one week. A week without a failure removes one, a success removes all. An attacker who guesses
+//! continuously gets 11 guesses in an hour, 16 in a day, 45 in 30 days, and fewer than 100 in any year.
 //!
-//! This meets the limit of NIST SP 800-63B (section 5.2.2: at most 100 consecutive failures on an account) without a permanent
-//! lock: a hundred failures in a row take a year, every wait ends, and meanwhile the owner can log in on a known device, or set
-//! a new password by mail. A guess during a wait is not verified, so it reveals nothing. It is not a failure and does not
-//! extend the wait.
+//! This meets the limit of NIST SP 800-63B (section 5.2.2: at most 100 consecutive failures on an account) without a
+//! permanent lock: a hundred failures in a row take a year, every wait ends, and meanwhile the owner can log in on a
+//! known device, or set a new password by mail. A guess during a wait is not verified, so it reveals nothing. It is not
+//! a failure and does not extend the wait.
 //!
-//! **Address** ([`ADDRESS_POLICY`]), for all targets together: 100 failures, and 100 more per hour. A success removes none, because an
-//! attacker may have an account, too. Many people may share an address, so only failures count, and a known device is not
-//! affected.
+//! **Address** ([`ADDRESS_POLICY`]), for all targets together: 100 failures, and 100 more per hour. A success removes
+//! none, because an attacker may have an account, too. Many people may share an address, so only failures count, and a
+//! known device is not affected.
 
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::{Error, ErrorKind, Result};
 
-/// Maximum number of running attempts: one less than the number of failures without a wait, so that correct passwords do not
-/// delay each other when there was no wrong one.
+/// Maximum number of running attempts: one less than the number of failures without a wait, so that correct passwords
+/// do not delay each other when there was no wrong one.
 const MAX_UNDER_WAY: usize = 4;
 
 /// Maximum number of running and waiting attempts. More are refused immediately.
@@ -44,8 +44,8 @@ impl ConcurrencyLimiter {
             let mut targets = self.lock();
             targets.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MAX_UNDER_WAY))).clone()
         };
-        // Every reference besides those of the table and of this function is running or waiting. Created first, so that its
-        // drop also cleans up when the caller is refused or leaves.
+        // Every reference besides those of the table and of this function is running or waiting. Created first, so that
+        // its drop also cleans up when the caller is refused or leaves.
         let mut permit =
             Permit { limiter: self.clone(), key: key.to_owned(), semaphore: Some(semaphore.clone()), acquired: None };
         // One reference in the table, and two per attempt: its own, and that of its permit or its wait.

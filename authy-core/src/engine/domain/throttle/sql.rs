@@ -1,7 +1,7 @@
 //! The statements that count guesses.
 //!
-//! They commit without waiting for the disk (`synchronous_commit`, only for their own transaction): when the database crashes,
-//! the last counts may be lost, and nothing else. An attempt with an event waits for the disk.
+//! They commit without waiting for the disk (`synchronous_commit`, only for their own transaction): when the database
+//! crashes, the last counts may be lost, and nothing else. An attempt with an event waits for the disk.
 
 use crate::engine::storage::statement::statements;
 
@@ -16,16 +16,16 @@ macro_rules! quick {
 }
 
 statements! {
-    /// The states of the keys, in their order, and the current time. Attempts older than a number of seconds no longer count as
-    /// running.
+    /// The states of the keys, in their order, and the current time. Attempts older than a number of seconds no longer
+    /// count as running.
     FIND(TEXT_ARRAY, FLOAT8) =
         "SELECT clock_timestamp() AS now, failures, counted,
                 coalesce(pending > 0 AND counted > clock_timestamp() - make_interval(secs => $2), false) AS is_pending
          FROM unnest($1) WITH ORDINALITY AS wanted (key, position) LEFT JOIN authy.throttle USING (key)
          ORDER BY position";
 
-    /// Counts an attempt as a failure before it runs, unless the state has changed since it was read: of many concurrent ones,
-    /// each counts. Attempts that have run for too long no longer count as running.
+    /// Counts an attempt as a failure before it runs, unless the state has changed since it was read: of many
+    /// concurrent ones, each counts. Attempts that have run for too long no longer count as running.
     RESERVE(TEXT, INT4, TIMESTAMPTZ, TIMESTAMPTZ, INT4, TIMESTAMPTZ, FLOAT8) = concat!(
         quick!("false"),
         "INSERT INTO authy.throttle AS known (key, failures, pending, counted, forgotten)
@@ -44,8 +44,8 @@ statements! {
     );
 
     /// Ends a failed attempt, adds a failure to its address, and writes an event when this is the first failure that is
-    /// followed by a wait. The count of an address decreases as in `backoff.rs`, but here, because many accounts count for it
-    /// concurrently.
+    /// followed by a wait. The count of an address decreases as in `backoff.rs`, but here, because many accounts count
+    /// for it concurrently.
     FAIL(TEXT, BOOL, TEXT, FLOAT8, BOOL, UUID, TEXT, UUID, TEXT, UUID, INET, TEXT, TEXT, JSONB) = concat!(
         quick!("$5"),
         ", settled AS (

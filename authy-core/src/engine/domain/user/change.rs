@@ -35,14 +35,14 @@ const RECENT_LOGIN_SECONDS: f64 = 600.0;
 const ADDRESSES_AN_HOUR: i64 = 5;
 
 impl Users {
-    /// Changes a user's password, email address, or both. A new address takes effect when the code that is sent to it is
-    /// submitted. The result is the same for a taken address: its owner gets a notice, and no code is sent.
+    /// Changes a user's password, email address, or both. A new address takes effect when the code that is sent to it
+    /// is submitted. The result is the same for a taken address: its owner gets a notice, and no code is sent.
     ///
     /// # Errors
     /// [`ErrorKind::ReauthenticationRequired`], [`ErrorKind::InvalidCredentials`] when `current_password` is wrong,
-    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for another user's account, [`ErrorKind::NotFound`],
-    /// [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`] after five new addresses within
-    /// an hour, [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::InsufficientLevel`] and [`ErrorKind::BeyondYourLevel`] for another user's account,
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`]
+    /// after five new addresses within an hour, [`ErrorKind::Overloaded`].
     pub async fn change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
         let change = self.prepare_change(caller, user, change).await?;
         self.journal.write(caller, async |tx| apply(tx, self, &change).await).await?;
@@ -139,8 +139,8 @@ impl Proof {
     }
 }
 
-/// Performs a change. Appends an event for the requested address and one for the password; none for an address that is already
-/// the current one.
+/// Performs a change. Appends an event for the requested address and one for the password; none for an address that is
+/// already the current one.
 pub(in crate::engine) async fn apply(tx: &Tx<'_>, users: &Users, change: &PreparedChange) -> Result<Written> {
     let PreparedChange { user, proof, username, phc, email } = change;
     let user = *user;
@@ -164,8 +164,8 @@ pub(in crate::engine) async fn apply(tx: &Tx<'_>, users: &Users, change: &Prepar
 
 /// Requests a new address, inside of a transaction that has locked the user.
 async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email: &Email) -> Result<Event> {
-    // Does not check whether another account has the address: the result, its time and the stored rows are the same either way.
-    // The check occurs when the mail is sent.
+    // Does not check whether another account has the address: the result, its time and the stored rows are the same
+    // either way. The check occurs when the mail is sent.
     let kind = EventKind::EmailRequested;
     let row = code::sql::COUNT_REQUESTED.row(tx, &[user.as_uuid(), &kind.as_str()]).await?;
     if row.is_some_and(|row| row.get::<_, i64>(0) >= ADDRESSES_AN_HOUR) {

@@ -1,5 +1,5 @@
-//! The ownership of email addresses: the first account that confirms an address owns it. Until then, any number of accounts can
-//! have the address.
+//! The ownership of email addresses: the first account that confirms an address owns it. Until then, any number of
+//! accounts can have the address.
 
 use tokio_postgres::Transaction;
 
@@ -25,18 +25,19 @@ const RELEASED_KEY_PREFIX: &str = "released:";
 /// The address that such an account shows instead: its domain never exists (RFC 2606), so no mail can be sent there.
 const RELEASED_EMAIL: &str = "unconfirmed@authy.invalid";
 
-/// Maximum number of other accounts that lose an address when it is confirmed. It keeps the confirmation fast after thousands
-/// of sign-ups with the address. Further accounts keep the address, but can never confirm it and are sent no mail.
+/// Maximum number of other accounts that lose an address when it is confirmed. It keeps the confirmation fast after
+/// thousands of sign-ups with the address. Further accounts keep the address, but can never confirm it and are sent no
+/// mail.
 const MAX_RELEASED: i64 = 100;
 
-/// Locks all accounts with an address, and a user, in the order of their IDs: concurrent confirmations of one address wait for
-/// each other without a deadlock.
+/// Locks all accounts with an address, and a user, in the order of their IDs: concurrent confirmations of one address
+/// wait for each other without a deadlock.
 pub(super) async fn lock(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
     sql::LOCK_CLAIMS.rows(tx, &[user.as_uuid(), &email.key()]).await.map(drop)
 }
 
-/// Removes an address from all accounts that have not confirmed it, except its owner: their sessions and codes end, and each
-/// gets an event. Returns the revocations for the event of the confirmation.
+/// Removes an address from all accounts that have not confirmed it, except its owner: their sessions and codes end, and
+/// each gets an event. Returns the revocations for the event of the confirmation.
 pub(super) async fn release(tx: &Transaction<'_>, owner: UserId, email: &Email) -> Result<Vec<RevocationTarget>> {
     let params: Params<'_> = &[owner.as_uuid(), &email.key(), &RELEASED_EMAIL, &RELEASED_KEY_PREFIX, &MAX_RELEASED];
     let released = sql::RELEASE.rows(tx, params).await?;

@@ -22,8 +22,8 @@ use crate::{
 const ERASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Users {
-    /// Deletes a user, who may be the caller. The row remains. The name stays taken, and so does the email address if it was
-    /// confirmed. Revokes all tokens.
+    /// Deletes a user, who may be the caller. The row remains. The name stays taken, and so does the email address if
+    /// it was confirmed. Revokes all tokens.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`],
@@ -41,12 +41,12 @@ impl Users {
         self.journal.write(caller, async |tx| restore(tx, user).await).await
     }
 
-    /// Erases the personal data of a user, deleted or not. The name stays taken as a keyed hash, and so does the address if it
-    /// was confirmed. Only for superadmins and the operator.
+    /// Erases the personal data of a user, deleted or not. The name stays taken as a keyed hash, and so does the
+    /// address if it was confirmed. Only for superadmins and the operator.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user is already erased,
-    /// [`ErrorKind::LastOfItsKind`].
+    /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user is already
+    /// erased, [`ErrorKind::LastOfItsKind`].
     pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
         self.journal
             .write(caller, async |tx| {

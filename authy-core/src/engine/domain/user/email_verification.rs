@@ -52,15 +52,15 @@ pub(in crate::engine) enum Sent {
 }
 
 impl Users {
-    /// Confirms an address with the code that was mailed to it. A code that has already confirmed the address changes nothing;
-    /// the result indicates that.
+    /// Confirms an address with the code that was mailed to it. A code that has already confirmed the address changes
+    /// nothing; the result indicates that.
     ///
     /// All other accounts that have the address unconfirmed lose it, and their sessions end.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, expired, or older than the last change of the account;
-    /// [`ErrorKind::AlreadyRegistered`] when another account has confirmed the address meanwhile; [`ErrorKind::RateLimited`]
-    /// after 100 wrong codes from one remote address.
+    /// [`ErrorKind::AlreadyRegistered`] when another account has confirmed the address meanwhile;
+    /// [`ErrorKind::RateLimited`] after 100 wrong codes from one remote address.
     pub async fn validate(&self, caller: &Caller, code: &Secret) -> Result<Validated> {
         self.passwords.limiter.guess_code(caller, self.confirm_by_code(caller, code)).await
     }
@@ -84,9 +84,9 @@ impl Users {
         Ok(confirmed(code.user, false))
     }
 
-    /// Returns the purpose of a code that confirms an address, and whether it has already done so. Changes nothing, and does
-    /// not count wrong codes: otherwise a page full of images could prevent all users behind a remote address from logging in.
-    /// A code contains a MAC, so a wrong one never reaches the database, and guessing is useless.
+    /// Returns the purpose of a code that confirms an address, and whether it has already done so. Changes nothing, and
+    /// does not count wrong codes: otherwise a page full of images could prevent all users behind a remote address from
+    /// logging in. A code contains a MAC, so a wrong one never reaches the database, and guessing is useless.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, used or expired.

@@ -34,13 +34,13 @@ use crate::{
     },
 };
 
-/// Duration of a request for a reset. The same rows are written whether or not the account exists; but a row read from disk, or
-/// an index page that is not cached, would make a measurable difference.
+/// Duration of a request for a reset. The same rows are written whether or not the account exists; but a row read from
+/// disk, or an index page that is not cached, would make a measurable difference.
 const RESET_REQUEST_TIME: Duration = Duration::from_millis(20);
 
 impl Users {
-    /// Mails a reset code to an address when an account has it, at most a few times per hour. Always takes 20 milliseconds,
-    /// unless the database is slower.
+    /// Mails a reset code to an address when an account has it, at most a few times per hour. Always takes 20
+    /// milliseconds, unless the database is slower.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available.
@@ -64,7 +64,8 @@ impl Users {
         self.journal.write(caller, async |tx| send_reset(tx, user).await).await
     }
 
-    /// Creates a code that resets a user's password, and returns it for the operator to pass on. The code is not mailed.
+    /// Creates a code that resets a user's password, and returns it for the operator to pass on. The code is not
+    /// mailed.
     ///
     /// # Errors
     /// As [`send_reset`](Self::send_reset).
@@ -76,8 +77,8 @@ impl Users {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the code is unknown, used, expired, or older than the last change of the account;
-    /// [`ErrorKind::WeakPassword`], after which the code is still valid; [`ErrorKind::RateLimited`] after 100 wrong codes from
-    /// one remote address; [`ErrorKind::Overloaded`].
+    /// [`ErrorKind::WeakPassword`], after which the code is still valid; [`ErrorKind::RateLimited`] after 100 wrong
+    /// codes from one remote address; [`ErrorKind::Overloaded`].
     pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
         let work = async {
             let reset = self.prepare_reset(caller, reset).await?;
@@ -121,8 +122,8 @@ pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &P
     lock_live(tx, *user).await.map_err(unless_gone)?;
     code::take(tx, *code).await?.ok_or_else(no_such_code)?;
     if let Some(email) = email {
-        // The bearer of the code has access to the mailbox. Other accounts with the address stay unchanged: one of them may
-        // belong to the owner, and a reset of an account that got the address later must not destroy it.
+        // The bearer of the code has access to the mailbox. Other accounts with the address stay unchanged: one of them
+        // may belong to the owner, and a reset of an account that got the address later must not destroy it.
         confirm(tx, *user, email).await?;
     }
     let event =

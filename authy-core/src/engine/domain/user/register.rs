@@ -30,8 +30,8 @@ const USER_ROLE: &str = "user";
 /// The role of the first administrator.
 const SUPERADMIN_ROLE: &str = "superadmin";
 
-/// A checked sign-up: the name is available and does not look like a reserved or an administrator's name, and the password is
-/// strong and hashed.
+/// A checked sign-up: the name is available and does not look like a reserved or an administrator's name, and the
+/// password is strong and hashed.
 ///
 /// Hashing takes time, so it is done before a transaction begins.
 #[derive(Debug)]
@@ -48,13 +48,13 @@ pub struct Registration {
 impl Users {
     /// Signs up a user with the role `user`.
     ///
-    /// An address is taken once an account has confirmed it. Until then, others can sign up with it, and lose it to the first
-    /// account that confirms it: nobody can withhold an address from its owner.
+    /// An address is taken once an account has confirmed it. Until then, others can sign up with it, and lose it to the
+    /// first account that confirms it: nobody can withhold an address from its owner.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, including by a deleted user, or the name is
-    /// reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`]
-    /// when too many passwords wait to be hashed.
+    /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, including by a deleted user, or the name
+    /// is reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`];
+    /// [`ErrorKind::Overloaded`] when too many passwords wait to be hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         let registration = self.prepare_registration(caller, user).await?;
         self.journal.write(caller, async |tx| insert(tx, &registration, None).await).await
@@ -95,12 +95,12 @@ impl Users {
         Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
     }
 
-    /// Creates the first administrator of a database without users, for the operator. Returns the name and the password, which
-    /// is not available later; `None` when there are users, or another instance has just created one.
+    /// Creates the first administrator of a database without users, for the operator. Returns the name and the
+    /// password, which is not available later; `None` when there are users, or another instance has just created one.
     ///
     /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database is not
-    /// available.
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database
+    /// is not available.
     pub async fn create_first_administrator(&self, caller: &Caller) -> Result<Option<(Username, Secret)>> {
         Actor::operator(caller)?;
         if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {

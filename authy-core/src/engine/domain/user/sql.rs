@@ -2,9 +2,9 @@
 
 use crate::engine::{domain::lookalike::sql::administrators_who_look_like, storage::statement::statements};
 
-/// The users, with the state of the first delivery about each to the sink whose status is shown: that of the delivery, or
-/// `waiting` when the sink's cursor is older than the user. The users are selected first, so that only the deliveries of the
-/// shown ones are looked up.
+/// The users, with the state of the first delivery about each to the sink whose status is shown: that of the delivery,
+/// or `waiting` when the sink's cursor is older than the user. The users are selected first, so that only the
+/// deliveries of the shown ones are looked up.
 macro_rules! user_view {
     ($rest:literal) => {
         concat!(
@@ -33,8 +33,8 @@ statements! {
     /// Stores the first password of a user.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
 
-    /// Whether a name or an address is taken in any of these forms, including by deleted users. An address is taken once it is
-    /// confirmed.
+    /// Whether a name or an address is taken in any of these forms, including by deleted users. An address is taken
+    /// once it is confirmed.
     IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
         "SELECT 1 FROM authy.users
          WHERE username_key = ANY ($1)
@@ -64,8 +64,8 @@ statements! {
     /// The number of users.
     COUNT() = "SELECT count(*) FROM authy.users";
 
-    /// A page of the users whose name or address has a prefix: two ranges of keys, each from the prefix to just before the next
-    /// one.
+    /// A page of the users whose name or address has a prefix: two ranges of keys, each from the prefix to just before
+    /// the next one.
     SEARCH(TEXT, TEXT, TEXT, TEXT, INT8, INT8) = user_view!(
         "WHERE (username_key >= $1 AND username_key < $2) OR (email_key >= $3 AND email_key < $4)
          ORDER BY created, public_id LIMIT $5 OFFSET $6"
@@ -107,8 +107,8 @@ statements! {
     LOCK_CLAIMS(UUID, TEXT) =
         "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";
 
-    /// Removes an address from users other than this one who have not confirmed it, including deleted ones: from the newest, up
-    /// to a maximum. Returns their new epochs.
+    /// Removes an address from users other than this one who have not confirmed it, including deleted ones: from the
+    /// newest, up to a maximum. Returns their new epochs.
     RELEASE(UUID, TEXT, TEXT, TEXT, INT8) =
         "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ver + 1
          WHERE public_id IN (
@@ -132,8 +132,8 @@ statements! {
     VALIDATE(UUID, TEXT) =
         "UPDATE authy.users SET validated_at = coalesce(validated_at, now()) WHERE public_id = $1 AND email_key = $2";
 
-    /// Whether a user's address is confirmed, whether another account has confirmed it first, and the number of events of a
-    /// kind about the user within the last hour.
+    /// Whether a user's address is confirmed, whether another account has confirmed it first, and the number of events
+    /// of a kind about the user within the last hour.
     FIND_VALIDATION(UUID, TEXT) =
         "SELECT email, validated_at IS NOT NULL AS validated,
                 email_key LIKE 'released:%' OR EXISTS (
@@ -170,8 +170,8 @@ statements! {
     /// Deletes a user's roles.
     ERASE_ROLES(UUID) = "DELETE FROM authy.user_role WHERE user_id = $1";
 
-    /// Deletes the IP addresses and user agents of a user's sessions. The rows remain until their tokens have expired, to
-    /// revoke them.
+    /// Deletes the IP addresses and user agents of a user's sessions. The rows remain until their tokens have expired,
+    /// to revoke them.
     ERASE_SESSIONS(UUID) = "UPDATE authy.session SET ip = NULL, user_agent = NULL WHERE user_id = $1";
 
     /// Deletes the error messages of mail servers about a user's mailbox, because they contain its address.

@@ -27,8 +27,8 @@ statements! {
     /// Protects every partition from TRUNCATE, including new ones.
     PROTECT_PARTITIONS() = "SELECT authy.keep_event_partitions()";
 
-    /// Drops the partitions older than a number of seconds. Returns how many were dropped, and how many were kept because one
-    /// of these sinks, or any sink, has not received all of their events.
+    /// Drops the partitions older than a number of seconds. Returns how many were dropped, and how many were kept
+    /// because one of these sinks, or any sink, has not received all of their events.
     DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";
 
     /// The events before a position, newest first, optionally of one kind.
@@ -37,8 +37,8 @@ statements! {
          ORDER BY happened DESC, event_id DESC LIMIT $4"
     );
 
-    /// The events before a position whose subject or actor is a user, newest first, optionally of one kind. Each half has an
-    /// index.
+    /// The events before a position whose subject or actor is a user, newest first, optionally of one kind. Each half
+    /// has an index.
     LIST_OF_USER(TIMESTAMPTZ, UUID, TEXT, INT8, UUID) = concat!(
         "SELECT * FROM (",
         event_view!(

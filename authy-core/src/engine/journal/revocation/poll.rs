@@ -1,7 +1,8 @@
 //! Reads revocations from the database.
 //!
-//! A poll reads again everything since the oldest transaction that was running at the previous poll. So a transaction that
-//! commits late is not skipped, and reading a revocation twice is harmless. NOTIFY only makes the next poll earlier.
+//! A poll reads again everything since the oldest transaction that was running at the previous poll. So a transaction
+//! that commits late is not skipped, and reading a revocation twice is harmless. NOTIFY only makes the next poll
+//! earlier.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;

@@ -1,5 +1,5 @@
-//! The self-test of revocation: revokes a session that does not exist, at regular intervals, so that a fault is noticed before
-//! it affects a user.
+//! The self-test of revocation: revokes a session that does not exist, at regular intervals, so that a fault is noticed
+//! before it affects a user.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ const LATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The result of the last self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfTest {
-    /// The time from the commit of the revocation until it was in force here and sent to followers; `None` when that took more
-    /// than 20 seconds.
+    /// The time from the commit of the revocation until it was in force here and sent to followers; `None` when that
+    /// took more than 20 seconds.
     pub delay: Option<Duration>,
     /// The step that was late or did not occur; `None` when everything was in time.
     pub failed: Option<SelfTestFailure>,

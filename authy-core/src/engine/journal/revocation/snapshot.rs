@@ -18,8 +18,8 @@ use crate::{
 /// Number of recent revocations that are kept individually. A follower with an older cursor gets all revocations.
 const MAX_RECENT_REVOCATIONS: usize = 1_000;
 
-/// Maximum number of revocations since a cursor that are serialized for one request: this takes less time than the request
-/// itself.
+/// Maximum number of revocations since a cursor that are serialized for one request: this takes less time than the
+/// request itself.
 const MAX_SERIALIZED_PER_REQUEST: usize = 100;
 
 /// The revocations in force, or those since a cursor, as a response body.
@@ -27,8 +27,8 @@ const MAX_SERIALIZED_PER_REQUEST: usize = 100;
 pub struct RevocationSnapshot {
     /// A [`RevocationPage`](crate::api::session::RevocationPage) as JSON.
     pub body: Bytes,
-    /// The entity tag (RFC 9110, section 8.8.3) of the revocations. It is weak: cursor and time change with each poll, even
-    /// when the revocations do not.
+    /// The entity tag (RFC 9110, section 8.8.3) of the revocations. It is weak: cursor and time change with each poll,
+    /// even when the revocations do not.
     pub etag: String,
 }
 
@@ -84,7 +84,8 @@ impl Snapshots {
         inner.polled = Some((found.cursor, found.as_of_ms));
     }
 
-    /// Returns the revocations since a cursor if the last polls cover it; otherwise, or without a cursor, the whole set.
+    /// Returns the revocations since a cursor if the last polls cover it; otherwise, or without a cursor, the whole
+    /// set.
     pub(super) fn since(&self, set: &RwLock<RevocationSet>, after: Option<&Cursor>) -> Result<RevocationBatch> {
         let inner = self.lock();
         let (cursor, as_of_ms) = inner.polled.ok_or_else(unpolled)?;
@@ -133,11 +134,12 @@ impl Snapshots {
 }
 
 impl PollResults {
-    /// Returns all revocations after a cursor if the last polls cover it. A poll with the same or a later cursor may have found
-    /// what was not committed at the cursor.
+    /// Returns all revocations after a cursor if the last polls cover it. A poll with the same or a later cursor may
+    /// have found what was not committed at the cursor.
     fn after(&self, after: &Cursor) -> Option<impl Iterator<Item = &Revocation>> {
         let (floor, (polled, _), after) = (self.floor?, self.polled?, *after);
-        // A cursor ahead of this instance is from another instance, or from a time before a restore: nothing is known about it.
+        // A cursor ahead of this instance is from another instance, or from a time before a restore: nothing is known
+        // about it.
         if after.is_elsewhere(&floor) || after.xmin == floor.xmin || polled.is_elsewhere(&after) {
             return None;
         }

@@ -14,8 +14,8 @@ statements! {
     REVOKE_TEST_SESSION(UUID, FLOAT8) =
         "INSERT INTO authy.revocation (session_id, until) VALUES ($1, now() + make_interval(secs => $2))";
 
-    /// Revokes a user's tokens of older epochs, if any has not expired or is being issued: a concurrent refresh does not wait
-    /// for this, and its token expires no later than one issued now.
+    /// Revokes a user's tokens of older epochs, if any has not expired or is being issued: a concurrent refresh does
+    /// not wait for this, and its token expires no later than one issued now.
     REVOKE_USER(UUID, INT8) =
         "INSERT INTO authy.revocation (user_id, ver, until)
          SELECT $1, $2,
@@ -26,17 +26,17 @@ statements! {
          HAVING max(access_until) IS NOT NULL
          RETURNING until";
 
-    /// Revokes all tokens that a key signed or will sign: an attacker with the key chooses the times in its tokens, so the
-    /// revocation has to outlive every cache of the key.
+    /// Revokes all tokens that a key signed or will sign: an attacker with the key chooses the times in its tokens, so
+    /// the revocation has to outlive every cache of the key.
     REVOKE_KEY(TEXT) =
         "INSERT INTO authy.revocation (kid, until) VALUES ($1, now() + interval '10 years') RETURNING until";
 
     /// All revocations of transactions that were running or not begun at the cursor, and the next cursor: the oldest
-    /// transaction that is running now. Both are from one snapshot, so no late commit is missed. At least one row, with an
-    /// empty revocation when there is none.
+    /// transaction that is running now. Both are from one snapshot, so no late commit is missed. At least one row, with
+    /// an empty revocation when there is none.
     ///
-    /// The time is that of the statement, before its snapshot. The timeline is that of the WAL being written: it changes
-    /// immediately with a promotion, unlike the one in `pg_control_checkpoint()`. A standby writes no WAL.
+    /// The time is that of the statement, before its snapshot. The timeline is that of the WAL being written: it
+    /// changes immediately with a promotion, unlike the one in `pg_control_checkpoint()`. A standby writes no WAL.
     POLL(TEXT) =
         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
                 (SELECT system_identifier FROM pg_control_system())::text AS cluster,
@@ -48,8 +48,8 @@ statements! {
          FROM (SELECT) AS one
          LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
 
-    /// Wakes the other instances, after the commit: a NOTIFY inside of a transaction serializes the commits of the whole
-    /// database.
+    /// Wakes the other instances, after the commit: a NOTIFY inside of a transaction serializes the commits of the
+    /// whole database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
 
     /// Deletes expired revocations.

@@ -36,8 +36,8 @@ static DYING_TRACK: AtomicU8 = AtomicU8::new(0);
 // The number of points until the process is killed; 0 when no kill is scheduled.
 static LEFT: AtomicU64 = AtomicU64::new(0);
 
-/// Kills this process with SIGKILL at the `nth` fault point of a track, counted from 1 and from now on. Writes the name of the
-/// point to standard error first. For crash tests.
+/// Kills this process with SIGKILL at the `nth` fault point of a track, counted from 1 and from now on. Writes the name
+/// of the point to standard error first. For crash tests.
 pub fn dangerous_die_at(track: Track, nth: u64) {
     DYING_TRACK.store(track as u8, Ordering::SeqCst);
     LEFT.store(nth, Ordering::SeqCst);
@@ -97,8 +97,8 @@ pub(in crate::engine) fn point(name: &'static str) {
     }
 }
 
-/// Surrounds work of the database or of a sink with two points: one after the request was sent, when the result is unknown, and
-/// one after the work was done, before its caller knows.
+/// Surrounds work of the database or of a sink with two points: one after the request was sent, when the result is
+/// unknown, and one after the work was done, before its caller knows.
 pub(in crate::engine) async fn around<F: Future>(name: &'static str, work: F) -> F::Output {
     hold().await;
     let mut work = pin!(work);

@@ -73,8 +73,8 @@ fn the_waits_are_those_that_are_documented() {
     assert!((0..200).filter(|&failures| ACCOUNT_POLICY.begins_to_slow(failures)).eq([5]));
 }
 
-/// Returns the maximum number of guesses within a span of time, each at any time: at the end of a wait, or after any number of
-/// units of the memory.
+/// Returns the maximum number of guesses within a span of time, each at any time: at the end of a wait, or after any
+/// number of units of the memory.
 fn most_guesses(schedule: &BackoffPolicy, span: Duration) -> u32 {
     // The earliest time, by the number of remembered failures, at which this number of guesses has been made.
     let mut earliest = vec![Some(Duration::ZERO)];
