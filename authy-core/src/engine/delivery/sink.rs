@@ -32,7 +32,8 @@ pub trait Sink: Send + Sync + 'static {
     /// Delivers an event. Returns `Ok` once the sink has taken responsibility for it.
     ///
     /// # Errors
-    /// When the sink has not accepted the event. It is delivered again later.
+    /// When the sink has not accepted the event: [`DeliveryError::retryable`] has it delivered again,
+    /// [`DeliveryError::permanent`] does not.
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError>;
 }
 
