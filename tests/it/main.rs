@@ -23,6 +23,7 @@ mod exhaustion;
 mod failover;
 mod followers;
 mod fuzz;
+mod guard;
 mod guessing;
 mod hijack;
 mod journey;
