@@ -163,7 +163,7 @@ fn encode(part: &impl Serialize) -> Result<String> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
 }
 
-/// Formats JSON as ASCII: all other characters become `\uXXXX`.
+/// Formats JSON as ASCII: every other character is escaped by its UTF-16 code units (RFC 8259, section 7).
 struct AsciiJson;
 
 impl serde_json::ser::Formatter for AsciiJson {

@@ -126,27 +126,16 @@ impl Maintenance {
 
 impl MaintenanceReport {
     fn log(self) {
-        let Self {
-            key_steps,
-            revocations,
-            sessions,
-            codes,
-            deliveries,
-            throttles,
-            months_made,
-            months_dropped,
-            months_undelivered,
-        } = self;
         tracing::info!(
-            key_steps,
-            revocations,
-            sessions,
-            codes,
-            deliveries,
-            throttles,
-            months_made,
-            months_dropped,
-            months_undelivered,
+            key_steps = self.key_steps,
+            revocations = self.revocations,
+            sessions = self.sessions,
+            codes = self.codes,
+            deliveries = self.deliveries,
+            throttles = self.throttles,
+            months_made = self.months_made,
+            months_dropped = self.months_dropped,
+            months_undelivered = self.months_undelivered,
             "maintenance done"
         );
     }

@@ -6,7 +6,7 @@
 //! user is committed with an [`Event`](super::event::Event), and an event needs an [`Actor`], so no such write can skip
 //! the proof.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_postgres::Transaction;
 use uuid::Uuid;
@@ -31,7 +31,8 @@ const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(in crate::engine) struct Actor {
     power: Power,
-    client: ClientInfo,
+    // Shared with the events of the actor.
+    client: Arc<ClientInfo>,
 }
 
 #[derive(Clone, Copy)]
@@ -123,7 +124,7 @@ impl Actor {
     }
 
     fn new(caller: &Caller, power: Power) -> Self {
-        Self { power, client: caller.client_info().clone() }
+        Self { power, client: Arc::new(caller.client_info().clone()) }
     }
 
     /// Returns the client of the actor's request.

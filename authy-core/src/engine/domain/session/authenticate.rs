@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 use super::{Sessions, sql};
 use crate::{
-    Authenticator, Error, ErrorKind, Identity, Result,
+    Error, ErrorKind, Identity, Result,
     api::session::AccessGranted,
     claims::Token,
     engine::{domain::user, storage::statement::Params},
 };
 
-#[async_trait]
-impl Authenticator for Sessions {
-    async fn authenticate(&self, token: &str) -> Result<Identity> {
+impl Sessions {
+    /// Returns who a token belongs to: the work of [`Authenticator`](crate::Authenticator) for an embedded authy.
+    pub(in crate::engine) async fn authenticate(&self, token: &str) -> Result<Identity> {
         let verified = match self.keys.get_or_verify(&self.cache, token) {
             Ok(verified) => verified,
             // The rare case is boxed, so that the future of the frequent one stays small.
@@ -28,9 +26,7 @@ impl Authenticator for Sessions {
         };
         if is_good { Ok(verified.identity.clone()) } else { Err(revoked()) }
     }
-}
 
-impl Sessions {
     async fn is_good_by_database(&self, token: &Token) -> Result<bool> {
         let Identity { session_id, public_id, .. } = &token.identity;
         let params: Params<'_> = &[session_id.as_uuid(), public_id.as_uuid(), &&*token.kid];
