@@ -122,7 +122,7 @@ impl VerifierBuilder {
         let state = Arc::new(VerifierState {
             client,
             keys,
-            memory: TokenCache::new(),
+            cache: TokenCache::new(),
             set: RwLock::default(),
             clock: Clock::new(),
             freshness: Freshness::new(),
@@ -170,7 +170,7 @@ impl Drop for AbortOnDrop {
 impl Authenticator for LocalVerifier {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
         let state = &*self.state;
-        let verified = match state.keys.get_or_verify(&state.memory, token) {
+        let verified = match state.keys.get_or_verify(&state.cache, token) {
             Ok(verified) => verified,
             Err(refused) => Arc::new(state.keys.verify_anew(token, refused).await?),
         };

@@ -110,32 +110,32 @@ mod tests {
 
     #[test]
     fn a_token_is_verified_once_and_not_returned_after_it_expired() {
-        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let long = token(&pair, Duration::from_secs(900));
-        let first = memory.get_or_verify(&long, &verifier).unwrap();
-        assert!(Arc::ptr_eq(&first, &memory.get_or_verify(&long, &verifier).unwrap()));
+        let first = cache.get_or_verify(&long, &verifier).unwrap();
+        assert!(Arc::ptr_eq(&first, &cache.get_or_verify(&long, &verifier).unwrap()));
         let mut expired = (*first).clone();
         expired.identity.expires = time::from_unix_seconds(0);
-        memory.0.insert(cache_key("expired"), Arc::new(expired));
-        assert_eq!(refusal(memory.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
+        cache.0.insert(cache_key("expired"), Arc::new(expired));
+        assert_eq!(refusal(cache.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
     }
 
     #[test]
     fn a_token_is_returned_only_while_its_key_is_known() {
-        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));
-        memory.get_or_verify(&token, &verifier).unwrap();
-        assert_eq!(refusal(memory.get_or_verify(&token, &Verifier::default())), ErrorKind::InvalidToken);
+        cache.get_or_verify(&token, &verifier).unwrap();
+        assert_eq!(refusal(cache.get_or_verify(&token, &Verifier::default())), ErrorKind::InvalidToken);
     }
     #[test]
     fn a_token_is_returned_only_while_its_lifetime_is_allowed() {
-        let (memory, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
         let verifier =
             |seconds| Verifier::new("issuer", "audience", Duration::from_secs(seconds), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));
-        memory.get_or_verify(&token, &verifier(900)).unwrap();
-        assert_eq!(refusal(memory.get_or_verify(&token, &verifier(600))), ErrorKind::InvalidToken);
+        cache.get_or_verify(&token, &verifier(900)).unwrap();
+        assert_eq!(refusal(cache.get_or_verify(&token, &verifier(600))), ErrorKind::InvalidToken);
     }
 }

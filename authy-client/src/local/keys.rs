@@ -101,9 +101,9 @@ impl VerificationKeys {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Verifies a token, from memory when its key is still cached.
-    pub(super) fn get_or_verify(&self, memory: &TokenCache, token: &str) -> Result<Arc<Token>> {
-        memory.get_or_verify(token, &self.verifier.load())
+    /// Verifies a token, from the cache when its key is still cached.
+    pub(super) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<Token>> {
+        cache.get_or_verify(token, &self.verifier.load())
     }
 
     /// Verifies a token by the cached keys.

@@ -30,7 +30,7 @@ pub enum WhenStale {
 pub(super) struct VerifierState {
     pub(super) client: Client,
     pub(super) keys: VerificationKeys,
-    pub(super) memory: TokenCache,
+    pub(super) cache: TokenCache,
     pub(super) set: RwLock<RevocationSet>,
     pub(super) clock: Clock,
     /// The time of the last snapshot of revocations that arrived.
