@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use http::Uri;
+use url::Url;
 
 /// An `http` or `https` URL with a host and without a user name.
 ///
@@ -66,39 +67,19 @@ impl FromStr for HttpUrl {
 
     fn from_str(text: &str) -> Result<Self, InvalidHttpUrl> {
         let is_unsafe = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\\');
-        if text.contains(is_unsafe) {
+        // The parser does as browsers do: it skips slashes before a host, and drops an empty user name or port.
+        let authority = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+        let is_plain = authority.is_some_and(|it| !it.is_empty() && !it.contains('@') && !it.ends_with(':'));
+        if !is_plain || text.contains(is_unsafe) {
             return Err(InvalidHttpUrl);
         }
-        // The parser of `http` drops fragments, and reads neither international hosts nor ports that are not numbers.
-        let address = text.split('#').next().unwrap_or_default();
-        let (scheme, rest) = address.split_once("://").ok_or(InvalidHttpUrl)?;
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let is_ipv6 = authority.starts_with('[') && authority.ends_with(']');
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !is_ipv6 => (host, Some(port)),
-            _ => (authority, None),
-        };
-        let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|n| n > 0);
-        if host.is_empty() || authority.contains('@') || !port.is_none_or(is_port) {
+        let mut url = Url::parse(text).map_err(|_| InvalidHttpUrl)?;
+        if !matches!(url.scheme(), "http" | "https") || url.port() == Some(0) {
             return Err(InvalidHttpUrl);
         }
-        let is_https = scheme.eq_ignore_ascii_case("https");
-        if !is_https && !scheme.eq_ignore_ascii_case("http") {
-            return Err(InvalidHttpUrl);
-        }
-        let uri = match host.is_ascii() {
-            true => address.parse(),
-            false => {
-                let host = idna::domain_to_ascii_strict(host).map_err(|_| InvalidHttpUrl)?;
-                let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-                format!("{scheme}://{host}{port}{path}").parse()
-            }
-        };
-        let uri: Uri = uri.map_err(|_| InvalidHttpUrl)?;
-        match uri.host().is_some_and(|host| !host.is_empty()) {
-            true => Ok(Self { text: text.to_owned(), uri, is_https }),
-            false => Err(InvalidHttpUrl),
-        }
+        url.set_fragment(None);
+        let uri = url.as_str().parse().map_err(|_| InvalidHttpUrl)?;
+        Ok(Self { text: text.to_owned(), uri, is_https: url.scheme() == "https" })
     }
 }
 

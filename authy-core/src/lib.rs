@@ -90,6 +90,7 @@ mod jwk;
 mod level;
 
 mod name;
+#[cfg(feature = "engine")]
 pub mod network;
 pub mod revocation;
 mod secret;

@@ -1,6 +1,8 @@
 //! The networks that count as one client, or as one network. All limits per address use them, so that they agree.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 /// Returns the network of one client: an IPv4 address, or the /64 of an IPv6 address.
 pub fn of_client(address: IpAddr) -> IpAddr {
@@ -16,18 +18,10 @@ pub fn routed(address: IpAddr) -> IpAddr {
 /// Returns an address without the bits behind a prefix. An IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is an IPv4
 /// address.
 pub fn prefix(address: IpAddr, ipv4_bits: u8, ipv6_bits: u8) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let host_bits = u32::BITS.saturating_sub(ipv4_bits.into());
-            let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-            Ipv4Addr::from_bits(address.to_bits() & mask).into()
-        }
-        IpAddr::V6(address) => {
-            let host_bits = u128::BITS.saturating_sub(ipv6_bits.into());
-            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-            Ipv6Addr::from_bits(address.to_bits() & mask).into()
-        }
-    }
+    let address = address.to_canonical();
+    let bits = if address.is_ipv4() { ipv4_bits } else { ipv6_bits };
+    // Longer than the address, it is the whole address.
+    IpNet::new(address, bits).map_or(address, |network| network.network())
 }
 
 #[cfg(test)]

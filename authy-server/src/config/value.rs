@@ -158,7 +158,8 @@ pub(crate) struct CorsOrigin(pub(crate) String);
 impl SettingValue for CorsOrigin {
     fn parse(text: &str) -> Result<Self, String> {
         let url = HttpUrl::parse_base(text).ok();
-        match url.is_some_and(|url| url.uri().path() == "/" && !text.ends_with('/')) {
+        // The two slashes of the scheme are the only ones.
+        match url.is_some() && text.matches('/').count() == 2 {
             true => Ok(Self(text.to_ascii_lowercase())),
             false => Err("must be origins, such as https://shop.example: no path, no star".to_owned()),
         }
