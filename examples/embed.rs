@@ -1,9 +1,9 @@
 //! authy inside a program, on the program's own PostgreSQL: `cargo run -p authy-examples --example embed`.
 
 use authy_core::{
-    Authenticator as _, Authy, Secret,
+    Authenticator as _, Authy, ClientInfo, Secret,
     api::{session::Credentials, user::NewUser},
-    engine::{Caller, ClientInfo, MasterKeys},
+    engine::{Caller, MasterKeys},
 };
 use authy_examples::{ExampleDatabase, Result};
 

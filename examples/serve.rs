@@ -4,8 +4,8 @@
 use std::env;
 
 use authy_core::{
-    Authy,
-    engine::{Caller, ClientInfo, Config, MasterKeys},
+    Authy, ClientInfo,
+    engine::{Caller, Config, MasterKeys},
 };
 use authy_examples::{ExampleDatabase, Result};
 use authy_server::{HttpConfig, Server};

@@ -12,13 +12,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authy_client::Client;
 use authy_core::{
-    Authy, RoleName, Secret, UserId,
+    Authy, ClientInfo, RoleName, Secret, UserId,
     api::{
         event::{EventKind, EventQuery},
         session::{Credentials, Login},
         user::NewUser,
     },
-    engine::{Background, Caller, ClientInfo, Config, MasterKeys, Notification, Sink},
+    engine::{Background, Caller, Config, MasterKeys, Notification, Sink},
 };
 use authy_server::{HttpConfig, RateLimit, RateLimits, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};

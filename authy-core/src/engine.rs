@@ -48,7 +48,7 @@ pub use domain::{
     user::{Users, change::PreparedChange, password_reset::PreparedReset, register::Registration},
 };
 pub use journal::{
-    caller::{Caller, ClientInfo, cut_user_agent},
+    caller::Caller,
     event::Events,
     revocation::{
         RevocationBatch, RevocationFeed,

@@ -78,6 +78,7 @@ impl<T: ?Sized> Schema for T {}
 pub mod access;
 pub mod api;
 pub mod claims;
+pub mod client_info;
 pub mod encryption;
 pub mod error;
 pub mod file;
@@ -90,7 +91,6 @@ mod jwk;
 mod level;
 
 mod name;
-#[cfg(feature = "engine")]
 pub mod network;
 pub mod revocation;
 mod secret;
@@ -103,6 +103,7 @@ pub mod token_cache;
 pub mod engine;
 
 pub use access::Access;
+pub use client_info::ClientInfo;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{EventId, SessionId, UserId};
 pub use identity::{Authenticator, Identity};

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use authy_core::{
-    engine::{Caller, ClientInfo},
-    error::chain,
-};
+use authy_core::{ClientInfo, engine::Caller, error::chain};
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
 
 use crate::{

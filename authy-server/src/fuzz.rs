@@ -3,7 +3,10 @@
 
 use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
 
-use authy_core::api::{Fields, Info};
+use authy_core::{
+    api::{Fields, Info},
+    client_info::TrustedProxies,
+};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -12,7 +15,6 @@ use ipnet::IpNet;
 use tokio::runtime::{self, Runtime};
 
 use crate::{
-    client_address::TrustedProxies,
     config::{self, Problems, Settings, TABLE},
     request, routes,
     table::RouteTable,

@@ -16,7 +16,6 @@ pub mod openapi;
 pub mod sink;
 
 mod call;
-mod client_address;
 mod cors;
 mod error_reply;
 mod handlers;

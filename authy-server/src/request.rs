@@ -1,26 +1,19 @@
-//! Reads requests: the request id, the client's information, and the fields.
+//! Reads requests: the request id, and the fields.
 
 use std::{error::Error as StdError, time::Duration};
 
 use authy_core::{
-    Error, ErrorKind, Result, Secret,
-    api::{Fields, Info, MAX_FIELDS, Method, session::DEVICE_TOKEN},
-    engine::{ClientInfo, cut_user_agent},
+    Error, ErrorKind, Result,
+    api::{Fields, Info, MAX_FIELDS, Method},
+    client_info,
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_TYPE, USER_AGENT},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::timeout;
 
-use crate::{client_address::ClientAddress, error_reply::ErrorReply};
-
-/// The header with the id of a request, which the log has too.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::error_reply::ErrorReply;
 
 /// Maximum size of a body in bytes: far more than any request needs.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -30,25 +23,10 @@ const QUERY_LIMIT: usize = 8 * 1024;
 
 /// Returns the id of a request: the sender's, when it has 1 to 64 plain characters, otherwise a new one.
 pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
-    let plain = |c: &u8| c.is_ascii_alphanumeric() || b"._-".contains(c);
-    let sent = headers.get(&REQUEST_ID);
-    let sent = sent.filter(|id| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain));
-    sent.cloned().unwrap_or_else(|| {
+    client_info::request_id(headers).cloned().unwrap_or_else(|| {
         let fresh = Bytes::from(format!("{:032x}", rand::random::<u128>()));
         HeaderValue::from_maybe_shared(fresh).unwrap_or(HeaderValue::from_static("-"))
     })
-}
-
-/// Returns what the audit trail records about the client.
-pub(crate) fn client_info(head: &Parts, client: ClientAddress, id: &str) -> ClientInfo {
-    let agent = head.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    let device_token = head.headers.get(DEVICE_TOKEN).and_then(|token| token.to_str().ok()).map(Secret::new);
-    ClientInfo {
-        ip: Some(client.ip),
-        user_agent: agent.map(|agent| cut_user_agent(&agent).to_owned()),
-        request_id: Some(id.to_owned()),
-        device_token,
-    }
 }
 
 /// Reads the fields of a request: the query of a GET or DELETE, the JSON body of all other methods. An empty body has
@@ -134,6 +112,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use authy_core::client_info::REQUEST_ID;
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -168,15 +148,6 @@ mod tests {
         assert_eq!(pairs(&format!("a={}", "b".repeat(QUERY_LIMIT - 2))).unwrap().len(), 1);
         assert_eq!(pairs(&"b".repeat(QUERY_LIMIT + 1)).unwrap_err().kind(), ErrorKind::MalformedRequest);
         assert_eq!(pairs("").unwrap(), []);
-    }
-
-    #[test]
-    fn a_user_agent_is_cut_by_bytes_between_characters() {
-        let mut head = http::Request::new(()).into_parts().0;
-        head.headers.insert(USER_AGENT, HeaderValue::from_bytes("€".repeat(300).as_bytes()).unwrap());
-        let client = ClientAddress { ip: [192, 0, 2, 1].into(), https: false };
-        let agent = client_info(&head, client, "id").user_agent.unwrap();
-        assert_eq!(agent, "€".repeat(85));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind,
+    Authenticator as _, Authy, ClientInfo, ErrorKind,
     api::{Endpoint as _, Method, RateClass, access_token, system::GetStatus},
+    client_info::{ClientAddress, REQUEST_ID, TrustedProxies},
     engine::Caller,
 };
 use bytes::Bytes;
@@ -20,15 +21,13 @@ use tracing::Instrument as _;
 
 use crate::{
     call::RawCall,
-    client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::Limiter,
     page,
     reply::{self, Response},
-    request::{self, REQUEST_ID},
-    routes,
+    request, routes,
     stream::Streams,
     table::RouteTable,
 };
@@ -141,7 +140,7 @@ impl Service {
             return Err(wrong.with_header(ALLOW, resource.allow.clone()));
         };
 
-        let info = request::client_info(head, client, id);
+        let info = ClientInfo { request_id: Some(id.to_owned()), ..ClientInfo::from_headers(&head.headers, client.ip) };
         // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;

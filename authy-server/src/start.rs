@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use authy_core::{
-    engine::{Caller, ClientInfo},
-    http_url::HttpUrl,
-};
+use authy_core::{ClientInfo, engine::Caller, http_url::HttpUrl};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,

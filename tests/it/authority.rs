@@ -2,9 +2,9 @@
 //! protect it.
 
 use authy_core::{
-    Authenticator as _, Authy, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
+    Authenticator as _, Authy, ClientInfo, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
     api::{account::AccountChange, event::EventQuery, role::NewRole},
-    engine::{Caller, ClientInfo, MasterKeys},
+    engine::{Caller, MasterKeys},
 };
 use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_user, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};

@@ -17,9 +17,9 @@ use std::{
 
 use authy_client::Client;
 use authy_core::{
-    Authy, Secret, UserId,
+    Authy, ClientInfo, Secret, UserId,
     api::{session::RefreshToken, user::Deletion},
-    engine::{Caller, ClientInfo, Delivery, MasterKeys},
+    engine::{Caller, Delivery, MasterKeys},
 };
 use authy_tests::{
     SERVER_PROCESS_ISSUER, cheap, credentials, database, fresh_name, new_user, operator,

@@ -1,13 +1,13 @@
 //! authy inside another program, in that program's database and in its transactions.
 
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind, RoleName, Secret,
+    Authenticator as _, Authy, ClientInfo, ErrorKind, RoleName, Secret,
     api::{
         account::{AccountChange, PasswordReset},
         event::{EventKind, EventQuery},
         session::Credentials,
     },
-    engine::{Builder, Caller, ClientInfo, MasterKeys, Uncommitted},
+    engine::{Builder, Caller, MasterKeys, Uncommitted},
 };
 use authy_tests::{cheap, code, credentials, database, new_user, operator};
 

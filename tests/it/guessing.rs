@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use authy_client::Client;
 use authy_core::{
-    Authenticator as _, Authy, ErrorKind, Secret,
+    Authenticator as _, Authy, ClientInfo, ErrorKind, Secret,
     api::session::{Credentials, RefreshToken},
-    engine::{Caller, ClientInfo},
+    engine::Caller,
 };
 use authy_tests::{
     PASSWORD, TestApp, TestUser, at_once, credentials, fresh_name, operator, until,

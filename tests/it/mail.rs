@@ -3,12 +3,12 @@
 use std::{net::IpAddr, path::Path};
 
 use authy_core::{
-    Authy, Email, Secret, UserId,
+    Authy, ClientInfo, Email, Secret, UserId,
     api::{
         account::{AccountChange, ForgottenPassword, PasswordReset},
         page::{PageNumber, PageSize},
     },
-    engine::{Caller, ClientInfo, Sink},
+    engine::{Caller, Sink},
 };
 use authy_server::sink::Templates;
 use authy_tests::{

@@ -1,13 +1,13 @@
 //! Names: which look like another that speaks for the service, and which are those of people.
 
 use authy_core::{
-    Authenticator as _, ErrorKind, RoleName, Username,
+    Authenticator as _, ClientInfo, ErrorKind, RoleName, Username,
     api::{
         page::{PageNumber, PageSize},
         role::RoleUserQuery,
         user::NewUser,
     },
-    engine::{Caller, ClientInfo},
+    engine::Caller,
 };
 use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user, operator, wire::post};
 use serde_json::json;

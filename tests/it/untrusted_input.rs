@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use authy_core::{
-    Authy,
-    engine::{Caller, ClientInfo, MasterKeys},
+    Authy, ClientInfo,
+    engine::{Caller, MasterKeys},
 };
 use authy_tests::{SERVER_PROCESS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_user, operator};
 use proptest::{

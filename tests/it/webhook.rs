@@ -12,13 +12,13 @@ use std::{
 
 use authy_client::Client;
 use authy_core::{
-    Authenticator as _, ErrorKind, Level, Secret, UserId,
+    Authenticator as _, ClientInfo, ErrorKind, Level, Secret, UserId,
     api::{
         account::AccountChange,
         event::{EventKind, EventQuery},
         user::{Details, UserQuery},
     },
-    engine::{Background, Caller, ClientInfo, StuckDelivery},
+    engine::{Background, Caller, StuckDelivery},
 };
 use authy_server::Webhook;
 use authy_tests::{

@@ -8,9 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use authy_core::{
-    Authy, EventId,
+    Authy, ClientInfo, EventId,
     api::event::EventView,
-    engine::{Caller, ClientInfo, Delivery, DeliveryError, Notification, NotificationKind, Sink},
+    engine::{Caller, Delivery, DeliveryError, Notification, NotificationKind, Sink},
     time,
 };
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use authy_core::{
-    Authy, Error, ErrorKind, EventId, Secret, UserId,
+    Authy, ClientInfo, Error, ErrorKind, EventId, Secret, UserId,
     api::event::{EventKind, EventView},
-    engine::{Caller, ClientInfo, Delivery, DeliveryError, Sink},
+    engine::{Caller, Delivery, DeliveryError, Sink},
     time::unix_now,
     tls::{self, Roots},
 };

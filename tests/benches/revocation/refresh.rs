@@ -6,8 +6,9 @@ use std::{
 };
 
 use authy_core::{
+    ClientInfo,
     api::session::RefreshToken,
-    engine::{Caller, ClientInfo, MasterKeys},
+    engine::{Caller, MasterKeys},
 };
 use authy_postgres::Cluster;
 use authy_tests::{TestApp, database::folder_on_disk};

@@ -1,12 +1,12 @@
 //! Logins with new devices: what the trail says of them, and what their owner is mailed.
 
 use authy_core::{
-    UserId,
+    ClientInfo, UserId,
     api::{
         account::Code,
         event::{EventKind, EventQuery},
     },
-    engine::{Caller, ClientInfo, NotificationKind},
+    engine::{Caller, NotificationKind},
 };
 use authy_tests::{PASSWORD, TestApp, credentials, wire::send};
 

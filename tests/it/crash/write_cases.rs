@@ -2,7 +2,7 @@
 
 use authy_client::{Client, Error, Result};
 use authy_core::{
-    Authy, ErrorKind, RoleName, Secret, UserId,
+    Authy, ClientInfo, ErrorKind, RoleName, Secret, UserId,
     api::{
         account::{AccountChange, Code, ForgottenPassword, PasswordReset},
         event::EventKind,
@@ -10,7 +10,7 @@ use authy_core::{
         session::{RefreshToken, Tokens},
         user::{Deletion, NewUser},
     },
-    engine::{Caller, ClientInfo},
+    engine::Caller,
 };
 use authy_tests::{PASSWORD, code, credentials, fresh_name, new_user, operator, until};
 use uuid::Uuid;

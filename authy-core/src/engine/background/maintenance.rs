@@ -8,13 +8,13 @@ use tokio::time::sleep;
 use tokio_postgres::Row;
 
 use crate::{
-    Result,
+    ClientInfo, Result,
     engine::{
         config::Config,
         delivery::relay,
         domain::{code, lookalike, session, signing_key::SigningKeys, throttle},
         journal::{
-            caller::{Caller, ClientInfo},
+            caller::Caller,
             event, revocation,
             write::{Journal, Tx, Written},
         },

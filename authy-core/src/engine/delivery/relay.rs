@@ -13,12 +13,12 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::{sync::Notify, time::sleep};
 
 use crate::{
-    Result,
+    ClientInfo, Result,
     api::event::EventView,
     engine::{
         delivery::sink::{Delivery, DeliveryError, Sink},
         journal::{
-            caller::{Caller, ClientInfo},
+            caller::Caller,
             write::{Journal, Written},
         },
         storage::{connector::db_error, fault},

@@ -12,10 +12,10 @@ use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Identity, Level, Result, SessionId, UserId,
+    ClientInfo, Error, ErrorKind, Identity, Level, Result, SessionId, UserId,
     access::ADMIN,
     engine::{
-        journal::caller::{Caller, ClientInfo, require_at_least, token_required},
+        journal::caller::{Caller, require_at_least, token_required},
         storage::row,
     },
     time::now,

@@ -1,40 +1,9 @@
 //! The caller of an operation and the client of the request. Every event records them.
 
-use std::net::IpAddr;
-
 use crate::{
-    Access, Error, ErrorKind, Identity, Level, Result, Secret, UserId, access::ADMIN,
-    engine::crypto::hasher::HashRequester, network,
+    Access, ClientInfo, Error, ErrorKind, Identity, Level, Result, UserId, access::ADMIN,
+    engine::crypto::hasher::HashRequester,
 };
-
-/// The client that sent a request.
-#[derive(Clone, Debug, Default)]
-pub struct ClientInfo {
-    /// The remote address of the client.
-    pub ip: Option<IpAddr>,
-    /// The client's `User-Agent`.
-    pub user_agent: Option<String>,
-    /// The ID of the request in the logs.
-    pub request_id: Option<String>,
-    /// The device token in the request, from an earlier login. An invalid one is ignored.
-    pub device_token: Option<Secret>,
-}
-
-/// Maximum length of a stored user agent in bytes. No browser sends a longer one; a client that does may try to fill
-/// the database.
-const USER_AGENT_BYTES: usize = 256;
-
-/// Returns a user agent truncated to the stored length (256 bytes), at a character boundary.
-pub fn cut_user_agent(agent: &str) -> &str {
-    agent.get(..agent.floor_char_boundary(USER_AGENT_BYTES)).unwrap_or_default()
-}
-
-impl ClientInfo {
-    /// Returns the network that counts as one address: an IPv4 address, or the /64 of one IPv6 client.
-    pub(in crate::engine) fn network(&self) -> Option<String> {
-        self.ip.map(|address| network::of_client(address).to_string())
-    }
-}
 
 /// The caller of an operation, and the client of the request.
 #[derive(Clone, Debug)]

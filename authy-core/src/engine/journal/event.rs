@@ -8,15 +8,15 @@ use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use crate::{
-    Result, SessionId, UserId,
+    ClientInfo, Result, SessionId, UserId,
     api::{
         event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
         page::PageSize,
     },
+    client_info::cut_user_agent,
     engine::{
         journal::{
             actor::Actor,
-            caller::{ClientInfo, cut_user_agent},
             revocation::target::{RevocationTarget, revoke},
         },
         storage::{connector::db_error, db::Db, statement::Params},

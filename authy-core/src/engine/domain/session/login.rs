@@ -28,7 +28,7 @@ const MAX_OPEN_ATTEMPTS: usize = 3;
 impl Sessions {
     /// Logs in. An unknown username, a wrong password and a deleted user cost the same work and have the same result;
     /// so does a login with the correct password while wrong passwords slow down the account. With the [device
-    /// token](Tokens::device_token) of an earlier login, in the caller's [`ClientInfo`](crate::engine::ClientInfo), the
+    /// token](Tokens::device_token) of an earlier login, in the caller's [`ClientInfo`](crate::ClientInfo), the
     /// login has a separate count.
     ///
     /// # Errors

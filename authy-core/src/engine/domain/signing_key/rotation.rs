@@ -11,14 +11,14 @@ use tokio_postgres::{Row, Transaction};
 
 use super::{KeySettings, SigningKeys, sql, token_lifetime};
 use crate::{
-    Error, ErrorKind, Result,
+    ClientInfo, Error, ErrorKind, Result,
     api::event::EventKind,
     claims::SigningAlgorithm,
     engine::{
         crypto::keypair::KeyPair,
         journal::{
             actor::Actor,
-            caller::{Caller, ClientInfo},
+            caller::Caller,
             event::Event,
             revocation::target::RevocationTarget,
             write::{Journal, Tx, Written},

@@ -5,16 +5,11 @@ use tokio_postgres::Transaction;
 
 use super::sql;
 use crate::{
-    Email, Result, UserId,
+    ClientInfo, Email, Result, UserId,
     api::event::EventKind,
     engine::{
         domain::{code, epoch},
-        journal::{
-            actor::Actor,
-            caller::{Caller, ClientInfo},
-            event::Event,
-            revocation::target::RevocationTarget,
-        },
+        journal::{actor::Actor, caller::Caller, event::Event, revocation::target::RevocationTarget},
         storage::{connector::db_error, row::user_id, statement::Params},
     },
 };

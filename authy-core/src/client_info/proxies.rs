@@ -8,32 +8,34 @@ use std::{
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The header in which a proxy names the client whose request it passes on.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The address of a client, and how its request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ClientAddress {
+pub struct ClientAddress {
     /// The address of the client.
-    pub(crate) ip: IpAddr,
+    pub ip: IpAddr,
     /// Whether the request arrived over https.
-    pub(crate) https: bool,
+    pub https: bool,
 }
 
-/// The proxies whose forwarded addresses count.
-pub(crate) struct TrustedProxies {
+/// The proxies whose forwarded addresses count. The default trusts none.
+#[derive(Debug, Default)]
+pub struct TrustedProxies {
     trusted: Vec<IpNet>,
     warned: AtomicBool,
 }
 
 impl TrustedProxies {
     /// Trusts the proxies in these networks.
-    pub(crate) fn new(trusted: Vec<IpNet>) -> Self {
+    pub fn new(trusted: Vec<IpNet>) -> Self {
         Self { trusted, warned: AtomicBool::new(false) }
     }
 
     /// Returns the client whose request `peer` delivered.
-    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             self.warn(headers);
