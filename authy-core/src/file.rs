@@ -278,6 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_followed_through_links_and_parents_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("inner")).unwrap();
+        fs::write(root.join("secret"), "s").unwrap();
+        mode(&root.join("secret"), 0o600);
+        symlink("../secret", root.join("inner/relative")).unwrap();
+        symlink(root.join("inner/relative"), root.join("absolute")).unwrap();
+        for path in ["secret", "inner/../secret", "inner/relative", "absolute", "inner/../../../../../../../.."] {
+            let walked = unix::walk(&root.join(path)).map(|(real, _)| real);
+            let expected = fs::canonicalize(root.join(path)).unwrap();
+            assert_eq!(walked.unwrap(), expected, "{path}");
+        }
+        assert_eq!(refusal(&root.join("absolute"), Content::Secret), None);
+
+        symlink("endless", root.join("endless")).unwrap();
+        let error = unix::walk(&root.join("endless")).unwrap_err();
+        assert!(error.to_string().contains("too many symbolic links"), "{error}");
+    }
+
+    #[test]
     fn files_of_another_user_are_refused() {
         if !rustix::process::geteuid().is_root() {
             // Only root can create a file of another user.

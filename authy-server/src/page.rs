@@ -155,6 +155,8 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use authy_core::UserId;
+
     use super::*;
 
     fn wanted(accept: &'static str) -> bool {
@@ -189,6 +191,26 @@ mod tests {
         assert!(page.contains("&lt;") && page.contains("<form method=\\\"post\\\">"), "{page}");
         for word in ["<script", "<style", "style=", "src=", "href=", "onclick"] {
             assert!(!page.contains(word), "{word}: {page}");
+        }
+    }
+    #[test]
+    fn an_error_page_blames_the_link_only_for_errors_of_the_link() {
+        let text = |kind| {
+            let page = error_page(kind);
+            assert!(page.button.is_none(), "{kind}");
+            format!("{}: {}", page.title, page.paragraphs.concat())
+        };
+        for &kind in ErrorKind::ALL {
+            assert_eq!(text(kind).contains("not with your link"), status(kind).is_server_error(), "{kind}");
+        }
+        assert!(text(ErrorKind::NotFound).contains("has expired"));
+        assert!(text(ErrorKind::AlreadyRegistered).contains("another address"));
+        assert!(text(ErrorKind::RateLimited).contains("Wait"));
+        for (already_confirmed, title) in
+            [(false, "Your address is confirmed"), (true, "Your address was confirmed before")]
+        {
+            let validated = Validated { message: String::new(), public_id: UserId::random(), already_confirmed };
+            assert_eq!(validated.to_html_page().title, title);
         }
     }
 }

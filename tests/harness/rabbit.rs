@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -100,6 +100,11 @@ impl Node {
         let ports_of_erlang = [first, second];
         let epmd = noted(&folder, "epmd", &[]).envs(erlang(&folder, ports_of_erlang)).spawn().unwrap();
         Self { folder, port, ports_of_erlang, beam: None, _epmd: epmd, _watchdog: watchdog }
+    }
+
+    /// The address of its listener.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// The URL of a virtual host, for the user who may do everything there.

@@ -128,7 +128,11 @@ async fn an_attacker_who_signed_up_first_does_not_keep_the_address_from_its_owne
             // The attacker's account is the attacker's, without the address; where a confirmed one is asked for, it is
             // shut.
             match log_in(&app, &attacker.name, ATTACKER_PASSWORD).await {
-                Ok(_) => assert!(!require_validated, "{when}"),
+                Ok(tokens) => {
+                    assert!(!require_validated, "{when}");
+                    let resent = app.anonymous().with_token(tokens.token).resend_validation().await.unwrap_err();
+                    assert_eq!(resent.kind(), Some(ErrorKind::AlreadyRegistered), "{when}: no address to send it to");
+                }
                 Err(kind) => assert!(require_validated && kind == Some(ErrorKind::NotValidated), "{when}: {kind:?}"),
             }
             let codes = "SELECT count(*) FROM authy.code WHERE user_id = $1";

@@ -1,7 +1,7 @@
 //! Servers with a certificate of a private authority: recognized when it was named, and not talked to otherwise.
 
 use std::{
-    net::TcpListener as Listener,
+    net::{SocketAddr, TcpListener as Listener},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Stdio},
@@ -9,10 +9,19 @@ use std::{
 };
 
 use authy_client::Client;
-use authy_core::{Authy, ErrorKind, engine::MasterKeys, tls::Roots};
+use authy_core::{
+    Authy, ErrorKind,
+    api::event::EventQuery,
+    engine::{MasterKeys, Sink as _},
+    tls::Roots,
+};
 use authy_postgres::Cluster;
-use authy_tests::{TestApp, cheap, credentials, database, until};
-use tokio::net::{TcpListener, TcpStream};
+use authy_server::sink::Amqp;
+use authy_tests::{TestApp, cheap, credentials, database, rabbit, until};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -36,6 +45,37 @@ fn certify(folder: &Path) -> Vec<u8> {
          -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
     ));
     std::fs::read(folder.join("ca.pem")).unwrap()
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What speaks TLS in front of a server, with the certificate in a folder. Returns its port.
+async fn in_front_of(server: SocketAddr, folder: &Path) -> (u16, AbortOnDrop) {
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(&read("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut outside = acceptor.accept(stream).await?;
+                let mut inside = TcpStream::connect(server).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    (port, AbortOnDrop(proxy))
 }
 
 struct Postgres(Child);
@@ -98,25 +138,7 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
     let user = app.user().await;
     let folder = tempfile::tempdir().unwrap();
     let ca = certify(folder.path());
-    let read = |file: &str| std::fs::read(folder.path().join(file)).unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(&read("server.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
-    // What speaks TLS in front of a server.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, server) = (listener.local_addr().unwrap().port(), app.address);
-    let proxy = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut outside = acceptor.accept(stream).await?;
-                let mut inside = TcpStream::connect(server).await?;
-                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
-            });
-        }
-    });
+    let (port, _proxy) = in_front_of(app.address, folder.path()).await;
     let builder = || Client::builder(&format!("https://localhost:{port}")).retries(0);
     let refused = builder().build().unwrap().login(credentials(&user.username)).await.unwrap_err();
     assert!(refused.is_unavailable() && !refused.may_have_been_sent(), "{refused:?}");
@@ -125,5 +147,29 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
     let wrong = builder().root_certificate_pem("no certificate").build().unwrap_err();
     assert!(format!("{wrong:?}").contains("NoCertificate"), "{wrong:?}");
     assert_ne!(wrong.kind(), Some(ErrorKind::Unavailable));
-    proxy.abort();
+}
+
+#[tokio::test]
+async fn a_broker_is_recognized_by_a_private_authority_and_by_nothing_less() {
+    let app = TestApp::new().await;
+    app.user().await;
+    let query = EventQuery { user: None, kind: None, after: None, limit: None };
+    let event = app.authy.events().list(&query).await.unwrap().events.remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let private = Roots::platform().with_pem(&certify(folder.path())).unwrap();
+    let (node, host) = (rabbit::shared().await, rabbit::fresh_host());
+    let (port, _proxy) = in_front_of(node.address(), folder.path()).await;
+
+    let sink = |broker: &str| {
+        let url = format!("amqps://authy:{}@{broker}:{port}/{host}", rabbit::PASSWORD);
+        Amqp::new(url.parse().unwrap())
+    };
+    for (broker, roots) in [("localhost", Roots::platform()), ("127.0.0.1", private.clone())] {
+        let refused = sink(broker).with_roots(roots).deliver(&event).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("invalid peer certificate"), "{refused:?}");
+    }
+    sink("localhost").with_roots(private).deliver(&event).await.unwrap();
+    let received = rabbit::take_all(&node.url(&host), "authy.audit").await;
+    assert_eq!(received.len(), 1, "what was refused has not arrived");
+    assert!(String::from_utf8_lossy(&received[0].data).contains(&event.event_id.to_string()));
 }

@@ -44,11 +44,11 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         }
         Some(("reseal", _)) => {
             let done = authy.keys().reseal(caller).await?;
-            print(&format!("{} keys are encrypted with the first master key", done.keys))?;
+            print(&format!("signing keys that were encrypted with the first master key now: {}", done.keys))?;
             match done.passwords_left {
                 0 => print("no password depends on an older master key: it can be removed"),
                 left => print(&format!(
-                    "{left} passwords still depend on an older master key, each until its owner's next login: keep it"
+                    "passwords that depend on an older master key until their owners log in: {left}; keep that key"
                 )),
             }
         }

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use super::{mail::until, *};
 
 const NEW_PASSWORD: &str = "carousel-marmalade-58";
@@ -37,6 +39,30 @@ fn an_account_is_reset_deleted_restored_and_erased() {
     assert!(fails(path, &["user", "restore", "--public-id", id]).contains("was erased"));
     assert!(server.log_in("ada", NEW_PASSWORD).contains("invalid_credentials"));
     assert!(fails(path, &["user", "reset-link", "--username", "ada"]).contains("there is no user"));
+}
+
+#[test]
+fn a_master_key_is_replaced_and_the_old_one_can_be_removed() {
+    let folder = folder();
+    let (path, file) = (folder.path(), folder.path().join(".authy/master.key"));
+    let server = ServerProgram::start(path);
+    let password = server.password().unwrap().to_owned();
+    drop(server);
+    let old = fs::read_to_string(&file).unwrap();
+    let new = BASE64_STANDARD.encode(std::array::from_fn::<u8, 32, _>(|number| number as u8));
+    fs::write(&file, format!("{new},{}", old.trim())).unwrap();
+
+    let server = ServerProgram::start(path);
+    let printed = succeeds(path, &["key", "reseal"]);
+    assert!(printed.contains("now: 1\n") && printed.contains("until their owners log in: 1;"), "{printed}");
+    assert!(server.log_in("admin", &password).contains("\"token\""));
+    let printed = succeeds(path, &["key", "reseal"]);
+    assert!(printed.contains("now: 0\n") && printed.contains("it can be removed"), "{printed}");
+    drop(server);
+
+    fs::write(&file, new).unwrap();
+    let server = ServerProgram::start(path);
+    assert!(server.log_in("admin", &password).contains("\"token\""));
 }
 
 /// A command that goes on, and what it prints.

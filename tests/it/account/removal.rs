@@ -107,6 +107,8 @@ async fn an_export_has_everything_stored_about_the_user_and_no_secret() {
     }
     let user = app.again(&user).await;
     let export = user.client.export_self().await.unwrap();
+    let linked = app.authy.users().export(user.id).await.unwrap();
+    assert_eq!((&linked.user, &linked.roles, linked.events.len()), (&export.user, &export.roles, export.events.len()));
     assert_eq!(export.user.pending_email.map(|email| email.as_str().to_owned()), Some(pending));
     assert_eq!((export.roles.len(), export.sessions.len()), (1, 123));
     assert_eq!(
