@@ -3,7 +3,8 @@
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use authy_core::{
-    api::{Endpoint, Method, Problem, Reply, session::DEVICE_TOKEN},
+    api::{Endpoint, Method, Problem, Reply},
+    client_info::DEVICE_TOKEN,
     http_url::HttpUrl,
 };
 use backon::{ExponentialBuilder, Retryable as _};

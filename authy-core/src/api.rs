@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Access, ErrorKind, Result, Schema};
@@ -13,6 +13,7 @@ use crate::{Access, ErrorKind, Result, Schema};
 pub mod account;
 pub mod event;
 mod field;
+pub mod forward_auth;
 pub mod message;
 pub mod page;
 mod path;
@@ -64,6 +65,8 @@ pub struct Info {
     pub fields: &'static [&'static str],
     /// Whether a browser (`Accept: text/html`) gets a page, and can send a form instead of JSON.
     pub has_page: bool,
+    /// Whether every other method is answered as this one: a proxy that asks about a request may pass on its method.
+    pub any_method: bool,
     /// The errors of this endpoint, in addition to those that its access rule implies.
     pub errors: &'static [ErrorKind],
 }
@@ -116,6 +119,9 @@ pub trait Reply: Serialize + DeserializeOwned + Schema + Send + Sync + 'static {
         self
     }
 
+    /// Adds the headers that are special to this response.
+    fn add_headers(&self, _: &mut HeaderMap) {}
+
     /// Returns the URL of the created resource, for the header `Location`.
     fn location(&self) -> Option<String> {
         None
@@ -165,12 +171,13 @@ pub fn all() -> impl Iterator<Item = &'static Info> {
 }
 
 /// Declares endpoints, one row each:
-/// `Name: METHOD "path" (PathParam, …) Request => Response, access[, rate class] [; also page] [; fails Kind | Kind]`.
+/// `Name: METHOD "path" (PathParam, …) Request => Response, access[, rate class] [; also page] [; any method]
+/// [; fails Kind | Kind]`.
 macro_rules! endpoints {
     ($(
         $(#[doc = $doc:literal])+
         $name:ident: $method:ident $path:literal ($($param:ty),*) $request:ty => $response:ty,
-        $access:expr $(, $limit:ident)? $(; also $page:ident)? $(; fails $($kind:ident)|+)?;
+        $access:expr $(, $limit:ident)? $(; also $page:ident)? $(; any $any:ident)? $(; fails $($kind:ident)|+)?;
     )+) => {
         $(
             $(#[doc = $doc])+
@@ -192,7 +199,8 @@ macro_rules! endpoints {
                     access: $access,
                     limit: $crate::api::endpoints!(@limit $($limit)?),
                     fields: <$request as $crate::api::Request>::FIELDS,
-                    has_page: $crate::api::endpoints!(@page $($page)?),
+                    has_page: $crate::api::endpoints!(@flag $($page)?),
+                    any_method: $crate::api::endpoints!(@flag $($any)?),
                     errors: &[$($($crate::ErrorKind::$kind),+)?],
                 };
             }
@@ -206,8 +214,8 @@ macro_rules! endpoints {
             $(visitor.visit::<$name>();)+
         }
     };
-    (@page) => { false };
-    (@page page) => { true };
+    (@flag) => { false };
+    (@flag $flag:ident) => { true };
     (@limit) => { $crate::api::RateClass::Default };
     (@limit $limit:ident) => { $crate::api::RateClass::$limit };
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::USER_AGENT};
 
-use crate::{Secret, api::session::DEVICE_TOKEN};
+use crate::Secret;
 
 mod proxies;
 
@@ -12,6 +12,9 @@ pub use proxies::{ClientAddress, FORWARDED_FOR, TrustedProxies};
 
 /// The header with the ID of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The header of a login with the device token of an earlier one.
+pub const DEVICE_TOKEN: HeaderName = HeaderName::from_static("x-device-token");
 
 /// Maximum length of a stored user agent in bytes. No browser sends a longer one; a client that does may try to fill
 /// the database.
@@ -89,12 +92,8 @@ mod tests {
 
     #[test]
     fn a_request_says_who_sent_it_and_a_trusted_proxy_for_whom() {
-        let lines = [
-            (FORWARDED_FOR, "198.51.100.7"),
-            (USER_AGENT, "curl/8"),
-            (HeaderName::from_static(DEVICE_TOKEN), "known"),
-            (REQUEST_ID, "r-1"),
-        ];
+        let lines =
+            [(FORWARDED_FOR, "198.51.100.7"), (USER_AGENT, "curl/8"), (DEVICE_TOKEN, "known"), (REQUEST_ID, "r-1")];
         let client = read(&lines, &TrustedProxies::default());
         assert_eq!((client.ip, client.user_agent.as_deref()), (Some(PEER), Some("curl/8")));
         assert_eq!((client.request_id.as_deref(), client.device_token), (Some("r-1"), Some(Secret::new("known"))));

@@ -6,9 +6,9 @@ use authy_core::{
     Access, ErrorKind, Schema as _,
     api::{
         self, Endpoint, Info, Method, ParamVisitor, PathParam, PathParams, Problem, RateClass, Reply, Request, Visitor,
-        session::{DEVICE_TOKEN, Login},
-        system::GetRateLimited,
+        session::Login, system::GetRateLimited,
     },
+    client_info::DEVICE_TOKEN,
 };
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -197,7 +197,7 @@ impl ParamVisitor for ParamSchemas<'_> {
 /// Describes the header with which a device shows that it has logged in before.
 fn device_token() -> Value {
     json!({
-        "name": DEVICE_TOKEN,
+        "name": DEVICE_TOKEN.as_str(),
         "in": "header",
         "description": "The `device_token` of an earlier login on this device: guesses from other devices do not delay it. An \
             invalid one is ignored",

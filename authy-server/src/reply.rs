@@ -24,7 +24,7 @@ pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {
     *response.status_mut() = StatusCode::from_u16(R::STATUS).unwrap_or_default();
     let headers = response.headers_mut();
     // Room for these and for what the service adds to every answer.
-    headers.reserve(8);
+    headers.reserve(12);
     let cache = match reply.cache() {
         Cow::Borrowed(cache) => HeaderValue::from_static(cache),
         Cow::Owned(cache) => HeaderValue::try_from(cache).unwrap_or(HeaderValue::from_static("no-store")),
@@ -33,6 +33,7 @@ pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {
     if let Some(location) = reply.location().and_then(|location| HeaderValue::try_from(location).ok()) {
         headers.insert(LOCATION, location);
     }
+    reply.add_headers(headers);
     if R::STATUS != 204 {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut body = Vec::with_capacity(256);

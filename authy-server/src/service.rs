@@ -121,7 +121,7 @@ impl Service {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let found = self.table.find(head.uri.path());
-        let route = found.as_ref().and_then(|(resource, _)| resource.route(&head.method));
+        let route = found.as_ref().and_then(|(resource, _)| resource.route(head));
 
         // A load balancer asks for the status from within, without https.
         if self.require_https && !client.https && route.is_none_or(|route| route.info.path != GetStatus::INFO.path) {
@@ -132,10 +132,10 @@ impl Service {
         let Some((resource, segments)) = found else {
             return Err(ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path"));
         };
-        if head.method == Method::OPTIONS {
-            return Ok(reply::options(&resource.allow));
-        }
         let Some(route) = route else {
+            if head.method == Method::OPTIONS {
+                return Ok(reply::options(&resource.allow));
+            }
             let wrong = ErrorReply::new(ErrorKind::MethodNotAllowed, "this path does not answer this method");
             return Err(wrong.with_header(ALLOW, resource.allow.clone()));
         };
@@ -163,7 +163,7 @@ impl Service {
             && self
                 .table
                 .find(head.uri.path())
-                .is_some_and(|(resource, _)| resource.route(&head.method).is_some_and(|route| route.info.has_page))
+                .is_some_and(|(resource, _)| resource.route(head).is_some_and(|route| route.info.has_page))
     }
 
     /// Counts a request, and adds the headers about the limits of its address.

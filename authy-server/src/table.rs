@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use authy_core::api::{Info, Method};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use crate::route::Route;
@@ -19,10 +19,15 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// Returns the route of a method; HEAD has that of GET.
-    pub(crate) fn route(&self, method: &Method) -> Option<&Route> {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.routes.iter().find(|route| route.info.method == method)
+    /// Returns the route of a request; HEAD has that of GET.
+    pub(crate) fn route(&self, head: &Parts) -> Option<&Route> {
+        let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+        let exact = self.routes.iter().find(|route| route.info.method == method);
+        exact.or_else(|| {
+            // Where a proxy asks, the answer to OPTIONS would let the request pass without a token.
+            let is_about_itself = method == Method::OPTIONS && !is_forwarded(&head.headers);
+            self.routes.iter().find(|route| route.info.any_method && !is_about_itself)
+        })
     }
 }
 
@@ -60,9 +65,20 @@ impl RouteTable {
     }
 }
 
+/// Returns whether a proxy has passed a request on, or asks about one.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+}
+
 /// Returns the methods of a path, with those that every path answers.
 pub(crate) fn methods<'a>(endpoints: impl Iterator<Item = &'a Info>) -> Vec<&'a str> {
-    let own: Vec<_> = endpoints.map(|info| info.method.as_str()).collect();
+    let mut own = Vec::new();
+    for info in endpoints {
+        own.push(info.method.as_str());
+        if info.any_method {
+            own.extend(["POST", "PUT", "PATCH", "DELETE"]);
+        }
+    }
     let head = own.contains(&"GET").then_some("HEAD");
     ["OPTIONS"].into_iter().chain(head).chain(own).collect()
 }
@@ -76,6 +92,15 @@ mod tests {
 
     fn table() -> RouteTable {
         RouteTable::new(routes::all())
+    }
+
+    fn request(method: Method, is_forwarded: bool) -> Parts {
+        let mut request = http::Request::new(()).into_parts().0;
+        request.method = method;
+        if is_forwarded {
+            request.headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        }
+        request
     }
 
     fn found(path: &str) -> Option<(String, Vec<String>)> {
@@ -100,7 +125,8 @@ mod tests {
         for info in authy_core::api::all() {
             let path = info.path.replace(['{', '}'], "x");
             let (resource, parameters) = table.find(&path).unwrap_or_else(|| panic!("{path}"));
-            assert_eq!(resource.route(&info.method).map(|route| route.info.name), Some(info.name));
+            let route = resource.route(&request(info.method.clone(), false));
+            assert_eq!(route.map(|route| route.info.name), Some(info.name));
             assert_eq!(parameters.len(), info.path.matches('{').count(), "{path}");
         }
     }
@@ -111,6 +137,23 @@ mod tests {
         assert_eq!(allow, "OPTIONS, HEAD, POST, GET, DELETE");
         let (allow, _) = found("/authy/login").unwrap();
         assert_eq!(allow, "OPTIONS, POST");
+    }
+
+    #[test]
+    fn a_proxy_can_ask_with_every_method() {
+        let (allow, _) = found("/authy/checkaccess/10").unwrap();
+        assert_eq!(allow, "OPTIONS, HEAD, GET, POST, PUT, PATCH, DELETE");
+        let table = table();
+        let routed = |path, method: &Method, is_forwarded| {
+            table.find(path).unwrap().0.route(&request(method.clone(), is_forwarded)).is_some()
+        };
+        let purge = Method::from_bytes(b"PURGE").unwrap();
+        for method in [&Method::GET, &Method::HEAD, &Method::POST, &Method::TRACE, &purge] {
+            assert!(routed("/authy/checkaccess/10", method, false), "{method}");
+        }
+        assert!(!routed("/authy/checkaccess/10", &Method::OPTIONS, false));
+        assert!(routed("/authy/checkaccess/10", &Method::OPTIONS, true));
+        assert!(!routed("/authy/user", &Method::OPTIONS, true) && !routed("/authy/user", &purge, true));
     }
 
     #[test]

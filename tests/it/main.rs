@@ -35,6 +35,7 @@ mod mail;
 mod names;
 mod packages;
 mod passwords;
+mod proxies;
 mod refresh;
 mod relay;
 mod restore;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
-use super::{Nothing, Reply, endpoints, requests};
+use super::{Nothing, Reply, endpoints, forward_auth, requests};
 use crate::{
     Access, Jwk, Level, RoleName, Secret, SessionId, UserId, Username,
     access::ADMIN,
@@ -14,9 +14,6 @@ use crate::{
 };
 
 const SUBJECT: &str = "session";
-
-/// The request header with the device token from an earlier login.
-pub const DEVICE_TOKEN: &str = "x-device-token";
 
 endpoints! {
     /// Log in.
@@ -52,7 +49,12 @@ endpoints! {
         fails NotFound | AlreadyDeleted | BeyondYourLevel;
 
     /// Check that the caller's level is the given level or smaller. A smaller level is more powerful.
-    CheckAccess: GET "/authy/checkaccess/{level}" (Level) Nothing => AccessGranted, Access::Authenticated, Exempt;
+    ///
+    /// The headers `x-authy-public-id`, `x-authy-username`, `x-authy-level` and `x-authy-roles` say the same as the body, for a
+    /// proxy that asks before it passes a request on. Name and roles are percent-encoded (RFC 3986), and roles are separated by
+    /// commas; `x-authy-roles` is empty when it would exceed 2 KiB. Every method is answered as GET; OPTIONS when the request has a
+    /// header `X-Forwarded-…`, otherwise as everywhere.
+    CheckAccess: GET "/authy/checkaccess/{level}" (Level) Nothing => AccessGranted, Access::Authenticated, Exempt; any method;
         fails InvalidInput | InsufficientLevel;
 
     /// Get the public keys that verify access tokens (RFC 7517).
@@ -191,7 +193,12 @@ wire! {
 }
 
 impl Reply for Tokens {}
-impl Reply for AccessGranted {}
+impl Reply for AccessGranted {
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        let roles = self.roles.iter().map(RoleName::as_str);
+        forward_auth::add_headers(headers, &self.public_id, &self.username, &self.level, roles);
+    }
+}
 impl Reply for SessionList {}
 impl Reply for RevocationPage {}
 impl Reply for JwkSet {

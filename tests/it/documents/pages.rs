@@ -69,6 +69,8 @@ fn every_block_of_code_is_run_or_compiled() {
                 "json" => drop(serde_json::from_str::<serde_json::Value>(&text).unwrap()),
                 // The test of the receiver runs it.
                 "python" => assert!(receiver.contains(&text), "{name}: not of examples/webhook.py: {text}"),
+                // Run by `proxies`.
+                "nginx" | "caddyfile" | "haproxy" | "lua" => assert_eq!(name, "docs/proxies.md"),
                 "text" => {
                     for program in ["curl ", "authy-server ", "cargo ", "printf "] {
                         let runs = lines.iter().find(|line| line.starts_with(program) && !line.contains("docker"));
