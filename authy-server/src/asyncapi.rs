@@ -4,7 +4,11 @@ use authy_core::api::{event::EventKind, message::EventMessage};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::sink::{EXCHANGE, QUEUE};
+/// The exchange that events are published to.
+pub(crate) const EXCHANGE: &str = "authy.events";
+
+/// The queue that receives every event.
+pub(crate) const QUEUE: &str = "authy.audit";
 
 const DESCRIPTION: &str = "\
 Audit events: actor, subject, time and client of each change. Every change commits together with its event, and each event is \

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
 
 use crate::{
     config::{Resolved, Settings, Sources, TABLE},
-    log, openapi,
+    openapi,
     start::{self, BoxError, Database, Sharing},
 };
 
@@ -15,6 +15,7 @@ mod arguments;
 mod event;
 mod health;
 mod key;
+mod log;
 mod role;
 mod user;
 

@@ -1,13 +1,31 @@
 //! The server of authy: the JSON API under `/authy`, on plain hyper.
 //!
-//! [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program; the binary of this crate adds a
-//! command line, a configuration and a PostgreSQL of its own.
+//! - [`Server`] serves an [`Authy`](authy_core::Authy) on a listener, inside any program.
+//! - [`service`] is the same API as a tower service, for a program that has an HTTP server.
+//! - [`sink`] has the sinks for RabbitMQ, mail and a webhook, and [`RateLimiter`] the limits per address, for programs
+//!   that embed the engine without the API.
+//! - The program `authy-server` adds a command line, a configuration, and a PostgreSQL of its own.
+//!
+//! # Features
+//!
+//! All but `axum` are on by default, and each can be left out.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `amqp` | [`sink::Amqp`]: events to RabbitMQ |
+//! | `mail` | [`sink::MailSink`]: mails by SMTP or into a folder |
+//! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
+//! | `cli` | the program, with its settings |
+//! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
+//! | `axum` | [`service`] reads the address of the client from axum's `ConnectInfo` |
 
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod asyncapi;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
 pub mod config;
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]
@@ -21,7 +39,10 @@ mod error_reply;
 mod handlers;
 mod http_config;
 mod limit;
+#[cfg(any(feature = "cli", feature = "mail"))]
+mod link_template;
 mod log;
+mod mounted;
 mod page;
 mod reply;
 mod request;
@@ -29,13 +50,17 @@ mod route;
 mod routes;
 mod server;
 mod service;
+#[cfg(feature = "cli")]
 mod start;
 mod stream;
 mod table;
 
 pub use http_config::HttpConfig;
-pub use limit::{InvalidRateLimit, RateLimit, RateLimits};
+pub use limit::{InvalidRateLimit, RateLimit, RateLimiter, RateLimits};
+#[cfg(any(feature = "cli", feature = "mail"))]
+pub use link_template::{InvalidLinkTemplate, LinkTemplate};
 pub use log::may_be_logged;
+pub use mounted::{AuthyService, PeerAddress, service};
+pub use reply::ResponseBody;
 pub use server::Server;
-pub use sink::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};
 pub use stream::{StreamLimits, StreamShare};

@@ -2,9 +2,9 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use authy_core::api::RateClass;
+use authy_core::{Error, ErrorKind, Result, api::RateClass};
 use governor::{
-    Quota, RateLimiter,
+    Quota,
     clock::{Clock as _, DefaultClock},
     middleware::StateInformationMiddleware,
 };
@@ -19,8 +19,9 @@ use setting::Allowance;
 pub use setting::{InvalidRateLimit, RateLimit, RateLimits};
 use tier::{TIERS, Tier, TierCounts};
 
-/// Counts the requests of every address.
-pub(crate) struct Limiter {
+/// Counts the requests of every address, in memory of bounded size. The server has one; a program that embeds authy without the
+/// server checks its own requests with another.
+pub struct RateLimiter {
     login: ClassLimiter,
     register: ClassLimiter,
     validate: ClassLimiter,
@@ -38,9 +39,17 @@ pub(crate) struct RateLimitStatus {
     pub(crate) wait: Option<Duration>,
 }
 
-impl Limiter {
+impl RateLimitStatus {
+    /// Returns an error when the request exceeds a limit.
+    pub(crate) fn permit(&self) -> Result<()> {
+        let exceeded = || Error::new(ErrorKind::RateLimited, "too many requests from this address");
+        self.wait.map_or(Ok(()), |wait| Err(exceeded().with_retry_after(wait)))
+    }
+}
+
+impl RateLimiter {
     /// Creates a limiter with these limits.
-    pub(crate) fn new(limits: &RateLimits) -> Self {
+    pub fn new(limits: &RateLimits) -> Self {
         Self {
             login: ClassLimiter::new("login", &limits.login),
             register: ClassLimiter::new("register", &limits.register),
@@ -48,6 +57,14 @@ impl Limiter {
             forgot: ClassLimiter::new("forgot", &limits.forgot),
             default: ClassLimiter::new("default", &limits.default),
         }
+    }
+
+    /// Counts a request from an address.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RateLimited`], with the time to wait, when it exceeds a limit.
+    pub fn check(&self, class: RateClass, address: IpAddr) -> Result<()> {
+        self.count(class, address).map_or(Ok(()), |status| status.permit())
     }
 
     /// Counts a request; `None` when it is not limited.
@@ -63,8 +80,8 @@ impl Limiter {
         class.count(address.to_canonical())
     }
 
-    /// Forgets the addresses whose allowance is complete again. Called periodically.
-    pub(crate) fn forget(&self) {
+    /// Forgets the addresses whose allowance is complete again. Call it from time to time to release memory.
+    pub fn forget(&self) {
         let classes = [&self.login, &self.register, &self.validate, &self.forgot, &self.default];
         for window in classes.into_iter().flat_map(|class| &class.windows) {
             window.counts.retain_recent();
@@ -85,7 +102,7 @@ struct WindowLimiter {
     name: String,
     allowance: Allowance,
     tier: Tier,
-    counts: RateLimiter<IpAddr, TierCounts, DefaultClock, StateInformationMiddleware>,
+    counts: governor::RateLimiter<IpAddr, TierCounts, DefaultClock, StateInformationMiddleware>,
 }
 
 impl ClassLimiter {
@@ -128,7 +145,7 @@ impl WindowLimiter {
         let Allowance { count, unit } = allowance;
         let count = count.saturating_mul(NonZeroU32::new(tier.factor)?);
         let quota = Quota::with_period(unit.duration() / count.get())?.allow_burst(count);
-        let counts = RateLimiter::new(quota, TierCounts::new(&tier), DefaultClock::default());
+        let counts = governor::RateLimiter::new(quota, TierCounts::new(&tier), DefaultClock::default());
         Some(Self { name: allowance.name(class), allowance, tier, counts })
     }
 
@@ -147,11 +164,11 @@ impl WindowLimiter {
 mod tests {
     use super::*;
 
-    fn limiter(default: &str) -> Limiter {
-        Limiter::new(&RateLimits { default: default.parse().unwrap(), ..RateLimits::default() })
+    fn limiter(default: &str) -> RateLimiter {
+        RateLimiter::new(&RateLimits { default: default.parse().unwrap(), ..RateLimits::default() })
     }
 
-    fn count(limiter: &Limiter, class: RateClass, address: &str) -> RateLimitStatus {
+    fn count(limiter: &RateLimiter, class: RateClass, address: &str) -> RateLimitStatus {
         limiter.count(class, address.parse().unwrap()).unwrap()
     }
 
@@ -159,7 +176,7 @@ mod tests {
         bits.to_be_bytes().into()
     }
 
-    fn passes(limiter: &Limiter, address: &str) -> bool {
+    fn passes(limiter: &RateLimiter, address: &str) -> bool {
         count(limiter, RateClass::Default, address).wait.is_none()
     }
 
@@ -174,6 +191,16 @@ mod tests {
         let wait = refused.wait.unwrap();
         assert!((43_100..=43_200).contains(&whole_seconds(wait)), "{wait:?}");
         assert_eq!(refused.state.to_str().unwrap(), format!("\"default-day\";r=0;t={}", whole_seconds(wait)));
+    }
+
+    #[test]
+    fn a_request_beyond_the_limit_is_refused_with_the_time_to_wait() {
+        let (limiter, address) = (limiter("1/day"), "192.0.2.1".parse().unwrap());
+        limiter.check(RateClass::Default, address).unwrap();
+        limiter.check(RateClass::Exempt, address).unwrap();
+        let refused = limiter.check(RateClass::Default, address).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::RateLimited);
+        assert!(refused.retry_after().is_some_and(|wait| wait > Duration::from_secs(86_000)), "{refused:?}");
     }
 
     #[test]
@@ -254,8 +281,9 @@ mod tests {
     fn an_address_whose_allowance_is_whole_again_is_forgotten() {
         let limiter = limiter("1000000/second,1/day");
         assert!(passes(&limiter, "192.0.2.1"));
-        let known =
-            |limiter: &Limiter| limiter.default.windows.iter().map(|window| window.counts.len()).collect::<Vec<_>>();
+        let known = |limiter: &RateLimiter| {
+            limiter.default.windows.iter().map(|window| window.counts.len()).collect::<Vec<_>>()
+        };
         assert_eq!(known(&limiter)[..4], [1, 1, 1, 1]);
         std::thread::sleep(Duration::from_millis(5));
         limiter.forget();

@@ -15,8 +15,11 @@ use hyper::body::Frame;
 /// An answer whose body is complete: it has a length, and is written at once.
 pub(crate) type FullResponse = http::Response<Full<Bytes>>;
 
+/// The body of an answer: complete, or written while it is sent.
+pub type ResponseBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Error>>;
+
 /// Any answer.
-pub(crate) type Response = http::Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Error>>>;
+pub(crate) type Response = http::Response<ResponseBody>;
 
 /// Returns the answer of an endpoint.
 pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {

@@ -1,6 +1,6 @@
 //! The server: accepts connections, and closes them in order when it stops.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
 use authy_core::Authy;
 use hyper::{server::conn::http1, service::service_fn};
@@ -11,10 +11,10 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
-use crate::{http_config::HttpConfig, service::Service, stream::IsEventStream};
+use crate::{http_config::HttpConfig, mounted::AuthyService, stream::IsEventStream};
 
 mod refusal;
 mod stream;
@@ -24,19 +24,16 @@ use stream::{ClientStream, EventStreamFlag, WriteTimeouts};
 /// Maximum size of the head of a request in bytes; a larger one is answered 431.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
 
-/// Interval at which the rate limits forget addresses without recent requests.
-const FORGET_EVERY: Duration = Duration::from_secs(10);
-
 /// The JSON API of an [`Authy`].
 pub struct Server {
-    service: Arc<Service>,
+    service: AuthyService,
     config: HttpConfig,
 }
 
 impl Server {
     /// Creates a server that does not listen yet.
     pub fn new(authy: Authy, config: HttpConfig) -> Self {
-        Self { service: Arc::new(Service::new(authy, &config)), config }
+        Self { service: AuthyService::new(authy, &config), config }
     }
 
     /// Serves until `shutdown` completes. Then it accepts no new connections, and returns when the requests under way
@@ -48,8 +45,7 @@ impl Server {
         let mut shutdown = pin!(shutdown);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        let mut forget = interval(FORGET_EVERY);
-        forget.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.service.forget_addresses();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
@@ -58,11 +54,10 @@ impl Server {
                     Err(error) => pause_after(&error).await,
                 },
                 Some(_) = connections.join_next() => {}
-                _ = forget.tick() => self.service.limiter.forget(),
             }
         }
         drop(listener);
-        self.service.streams.end();
+        self.service.end_streams();
         if timeout(self.config.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests were not answered in time: their connections are closed");
         }

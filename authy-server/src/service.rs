@@ -24,7 +24,7 @@ use crate::{
     cors::Cors,
     error_reply::ErrorReply,
     http_config::HttpConfig,
-    limit::Limiter,
+    limit::RateLimiter,
     page,
     reply::{self, Response},
     request, routes,
@@ -41,7 +41,7 @@ pub(crate) struct Service {
     table: RouteTable,
     proxies: TrustedProxies,
     /// Counts the requests of every address.
-    pub(crate) limiter: Limiter,
+    pub(crate) limiter: RateLimiter,
     /// The streams that are open.
     pub(crate) streams: Streams,
     cors: Cors,
@@ -56,7 +56,7 @@ impl Service {
             authy,
             table: RouteTable::new(routes::all()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
-            limiter: Limiter::new(&config.limits),
+            limiter: RateLimiter::new(&config.limits),
             streams: Streams::new(config),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
@@ -169,14 +169,9 @@ impl Service {
     /// Counts a request, and adds the headers about the limits of its address.
     fn limit(&self, class: RateClass, client: ClientAddress, headers: &mut HeaderMap) -> Result<(), ErrorReply> {
         let Some(status) = self.limiter.count(class, client.ip) else { return Ok(()) };
+        let permitted = status.permit();
         headers.insert(RATE_LIMIT_POLICY, status.policy);
         headers.insert(RATE_LIMIT, status.state);
-        match status.wait {
-            None => Ok(()),
-            Some(wait) => {
-                let error = authy_core::Error::new(ErrorKind::RateLimited, "too many requests from this address");
-                Err(error.with_retry_after(wait).into())
-            }
-        }
+        Ok(permitted?)
     }
 }

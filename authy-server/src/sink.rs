@@ -1,15 +1,22 @@
 //! Sinks, which events are delivered to: RabbitMQ, mail, a webhook, and the log.
 
+#[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(feature = "cli")]
 mod log;
+#[cfg(feature = "mail")]
 mod mail;
+#[cfg(feature = "webhook")]
 mod webhook;
 
+#[cfg(feature = "amqp")]
 pub use amqp::{Amqp, AmqpUrl, InvalidAmqpUrl};
-pub(crate) use amqp::{EXCHANGE, QUEUE};
+#[cfg(feature = "cli")]
 pub(crate) use log::LogSink;
+#[cfg(feature = "mail")]
 pub use mail::{
-    InvalidLinkTemplate, InvalidSender, InvalidSmtpUrl, InvalidTemplate, LinkTemplate, MailConfig, MailFolderError,
-    MailSink, Mailer, Sender, SmtpTlsError, SmtpUrl, Templates,
+    InvalidSender, InvalidSmtpUrl, InvalidTemplate, MailConfig, MailFolderError, MailSink, Mailer, Sender,
+    SmtpTlsError, SmtpUrl, Templates,
 };
+#[cfg(feature = "webhook")]
 pub use webhook::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};

@@ -32,6 +32,7 @@ mod languages;
 mod layers;
 mod links;
 mod mail;
+mod mounted;
 mod names;
 mod packages;
 mod passwords;

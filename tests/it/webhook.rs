@@ -20,7 +20,7 @@ use authy_core::{
     },
     engine::{Background, Caller, StuckDelivery},
 };
-use authy_server::Webhook;
+use authy_server::sink::Webhook;
 use authy_tests::{
     TestApp, fresh_name, new_user, operator,
     receiver::{Reaction, Received, Receiver},

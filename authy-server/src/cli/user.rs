@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
 use super::arguments::{existing, given, print, required, user_named};
-use crate::{sink::LinkTemplate, start::BoxError};
+use crate::{link_template::LinkTemplate, start::BoxError};
 
 pub(super) fn command() -> Command {
     let username = || existing("username", "The user's name", Username::existing);

@@ -15,17 +15,18 @@ use super::{
     setting::Setting,
     value::{BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
 };
-use crate::{
-    limit::RateLimit,
-    sink::{AmqpUrl, LinkTemplate, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
-};
+use crate::{limit::RateLimit, link_template::LinkTemplate};
 
 macro_rules! settings {
     (@secret) => { false };
     (@secret secret) => { true };
-    ($( #[doc = $meaning:literal] $key:ident: $type:ty = $default:literal $($secret:ident)?; )+) => {
+    ($(
+        $(#[cfg(feature = $feature:literal)])?
+        #[doc = $meaning:literal]
+        $key:ident: $type:ty = $default:literal $($secret:ident)?;
+    )+) => {
         /// Every setting, in the order of docs/configuration.md.
-        pub(crate) const TABLE: &[Setting] = &[$( Setting {
+        pub(crate) const TABLE: &[Setting] = &[$( $(#[cfg(feature = $feature)])? Setting {
             key: stringify!($key),
             default: $default,
             meaning: $meaning,
@@ -35,21 +36,21 @@ macro_rules! settings {
         /// The value of every setting.
         #[derive(Clone, Debug)]
         pub(crate) struct Settings {
-            $( #[doc = $meaning] pub(crate) $key: $type, )+
+            $( $(#[cfg(feature = $feature)])? #[doc = $meaning] pub(crate) $key: $type, )+
         }
 
         impl Settings {
             /// Reads every setting, and reports every wrong one.
             pub(super) fn read(resolved: &Resolved, problems: &mut Problems) -> Option<Self> {
-                $( let $key = resolved.read::<$type>(stringify!($key), problems); )+
-                Some(Self { $( $key: $key?, )+ })
+                $( $(#[cfg(feature = $feature)])? let $key = resolved.read::<$type>(stringify!($key), problems); )+
+                Some(Self { $( $(#[cfg(feature = $feature)])? $key: $key?, )+ })
             }
 
             /// Reads the text of one setting, and says what is wrong with it; `None` when there is no such setting.
             #[cfg(feature = "fuzz-entry-points")]
             pub(crate) fn read_one(key: &str, text: &str) -> Option<Result<(), String>> {
                 match key {
-                    $( stringify!($key) => Some(<$type as super::value::SettingValue>::parse(text).map(drop)), )+
+                    $( $(#[cfg(feature = $feature)])? stringify!($key) => Some(<$type as super::value::SettingValue>::parse(text).map(drop)), )+
                     _ => None,
                 }
             }
@@ -64,6 +65,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "" secret;
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
+    #[cfg(feature = "embedded-postgres")]
     /// The folder of PostgreSQL's server programs, instead of the newest that is installed
     pg_bin: Option<PathBuf> = "";
     /// A PEM file with private certificate authorities, used besides the system's to verify the database, RabbitMQ, the mail server and the webhook
@@ -100,12 +102,15 @@ settings! {
     admin_sets_passwords: bool = "true";
     /// The page where users change their password; `/.well-known/change-password` redirects to it
     change_password_url: Option<HttpUrl> = "";
+    #[cfg(feature = "webhook")]
     /// The URL that every sign-up is sent to: `https://…`, or `http://…` on this machine (on another one only with `#tls=none` at the end)
-    webhook_url: Option<WebhookUrl> = "";
+    webhook_url: Option<crate::sink::WebhookUrl> = "";
+    #[cfg(feature = "webhook")]
     /// Secrets used to sign webhook requests: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
-    webhook_secret: Option<WebhookSecrets> = "" secret;
+    webhook_secret: Option<crate::sink::WebhookSecrets> = "" secret;
+    #[cfg(feature = "amqp")]
     /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
-    amqp_url: Option<AmqpUrl> = "" secret;
+    amqp_url: Option<crate::sink::AmqpUrl> = "" secret;
     /// Reserved usernames, comma separated, instead of the built-in list: no user can sign up with one of them, or with a name that looks like one
     reserved_usernames: Option<List<String>> = "";
     /// Login attempts per address
@@ -128,12 +133,16 @@ settings! {
     cors_origins: List<CorsOrigin> = "";
     /// The URL at which users reach this server, for links in mails. When left out: the issuer if it is a URL, otherwise the address it listens on
     public_url: Option<BaseUrl> = "";
+    #[cfg(feature = "mail")]
     /// The mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), or `smtp://localhost` (another machine without TLS only with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
-    smtp_url: Option<SmtpUrl> = "" secret;
+    smtp_url: Option<crate::sink::SmtpUrl> = "" secret;
+    #[cfg(feature = "mail")]
     /// The sender of mails, such as `Shop <no-reply@shop.example>`; required with a mail server. The part before the `@` must be ASCII; an international domain is sent in its ASCII form
-    mail_from: Option<Sender> = "";
+    mail_from: Option<crate::sink::Sender> = "";
+    #[cfg(feature = "mail")]
     /// A folder with files that replace the texts of mails
-    mail_templates: Templates = "";
+    mail_templates: crate::sink::Templates = "";
+    #[cfg(feature = "mail")]
     /// The page that confirms an address, with `{code}` in its URL; `/authy/validate/{code}` of this server when left out. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
     validate_url: Option<LinkTemplate> = "";
     /// The page that sets a new password, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, the mail contains the code itself

@@ -10,17 +10,13 @@ use std::{
 use authy_core::{
     claims::SigningAlgorithm,
     engine::{Argon2Params, MasterKeys},
-    error::chain,
     file::{self, Content},
     http_url::{HttpUrl, InvalidHttpUrl},
     tls::Roots,
 };
 use ipnet::IpNet;
 
-use crate::{
-    limit::RateLimit,
-    sink::{AmqpUrl, LinkTemplate, Sender, SmtpUrl, Templates, WebhookSecrets, WebhookUrl},
-};
+use crate::{limit::RateLimit, link_template::LinkTemplate};
 
 mod database_url;
 mod log_filter;
@@ -107,7 +103,13 @@ macro_rules! parsed {
     )+ };
 }
 
-parsed!(RateLimit, SigningAlgorithm, Argon2Params, AmqpUrl, LinkTemplate, Sender, SmtpUrl, WebhookSecrets, WebhookUrl);
+parsed!(RateLimit, SigningAlgorithm, Argon2Params, LinkTemplate);
+#[cfg(feature = "amqp")]
+parsed!(crate::sink::AmqpUrl);
+#[cfg(feature = "mail")]
+parsed!(crate::sink::Sender, crate::sink::SmtpUrl);
+#[cfg(feature = "webhook")]
+parsed!(crate::sink::WebhookSecrets, crate::sink::WebhookUrl);
 
 impl SettingValue for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {
@@ -116,10 +118,11 @@ impl SettingValue for MasterKeys {
 }
 
 /// A folder, read at once, so that errors in it are reported before anything starts.
-impl SettingValue for Templates {
+#[cfg(feature = "mail")]
+impl SettingValue for crate::sink::Templates {
     fn parse(text: &str) -> Result<Self, String> {
         let folder = (!text.is_empty()).then_some(Path::new(text));
-        Self::load(folder).map_err(|error| format!("cannot be used: {}", chain(&error)))
+        Self::load(folder).map_err(|error| format!("cannot be used: {}", authy_core::error::chain(&error)))
     }
 }
 

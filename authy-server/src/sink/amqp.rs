@@ -17,7 +17,6 @@ mod connection;
 mod url;
 
 use connection::{BrokerConnection, MESSAGES_IN_FLIGHT};
-pub(crate) use connection::{EXCHANGE, QUEUE};
 pub use url::{AmqpUrl, InvalidAmqpUrl};
 
 /// Maximum time for connecting and declaring.

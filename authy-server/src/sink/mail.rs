@@ -15,7 +15,6 @@ use authy_core::{
 };
 
 mod folder;
-mod link_template;
 mod mailer;
 mod message;
 mod refused_party;
@@ -26,7 +25,6 @@ mod template;
 mod user_agent;
 
 pub use folder::MailFolderError;
-pub use link_template::{InvalidLinkTemplate, LinkTemplate};
 pub use mailer::Mailer;
 pub use message::MailConfig;
 pub use sender::{InvalidSender, Sender};

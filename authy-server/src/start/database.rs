@@ -1,17 +1,20 @@
 //! The database that is configured, or a PostgreSQL in the data folder; its master key; and the engine on it.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::time::Duration;
 
 use authy_core::{
     Authy,
     engine::{Builder, Config, HashConfig, MasterKeys},
-    file::{self, Content},
 };
-use authy_postgres::Cluster;
-use zeroize::Zeroizing;
 
 use super::error::BoxError;
 use crate::config::{DatabaseUrl, List, Settings};
+
+#[cfg(feature = "embedded-postgres")]
+mod embedded;
+#[cfg(not(feature = "embedded-postgres"))]
+#[path = "database/not_embedded.rs"]
+mod embedded;
 
 /// Interval at which a server tests its own revocations: a fault is noticed soon, and one row per minute costs little.
 const SELF_TEST: Duration = Duration::from_secs(60);
@@ -19,7 +22,8 @@ const SELF_TEST: Duration = Duration::from_secs(60);
 /// The database, and its cluster when the program has started it.
 pub(crate) struct Database {
     config: tokio_postgres::Config,
-    cluster: Option<Cluster>,
+    #[cfg(feature = "embedded-postgres")]
+    cluster: Option<authy_postgres::Cluster>,
     keys: MasterKeys,
 }
 
@@ -40,30 +44,14 @@ impl Database {
                 "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE \
                  to base64 of 32 random bytes, as `openssl rand -base64 32` prints it, and keep it",
             )?;
-            return Ok(Self { config: config.clone(), cluster: None, keys });
+            return Ok(Self {
+                config: config.clone(),
+                #[cfg(feature = "embedded-postgres")]
+                cluster: None,
+                keys,
+            });
         }
-        let data_dir = &settings.data_dir;
-        fs::create_dir_all(data_dir).map_err(|error| {
-            let shown = data_dir.display();
-            format!(
-                "the data folder {shown} (AUTHY_DATA_DIR) cannot be created: {error}; to use an existing PostgreSQL, set \
-                     AUTHY_DATABASE_URL"
-            )
-        })?;
-        let keys = match &settings.master_key {
-            Some(keys) => keys.clone(),
-            None => master_key(&data_dir.join("master.key"), &data_dir.join("postgres"))?,
-        };
-        let running = authy_postgres::running(data_dir).filter(|_| sharing == Sharing::Beside);
-        if let Some(config) = running {
-            return Ok(Self { config, cluster: None, keys });
-        }
-        let mut cluster = Cluster::builder(data_dir);
-        if let Some(programs) = &settings.pg_bin {
-            cluster = cluster.programs(programs);
-        }
-        let cluster = cluster.start().await?;
-        Ok(Self { config: cluster.config(), cluster: Some(cluster), keys })
+        embedded::open(settings, sharing).await
     }
 
     /// Returns the engine on this database, not yet started.
@@ -74,45 +62,12 @@ impl Database {
 
     /// Stops the cluster that the program has started.
     pub(crate) async fn close(self) -> Result<(), BoxError> {
-        match self.cluster {
-            Some(cluster) => Ok(cluster.stop().await?),
-            None => Ok(()),
+        #[cfg(feature = "embedded-postgres")]
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await?;
         }
+        Ok(())
     }
-}
-
-/// Reads the master key from a file, which is created with a new key when there is neither the file nor a database.
-fn master_key(path: &Path, cluster: &Path) -> Result<MasterKeys, BoxError> {
-    let shown = path.display();
-    match file::read_text(path, Content::Secret).map(Zeroizing::new) {
-        Ok(text) => MasterKeys::parse(&text).map_err(|error| format!("{shown}: {}", error.detail()).into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && cluster.exists() => Err(format!(
-            "{shown} is missing, and the database beside it was encrypted with it: put it back, or set AUTHY_MASTER_KEY. \
-             Without it no user can log in"
-        )
-        .into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A folder that another user created first, in /tmp for example, belongs to that user.
-            let folder = path.parent().unwrap_or(Path::new("."));
-            file::check_folder(folder).map_err(|error| format!("{shown} is not created: {error}"))?;
-            let keys = MasterKeys::generate()?;
-            write_secret(path, &keys.to_base64()).map_err(|error| format!("{shown} cannot be written: {error}"))?;
-            Ok(keys)
-        }
-        Err(error) => Err(format!("{shown} cannot be used: {error}").into()),
-    }
-}
-
-/// Writes a file that only its owner can read, completely or not at all, and never replaces a file.
-fn write_secret(path: &Path, text: &str) -> io::Result<()> {
-    use io::Write as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // A temporary file has mode 0600 from the beginning.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{text}")?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 fn engine_config(settings: &Settings, issuer: &str) -> Config {
@@ -139,40 +94,5 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         pwned_passwords: settings.pwned_passwords.clone(),
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
         ..defaults
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_master_key_is_created_once_for_its_owner_only_and_never_in_place_of_a_lost_one() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let (file, cluster) = (folder.path().join("master.key"), folder.path().join("postgres"));
-        let made = master_key(&file, &cluster).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(*master_key(&file, &cluster).unwrap().to_base64(), *made.to_base64());
-        fs::create_dir(&cluster).unwrap();
-        fs::remove_file(&file).unwrap();
-        let error = master_key(&file, &cluster).unwrap_err().to_string();
-        assert!(error.contains("put it back"), "{error}");
-        fs::write(&file, "nonsense").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(master_key(&file, &cluster).unwrap_err().to_string().contains("32 random bytes"));
-        // A user who can read it can issue tokens, and one who can write its folder can replace it.
-        for (path, mode, said) in
-            [(&*file, 0o644, "read by other users"), (folder.path(), 0o777, "written by other users")]
-        {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = master_key(&file, &cluster).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-            fs::set_permissions(path, fs::Permissions::from_mode(if path == file { 0o600 } else { 0o777 })).unwrap();
-        }
-        fs::remove_file(&file).unwrap();
-        fs::remove_dir(&cluster).unwrap();
-        let error = master_key(&file, &cluster).unwrap_err().to_string();
-        assert!(error.contains("is not created") && !file.exists(), "{error}");
     }
 }

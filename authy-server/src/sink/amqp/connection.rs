@@ -23,13 +23,9 @@ use lapin::{
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
+use crate::asyncapi::{EXCHANGE, QUEUE};
+
 use super::url::AmqpUrl;
-
-/// The exchange that events are published to, with their kind as the routing key.
-pub(crate) const EXCHANGE: &str = "authy.events";
-
-/// A queue that takes every event.
-pub(crate) const QUEUE: &str = "authy.audit";
 
 /// Maximum number of unconfirmed messages: RabbitMQ confirms once it has written to disk, many at a time.
 pub(super) const MESSAGES_IN_FLIGHT: usize = 256;

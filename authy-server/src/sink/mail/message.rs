@@ -14,8 +14,9 @@ use lettre::{
     },
 };
 
+use crate::link_template::LinkTemplate;
+
 use super::{
-    link_template::LinkTemplate,
     sender::{Sender, address, is_invisible},
     template::Templates,
     user_agent,

@@ -16,7 +16,7 @@ pub struct InvalidSender(&'static str);
 
 impl Sender {
     /// Returns the sender of mails that are only written to files, when no sender is configured.
-    pub(crate) fn local() -> Result<Self, InvalidSender> {
+    pub fn local() -> Result<Self, InvalidSender> {
         "authy <authy@localhost>".parse()
     }
 }

@@ -1,0 +1,150 @@
+//! The API as a tower service, inside another program's HTTP server.
+
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use authy_core::{Authy, ErrorKind};
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Body;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    error_reply::ErrorReply,
+    http_config::HttpConfig,
+    reply::{Response, ResponseBody},
+    request,
+    service::Service,
+};
+
+/// Interval at which the rate limits forget addresses without recent requests.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+
+/// The address of the connection that a request came from. The program that mounts an [`AuthyService`] adds it to the
+/// extensions of each request; with the feature `axum`, `ConnectInfo<SocketAddr>` does as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The JSON API of an [`Authy`] as a [tower service](tower_service::Service), for an HTTP server of your own. Cheap to
+/// clone; clones share their limits.
+///
+/// It answers the paths below `/authy` and `/.well-known`, and needs the whole path: do not strip a prefix. The HTTP
+/// server around it decides about connections: timeouts for heads and writes, the maximum size of a head, TLS. [`Server`](crate::Server)
+/// brings its own.
+#[derive(Clone)]
+pub struct AuthyService(Arc<Service>);
+
+/// Returns the JSON API of an [`Authy`] as a tower service.
+///
+/// With axum, and the feature `axum`:
+///
+/// ```no_run
+/// # #[cfg(feature = "axum")]
+/// # async fn mount(authy: authy_core::Authy) -> std::io::Result<()> {
+/// use std::net::SocketAddr;
+///
+/// use authy_server::HttpConfig;
+/// use axum::{Router, routing::get};
+///
+/// let authy = authy_server::service(authy, HttpConfig::default());
+/// let router = Router::new().route("/", get(async || "a shop")).fallback_service(authy);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+pub fn service(authy: Authy, config: HttpConfig) -> AuthyService {
+    let service = AuthyService::new(authy, &config);
+    service.forget_addresses();
+    service
+}
+
+impl AuthyService {
+    pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
+        Self(Arc::new(Service::new(authy, config)))
+    }
+
+    /// From now on, until the last clone is dropped, forgets the addresses whose allowance is complete again.
+    pub(crate) fn forget_addresses(&self) {
+        let known = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let mut tick = interval(FORGET_EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                let Some(service) = known.upgrade() else { return };
+                service.limiter.forget();
+            }
+        });
+    }
+
+    /// Ends every event stream, so that a graceful shutdown does not wait for them. Call it when the program stops.
+    pub fn end_streams(&self) {
+        self.0.streams.end();
+    }
+
+    /// Answers a request that came from `peer`.
+    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        self.0.answer(peer, request).await
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for AuthyService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = http::Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            Ok(match peer(&request) {
+                Some(peer) => service.answer(peer, request).await,
+                // The limits count by it: without it, one client could use up the allowance of all.
+                None => {
+                    let missing = "the request has no PeerAddress in its extensions";
+                    let id = request::id(request.headers());
+                    ErrorReply::new(ErrorKind::Internal, missing).into_response(id.to_str().unwrap_or_default())
+                }
+            })
+        })
+    }
+}
+
+fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
+    let extensions = request.extensions();
+    let peer = extensions.get::<PeerAddress>().map(|peer| peer.0);
+    #[cfg(feature = "axum")]
+    let peer = peer.or_else(|| {
+        extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>().map(|connection| connection.0.ip())
+    });
+    peer
+}
+
+impl fmt::Debug for AuthyService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthyService").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+//! The answer of a program that was built without a PostgreSQL of its own.
+
+use super::{Database, Sharing};
+use crate::{config::Settings, start::BoxError};
+
+/// Refuses: the database has to be configured.
+pub(super) async fn open(_: &Settings, _: Sharing) -> Result<Database, BoxError> {
+    Err("a database is required: set AUTHY_DATABASE_URL. This program was built without a PostgreSQL of its own (the feature \
+         embedded-postgres)"
+        .into())
+}

@@ -1,0 +1,63 @@
+//! The mails that the settings ask for.
+
+use std::sync::Arc;
+
+use authy_core::{Authy, engine::Sink};
+
+use crate::{
+    config::Settings,
+    link_template::{InvalidLinkTemplate, LinkTemplate},
+    sink::{InvalidSender, MailConfig, MailFolderError, MailSink, Mailer, Sender, SmtpTlsError, SmtpUrl},
+};
+
+/// Settings of mails that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidMailSettings {
+    #[error("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM")]
+    NoSender,
+    #[error(transparent)]
+    Tls(#[from] SmtpTlsError),
+    #[error(transparent)]
+    Folder(#[from] MailFolderError),
+    #[error(transparent)]
+    Sender(#[from] InvalidSender),
+    #[error(transparent)]
+    Link(#[from] InvalidLinkTemplate),
+}
+
+/// Returns the mail server and the sender; `None` without a mail server.
+pub(super) fn server_of(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender)>, InvalidMailSettings> {
+    match (&settings.smtp_url, &settings.mail_from) {
+        (Some(url), Some(from)) => Ok(Some((url, from))),
+        (Some(_), None) => Err(InvalidMailSettings::NoSender),
+        (None, _) => Ok(None),
+    }
+}
+
+/// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database
+/// is configured: then the server is not a first trial, and mail is off.
+pub(super) fn sink(
+    settings: &Settings,
+    authy: &Authy,
+    public_url: &str,
+) -> Result<Option<Arc<dyn Sink>>, InvalidMailSettings> {
+    let (mailer, from) = match server_of(settings)? {
+        Some((url, from)) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),
+        None if settings.database_url.is_some() => {
+            tracing::warn!("mail is off: users cannot confirm an address or reset a password (AUTHY_SMTP_URL)");
+            return Ok(None);
+        }
+        None => {
+            let from = settings.mail_from.clone().map_or_else(Sender::local, Ok)?;
+            (Mailer::folder(&settings.data_dir.join("mail"))?, from)
+        }
+    };
+    let validate_url: LinkTemplate = match &settings.validate_url {
+        Some(link) => link.clone(),
+        None => format!("{public_url}/authy/validate/{{code}}").parse()?,
+    };
+    let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
+    let (reset_url, templates) = (settings.reset_url.clone(), settings.mail_templates.clone());
+    let config = MailConfig { from, service, validate_url, reset_url, templates };
+    Ok(Some(Arc::new(MailSink::new(authy.clone(), mailer, config))))
+}
