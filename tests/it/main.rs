@@ -51,4 +51,5 @@ mod tls;
 mod token_lifetime;
 mod untrusted_input;
 mod users;
+mod vacuum;
 mod webhook;

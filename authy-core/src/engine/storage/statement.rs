@@ -1,19 +1,14 @@
 //! SQL statements with a name, an owner and a test: each is declared in the `sql.rs` of its subject, and
 //! [`check`](crate::engine::check) prepares all of them against the live schema at start and in the tests.
 
-use std::time::Duration;
-
 use tokio_postgres::{
-    Client, Row, Transaction,
+    Row, Transaction,
     types::{ToSql, Type},
 };
 
 use crate::{
     Result,
-    engine::storage::{
-        connector::{bounded_by, db_error},
-        fault,
-    },
+    engine::storage::{connector::db_error, fault},
 };
 
 /// The parameters of a statement.
@@ -44,16 +39,6 @@ impl Statement {
         params: Params<'_>,
     ) -> Result<u64, tokio_postgres::Error> {
         fault::around(self.name, tx.execute_typed(self.sql, &self.typed(params))).await
-    }
-
-    /// Runs the statement outside of a transaction, on a dedicated connection, within a time limit.
-    pub(in crate::engine) async fn ask(
-        &self,
-        client: &Client,
-        limit: Duration,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        bounded_by(limit, fault::around(self.name, client.query_typed(self.sql, &self.typed(params)))).await
     }
 
     fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

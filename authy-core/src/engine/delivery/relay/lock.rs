@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::{TAKE_OVER_INTERVAL, sql};
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// Maximum time of a read: counting the events of a month takes a while.
 const SINK_READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The class of the advisory locks of sinks: "auti" in ASCII, so that other programs are unlikely to use it.
+const RELAY_LOCK: i32 = 0x61_75_74_69;
 
 /// The lock of a sink. A transaction on a separate connection holds it, so it needs no session and is released when its
 /// holder fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had
@@ -37,9 +40,15 @@ impl SinkLock {
                      SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1;
                      SET LOCAL tcp_keepalives_count = 3";
         bounded(lock.batch_execute(begin)).await?;
+        let number: i32 = db.read_one(&sql::LOCK_NUMBER, &[&sink]).await?.get("number");
+        // By the simple protocol: a portal of the extended protocol keeps its snapshot until the next statement, which
+        // would keep vacuum from removing any row for as long as the lock is held.
+        let try_lock = format!("SELECT pg_try_advisory_xact_lock({RELAY_LOCK}, {number})");
         let leads = async || -> Result<bool> {
-            let rows = sql::LEAD.ask(&lock, SINK_READ_TIMEOUT, &[&sink]).await?;
-            Ok(rows.first().is_some_and(|row| row.get("leads")))
+            let answered = bounded(lock.simple_query(&try_lock)).await?;
+            Ok(answered
+                .iter()
+                .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))))
         };
         while !leads().await? {
             sleep(TAKE_OVER_INTERVAL).await;

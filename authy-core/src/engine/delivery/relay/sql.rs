@@ -62,8 +62,8 @@ statements! {
     /// Stores the reason why a sink accepts nothing at present.
     SET_ERROR(TEXT, TEXT) = "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND error IS DISTINCT FROM $2";
 
-    /// Takes the lock of a sink, unless another instance holds it.
-    LEAD(TEXT) = "SELECT pg_try_advisory_xact_lock(1635088489, hashtext($1)) AS leads";
+    /// The number of the lock of a sink.
+    LOCK_NUMBER(TEXT) = "SELECT hashtext($1) AS number";
 
     /// Queues events within a time range. Without the range, every partition would be searched.
     ENQUEUE(TEXT, UUID_ARRAY, TIMESTAMPTZ, TIMESTAMPTZ) =
