@@ -32,14 +32,14 @@ const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Postmaster {
     supervisor: Arc<Supervisor>,
     thread: Option<JoinHandle<()>>,
-    _watchdog: Watchdog,
 }
 
 /// The state that the thread shares with the handle.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Supervisor {
     state: Mutex<PostmasterState>,
     changed: Condvar,
+    watchdog: Watchdog,
 }
 
 #[derive(Debug, Default)]
@@ -82,12 +82,12 @@ impl Postmaster {
         // Also for a log that an earlier version wrote.
         let _ = fs::set_permissions(&earlier, Permissions::from_mode(0o600));
         let watchdog = Watchdog::start(&plan.cluster, user)?;
-        let supervisor = Arc::new(Supervisor::default());
+        let supervisor = Arc::new(Supervisor { state: Mutex::default(), changed: Condvar::new(), watchdog });
         let child = supervisor.spawn(&plan)?;
         let supervised = supervisor.clone();
         let thread = thread::Builder::new().name("postgres".to_owned()).spawn(move || supervised.run(child, &plan));
         let thread = thread.map_err(|source| Error::Spawn { program: programs.postgres(), source })?;
-        Ok(Self { supervisor, thread: Some(thread), _watchdog: watchdog })
+        Ok(Self { supervisor, thread: Some(thread) })
     }
 
     /// From now on PostgreSQL is restarted when it dies. Before that, its end is an error of the start.
@@ -139,7 +139,9 @@ impl Supervisor {
 
     fn spawn(&self, plan: &LaunchPlan) -> Result<Child, Error> {
         let mut state = self.lock();
+        self.watchdog.expect();
         let child = plan.spawn().map_err(|source| Error::Spawn { program: plan.program.clone(), source })?;
+        self.watchdog.watch(child.id());
         state.pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }

@@ -1,6 +1,12 @@
 //! A real PostgreSQL, started, killed, orphaned, refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
 
 use std::{
     fs::{self, Permissions},
@@ -193,6 +199,36 @@ async fn an_orphan_ends_by_itself() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     until("the orphan has ended", async || !is_alive(postmaster)).await;
+}
+
+/// The watchdogs of a folder that run.
+fn watchdogs(folder: &Path) -> Vec<u32> {
+    let processes =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_one = |number: &u32| {
+        let line = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains("authy-watchdog") && line.contains(folder.to_str().unwrap()) && is_alive(*number)
+    };
+    processes.filter(is_one).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_of_a_killed_program_leaves_the_next_one_alone() {
+    let folder = folder();
+    let (mut parent, _) = parent(folder.path(), |_| ());
+    let [of_the_killed] = watchdogs(folder.path())[..] else { panic!("one watchdog was expected") };
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let cluster = Cluster::builder(folder.path()).start().await.unwrap();
+    let postmaster = cluster.pid().unwrap();
+    until("its watchdog has ended", async || !watchdogs(folder.path()).contains(&of_the_killed)).await;
+    assert_eq!(cluster.pid(), Some(postmaster), "it was not restarted");
+    assert!(is_alive(postmaster));
+    assert_eq!(notes(&cluster.config()).await, [42]);
+    assert_eq!(watchdogs(folder.path()).len(), 1);
+    cluster.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
