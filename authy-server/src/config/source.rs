@@ -68,8 +68,13 @@ impl Sources {
                 (None, None) => None,
             };
             let flag = self.flags.get(setting.key).map(|text| (text.clone(), "a flag"));
-            let default = (setting.default.to_owned(), "default");
-            let (text, source) = flag.or(in_environment).or(in_file).unwrap_or(default);
+            let given = flag.or(in_environment).or(in_file);
+            // It was meant to have a value: a variable that is not defined where it is passed on, or a secret that was never
+            // written. The default would be another database, or a new key.
+            if let Some((_, source)) = given.as_ref().filter(|(text, _)| text.trim().is_empty()) {
+                problems.push(format!("{variable} (from {source}) is set but empty: give it a value, or leave it out"));
+            }
+            let (text, source) = given.unwrap_or((setting.default.to_owned(), "default"));
             resolved.push(setting, text, source);
             known.push(variable);
             known.extend(setting.is_secret.then_some(file_variable));
@@ -207,6 +212,31 @@ mod tests {
             assert!(problems.contains(part), "{part} is missing from:\n{problems}");
         }
         assert!(!problems.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_setting_that_is_set_but_empty_is_a_mistake_wherever_it_comes_from() {
+        for setting in TABLE {
+            let refused = |sources: Sources| {
+                let problems = sources.settings().unwrap_err().to_string();
+                let expected = format!("{} (from ", setting.variable());
+                assert!(problems.contains(&expected) && problems.contains("is set but empty"), "{problems}");
+            };
+            let variable = setting.variable();
+            refused(Sources { environment: environment(&[(&variable, " ")]), ..Sources::default() });
+            let config = file(&format!("{} = \"\"", setting.key));
+            refused(Sources { file: Some(config.path().into()), ..Sources::default() });
+            let empty = file("\n");
+            if setting.is_secret {
+                let variable = format!("{variable}_FILE");
+                refused(Sources {
+                    environment: environment(&[(&variable, empty.path().to_str().unwrap())]),
+                    ..Sources::default()
+                });
+            } else {
+                refused(Sources { flags: [(setting.key.to_owned(), String::new())].into(), ..Sources::default() });
+            }
+        }
     }
 
     #[test]
