@@ -197,6 +197,14 @@ fn a_second_server_on_the_same_folder_or_address_is_refused() {
 #[test]
 fn commands_work_beside_a_server_that_runs_and_without_one() {
     let folder = folder();
+    for command in [&["role", "list"][..], &["migrate"], &["user", "delete", "--username", "grace"]] {
+        let error = fails(folder.path(), command);
+        assert!(error.contains("there is no database in ./.authy") && error.contains("AUTHY_DATA_DIR"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{command:?} created something");
+    }
+    let mut first = ServerProgram::start(folder.path());
+    first.signal(Signal::TERM);
+    assert!(first.ends().success());
     let create = |password: &str, arguments: &[&str]| {
         let mut child = authy(folder.path(), &["user", "create", "--password-stdin", "--username", "grace"])
             .args(arguments)

@@ -12,9 +12,18 @@ use zeroize::Zeroizing;
 use super::{Database, Sharing};
 use crate::{config::Settings, start::BoxError};
 
-/// Opens the database in the data folder, which is created when there is none.
+/// Opens the database in the data folder. A server creates it when there is none; a command does not, because it was probably run in
+/// the wrong folder.
 pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Database, BoxError> {
     let data_dir = &settings.data_dir;
+    if sharing == Sharing::Beside && !data_dir.join("postgres").exists() {
+        let shown = data_dir.display();
+        return Err(format!(
+            "there is no database in {shown} (AUTHY_DATA_DIR): run this where the server was started, or name its data folder or its \
+             AUTHY_DATABASE_URL. `authy-server serve` creates a database"
+        )
+        .into());
+    }
     fs::create_dir_all(data_dir).map_err(|error| {
         let shown = data_dir.display();
         format!(
