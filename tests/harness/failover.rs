@@ -103,6 +103,26 @@ impl FailoverPair {
         assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
     }
 
+    /// The way to whichever of the two takes writes, by a list of both.
+    pub fn config_of_both(&self) -> Config {
+        let mut config = self.primary.config();
+        config.host_path(socket(&self.standby)).target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config
+    }
+
+    /// Freezes the primary, which goes on accepting connections and answers none, and promotes the standby. The result ends the
+    /// frozen processes when it is dropped.
+    pub async fn freeze_and_promote(&self) -> Frozen {
+        let data = self.folder.path().join("a/postgres");
+        fs::rename(&data, data.with_extension("lost")).unwrap();
+        let postmaster = self.primary.pid().unwrap();
+        let frozen = Frozen(children(postmaster).into_iter().chain([postmaster]).collect());
+        frozen.signal(Signal::STOP);
+        let promoted = self.sql(&self.standby).await.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
+        assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
+        frozen
+    }
+
     fn link(&self) -> PathBuf {
         self.folder.path().join("standby")
     }
@@ -110,6 +130,29 @@ impl FailoverPair {
     async fn sql(&self, cluster: &Cluster) -> Client {
         database::connect(&cluster.config()).await
     }
+}
+
+/// Processes that are stopped and not dead.
+pub struct Frozen(Vec<u32>);
+
+impl Frozen {
+    fn signal(&self, signal: Signal) {
+        for pid in self.0.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            // One that has ended needs none.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
+    String::from_utf8(listed.stdout).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 fn socket(cluster: &Cluster) -> PathBuf {

@@ -182,3 +182,19 @@ async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() 
     slow.let_go.add_permits(1);
     until_within(Duration::from_secs(20), "the sink has the one after the failover", || async { has(after) }).await;
 }
+
+#[tokio::test]
+async fn a_primary_that_is_frozen_and_not_dead_is_left_for_the_one_that_was_promoted() {
+    let pair = FailoverPair::start().await;
+    let keys = MasterKeys::generate().unwrap();
+    let app = TestApp::on(pair.config_of_both(), keys.clone(), |_, _| ()).await;
+    let user = app.user().await;
+    pair.until_the_standby_has_everything().await;
+    let _frozen = pair.freeze_and_promote().await;
+
+    // A fresh server, which knows no host yet, starts, and the one that runs goes on.
+    let fresh = Authy::builder(pair.config_of_both()).master_keys(keys).config(cheap()).start().await.unwrap();
+    fresh.ping().await.unwrap();
+    let request = || async { app.anonymous().login(credentials(&user.username)).await.is_ok() };
+    until_within(Duration::from_secs(20), "the server is back", request).await;
+}

@@ -25,6 +25,10 @@ use crate::{
     tls::Roots,
 };
 
+mod host;
+
+use host::Hosts;
+
 /// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and
 /// short enough that a caller receives "unavailable" before it gives up.
 pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,9 +63,14 @@ pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTe
     encryption::check(DATABASE_CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
 }
 
+/// Maximum time for one of several hosts, from its TCP connection to the first answer. Short enough that one frozen host leaves time for
+/// another within [`ANSWER_TIMEOUT`].
+const HOST_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Opens connections to the database.
 pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
+    hosts: Hosts,
     tls: Option<MakeRustlsConnect>,
 }
 
@@ -74,7 +83,9 @@ impl Connector {
             SslMode::Disable | SslMode::Prefer => None,
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
-        Ok(Self { config, tls })
+        let hosts =
+            Hosts::of(&config, config.get_connect_timeout().map_or(HOST_TIMEOUT, |time| (*time).min(HOST_TIMEOUT)));
+        Ok(Self { config, hosts, tls })
     }
 
     /// Opens a connection.
@@ -86,13 +97,21 @@ impl Connector {
         &self,
         heard: Arc<Notify>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        self.hosts.first(|host| self.open_host(host, heard.clone())).await
+    }
+
+    async fn open_host(
+        &self,
+        host: tokio_postgres::Config,
+        heard: Arc<Notify>,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
         let (client, driving) = match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                let (client, connection) = host.connect(NoTls).await?;
                 (client, tokio::spawn(drive(connection, heard)))
             }
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
+                let (client, connection) = host.connect(tls.clone()).await?;
                 (client, tokio::spawn(drive(connection, heard)))
             }
         };
