@@ -19,8 +19,9 @@ is more power); administrators manage both.
 
 The token travels in `Authorization: Bearer` or in `x-access-token`. Every GET answers HEAD, every path answers OPTIONS. \
 Times are RFC 1123 in UTC. Every answer has `x-request-id`, the caller's when it is 1 to 64 of `[A-Za-z0-9._-]`. Errors \
-are problem documents (RFC 9457); decide by `code`, which comes from a closed list. Endpoints that are limited by address \
-show it in `RateLimit-Policy` and `RateLimit`.";
+are problem documents (RFC 9457); decide by `code`, which comes from a closed list. An unknown field in a body, and an \
+unknown parameter where a query is declared, is 400 `invalid_input`. Endpoints that are limited by address show it in \
+`RateLimit-Policy` and `RateLimit`.";
 
 /// Returns the document.
 pub fn document() -> Map<String, Value> {

@@ -11,6 +11,7 @@ use authy_tests::{
     TestApp, until,
     wire::{Answer, send},
 };
+use serde_json::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ExpectedAccess {
@@ -79,6 +80,11 @@ fn matrix() -> impl Iterator<Item = (&'static Info, ExpectedAccess)> {
 
 /// Calls an endpoint about a user and a thing that do not exist, with an empty object as its body.
 async fn call(app: &TestApp, info: &Info, credential: &str) -> Answer {
+    call_with(app, info, "", credential).await
+}
+
+/// The same with a query.
+async fn call_with(app: &TestApp, info: &Info, query: &str, credential: &str) -> Answer {
     let path = info.path.replace("{level}", "99999").replace("{username}", "unknown-user");
     let path = match path.matches('{').count() {
         2 => (role(), UserId::random()).fill(&path),
@@ -87,7 +93,7 @@ async fn call(app: &TestApp, info: &Info, credential: &str) -> Answer {
         _ => path,
     };
     let body = if info.method == Method::POST { "{}" } else { "" };
-    let head = format!("{} {path} HTTP/1.1\ncontent-type: application/json\n{credential}", info.method);
+    let head = format!("{} {path}{query} HTTP/1.1\ncontent-type: application/json\n{credential}", info.method);
     send(app.address, &head, body).await
 }
 
@@ -186,4 +192,24 @@ async fn a_caller_without_permission_is_refused_before_the_body_is_read() {
         let expected = if who == ExpectedAccess::Admin { 403 } else { 415 };
         assert_eq!(send(app.address, &head, "no json").await.status, expected, "{who:?} {}", info.name);
     }
+}
+
+#[tokio::test]
+async fn an_unknown_parameter_is_named_where_a_query_is_declared_and_ignored_elsewhere() {
+    let app = TestApp::new().await;
+    let mut declared = 0;
+    for (info, _) in matrix() {
+        // A user of one's own for each call: one of the calls deletes the caller.
+        let credential = format!("x-access-token: {}", app.superadmin().await.token.expose());
+        let answer = call_with(&app, info, "?colour=red&colour=blue", &credential).await;
+        let has_query = !info.fields.is_empty() && [Method::GET, Method::DELETE].contains(&info.method);
+        let fields = if answer.status == 400 { answer.json()["fields"].clone() } else { Value::Null };
+        let is_named = fields.as_array().is_some_and(|fields| fields.iter().any(|field| field["field"] == "colour"));
+        assert_eq!(is_named, has_query, "{}: {answer:?}", info.name);
+        if has_query {
+            assert_eq!((&fields[0]["code"], fields[1].is_null()), (&"unknown_field".into(), true), "{}", info.name);
+            declared += 1;
+        }
+    }
+    assert!(declared > 4, "{declared}");
 }

@@ -79,8 +79,8 @@ pub const MAX_FIELDS: usize = 64;
 pub struct Fields {
     sent: Map<String, Value>,
     wrong: Vec<FieldError>,
-    // Queries may contain unknown parameters, bodies may not.
-    closed: bool,
+    // The values of a query are text, even when they are numbers.
+    in_query: bool,
 }
 
 impl Fields {
@@ -90,12 +90,12 @@ impl Fields {
     /// A syntax error, with line and column.
     pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
         let Object(sent) = serde_json::from_slice(body)?;
-        Ok(Self { sent, wrong: Vec::new(), closed: true })
+        Ok(Self { sent, wrong: Vec::new(), in_query: false })
     }
 
     /// Takes the parameters of a query, already split and decoded. A parameter that was sent twice is invalid.
     pub fn from_query(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut fields = Self { sent: Map::new(), wrong: Vec::new(), closed: false };
+        let mut fields = Self { sent: Map::new(), wrong: Vec::new(), in_query: true };
         let mut twice = BTreeSet::new();
         for (name, value) in pairs {
             match fields.sent.entry(name) {
@@ -109,14 +109,13 @@ impl Fields {
 
     /// Returns an empty set of fields.
     pub fn none() -> Self {
-        Self { sent: Map::new(), wrong: Vec::new(), closed: true }
+        Self { sent: Map::new(), wrong: Vec::new(), in_query: false }
     }
 
     /// Takes the field with this name. Returns `None` and records the error when it is invalid.
     pub fn take<T: Field>(&mut self, name: &str) -> Option<T> {
         let read = match self.sent.remove(name) {
-            // Query values are text, even when they are numbers.
-            Some(Value::String(text)) if !self.closed => T::from_text(&text),
+            Some(Value::String(text)) if self.in_query => T::from_text(&text),
             Some(value) => T::from_json(value),
             None => T::missing(),
         };
@@ -133,15 +132,12 @@ impl Fields {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] with all errors.
     pub fn finish(mut self) -> Result<()> {
-        if self.closed {
-            let unknown = Invalid::new("unknown_field", "is not a field of this request");
-            // Enough to correct a client. A body of 64 KiB could contain thousands of unknown fields.
-            self.wrong
-                .extend(self.sent.keys().take(20).map(|name| unknown.of(&name.chars().take(100).collect::<String>())));
-        } else {
-            // An unknown parameter that was sent twice is ignored like any unknown one.
-            self.wrong.retain(|wrong| wrong.code != "duplicate" || !self.sent.contains_key(&wrong.field));
-        }
+        // An unknown parameter that was sent twice is reported once.
+        self.wrong.retain(|wrong| wrong.code != "duplicate" || !self.sent.contains_key(&wrong.field));
+        let unknown = Invalid::new("unknown_field", "is not a field of this request");
+        // Enough to correct a client. A request could contain thousands of unknown fields.
+        self.wrong
+            .extend(self.sent.keys().take(20).map(|name| unknown.of(&name.chars().take(100).collect::<String>())));
         if self.wrong.is_empty() { Ok(()) } else { Err(Error::invalid(self.wrong)) }
     }
 }
@@ -195,6 +191,15 @@ mod tests {
         };
         assert!(Fields::from_json(body(MAX_FIELDS).as_bytes()).is_ok());
         assert!(Fields::from_json(body(MAX_FIELDS + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_once_however_often_it_is_sent() {
+        let pairs = [("colour", "red"), ("page", "2"), ("colour", "blue"), ("page", "3")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let error = UserQuery::from_fields(Fields::from_query(pairs)).unwrap_err();
+        let wrong: Vec<_> = error.fields().iter().map(|wrong| (wrong.field.as_str(), wrong.code.as_str())).collect();
+        assert_eq!(wrong, [("page", "duplicate"), ("colour", "unknown_field")]);
     }
 
     /// Returns the time of the fastest of several runs, in nanoseconds per pair.
