@@ -24,6 +24,9 @@ async fn of_many_who_want_one_name_at_once_one_gets_it() {
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
         let taken = |error: &authy_client::Error| error.kind() == Some(ErrorKind::AlreadyRegistered);
         assert!(answers.iter().filter_map(|answer| answer.as_ref().err()).all(taken), "{answers:?}");
+        // Also to those who found the name free and were second.
+        let is_named = |error: &authy_client::Error| error.fields().iter().any(|field| field.field == "username");
+        assert!(answers.iter().filter_map(|answer| answer.as_ref().err()).all(is_named), "{answers:?}");
     }
 }
 

@@ -41,6 +41,28 @@ async fn a_name_and_an_address_are_taken_for_ever_however_they_are_written() {
 }
 
 #[tokio::test]
+async fn a_taken_name_is_named_and_a_taken_address_is_not() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let email = format!("{}@example.org", user.username);
+    let fields = async |username: &str, email: &str| {
+        let answer = post(app.address, "/authy/user", &sign_up(username, email, PASSWORD)).await;
+        assert_eq!(answer.code(), "already_registered", "{answer:?}");
+        assert!(!answer.body.contains(email) && !answer.body.contains("\"email\""), "{answer:?}");
+        answer.json()["fields"].clone()
+    };
+    let name = json!([{ "field": "username", "code": "taken", "message": "is taken" }]);
+    for deleted in [false, true] {
+        assert_eq!(fields(&user.username.to_uppercase(), "other@example.org").await, name, "deleted: {deleted}");
+        assert_eq!(fields(&user.username, &email).await, name, "deleted: {deleted}, both");
+        assert_eq!(fields("somebody-else", &email).await, Value::Null, "deleted: {deleted}");
+        if !deleted {
+            user.client.delete_self().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_wrong_field_is_reported_at_once() {
     let app = TestApp::new().await;
     let body =

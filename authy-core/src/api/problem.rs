@@ -23,8 +23,8 @@ wire! {
         pub message: String,
         /// The request ID. The server's log contains the cause under this ID.
         pub request_id: String,
-        /// All invalid fields; for `already_registered`, the username when it is reserved, or looks like a reserved one or like
-        /// an administrator's.
+        /// All invalid fields; for `already_registered`, the username when it is taken or reserved, or looks like a reserved one
+        /// or like an administrator's. An email address is never listed there.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub fields: Vec<FieldError>,
         /// Only for `weak_password`: the zxcvbn score, 0 to 4.

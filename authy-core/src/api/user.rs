@@ -20,8 +20,9 @@ const SUBJECT: &str = "user";
 endpoints! {
     /// Sign up.
     ///
-    /// The new user has the role `user`. A reserved username, or one that looks like a reserved one or like an administrator's,
-    /// gets the same error code as a taken one, and `fields` lists the username.
+    /// The new user has the role `user`. A taken or reserved username, or one that looks like a reserved one or like an
+    /// administrator's, is 409 `already_registered`, and `fields` lists the username. A taken email address has the same code
+    /// and is not listed.
     ///
     /// A username stays taken permanently, even after its user is deleted. An email address is taken once an account has
     /// confirmed it: of all accounts that sign up with an address, the first to confirm it keeps it, and the others lose it.

@@ -1,11 +1,11 @@
 //! Sign-up.
 
 use serde_json::json;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::{Users, claim, sql};
 use crate::{
-    Email, Error, ErrorKind, Result, RoleName, Secret, UserId, Username,
+    Email, Error, ErrorKind, Invalid, Result, RoleName, Secret, UserId, Username,
     api::{event::EventKind, user::NewUser},
     engine::{
         crypto::{hasher::HashRequester, password::UserInputs, random::random_text},
@@ -26,6 +26,9 @@ use crate::{
 
 /// The role of a user who signs up.
 const USER_ROLE: &str = "user";
+
+/// The constraint that makes names unique.
+const UNIQUE_NAME: &str = "users_username_unique";
 
 /// The role of the first administrator.
 const SUPERADMIN_ROLE: &str = "superadmin";
@@ -53,8 +56,9 @@ impl Users {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyRegistered`] when the name or the address is taken, including by a deleted user, or the name
-    /// is reserved, or looks like a reserved one or an administrator's; [`ErrorKind::WeakPassword`];
-    /// [`ErrorKind::Overloaded`] when too many passwords wait to be hashed.
+    /// is reserved, or looks like a reserved one or an administrator's: the error lists the field `username` unless only
+    /// the address is taken; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when too many passwords wait to be
+    /// hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         let registration = self.prepare_registration(caller, user).await?;
         self.journal.write(caller, async |tx| insert(tx, &registration, None).await).await
@@ -82,11 +86,11 @@ impl Users {
         // Sent together: the comparison of names needs no additional round trip.
         let (skeletons, found) = tokio::join!(
             self.reserved.require_distinct(self.db(), caller, &username),
-            self.db().read_opt(&sql::IS_TAKEN, taken_as)
+            self.db().read_opt(&sql::FIND_TAKEN, taken_as)
         );
         // Checked first: a taken name has the same result in any case, so that it does not reveal administrators.
-        if found?.is_some() {
-            return Err(taken());
+        if let Some(row) = found? {
+            return Err(if row.get("has_name") { name_taken() } else { taken() });
         }
         let skeletons = skeletons?;
         let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
@@ -150,11 +154,7 @@ pub(in crate::engine) async fn insert(
         skeletons,
         &lookalike::ADMINISTRATOR_LEVEL,
     ];
-    let created = sql::CREATE.execute(tx, params).await.map_err(|cause| match cause.code() {
-        // Of two concurrent sign-ups, this was the second.
-        Some(&SqlState::UNIQUE_VIOLATION) => taken(),
-        _ => db_error(cause),
-    })?;
+    let created = sql::CREATE.execute(tx, params).await.map_err(unless_taken)?;
     if created == 0 {
         // A user with a similar name became an administrator while the password was hashed.
         return Err(lookalike::refused());
@@ -181,6 +181,22 @@ pub(in crate::engine) async fn insert(
     Ok(Written::new(user, event))
 }
 
+/// Returns the error of the second of two concurrent sign-ups.
+fn unless_taken(cause: tokio_postgres::Error) -> Error {
+    let is_name = |error: &DbError| error.constraint() == Some(UNIQUE_NAME);
+    match cause.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) if cause.as_db_error().is_some_and(is_name) => name_taken(),
+        Some(&SqlState::UNIQUE_VIOLATION) => taken(),
+        _ => db_error(cause),
+    }
+}
+
+/// Returns the error for a name that is taken. Names are public, so it says that the address is not the reason.
+fn name_taken() -> Error {
+    taken().with_field(Invalid::new("taken", "is taken").of("username"))
+}
+
+/// Returns the error for a name or an address that is taken. It never names the address.
 fn taken() -> Error {
     Error::new(ErrorKind::AlreadyRegistered, "this username or email is taken")
 }

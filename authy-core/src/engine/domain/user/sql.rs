@@ -33,12 +33,13 @@ statements! {
     /// Stores the first password of a user.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
 
-    /// Whether a name or an address is taken in any of these forms, including by deleted users. An address is taken
-    /// once it is confirmed.
-    IS_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
-        "SELECT 1 FROM authy.users
+    /// A user, deleted or not, who has a name or an address in any of these forms; of two, the one with the name. An
+    /// address is taken once it is confirmed.
+    FIND_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
+        "SELECT username_key = ANY ($1) AS has_name FROM authy.users
          WHERE username_key = ANY ($1)
-            OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL)) LIMIT 1";
+            OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL))
+         ORDER BY has_name DESC LIMIT 1";
 
     /// Deletes the skeletons of a user's name.
     ERASE_LOOKALIKES(UUID) = "DELETE FROM authy.administrator_name WHERE user_id = $1";
