@@ -84,7 +84,7 @@ calls! {
     delete_self: DeleteSelf();
     /// Returns the caller's roles.
     get_own_roles: GetOwnRoles();
-    /// Returns a page of all users.
+    /// Returns a page of users.
     list_users: ListUsers() request;
     /// Returns one user.
     get_user: GetUser(user: UserId);

@@ -98,7 +98,7 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert!(coverage.ok::<GetRevocations>(&anonymous, (), since).await.revocations.len() <= 3);
     coverage.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
 
-    let query = UserQuery { page: None, per_page: None, q: Some(name.clone()) };
+    let query = UserQuery { q: Some(name.clone()), ..UserQuery::default() };
     let page = coverage.ok::<ListUsers>(&root.client, (), query).await;
     assert_eq!((page.total_records, page.users[0].public_id), (1, id));
     assert_eq!(coverage.ok::<GetUser>(&root.client, (id,), Nothing {}).await.username.as_str(), name);

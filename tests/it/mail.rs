@@ -6,7 +6,7 @@ use authy_core::{
     Authy, ClientInfo, Email, Secret, UserId,
     api::{
         account::{AccountChange, ForgottenPassword, PasswordReset},
-        page::{PageNumber, PageSize},
+        user::UserQuery,
     },
     engine::{Caller, Sink},
 };

@@ -3,9 +3,8 @@
 use authy_core::{
     Authenticator as _, ClientInfo, ErrorKind, RoleName, Username,
     api::{
-        page::{PageNumber, PageSize},
         role::RoleUserQuery,
-        user::NewUser,
+        user::{NewUser, UserQuery},
     },
     engine::Caller,
 };
@@ -176,7 +175,7 @@ async fn a_name_from_before_the_rule_is_shown_and_logs_in() {
     let name: Username = root.client.get_username(test_user.id).await.unwrap().username;
     assert_eq!(name.as_str(), stored);
     assert_eq!(root.client.find_user(name).await.unwrap().public_id, test_user.id);
-    let listed = app.authy.users().list(PageNumber::FIRST, PageSize::DEFAULT, None).await.unwrap();
+    let listed = app.authy.users().list(&UserQuery::default()).await.unwrap();
     assert!(listed.items.iter().any(|user| user.username.as_str() == stored));
     let of_role = root.client.list_role_users("user".parse().unwrap(), RoleUserQuery { page: None }).await.unwrap();
     assert!(of_role.users.iter().any(|user| user.name.as_str() == stored));

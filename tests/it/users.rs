@@ -15,6 +15,8 @@ use authy_tests::{
 };
 use serde_json::{Value, json};
 
+mod filters;
+
 fn sign_up(username: &str, email: &str, password: &str) -> String {
     json!({ "username": username, "email": email, "password": password, "confirm_password": password }).to_string()
 }
@@ -178,6 +180,7 @@ async fn the_list_of_users_has_pages_and_is_searched_by_beginnings() {
         page: Some(PageNumber::new(page).unwrap()),
         per_page: Some(PageSize::new(per_page).unwrap()),
         q: q.map(str::to_owned),
+        ..UserQuery::default()
     };
     let mut seen = Vec::new();
     let mut path = Some("/authy/users?per_page=2".to_owned());

@@ -264,7 +264,7 @@ async fn administrators_see_what_became_of_it_and_others_are_not_bothered() {
     assert_eq!(seen(&early.client, ada).await, "pending");
     receiver.react(|_| Reaction::Status(201));
     until("it was delivered", || async { seen(&early.client, ada).await == "created" }).await;
-    let query = |q: Option<&str>| UserQuery { page: None, per_page: None, q: q.map(ToOwned::to_owned) };
+    let query = |q: Option<&str>| UserQuery { q: q.map(ToOwned::to_owned), ..UserQuery::default() };
     for q in [None, Some("ada")] {
         let page = early.client.list_users(query(q)).await.unwrap().users;
         assert_eq!(page.last().map(|user| (user.public_id, user.details)), Some((ada, Some(Details::Created))));

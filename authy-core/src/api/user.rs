@@ -10,7 +10,7 @@ use super::{
     role::RoleView,
 };
 use crate::{
-    Access, Email, Invalid, NewPassword, Secret, UserId, Username,
+    Access, Email, Invalid, Level, NewPassword, RoleName, Secret, UserId, Username,
     access::ADMIN,
     time::{HttpDate, OptionalHttpDate},
 };
@@ -40,7 +40,9 @@ endpoints! {
     /// List the caller's roles, most powerful first.
     GetOwnRoles: GET "/authy/user/role" () Nothing => OwnRoles, Access::Authenticated;
 
-    /// List all users, deleted ones included, ordered by creation, one page at a time.
+    /// List users, deleted ones included, ordered by creation, one page at a time.
+    ///
+    /// A user is listed when all given filters apply. The links to other pages keep them.
     ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput;
 
     /// Get a user, deleted or not.
@@ -86,7 +88,8 @@ requests! {
         pub erase: Option<bool>,
     }
 
-    /// A page of users, and a filter.
+    /// A page of users, and a filter. The default is the first page of all users.
+    #[derive(Default)]
     pub struct UserQuery {
         /// The page number, starting with 1.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,15 @@ requests! {
         /// The beginning of a username or an email address.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub q: Option<String>,
+        /// Only users who have the role with this name. 400 when there is no such role.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub role: Option<RoleName>,
+        /// Only deleted users (true), or only users who are not deleted (false).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub deleted: Option<bool>,
+        /// Only users whose email address is confirmed (true), or only the others (false).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub validated: Option<bool>,
     }
 }
 
@@ -152,6 +164,10 @@ wire! {
         pub username: Username,
         /// The user's email address.
         pub email: Email,
+        /// The names of the user's roles, most powerful first.
+        pub roles: Vec<RoleName>,
+        /// The level: that of the most powerful role; `null` for a user without roles, who cannot log in.
+        pub level: Option<Level>,
         /// The time of the sign-up.
         #[serde(with = "HttpDate")]
         pub created: DateTime<Utc>,

@@ -34,14 +34,15 @@ mod tests {
         let (page, size) = (PageNumber::new(page).unwrap(), PageSize::new(per_page).unwrap());
         links("/list", (page, size, total), |page| UserQuery {
             page: Some(page),
-            per_page: None,
             q: Some("a&b é".to_owned()),
+            deleted: Some(false),
+            ..UserQuery::default()
         })
     }
 
     #[test]
     fn pages_are_linked_to_the_next_and_the_previous_one() {
-        let link = |page: u32| Some(format!("/list?page={page}&q=a%26b+%C3%A9"));
+        let link = |page: u32| Some(format!("/list?page={page}&q=a%26b+%C3%A9&deleted=false"));
         assert_eq!(linked(1, 20, 0), (None, None));
         assert_eq!(linked(1, 20, 20), (None, None));
         assert_eq!(linked(1, 20, 21), (link(2), None));

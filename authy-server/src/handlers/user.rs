@@ -36,8 +36,8 @@ pub(crate) async fn own_roles(call: Call<'_, GetOwnRoles>) -> Result<OwnRoles> {
 
 pub(crate) async fn list(call: Call<'_, ListUsers>) -> Result<UserPage> {
     let query = call.request;
+    let found = call.authy.users().list(&query).await?;
     let (page, size) = (query.page.unwrap_or(PageNumber::FIRST), query.per_page.unwrap_or(PageSize::DEFAULT));
-    let found = call.authy.users().list(page, size, query.q.as_deref()).await?;
     let other = |page| UserQuery { page: Some(page), ..query.clone() };
     let (next_url, prev_url) = links(ListUsers::INFO.path, (page, size, found.total), other);
     Ok(UserPage { users: found.items, total_records: found.total, next_url, prev_url })

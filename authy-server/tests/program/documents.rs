@@ -95,7 +95,8 @@ fn the_walk_of_the_readme_and_of_accounts_works() {
             "has the role auctioneer now",
             "invalid_token",
             "\"level\":7",
-            "\"total_records\":2",
+            "\"roles\":[\"auctioneer\",\"user\"],\"level\":7",
+            "\"total_records\":1",
             "no longer has the role auctioneer",
         ],
     );

@@ -59,6 +59,7 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
         [
             "page=2&per_page=50&q=ad%C3%A4",
             "erase=true",
+            "role=shop%20keeper&deleted=true&validated=false&q=a",
             "after=7312345678901234567-3-4711",
             "after=7312345678901234567-4711",
             "kind=session.opened&limit=10&user=00000000-0000-4000-8000-000000000000",
@@ -83,6 +84,8 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
         "user=",
         "kind=",
         "erase=true",
+        "role=",
+        "deleted=false",
         "1",
         "a=1",
         "a=1&",

@@ -187,7 +187,8 @@ async fn an_address_from_before_the_rule_is_shown_and_what_is_to_go_there_is_giv
         .await
         .unwrap();
         assert_eq!(app.authy.users().find(ada).await.unwrap().unwrap().email.as_str(), stored);
-        let listed = app.authy.users().list(PageNumber::FIRST, PageSize::DEFAULT, Some(name)).await.unwrap();
+        let query = UserQuery { q: Some(name.to_owned()), ..UserQuery::default() };
+        let listed = app.authy.users().list(&query).await.unwrap();
         assert_eq!(listed.items[0].email.as_str(), stored);
         app.authy.users().send_reset(&operator(), ada).await.unwrap();
         let stuck = stuck_of(&app, ada).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio_postgres::{Row, Transaction, error::SqlState};
 
 use crate::{
-    Error, ErrorKind, Result, RoleName, UserId,
+    Error, ErrorKind, Invalid, Result, RoleName, UserId,
     api::{
         event::EventKind,
         page::PageNumber,
@@ -215,4 +215,10 @@ fn view(row: &Row) -> RoleView {
 
 fn no_such_role() -> Error {
     Error::new(ErrorKind::NotFound, "there is no such role")
+}
+
+/// Returns the error for a field that names a role which does not exist.
+pub(in crate::engine) fn unknown() -> Error {
+    Error::new(ErrorKind::InvalidInput, "there is no such role")
+        .with_field(Invalid::new("unknown_role", "is not the name of a role").of("role"))
 }

@@ -6,22 +6,18 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::{
-    Result, UserId, Username,
-    api::{
-        page::{PageNumber, PageSize},
-        user::{Details, OwnView, UserRoles, UserView},
-    },
+    Level, Result, RoleName, UserId, Username,
+    api::user::{Details, OwnView, UserRoles, UserView},
     engine::{
         config::Config,
         domain::{code::Codes, credential::PasswordVerifier, erased_name::ErasedNames, lookalike::ReservedNames, role},
         journal::write::Journal,
         storage::{
             db::Db,
-            page::{ListPage, window},
             row::{stored, user_id},
         },
     },
-    name::identifier::caseless,
+    name::Stored as _,
     time::to_second,
 };
 
@@ -29,6 +25,7 @@ pub(in crate::engine) mod change;
 mod claim;
 pub(in crate::engine) mod deletion;
 pub(in crate::engine) mod email_verification;
+mod list;
 pub(in crate::engine) mod password_reset;
 pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;
@@ -65,28 +62,6 @@ impl Users {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find(&self, user: UserId) -> Result<Option<UserView>> {
         find(self.db(), user).await
-    }
-
-    /// Returns a page of all users, deleted ones included, ordered by creation. `q` is the beginning of a username or
-    /// an email address.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
-    pub async fn list(&self, page: PageNumber, per_page: PageSize, q: Option<&str>) -> Result<ListPage<UserView>> {
-        let (limit, offset) = window(page.get(), per_page.get());
-        let (rows, total) = match q {
-            None => {
-                let rows = self.db().list(&sql::LIST, &[&limit, &offset]).await?;
-                (rows, self.db().count(&sql::COUNT, &[]).await?)
-            }
-            Some(prefix) => {
-                // PostgreSQL's text contains no NUL, so no stored name begins with one.
-                let Some((from, to)) = range(prefix) else { return Ok(ListPage { items: Vec::new(), total: 0 }) };
-                let rows = self.db().list(&sql::SEARCH, &[&from, &to, &from, &to, &limit, &offset]).await?;
-                (rows, self.db().count(&sql::COUNT_FOUND, &[&from, &to, &from, &to]).await?)
-            }
-        };
-        Ok(ListPage { items: rows.iter().map(view).collect(), total: total.get::<_, i64>(0).unsigned_abs() })
     }
 
     /// Returns the username of a user who is not deleted.
@@ -135,6 +110,8 @@ fn view(row: &Row) -> UserView {
         public_id: user_id(row, "public_id"),
         username: stored(row, "username"),
         email: stored(row, "email"),
+        roles: row.get::<_, Vec<String>>("roles").into_iter().map(RoleName::stored).collect(),
+        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
         created: to_second(row.get("created")),
         last_login: time("last_login"),
         validated: time("validated_at").is_some(),
@@ -154,10 +131,4 @@ impl From<UserView> for OwnView {
         let UserView { public_id, username, email, created, last_login, .. } = user;
         Self { public_id, username, email, created, last_login }
     }
-}
-
-/// Returns the range of keys with a prefix, excluding its end; `None` when no key can have the prefix.
-fn range(prefix: &str) -> Option<(String, String)> {
-    let from = caseless(prefix);
-    (!from.contains('\0')).then(|| (from.clone(), from + "\u{10ffff}"))
 }

@@ -9,6 +9,9 @@ statements! {
     /// A role by its name.
     FIND(TEXT) = "SELECT name, description, level FROM authy.role WHERE name_key = $1";
 
+    /// The ID of a role.
+    FIND_ID(TEXT) = "SELECT role_id FROM authy.role WHERE name_key = $1";
+
     /// A role by its name, locked until the transaction ends.
     LOCK(TEXT) = "SELECT role_id, level, seeded FROM authy.role WHERE name_key = $1 FOR UPDATE";
 

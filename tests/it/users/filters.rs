@@ -1,0 +1,131 @@
+//! Finding users: by role, by deletion, by confirmation, and what a list shows of each.
+
+use authy_core::{
+    Level,
+    api::{account::AccountChange, role::NewRole, user::UserView},
+};
+use authy_tests::{TestUser, operator};
+
+use super::*;
+
+/// An administrator, Ada and Bob who have confirmed their addresses, and Eve who has not; Bob is deleted, and Ada is an
+/// auctioneer, too.
+struct FilterFixture {
+    app: TestApp,
+    admin: TestUser,
+    ids: [UserId; 3],
+}
+
+impl FilterFixture {
+    async fn new() -> Self {
+        let app = TestApp::new().await;
+        let admin = app.admin().await;
+        let role = NewRole {
+            name: "auctioneer".parse().unwrap(),
+            description: "Opens and closes auctions".parse().unwrap(),
+            level: Level::clamped(7),
+        };
+        app.authy.roles().create(&operator(), role).await.unwrap();
+        let [ada, bob] = [app.user().await.id, app.user().await.id];
+        let eve = app.anonymous().register(new_user("eve")).await.unwrap().public_id;
+        app.authy.roles().grant(&operator(), &"auctioneer".parse().unwrap(), ada).await.unwrap();
+        app.authy.users().delete(&operator(), bob).await.unwrap();
+        Self { app, admin, ids: [ada, bob, eve] }
+    }
+
+    /// The IDs of the users whom a query selects, and that the total is their number.
+    async fn select(&self, query: UserQuery) -> Vec<UserId> {
+        let page = self.admin.client.list_users(query).await.unwrap();
+        assert_eq!(page.total_records, page.users.len() as u64);
+        page.users.into_iter().map(|user| user.public_id).collect()
+    }
+}
+
+fn with_role(name: &str) -> UserQuery {
+    UserQuery { role: Some(name.parse().unwrap()), ..UserQuery::default() }
+}
+
+#[tokio::test]
+async fn users_are_found_by_role_deletion_and_confirmation_together() {
+    let fixture = FilterFixture::new().await;
+    let [ada, bob, eve] = fixture.ids;
+    let admin = fixture.admin.id;
+    let all = UserQuery::default;
+    for (query, expected) in [
+        (all(), vec![admin, ada, bob, eve]),
+        (with_role("USER"), vec![ada, bob, eve]),
+        (with_role("auctioneer"), vec![ada]),
+        (with_role("guest"), vec![]),
+        (UserQuery { deleted: Some(true), ..all() }, vec![bob]),
+        (UserQuery { deleted: Some(false), ..all() }, vec![admin, ada, eve]),
+        (UserQuery { validated: Some(true), ..all() }, vec![admin, ada, bob]),
+        (UserQuery { validated: Some(false), ..all() }, vec![eve]),
+        (UserQuery { deleted: Some(false), validated: Some(true), ..with_role("user") }, vec![ada]),
+        (UserQuery { q: Some("EV".to_owned()), ..with_role("user") }, vec![eve]),
+        (UserQuery { q: Some("ev".to_owned()), validated: Some(true), ..all() }, vec![]),
+        (UserQuery { q: Some("e\0".to_owned()), ..with_role("user") }, vec![]),
+    ] {
+        assert_eq!(fixture.select(query.clone()).await, expected, "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_role_is_an_error_and_no_empty_list() {
+    let fixture = FilterFixture::new().await;
+    let token = fixture.admin.token.expose();
+    for (filter, field, code) in [
+        ("role=picker", "role", "unknown_role"),
+        ("role=a", "role", "invalid_role_name"),
+        ("deleted=yes", "deleted", "wrong_type"),
+        ("validated=", "validated", "wrong_type"),
+    ] {
+        let head = format!("GET /authy/users?{filter} HTTP/1.1\nx-access-token: {token}");
+        let answer = send(fixture.app.address, &head, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_input"), "{filter}");
+        let wrong = &answer.json()["fields"];
+        assert_eq!((&wrong[0]["field"], &wrong[0]["code"]), (&json!(field), &json!(code)), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn the_links_of_a_filtered_list_keep_the_filters() {
+    let fixture = FilterFixture::new().await;
+    let mut seen = Vec::new();
+    let mut path = Some("/authy/users?per_page=1&role=user&deleted=false".to_owned());
+    while let Some(next) = path {
+        let head = format!("GET {next} HTTP/1.1\nx-access-token: {}", fixture.admin.token.expose());
+        let page = send(fixture.app.address, &head, "").await.json();
+        assert_eq!(page["total_records"], 2, "{next}");
+        seen.push(page["users"][0]["public_id"].clone());
+        path = page["next_url"].as_str().map(str::to_owned);
+    }
+    let [ada, _, eve] = fixture.ids.map(|id| json!(id));
+    assert_eq!(seen, [ada, eve]);
+}
+
+/// The names of a user's roles, and the level.
+fn power(user: &UserView) -> (Vec<&str>, Option<u32>) {
+    (user.roles.iter().map(|role| role.as_str()).collect(), user.level.map(Level::get))
+}
+
+#[tokio::test]
+async fn roles_and_level_are_shown_wherever_a_user_is() {
+    let fixture = FilterFixture::new().await;
+    let [ada, bob, eve] = fixture.ids;
+    let client = &fixture.admin.client;
+    client.revoke_role("user".parse().unwrap(), eve).await.unwrap();
+    let listed = client.list_users(UserQuery::default()).await.unwrap().users;
+    let expected =
+        [(vec!["admin"], Some(1)), (vec!["auctioneer", "user"], Some(7)), (vec!["user"], Some(10)), (Vec::new(), None)];
+    assert_eq!(listed.iter().map(power).collect::<Vec<_>>(), expected);
+    for (id, shown) in [ada, bob, eve].into_iter().zip(&listed[1..]) {
+        assert_eq!(client.get_user(id).await.unwrap(), *shown);
+    }
+    let change = AccountChange::password(None, Secret::new("carousel-marmalade-77")).unwrap();
+    let changed = client.change_user(ada, change).await.unwrap();
+    assert_eq!(power(&changed), (vec!["auctioneer", "user"], Some(7)));
+    let head = format!("GET /authy/user/{eve} HTTP/1.1\nx-access-token: {}", fixture.admin.token.expose());
+    let shown = send(fixture.app.address, &head, "").await.json();
+    assert_eq!((&shown["roles"], &shown["level"]), (&json!([]), &Value::Null), "null, and not left out");
+    assert!(shown.as_object().unwrap().contains_key("level"));
+}
