@@ -61,6 +61,7 @@ impl AuthorityFixture {
         let call: PendingCall<'_> = match function {
             "users.create" => later(|| ignore(authy.users().create(caller, new_user(&fresh_name("new")), &role))),
             "roles.create" => later(|| ignore(authy.roles().create(caller, own.clone()))),
+            "roles.ensure" => later(|| ignore(authy.roles().ensure(caller, own.clone()))),
             "roles.delete" => later(|| authy.roles().delete(caller, &own.name)),
             "roles.grant" => later(|| authy.roles().grant(caller, &guest, user)),
             "roles.revoke" => later(|| authy.roles().revoke(caller, &role, user)),
@@ -110,6 +111,7 @@ impl AuthorityFixture {
         let write: PendingCall<'_> = match function {
             "within.users.create" => later(|| ignore(authy.within(&tx).users().create(caller, &registration, &role))),
             "within.roles.create" => later(|| ignore(authy.within(&tx).roles().create(caller, own))),
+            "within.roles.ensure" => later(|| ignore(authy.within(&tx).roles().ensure(caller, own))),
             "within.roles.delete" => later(|| ignore(authy.within(&tx).roles().delete(caller, &own.name))),
             "within.roles.grant" => later(|| ignore(authy.within(&tx).roles().grant(caller, &guest, user))),
             "within.roles.revoke" => later(|| ignore(authy.within(&tx).roles().revoke(caller, &role, user))),

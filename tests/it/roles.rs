@@ -3,9 +3,12 @@
 use authy_client::Client;
 use authy_core::{
     ErrorKind, Level, RoleName, UserId,
-    api::role::{NewRole, RoleUserQuery},
+    api::{
+        event::{EventKind, EventQuery},
+        role::{NewRole, RoleUserQuery},
+    },
 };
-use authy_tests::{TestApp, TestUser};
+use authy_tests::{TestApp, TestUser, at_once, operator};
 
 fn role(name: &str, level: u32) -> NewRole {
     let description = "A role of the tests".parse().unwrap();
@@ -34,6 +37,46 @@ async fn a_name_or_a_level_makes_only_one_role() {
     assert_eq!(refused(client.create_role(role("other", 7))).await, conflict("role_exists"));
     let levels: Vec<_> = client.list_roles().await.unwrap().roles.iter().map(|role| role.level.get()).collect();
     assert_eq!(levels, [0, 1, 7, 10, 99]);
+}
+
+#[tokio::test]
+async fn a_role_is_created_by_the_first_program_that_ensures_it_and_kept_by_the_others() {
+    let app = TestApp::new().await;
+    let ensured = at_once(6, |number| {
+        let (authy, mut picker) = (app.authy.clone(), role("picker", 20));
+        picker.description = format!("Picks, says {number}").parse().unwrap();
+        async move { authy.roles().ensure(&operator(), picker).await.unwrap() }
+    });
+    let ensured = ensured.await;
+    assert!(ensured.iter().all(|role| *role == ensured[0]), "{ensured:?}");
+    let query = EventQuery { user: None, kind: Some(EventKind::RoleCreated), after: None, limit: None };
+    assert_eq!(app.authy.events().list(&query).await.unwrap().events.len(), 1);
+    assert_eq!(app.authy.roles().find(&named("PICKER")).await.unwrap().as_ref(), Some(&ensured[0]));
+}
+
+#[tokio::test]
+async fn a_role_of_another_level_or_a_level_of_another_role_is_not_ensured() {
+    let app = TestApp::new().await;
+    app.authy.roles().create(&operator(), role("picker", 20)).await.unwrap();
+    for (wanted, reason) in [(role("Picker", 21), "another level"), (role("packer", 20), "another role has this level")]
+    {
+        let refused = app.authy.roles().ensure(&operator(), wanted).await.unwrap_err();
+        assert!(refused.kind() == ErrorKind::RoleExists && refused.detail().contains(reason), "{refused:?}");
+    }
+    // The transaction of the program goes on: nothing has failed in the database.
+    let mut sql = app.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    let within = app.authy.within(&tx).roles();
+    let refused = within.ensure(&operator(), &role("packer", 20)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::RoleExists);
+    let (picker, packer) = (
+        within.ensure(&operator(), &role("picker", 20)).await.unwrap(),
+        within.ensure(&operator(), &role("packer", 21)).await.unwrap(),
+    );
+    tx.commit().await.unwrap();
+    let levels = [picker, packer].map(|ensured| app.authy.committed(ensured).level.get());
+    assert_eq!(levels, [20, 21]);
+    assert!(app.authy.roles().find(&named("packer")).await.unwrap().is_some());
 }
 
 #[tokio::test]

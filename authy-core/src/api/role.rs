@@ -10,6 +10,8 @@ endpoints! {
     ListRoles: GET "/authy/role" () Nothing => RoleList, Access::Level(ADMIN);
 
     /// Create a role. It can be at most as powerful as the caller.
+    ///
+    /// Names and levels are unique: no two roles are equally powerful. A taken name or level is 409 `role_exists`.
     CreateRole: POST "/authy/role" () NewRole => RoleMade, Access::Level(ADMIN);
         fails InvalidInput | RoleExists | BeyondYourLevel;
 
@@ -42,7 +44,7 @@ requests! {
         pub name: RoleName,
         /// The purpose of the role.
         pub description: Description,
-        /// The level. It must be unique.
+        /// The level. No other role may have it, so no two roles are equally powerful.
         pub level: Level,
     }
 

@@ -17,7 +17,10 @@ pub(super) fn command() -> Command {
                 .about("Create a role")
                 .arg(name())
                 .arg(required::<Description>("description", "What it is for"))
-                .arg(required::<Level>("level", "How powerful it is: a smaller level is more power")),
+                .arg(required::<Level>(
+                    "level",
+                    "How powerful it is: a smaller level is more power. No two roles have the same level",
+                )),
         )
         .subcommand(Command::new("list").about("List the roles, most powerful first"))
         .subcommand(Command::new("delete").about("Delete a role that no user has").arg(name()))

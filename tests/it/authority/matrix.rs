@@ -43,6 +43,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("sessions.end_others", Own), ("sessions.logout", Own), ("users.resend_validation", Own), ("sessions.verify_password", Own),
     ("users.change", Administrator), ("within.users.change", Administrator), ("users.create_reset", Administrator),
     ("within.users.create_reset", Administrator), ("roles.create", Administrator), ("within.roles.create", Administrator),
+    ("roles.ensure", Administrator), ("within.roles.ensure", Administrator),
     ("users.create", Administrator), ("within.users.create", Administrator), ("roles.delete", Administrator),
     ("within.roles.delete", Administrator), ("users.delete", Administrator), ("within.users.delete", Administrator),
     ("sessions.end", Administrator), ("sessions.end_all", Administrator), ("within.sessions.end_all", Administrator),

@@ -5,7 +5,10 @@ use tokio_postgres::Transaction;
 use super::Authy;
 use crate::{
     Result, RoleName, Secret, UserId,
-    api::{account::Validated, role::NewRole},
+    api::{
+        account::Validated,
+        role::{NewRole, RoleView},
+    },
     engine::{
         domain::{
             role, session,
@@ -169,6 +172,14 @@ impl RolesWithin<'_> {
     /// As [`Roles::create`](crate::engine::Roles::create).
     pub async fn create(self, caller: &Caller, role: &NewRole) -> Result<Uncommitted> {
         self.0.join(caller, async |tx| role::create(tx, role).await).await
+    }
+
+    /// Creates a role, unless it exists with this name and level.
+    ///
+    /// # Errors
+    /// As [`Roles::ensure`](crate::engine::Roles::ensure).
+    pub async fn ensure(self, caller: &Caller, role: &NewRole) -> Result<Uncommitted<RoleView>> {
+        self.0.join(caller, async |tx| role::ensure(tx, role).await).await
     }
 
     /// Deletes a role.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio_postgres::{Row, Transaction, error::SqlState};
+use tokio_postgres::{Row, Transaction};
 
 use crate::{
     Error, ErrorKind, Invalid, Result, RoleName, UserId,
@@ -20,13 +20,14 @@ use crate::{
         journal::{
             caller::Caller,
             event::Event,
-            write::{Journal, Tx},
+            write::{Journal, Tx, Written},
         },
         storage::{
             connector::db_error,
             db::Db,
             page::{ListPage, window},
             row::{level, stored, user_id},
+            statement::Params,
         },
     },
 };
@@ -84,13 +85,23 @@ impl Roles {
         Ok(Some((role, ListPage { items: users.iter().map(user).collect(), total: total.unsigned_abs() })))
     }
 
-    /// Creates a role, at most as powerful as the caller.
+    /// Creates a role, at most as powerful as the caller. A level belongs to one role only.
     ///
     /// # Errors
     /// [`ErrorKind::RoleExists`] when the name or the level is taken, [`ErrorKind::BeyondYourLevel`].
     pub async fn create(&self, caller: &Caller, role: NewRole) -> Result<RoleView> {
         self.journal.write(caller, async |tx| create(tx, &role).await).await?;
-        Ok(RoleView { name: role.name, description: role.description, level: role.level })
+        Ok(role.into())
+    }
+
+    /// Creates a role, unless it exists with this name and level: for programs that set up their roles at each start.
+    /// Returns the stored role; one that exists keeps its description.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RoleExists`] when the role has another level, or another role has the level;
+    /// [`ErrorKind::BeyondYourLevel`].
+    pub async fn ensure(&self, caller: &Caller, role: NewRole) -> Result<RoleView> {
+        self.journal.write(caller, async |tx| ensure(tx, &role).await).await
     }
 
     /// Deletes a role that no user has and that does not belong to the installation.
@@ -121,18 +132,35 @@ impl Roles {
 }
 
 pub(in crate::engine) async fn create(tx: &Tx<'_>, role: &NewRole) -> Result<Event> {
+    match insert(tx, role).await? {
+        Some(event) => Ok(event),
+        None => Err(match sql::FIND.row(tx, &[&role.name.key()]).await? {
+            Some(_) => Error::new(ErrorKind::RoleExists, "a role with this name exists"),
+            None => level_taken(),
+        }),
+    }
+}
+
+pub(in crate::engine) async fn ensure(tx: &Tx<'_>, role: &NewRole) -> Result<Written<RoleView>> {
+    if let Some(event) = insert(tx, role).await? {
+        return Ok(Written::new(role.clone().into(), event));
+    }
+    let found = sql::FIND.row(tx, &[&role.name.key()]).await?.as_ref().map(view).ok_or_else(level_taken)?;
+    match found.level == role.level {
+        true => Ok(Written::unchanged(found)),
+        false => Err(Error::new(ErrorKind::RoleExists, "the role exists and has another level")),
+    }
+}
+
+/// Creates a role, and returns the event; `None` when the name or the level is taken. The transaction can continue then.
+async fn insert(tx: &Tx<'_>, role: &NewRole) -> Result<Option<Event>> {
     let actor = tx.prove().await?;
     actor.require_power_over(Some(role.level))?;
-    let level = role.level.get().cast_signed();
-    let created =
-        sql::CREATE.execute(tx, &[&role.name.as_str(), &role.name.key(), &role.description.as_str(), &level]).await;
-    created.map_err(|cause| match cause.code() {
-        Some(&SqlState::UNIQUE_VIOLATION) => {
-            Error::with_source(ErrorKind::RoleExists, "a role with this name or this level exists", cause)
-        }
-        _ => db_error(cause),
-    })?;
-    Ok(Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": role.name, "level": role.level })))
+    let NewRole { name, description, level } = role;
+    let params: Params<'_> = &[&name.as_str(), &name.key(), &description.as_str(), &level.get().cast_signed()];
+    let created = sql::CREATE.execute(tx, params).await.map_err(db_error)?;
+    let event = || Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": name, "level": level }));
+    Ok((created > 0).then(event))
 }
 
 pub(in crate::engine) async fn delete(tx: &Tx<'_>, name: &RoleName) -> Result<Event> {
@@ -211,6 +239,16 @@ pub(in crate::engine) fn views(rows: &[Row]) -> Vec<RoleView> {
 
 fn view(row: &Row) -> RoleView {
     RoleView { name: stored(row, "name"), description: stored(row, "description"), level: level(row) }
+}
+
+impl From<NewRole> for RoleView {
+    fn from(NewRole { name, description, level }: NewRole) -> Self {
+        Self { name, description, level }
+    }
+}
+
+fn level_taken() -> Error {
+    Error::new(ErrorKind::RoleExists, "another role has this level: a level belongs to one role only")
 }
 
 fn no_such_role() -> Error {

@@ -18,9 +18,9 @@ statements! {
     /// A role by its name, protected from deletion until the transaction ends.
     SHARE(TEXT) = "SELECT role_id, level FROM authy.role WHERE name_key = $1 FOR KEY SHARE";
 
-    /// Creates a role.
+    /// Creates a role, unless the name or the level is taken.
     CREATE(TEXT, TEXT, TEXT, INT4) =
-        "INSERT INTO authy.role (name, name_key, description, level) VALUES ($1, $2, $3, $4)";
+        "INSERT INTO authy.role (name, name_key, description, level) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 
     /// Deletes a role, including the grants of deleted users.
     DELETE(INT4) = "DELETE FROM authy.role WHERE role_id = $1";
