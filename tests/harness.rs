@@ -12,11 +12,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authy_client::Client;
 use authy_core::{
-    Authy, ClientInfo, RoleName, Secret, UserId,
+    Authy, ClientInfo, Secret, UserId,
     api::{
         event::{EventKind, EventQuery},
         session::{Credentials, Login},
-        user::NewUser,
+        user::{NewAccount, NewUser},
     },
     engine::{Background, Caller, Config, MasterKeys, Notification, Sink},
 };
@@ -182,8 +182,7 @@ impl TestApp {
     /// A user with that role only, under a fresh name.
     pub async fn user_with_role(&self, role: &str) -> TestUser {
         let username = fresh_name(role);
-        let role: RoleName = role.parse().unwrap();
-        let id = self.authy.users().create(&operator(), new_user(&username), &role).await.unwrap();
+        let id = self.authy.users().create(&operator(), new_account(&username, role)).await.unwrap();
         self.log_in(&username, id).await
     }
 
@@ -243,6 +242,12 @@ pub fn fresh_name(beginning: &str) -> String {
 /// A sign-up that passes.
 pub fn new_user(username: &str) -> NewUser {
     NewUser::new(username, &format!("{username}@example.org"), Secret::new(PASSWORD)).unwrap()
+}
+
+/// An account with a password, a confirmed address and a role, as the operator creates it.
+pub fn new_account(username: &str, role: &str) -> NewAccount {
+    let NewUser { username, email, password, .. } = new_user(username);
+    NewAccount { username, email, password: Some(password), role: role.parse().ok(), validated: Some(true) }
 }
 
 /// A login that passes.

@@ -16,8 +16,8 @@ use authy_core::{
         },
         system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
         user::{
-            DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers,
-            Register,
+            CreateUser, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
+            ListUsers, Register,
         },
     },
 };
@@ -84,6 +84,8 @@ calls! {
     delete_self: DeleteSelf();
     /// Returns the caller's roles.
     get_own_roles: GetOwnRoles();
+    /// Creates a user for another person. Without a password, the user is invited by mail to choose one.
+    create_user: CreateUser() request;
     /// Returns a page of users.
     list_users: ListUsers() request;
     /// Returns one user.

@@ -45,7 +45,9 @@ pub use domain::{
         SigningKeys,
         rotation::{KeyState, KeyView, ResealReport},
     },
-    user::{Users, change::PreparedChange, password_reset::PreparedReset, register::Registration},
+    user::{
+        Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
+    },
 };
 pub use journal::{
     caller::Caller,

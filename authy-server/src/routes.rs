@@ -13,7 +13,8 @@ use authy_core::api::{
     },
     system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
     user::{
-        DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername, ListUsers, Register,
+        CreateUser, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
+        ListUsers, Register,
     },
 };
 
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Route> {
         GetSelf::to(user::get_self),
         DeleteSelf::to(user::delete_self),
         GetOwnRoles::to(user::own_roles),
+        CreateUser::to(user::create),
         ListUsers::to(user::list),
         GetUser::to(user::get),
         DeleteUser::to(user::delete),

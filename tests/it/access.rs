@@ -39,6 +39,7 @@ const MATRIX: &[(&str, ExpectedAccess)] = &[
     ("GetSelf", ExpectedAccess::User),
     ("DeleteSelf", ExpectedAccess::User),
     ("GetOwnRoles", ExpectedAccess::User),
+    ("CreateUser", ExpectedAccess::Admin),
     ("ListUsers", ExpectedAccess::Admin),
     ("GetUser", ExpectedAccess::Admin),
     ("DeleteUser", ExpectedAccess::Admin),

@@ -18,6 +18,7 @@ use authy_tests::{
 
 mod confirmation;
 mod device;
+mod invitation;
 mod power;
 mod recovery;
 mod removal;

@@ -6,7 +6,7 @@ use authy_core::{
     api::{account::AccountChange, event::EventQuery, role::NewRole},
     engine::{Caller, MasterKeys},
 };
-use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_user, operator};
+use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_account, new_user, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 mod isolation;
@@ -59,7 +59,7 @@ impl AuthorityFixture {
         let (password, own) = (Secret::new(PASSWORD), &self.role);
         let query = EventQuery { user: Some(user), kind: None, after: None, limit: None };
         let call: PendingCall<'_> = match function {
-            "users.create" => later(|| ignore(authy.users().create(caller, new_user(&fresh_name("new")), &role))),
+            "users.create" => later(|| ignore(authy.users().create(caller, new_account(&fresh_name("new"), "user")))),
             "roles.create" => later(|| ignore(authy.roles().create(caller, own.clone()))),
             "roles.ensure" => later(|| ignore(authy.roles().ensure(caller, own.clone()))),
             "roles.delete" => later(|| authy.roles().delete(caller, &own.name)),
@@ -101,7 +101,7 @@ impl AuthorityFixture {
         let (authy, user) = (&self.authy, self.subject);
         let (role, guest, own) = (named("user"), named("guest"), &self.role);
         // Prepared by the operator: what counts is who writes.
-        let registration = authy.users().prepare_registration(&operator(), new_user(&fresh_name("new"))).await?;
+        let account = authy.users().prepare_account(&operator(), new_account(&fresh_name("new"), "user")).await?;
         let change = match function {
             "within.users.change" => Some(authy.users().prepare_change(&operator(), user, change()).await?),
             _ => None,
@@ -109,7 +109,7 @@ impl AuthorityFixture {
         let mut client = authy_tests::database::connect(&self.database).await;
         let tx = client.transaction().await.unwrap();
         let write: PendingCall<'_> = match function {
-            "within.users.create" => later(|| ignore(authy.within(&tx).users().create(caller, &registration, &role))),
+            "within.users.create" => later(|| ignore(authy.within(&tx).users().create(caller, &account))),
             "within.roles.create" => later(|| ignore(authy.within(&tx).roles().create(caller, own))),
             "within.roles.ensure" => later(|| ignore(authy.within(&tx).roles().ensure(caller, own))),
             "within.roles.delete" => later(|| ignore(authy.within(&tx).roles().delete(caller, &own.name))),
@@ -165,7 +165,7 @@ fn change() -> AccountChange {
 /// A user with that role only, logged in.
 async fn caller_with_role(authy: &Authy, role: &str) -> Caller {
     let name = fresh_name(role);
-    authy.users().create(&operator(), new_user(&name), &role.parse().unwrap()).await.unwrap();
+    authy.users().create(&operator(), new_account(&name, role)).await.unwrap();
     Caller::user(identity(authy, &name).await, ClientInfo::default())
 }
 

@@ -22,7 +22,7 @@ use authy_core::{
     engine::{Caller, Delivery, MasterKeys},
 };
 use authy_tests::{
-    SERVER_PROCESS_ISSUER, cheap, credentials, database, fresh_name, new_user, operator,
+    SERVER_PROCESS_ISSUER, cheap, credentials, database, fresh_name, new_account, new_user, operator,
     recording_sink::{RecordingSink, assert_complete},
     until,
 };
@@ -61,8 +61,7 @@ impl Coordinator {
         // From now on the sink receives every event.
         coordinator.settle("at the beginning").await;
         let name = fresh_name("root");
-        let role = "superadmin".parse().unwrap();
-        coordinator.authy.users().create(&operator(), new_user(&name), &role).await.unwrap();
+        coordinator.authy.users().create(&operator(), new_account(&name, "superadmin")).await.unwrap();
         let caller = Caller::anonymous(ClientInfo::default());
         coordinator.root = coordinator.authy.sessions().login(&caller, credentials(&name)).await.unwrap().token;
         coordinator

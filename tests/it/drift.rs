@@ -23,8 +23,8 @@ use authy_core::{
         },
         system::{GetAsyncApi, GetMetadata, GetMetadataAtRoot, GetOpenApi, GetRateLimited, GetStatus, ListEndpoints},
         user::{
-            DeleteSelf, DeleteUser, Deletion, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
-            ListUsers, Register, UserQuery,
+            CreateUser, DeleteSelf, DeleteUser, Deletion, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles,
+            GetUsername, ListUsers, NewAccount, Register, UserQuery,
         },
     },
 };
@@ -98,6 +98,9 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert!(coverage.ok::<GetRevocations>(&anonymous, (), since).await.revocations.len() <= 3);
     coverage.ok::<EndUserSessions>(&root.client, (id,), Nothing {}).await;
 
+    let invited = NewAccount::new(&fresh_name("invited"), "invited@example.org").unwrap();
+    let created = coverage.ok::<CreateUser>(&root.client, (), invited.clone()).await.public_id;
+    assert_eq!(root.client.get_user(created).await.unwrap().username, invited.username);
     let query = UserQuery { q: Some(name.clone()), ..UserQuery::default() };
     let page = coverage.ok::<ListUsers>(&root.client, (), query).await;
     assert_eq!((page.total_records, page.users[0].public_id), (1, id));

@@ -9,7 +9,7 @@ use authy_core::{
     },
     engine::{Builder, Caller, MasterKeys, Uncommitted},
 };
-use authy_tests::{cheap, code, credentials, database, new_user, operator};
+use authy_tests::{cheap, code, credentials, database, new_account, new_user, operator};
 
 async fn host() -> (tokio_postgres::Client, Authy) {
     let config = database::empty().await;
@@ -147,9 +147,9 @@ async fn every_change_of_an_account_joins_a_transaction() {
     let logs_in = async |name: &str, password: Secret| {
         authy.sessions().login(&anonymous, Credentials::new(name, password)).await.is_ok()
     };
-    let registration = authy.users().prepare_registration(&operator, new_user("ada")).await.unwrap();
+    let account = authy.users().prepare_account(&operator, new_account("ada", "admin")).await.unwrap();
     let tx = client.transaction().await.unwrap();
-    let created = authy.within(&tx).users().create(&operator, &registration, &"admin".parse().unwrap()).await.unwrap();
+    let created = authy.within(&tx).users().create(&operator, &account).await.unwrap();
     tx.commit().await.unwrap();
     let id = authy.committed(created);
 

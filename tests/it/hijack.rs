@@ -8,10 +8,10 @@ use authy_core::{
         account::{AccountChange, Code, ForgottenPassword, PasswordReset},
         event::EventKind,
         session::{Credentials, RefreshToken, Tokens},
-        user::{Deletion, NewUser},
+        user::{Deletion, NewAccount, NewUser},
     },
 };
-use authy_tests::{TestApp, at_once, fresh_name, operator};
+use authy_tests::{TestApp, at_once, fresh_name, new_account, operator};
 
 const OWNER_PASSWORD: &str = "gooseberry-semaphore-77";
 const ATTACKER_PASSWORD: &str = "carousel-marmalade-58";
@@ -245,8 +245,8 @@ async fn an_address_that_is_vouched_for_or_changed_to_is_taken_off_those_who_did
     let app = TestApp::new().await;
     let (admin, vouched, wanted) = (app.admin().await, address(), address());
     let attacker = Attacker::sign_up(&app, &vouched).await;
-    let user = NewUser::new(&fresh_name("vouched"), &vouched, Secret::new(OWNER_PASSWORD)).unwrap();
-    let owner = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let user = NewAccount { email: vouched.parse().unwrap(), ..new_account(&fresh_name("vouched"), "user") };
+    let owner = app.authy.users().create(&operator(), user).await.unwrap();
     attacker.has_lost(&app, &admin.client, &vouched, "vouched for").await;
     assert_eq!(request_reset(&app, &vouched).await, [owner]);
 

@@ -12,7 +12,7 @@ use authy_core::{
 };
 use authy_server::sink::Templates;
 use authy_tests::{
-    TestApp, credentials, fresh_name, new_user, operator,
+    TestApp, credentials, fresh_name, new_account, new_user, operator,
     proxy::Proxy,
     smtp::{MailServer, PUBLIC_URL, mail_sink},
     until,
@@ -20,6 +20,7 @@ use authy_tests::{
 
 mod abuse;
 mod addresses;
+mod invitation;
 
 const NEW_PASSWORD: &str = "gooseberry-semaphore-77";
 
@@ -250,9 +251,9 @@ async fn a_refused_mailbox_is_given_up_and_delays_no_other_mail() {
 async fn the_old_address_gets_its_notice_before_the_new_one_gets_a_code() {
     let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
-    let user = new_user(&fresh_name("busy"));
+    let user = new_account(&fresh_name("busy"), "user");
     let old = user.email.to_string();
-    let id = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let id = app.authy.users().create(&operator(), user).await.unwrap();
     let new = format!("{}@example.org", fresh_name("new"));
     request_email(&app, id, &new).await;
     until("both have arrived", || async { mailbox.waiting().len() == 2 }).await;
@@ -294,8 +295,8 @@ async fn a_mailbox_that_is_busy_is_tried_again() {
 async fn a_notice_of_last_week_is_given_up_when_it_is_not_taken_at_last() {
     let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;
-    let user = new_user(&fresh_name("busy"));
-    let id = app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap();
+    let user = new_account(&fresh_name("busy"), "user");
+    let id = app.authy.users().create(&operator(), user).await.unwrap();
     let event = "INSERT INTO authy.event (event_id, happened, kind, origin, subject)
                  VALUES (gen_random_uuid(), now() - interval '5 days', 'password.changed', 'operator', $1)";
     app.sql().await.execute(event, &[id.as_uuid()]).await.unwrap();

@@ -8,7 +8,7 @@ use authy_core::{
     },
     engine::Caller,
 };
-use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user, operator, wire::post};
+use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_account, new_user, operator, wire::post};
 use serde_json::json;
 
 /// The status and the code of a sign-up under a name.
@@ -47,15 +47,14 @@ async fn what_looks_like_a_reserved_name_is_taken_but_not_for_an_operator() {
     for name in ["administration", "rooted", "admiral", "supporter"] {
         assert_eq!(sign_up(&app, name).await, created(), "{name}");
     }
-    let role: RoleName = "user".parse().unwrap();
-    app.authy.users().create(&operator(), new_user("a.d.m.i.n"), &role).await.unwrap();
+    app.authy.users().create(&operator(), new_account("a.d.m.i.n", "user")).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();
-    let olga = app.authy.users().create(&operator(), new_user("o1ga"), &"user".parse().unwrap()).await.unwrap();
+    let olga = app.authy.users().create(&operator(), new_account("o1ga", "user")).await.unwrap();
     assert_eq!(sign_up(&app, "olga").await, created(), "she has no power yet");
     app.authy.roles().grant(&operator(), &admin, olga).await.unwrap();
     for name in ["o.l.g.a", "0lga", "OIga", "o_1ga"] {
@@ -75,7 +74,7 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
     app.authy.roles().revoke(&operator(), &admin, olga).await.unwrap();
     assert_eq!(sign_up(&app, "o.l.g.a").await, created());
     // Who is made an administrator is one from the beginning.
-    app.authy.users().create(&operator(), new_user("bill"), &admin).await.unwrap();
+    app.authy.users().create(&operator(), new_account("bill", "admin")).await.unwrap();
     assert_eq!(sign_up(&app, "bi11").await, taken());
 }
 
@@ -83,7 +82,7 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
 async fn administrators_from_before_the_rule_are_protected_by_the_next_maintenance() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();
-    let olga = app.authy.users().create(&operator(), new_user("olga"), &admin).await.unwrap();
+    let olga = app.authy.users().create(&operator(), new_account("olga", "admin")).await.unwrap();
     let sql = app.sql().await;
     sql.execute("DELETE FROM authy.administrator_name", &[]).await.unwrap();
     assert_eq!(sign_up(&app, "o.lga").await, created(), "as an older program has left it");
@@ -100,7 +99,7 @@ async fn administrators_from_before_the_rule_are_protected_by_the_next_maintenan
 async fn a_user_who_becomes_an_administrator_while_a_lookalikes_password_is_hashed_is_protected() {
     let app = TestApp::new().await;
     let anonymous = Caller::anonymous(ClientInfo::default());
-    let olga = app.authy.users().create(&operator(), new_user("olga"), &"user".parse().unwrap()).await.unwrap();
+    let olga = app.authy.users().create(&operator(), new_account("olga", "user")).await.unwrap();
     let registration = app.authy.users().prepare_registration(&anonymous, new_user("o1ga")).await.unwrap();
     app.authy.roles().grant(&operator(), &"admin".parse().unwrap(), olga).await.unwrap();
     let mut sql = app.sql().await;

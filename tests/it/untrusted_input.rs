@@ -7,7 +7,7 @@ use authy_core::{
     Authy, ClientInfo,
     engine::{Caller, MasterKeys},
 };
-use authy_tests::{SERVER_PROCESS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_user, operator};
+use authy_tests::{SERVER_PROCESS_ISSUER, at_once, cheap, credentials, database, fresh_name, new_account, operator};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -234,7 +234,7 @@ async fn whatever_comes_over_a_socket_is_answered_or_closed() {
     config.issuer = SERVER_PROCESS_ISSUER.to_owned();
     let authy = Authy::builder(database.clone()).master_keys(keys.clone()).config(config).start().await.unwrap();
     let name = fresh_name("root");
-    authy.users().create(&operator(), new_user(&name), &"superadmin".parse().unwrap()).await.unwrap();
+    authy.users().create(&operator(), new_account(&name, "superadmin")).await.unwrap();
     let caller = Caller::anonymous(ClientInfo::default());
     let token = authy.sessions().login(&caller, credentials(&name)).await.unwrap().token.expose().to_owned();
     let sql = Arc::new(database::connect(&database).await);

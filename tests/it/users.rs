@@ -15,6 +15,7 @@ use authy_tests::{
 };
 use serde_json::{Value, json};
 
+mod creation;
 mod filters;
 
 fn sign_up(username: &str, email: &str, password: &str) -> String {

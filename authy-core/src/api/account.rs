@@ -59,11 +59,13 @@ endpoints! {
     ForgotPassword: POST "/authy/password/forgot" () ForgottenPassword => Accepted, Access::Public, Forgot;
         fails InvalidInput;
 
-    /// Set a new password with the code from a mail. Ends all sessions of the user.
+    /// Set a new password, or the first one, with the code from a mail. Ends all sessions of the user.
     ResetPassword: POST "/authy/password/reset" () PasswordReset => Nothing, Access::Public, Validate;
         fails InvalidInput | PasswordsDiffer | WeakPassword | NotFound | Overloaded;
 
     /// Send a user a code that resets the password.
+    ///
+    /// A user who has no password yet is sent another invitation. Earlier codes stay valid.
     SendReset: POST "/authy/user/{public_id}/reset" (UserId) Nothing => Accepted, Access::Level(ADMIN);
         fails NotFound | AlreadyDeleted | BeyondYourLevel;
 

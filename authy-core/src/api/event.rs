@@ -54,7 +54,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A user signed up or was created. `detail`: `role`, and `code_id` unless the creator vouches for the address.
+    /// A user signed up or was created. `detail`: `role`; `code_id` of the code that confirms the address; `validated` when
+    /// the creator vouches for the address; `invited` when the user has no password yet: a `reset.requested` follows.
     UserRegistered "user.registered";
     /// A user was deleted. The row remains.
     UserDeleted "user.deleted";
@@ -66,8 +67,8 @@ kinds! {
     UserValidated "user.validated";
     /// A user requested another code to confirm the email address. `detail`: `code_id`.
     ValidationRequested "validation.requested";
-    /// A password reset was requested. Without a subject when no account has the address. `detail`: `code_id`, unless the code
-    /// was returned to the operator.
+    /// A password reset was requested, or a user was invited to choose the first password. Without a subject when no account
+    /// has the address. `detail`: `code_id`, unless the code was returned to the operator.
     ResetRequested "reset.requested";
     /// A password was changed. `detail`: `reset`, whether a reset code was used.
     PasswordChanged "password.changed";

@@ -40,6 +40,21 @@ endpoints! {
     /// List the caller's roles, most powerful first.
     GetOwnRoles: GET "/authy/user/role" () Nothing => OwnRoles, Access::Authenticated;
 
+    /// Create a user for another person.
+    ///
+    /// Without a password, the user is invited: a mail brings a code that sets one with `POST /authy/password/reset`, and
+    /// confirms the address. Before that, a login is answered as with a wrong password. The code is valid for 7 days, unless the
+    /// server is configured otherwise, and until the account changes; `POST /authy/user/{public_id}/reset` sends another.
+    ///
+    /// With a password, the user is mailed a code that confirms the address, as after a sign-up. With `validated`, the caller
+    /// vouches for the address: accounts that have it unconfirmed lose it. 403 `beyond_your_level` when the role, or the user of
+    /// such an account, is more powerful than the caller. Where administrators may not set passwords, a password is 403
+    /// `insufficient_level`.
+    ///
+    /// The default rate limit applies, not that of sign-ups: to create many users, wait for `Retry-After` after a 429.
+    CreateUser: POST "/authy/users" () NewAccount => Created, Access::Level(ADMIN);
+        fails InvalidInput | WeakPassword | AlreadyRegistered | BeyondYourLevel | Overloaded;
+
     /// List users, deleted ones included, ordered by creation, one page at a time.
     ///
     /// A user is listed when all given filters apply. The links to other pages keep them.
@@ -80,6 +95,24 @@ requests! {
         pub confirm_password: Secret,
     }
     check password, confirm_password => differ;
+
+    /// An account that is created for another person.
+    pub struct NewAccount {
+        /// The username. It must be different from all current and former ones.
+        pub username: Username,
+        /// The email address. No account may ever have confirmed it.
+        pub email: Email,
+        /// The password: 8 to 256 characters, any characters, and not easy to guess. Without one, the user is invited by mail
+        /// to choose it.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_new_option")]
+        pub password: Option<NewPassword>,
+        /// The name of the role. Default: `user`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub role: Option<RoleName>,
+        /// Whether the creator vouches for the email address, so that it is confirmed from the beginning. Default: false.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub validated: Option<bool>,
+    }
 
     /// The options of a deletion.
     pub struct Deletion {
@@ -129,6 +162,17 @@ impl NewUser {
         let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
         let (username, email) = (username.parse()?, email.parse()?);
         Ok(Self { username, email, password, confirm_password })
+    }
+}
+
+impl NewAccount {
+    /// Creates an account with the role `user`, whose user is invited by mail to choose a password.
+    ///
+    /// # Errors
+    /// The first invalid value.
+    pub fn new(username: &str, email: &str) -> Result<Self, Invalid> {
+        let (username, email) = (username.parse()?, email.parse()?);
+        Ok(Self { username, email, password: None, role: None, validated: None })
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub self_test: Option<Duration>,
     /// Time for which the audit trail is kept, in whole months; `None` keeps it forever.
     pub event_retention: Option<Duration>,
+    /// Lifetime of the code that an invited user sets the first password with.
+    pub invitation_ttl: Duration,
     /// Whether a user needs a confirmed email address to log in.
     pub require_validated: bool,
     /// Whether an administrator can set the password of a less powerful user. Otherwise the administrator can only send
@@ -115,6 +117,9 @@ impl Default for Config {
             self_test: None,
             // Deleting an audit trail has to be an explicit decision.
             event_retention: None,
+            // Longer than a weekend and a few days off: a program invites its users when it wants, not when they wait
+            // for the mail.
+            invitation_ttl: Duration::from_secs(7 * 24 * 3600),
             // Without a mail sink, nobody could log in.
             require_validated: false,
             // Users without access to their mailbox need help, too. They are notified of the change.

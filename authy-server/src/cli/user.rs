@@ -2,7 +2,9 @@
 
 use std::io::BufRead as _;
 
-use authy_core::{Authy, Email, RoleName, Secret, UserId, Username, api::user::NewUser, engine::Caller};
+use authy_core::{
+    Authy, Email, NewPassword, RoleName, Secret, UserId, Username, api::user::NewAccount, engine::Caller,
+};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use zeroize::Zeroizing;
 
@@ -19,7 +21,7 @@ pub(super) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(
             Command::new("create")
-                .about("Create a user")
+                .about("Create a user, whose address counts as confirmed. Without a password, the user is invited by mail to choose one")
                 .arg(required::<Username>("username", "The user's name"))
                 .arg(required::<Email>("email", "The user's address"))
                 .arg(role().required(false).default_value("user"))
@@ -27,8 +29,7 @@ pub(super) fn command() -> Command {
                     Arg::new("password-stdin")
                         .long("password-stdin")
                         .action(ArgAction::SetTrue)
-                        .required(true)
-                        .help("Read the password from the first line of standard input"),
+                        .help("Read the password from the first line of standard input, instead of inviting the user"),
                 ),
         )
         .subcommand(Command::new("grant").about("Grant a role to a user").arg(username()).arg(role()))
@@ -93,12 +94,12 @@ pub(super) async fn run(
 async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
     let role = given::<RoleName>(matches, "role")?;
-    let mut line = Zeroizing::new(String::new());
-    std::io::stdin().lock().read_line(&mut line)?;
-    let password = Secret::new(line.trim_end_matches(['\r', '\n']));
-    let user =
-        NewUser::new(username.as_str(), email.as_str(), password).map_err(|why| format!("the password {why}"))?;
-    let created = authy.users().create(caller, user, &role).await.map_err(|error| match error.strength() {
+    let password = matches.get_flag("password-stdin").then(read_password).transpose()?;
+    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {role}"));
+    let recipient = email.clone();
+    // The operator vouches for the address.
+    let account = NewAccount { username, email, password, role: Some(role), validated: Some(true) };
+    let created = authy.users().create(caller, account).await.map_err(|error| match error.strength() {
         Some(strength) => {
             let advice = strength.feedback.warning.iter().chain(&strength.feedback.suggestions);
             let advice: Vec<_> = advice.map(String::as_str).collect();
@@ -106,5 +107,17 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
         }
         None => error.into(),
     })?;
-    print(&format!("{created} is {username}, with the role {role}"))
+    print(&format!("{created} {done}"))?;
+    match is_invited {
+        true => print(&format!("an invitation to choose a password is mailed to {recipient}")),
+        false => Ok(()),
+    }
+}
+
+/// Reads a password from the first line of standard input.
+fn read_password() -> Result<NewPassword, BoxError> {
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin().lock().read_line(&mut line)?;
+    let password = NewPassword::new(Secret::new(line.trim_end_matches(['\r', '\n'])));
+    Ok(password.map_err(|why| format!("the password {why}"))?)
 }

@@ -96,9 +96,11 @@ settings! {
     key_rotation: Duration = "30d";
     /// How long the audit trail is kept, in whole months; without limit when left out
     event_retention: Option<Duration> = "";
+    /// How long the code in an invitation sets the first password
+    invitation_ttl: Duration = "7d";
     /// Whether only a user with a confirmed address can log in
     require_validated: bool = "false";
-    /// Whether an administrator can set the password and the address of a user who is not more powerful, or only send a reset
+    /// Whether an administrator can set the password and the address of a user who is not more powerful, or only send a reset or an invitation
     admin_sets_passwords: bool = "true";
     /// The page where users change their password; `/.well-known/change-password` redirects to it
     change_password_url: Option<HttpUrl> = "";
@@ -145,7 +147,7 @@ settings! {
     #[cfg(feature = "mail")]
     /// The page that confirms an address, with `{code}` in its URL; `/authy/validate/{code}` of this server when left out. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
     validate_url: Option<LinkTemplate> = "";
-    /// The page that sets a new password, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, the mail contains the code itself
+    /// The page that sets a new password, also that of an invited user, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, the mail contains the code itself
     reset_url: Option<LinkTemplate> = "";
     /// Number of threads that hash passwords; one per core when left out
     hash_threads: Option<usize> = "";
@@ -230,6 +232,7 @@ mod tests {
         assert_eq!(settings.max_staleness, engine.max_staleness);
         assert_eq!(settings.jwks_max_age, engine.jwks_max_age);
         assert_eq!(settings.key_rotation, engine.key_rotation);
+        assert_eq!(settings.invitation_ttl, engine.invitation_ttl);
         assert_eq!(settings.audience, engine.audience);
         assert_eq!(settings.argon2, engine.hash.argon2);
     }

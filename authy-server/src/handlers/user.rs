@@ -6,8 +6,9 @@ use authy_core::{
         Endpoint as _, Nothing,
         page::{PageNumber, PageSize},
         user::{
-            Created, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles, GetUsername,
-            IdOfUser, ListUsers, NameOfUser, OwnRoles, OwnView, Register, UserPage, UserQuery, UserRoles, UserView,
+            CreateUser, Created, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles,
+            GetUsername, IdOfUser, ListUsers, NameOfUser, OwnRoles, OwnView, Register, UserPage, UserQuery, UserRoles,
+            UserView,
         },
     },
 };
@@ -17,6 +18,10 @@ use crate::call::Call;
 
 pub(crate) async fn register(call: Call<'_, Register>) -> Result<Created> {
     Ok(Created { public_id: call.authy.users().register(call.caller, call.request).await? })
+}
+
+pub(crate) async fn create(call: Call<'_, CreateUser>) -> Result<Created> {
+    Ok(Created { public_id: call.authy.users().create(call.caller, call.request).await? })
 }
 
 pub(crate) async fn get_self(call: Call<'_, GetSelf>) -> Result<OwnView> {

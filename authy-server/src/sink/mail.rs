@@ -36,7 +36,8 @@ pub use template::{InvalidTemplate, Templates};
 const MAILS_IN_FLIGHT: usize = 4;
 
 /// Age of an event at which its mails are tried for the last time (RFC 5321, section 4.5.4.1): a notice that cannot be
-/// delivered would delay all later mails of its user. Every code has expired by then.
+/// delivered would delay all later mails of its user. Every code but that of an invitation has expired by then, and an
+/// administrator can send another invitation.
 const MAIL_EXPIRY: Duration = Duration::from_secs(4 * 24 * 3600);
 
 /// Maximum number of events whose finished mails are remembered.

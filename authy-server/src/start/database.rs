@@ -87,6 +87,7 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         jwks_max_age: settings.jwks_max_age,
         key_rotation: settings.key_rotation,
         event_retention: settings.event_retention,
+        invitation_ttl: settings.invitation_ttl,
         require_validated: settings.require_validated,
         admin_sets_passwords: settings.admin_sets_passwords,
         change_password_url: settings.change_password_url.as_ref().map(|url| url.as_str().to_owned()),

@@ -98,6 +98,11 @@ fn the_walk_of_the_readme_and_of_accounts_works() {
             "\"roles\":[\"auctioneer\",\"user\"],\"level\":7",
             "\"total_records\":1",
             "no longer has the role auctioneer",
+            "\"token\"",
+            "\"username\":\"bob\"",
+            "\"roles\":[\"auctioneer\"]",
+            "\"validated\":true",
+            "already_registered",
         ],
     );
 }

@@ -65,6 +65,31 @@ fn a_master_key_is_replaced_and_the_old_one_can_be_removed() {
     assert!(server.log_in("admin", &password).contains("\"token\""));
 }
 
+#[test]
+fn a_user_who_is_created_without_a_password_is_invited() {
+    let folder = folder();
+    let (path, server) = (folder.path(), ServerProgram::start(folder.path()));
+    let create = ["user", "create", "--username", "bob", "--email", "bob@example.org"];
+    let printed = succeeds(path, &create);
+    assert!(
+        printed.contains("is bob, with the role user") && printed.contains("mailed to bob@example.org"),
+        "{printed}"
+    );
+    let is_invitation = |entry: &fs::DirEntry| entry.file_name().to_str().unwrap().ends_with(".invitation.eml");
+    let mail = until("the invitation is there", || {
+        let mut mails = fs::read_dir(path.join(".authy/mail")).ok()?.map(|entry| entry.unwrap());
+        mails.find(is_invitation).map(|entry| fs::read_to_string(entry.path()).unwrap())
+    });
+    assert!(mail.contains("To: bob@example.org\r\n") && mail.contains("Its username is bob."), "{mail}");
+    assert!(server.log_in("bob", NEW_PASSWORD).contains("invalid_credentials"));
+    let code = succeeds(path, &["user", "reset-link", "--username", "bob"]);
+    assert_eq!(reset(&server, code.trim()), "");
+    assert!(server.log_in("bob", NEW_PASSWORD).contains("\"token\""));
+    let refused =
+        fails(path, &["user", "create", "--username", "eve", "--email", "eve@example.org", "--role", "picker"]);
+    assert!(refused.contains("there is no such role"), "{refused}");
+}
+
 /// A command that goes on, and what it prints.
 struct Tail {
     child: Child,

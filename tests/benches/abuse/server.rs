@@ -11,7 +11,7 @@ use std::{
 
 use authy_core::{Authy, Secret, UserId, engine::MasterKeys};
 use authy_postgres::Cluster;
-use authy_tests::{PASSWORD, cheap, database, fresh_name, new_user, operator};
+use authy_tests::{PASSWORD, cheap, database, fresh_name, new_account, operator};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -92,7 +92,7 @@ impl BenchServer {
     /// An account with that role, logged in over HTTP.
     pub(crate) async fn account(&self, role: &str) -> BenchAccount {
         let username = fresh_name(role);
-        let id = self.authy.users().create(&operator(), new_user(&username), &role.parse().unwrap()).await.unwrap();
+        let id = self.authy.users().create(&operator(), new_account(&username, role)).await.unwrap();
         let client = authy_client::Client::builder(&format!("http://{}", self.address)).build().unwrap();
         let credentials = authy_core::api::session::Credentials::new(&*username, Secret::new(PASSWORD));
         let token = client.login(credentials).await.unwrap().token;

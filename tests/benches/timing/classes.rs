@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authy_core::{Secret, api::session::Credentials};
+use authy_core::{
+    Secret,
+    api::{session::Credentials, user::NewAccount},
+};
 use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, PASSWORD, TestApp, credentials, new_user, operator};
 use tokio_postgres::Client;
 
@@ -41,6 +44,7 @@ pub(crate) fn groups() -> Vec<RequestGroup> {
             class("deleted, right password", |round| log_in("deleted", round, PASSWORD)),
             class("slowed, wrong password", |round| log_in("slowed", round, "wrong")),
             class("slowed, right password", |round| log_in("slowed", round, PASSWORD)),
+            class("invited, no password yet", |round| log_in("invited", round, "wrong")),
             class("unvalidated, wrong password", |round| log_in("unvalidated", round, "wrong")),
             class("foreign hash, replaced", |round| log_in("foreign", round, "wrong")),
         ],
@@ -80,6 +84,9 @@ impl TimingFixture {
             for kind in ["known", "deleted", "slowed", "foreign", "unvalidated"] {
                 app.anonymous().register(new_user(&format!("{kind}-{number}"))).await.unwrap();
             }
+            let invited =
+                NewAccount::new(&format!("invited-{number}"), &format!("invited-{number}@example.org")).unwrap();
+            app.authy.users().create(&operator(), invited).await.unwrap();
             let deleted = app.authy.users().find_id(&format!("deleted-{number}").parse().unwrap()).await.unwrap();
             app.authy.users().delete(&operator(), deleted.unwrap()).await.unwrap();
             for _ in 0..5 {

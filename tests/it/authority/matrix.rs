@@ -37,7 +37,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
     ("ping", Instance), ("start_background", Instance), ("start_background_with", Instance), ("maintain", Instance),
     ("users.find_validation", Anyone), ("users.forgot_password", Anyone), ("sessions.login", Anyone), ("users.prepare_change", Anyone),
-    ("users.prepare_registration", Anyone), ("users.prepare_reset", Anyone), ("sessions.refresh", Anyone), ("users.register", Anyone),
+    ("users.prepare_account", Anyone), ("users.prepare_registration", Anyone), ("users.prepare_reset", Anyone), ("sessions.refresh", Anyone), ("users.register", Anyone),
     ("within.users.register", Anyone), ("users.reset_password", Anyone), ("within.users.reset_password", Anyone), ("users.validate", Anyone),
     ("within.users.validate", Anyone),
     ("sessions.end_others", Own), ("sessions.logout", Own), ("users.resend_validation", Own), ("sessions.verify_password", Own),

@@ -61,10 +61,12 @@ impl StateSnapshot {
         let role = || detail["role"].as_str().unwrap().to_owned();
         match kind {
             "user.registered" => {
-                // The operator vouches for the address, or it has to be confirmed.
-                let is_validated = self.take_code(subject, "validate", detail).is_none();
+                // The creator vouches for the address, or a code confirms it: its own, or that of the invitation.
+                let (is_validated, has_password) = (detail["validated"] == true, detail["invited"] != true);
+                let has_code = self.take_code(subject, "validate", detail).is_some();
+                assert_eq!(has_code, !is_validated && has_password, "{detail}");
                 let roles = BTreeSet::from([role()]);
-                let user = User { roles, ver: 1, has_password: true, is_validated, ..User::default() };
+                let user = User { roles, ver: 1, has_password, is_validated, ..User::default() };
                 assert!(self.users.insert(subject.unwrap(), user).is_none(), "registered twice");
             }
             "validation.requested" => {
@@ -84,7 +86,7 @@ impl StateSnapshot {
             }
             "password.changed" => {
                 let user = self.user(subject);
-                user.has_new_password = true;
+                (user.has_password, user.has_new_password) = (true, true);
                 // Who has the code has the mailbox.
                 user.is_validated |= detail["reset"] == true;
                 self.begin_epoch(subject.unwrap());

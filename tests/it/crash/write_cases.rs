@@ -8,11 +8,11 @@ use authy_core::{
         event::EventKind,
         role::NewRole,
         session::{RefreshToken, Tokens},
-        user::{Deletion, NewUser},
+        user::{Deletion, NewAccount, NewUser},
     },
     engine::Caller,
 };
-use authy_tests::{PASSWORD, code, credentials, fresh_name, new_user, operator, until};
+use authy_tests::{PASSWORD, code, credentials, fresh_name, new_account, new_user, operator, until};
 use uuid::Uuid;
 
 /// Declares the cases, and the list of them.
@@ -27,6 +27,14 @@ macro_rules! write_cases {
 
 write_cases! {
     SignUp,
+    /// With a password and a role, and vouched for, where another user has signed up with the address.
+    CreateUser,
+    /// Without a password.
+    InviteUser,
+    /// The code of the invitation sets the first password.
+    AcceptInvitation,
+    /// Another code for a user without a password.
+    InviteAgain,
     LogIn,
     GrantRole,
     RevokeRole,
@@ -89,21 +97,31 @@ impl WriteCase {
             level: 1000 + u32::try_from(round).unwrap(),
             name,
         };
-        if matches!(self, CreateRole | DeleteRole | SignUp) {
-            if self == DeleteRole {
+        match self {
+            CreateRole | SignUp | InviteUser => return fixture,
+            DeleteRole => {
                 engine.roles().create(&operator(), fixture.role()).await.unwrap();
+                return fixture;
             }
-            return fixture;
+            CreateUser => {
+                fixture.user = sign_up_rival(engine, &fixture).await;
+                return fixture;
+            }
+            AcceptInvitation | InviteAgain => {
+                fixture.user = engine.users().create(&operator(), fixture.invited()).await.unwrap();
+                fixture.code = Some(code(engine, fixture.user, EventKind::ResetRequested).await);
+                return fixture;
+            }
+            _ => {}
         }
         // Whether a user is the last superadmin takes the longest to find out.
         let role = if matches!(self, RevokeRole | DeleteUser | EraseUser) { "superadmin" } else { "user" };
-        let role = role.parse().unwrap();
         fixture.user = match self {
             // The operator does not vouch for the address.
             Validate | ConfirmContested | ResendValidation => {
                 engine.users().register(&anonymous(), new_user(&fixture.name)).await.unwrap()
             }
-            _ => engine.users().create(&operator(), new_user(&fixture.name), &role).await.unwrap(),
+            _ => engine.users().create(&operator(), new_account(&fixture.name, role)).await.unwrap(),
         };
         let sessions = if matches!(self, LogIn) { 0 } else { 3 };
         for _ in 0..sessions {
@@ -115,11 +133,7 @@ impl WriteCase {
                 engine.users().change(&operator(), fixture.user, fixture.other_email(None)).await.unwrap();
             }
             ResetPassword => engine.users().forgot_password(&anonymous(), &fixture.forgotten()).await.unwrap(),
-            ConfirmContested => {
-                let rival = NewUser { username: fixture.rival().parse().unwrap(), ..new_user(&fixture.name) };
-                engine.users().register(&anonymous(), rival).await.unwrap();
-                engine.sessions().login(&anonymous(), credentials(&fixture.rival())).await.unwrap();
-            }
+            ConfirmContested => drop(sign_up_rival(engine, &fixture).await),
             RestoreUser => engine.users().delete(&operator(), fixture.user).await.unwrap(),
             _ => {}
         }
@@ -148,6 +162,9 @@ impl WriteCase {
         let role = |name: &str| name.parse::<RoleName>().unwrap();
         match self {
             SignUp => client.register(new_user(&fixture.name)).await.map(|_| None),
+            CreateUser => root().create_user(new_account(&fixture.name, "admin")).await.map(|_| None),
+            InviteUser => root().create_user(fixture.invited()).await.map(|_| None),
+            InviteAgain => root().send_reset(fixture.user).await.map(|_| None),
             LogIn => client.login(credentials(&fixture.name)).await.map(|_| None),
             GrantRole => root().grant_role(role("admin"), fixture.user).await.map(|_| None),
             RevokeRole => root().revoke_role(role("superadmin"), fixture.user).await.map(|_| None),
@@ -182,7 +199,7 @@ impl WriteCase {
                 own().change_user(fixture.user, change).await.map(|_| None)
             }
             ForgetPassword => client.forgot_password(fixture.forgotten()).await.map(|_| None),
-            ResetPassword => {
+            ResetPassword | AcceptInvitation => {
                 let code = fixture.code.clone().unwrap();
                 client.reset_password(PasswordReset::new(code, Secret::new(OTHER)).unwrap()).await.map(|_| None)
             }
@@ -201,6 +218,14 @@ impl WriteCase {
         let has = "user_role JOIN authy.role USING (role_id) WHERE user_id = $1 AND name = ";
         match self {
             SignUp => count("users WHERE username = $1", &fixture.name).await == 1,
+            CreateUser => {
+                count("users WHERE username = $1 AND validated_at IS NOT NULL", &fixture.name).await == 1
+                    && count("users WHERE public_id = $1 AND email = 'unconfirmed@authy.invalid'", &user).await == 1
+            }
+            InviteUser => {
+                count("code JOIN authy.users ON public_id = user_id WHERE username = $1", &fixture.name).await == 1
+            }
+            InviteAgain => count("code WHERE user_id = $1", &user).await >= 2,
             LogIn => count("session WHERE user_id = $1", &user).await >= 1,
             GrantRole => count(&format!("{has}'admin'"), &user).await == 1,
             RevokeRole => count(&format!("{has}'superadmin'"), &user).await == 0,
@@ -228,7 +253,7 @@ impl WriteCase {
                     && count("users WHERE public_id = $1 AND validated_at IS NOT NULL", &user).await == 1
             }
             ResendValidation => count("event WHERE subject = $1 AND kind = 'validation.requested'", &user).await >= 1,
-            ChangePassword | ResetPassword => {
+            ChangePassword | ResetPassword | AcceptInvitation => {
                 count("event WHERE subject = $1 AND kind = 'password.changed'", &user).await == 1
             }
             RequestEmail => count("code WHERE user_id = $1 AND purpose = 'email'", &user).await == 1,
@@ -274,7 +299,8 @@ impl WriteCase {
     /// Whether the first session's token is revoked by it.
     fn revokes(self) -> bool {
         match self {
-            SignUp | LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
+            SignUp | CreateUser | InviteUser | AcceptInvitation | InviteAgain => false,
+            LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
             Validate | ConfirmContested | ResendValidation | RequestEmail | ForgetPassword => false,
             // It was before.
             RestoreUser => false,
@@ -286,9 +312,9 @@ impl WriteCase {
     /// The error of a repetition after the write was done. None where a repetition does no harm.
     fn refusal(self) -> Option<ErrorKind> {
         match self {
-            SignUp => Some(ErrorKind::AlreadyRegistered),
+            SignUp | CreateUser | InviteUser => Some(ErrorKind::AlreadyRegistered),
             GrantRole => Some(ErrorKind::AlreadyAssigned),
-            RevokeRole | DeleteRole | ResetPassword => Some(ErrorKind::NotFound),
+            RevokeRole | DeleteRole | ResetPassword | AcceptInvitation => Some(ErrorKind::NotFound),
             DeleteUser | EraseUser => Some(ErrorKind::AlreadyDeleted),
             RestoreUser => Some(ErrorKind::NotDeleted),
             LogOut | ChangePassword => Some(ErrorKind::InvalidToken),
@@ -296,9 +322,17 @@ impl WriteCase {
             LogIn | Refresh | RefreshAgain | Replay | EndOtherSessions | EndUserSessions => None,
             // The code has done its work.
             Validate | ConfirmEmail | ConfirmContested => None,
-            ResendValidation | RequestEmail | ForgetPassword => None,
+            ResendValidation | RequestEmail | ForgetPassword | InviteAgain => None,
         }
     }
+}
+
+/// Signs another user up with the address, who logs in.
+async fn sign_up_rival(engine: &Authy, fixture: &Fixture) -> UserId {
+    let rival = NewUser { username: fixture.rival().parse().unwrap(), ..new_user(&fixture.name) };
+    let user = engine.users().register(&anonymous(), rival).await.unwrap();
+    engine.sessions().login(&anonymous(), credentials(&fixture.rival())).await.unwrap();
+    user
 }
 
 impl Fixture {
@@ -313,6 +347,11 @@ impl Fixture {
     /// The name of another user.
     fn rival(&self) -> String {
         format!("rival-{}", self.name)
+    }
+
+    /// An account without a password.
+    fn invited(&self) -> NewAccount {
+        NewAccount::new(&self.name, &format!("{}@example.org", self.name)).unwrap()
     }
 
     fn other_address(&self) -> String {

@@ -14,6 +14,7 @@ use crate::{
             role, session,
             user::{
                 change::{self, PreparedChange},
+                create::{self, PreparedAccount},
                 deletion, email_verification,
                 password_reset::{self, PreparedReset},
                 register::{self, Registration},
@@ -73,20 +74,17 @@ impl UsersWithin<'_> {
     /// # Errors
     /// As [`Users::register`](crate::engine::Users::register).
     pub async fn register(self, caller: &Caller, registration: &Registration) -> Result<Uncommitted<UserId>> {
-        self.0.join(caller, async |tx| register::insert(tx, registration, None).await).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| register::register(tx, users, registration).await).await
     }
 
-    /// Creates a user with a role, after [`prepare_registration`](crate::engine::Users::prepare_registration).
+    /// Creates a user for another person, after [`prepare_account`](crate::engine::Users::prepare_account).
     ///
     /// # Errors
     /// As [`Users::create`](crate::engine::Users::create).
-    pub async fn create(
-        self,
-        caller: &Caller,
-        registration: &Registration,
-        role: &RoleName,
-    ) -> Result<Uncommitted<UserId>> {
-        self.0.join(caller, async |tx| register::insert(tx, registration, Some(role)).await).await
+    pub async fn create(self, caller: &Caller, account: &PreparedAccount) -> Result<Uncommitted<UserId>> {
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| create::create(tx, users, account).await).await
     }
 
     /// Changes a user's password, email address, or both, after
@@ -124,12 +122,13 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| deletion::erase(tx, users, user).await).await
     }
 
-    /// Sends a user a code that resets the password.
+    /// Sends a user a code that resets the password. A user who has no password yet is invited again.
     ///
     /// # Errors
     /// As [`Users::send_reset`](crate::engine::Users::send_reset).
     pub async fn send_reset(self, caller: &Caller, user: UserId) -> Result<Uncommitted> {
-        self.0.join(caller, async |tx| password_reset::send_reset(tx, user).await).await
+        let users = self.0.authy.users();
+        self.0.join(caller, async |tx| password_reset::send_reset(tx, users, user).await).await
     }
 
     /// Creates a code that resets a user's password, and returns it for the operator to pass on.

@@ -48,6 +48,8 @@ pub enum NotificationKind {
     ConfirmEmail,
     /// A request to choose a new password. Contains a code.
     Reset,
+    /// A request to choose the first password of an account that was created for its user. Contains a code.
+    Invitation,
     /// The password was changed.
     PasswordChanged,
     /// A new address was requested. Sent to the current address.
@@ -65,6 +67,7 @@ impl NotificationKind {
         Self::Validate,
         Self::ConfirmEmail,
         Self::Reset,
+        Self::Invitation,
         Self::PasswordChanged,
         Self::EmailRequested,
         Self::AddressClaimed,
@@ -77,6 +80,7 @@ impl NotificationKind {
             Self::Validate => "validate",
             Self::ConfirmEmail => "confirm-email",
             Self::Reset => "reset",
+            Self::Invitation => "invitation",
             Self::PasswordChanged => "password-changed",
             Self::EmailRequested => "email-requested",
             Self::AddressClaimed => "address-claimed",
@@ -103,7 +107,8 @@ pub struct Notification {
     /// The recipient.
     pub to: Email,
     /// The username; `None` when the address is not confirmed. Anyone can sign up with someone else's address, and a
-    /// name such as `www.example.com` would be a link in a mail under the operator's name.
+    /// name such as `www.example.com` would be a link in a mail under the operator's name. An invitation always contains
+    /// it: an administrator chose it, and the user has to know it.
     pub username: Option<Username>,
     /// The one-time code.
     pub code: Option<Secret>,
@@ -227,10 +232,21 @@ impl Deliveries {
         };
         let params: Params<'_> = &[&id, &purpose.as_str(), event.event_id.as_uuid(), &kinds, &most];
         let row = self.journal.db.read_opt(&sql::FIND_WITH_CODE, params).await?;
-        Ok(row.map(|row| Notification {
-            code: Some(self.codes.write(id)),
-            expires: Some(to_second(row.get("expires"))),
-            ..notification(event, kind, &row)
+        Ok(row.map(|row| {
+            let sent = Notification {
+                code: Some(self.codes.write(id)),
+                expires: Some(to_second(row.get("expires"))),
+                ..notification(event, kind, &row)
+            };
+            match kind == NotificationKind::Reset && !row.get::<_, bool>("has_password") {
+                // Only administrators create accounts without a password, so the name is none of an anonymous caller's.
+                true => Notification {
+                    kind: NotificationKind::Invitation,
+                    username: Some(stored(&row, "username")),
+                    ..sent
+                },
+                false => sent,
+            }
         }))
     }
 }

@@ -26,7 +26,7 @@ const VALIDATION_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Time to confirm a new address.
 const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Time to reset a password with a code: short, because the code is as powerful as the password.
+/// Time to reset a password with a code, other than that of an invitation: short, because the code is as powerful as the password.
 const RESET_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The number of characters of a code that contain the ID of its row.
@@ -110,17 +110,27 @@ impl Codes {
     }
 }
 
-/// Creates a code for a user. Returns the ID of its row.
+/// Creates a code for a user, with the lifetime of its purpose. Returns the ID of its row.
 pub(in crate::engine) async fn create(
     tx: &Transaction<'_>,
     user: UserId,
     purpose: Purpose,
     email: Option<&Email>,
 ) -> Result<Uuid> {
+    create_for(tx, user, purpose, email, purpose.lifetime()).await
+}
+
+/// Creates a code with another lifetime.
+pub(in crate::engine) async fn create_for(
+    tx: &Transaction<'_>,
+    user: UserId,
+    purpose: Purpose,
+    email: Option<&Email>,
+    lifetime: Duration,
+) -> Result<Uuid> {
     let id = Uuid::new_v4();
     let (text, key) = (email.map(Email::as_str), email.map(Email::key));
-    let lifetime = purpose.lifetime().as_secs_f64();
-    let params: Params<'_> = &[&id, user.as_uuid(), &purpose.as_str(), &text, &key, &lifetime];
+    let params: Params<'_> = &[&id, user.as_uuid(), &purpose.as_str(), &text, &key, &lifetime.as_secs_f64()];
     sql::CREATE.execute(tx, params).await.map_err(db_error)?;
     Ok(id)
 }

@@ -1,12 +1,12 @@
-//! Users: sign-up, changes, deletion. The row of a deleted user remains, so that the name stays taken.
+//! Users: sign-up, creation by others, changes, deletion. The row of a deleted user remains, so that the name stays taken.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::{
-    Level, Result, RoleName, UserId, Username,
+    Result, RoleName, UserId, Username,
     api::user::{Details, OwnView, UserRoles, UserView},
     engine::{
         config::Config,
@@ -14,7 +14,7 @@ use crate::{
         journal::write::Journal,
         storage::{
             db::Db,
-            row::{stored, user_id},
+            row::{optional_level, stored, user_id},
         },
     },
     name::Stored as _,
@@ -23,6 +23,7 @@ use crate::{
 
 pub(in crate::engine) mod change;
 mod claim;
+pub(in crate::engine) mod create;
 pub(in crate::engine) mod deletion;
 pub(in crate::engine) mod email_verification;
 mod list;
@@ -38,6 +39,7 @@ pub struct Users {
     erased: ErasedNames,
     reserved: ReservedNames,
     admin_sets_passwords: bool,
+    invitation_ttl: Duration,
 }
 
 impl Users {
@@ -49,7 +51,8 @@ impl Users {
         erased: ErasedNames,
     ) -> Self {
         let reserved = ReservedNames::new(&config.reserved_usernames);
-        Self { journal, passwords, codes, erased, reserved, admin_sets_passwords: config.admin_sets_passwords }
+        let (admin_sets_passwords, invitation_ttl) = (config.admin_sets_passwords, config.invitation_ttl);
+        Self { journal, passwords, codes, erased, reserved, admin_sets_passwords, invitation_ttl }
     }
 
     pub(super) fn db(&self) -> &Arc<Db> {
@@ -111,7 +114,7 @@ fn view(row: &Row) -> UserView {
         username: stored(row, "username"),
         email: stored(row, "email"),
         roles: row.get::<_, Vec<String>>("roles").into_iter().map(RoleName::stored).collect(),
-        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+        level: optional_level(row),
         created: to_second(row.get("created")),
         last_login: time("last_login"),
         validated: time("validated_at").is_some(),

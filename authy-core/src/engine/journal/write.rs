@@ -113,6 +113,11 @@ pub(in crate::engine) struct Tx<'t> {
 }
 
 impl Tx<'_> {
+    /// Returns the caller's account; `None` without a token. Proves nothing.
+    pub(in crate::engine) fn caller_id(&self) -> Option<UserId> {
+        self.caller.id()
+    }
+
     /// Proves the caller.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl MailConfig {
     fn value(&self, notification: &Notification, name: &str) -> String {
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let value = match name {
+            // An administrator chose it, and the user has to log in with it: it is written as it is.
+            "username" if notification.kind == NotificationKind::Invitation => {
+                text(notification.username.as_ref().map(authy_core::Username::as_str))
+            }
             "username" => notification.username.as_ref().map(|name| unlinked(name.as_str())).unwrap_or_default(),
             "code" => text(notification.code.as_ref().map(authy_core::Secret::expose)),
             "link" => return self.link(notification).unwrap_or_default(),
@@ -92,7 +96,7 @@ impl MailConfig {
     fn link(&self, notification: &Notification) -> Option<String> {
         let page = match notification.kind {
             NotificationKind::Validate | NotificationKind::ConfirmEmail => Some(&self.validate_url),
-            NotificationKind::Reset => self.reset_url.as_ref(),
+            NotificationKind::Reset | NotificationKind::Invitation => self.reset_url.as_ref(),
             _ => None,
         };
         Some(page?.fill(notification.code.as_ref()?))
@@ -192,6 +196,16 @@ mod tests {
             ("a..b", "a.[.]b"),
         ] {
             assert_eq!(unlinked(name), shown);
+        }
+    }
+
+    #[test]
+    fn an_invitation_has_the_name_to_log_in_with_and_no_other_mail_has() {
+        for kind in NotificationKind::ALL {
+            let mut notification = notification(*kind);
+            notification.username = "ada.lovelace".parse().ok();
+            let is_exact = mail(&config(), &notification).contains("ada.lovelace");
+            assert_eq!(is_exact, *kind == NotificationKind::Invitation, "{kind:?}");
         }
     }
 

@@ -32,6 +32,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "confirm-email.html",
     "reset.txt",
     "reset.html",
+    "invitation.txt",
+    "invitation.html",
     "password-changed.txt",
     "password-changed.html",
     "email-requested.txt",

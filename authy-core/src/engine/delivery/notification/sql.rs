@@ -3,13 +3,14 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// The recipient of a code, and whether the address is confirmed. Returns no row when the code is no longer valid,
+    /// The recipient of a code, whether the address is confirmed, and whether the user has a password. Returns no row when the code is no longer valid,
     /// when another account has confirmed the address, or when the event exceeds the limit per clock hour for events of
     /// these kinds on all accounts with the address. The count starts again with each hour, so that continuous requests
     /// cannot suppress the first mails of the next hour.
     FIND_WITH_CODE(UUID, TEXT, UUID, TEXT_ARRAY, INT8) =
         "SELECT username, code.email, code.expires,
-                users.email_key = code.email_key AND validated_at IS NOT NULL AS validated
+                users.email_key = code.email_key AND validated_at IS NOT NULL AS validated,
+                EXISTS (SELECT FROM authy.password WHERE password.user_id = public_id) AS has_password
          FROM authy.code JOIN authy.users ON public_id = user_id
          WHERE code_id = $1 AND purpose = $2 AND code.email IS NOT NULL AND code.expires > now() AND deleted_at IS NULL
            AND ($2 = 'email' OR NOT EXISTS (SELECT FROM authy.users AS other

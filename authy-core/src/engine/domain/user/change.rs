@@ -23,7 +23,12 @@ use crate::{
             event::Event,
             write::{Tx, Written},
         },
-        storage::{connector::db_error, db::Db, row::stored, statement::Params},
+        storage::{
+            connector::db_error,
+            db::Db,
+            row::{optional_level, stored},
+            statement::Params,
+        },
     },
 };
 
@@ -218,7 +223,7 @@ pub(super) async fn find_changeable(db: &Db, user: UserId) -> Result<CurrentAcco
         username: stored(&row, "username"),
         email: stored(&row, "email"),
         phc: row.get("phc"),
-        level: row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs())),
+        level: optional_level(&row),
     })
 }
 

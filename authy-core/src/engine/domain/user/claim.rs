@@ -10,7 +10,11 @@ use crate::{
     engine::{
         domain::{code, epoch},
         journal::{actor::Actor, caller::Caller, event::Event, revocation::target::RevocationTarget},
-        storage::{connector::db_error, row::user_id, statement::Params},
+        storage::{
+            connector::db_error,
+            row::{optional_level, user_id},
+            statement::Params,
+        },
     },
 };
 
@@ -27,8 +31,16 @@ const MAX_RELEASED: i64 = 100;
 
 /// Locks all accounts with an address, and a user, in the order of their IDs: concurrent confirmations of one address
 /// wait for each other without a deadlock.
-pub(super) async fn lock(tx: &Transaction<'_>, user: UserId, email: &Email) -> Result<()> {
-    sql::LOCK_CLAIMS.rows(tx, &[user.as_uuid(), &email.key()]).await.map(drop)
+pub(super) async fn lock(tx: &Transaction<'_>, user: Option<UserId>, email: &Email) -> Result<()> {
+    let user = user.as_ref().map(UserId::as_uuid);
+    sql::LOCK_CLAIMS.rows(tx, &[&user, &email.key()]).await.map(drop)
+}
+
+/// Checks that the actor may act on all users who have an address and have not confirmed it. Otherwise administrators
+/// could end the sessions of more powerful users, by vouching for their address.
+pub(super) async fn require_power_over_claimants(tx: &Transaction<'_>, actor: &Actor, email: &Email) -> Result<()> {
+    let row = sql::FIND_CLAIMANT_LEVEL.row(tx, &[&email.key()]).await?;
+    actor.require_power_over(row.as_ref().and_then(optional_level))
 }
 
 /// Removes an address from all accounts that have not confirmed it, except its owner: their sessions and codes end, and

@@ -160,7 +160,7 @@ async fn use_code(tx: &Tx<'_>, erased: &ErasedNames, id: Uuid, found: &StoredCod
     let user = found.user;
     let email = found.email.as_ref().ok_or_else(no_such_code)?;
     // Always locks the users first, then their other rows.
-    claim::lock(tx, user, email).await?;
+    claim::lock(tx, Some(user), email).await?;
     lock_live(tx, user).await.map_err(unless_gone)?;
     let Some(taken) = code::take(tx, id).await? else { return Ok(None) };
     let event = if taken.is_for(Purpose::Email) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
+use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use super::{
@@ -56,12 +57,12 @@ impl Users {
         written.map(drop)
     }
 
-    /// Sends a user a code that resets the password.
+    /// Sends a user a code that resets the password. A user who has no password yet is invited again.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::BeyondYourLevel`].
     pub async fn send_reset(&self, caller: &Caller, user: UserId) -> Result<()> {
-        self.journal.write(caller, async |tx| send_reset(tx, user).await).await
+        self.journal.write(caller, async |tx| send_reset(tx, self, user).await).await
     }
 
     /// Creates a code that resets a user's password, and returns it for the operator to pass on. The code is not
@@ -117,7 +118,7 @@ pub struct PreparedReset {
 pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &PreparedReset) -> Result<Event> {
     let PreparedReset { code, user, username, phc, email } = reset;
     if let Some(email) = email {
-        claim::lock(tx, *user, email).await?;
+        claim::lock(tx, Some(*user), email).await?;
     }
     lock_live(tx, *user).await.map_err(unless_gone)?;
     code::take(tx, *code).await?.ok_or_else(no_such_code)?;
@@ -132,15 +133,29 @@ pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &P
     Ok(event.detail(json!({ "reset": true })))
 }
 
-pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, user: UserId) -> Result<Event> {
+pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, users: &Users, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_power_over(subject.live()?.level)?;
     let row = sql::FIND_ADDRESS.row(tx, &[user.as_uuid()]).await?;
     let row = row
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: another account has confirmed it"))?;
-    let email: Email = stored(&row, "email");
-    let code = code::create(tx, user, Purpose::Reset, Some(&email)).await?;
-    Ok(Event::new(EventKind::ResetRequested, &actor).about(user).detail(json!({ "code_id": code })))
+    let lifetime = match row.get("has_password") {
+        true => Purpose::Reset.lifetime(),
+        false => users.invitation_ttl,
+    };
+    mail_code(tx, &actor, user, &stored(&row, "email"), lifetime).await
+}
+
+/// Creates a code that sets a password, and returns the event that has it mailed.
+pub(super) async fn mail_code(
+    tx: &Transaction<'_>,
+    actor: &Actor,
+    user: UserId,
+    email: &Email,
+    lifetime: Duration,
+) -> Result<Event> {
+    let code = code::create_for(tx, user, Purpose::Reset, Some(email), lifetime).await?;
+    Ok(Event::new(EventKind::ResetRequested, actor).about(user).detail(json!({ "code_id": code })))
 }
 
 /// Creates a code that is not mailed; its event does not contain its ID.

@@ -1,14 +1,17 @@
-//! Sign-up.
+//! Sign-up, and the row, password, role and codes of a new user.
 
 use serde_json::json;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::{
+    Row,
+    error::{DbError, SqlState},
+};
 
-use super::{Users, claim, sql};
+use super::{Users, claim, password_reset::mail_code, sql};
 use crate::{
-    Email, Error, ErrorKind, Invalid, Result, RoleName, Secret, UserId, Username,
+    Email, Error, ErrorKind, Invalid, NewPassword, Result, RoleName, UserId, Username,
     api::{event::EventKind, user::NewUser},
     engine::{
-        crypto::{hasher::HashRequester, password::UserInputs, random::random_text},
+        crypto::password::UserInputs,
         domain::{
             code::{self, Purpose},
             lookalike, role,
@@ -24,14 +27,11 @@ use crate::{
     name::Stored as _,
 };
 
-/// The role of a user who signs up.
-const USER_ROLE: &str = "user";
-
 /// The constraint that makes names unique.
 const UNIQUE_NAME: &str = "users_username_unique";
 
-/// The role of the first administrator.
-const SUPERADMIN_ROLE: &str = "superadmin";
+/// The role of a user who signs up, and of a new account for which no other role is chosen.
+const USER_ROLE: &str = "user";
 
 /// A checked sign-up: the name is available and does not look like a reserved or an administrator's name, and the
 /// password is strong and hashed.
@@ -39,13 +39,14 @@ const SUPERADMIN_ROLE: &str = "superadmin";
 /// Hashing takes time, so it is done before a transaction begins.
 #[derive(Debug)]
 pub struct Registration {
-    username: Username,
-    email: Email,
-    phc: String,
+    pub(super) username: Username,
+    pub(super) email: Email,
+    // Without one, the user is invited to choose it.
+    pub(super) phc: Option<String>,
     // The skeletons of the name; empty when an operator chose it, and then nothing is compared.
-    skeletons: Vec<String>,
-    // Whether the operator vouches for the address, because the operator created the account for someone else.
-    is_vouched_for: bool,
+    pub(super) skeletons: Vec<String>,
+    // Whether the creator vouches for the address, and it needs no confirmation.
+    pub(super) is_vouched_for: bool,
 }
 
 impl Users {
@@ -61,17 +62,7 @@ impl Users {
     /// hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         let registration = self.prepare_registration(caller, user).await?;
-        self.journal.write(caller, async |tx| insert(tx, &registration, None).await).await
-    }
-
-    /// Creates a user with a role, for administrators and the operator.
-    ///
-    /// # Errors
-    /// As [`register`](Self::register), and [`ErrorKind::NotFound`] when there is no such role,
-    /// [`ErrorKind::InsufficientLevel`], [`ErrorKind::BeyondYourLevel`] for a role more powerful than the caller.
-    pub async fn create(&self, caller: &Caller, user: NewUser, role: &RoleName) -> Result<UserId> {
-        let registration = self.prepare_registration(caller, user).await?;
-        self.journal.write(caller, async |tx| insert(tx, &registration, Some(role)).await).await
+        self.journal.write(caller, async |tx| register(tx, self, &registration).await).await
     }
 
     /// Checks a sign-up and hashes its password, outside of a transaction.
@@ -81,6 +72,18 @@ impl Users {
     /// As [`register`](Self::register).
     pub async fn prepare_registration(&self, caller: &Caller, user: NewUser) -> Result<Registration> {
         let NewUser { username, email, password, .. } = user;
+        self.check_new_user(caller, username, email, Some(&password), caller.is_operator()).await
+    }
+
+    /// Checks the name, the address and the password of a new user, and hashes the password.
+    pub(super) async fn check_new_user(
+        &self,
+        caller: &Caller,
+        username: Username,
+        email: Email,
+        password: Option<&NewPassword>,
+        is_vouched_for: bool,
+    ) -> Result<Registration> {
         let key = username.key();
         let taken_as: Params<'_> = &[&self.erased.forms(&key), &self.erased.forms(&email.key())];
         // Sent together: the comparison of names needs no additional round trip.
@@ -93,63 +96,55 @@ impl Users {
             return Err(if row.get("has_name") { name_taken() } else { taken() });
         }
         let skeletons = skeletons?;
-        let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
-        let phc =
-            self.passwords.passwords.admit(caller.hash_requester(), password.as_secret().normalized(), inputs).await?;
-        Ok(Registration { username, email, phc, skeletons, is_vouched_for: caller.is_operator() })
-    }
-
-    /// Creates the first administrator of a database without users, for the operator. Returns the name and the
-    /// password, which is not available later; `None` when there are users, or another instance has just created one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database
-    /// is not available.
-    pub async fn create_first_administrator(&self, caller: &Caller) -> Result<Option<(Username, Secret)>> {
-        Actor::operator(caller)?;
-        if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {
-            return Ok(None);
-        }
-        let password = Secret::new(random_text::<15>()?);
-        let username = Username::stored("admin".to_owned());
-        let registration = Registration {
-            username: username.clone(),
-            // Its domain never exists (RFC 2606), so no mail can be sent there.
-            email: Email::stored("admin@authy.invalid".to_owned()),
-            phc: self.passwords.passwords.hash(HashRequester::default(), password.normalized()).await?,
-            skeletons: Vec::new(),
-            is_vouched_for: true,
-        };
-        let role = RoleName::stored(SUPERADMIN_ROLE.to_owned());
-        let is_first = self.journal.write(caller, async |tx| {
-            sql::LOCK_FIRST.rows(tx, &[]).await?;
-            if sql::ANY.row(tx, &[]).await?.is_some() {
-                return Ok(Written::unchanged(false));
+        let phc = match password {
+            Some(password) => {
+                let inputs = UserInputs { username: username.as_str().to_owned(), email: email.as_str().to_owned() };
+                let (requester, password) = (caller.hash_requester(), password.as_secret().normalized());
+                Some(self.passwords.passwords.admit(requester, password, inputs).await?)
             }
-            Ok(insert(tx, &registration, Some(&role)).await?.map(|_| true))
-        });
-        Ok(is_first.await?.then_some((username, password)))
+            None => None,
+        };
+        Ok(Registration { username, email, phc, skeletons, is_vouched_for })
     }
 }
 
-pub(in crate::engine) async fn insert(
+/// Returns the role of a user who signs up.
+pub(super) fn user_role() -> RoleName {
+    RoleName::stored(USER_ROLE.to_owned())
+}
+
+pub(in crate::engine) async fn register(
     tx: &Tx<'_>,
+    users: &Users,
     registration: &Registration,
-    role: Option<&RoleName>,
 ) -> Result<Written<UserId>> {
+    if registration.is_vouched_for {
+        claim::lock(tx, None, &registration.email).await?;
+    }
     let actor = tx.prove().await?;
+    let name = user_role();
+    // Anyone can sign up as `user`.
+    let role = role::sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(role::unknown)?;
+    insert(tx, users, &actor, registration, (&name, &role)).await
+}
+
+/// Inserts a user with a role that the actor may grant, inside of a transaction that has locked all accounts with the
+/// address if it is vouched for.
+pub(super) async fn insert(
+    tx: &Tx<'_>,
+    users: &Users,
+    actor: &Actor,
+    registration: &Registration,
+    (role_name, role): (&RoleName, &Row),
+) -> Result<Written<UserId>> {
     let Registration { username, email, phc, skeletons, is_vouched_for } = registration;
     let user = UserId::random();
-    let (username_key, email_key) = (username.key(), email.key());
-    if *is_vouched_for {
-        claim::lock(tx, user, email).await?;
-    }
     let params: Params<'_> = &[
         user.as_uuid(),
         &username.as_str(),
-        &username_key,
+        &username.key(),
         &email.as_str(),
-        &email_key,
+        &email.key(),
         is_vouched_for,
         skeletons,
         &lookalike::ADMINISTRATOR_LEVEL,
@@ -159,26 +154,29 @@ pub(in crate::engine) async fn insert(
         // A user with a similar name became an administrator while the password was hashed.
         return Err(lookalike::refused());
     }
-    sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
-    let is_given = role.is_some();
-    let role = role.cloned().unwrap_or_else(|| RoleName::stored(USER_ROLE.to_owned()));
-    let row = role::sql::SHARE.row(tx, &[&role.key()]).await?;
-    let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such role"))?;
-    // Anyone can sign up as `user`; granting a role requires a level that is at least as powerful.
-    if is_given {
-        actor.require_power_over(Some(level(&row)))?;
+    if let Some(phc) = phc {
+        sql::CREATE_PASSWORD.execute(tx, &[user.as_uuid(), &phc.as_str()]).await.map_err(db_error)?;
     }
-    role::sql::GRANT.execute(tx, &[user.as_uuid(), &row.get::<_, i32>("role_id")]).await.map_err(db_error)?;
-    lookalike::protect(tx, user, level(&row)).await?;
-    let event = Event::new(EventKind::UserRegistered, &actor).about(user);
-    let event = match is_vouched_for {
-        true => event.detail(json!({ "role": role })).revoking(claim::release(tx, user, email).await?),
-        false => {
+    role::sql::GRANT.execute(tx, &[user.as_uuid(), &role.get::<_, i32>("role_id")]).await.map_err(db_error)?;
+    lookalike::protect(tx, user, level(role)).await?;
+    let registered = Event::new(EventKind::UserRegistered, actor).about(user);
+    let registered = match is_vouched_for {
+        true => registered.revoking(claim::release(tx, user, email).await?),
+        false => registered,
+    };
+    let events = match (phc, is_vouched_for) {
+        (Some(_), true) => vec![registered.detail(json!({ "role": role_name, "validated": true }))],
+        (Some(_), false) => {
             let code = code::create(tx, user, Purpose::Validate, Some(email)).await?;
-            event.detail(json!({ "role": role, "code_id": code }))
+            vec![registered.detail(json!({ "role": role_name, "code_id": code }))]
+        }
+        // The code of the invitation confirms the address, too.
+        (None, validated) => {
+            let detail = json!({ "role": role_name, "validated": validated, "invited": true });
+            vec![registered.detail(detail), mail_code(tx, actor, user, email, users.invitation_ttl).await?]
         }
     };
-    Ok(Written::new(user, event))
+    Ok(Written::with_events(user, events))
 }
 
 /// Returns the error of the second of two concurrent sign-ups.

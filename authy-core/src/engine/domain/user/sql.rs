@@ -125,6 +125,12 @@ statements! {
         "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)
          ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed = now()";
 
+    /// The level of the most powerful user who has an address and has not confirmed it.
+    FIND_CLAIMANT_LEVEL(TEXT) =
+        "SELECT min(level) AS level
+         FROM authy.users JOIN authy.user_role ON user_id = public_id JOIN authy.role USING (role_id)
+         WHERE email_key = $1 AND validated_at IS NULL AND erased_at IS NULL";
+
     /// Locks all users with an address, and one user, in the order of their IDs.
     LOCK_CLAIMS(UUID, TEXT) =
         "SELECT 1 FROM authy.users WHERE public_id = $1 OR email_key = $2 ORDER BY public_id FOR UPDATE";
@@ -166,9 +172,12 @@ statements! {
                  WHERE subject = public_id AND kind = $2 AND happened > now() - interval '1 hour') AS sent
          FROM authy.users WHERE public_id = $1";
 
-    /// The address for notices to a user. No row when another account has confirmed it first.
+    /// The address for notices to a user, and whether the user has a password. No row when another account has confirmed
+    /// it first.
     FIND_ADDRESS(UUID) =
-        "SELECT username, email, validated_at IS NOT NULL AS validated FROM authy.users
+        "SELECT username, email, validated_at IS NOT NULL AS validated,
+                EXISTS (SELECT FROM authy.password WHERE user_id = public_id) AS has_password
+         FROM authy.users
          WHERE public_id = $1 AND deleted_at IS NULL AND email_key NOT LIKE 'released:%'
            AND (validated_at IS NOT NULL OR NOT EXISTS (
                     SELECT FROM authy.users AS other
