@@ -219,7 +219,7 @@ impl Drop for TestApp {
 
 /// Returns the notifications of a user's last event of a kind.
 pub async fn notifications(authy: &Authy, user: UserId, kind: EventKind) -> Vec<Notification> {
-    let query = EventQuery { user: Some(user), kind: Some(kind), after: None, limit: None };
+    let query = EventQuery { user: Some(user), kind: Some(kind), ..EventQuery::default() };
     let events = authy.events().list(&query).await.unwrap().events;
     authy.deliveries().list_notifications(&operator(), events.first().unwrap()).await.unwrap()
 }

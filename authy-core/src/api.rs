@@ -226,14 +226,14 @@ macro_rules! endpoints {
 /// combination.
 macro_rules! requests {
     ($(
-        $(#[$about:meta])+
+        $(#[$meta:meta])+
         pub struct $name:ident {
             $( $(#[$attribute:meta])+ pub $field:ident: $type:ty, )+
         }
         $(check $($seen:ident),+ => $check:expr;)?
     )+) => { $(
         sent! {
-            $(#[$about])+
+            $(#[$meta])+
             pub struct $name { $( $(#[$attribute])+ pub $field: $type, )+ }
         }
 

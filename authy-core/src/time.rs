@@ -6,8 +6,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize as _, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::Invalid;
 
 /// The last second of the year 9999: an HTTP date has four digits for the year.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -114,10 +116,41 @@ impl OptionalHttpDate {
     }
 }
 
+/// A time in a query: RFC 3339, such as `2019-06-11T10:03:09.123456Z`, or the format of responses, an [`HttpDate`].
+///
+/// A `+` of an offset has to be percent-encoded in a query; `Z` needs no encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub DateTime<Utc>);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let exact = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
+        let time = exact.ok().or_else(|| text.parse().ok().map(|HttpDate(time)| time));
+        time.map(Self).ok_or(Invalid::new("invalid_time", "must be a time, such as 2019-06-11T10:03:09Z"))
+    }
+}
+
+described!(Timestamp, { "type": "string", "examples": ["2019-06-11T10:03:09Z"] });
+
 described!(HttpDate, { "type": "string", "examples": ["Tue, 11 Jun 2019 10:03:09 GMT"] });
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::{Deserialize, Serialize};
     use serde_json::json;
 
@@ -164,6 +197,32 @@ mod tests {
         assert_eq!(absent, Times { created, ended: None });
         for wrong in ["2019-06-11T10:03:09Z", "", "Tue, 11 Jun 2019 10:03:09 +0000", "Tue, 11 Jun 1969 10:03:09 GMT"] {
             assert!(serde_json::from_value::<Times>(json!({ "created": wrong, "ended": null })).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_in_a_query_has_either_format() {
+        let time = DateTime::from_timestamp(1_560_247_389, 0).unwrap();
+        for text in ["2019-06-11T10:03:09Z", "2019-06-11t12:03:09.000+02:00", "Tue, 11 Jun 2019 10:03:09 GMT"] {
+            assert_eq!(text.parse(), Ok(Timestamp(time)), "{text}");
+        }
+        for wrong in ["", "2019-06-11", "2019-06-11T10:03:09", "2019-06-11T10:03:09 02:00", "1560247389", "now"] {
+            assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_in_a_query_is_read_as_it_was_written(micros in -62_135_596_800_000_000..253_402_300_799_999_999_i64) {
+            let time = Timestamp(DateTime::from_timestamp_micros(micros).unwrap());
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_none(text in "\\PC*|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{0,30}[Zz+-]?[0-9:]{0,6}") {
+            if let Ok(time) = text.parse::<Timestamp>() {
+                prop_assert_eq!(time.to_string().parse(), Ok(time));
+            }
         }
     }
 }

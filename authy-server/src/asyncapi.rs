@@ -1,7 +1,13 @@
 //! The AsyncAPI 3.0 document of the published messages, made from the kinds of events and the type of the message.
 
-use authy_core::api::{event::EventKind, message::EventMessage};
-use schemars::generate::SchemaSettings;
+use authy_core::{
+    Schema,
+    api::{
+        event::{DetailVisitor, EventKind},
+        message::EventMessage,
+    },
+};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 /// The exchange that events are published to.
@@ -28,7 +34,9 @@ pub fn document() -> Map<String, Value> {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut generator = settings.into_generator();
+    let mut messages = Messages { generator: settings.into_generator(), messages: Map::new() };
+    EventKind::visit(&mut messages);
+    let Messages { mut generator, messages } = messages;
     generator.subschema_for::<EventMessage>();
     let mut schemas = generator.take_definitions(true);
     if let Some(version) = schemas.get_mut("EventMessage").and_then(|schema| schema.pointer_mut("/properties/version"))
@@ -36,7 +44,6 @@ pub fn document() -> Map<String, Value> {
         *version = json!({ "const": EventMessage::VERSION, "description": version.get("description") });
     }
     let kinds = || EventKind::ALL.iter().map(|kind| kind.as_str());
-    let messages: Map<_, _> = EventKind::ALL.iter().map(|&kind| (kind.to_string(), message(kind))).collect();
     let reference = |of: &str, kind: &str| json!({ "$ref": format!("{of}/{kind}") });
     let published = kinds().map(|kind| (kind.to_owned(), reference("#/components/messages", kind)));
     let document = json!({
@@ -86,18 +93,28 @@ pub fn document() -> Map<String, Value> {
     }
 }
 
-fn message(kind: EventKind) -> Value {
-    json!({
-        "name": kind,
-        "title": kind,
-        "summary": kind.meaning().lines().map(str::trim).collect::<Vec<_>>().join(" "),
-        "contentType": EventMessage::CONTENT_TYPE,
-        "payload": { "allOf": [
-            { "$ref": "#/components/schemas/EventMessage" },
-            { "properties": { "kind": { "const": kind } } },
-        ] },
-        "bindings": { "amqp": { "messageType": kind, "bindingVersion": "0.3.0" } },
-    })
+/// The messages of the kinds visited so far.
+struct Messages {
+    generator: SchemaGenerator,
+    messages: Map<String, Value>,
+}
+
+impl DetailVisitor for Messages {
+    fn visit<D: Schema>(&mut self, kind: &EventKind) {
+        let detail = self.generator.subschema_for::<D>();
+        let message = json!({
+            "name": kind,
+            "title": kind,
+            "summary": kind.meaning().lines().map(str::trim).collect::<Vec<_>>().join(" "),
+            "contentType": EventMessage::CONTENT_TYPE,
+            "payload": { "allOf": [
+                { "$ref": "#/components/schemas/EventMessage" },
+                { "properties": { "kind": { "const": kind }, "detail": detail } },
+            ] },
+            "bindings": { "amqp": { "messageType": kind, "bindingVersion": "0.3.0" } },
+        });
+        self.messages.insert(kind.to_string(), message);
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Sink for RecordingSink {
 
     /// Leaves out the creation of keys: it precedes the first delivery.
     fn wants(&self, event: &EventView) -> bool {
-        !event.kind.starts_with("key.")
+        !event.kind.as_str().starts_with("key.")
     }
 
     fn delivery(&self) -> Delivery {

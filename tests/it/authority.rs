@@ -44,7 +44,7 @@ impl AuthorityFixture {
             description: "A role of the tests".parse().unwrap(),
             level: Level::clamped(level),
         };
-        let query = EventQuery { user: Some(subject), kind: None, after: None, limit: None };
+        let query = EventQuery { user: Some(subject), ..EventQuery::default() };
         let stuck = authy.events().list(&query).await.unwrap().events.last().unwrap().event_id;
         let delivery = "INSERT INTO authy.delivery (sink, event_id, happened, subject, attempts, error)
                         VALUES ($3, $1, now(), $2, 3, 'away')";
@@ -57,7 +57,7 @@ impl AuthorityFixture {
         let (authy, user) = (&self.authy, self.subject);
         let (role, guest) = (named("user"), named("guest"));
         let (password, own) = (Secret::new(PASSWORD), &self.role);
-        let query = EventQuery { user: Some(user), kind: None, after: None, limit: None };
+        let query = EventQuery { user: Some(user), ..EventQuery::default() };
         let call: PendingCall<'_> = match function {
             "users.create" => later(|| ignore(authy.users().create(caller, new_account(&fresh_name("new"), "user")))),
             "roles.create" => later(|| ignore(authy.roles().create(caller, own.clone()))),

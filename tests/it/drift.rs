@@ -147,7 +147,7 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     coverage.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
     coverage.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;
 
-    let query = EventQuery { user: Some(id), kind: Some(EventKind::RoleGranted), after: None, limit: None };
+    let query = EventQuery { user: Some(id), kind: Some(EventKind::RoleGranted), ..EventQuery::default() };
     let trail = coverage.ok::<ListEvents>(&root.client, (), query).await;
     assert_eq!((trail.events.len(), trail.events[0].actor, trail.next), (1, Some(root.id), None));
 

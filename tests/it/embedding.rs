@@ -212,8 +212,7 @@ async fn every_change_of_an_account_joins_a_transaction() {
         assert_eq!((user.deleted, user.username.as_str() == "ada"), (commits, !commits));
     }
     // The deletion, the restoration and the erasure of the transaction that was committed.
-    let events =
-        authy.events().list(&EventQuery { user: Some(id), kind: None, after: None, limit: None }).await.unwrap();
+    let events = authy.events().list(&EventQuery { user: Some(id), ..EventQuery::default() }).await.unwrap();
     let kinds: Vec<_> = events.events.iter().take(3).map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["user.erased", "user.restored", "user.deleted"]);
 }

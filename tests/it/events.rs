@@ -4,7 +4,7 @@ use authy_core::{
     Level,
     api::{role::NewRole, user::Deletion},
 };
-use authy_tests::{PASSWORD, TestApp, TestUser, new_user, until};
+use authy_tests::{PASSWORD, TestApp, TestUser, new_user, until, wire};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -88,6 +88,33 @@ async fn every_change_records_who_did_what_to_whom() {
     assert_last(&app, "sessions.ended", Some(&root), id).await;
     root.client.delete_user(user.id, Deletion::PLAIN).await.unwrap();
     assert_last(&app, "user.deleted", Some(&root), id).await;
+}
+
+#[tokio::test]
+async fn the_trail_is_listed_from_a_time_on_in_either_order_over_http() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    let list = async |query: &str| {
+        let head = format!("GET /authy/event?{query} HTTP/1.1\nx-access-token: {}", admin.token.expose());
+        wire::send(app.address, &head, "").await
+    };
+    for since in ["2019-06-11T10:03:09Z", "2019-06-11T12:03:09.5%2B02:00", "Tue,+11+Jun+2019+10:03:09+GMT"] {
+        let mut answer = list(&format!("since={since}&order=asc&limit=1")).await.json();
+        let mut kinds = Vec::new();
+        while let Some(event) = answer["events"].get(0) {
+            kinds.push(event["kind"].as_str().unwrap().to_owned());
+            let next = answer["next"].as_str().unwrap();
+            answer = list(&format!("since={since}&order=asc&limit=1&after={next}")).await.json();
+        }
+        assert_eq!(kinds, ["key.created", "user.registered", "session.opened"]);
+        assert!(answer["next"].is_string(), "{answer}");
+    }
+    let newest = list("since=2019-06-11T10:03:09Z&order=desc").await.json();
+    assert_eq!((&newest["events"][0]["kind"], newest.get("next")), (&"session.opened".into(), None));
+    for (query, code) in [("since=2019-06-11", "invalid_time"), ("order=ascending", "invalid_order")] {
+        let answer = list(query).await;
+        assert_eq!((answer.status, &answer.json()["fields"][0]["code"]), (400, &code.into()), "{query}");
+    }
 }
 
 #[tokio::test]

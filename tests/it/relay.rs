@@ -17,6 +17,7 @@ use authy_core::{
 };
 use authy_tests::{at_once, cheap, credentials, database, fresh_name, new_user, operator, until};
 
+mod export;
 mod trail;
 
 /// A sink that keeps the events it received in memory, and takes none while it is away.
@@ -95,7 +96,7 @@ async fn write_events(authy: &Authy) -> UserId {
 fn kinds_by_user(received: &[EventView]) -> BTreeMap<UserId, Vec<String>> {
     let (mut seen, mut by_user) = (HashSet::new(), BTreeMap::<_, Vec<_>>::new());
     for event in received.iter().filter(|event| seen.insert(event.event_id)) {
-        by_user.entry(event.subject.unwrap()).or_default().push(event.kind.clone());
+        by_user.entry(event.subject.unwrap()).or_default().push(event.kind.to_string());
     }
     by_user
 }
@@ -204,7 +205,7 @@ async fn one_event_that_is_stuck_holds_up_its_user_only_until_an_operator_gives_
     until("it was delivered after all", || async { sink.ids().contains(&listed[0].event_id) }).await;
     let unknown = authy.deliveries().skip(&operator(), "memory", EventId::random()).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
-    let query = EventQuery { user: Some(stuck), kind: Some(EventKind::DeliverySkipped), after: None, limit: None };
+    let query = EventQuery { user: Some(stuck), kind: Some(EventKind::DeliverySkipped), ..EventQuery::default() };
     assert_eq!(authy.events().list(&query).await.unwrap().events.len(), 1, "an operator's hand shows in the trail");
 }
 

@@ -261,7 +261,7 @@ async fn the_engine_returns_the_times_that_a_client_reads() {
         user.client.list_sessions().await.unwrap().sessions,
         app.authy.sessions().list(&identity).await.unwrap()
     );
-    let query = EventQuery { user: Some(user.id), kind: None, after: None, limit: None };
+    let query = EventQuery { user: Some(user.id), ..EventQuery::default() };
     assert_eq!(admin.client.list_events(query.clone()).await.unwrap(), app.authy.events().list(&query).await.unwrap());
 }
 

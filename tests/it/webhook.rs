@@ -117,7 +117,7 @@ async fn a_sign_up_is_sent_once_signed_and_with_a_token_of_the_new_user() {
     let sessions = client.list_sessions().await.unwrap().sessions;
     assert_eq!((sessions.len(), sessions[0].current), (1, true));
     assert!(sessions[0].user_agent.as_deref().unwrap().ends_with("(webhook)"), "{sessions:?}");
-    let query = EventQuery { user: Some(user), kind: Some(EventKind::TokenIssued), after: None, limit: None };
+    let query = EventQuery { user: Some(user), kind: Some(EventKind::TokenIssued), ..EventQuery::default() };
     let trail = app.authy.events().list(&query).await.unwrap().events;
     assert_eq!(
         (trail.len(), trail[0].actor_kind.as_str(), trail[0].session_id),

@@ -31,13 +31,13 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::{EventId, time};
+    use crate::{EventId, api::event::EventKind, time};
 
     #[test]
     fn a_message_is_one_flat_object_and_fields_of_later_versions_do_no_harm() {
         let event = EventView {
             event_id: EventId::random(),
-            kind: "user.registered".to_owned(),
+            kind: EventKind::UserRegistered,
             happened: time::from_unix_seconds(1_560_247_389),
             happened_micros: 1_560_247_389_000_001,
             actor: None,

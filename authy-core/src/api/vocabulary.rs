@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Field, PathParam};
 use crate::{
     Description, Email, EventId, Invalid, Level, NewPassword, RoleName, Secret, SessionId, UserId, Username,
-    revocation::Cursor,
+    revocation::Cursor, time::Timestamp,
 };
 
 macro_rules! parsed_fields {
@@ -18,7 +18,7 @@ macro_rules! parsed_fields {
     )+ };
 }
 
-parsed_fields! { UserId SessionId EventId Username Email RoleName Description Cursor }
+parsed_fields! { UserId SessionId EventId Username Email RoleName Description Cursor Timestamp }
 
 impl PathParam for UserId {}
 impl PathParam for SessionId {}

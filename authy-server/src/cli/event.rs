@@ -89,8 +89,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
 }
 
 fn query(matches: &ArgMatches) -> EventQuery {
-    let (user, kind) = (matches.get_one("user").copied(), matches.get_one("kind").copied());
-    EventQuery { user, kind, after: None, limit: None }
+    let (user, kind) = (matches.get_one("user").copied(), matches.get_one("kind").cloned());
+    EventQuery { user, kind, ..EventQuery::default() }
 }
 
 async fn list_stuck(authy: &Authy, limit: u32) -> Result<(), BoxError> {

@@ -26,7 +26,7 @@ impl Sink for LogSink {
             .map_err(|error| DeliveryError::retryable("the detail of an event cannot be written").with_source(error))?;
         tracing::info!(
             event_id = %event.event_id,
-            kind = event.kind,
+            kind = event.kind.as_str(),
             happened = %HttpDate(event.happened),
             actor_kind = event.actor_kind,
             actor = event.actor.map(tracing::field::display),

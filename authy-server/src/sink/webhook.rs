@@ -120,7 +120,7 @@ impl Sink for Webhook {
     }
 
     fn wants(&self, event: &EventView) -> bool {
-        event.kind == EventKind::UserRegistered.as_str()
+        event.kind == EventKind::UserRegistered
     }
 
     fn shows_status(&self) -> bool {

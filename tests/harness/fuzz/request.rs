@@ -63,6 +63,7 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
             "after=7312345678901234567-3-4711",
             "after=7312345678901234567-4711",
             "kind=session.opened&limit=10&user=00000000-0000-4000-8000-000000000000",
+            "order=asc&since=2019-06-11T12:03:09.123456%2B02:00",
             "a=1&a=2&b&=c&+%20=%",
         ]
         .map(|text| text.as_bytes().to_vec())
@@ -83,6 +84,8 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
         "limit=",
         "user=",
         "kind=",
+        "order=asc",
+        "since=2019-06-11T10:03:09Z",
         "erase=true",
         "role=",
         "deleted=false",

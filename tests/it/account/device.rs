@@ -44,7 +44,7 @@ async fn a_login_without_a_device_token_is_new_whatever_it_calls_itself() {
 
 /// Whether each login counts as that of a new device, the last one first.
 async fn new_devices(app: &TestApp, user: UserId) -> Vec<bool> {
-    let query = EventQuery { user: Some(user), kind: Some(EventKind::SessionOpened), after: None, limit: None };
+    let query = EventQuery { user: Some(user), kind: Some(EventKind::SessionOpened), ..EventQuery::default() };
     let events = app.authy.events().list(&query).await.unwrap().events;
     events.iter().map(|event| event.detail.get("new_device").is_some()).collect()
 }

@@ -23,7 +23,7 @@ async fn the_audit_trail_is_append_only_even_for_its_owner() {
         let refused = sql.batch_execute(change).await.unwrap_err();
         assert!(refused.as_db_error().unwrap().message().contains("append-only"), "{change}: {refused}");
     }
-    let query = EventQuery { user: Some(id), kind: None, after: None, limit: None };
+    let query = EventQuery { user: Some(id), ..EventQuery::default() };
     assert_eq!(authy.events().list(&query).await.unwrap().events.len(), 3);
 }
 
@@ -35,7 +35,7 @@ async fn the_audit_trail_is_read_page_by_page() {
     for _ in 0..3 {
         write_events(&authy).await;
     }
-    let all = EventQuery { user: None, kind: None, after: None, limit: Some(page_size(100)) };
+    let all = EventQuery { limit: Some(page_size(100)), ..EventQuery::default() };
     expected.extend(authy.events().list(&all).await.unwrap().events.iter().map(|event| event.event_id));
     let (mut read, mut after) = (Vec::new(), None);
     loop {

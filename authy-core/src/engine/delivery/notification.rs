@@ -2,13 +2,15 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
     Email, Result, Secret, UserId, Username,
-    api::event::{EventKind, EventView},
+    api::event::{
+        EventKind, EventView,
+        detail::{CodeDetail, LoginDetail},
+    },
     engine::{
         delivery::Deliveries,
         domain::{code::Purpose, user},
@@ -91,9 +93,9 @@ impl NotificationKind {
     /// Returns whether an event can cause a notification.
     pub fn may_come_of(event: &EventView) -> bool {
         use EventKind::*;
-        match event.known_kind() {
-            Some(UserRegistered | ValidationRequested | EmailRequested | ResetRequested | PasswordChanged) => true,
-            Some(SessionOpened) => is_from_a_new_device(event),
+        match event.kind {
+            UserRegistered | ValidationRequested | EmailRequested | ResetRequested | PasswordChanged => true,
+            SessionOpened => is_from_a_new_device(event),
             _ => false,
         }
     }
@@ -133,9 +135,9 @@ impl Deliveries {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn list_notifications(&self, caller: &Caller, event: &EventView) -> Result<Vec<Notification>> {
         Actor::operator(caller)?;
-        let (Some(kind), Some(subject)) = (event.known_kind(), event.subject) else { return Ok(Vec::new()) };
+        let Some(subject) = event.subject else { return Ok(Vec::new()) };
         let event = &event::shown_to(subject, event.clone());
-        let notifications = match kind {
+        let notifications = match event.kind {
             EventKind::UserRegistered | EventKind::ValidationRequested => {
                 [None, self.with_code(event, NotificationKind::Validate, Purpose::Validate).await?]
             }
@@ -219,8 +221,8 @@ impl Deliveries {
         kind: NotificationKind,
         purpose: Purpose,
     ) -> Result<Option<Notification>> {
-        let id = event.detail.get("code_id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
-        let Some(id) = id else { return Ok(None) };
+        let code = event.detail_as::<CodeDetail>().ok();
+        let Some(id) = code.and_then(|code| Uuid::try_parse(&code.code_id).ok()) else { return Ok(None) };
         use EventKind::{ResetRequested, UserRegistered, ValidationRequested};
         let (kinds, most) = match purpose {
             Purpose::Reset if event.actor.is_none() => (vec![ResetRequested.as_str()], Some(RESETS_AN_HOUR)),
@@ -272,5 +274,5 @@ fn id_of(text: &str) -> Uuid {
 }
 
 fn is_from_a_new_device(login: &EventView) -> bool {
-    login.detail.get("new_device") == Some(&Value::Bool(true))
+    login.detail_as::<LoginDetail>().is_ok_and(|detail| detail.new_device)
 }

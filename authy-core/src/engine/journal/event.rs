@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     ClientInfo, Result, SessionId, UserId,
     api::{
-        event::{EventCursor, EventKind, EventPage, EventQuery, EventView},
+        event::{EventCursor, EventKind, EventOrder, EventPage, EventQuery, EventView},
         page::PageSize,
     },
     client_info::cut_user_agent,
@@ -22,7 +22,7 @@ use crate::{
         storage::{connector::db_error, db::Db, statement::Params},
     },
     revocation::Revocation,
-    time::{now, to_second},
+    time::{Timestamp, now, to_second},
 };
 
 pub(in crate::engine) mod sql;
@@ -37,7 +37,8 @@ impl Events {
         Self { db }
     }
 
-    /// Returns a page of the audit trail, newest first.
+    /// Returns a page of the audit trail: newest first, or oldest first for an incremental export, which
+    /// [`ListEvents`](crate::api::event::ListEvents) describes.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
@@ -46,27 +47,52 @@ impl Events {
     }
 }
 
-/// Returns a page of the audit trail, newest first.
+/// A position in the trail: the time and the ID of an event.
+type Position = (DateTime<Utc>, Uuid);
+
+/// Returns a page of the audit trail.
 pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<EventPage> {
-    let limit = i64::from(query.limit.unwrap_or(PageSize::DEFAULT).get());
-    let (before, event_id) = match &query.after {
-        Some(cursor) => (instant(cursor.happened), *cursor.event_id.as_uuid()),
-        // A day ahead of the clock, because clocks differ.
-        None => (now() + Duration::from_secs(24 * 3600), Uuid::max()),
-    };
-    let kind = query.kind.map(EventKind::as_str);
+    let order = query.order.unwrap_or_default();
+    let (low, high) = range(db, query, order).await?;
+    let kind = query.kind.as_ref().map(EventKind::as_str);
+    let limit = query.limit.unwrap_or(PageSize::DEFAULT).get();
     // One more than requested, to find out whether there are more.
-    let more = limit + 1;
+    let more = i64::from(limit) + 1;
+    let (all, of_user) = match order {
+        EventOrder::Descending => (&sql::LIST, &sql::LIST_OF_USER),
+        EventOrder::Ascending => (&sql::LIST_ASCENDING, &sql::LIST_OF_USER_ASCENDING),
+    };
     let rows = match query.user {
         Some(user) => {
-            let params: Params<'_> = &[&before, &event_id, &kind, &more, user.as_uuid()];
-            db.list(&sql::LIST_OF_USER, params).await?
+            let params: Params<'_> = &[&low.0, &low.1, &high.0, &high.1, &kind, &more, user.as_uuid()];
+            db.list(of_user, params).await?
         }
-        None => db.list(&sql::LIST, &[&before, &event_id, &kind, &more]).await?,
+        None => db.list(all, &[&low.0, &low.1, &high.0, &high.1, &kind, &more]).await?,
     };
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = rows.get(shown).and_then(|_| rows.get(shown.saturating_sub(1))).map(cursor);
+    let shown = rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+    let last = shown.checked_sub(1).and_then(|last| rows.get(last)).map(cursor);
+    let next = match order {
+        EventOrder::Descending => last.filter(|_| shown < rows.len()),
+        // Also when there are no more, to continue from later.
+        EventOrder::Ascending => last.or(Some(EventCursor { happened: unix_micros(low.0), event_id: low.1.into() })),
+    };
     Ok(EventPage { events: rows.iter().take(shown).map(view).collect(), next })
+}
+
+/// Returns the positions between which the events of a page are.
+async fn range(db: &Db, query: &EventQuery, order: EventOrder) -> Result<(Position, Position)> {
+    // No event has the smallest ID, so the first event of that time is included.
+    let since = query.since.map_or(DateTime::UNIX_EPOCH, |Timestamp(time)| time.max(DateTime::UNIX_EPOCH));
+    let since = (since, Uuid::nil());
+    let after = query.after.map(|cursor| (instant(cursor.happened), *cursor.event_id.as_uuid()));
+    Ok(match order {
+        // A day ahead of the clock, because clocks differ.
+        EventOrder::Descending => (since, after.unwrap_or((now() + Duration::from_secs(24 * 3600), Uuid::max()))),
+        EventOrder::Ascending => {
+            let settled = db.read_one(&sql::FIND_SETTLED, &[]).await?.get("settled");
+            (after.map_or(since, |after| after.max(since)), (settled, Uuid::nil()))
+        }
+    })
 }
 
 /// Redacts IP address, user agent and request ID when someone else acted.
@@ -85,7 +111,7 @@ pub(in crate::engine) fn view(row: &Row) -> EventView {
     };
     EventView {
         event_id: row.get::<_, Uuid>("event_id").into(),
-        kind: row.get("kind"),
+        kind: EventKind::named(row.get("kind")),
         happened: to_second(row.get("happened")),
         happened_micros: micros(row),
         actor: row.get::<_, Option<Uuid>>("actor").map(UserId::from),
@@ -110,7 +136,11 @@ fn cursor(row: &Row) -> EventCursor {
 
 /// Returns the time of an event in microseconds since 1970.
 fn micros(row: &Row) -> i64 {
-    row.get::<_, DateTime<Utc>>("happened").timestamp_micros().max(0)
+    unix_micros(row.get("happened"))
+}
+
+fn unix_micros(time: DateTime<Utc>) -> i64 {
+    time.timestamp_micros().max(0)
 }
 
 /// Returns the time of a number of microseconds since 1970.
@@ -185,7 +215,7 @@ impl Event {
 /// The columns of an event that do not depend on its kind.
 pub(in crate::engine) struct Columns<'a> {
     pub(in crate::engine) event_id: Uuid,
-    pub(in crate::engine) kind: &'static str,
+    pub(in crate::engine) kind: &'a str,
     pub(in crate::engine) actor: Option<Uuid>,
     pub(in crate::engine) actor_kind: &'static str,
     pub(in crate::engine) ip: Option<IpAddr>,

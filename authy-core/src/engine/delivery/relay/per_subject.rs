@@ -78,7 +78,7 @@ async fn settle(
     };
     let reason = failure.describe();
     if failure.is_permanent() {
-        tracing::warn!(sink, event = %event.event_id, kind = event.kind, reason, "an event was given up");
+        tracing::warn!(sink, event = %event.event_id, kind = event.kind.as_str(), reason, "an event was given up");
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];
         return db.write(&sql::FINISH, params).await.map(drop);
     }
@@ -86,7 +86,7 @@ async fn settle(
     tracing::warn!(
         sink,
         event = %event.event_id,
-        kind = event.kind,
+        kind = event.kind.as_str(),
         reason,
         attempts = attempts + 1,
         wait_seconds = wait.as_secs_f64(),

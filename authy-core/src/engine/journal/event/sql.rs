@@ -3,11 +3,36 @@
 use crate::engine::storage::statement::statements;
 
 macro_rules! event_view {
-    ($rest:literal) => {
+    ($($rest:tt)+) => {
         concat!(
             "SELECT event_id, kind, happened, happened::text AS happened_text, actor, origin, subject, session_id,
                     host(ip) AS ip, user_agent, request_id, detail FROM authy.event ",
-            $rest
+            $($rest)+
+        )
+    };
+}
+
+/// The events between two positions, optionally of one kind, that meet one more condition.
+macro_rules! between {
+    ($condition:literal, $order:literal) => {
+        event_view!(concat!(
+            "WHERE (happened, event_id) > ($1, $2) AND (happened, event_id) < ($3, $4) AND ($5 IS NULL OR kind = $5)",
+            $condition,
+            $order
+        ))
+    };
+}
+
+/// The same events whose subject or actor is a user. Each half has an index.
+macro_rules! between_of_user {
+    ($order:literal) => {
+        concat!(
+            "SELECT * FROM (",
+            between!(" AND subject = $7", $order),
+            ") AS about_user UNION SELECT * FROM (",
+            between!(" AND actor = $7", $order),
+            ") AS by_user",
+            $order
         )
     };
 }
@@ -31,25 +56,32 @@ statements! {
     /// because one of these sinks, or any sink, has not received all of their events.
     DROP_PARTITIONS(FLOAT8, TEXT_ARRAY) = "SELECT dropped, kept FROM authy.drop_event_partitions($1, $2)";
 
-    /// The events before a position, newest first, optionally of one kind.
-    LIST(TIMESTAMPTZ, UUID, TEXT, INT8) = event_view!(
-        "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3)
-         ORDER BY happened DESC, event_id DESC LIMIT $4"
-    );
+    /// The events between two positions, newest first, optionally of one kind.
+    LIST(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8) =
+        between!("", " ORDER BY happened DESC, event_id DESC LIMIT $6");
 
-    /// The events before a position whose subject or actor is a user, newest first, optionally of one kind. Each half
-    /// has an index.
-    LIST_OF_USER(TIMESTAMPTZ, UUID, TEXT, INT8, UUID) = concat!(
-        "SELECT * FROM (",
-        event_view!(
-            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND subject = $5
-             ORDER BY happened DESC, event_id DESC LIMIT $4"
-        ),
-        ") AS about_user UNION SELECT * FROM (",
-        event_view!(
-            "WHERE (happened, event_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) AND actor = $5
-             ORDER BY happened DESC, event_id DESC LIMIT $4"
-        ),
-        ") AS by_user ORDER BY happened DESC, event_id DESC LIMIT $4"
-    );
+    /// The same, oldest first.
+    LIST_ASCENDING(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8) =
+        between!("", " ORDER BY happened, event_id LIMIT $6");
+
+    /// The events between two positions whose subject or actor is a user, newest first, optionally of one kind.
+    LIST_OF_USER(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8, UUID) =
+        between_of_user!(" ORDER BY happened DESC, event_id DESC LIMIT $6");
+
+    /// The same, oldest first.
+    LIST_OF_USER_ASCENDING(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8, UUID) =
+        between_of_user!(" ORDER BY happened, event_id LIMIT $6");
+
+    /// The time before which no event is added any more, so that a later statement reads all of them: the beginning of the
+    /// oldest transaction that is writing an event, or the present.
+    ///
+    /// A transaction locks the table before it determines the time of an event, and holds the lock until its commit is visible.
+    /// One whose beginning is not known, because it is prepared or has another role, counts as old. One that ended since the
+    /// lock was seen is idle.
+    FIND_SETTLED() =
+        "SELECT least(statement_timestamp(),
+                      min(coalesce(a.xact_start, to_timestamp(0))) FILTER (WHERE a.state IS DISTINCT FROM 'idle')) AS settled
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE l.relation = 'authy.event'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 }
