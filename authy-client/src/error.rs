@@ -19,7 +19,7 @@ struct ErrorInner {
 
 enum CallFailure {
     /// The server answered with a problem document.
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// The answer is not one of authy's, or not one that this version understands.
     UnexpectedResponse { status: u16, why: &'static str },
     /// There was no answer.
@@ -46,7 +46,7 @@ impl Error {
     }
 
     pub(crate) fn problem(problem: Problem, retry_after: Option<Duration>) -> Self {
-        let mut error = Self::new(CallFailure::Problem(problem), true);
+        let mut error = Self::new(CallFailure::Problem(Box::new(problem)), true);
         error.0.retry_after = retry_after;
         error
     }

@@ -71,6 +71,13 @@ pub struct Info {
     pub errors: &'static [ErrorKind],
 }
 
+impl Info {
+    /// Returns whether the fields of the request are in its body. Those of a GET or DELETE are in the query.
+    pub fn has_body(&self) -> bool {
+        self.method != Method::GET && self.method != Method::DELETE
+    }
+}
+
 /// A class of rate limits. Each remote address has a separate allowance per class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RateClass {

@@ -127,10 +127,13 @@ wire! {
     /// An invalid field of a request.
     pub struct FieldError {
         /// The name of the field, as it was sent.
+        #[cfg_attr(feature = "schema", schemars(example = &"email"))]
         pub field: String,
         /// The reason, for programs.
+        #[cfg_attr(feature = "schema", schemars(example = &"invalid_email"))]
         pub code: String,
         /// The reason, for people.
+        #[cfg_attr(feature = "schema", schemars(example = &"must be an email address, such as ada@example.org"))]
         pub message: String,
     }
 

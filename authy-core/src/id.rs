@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::Invalid;
 
 macro_rules! identifiers {
-    ($($(#[doc = $doc:literal])+ $name:ident)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident $example:literal)+) => { $(
         $(#[doc = $doc])+
         ///
         /// Its text form is lower case with dashes. Parsing refuses any other spelling.
@@ -71,17 +71,17 @@ macro_rules! identifiers {
             }
         }
 
-        described!($name, { "type": "string", "format": "uuid" });
+        described!($name, { "type": "string", "format": "uuid", "examples": [$example] });
     )+ };
 }
 
 identifiers! {
     /// The public identifier of a user.
-    UserId
+    UserId "0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10"
     /// The identifier of a session: one login and the chain of tokens that came from it.
-    SessionId
+    SessionId "7c9e6679-7425-40de-944b-e07fc1f90ae7"
     /// The identifier of an event.
-    EventId
+    EventId "01976c2d-8f0b-7d41-a5a4-0d7b3a1f6c55"
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl From<IdHash> for String {
     }
 }
 
-described!(IdHash, { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
+described!(IdHash, { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$", "examples": ["z0DmJMf8Tu_ovMPLnaDb5w"] });
 
 #[cfg(test)]
 mod tests {

@@ -64,7 +64,7 @@ impl FromStr for Level {
     }
 }
 
-described!(Level, { "type": "integer", "minimum": 0, "maximum": 99999 });
+described!(Level, { "type": "integer", "minimum": 0, "maximum": 99999, "examples": [7] });
 
 #[cfg(test)]
 mod tests {

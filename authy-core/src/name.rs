@@ -81,14 +81,18 @@ checked_text! {
     /// It is stored in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names
     /// that look the same are equal. It does not mix scripts that no language mixes (UTS 39, "highly restrictive").
     /// Joiners (U+200C, U+200D) are accepted only where they change how letters are joined.
-    Username, { "type": "string", "minLength": 3, "maxLength": 50 }
+    Username, { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["ada"] }
     /// An email address of 5 to 100 characters, compared by [`key`](Email::key): a local part without quotes and a
     /// domain name.
-    Email, { "type": "string", "format": "email", "minLength": 5, "maxLength": 100 }
+    Email, {
+        "type": "string", "format": "email", "minLength": 5, "maxLength": 100, "examples": ["ada@example.org"],
+    }
     /// A role's name: 3 to 50 characters, letters and digits of any script plus `._-`.
-    RoleName, { "type": "string", "minLength": 3, "maxLength": 50 }
+    RoleName, { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["auctioneer"] }
     /// A role's description: 5 to 100 characters on one line.
-    Description, { "type": "string", "minLength": 5, "maxLength": 100 }
+    Description, {
+        "type": "string", "minLength": 5, "maxLength": 100, "examples": ["Opens and closes auctions"],
+    }
 }
 
 macro_rules! identifiers {

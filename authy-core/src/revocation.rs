@@ -43,6 +43,7 @@ wire! {
         /// All tokens that a key signed.
         Key {
             /// The `kid` of the key.
+            #[cfg_attr(feature = "schema", schemars(example = &"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"))]
             kid: String,
         },
     }

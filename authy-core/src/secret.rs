@@ -94,5 +94,8 @@ pub(crate) fn dangerous_expose_new_option<S: Serializer>(
     password.as_ref().map(|password| password.0.expose()).serialize(serializer)
 }
 
-described!(NewPassword, { "type": "string", "format": "password", "minLength": 8, "maxLength": 256 });
-described!(Secret, { "type": "string", "format": "password" });
+described!(NewPassword, {
+    "type": "string", "format": "password", "minLength": 8, "maxLength": 256, "examples": ["difference-engine-no-2"],
+});
+// Tokens, which are secrets too, are described where they are used: only a password is typed by people.
+described!(Secret, { "type": "string", "format": "password", "examples": ["difference-engine-no-2"] });

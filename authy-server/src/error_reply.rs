@@ -55,7 +55,7 @@ impl ErrorReply {
         log(&error, status, request_id);
         let mut problem = Problem::of(&error, request_id);
         if let Some(message) = message.filter(|_| status.is_client_error()) {
-            problem.message = message;
+            problem = problem.with_detail(message);
         }
         // A problem is made of strings and numbers, so writing it cannot fail.
         let mut response = FullResponse::new(Full::from(serde_json::to_vec(&problem).unwrap_or_default()));

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use authy_core::{
     Error, ErrorKind, Result,
-    api::{Fields, Info, MAX_FIELDS, Method},
+    api::{Fields, Info, MAX_FIELDS},
     client_info,
 };
 use bytes::Bytes;
@@ -40,7 +40,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    if info.method == Method::GET || info.method == Method::DELETE {
+    if !info.has_body() {
         // Where no query is declared, a query is ignored without being parsed.
         let query = head.uri.query().filter(|_| !info.fields.is_empty()).unwrap_or_default();
         return Ok(Fields::from_query(pairs(query)?));

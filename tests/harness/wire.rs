@@ -37,6 +37,7 @@ impl Answer {
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
         assert_eq!(problem["request_id"], self.header("x-request-id"), "{self:?}");
+        assert_eq!(problem["detail"], problem["message"], "{self:?}");
         problem["code"].as_str().unwrap_or_default().to_owned()
     }
 }

@@ -31,7 +31,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 pub(crate) mod server_process;
 mod state_snapshot;
-mod write_cases;
+pub(crate) mod write_cases;
 
 use server_process::{Environment, ServerProcess};
 use state_snapshot::assert_events_match_tables;

@@ -8,6 +8,8 @@ use authy_tests::{PASSWORD, TestApp, TestUser, new_user, until, wire};
 use serde_json::Value;
 use uuid::Uuid;
 
+mod kinds;
+
 struct LastEvent {
     kind: String,
     origin: String,

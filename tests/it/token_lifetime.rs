@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use authy_client::Client;
-use authy_core::{Authenticator as _, Authy, ErrorKind, engine::Config};
-use authy_tests::{TestApp, cheap, forge::Forger, proxy::Proxy, until};
+use authy_core::{
+    Authenticator as _, Authy, ErrorKind,
+    api::session::{RefreshToken, Tokens},
+    engine::Config,
+    time::from_unix_seconds,
+};
+use authy_tests::{TestApp, cheap, credentials, forge::Forger, proxy::Proxy, until};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -39,6 +45,28 @@ async fn a_forged_token_that_outlives_what_any_server_issues_is_refused_at_once(
     for forged in &forged {
         assert!(verifier.authenticate(forged).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn tokens_come_with_the_times_at_which_they_expire() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let ends = |tokens: &Tokens| {
+        let payload = tokens.token.expose().split('.').nth(1).unwrap();
+        let claims: serde_json::Value =
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        assert_eq!(tokens.expires_at, from_unix_seconds(claims["exp"].as_u64().unwrap()));
+        let longer = tokens.refresh_expires_at - tokens.expires_at;
+        assert_eq!(longer.num_seconds().unsigned_abs() + tokens.expires_in, tokens.refresh_expires_in);
+        tokens.refresh_expires_at
+    };
+    let tokens = app.anonymous().login(credentials(&user.username)).await.unwrap();
+    let end = ends(&tokens);
+    let sessions = app.anonymous().with_token(tokens.token.clone()).list_sessions().await.unwrap().sessions;
+    let session = sessions.iter().find(|session| session.current).unwrap();
+    assert!((session.expires - end).num_seconds().abs() <= 1, "{session:?} {end}");
+    let refresh_token = tokens.refresh_token;
+    ends(&app.anonymous().refresh(RefreshToken { refresh_token }).await.unwrap());
 }
 
 #[tokio::test]

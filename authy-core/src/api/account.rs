@@ -109,6 +109,7 @@ requests! {
     pub struct PasswordReset {
         /// The code from the mail.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        #[cfg_attr(feature = "schema", schemars(with = "String", example = CODE))]
         pub code: Secret,
         /// The new password: 8 to 256 characters, any characters, and not easy to guess.
         #[serde(serialize_with = "crate::secret::dangerous_expose_new")]
@@ -200,12 +201,16 @@ impl fmt::Debug for Code {
 
 impl PathParam for Code {}
 
-described!(Code, { "type": "string" });
+#[cfg(feature = "schema")]
+const CODE: &str = "XoN0mFbTRPCVdT0gxJ4l7mFjIG9mIGEgb25lLXRpbWUgY29kZQ";
+
+described!(Code, { "type": "string", "examples": [CODE] });
 
 wire! {
     /// The result of confirming an email address.
     pub struct Validated {
         /// A message for people.
+        #[cfg_attr(feature = "schema", schemars(example = &"The address is confirmed"))]
         pub message: String,
         /// The user whose address is confirmed.
         pub public_id: UserId,
@@ -217,6 +222,7 @@ wire! {
     /// The effect of a one-time code.
     pub struct ValidationView {
         /// The email address, shortened so that only its owner recognizes it: `a…@example.org`.
+        #[cfg_attr(feature = "schema", schemars(example = &"a…@example.org"))]
         pub email_hint: String,
         /// The purpose of the confirmation.
         pub purpose: ValidationPurpose,
@@ -227,6 +233,7 @@ wire! {
     /// The request was accepted and will be carried out.
     pub struct Accepted {
         /// A message for people.
+        #[cfg_attr(feature = "schema", schemars(example = &"A mail is on its way"))]
         pub message: String,
     }
 
@@ -251,6 +258,7 @@ wire! {
         /// The address.
         pub email: Email,
         /// The requested email address that is not confirmed yet.
+        #[cfg_attr(feature = "schema", schemars(example = ()))]
         pub pending_email: Option<Email>,
         /// The time of the sign-up.
         #[serde(with = "HttpDate")]
@@ -284,17 +292,20 @@ wire! {
         pub expires: DateTime<Utc>,
         /// The time when the session was ended.
         #[serde(default, with = "OptionalHttpDate")]
-        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default, example = ()))]
         pub ended: Option<DateTime<Utc>>,
         /// The remote address of the login.
+        #[cfg_attr(feature = "schema", schemars(example = &"203.0.113.7"))]
         pub ip: Option<String>,
         /// The `User-Agent` of the login.
+        #[cfg_attr(feature = "schema", schemars(example = &"curl/8.5.0"))]
         pub user_agent: Option<String>,
     }
 
     /// The page where users change their password.
     pub struct PasswordPage {
         /// The URL of the page.
+        #[cfg_attr(feature = "schema", schemars(example = &"https://shop.example/account/password"))]
         pub url: String,
     }
 }

@@ -49,6 +49,7 @@ wire! {
         #[cfg_attr(feature = "schema", schemars(example = 1_560_247_389_123_456_i64))]
         pub happened_micros: i64,
         /// The user who caused the event; `null` for an anonymous caller or the operator.
+        #[cfg_attr(feature = "schema", schemars(example = ()))]
         pub actor: Option<UserId>,
         /// The kind of actor: `anonymous`, `user` or `operator`.
         #[cfg_attr(feature = "schema", schemars(example = &"anonymous"))]
@@ -56,6 +57,7 @@ wire! {
         /// The user that the event is about.
         pub subject: Option<UserId>,
         /// The session that caused the event, or that it is about.
+        #[cfg_attr(feature = "schema", schemars(example = ()))]
         pub session_id: Option<SessionId>,
         /// The remote address of the actor.
         #[cfg_attr(feature = "schema", schemars(example = &"203.0.113.7"))]

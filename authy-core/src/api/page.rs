@@ -42,7 +42,7 @@ bounded! {
         { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }
     /// The number of entries per page.
     PageSize 1..=100, "invalid_per_page" "must be a whole number from 1 to 100",
-        { "type": "integer", "minimum": 1, "maximum": 100 }
+        { "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }
 }
 
 impl PageNumber {

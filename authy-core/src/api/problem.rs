@@ -20,6 +20,8 @@ wire! {
         /// The error code, from a closed list, for programs.
         pub code: String,
         /// A description of this occurrence, for people.
+        pub detail: String,
+        /// The same text as `detail`.
         pub message: String,
         /// The request ID. The server's log contains the cause under this ID.
         pub request_id: String,
@@ -53,6 +55,7 @@ impl Problem {
             title: kind.title().to_owned(),
             status,
             code: kind.code().to_owned(),
+            detail: message.to_owned(),
             message: message.to_owned(),
             request_id: request_id.to_owned(),
             fields: error.fields().to_vec(),
@@ -60,6 +63,12 @@ impl Problem {
             guesses: strength.map(|strength| strength.guesses),
             feedback: strength.map(|strength| strength.feedback.clone()),
         }
+    }
+
+    /// Replaces the description of this occurrence.
+    #[must_use]
+    pub fn with_detail(self, detail: String) -> Self {
+        Self { message: detail.clone(), detail, ..self }
     }
 
     /// Returns the kind, if this version of the crate knows the code.

@@ -112,6 +112,7 @@ wire! {
     /// The result of an operation, for people.
     pub struct Message {
         /// The message.
+        #[cfg_attr(feature = "schema", schemars(example = &"0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10 has the role auctioneer now"))]
         pub message: String,
     }
 }

@@ -79,6 +79,7 @@ requests! {
     /// A username and a password.
     pub struct Credentials {
         /// The username, in upper or lower case.
+        #[cfg_attr(feature = "schema", schemars(example = &"ada"))]
         pub username: String,
         /// The password, exactly as it was chosen.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
@@ -91,6 +92,7 @@ requests! {
     pub struct RefreshToken {
         /// The token, as it was received.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        #[cfg_attr(feature = "schema", schemars(with = "String", example = REFRESH_TOKEN))]
         pub refresh_token: Secret,
     }
 
@@ -102,6 +104,11 @@ requests! {
     }
 }
 
+#[cfg(feature = "schema")]
+const ACCESS_TOKEN: &str =
+    "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJ1c2VybmFtZSI6ImFkYSIsImxldmVsIjoxMH0.c2lnbmF0dXJl";
+#[cfg(feature = "schema")]
+const REFRESH_TOKEN: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7.1.bWFjIG9mIHRoZSBjb3VudGVyIG9mIGEgc2Vzc2lvbi4";
 impl Credentials {
     /// Creates credentials from a username and a password.
     pub fn new(username: impl Into<String>, password: Secret) -> Self {
@@ -114,21 +121,35 @@ wire! {
     pub struct Tokens {
         /// The access token: a JWT of at most 1000 characters.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        #[cfg_attr(feature = "schema", schemars(with = "String", example = ACCESS_TOKEN))]
         pub token: Secret,
         /// `Bearer`.
+        #[cfg_attr(feature = "schema", schemars(example = &"Bearer"))]
         pub token_type: String,
         /// Seconds until the access token expires.
+        #[cfg_attr(feature = "schema", schemars(example = 900))]
         pub expires_in: u64,
+        /// The time when the access token expires, by the clock of the server.
+        #[serde(with = "HttpDate")]
+        #[cfg_attr(feature = "schema", schemars(example = &"Tue, 11 Jun 2019 10:18:09 GMT"))]
+        pub expires_at: DateTime<Utc>,
         /// The token that is exchanged for the next access token.
         #[serde(serialize_with = "crate::secret::dangerous_expose")]
+        #[cfg_attr(feature = "schema", schemars(with = "String", example = REFRESH_TOKEN))]
         pub refresh_token: Secret,
         /// Seconds until the refresh token expires, unless it is used.
+        #[cfg_attr(feature = "schema", schemars(example = 1_209_600))]
         pub refresh_expires_in: u64,
+        /// The time when the refresh token expires, unless it is used.
+        #[serde(with = "HttpDate")]
+        #[cfg_attr(feature = "schema", schemars(example = &"Tue, 25 Jun 2019 10:03:09 GMT"))]
+        pub refresh_expires_at: DateTime<Utc>,
         /// The user who logged in.
         pub public_id: UserId,
         /// Only for a login: identifies this device for one year. Send it with the next login, so that other people's wrong
         /// guesses do not slow it down. It does not grant access.
         #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "crate::secret::dangerous_expose_option")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", !default))]
         pub device_token: Option<Secret>,
     }
 
@@ -162,12 +183,16 @@ wire! {
         pub last_used: DateTime<Utc>,
         /// The time when the session ends, unless it is used.
         #[serde(with = "HttpDate")]
+        #[cfg_attr(feature = "schema", schemars(example = &"Tue, 25 Jun 2019 10:03:09 GMT"))]
         pub expires: DateTime<Utc>,
         /// The remote address of the login.
+        #[cfg_attr(feature = "schema", schemars(example = &"203.0.113.7"))]
         pub ip: Option<String>,
         /// The `User-Agent` of the login.
+        #[cfg_attr(feature = "schema", schemars(example = &"curl/8.5.0"))]
         pub user_agent: Option<String>,
         /// Whether the token of this request belongs to the session.
+        #[cfg_attr(feature = "schema", schemars(example = true))]
         pub current: bool,
     }
 
@@ -179,6 +204,7 @@ wire! {
         pub cursor: Cursor,
         /// The time as of which the list is complete, by the clock of the database, in milliseconds since 1970. Calculate the age
         /// of the list from this time, not from the time when the response arrived.
+        #[cfg_attr(feature = "schema", schemars(example = 1_560_247_389_123_u64))]
         pub as_of_ms: u64,
     }
 

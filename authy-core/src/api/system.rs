@@ -45,16 +45,20 @@ wire! {
     /// A path and its methods.
     pub struct EndpointEntry {
         /// The path, with parameters in angle brackets.
+        #[cfg_attr(feature = "schema", schemars(example = &"/authy/role/<role_name>/users"))]
         pub url: String,
         /// The supported methods.
+        #[cfg_attr(feature = "schema", schemars(example = ["OPTIONS", "HEAD", "GET"]))]
         pub methods: Vec<String>,
     }
 
     /// The status of the server.
     pub struct Status {
         /// A message for people.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy is here"))]
         pub message: String,
         /// The version of the server.
+        #[cfg_attr(feature = "schema", schemars(example = &"0.1.0"))]
         pub version: String,
     }
 
@@ -63,15 +67,20 @@ wire! {
     /// with `access_token`.
     pub struct ServerMetadata {
         /// The `iss` of all tokens.
+        #[cfg_attr(feature = "schema", schemars(example = &"https://auth.example.org"))]
         pub issuer: String,
         /// The URL of the public keys; absent when the issuer is not a URL.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(example = &"https://auth.example.org/authy/.well-known/jwks.json"))]
         pub jwks_uri: Option<String>,
         /// The `aud` of all tokens.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy"))]
         pub access_token_audience: String,
         /// The algorithms of the keys that are currently published.
+        #[cfg_attr(feature = "schema", schemars(example = ["EdDSA"]))]
         pub access_token_signing_alg_values_supported: Vec<String>,
         /// Maximum lifetime of a token, from `iat` to `exp`, in seconds.
+        #[cfg_attr(feature = "schema", schemars(example = 900))]
         pub access_token_max_lifetime: u64,
         /// Maximum time in seconds for which this may be cached, as in `Cache-Control`.
         #[serde(skip)]
@@ -80,6 +89,7 @@ wire! {
 
     /// An OpenAPI 3.1 document.
     #[serde(transparent)]
+    #[cfg_attr(feature = "schema", schemars(example = serde_json::json!({ "openapi": "3.1.0" })))]
     pub struct OpenApi {
         /// The document.
         pub document: Map<String, Value>,
@@ -87,6 +97,7 @@ wire! {
 
     /// An AsyncAPI 3.0 document.
     #[serde(transparent)]
+    #[cfg_attr(feature = "schema", schemars(example = serde_json::json!({ "asyncapi": "3.0.0" })))]
     pub struct AsyncApi {
         /// The document.
         pub document: Map<String, Value>,

@@ -225,7 +225,7 @@ wire! {
         pub deleted: bool,
         /// The time of the deletion.
         #[serde(default, with = "OptionalHttpDate")]
-        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default))]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<HttpDate>", !default, example = ()))]
         pub delete_date: Option<DateTime<Utc>>,
         /// The state of the delivery of the sign-up to the webhook; absent without a webhook.
         #[serde(default, skip_serializing_if = "Option::is_none")]

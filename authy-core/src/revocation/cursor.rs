@@ -71,7 +71,9 @@ impl From<Cursor> for String {
     }
 }
 
-described!(Cursor, { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?-[0-9]+$" });
+described!(Cursor, {
+    "type": "string", "pattern": "^[0-9]+(-[0-9]+)?-[0-9]+$", "examples": ["7312345678901234567-1-4711"],
+});
 
 #[cfg(test)]
 mod tests {

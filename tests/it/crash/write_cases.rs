@@ -19,9 +19,9 @@ use uuid::Uuid;
 macro_rules! write_cases {
     ($($(#[doc = $doc:literal])* $name:ident),+ $(,)?) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum WriteCase { $($(#[doc = $doc])* $name),+ }
+        pub(crate) enum WriteCase { $($(#[doc = $doc])* $name),+ }
 
-        pub(super) const ALL: &[WriteCase] = &[$($name),+];
+        pub(crate) const ALL: &[WriteCase] = &[$($name),+];
     };
 }
 
@@ -70,7 +70,7 @@ use WriteCase::*;
 const OTHER: &str = "carousel-marmalade-77";
 
 /// The user, role and tokens that a case works on.
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     /// The name of a user or a role.
     name: String,
     user: UserId,
@@ -86,7 +86,7 @@ pub(super) struct Fixture {
 
 impl WriteCase {
     /// Makes everything that must be there before, with an engine that is not killed.
-    pub(super) async fn prepare(self, engine: &Authy, root: &Secret, round: u64) -> Fixture {
+    pub(crate) async fn prepare(self, engine: &Authy, root: &Secret, round: u64) -> Fixture {
         let name = fresh_name("target");
         let mut fixture = Fixture {
             user: UserId::random(),
@@ -156,7 +156,7 @@ impl WriteCase {
     }
 
     /// Sends the write once. A refresh yields its token.
-    pub(super) async fn act(self, client: &Client, fixture: &Fixture) -> Result<Option<String>> {
+    pub(crate) async fn act(self, client: &Client, fixture: &Fixture) -> Result<Option<String>> {
         let root = || client.with_token(fixture.root.clone());
         let own = || client.with_token(fixture.sessions[0].token.clone());
         let role = |name: &str| name.parse::<RoleName>().unwrap();
@@ -209,7 +209,7 @@ impl WriteCase {
     }
 
     /// Whether the write was done.
-    pub(super) async fn is_done(self, sql: &tokio_postgres::Client, fixture: &Fixture) -> bool {
+    pub(crate) async fn is_done(self, sql: &tokio_postgres::Client, fixture: &Fixture) -> bool {
         let user = *fixture.user.as_uuid();
         let count = async |what: &str, id: &(dyn tokio_postgres::types::ToSql + Sync)| {
             let query = format!("SELECT count(*) FROM authy.{what}");
@@ -266,7 +266,7 @@ impl WriteCase {
 
     /// Repeats the write as a caller without an answer does, and asserts what must come of it: it is done, and done
     /// once.
-    pub(super) async fn repeat(
+    pub(crate) async fn repeat(
         self,
         client: &Client,
         engine: &Authy,

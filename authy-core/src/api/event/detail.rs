@@ -9,6 +9,7 @@ wire! {
     /// The detail of a sign-up.
     pub struct RegistrationDetail {
         /// The first role of the user.
+        #[cfg_attr(feature = "schema", schemars(example = &"user"))]
         pub role: RoleName,
         /// The ID of the code that confirms the email address; absent when the creator vouches for the address, and when the user is
         /// invited.
@@ -61,8 +62,8 @@ wire! {
 
     /// The detail of an ended session.
     pub struct SessionEndDetail {
-        /// `too_many` when a login ended the session, because its user had 100 live sessions: the least recently used session is
-        /// ended. Otherwise absent.
+        /// `too_many` when a login ended the session, because its user had 100 live sessions: the least recently used
+        /// session is ended. Otherwise absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schemars(example = &"too_many"))]
         pub reason: Option<String>,
@@ -76,8 +77,8 @@ wire! {
 
     /// The detail of a throttled account.
     pub struct ThrottleDetail {
-        /// What was guessed: the password of a `login` from unknown devices, or from a known `device`, or the `password` that is
-        /// required for a change.
+        /// What was guessed: the password of a `login` from unknown devices, or from a known `device`, or the
+        /// `password` that is required for a change.
         #[cfg_attr(feature = "schema", schemars(example = &"login"))]
         pub of: String,
         /// The number of failures in a row.

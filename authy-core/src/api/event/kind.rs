@@ -99,7 +99,8 @@ kinds! {
     EmailRequested "email.requested" CodeDetail;
     /// An email address was changed, and is confirmed.
     EmailChanged "email.changed" NoDetail;
-    /// The account lost an unconfirmed email address, because another account confirmed it. All its sessions have ended.
+    /// The account lost an unconfirmed email address, because another account confirmed it. All its sessions have
+    /// ended.
     EmailReleased "email.released" NoDetail;
     /// A user logged in.
     SessionOpened "session.opened" LoginDetail;
@@ -113,8 +114,8 @@ kinds! {
     SessionsEnded "sessions.ended" NoDetail;
     /// An access token of a user was issued to the operator, in a session of its own.
     TokenIssued "token.issued" TokenDetail;
-    /// Too many wrong passwords in a row: until a success, each further attempt has to wait. Sent once per series. Without a
-    /// subject when no account has the name.
+    /// Too many wrong passwords in a row: until a success, each further attempt has to wait. Sent once per series.
+    /// Without a subject when no account has the name.
     AccountThrottled "account.throttled" ThrottleDetail;
     /// A role was created.
     RoleCreated "role.created" NewRoleDetail;

@@ -19,7 +19,7 @@ use crate::{
         },
     },
     name::Stored as _,
-    time::unix_now,
+    time::{from_unix_seconds, unix_now},
     token_cache::TokenCache,
 };
 
@@ -69,19 +69,24 @@ impl Sessions {
 
     /// Creates the tokens of a session that lasts at most `remaining` more seconds.
     async fn make_tokens(&self, subject: TokenSubject, ticket: Ticket, remaining: f64) -> Result<Tokens> {
+        let now = unix_now();
+        let expires_in = self.config.access_ttl.as_secs();
+        let refresh_expires_in = self.config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64;
         Ok(Tokens {
-            token: self.access_token(&subject, ticket.session).await?,
+            token: self.access_token(&subject, ticket.session, now).await?,
             token_type: "Bearer".to_owned(),
-            expires_in: self.config.access_ttl.as_secs(),
+            expires_in,
+            expires_at: from_unix_seconds(now.saturating_add(expires_in)),
             refresh_token: ticket.write(&self.refresh_mac),
-            refresh_expires_in: self.config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64,
+            refresh_expires_in,
+            refresh_expires_at: from_unix_seconds(now.saturating_add(refresh_expires_in)),
             public_id: subject.id,
             device_token: None,
         })
     }
 
-    async fn access_token(&self, subject: &TokenSubject, session: SessionId) -> Result<Secret> {
-        let now = unix_now();
+    /// Creates the access token of a session. `now` is in seconds since 1970.
+    async fn access_token(&self, subject: &TokenSubject, session: SessionId, now: u64) -> Result<Secret> {
         self.keys.signer().await?.sign(Claims {
             public_id: subject.id,
             username: Some(subject.username.clone()),

@@ -13,6 +13,7 @@ use crate::{
         },
         storage::statement::Params,
     },
+    time::unix_now,
 };
 
 impl Sessions {
@@ -41,7 +42,7 @@ impl Sessions {
             issued => issued,
         };
         match issued {
-            Some(row) => self.access_token(&TokenSubject::of(&row)?, ticket.session).await,
+            Some(row) => self.access_token(&TokenSubject::of(&row)?, ticket.session, unix_now()).await,
             None => Err(match user::find(self.db(), user).await? {
                 None => no_such_user(),
                 Some(user) if user.deleted => Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"),

@@ -72,15 +72,16 @@ statements! {
     LIST_OF_USER_ASCENDING(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8, UUID) =
         between_of_user!(" ORDER BY happened, event_id LIMIT $6");
 
-    /// The time before which no event is added any more, so that a later statement reads all of them: the beginning of the
-    /// oldest transaction that is writing an event, or the present.
+    /// The time before which no event is added any more, so that a later statement reads all of them: the beginning of
+    /// the oldest transaction that is writing an event, or the present.
     ///
-    /// A transaction locks the table before it determines the time of an event, and holds the lock until its commit is visible.
-    /// One whose beginning is not known, because it is prepared or has another role, counts as old. One that ended since the
-    /// lock was seen is idle.
+    /// A transaction locks the table before it determines the time of an event, and holds the lock until its commit is
+    /// visible. One whose beginning is not known, because it is prepared or has another role, counts as old. One that
+    /// ended since the lock was seen is idle.
     FIND_SETTLED() =
         "SELECT least(statement_timestamp(),
-                      min(coalesce(a.xact_start, to_timestamp(0))) FILTER (WHERE a.state IS DISTINCT FROM 'idle')) AS settled
+                      min(coalesce(a.xact_start, to_timestamp(0))) FILTER (WHERE a.state IS DISTINCT FROM 'idle')
+               ) AS settled
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
          WHERE l.relation = 'authy.event'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
