@@ -14,6 +14,7 @@ mod account;
 mod amqp;
 mod authority;
 mod browser;
+mod clients;
 mod crash;
 mod documents;
 mod drift;

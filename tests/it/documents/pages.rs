@@ -57,7 +57,9 @@ fn pages() -> Vec<MarkdownPage> {
 #[test]
 fn every_block_of_code_is_run_or_compiled() {
     let compiled = fs::read_to_string(tools::root().join("examples/lib.rs")).unwrap();
-    let receiver = fs::read_to_string(tools::root().join("examples/webhook.py")).unwrap();
+    let read = |file: &str| fs::read_to_string(tools::root().join(file)).unwrap();
+    let python = [read("examples/webhook.py"), read("tests/openapi/client.py")].concat();
+    let typescript = read("tests/openapi/client.mts");
     for page in pages() {
         for Block { tag, lines } in page.blocks() {
             let (name, text) = (&page.name, lines.join("\n"));
@@ -67,8 +69,9 @@ fn every_block_of_code_is_run_or_compiled() {
                     assert!(compiled.contains(&format!("\"../{name}\"")), "{name} is missing from examples/lib.rs");
                 }
                 "json" => drop(serde_json::from_str::<serde_json::Value>(&text).unwrap()),
-                // The test of the receiver runs it.
-                "python" => assert!(receiver.contains(&text), "{name}: not of examples/webhook.py: {text}"),
+                // The tests of the receiver and of the generated clients run it.
+                "python" => assert!(python.contains(&text), "{name}: not of examples/webhook.py or client.py: {text}"),
+                "ts" => assert!(typescript.contains(&text), "{name}: not of tests/openapi/client.mts: {text}"),
                 // Run by `proxies`.
                 "nginx" | "caddyfile" | "haproxy" | "lua" => assert_eq!(name, "docs/proxies.md"),
                 "text" => {
