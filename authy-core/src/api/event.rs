@@ -68,7 +68,7 @@ wire! {
         /// The ID of the request that caused the event. The server's log contains it.
         #[cfg_attr(feature = "schema", schemars(example = &"5f1c9e0a"))]
         pub request_id: Option<String>,
-        /// Further data, which depends on `kind`. [`detail_as`](EventView::detail_as) reads it.
+        /// Further data, which depends on `kind`.
         pub detail: Map<String, Value>,
     }
 
