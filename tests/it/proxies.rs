@@ -10,7 +10,7 @@ use std::{
 use authy_core::{RoleName, UserId, engine::MasterKeys};
 use authy_postgres::Cluster;
 use authy_tests::{
-    TestApp, credentials, database, new_user, operator, tools, until,
+    TestApp, credentials, database, new_account, operator, tools, until,
     wire::{Answer, send},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -121,7 +121,7 @@ async fn service() -> (SocketAddr, JoinHandle<()>) {
 async fn log_in(app: &TestApp, name: &str, roles: &[&str]) -> (UserId, String) {
     let [first, others @ ..] = roles else { panic!("no role") };
     let role = |name: &str| RoleName::existing(name).unwrap();
-    let id = app.authy.users().create(&operator(), new_user(name), &role(first)).await.unwrap();
+    let id = app.authy.users().create(&operator(), new_account(name, first)).await.unwrap();
     for other in others {
         app.authy.roles().grant(&operator(), &role(other), id).await.unwrap();
     }

@@ -49,7 +49,7 @@ async fn a_role_is_created_by_the_first_program_that_ensures_it_and_kept_by_the_
     });
     let ensured = ensured.await;
     assert!(ensured.iter().all(|role| *role == ensured[0]), "{ensured:?}");
-    let query = EventQuery { user: None, kind: Some(EventKind::RoleCreated), after: None, limit: None };
+    let query = EventQuery { kind: Some(EventKind::RoleCreated), ..EventQuery::default() };
     assert_eq!(app.authy.events().list(&query).await.unwrap().events.len(), 1);
     assert_eq!(app.authy.roles().find(&named("PICKER")).await.unwrap().as_ref(), Some(&ensured[0]));
 }

@@ -153,7 +153,7 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
 async fn a_broker_is_recognized_by_a_private_authority_and_by_nothing_less() {
     let app = TestApp::new().await;
     app.user().await;
-    let query = EventQuery { user: None, kind: None, after: None, limit: None };
+    let query = EventQuery::default();
     let event = app.authy.events().list(&query).await.unwrap().events.remove(0);
     let folder = tempfile::tempdir().unwrap();
     let private = Roots::platform().with_pem(&certify(folder.path())).unwrap();

@@ -6,8 +6,9 @@ use authy_core::{
     Schema as _,
     api::{
         Endpoint, Info, ParamVisitor, PathParam, PathParams, Request, Visitor,
-        session::{DEVICE_TOKEN, GetRevocations, Login},
+        session::{GetRevocations, Login},
     },
+    client_info::DEVICE_TOKEN,
 };
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -105,9 +106,10 @@ impl ParamVisitor for ParamSchemas<'_> {
 
 /// Returns the headers of a request that an endpoint reads, beside the token.
 fn header_parameters(info: &Info) -> Vec<Value> {
+    let device_token = DEVICE_TOKEN;
     let headers: &[(&str, &str)] = if info.path == Login::INFO.path {
         &[(
-            DEVICE_TOKEN,
+            device_token.as_str(),
             "The `device_token` of an earlier login on this device: guesses from other devices do not delay it. An \
              invalid one is ignored.",
         )]

@@ -35,7 +35,7 @@ async fn a_created_user_has_what_the_administrator_chose_and_an_event_with_both(
     assert_eq!((user.username.as_str(), user.email.as_str(), user.validated), ("Wren", "wren@example.org", true));
     assert_eq!((user.roles[0].as_str(), user.level.map(Level::get)), ("admin", Some(1)));
     assert!(app.anonymous().login(credentials("wren")).await.is_ok());
-    let query = EventQuery { user: Some(id), kind: Some(EventKind::UserRegistered), after: None, limit: None };
+    let query = EventQuery { user: Some(id), kind: Some(EventKind::UserRegistered), ..EventQuery::default() };
     let event = &admin.client.list_events(query).await.unwrap().events[0];
     assert_eq!((event.actor, event.subject, &event.detail["validated"]), (Some(admin.id), Some(id), &json!(true)));
 
