@@ -30,7 +30,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
     let config = database::fresh().await;
     let sql = database::connect(&config).await;
     sql.batch_execute(
-        "DROP INDEX authy.users_email_owner, authy.code_by_email;
+        "DROP INDEX authy.users_email_owner, authy.code_by_email, authy.users_deleted, authy.users_unconfirmed;
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.spent_code, authy.administrator_name;
          ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
@@ -92,6 +92,9 @@ async fn build_beside_writers(left_behind: &str) {
     let index =
         "SELECT indisvalid AND indisunique FROM pg_index WHERE indexrelid = 'authy.users_email_owner'::regclass";
     assert!(sql.query_one(index, &[]).await.unwrap().get::<_, bool>(0));
+    let later = "SELECT count(*) FROM pg_index
+                 WHERE indisvalid AND indexrelid IN ('authy.users_deleted'::regclass, 'authy.users_unconfirmed'::regclass)";
+    assert_eq!(sql.query_one(later, &[]).await.unwrap().get::<_, i64>(0), 2);
     // Two may name an address, and one may have confirmed it.
     let twice = "UPDATE authy.users SET email_key = 'ada@example.org'";
     sql.batch_execute(twice).await.unwrap();

@@ -115,6 +115,7 @@ pub(super) const BODY: FuzzTarget = FuzzTarget {
         [
             r#"{"username":"ada","password":"tangerine-lighthouse-42"}"#,
             r#"{"username":"ada","email":"ada@example.org","password":"aaaaaaaa","confirm_password":"aaaaaaaa"}"#,
+            r#"{"username":"ada","email":"ada@example.org","role":"shop keeper","validated":true}"#,
             r#"{"current_password":"a","password":"bbbbbbbb","confirm_password":"bbbbbbbb","email":null}"#,
             r#"{"name":"shop keeper","description":"Keeps a shop","level":42}"#,
             r#"{"refresh_token":"a.1.b"}"#,

@@ -4,7 +4,7 @@ use authy_core::{
     Level,
     api::{account::AccountChange, role::NewRole, user::UserView},
 };
-use authy_tests::{TestUser, operator};
+use authy_tests::{TestUser, operator, until};
 
 use super::*;
 
@@ -101,6 +101,35 @@ async fn the_links_of_a_filtered_list_keep_the_filters() {
     }
     let [ada, _, eve] = fixture.ids.map(|id| json!(id));
     assert_eq!(seen, [ada, eve]);
+}
+
+#[tokio::test]
+async fn a_few_among_many_are_found_by_an_index() {
+    let fixture = FilterFixture::new().await;
+    let sql = fixture.app.sql().await;
+    let many = "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
+                SELECT gen_random_uuid(), name, name, name, name, now()
+                FROM (SELECT 'many-' || number FROM generate_series(1, 20000) AS number) AS many (name);
+                INSERT INTO authy.user_role (user_id, role_id)
+                SELECT public_id, role_id FROM authy.users, authy.role
+                WHERE username LIKE 'many-%' AND name IN ('user', 'guest')";
+    sql.batch_execute(many).await.unwrap();
+    sql.batch_execute("ANALYZE authy.users, authy.user_role").await.unwrap();
+    let all = UserQuery::default;
+    for (index, query, found) in [
+        ("users_deleted", UserQuery { deleted: Some(true), ..all() }, 1),
+        ("users_unconfirmed", UserQuery { validated: Some(false), ..all() }, 1),
+        ("user_role_by_role", with_role("auctioneer"), 1),
+    ] {
+        let uses = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1";
+        let before: i64 = sql.query_one(uses, &[&index]).await.unwrap().get(0);
+        // PostgreSQL publishes its counts with some delay.
+        until(index, || async {
+            assert_eq!(fixture.select(query.clone()).await.len(), found);
+            sql.query_one(uses, &[&index]).await.unwrap().get::<_, i64>(0) > before
+        })
+        .await;
+    }
 }
 
 /// The names of a user's roles, and the level.

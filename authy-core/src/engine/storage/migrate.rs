@@ -37,13 +37,27 @@ struct LargeIndex {
     is_unique: bool,
 }
 
-const LARGE_INDEXES: &[LargeIndex] = &[LargeIndex {
-    version: 20,
-    name: "users_email_owner",
-    definition: "ON authy.users (email_key, (CASE WHEN validated_at IS NULL THEN public_id
-                 ELSE '00000000-0000-0000-0000-000000000000' END))",
-    is_unique: true,
-}];
+const LARGE_INDEXES: &[LargeIndex] = &[
+    LargeIndex {
+        version: 20,
+        name: "users_email_owner",
+        definition: "ON authy.users (email_key, (CASE WHEN validated_at IS NULL THEN public_id
+                     ELSE '00000000-0000-0000-0000-000000000000' END))",
+        is_unique: true,
+    },
+    LargeIndex {
+        version: 25,
+        name: "users_deleted",
+        definition: "ON authy.users (created, public_id) WHERE deleted_at IS NOT NULL",
+        is_unique: false,
+    },
+    LargeIndex {
+        version: 25,
+        name: "users_unconfirmed",
+        definition: "ON authy.users (created, public_id) WHERE validated_at IS NULL",
+        is_unique: false,
+    },
+];
 
 /// Interval at which the lock is tried. An instance that waited in the database would hold a snapshot, and a concurrent
 /// index build waits for every older snapshot: both would wait forever.
