@@ -12,6 +12,7 @@ use crate::{Access, ErrorKind, Result, Schema};
 
 pub mod account;
 pub mod event;
+pub mod failure;
 mod field;
 pub mod forward_auth;
 pub mod message;

@@ -2,15 +2,16 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use authy_core::{Error, ErrorKind, Result, api::RateClass};
+use authy_core::{
+    Error, ErrorKind, Result,
+    api::{RateClass, failure::whole_seconds},
+};
 use governor::{
     Quota,
     clock::{Clock as _, DefaultClock},
     middleware::StateInformationMiddleware,
 };
 use http::HeaderValue;
-
-use crate::reply::whole_seconds;
 
 mod setting;
 mod tier;

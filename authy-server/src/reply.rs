@@ -1,6 +1,6 @@
 //! Answers to requests that succeeded.
 
-use std::{borrow::Cow, error::Error as _, time::Duration};
+use std::{borrow::Cow, error::Error as _};
 
 use authy_core::{Error, ErrorKind, Result, api::Reply, error::chain};
 use bytes::Bytes;
@@ -95,22 +95,4 @@ pub(crate) fn options(allow: &HeaderValue) -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow.clone());
     response.map(Either::Left)
-}
-
-/// Returns a time in seconds, rounded up, at least 1.
-pub(crate) fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_rounded_up_to_whole_seconds() {
-        let seconds = [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (2500, 3)];
-        for (milliseconds, expected) in seconds {
-            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), expected, "{milliseconds} ms");
-        }
-    }
 }
