@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{Access, ErrorKind, Result, Schema};
 
 pub mod account;
+pub mod body;
 pub mod event;
 pub mod failure;
 mod field;
@@ -228,7 +229,7 @@ macro_rules! endpoints {
     (@limit $limit:ident) => { $crate::api::RateClass::$limit };
 }
 
-/// Declares request types: structs whose fields are checked types, all read at once.
+/// Declares request types: structs whose fields are checked types, all read at once, also by serde.
 ///
 /// A `check` gets the fields that it lists as `Option`s (`None` for an invalid field) and returns an error about their
 /// combination.
@@ -245,6 +246,14 @@ macro_rules! requests {
             pub struct $name { $( $(#[$attribute])+ pub $field: $type, )+ }
         }
 
+        /// With the same checks as [`Request::from_fields`]($crate::api::Request::from_fields). The message names every
+        /// invalid field.
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::api::field::deserialize(deserializer)
+            }
+        }
+
         impl $crate::api::Request for $name {
             const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
 
@@ -255,7 +264,7 @@ macro_rules! requests {
                 match ($($field,)+) {
                     ($(Some($field),)+) => Ok(Self { $($field),+ }),
                     // A field that was not taken has been reported, so `finish` has failed above.
-                    _ => Err($crate::Error::new($crate::ErrorKind::Internal, "an invalid field was not reported")),
+                    _ => Err($crate::api::field::unreported()),
                 }
             }
         }

@@ -255,7 +255,25 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.kind, self.0.detail)
+        write!(f, "{}: {}", self.0.kind, self.0.detail)?;
+        match self.0.fields.as_slice() {
+            [] => Ok(()),
+            fields => write!(f, " ({})", FieldList(fields)),
+        }
+    }
+}
+
+/// Invalid fields on one line, for people: each with its reason.
+pub(crate) struct FieldList<'a>(pub(crate) &'a [FieldError]);
+
+impl fmt::Display for FieldList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, FieldError { field, message, .. }) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            // Escaped, because the sender chooses the name of an unknown field.
+            write!(f, "{separator}{} {message}", field.escape_debug())?;
+        }
+        Ok(())
     }
 }
 
@@ -286,6 +304,17 @@ mod tests {
         for &kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_code(kind.code()), Some(kind));
         }
+    }
+
+    #[test]
+    fn an_error_names_every_invalid_field_on_one_line() {
+        let wrong = |field: &str, message: &str| FieldError {
+            field: field.to_owned(),
+            code: "wrong".to_owned(),
+            message: message.to_owned(),
+        };
+        let error = Error::invalid(vec![wrong("email", "is required"), wrong("a\nb", "is not a field")]);
+        assert!(error.to_string().ends_with("(email is required; a\\nb is not a field)"), "{error}");
     }
 
     #[test]

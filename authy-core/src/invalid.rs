@@ -17,6 +17,16 @@ impl Invalid {
         Self { code, message }
     }
 
+    /// Returns the code, for programs.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Returns the message, for people. It continues a sentence that begins with the name of the value.
+    pub const fn message(&self) -> &'static str {
+        self.message
+    }
+
     /// Returns the error of the request field that contains the value.
     pub fn of(self, field: &str) -> FieldError {
         FieldError { field: field.to_owned(), code: self.code.to_owned(), message: self.message.to_owned() }

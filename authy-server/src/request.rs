@@ -3,23 +3,17 @@
 use std::{error::Error as StdError, time::Duration};
 
 use authy_core::{
-    Error, ErrorKind, Result,
-    api::{Fields, Info, MAX_FIELDS},
+    ErrorKind,
+    api::{Fields, Info, body},
     client_info,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::timeout;
 
 use crate::error_reply::ErrorReply;
-
-/// Maximum size of a body in bytes: far more than any request needs.
-const BODY_LIMIT: usize = 64 * 1024;
-
-/// Maximum length of a query in bytes. The longest that an endpoint can use has about 2 KiB, all of it percent-encoded.
-const QUERY_LIMIT: usize = 8 * 1024;
 
 /// Returns the id of a request: the sender's, when it has 1 to 64 plain characters, otherwise a new one.
 pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
@@ -43,26 +37,23 @@ where
     if !info.has_body() {
         // Where no query is declared, a query is ignored without being parsed.
         let query = head.uri.query().filter(|_| !info.fields.is_empty()).unwrap_or_default();
-        return Ok(Fields::from_query(pairs(query)?));
+        return Ok(Fields::parse_query(query)?);
     }
     if body.is_end_stream() {
         return Ok(Fields::none());
     }
     // Checked before a byte is read: a client that waits for "100 Continue" need not send the body.
-    if body.size_hint().lower() > BODY_LIMIT as u64 {
-        return Err(too_large().into());
+    if body.size_hint().lower() > body::MAX_BYTES as u64 {
+        return Err(body::too_large().into());
     }
     if info.has_page && is_form(&head.headers) {
         // The form of the page has a button and no fields.
         return Ok(Fields::none());
     }
-    if !is_json(&head.headers) {
-        let wrong = "a body needs Content-Type: application/json";
-        return Err(ErrorReply::new(ErrorKind::UnsupportedMediaType, wrong));
-    }
-    let body = match timeout(body_timeout, Limited::new(body, BODY_LIMIT).collect()).await {
+    body::require_json(&head.headers)?;
+    let body = match timeout(body_timeout, Limited::new(body, body::MAX_BYTES).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(too_large().into()),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(body::too_large().into()),
         Ok(Err(_)) => {
             return Err(ErrorReply::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed"));
         }
@@ -71,43 +62,12 @@ where
     if body.is_empty() {
         return Ok(Fields::none());
     }
-    Fields::from_json(&body).map_err(|why| {
-        ErrorReply::new(ErrorKind::MalformedJson, "the body is not a JSON object").with_message(why.to_string())
-    })
-}
-
-/// Decodes the parameters of a query.
-fn pairs(query: &str) -> Result<Vec<(String, String)>> {
-    let malformed = |detail| Error::new(ErrorKind::MalformedRequest, detail);
-    if query.len() > QUERY_LIMIT {
-        return Err(malformed("a query has at most 8 KiB"));
-    }
-    // Counted before they are decoded.
-    if query.split('&').filter(|pair| !pair.is_empty()).count() > MAX_FIELDS {
-        return Err(malformed("a query has at most 64 parameters"));
-    }
-    serde_urlencoded::from_str(query).map_err(|_| malformed("the query cannot be read"))
-}
-
-fn too_large() -> Error {
-    Error::new(ErrorKind::BodyTooLarge, "a body has at most 64 KiB")
+    Fields::from_json(&body).map_err(|why| ErrorReply::from(body::malformed()).with_message(why.to_string()))
 }
 
 /// Returns whether the body is the form of a page.
 fn is_form(headers: &HeaderMap) -> bool {
-    media_type(headers) == "application/x-www-form-urlencoded"
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Returns whether the body is `application/json` or a type that ends in `+json` (RFC 6839), with or without
-/// parameters.
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = media_type(headers);
-    media_type == "application/json" || (media_type.contains('/') && media_type.ends_with("+json"))
+    body::media_type(headers) == "application/x-www-form-urlencoded"
 }
 
 #[cfg(test)]
@@ -124,30 +84,6 @@ mod tests {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
         headers
-    }
-
-    #[test]
-    fn json_goes_by_many_names() {
-        let json = |value| is_json(&headers(&[(&CONTENT_TYPE, value)]));
-        for name in
-            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", "text/x+json ;a=b"]
-        {
-            assert!(json(name), "{name}");
-        }
-        for name in ["", "json", "+json", "text/json", "application/x-www-form-urlencoded", "application/jsonp"] {
-            assert!(!json(name), "{name}");
-        }
-        assert!(!is_json(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_query_is_bounded() {
-        let query = |count: usize| vec!["a=b"; count].join("&");
-        assert_eq!(pairs(&query(64)).unwrap().len(), 64);
-        assert_eq!(pairs(&query(65)).unwrap_err().kind(), ErrorKind::MalformedRequest);
-        assert_eq!(pairs(&format!("a={}", "b".repeat(QUERY_LIMIT - 2))).unwrap().len(), 1);
-        assert_eq!(pairs(&"b".repeat(QUERY_LIMIT + 1)).unwrap_err().kind(), ErrorKind::MalformedRequest);
-        assert_eq!(pairs("").unwrap(), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Field, Nothing, Reply, endpoints, field::differ, path::PathParam, requests, role::RoleView};
 use crate::{
-    Access, Email, Invalid, NewPassword, Secret, SessionId, UserId, Username,
+    Access, Email, Error, Invalid, NewPassword, Result, Secret, SessionId, UserId, Username,
     access::ADMIN,
     api::{event::EventView, user::UserView},
     time::{HttpDate, OptionalHttpDate},
@@ -141,9 +141,10 @@ impl AccountChange {
     /// Creates a change of the password. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// When the password is too short or too long.
-    pub fn password(current: Option<Secret>, password: Secret) -> Result<Self, Invalid> {
-        let (new, again) = (NewPassword::new(password.clone())?, password);
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when the password is too short or too long.
+    pub fn password(current: Option<Secret>, password: impl Into<Secret>) -> Result<Self> {
+        let again = password.into();
+        let new = new_password(again.clone())?;
         Ok(Self { current_password: current, password: Some(new), confirm_password: Some(again), email: None })
     }
 
@@ -157,11 +158,16 @@ impl PasswordReset {
     /// Creates a reset. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// When the password is too short or too long.
-    pub fn new(code: Secret, password: Secret) -> Result<Self, Invalid> {
-        let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
-        Ok(Self { code, password, confirm_password })
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when the password is too short or too long.
+    pub fn new(code: impl Into<Secret>, password: impl Into<Secret>) -> Result<Self> {
+        let confirm_password = password.into();
+        let password = new_password(confirm_password.clone())?;
+        Ok(Self { code: code.into(), password, confirm_password })
     }
+}
+
+fn new_password(password: Secret) -> Result<NewPassword> {
+    NewPassword::new(password).map_err(|why| Error::invalid(vec![why.of("password")]))
 }
 
 /// A one-time code from a mail.

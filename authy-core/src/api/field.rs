@@ -8,7 +8,13 @@ use serde::{
 };
 use serde_json::{Map, Value, map::Entry};
 
-use crate::{Error, ErrorKind, Invalid, NewPassword, Result, Secret, error::FieldError};
+use super::Request;
+use crate::{
+    Error, ErrorKind, Invalid, NewPassword, Result, Secret,
+    error::{FieldError, FieldList},
+};
+
+mod query;
 
 /// A type of a request field.
 pub trait Field: Sized {
@@ -75,6 +81,23 @@ impl<T: Field> Field for Option<T> {
 pub const MAX_FIELDS: usize = 64;
 
 /// The received fields, and the errors found so far.
+///
+/// ```
+/// use authy_core::{Email, api::Fields};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut fields = Fields::from_json(br#"{ "email": "ada@example", "nickname": "countess" }"#)?;
+/// let email: Option<Email> = fields.take("email");
+/// let phone: Option<String> = fields.take_opt("phone");
+/// assert_eq!((email, phone), (None, None));
+///
+/// // Every error at once: an invalid address, and a field that nothing took.
+/// let error = fields.finish().unwrap_err();
+/// let wrong: Vec<_> = error.fields().iter().map(|wrong| (&*wrong.field, &*wrong.code)).collect();
+/// assert_eq!(wrong, [("email", "invalid_email"), ("nickname", "unknown_field")]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Fields {
     sent: Map<String, Value>,
@@ -89,8 +112,11 @@ impl Fields {
     /// # Errors
     /// A syntax error, with line and column.
     pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
-        let Object(sent) = serde_json::from_slice(body)?;
-        Ok(Self { sent, wrong: Vec::new(), in_query: false })
+        serde_json::from_slice(body).map(|Object(sent)| Self::from_object(sent))
+    }
+
+    fn from_object(sent: Map<String, Value>) -> Self {
+        Self { sent, wrong: Vec::new(), in_query: false }
     }
 
     /// Takes the parameters of a query, already split and decoded. A parameter that was sent twice is invalid.
@@ -109,7 +135,7 @@ impl Fields {
 
     /// Returns an empty set of fields.
     pub fn none() -> Self {
-        Self { sent: Map::new(), wrong: Vec::new(), in_query: false }
+        Self::from_object(Map::new())
     }
 
     /// Takes the field with this name. Returns `None` and records the error when it is invalid.
@@ -119,7 +145,18 @@ impl Fields {
             Some(value) => T::from_json(value),
             None => T::missing(),
         };
-        read.map_err(|why| self.wrong.push(why.of(name))).ok()
+        self.check(name, read)
+    }
+
+    /// Takes the field with this name, which is optional. Returns `None` when it was not sent, and when it is invalid;
+    /// then the error is recorded.
+    pub fn take_opt<T: Field>(&mut self, name: &str) -> Option<T> {
+        self.take(name).flatten()
+    }
+
+    /// Returns a value that was checked elsewhere. Returns `None` and records the error when it is invalid.
+    pub fn check<T>(&mut self, name: &str, checked: Result<T, Invalid>) -> Option<T> {
+        checked.map_err(|why| self.wrong.push(why.of(name))).ok()
     }
 
     /// Records an error about a combination of fields.
@@ -140,6 +177,17 @@ impl Fields {
             .extend(self.sent.keys().take(20).map(|name| unknown.of(&name.chars().take(100).collect::<String>())));
         if self.wrong.is_empty() { Ok(()) } else { Err(Error::invalid(self.wrong)) }
     }
+}
+
+/// Reads a request with serde: with the same checks as from a body, and all errors in the message.
+pub(super) fn deserialize<'de, R: Request, D: Deserializer<'de>>(deserializer: D) -> Result<R, D::Error> {
+    let Object(sent) = Object::deserialize(deserializer)?;
+    R::from_fields(Fields::from_object(sent)).map_err(|error| D::Error::custom(FieldList(error.fields())))
+}
+
+/// Returns the error of a request whose invalid field is not among the recorded errors.
+pub(super) fn unreported() -> Error {
+    Error::new(ErrorKind::Internal, "an invalid field was not reported")
 }
 
 /// A JSON object without duplicate names. Parsers disagree on which duplicate counts, and attackers use that to evade checks.
@@ -180,8 +228,11 @@ pub(super) fn differ(password: Option<&NewPassword>, confirmation: Option<&Secre
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::api::{Request as _, user::UserQuery};
+    use crate::Email;
+    use crate::api::user::{NewUser, UserQuery};
 
     #[test]
     fn a_body_of_more_than_64_fields_is_refused_while_it_is_read() {
@@ -200,6 +251,38 @@ mod tests {
         let error = UserQuery::from_fields(Fields::from_query(pairs)).unwrap_err();
         let wrong: Vec<_> = error.fields().iter().map(|wrong| (wrong.field.as_str(), wrong.code.as_str())).collect();
         assert_eq!(wrong, [("page", "duplicate"), ("colour", "unknown_field")]);
+    }
+
+    #[test]
+    fn a_request_that_serde_reads_names_every_invalid_field() {
+        let body = r#"{"username":"a","email":"b","password":"long enough","confirm_password":"another one","x":1}"#;
+        let message = serde_json::from_str::<NewUser>(body).unwrap_err().to_string();
+        for field in ["username must", "email must", "confirm_password is not the same", "x is not a field"] {
+            assert!(message.contains(field), "{message}");
+        }
+        let constructed = NewUser::new("a", "b", "short").unwrap_err();
+        let fields: Vec<_> = constructed.fields().iter().map(|wrong| wrong.field.as_str()).collect();
+        assert_eq!(fields, ["username", "email", "password"]);
+    }
+
+    #[test]
+    fn an_optional_field_that_is_invalid_is_reported_and_one_that_is_missing_is_not() {
+        let mut fields = Fields::from_json(br#"{"email":"b"}"#).unwrap();
+        assert_eq!((fields.take_opt::<Email>("email"), fields.take_opt::<String>("name")), (None, None));
+        let error = fields.finish().unwrap_err();
+        assert!(matches!(error.fields(), [only] if only.field == "email"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn serde_and_a_body_agree(name in "[a-z.@ ]{0,8}", password in "[a-z]{6,10}", again in "[a-z]{6,10}") {
+            let body = serde_json::json!({
+                "username": name, "email": format!("{name}@example.org"), "password": password, "confirm_password": again,
+            });
+            let read = NewUser::from_fields(Fields::from_json(body.to_string().as_bytes()).unwrap());
+            let deserialized = serde_json::from_value::<NewUser>(body);
+            prop_assert_eq!(read.is_ok(), deserialized.is_ok());
+        }
     }
 
     /// Returns the time of the fastest of several runs, in nanoseconds per pair.

@@ -49,6 +49,7 @@ requests! {
     }
 
     /// The page of a role's users to list, with 20 users per page.
+    #[derive(Default)]
     pub struct RoleUserQuery {
         /// The page number, starting with 1.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -97,6 +97,7 @@ requests! {
     }
 
     /// The start of the list of revocations.
+    #[derive(Default)]
     pub struct RevocationQuery {
         /// The cursor of an earlier response.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,8 +112,8 @@ const ACCESS_TOKEN: &str =
 const REFRESH_TOKEN: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7.1.bWFjIG9mIHRoZSBjb3VudGVyIG9mIGEgc2Vzc2lvbi4";
 impl Credentials {
     /// Creates credentials from a username and a password.
-    pub fn new(username: impl Into<String>, password: Secret) -> Self {
-        Self { username: username.into(), password }
+    pub fn new(username: impl Into<String>, password: impl Into<Secret>) -> Self {
+        Self { username: username.into(), password: password.into() }
     }
 }
 

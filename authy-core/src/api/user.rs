@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Nothing, Reply, endpoints,
-    field::differ,
+    Fields, Nothing, Reply, endpoints,
+    field::{differ, unreported},
     page::{PageNumber, PageSize},
     requests,
     role::RoleView,
 };
 use crate::{
-    Access, Email, Invalid, Level, NewPassword, RoleName, Secret, UserId, Username,
+    Access, Email, Level, NewPassword, Result, RoleName, Secret, UserId, Username,
     access::ADMIN,
     time::{HttpDate, OptionalHttpDate},
 };
@@ -115,6 +115,7 @@ requests! {
     }
 
     /// The options of a deletion.
+    #[derive(Default)]
     pub struct Deletion {
         /// Whether to erase the personal data. Default: false.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,11 +158,18 @@ impl NewUser {
     /// Creates a sign-up. The confirmation is the password itself, because no typing error is possible.
     ///
     /// # Errors
-    /// The first invalid value.
-    pub fn new(username: &str, email: &str, password: Secret) -> Result<Self, Invalid> {
-        let (password, confirm_password) = (NewPassword::new(password.clone())?, password);
-        let (username, email) = (username.parse()?, email.parse()?);
-        Ok(Self { username, email, password, confirm_password })
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) with every invalid value.
+    pub fn new(username: &str, email: &str, password: impl Into<Secret>) -> Result<Self> {
+        let confirm_password = password.into();
+        let mut fields = Fields::none();
+        let username = fields.check("username", username.parse());
+        let email = fields.check("email", email.parse());
+        let password = fields.check("password", NewPassword::new(confirm_password.clone()));
+        fields.finish()?;
+        match (username, email, password) {
+            (Some(username), Some(email), Some(password)) => Ok(Self { username, email, password, confirm_password }),
+            _ => Err(unreported()),
+        }
     }
 }
 
