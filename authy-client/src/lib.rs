@@ -2,7 +2,7 @@
 //!
 //! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
 //! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
-//! - [`RequireAuth`] guards a [tower](tower_service) service with either of them, or with an embedded `Authy`.
+//! - [`RequireAuth`] guards a tower service with either of them, or with an embedded `Authy`.
 //!
 //! ```no_run
 //! use authy_client::{Client, RequireAuth};
@@ -28,11 +28,10 @@ mod error;
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]
 pub mod fuzz;
-mod guard;
 mod local;
 mod transport;
 
+pub use authy_core::tower::{Guarded, RequireAuth};
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, Result};
-pub use guard::{Guarded, RequireAuth};
 pub use local::{LocalVerifier, VerifierBuilder, WhenStale};

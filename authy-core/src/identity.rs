@@ -1,5 +1,7 @@
 //! The identity of a caller, and the trait that determines it from a token.
 
+use std::{future::Future, pin::Pin, sync::Arc};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -25,6 +27,19 @@ pub struct Identity {
     pub expires: DateTime<Utc>,
 }
 
+impl Identity {
+    /// Returns whether the user is as powerful as this level, or more powerful.
+    pub fn at_least(&self, level: Level) -> bool {
+        self.level.at_least(level)
+    }
+
+    /// Returns whether the user has a role. False for every role when the token was too short for the roles: then
+    /// [`roles`](Self::roles) is `None`, and only the level is known.
+    pub fn has_role(&self, role: &RoleName) -> bool {
+        self.roles.as_ref().is_some_and(|roles| roles.contains(role))
+    }
+}
+
 /// Determines the identity that a token belongs to.
 ///
 /// Each way to use authy implements it, so that code which authenticates callers works with all of them.
@@ -37,3 +52,24 @@ pub trait Authenticator: Send + Sync {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when that cannot be determined.
     async fn authenticate(&self, token: &str) -> Result<Identity>;
 }
+
+/// An [`Authenticator`] behind a pointer is one, too. Written without `async`, which would box the future twice.
+macro_rules! behind {
+    ($($pointer:ty),+) => { $(
+        impl<T: Authenticator + ?Sized> Authenticator for $pointer {
+            fn authenticate<'this, 'token, 'call>(
+                &'this self,
+                token: &'token str,
+            ) -> Pin<Box<dyn Future<Output = Result<Identity>> + Send + 'call>>
+            where
+                'this: 'call,
+                'token: 'call,
+                Self: 'call,
+            {
+                (**self).authenticate(token)
+            }
+        }
+    )+ };
+}
+
+behind! { &T, Box<T>, Arc<T> }

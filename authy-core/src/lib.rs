@@ -77,6 +77,8 @@ impl<T: ?Sized> Schema for T {}
 
 pub mod access;
 pub mod api;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod claims;
 pub mod client_info;
 pub mod encryption;
@@ -98,6 +100,8 @@ pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod token_cache;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "engine")]
 pub mod engine;

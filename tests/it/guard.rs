@@ -16,6 +16,8 @@ use tokio::{
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
+mod frameworks;
+
 /// Sends a request through a guard; the status and the body of the answer.
 async fn through(guard: &RequireAuth, token: Option<&str>) -> (Response<()>, String) {
     let service = guard.layer(service_fn(|request: Request<()>| async move {

@@ -10,6 +10,8 @@ use imports::{Import, imports_of, modules_of};
 /// and `crypto` are beside each other: neither imports the other.
 const LAYERS: &[&[&str]] = &[
     &["api"],
+    &["tower"],
+    &["axum"],
     &["engine::storage"],
     &["engine::crypto"],
     &["engine::config"],

@@ -13,6 +13,7 @@ mod access;
 mod account;
 mod amqp;
 mod authority;
+mod axum;
 mod browser;
 mod clients;
 mod crash;

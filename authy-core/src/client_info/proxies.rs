@@ -71,7 +71,7 @@ impl TrustedProxies {
             self.warned.store(true, Ordering::Relaxed);
             tracing::warn!(
                 "a request has an X-Forwarded header, and no proxy is trusted: behind a proxy, every client seems to \
-                 have the proxy's address until AUTHY_TRUSTED_PROXIES names it"
+                 have the proxy's address until AUTHY_TRUSTED_PROXIES names it (in a program: `TrustedProxies`)"
             );
         }
     }
