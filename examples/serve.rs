@@ -25,11 +25,9 @@ async fn main() -> Result {
     {
         println!("administrator: {name} {}", password.expose());
     }
-    // Without it every check asks the database; with it none does.
-    let background = authy.start_background().await?;
     println!("listening on {url}");
     let stop = async { signal::ctrl_c().await.unwrap_or_default() };
-    Server::new(authy, HttpConfig::default()).serve(listener, stop).await?;
-    drop(background);
+    Server::new(authy.clone(), HttpConfig::default()).serve(listener, stop).await?;
+    authy.stop().await;
     Ok(())
 }

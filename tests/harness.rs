@@ -129,8 +129,13 @@ impl TestApp {
         let (mut config, mut http) = (cheap(), unlimited());
         config.issuer = format!("http://{address}");
         change(&mut config, &mut http);
-        let authy =
-            Authy::builder(database.clone()).master_keys(master_keys.clone()).config(config).start().await.unwrap();
+        let authy = Authy::builder(database.clone())
+            .without_background()
+            .master_keys(master_keys.clone())
+            .config(config)
+            .start()
+            .await
+            .unwrap();
         let background = Some(authy.start_background_with(sinks(&authy)).await.unwrap());
         let (stop, stopped) = oneshot::channel();
         let server = Server::new(authy.clone(), http);

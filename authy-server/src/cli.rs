@@ -131,7 +131,7 @@ async fn migrate(settings: &Settings) -> Result<(), BoxError> {
 async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
     let done = async {
-        let authy = database.engine(settings, "").start().await?;
+        let authy = database.engine(settings, "").without_background().start().await?;
         let caller = Caller::operator(ClientInfo::default());
         match noun {
             "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,

@@ -65,9 +65,8 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
 
     let database = Database::open(settings, Sharing::Alone).await?;
     let served = async {
-        let authy = database.engine(settings, settings.issuer.as_deref().unwrap_or(&url)).start().await?;
-        let sinks = sinks::sinks(settings, &authy, &public_url(settings, &url))?;
-        let background = authy.start_background_with(sinks).await?;
+        let engine = database.engine(settings, settings.issuer.as_deref().unwrap_or(&url));
+        let authy = sinks::add(engine, settings, &public_url(settings, &url))?.start().await?;
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
@@ -84,7 +83,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         };
-        let mut serving = tokio::spawn(Server::new(authy, http_config(settings)).serve(listener, stop));
+        let mut serving = tokio::spawn(Server::new(authy.clone(), http_config(settings)).serve(listener, stop));
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
             _ = interrupt.recv() => {}
@@ -92,13 +91,19 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         }
         tracing::info!("stopping: answering the requests under way first");
         stopping.notify_one();
+        let stopped = async {
+            let ended = (&mut serving).await;
+            tracing::info!("stopping: finishing the deliveries under way");
+            authy.stop().await;
+            Ok(ended??)
+        };
         tokio::select! {
-            ended = &mut serving => ended??,
+            ended = stopped => return ended,
             // A second signal: stop at once.
-            _ = interrupt.recv() => serving.abort(),
-            _ = terminate.recv() => serving.abort(),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        drop(background);
+        serving.abort();
         Ok(())
     };
     let result = served.await;

@@ -38,7 +38,10 @@ impl TestServer {
         let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
         let mut config = Config::default();
         config.hash.argon2 = "m=8,t=1,p=1".parse().unwrap();
-        let authy = Authy::builder(cluster.config()).master_keys(MasterKeys::generate().unwrap()).config(config);
+        let authy = Authy::builder(cluster.config())
+            .without_background()
+            .master_keys(MasterKeys::generate().unwrap())
+            .config(config);
         let authy = authy.start().await.unwrap();
         let off = || "off".parse().unwrap();
         let mut http = HttpConfig {

@@ -75,7 +75,9 @@ fn start() -> SharedCluster {
     let cluster = runtime.block_on(async {
         let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
         run(&cluster.config(), &format!("CREATE DATABASE {TEMPLATE}")).await;
-        let template = Authy::builder(cluster.config_for(TEMPLATE)).master_keys(MasterKeys::generate().unwrap());
+        let template = Authy::builder(cluster.config_for(TEMPLATE))
+            .without_background()
+            .master_keys(MasterKeys::generate().unwrap());
         template.migrate().await.unwrap();
         cluster
     });

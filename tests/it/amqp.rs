@@ -31,7 +31,13 @@ const QUEUE: &str = "authy.audit";
 
 async fn engine(url: &str) -> (Authy, Background) {
     let keys = MasterKeys::generate().unwrap();
-    let authy = Authy::builder(database::fresh().await).master_keys(keys).config(cheap()).start().await.unwrap();
+    let authy = Authy::builder(database::fresh().await)
+        .without_background()
+        .master_keys(keys)
+        .config(cheap())
+        .start()
+        .await
+        .unwrap();
     let background = authy.start_background_with(vec![sink(url)]).await.unwrap();
     (authy, background)
 }

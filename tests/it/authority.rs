@@ -189,5 +189,11 @@ fn refusal(answer: Result<()>) -> Option<ErrorKind> {
 
 /// An engine on a database whose settings were changed.
 async fn engine_on(database: tokio_postgres::Config) -> Authy {
-    Authy::builder(database).master_keys(MasterKeys::generate().unwrap()).config(cheap()).start().await.unwrap()
+    Authy::builder(database)
+        .without_background()
+        .master_keys(MasterKeys::generate().unwrap())
+        .config(cheap())
+        .start()
+        .await
+        .unwrap()
 }

@@ -55,7 +55,10 @@ impl Coordinator {
         let environment = Environment { database, sql: sql.clone(), keys, record: folder.path().join("record"), pace };
         let mut config = cheap();
         config.issuer = SERVER_PROCESS_ISSUER.to_owned();
-        let builder = Authy::builder(environment.database.clone()).master_keys(environment.keys.clone()).config(config);
+        let builder = Authy::builder(environment.database.clone())
+            .without_background()
+            .master_keys(environment.keys.clone())
+            .config(config);
         let authy = builder.start().await.unwrap();
         let mut coordinator = Self { environment, authy, sql, root: Secret::new(""), _folder: folder };
         // From now on the sink receives every event.

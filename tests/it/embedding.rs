@@ -22,7 +22,8 @@ async fn host() -> (tokio_postgres::Client, Authy) {
         )
         .await
         .unwrap();
-    let authy = Authy::builder(config).master_keys(MasterKeys::generate().unwrap()).config(cheap());
+    let authy =
+        Authy::builder(config).without_background().master_keys(MasterKeys::generate().unwrap()).config(cheap());
     (client, authy.start().await.unwrap())
 }
 
@@ -34,7 +35,8 @@ async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
 async fn a_database_on_another_machine_needs_a_word_about_encryption() {
     // A name that does not resolve: what is not refused cannot be reached.
     let start = async |config: &str, change: fn(Builder) -> Builder| {
-        let builder = Authy::builder(config.parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
+        let builder =
+            Authy::builder(config.parse().unwrap()).without_background().master_keys(MasterKeys::generate().unwrap());
         change(builder).start().await.err().unwrap()
     };
     let refused = start("host=db.invalid user=shop", |builder| builder).await;
@@ -105,7 +107,7 @@ async fn roles_and_deletions_join_a_transaction_too() {
 #[tokio::test]
 async fn what_a_host_has_committed_and_handed_back_is_in_force_here_at_once() {
     let (mut client, authy) = host().await;
-    let _background = authy.start_background().await.unwrap();
+    let _background = authy.start_background_with(Vec::new()).await.unwrap();
     let (anonymous, operator) = (Caller::anonymous(ClientInfo::default()), operator());
     let id = authy.users().register(&anonymous, new_user("ada")).await.unwrap();
     let guest: RoleName = "guest".parse().unwrap();

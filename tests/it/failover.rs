@@ -68,7 +68,13 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     // when the others find the new primary, it counts from beyond where they were.
     let mut config = cheap();
     config.issuer = issuer.clone();
-    let quick = Authy::builder(pair.standby_config()).master_keys(keys).config(config).start().await.unwrap();
+    let quick = Authy::builder(pair.standby_config())
+        .without_background()
+        .master_keys(keys)
+        .config(config)
+        .start()
+        .await
+        .unwrap();
     quick.sessions().end_all(&operator(), during.id).await.unwrap();
     let sql = database::connect(&pair.standby_config()).await;
     let xid = "SELECT max(xid)::text FROM authy.revocation";
@@ -169,7 +175,13 @@ async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() 
     sign_up(&app.authy).await;
     slow.is_holding.acquire().await.unwrap().forget();
     pair.fail_over().await;
-    let quick = Authy::builder(pair.standby_config()).master_keys(keys).config(cheap()).start().await.unwrap();
+    let quick = Authy::builder(pair.standby_config())
+        .without_background()
+        .master_keys(keys)
+        .config(cheap())
+        .start()
+        .await
+        .unwrap();
     let after = sign_up(&quick).await;
     let sql = database::connect(&pair.standby_config()).await;
     let used = "SELECT max(xid)::text FROM authy.event";

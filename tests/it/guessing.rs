@@ -364,7 +364,8 @@ async fn a_caller_with_a_token_who_is_slowed_costs_no_hash() {
     let user = app.user().await;
     let mut config = authy_tests::cheap();
     config.hash.argon2 = "m=65536,t=12,p=1".parse().unwrap();
-    let expensive = authy_core::Authy::builder(app.database.clone()).master_keys(app.master_keys.clone());
+    let expensive =
+        authy_core::Authy::builder(app.database.clone()).without_background().master_keys(app.master_keys.clone());
     let expensive = expensive.config(config).start().await.unwrap();
     let caller = Caller::user(app.authy.authenticate(user.token.expose()).await.unwrap(), ClientInfo::default());
     for _ in 0..FREE {

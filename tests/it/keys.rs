@@ -53,7 +53,10 @@ async fn a_restart_keeps_the_key_and_so_the_tokens() {
 #[tokio::test]
 async fn a_wrong_master_key_refuses_to_start() {
     let app = TestApp::new().await;
-    let other = Authy::builder(app.database.clone()).master_keys(MasterKeys::generate().unwrap()).config(cheap());
+    let other = Authy::builder(app.database.clone())
+        .without_background()
+        .master_keys(MasterKeys::generate().unwrap())
+        .config(cheap());
     let error = other.start().await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(error.to_string().contains("master key is not the one"), "{error}");
@@ -64,7 +67,7 @@ async fn servers_that_start_at_once_agree_on_one_key() {
     let database = authy_tests::database::fresh().await;
     let keys = MasterKeys::generate().unwrap();
     let started = authy_tests::at_once(4, move |_| {
-        let builder = Authy::builder(database.clone()).master_keys(keys.clone()).config(cheap());
+        let builder = Authy::builder(database.clone()).without_background().master_keys(keys.clone()).config(cheap());
         async move { builder.start().await.unwrap().keys().published().keys[0].kid.clone() }
     });
     let kids = started.await;

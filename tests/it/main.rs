@@ -14,6 +14,7 @@ mod account;
 mod amqp;
 mod authority;
 mod axum;
+mod background;
 mod browser;
 mod clients;
 mod crash;

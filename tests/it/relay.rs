@@ -73,7 +73,13 @@ impl Sink for MemorySink {
 const PACES: [Delivery; 2] = [Delivery::Ordered { in_flight: 32 }, Delivery::PerSubject { in_flight: 32 }];
 
 async fn instance(database: &tokio_postgres::Config, keys: &MasterKeys) -> Authy {
-    Authy::builder(database.clone()).master_keys(keys.clone()).config(cheap()).start().await.unwrap()
+    Authy::builder(database.clone())
+        .without_background()
+        .master_keys(keys.clone())
+        .config(cheap())
+        .start()
+        .await
+        .unwrap()
 }
 
 async fn engine_with(sink: Arc<MemorySink>) -> (tokio_postgres::Config, Authy, Background) {

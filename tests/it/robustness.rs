@@ -185,7 +185,8 @@ async fn a_database_that_is_not_there_is_no_reason_to_hang() {
     let folder = database::folder();
     let mut nowhere = tokio_postgres::Config::new();
     nowhere.host_path(folder.path()).user("authy").dbname("authy");
-    let builder = Authy::builder(nowhere).master_keys(MasterKeys::generate().unwrap()).config(cheap());
+    let builder =
+        Authy::builder(nowhere).without_background().master_keys(MasterKeys::generate().unwrap()).config(cheap());
     let started = tokio::time::timeout(Duration::from_secs(10), builder.start()).await.unwrap();
     assert_eq!(started.err().unwrap().kind(), ErrorKind::Unavailable);
 }

@@ -132,7 +132,10 @@ async fn a_master_key_is_replaced_without_a_stop() {
     let only_new = MasterKeys::parse(&new).unwrap();
     let after = TestApp::on(app.database.clone(), only_new, |config, _| config.issuer = issuer.clone()).await;
     assert!(after.anonymous().login(credentials(&user.username)).await.is_ok());
-    let only_old = Authy::builder(app.database.clone()).master_keys(MasterKeys::parse(&old).unwrap()).config(cheap());
+    let only_old = Authy::builder(app.database.clone())
+        .without_background()
+        .master_keys(MasterKeys::parse(&old).unwrap())
+        .config(cheap());
     assert_eq!(only_old.start().await.err().unwrap().kind(), ErrorKind::Internal);
 }
 
@@ -169,7 +172,10 @@ async fn server_and_shell() -> (TestApp, Authy) {
     let server = TestApp::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
     let mut config = cheap();
     config.issuer = server.url();
-    let shell = Authy::builder(server.database.clone()).master_keys(server.master_keys.clone()).config(config);
+    let shell = Authy::builder(server.database.clone())
+        .without_background()
+        .master_keys(server.master_keys.clone())
+        .config(config);
     (server, shell.start().await.unwrap())
 }
 

@@ -7,7 +7,7 @@ use authy_core::{Authy, ErrorKind, engine::MasterKeys};
 use authy_tests::{at_once, cheap, database, until};
 
 fn builder(config: &tokio_postgres::Config) -> authy_core::engine::Builder {
-    Authy::builder(config.clone()).master_keys(MasterKeys::generate().unwrap()).config(cheap())
+    Authy::builder(config.clone()).without_background().master_keys(MasterKeys::generate().unwrap()).config(cheap())
 }
 
 #[tokio::test]

@@ -115,7 +115,9 @@ async fn a_database_is_recognized_by_a_private_authority_and_by_nothing_less() {
     let url =
         |host: &str| format!("host={host} hostaddr=127.0.0.1 port={port} user=authy dbname=authy sslmode=require");
     let start = async |host: &str, roots: Roots| {
-        let builder = Authy::builder(url(host).parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
+        let builder = Authy::builder(url(host).parse().unwrap())
+            .without_background()
+            .master_keys(MasterKeys::generate().unwrap());
         builder.config(cheap()).roots(roots).start().await
     };
     let private = Roots::platform().with_pem(&ca).unwrap();

@@ -105,7 +105,10 @@ async fn a_server_whose_tokens_would_live_for_more_than_a_day_does_not_start() {
     let app = TestApp::new().await;
     let start = async |access_ttl| {
         let config = Config { access_ttl, ..cheap() };
-        let builder = Authy::builder(app.database.clone()).master_keys(app.master_keys.clone()).config(config);
+        let builder = Authy::builder(app.database.clone())
+            .without_background()
+            .master_keys(app.master_keys.clone())
+            .config(config);
         builder.start().await.map(drop).map_err(|error| error.kind())
     };
     assert_eq!(start(25 * HOUR).await, Err(ErrorKind::InvalidInput));

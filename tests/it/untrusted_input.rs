@@ -232,7 +232,13 @@ async fn whatever_comes_over_a_socket_is_answered_or_closed() {
     let (database, keys, folder) = (database::fresh().await, MasterKeys::generate().unwrap(), database::folder());
     let mut config = cheap();
     config.issuer = SERVER_PROCESS_ISSUER.to_owned();
-    let authy = Authy::builder(database.clone()).master_keys(keys.clone()).config(config).start().await.unwrap();
+    let authy = Authy::builder(database.clone())
+        .without_background()
+        .master_keys(keys.clone())
+        .config(config)
+        .start()
+        .await
+        .unwrap();
     let name = fresh_name("root");
     authy.users().create(&operator(), new_account(&name, "superadmin")).await.unwrap();
     let caller = Caller::anonymous(ClientInfo::default());

@@ -39,7 +39,13 @@ async fn serve(arguments: &[String]) {
     let keys = MasterKeys::parse(&std::env::var("SERVER_PROCESS_MASTER_KEY").unwrap()).unwrap();
     let mut config = cheap();
     config.issuer = authy_tests::SERVER_PROCESS_ISSUER.to_owned();
-    let authy = Authy::builder(arguments[0].parse().unwrap()).master_keys(keys).config(config).start().await.unwrap();
+    let authy = Authy::builder(arguments[0].parse().unwrap())
+        .without_background()
+        .master_keys(keys)
+        .config(config)
+        .start()
+        .await
+        .unwrap();
     let pace = match arguments[2].as_str() {
         "stream" => Delivery::Ordered { in_flight: 3 },
         _ => Delivery::PerSubject { in_flight: 3 },

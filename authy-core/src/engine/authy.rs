@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 use tokio_postgres::Transaction;
 
 use crate::{
@@ -41,7 +42,11 @@ pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
 /// Each subject has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something
 /// takes the caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
 #[derive(Clone)]
-pub struct Authy(Arc<Handles>);
+pub struct Authy {
+    handles: Arc<Handles>,
+    // Not among the handles: the background work has sinks, and a sink may have the handles. `None` in a sink's `Authy`.
+    background: Arc<Mutex<Option<Background>>>,
+}
 
 struct Handles {
     config: Arc<Config>,
@@ -63,37 +68,37 @@ impl Authy {
 
     /// Returns the handle for users and their accounts.
     pub fn users(&self) -> &Users {
-        &self.0.users
+        &self.handles.users
     }
 
     /// Returns the handle for roles and their users.
     pub fn roles(&self) -> &Roles {
-        &self.0.roles
+        &self.handles.roles
     }
 
     /// Returns the handle for sessions and their tokens.
     pub fn sessions(&self) -> &Sessions {
-        &self.0.sessions
+        &self.handles.sessions
     }
 
     /// Returns the handle for the keys that sign access tokens.
     pub fn keys(&self) -> &SigningKeys {
-        &self.0.keys
+        &self.handles.keys
     }
 
     /// Returns the handle for the audit trail.
     pub fn events(&self) -> &Events {
-        &self.0.events
+        &self.handles.events
     }
 
     /// Returns the handle for the delivery of events to sinks.
     pub fn deliveries(&self) -> &Deliveries {
-        &self.0.deliveries
+        &self.handles.deliveries
     }
 
     /// Returns the handle for revocations, for services that verify tokens themselves.
     pub fn revocations(&self) -> &Arc<RevocationFeed> {
-        &self.0.journal.feed
+        &self.handles.journal.feed
     }
 
     /// Returns handles that write within a transaction of the embedding program, so that its rows and authy's rows are
@@ -106,29 +111,35 @@ impl Authy {
     /// Applies the revocations of a committed write in this process, and returns the value of the write. Call it after
     /// the commit, never before: a write that is rolled back must not revoke anything.
     pub fn committed<T>(&self, write: Uncommitted<T>) -> T {
-        self.0.journal.committed(write)
+        self.handles.journal.committed(write)
     }
 
-    /// Starts the background work. With it, a token check does not query the database, and keys rotate automatically.
-    /// Without it, every check queries the database, which is slower but equally correct.
+    /// Ends the background work that [`Builder::start`] has started, for all clones of this `Authy`. Returns when the
+    /// deliveries under way have been recorded, as [`Background::stop`] describes. Without this call the work ends when
+    /// the last clone is dropped, and sinks get the deliveries under way again.
+    ///
+    /// The handles go on working. Once the known revocations are older than
+    /// [`Config::max_staleness`](crate::engine::Config::max_staleness), every token check queries the database.
+    pub async fn stop(&self) {
+        let mut background = self.background.lock().await;
+        if let Some(background) = background.take() {
+            background.stop().await;
+        }
+    }
+
+    /// Starts background work with sinks, for a program that was built
+    /// [`without_background`](Builder::without_background) and controls it by itself. A new sink gets every event from
+    /// now on; a known sink continues where it stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
-    pub async fn start_background(&self) -> Result<Background> {
-        self.start_background_with(Vec::new()).await
-    }
-
-    /// Starts the background work with sinks. A new sink gets every event from now on; a known sink continues where it
-    /// stopped.
-    ///
-    /// # Errors
-    /// As [`start_background`](Self::start_background).
     pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
-        Background::start(&self.0.journal, &self.0.keys, &self.0.config, sinks).await
+        let Handles { journal, keys, config, .. } = &*self.handles;
+        Background::start(journal, keys, config, sinks).await
     }
 
     /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and
-    /// drops partitions of the audit trail. The [background work](Self::start_background) runs it regularly.
+    /// drops partitions of the audit trail. The background work runs it regularly.
     ///
     /// Does not drop a partition before every sink has received all of its events. The background work considers only
     /// its own sinks, so that a sink which is no longer configured does not keep partitions.
@@ -136,7 +147,7 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
-        let Handles { journal, keys, config, .. } = &*self.0;
+        let Handles { journal, keys, config, .. } = &*self.handles;
         Maintenance::new(journal.clone(), keys.clone(), config).run(None).await
     }
 
@@ -145,7 +156,7 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
     pub async fn ping(&self) -> Result<()> {
-        self.0.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
+        self.handles.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
     }
 
     /// Prepares every SQL statement against the live schema, and returns their number.
@@ -153,18 +164,18 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when a statement does not fit. The log contains its name.
     pub async fn check(&self) -> Result<usize> {
-        check::check(&self.0.journal.db.connect().await?).await
+        check::check(&self.handles.journal.db.connect().await?).await
     }
 
     /// Returns the page where users change their password, if there is one.
     pub fn change_password_url(&self) -> Option<&str> {
-        self.0.config.change_password_url.as_deref()
+        self.handles.config.change_password_url.as_deref()
     }
 
     /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its
     /// database.
     pub fn metadata(&self) -> ServerMetadata {
-        let (config, keys) = (&self.0.config, self.keys().published());
+        let (config, keys) = (&self.handles.config, self.keys().published());
         let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
@@ -183,6 +194,6 @@ impl Authy {
 #[async_trait]
 impl Authenticator for Authy {
     async fn authenticate(&self, token: &str) -> Result<Identity> {
-        self.0.sessions.authenticate(token).await
+        self.handles.sessions.authenticate(token).await
     }
 }

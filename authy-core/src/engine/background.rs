@@ -1,6 +1,6 @@
 //! The background work: following revocations, relaying events to the sinks, and maintenance.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use tokio::task::JoinHandle;
 
@@ -8,7 +8,10 @@ use crate::{
     Result,
     engine::{
         config::Config,
-        delivery::{relay::Relay, sink::Sink},
+        delivery::{
+            relay::{Relay, stop::StopRelays},
+            sink::Sink,
+        },
         domain::signing_key::SigningKeys,
         journal::write::Journal,
         storage::fault::{self, Track},
@@ -20,14 +23,26 @@ pub(in crate::engine) mod maintenance;
 
 use maintenance::Maintenance;
 
-/// The running background work. It stops when this is dropped.
+/// The running background work: [`Authy::start_background_with`](crate::Authy::start_background_with).
+///
+/// [`stop`](Self::stop) ends it in order. Dropping it ends it at once: the sinks get what they were being delivered
+/// again.
 #[must_use = "dropped, it ends the background work"]
-#[derive(Debug)]
-pub struct Background(Vec<JoinHandle<()>>);
+pub struct Background {
+    tasks: Vec<JoinHandle<()>>,
+    relays: Vec<JoinHandle<()>>,
+    stop: StopRelays,
+}
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+        self.tasks.iter().chain(&self.relays).for_each(JoinHandle::abort);
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background").field("sinks", &self.relays.len()).finish_non_exhaustive()
     }
 }
 
@@ -46,22 +61,37 @@ impl Background {
         let cursor = feed.prime().await?;
         let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         let maintenance = Maintenance::new(journal.clone(), keys.clone(), config);
-        let mut tasks = vec![
-            tokio::spawn(fault::on(
-                Track::Follow,
-                follow::follow(feed.clone(), journal.db.clone(), keys.clone(), cursor),
-            )),
-            tokio::spawn(fault::on(Track::Maintenance, async move { maintenance.run_at_intervals(names).await })),
-        ];
+        let (stop, stopping) = StopRelays::new();
+        let mut background = Self { tasks: Vec::new(), relays: Vec::new(), stop };
+        background.tasks.push(tokio::spawn(fault::on(
+            Track::Follow,
+            follow::follow(feed.clone(), journal.db.clone(), keys.clone(), cursor),
+        )));
+        background.tasks.push(tokio::spawn(fault::on(Track::Maintenance, async move {
+            maintenance.run_at_intervals(names).await
+        })));
         if let Some(interval) = config.self_test {
-            tasks.push(tokio::spawn(fault::on(Track::Follow, feed.clone().test_at_intervals(interval))));
+            background.tasks.push(tokio::spawn(fault::on(Track::Follow, feed.clone().test_at_intervals(interval))));
         }
         for sink in sinks {
-            let relay = Relay::new(journal.clone(), sink);
+            let (relay, stopping) = (Relay::new(journal.clone(), sink), stopping.clone());
             // Before any event can occur that the sink must get.
             relay.prepare().await?;
-            tasks.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run().await })));
+            background.relays.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run(&stopping).await })));
         }
-        Ok(Self(tasks))
+        Ok(background)
+    }
+
+    /// Ends the background work. Returns when the deliveries under way have been recorded, so that no sink gets them
+    /// again: a sink that takes each event by itself finishes those it has begun, which takes two minutes at most; one
+    /// that takes all events as a stream finishes its page of at most 1000 events. Dropping the future ends the work at
+    /// once.
+    pub async fn stop(mut self) {
+        self.stop.request();
+        for relay in &mut self.relays {
+            // An error: it panicked, and there is nothing to wait for.
+            let _ = relay.await;
+        }
+        // The rest is transactions: one that is interrupted is rolled back.
     }
 }

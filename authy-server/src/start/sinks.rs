@@ -1,8 +1,6 @@
 //! The sinks that the settings ask for.
 
-use std::sync::Arc;
-
-use authy_core::{Authy, engine::Sink};
+use authy_core::engine::Builder;
 
 use crate::{config::Settings, sink::LogSink};
 
@@ -19,7 +17,7 @@ pub(crate) enum InvalidSinks {
     Mail(#[from] mail::InvalidMailSettings),
     #[cfg(feature = "webhook")]
     #[error(transparent)]
-    Webhook(#[from] webhook::InvalidWebhookSettings),
+    Webhook(#[from] webhook::NoWebhookSecret),
 }
 
 /// Refuses settings that do not go together.
@@ -32,20 +30,20 @@ const CHECKS: &[Check] = &[
     |settings| Ok(mail::server_of(settings).map(drop)?),
 ];
 
-/// Returns a sink; `None` when the settings do not ask for it. The text is the URL where users reach this server.
-type Make = fn(&Settings, &Authy, &str) -> Result<Option<Arc<dyn Sink>>, InvalidSinks>;
+/// Adds a sink when the settings ask for it. The text is the URL where users reach this server.
+type Add = fn(Builder, &Settings, &str) -> Result<Builder, InvalidSinks>;
 
-const SINKS: &[Make] = &[
-    |settings, _, _| Ok(settings.log_events.then(|| Arc::new(LogSink) as _)),
+const SINKS: &[Add] = &[
+    |engine, settings, _| Ok(if settings.log_events { engine.sink(LogSink) } else { engine }),
     #[cfg(feature = "amqp")]
-    |settings, _, _| {
-        let amqp = |url: &crate::sink::AmqpUrl| crate::sink::Amqp::new(url.clone()).with_roots(settings.roots());
-        Ok(settings.amqp_url.as_ref().map(|url| Arc::new(amqp(url)) as _))
+    |engine, settings, _| {
+        let Some(url) = &settings.amqp_url else { return Ok(engine) };
+        Ok(engine.sink(crate::sink::Amqp::new(url.clone()).with_roots(settings.roots())))
     },
     #[cfg(feature = "mail")]
-    |settings, authy, public_url| Ok(mail::sink(settings, authy, public_url)?),
+    |engine, settings, public_url| Ok(mail::add(engine, settings, public_url)?),
     #[cfg(feature = "webhook")]
-    |settings, authy, _| Ok(webhook::sink(settings, authy)?),
+    |engine, settings, _| Ok(webhook::add(engine, settings)?),
 ];
 
 /// Refuses settings that do not go together, before anything has been started.
@@ -53,7 +51,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), InvalidSinks> {
     CHECKS.iter().try_for_each(|check| check(settings))
 }
 
-/// Returns the sinks that are configured. `public_url` is where users reach this server.
-pub(super) fn sinks(settings: &Settings, authy: &Authy, public_url: &str) -> Result<Vec<Arc<dyn Sink>>, InvalidSinks> {
-    SINKS.iter().filter_map(|make| make(settings, authy, public_url).transpose()).collect()
+/// Adds the sinks that are configured. `public_url` is where users reach this server.
+pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Result<Builder, InvalidSinks> {
+    SINKS.iter().try_fold(engine, |engine, add| add(engine, settings, public_url))
 }

@@ -67,7 +67,7 @@ impl BenchServer {
         let keys = MasterKeys::generate().unwrap();
         let mut config = cheap();
         config.issuer = ISSUER.to_owned();
-        let builder = Authy::builder(cluster.config()).master_keys(keys.clone()).config(config);
+        let builder = Authy::builder(cluster.config()).without_background().master_keys(keys.clone()).config(config);
         let authy = builder.start().await.unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env("ABUSE_ROLE", "authy").env("AUTHY_DATABASE_URL", url(&cluster)).env("AUTHY_ISSUER", ISSUER);

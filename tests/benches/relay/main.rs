@@ -110,7 +110,8 @@ impl Sink for Watched {
 async fn engine(config: Config) -> (tokio_postgres::Config, Authy) {
     let database = database::fresh().await;
     let keys = MasterKeys::generate().unwrap();
-    let authy = Authy::builder(database.clone()).master_keys(keys).config(config).start().await.unwrap();
+    let authy =
+        Authy::builder(database.clone()).without_background().master_keys(keys).config(config).start().await.unwrap();
     (database, authy)
 }
 
@@ -192,8 +193,10 @@ async fn cost(name: &str, config: &Config, url: &str, is_there: bool) {
     let (_, with) = engine(config.clone()).await;
     let (_, without) = engine(config.clone()).await;
     let sink = Watched::new(url);
-    let _backgrounds =
-        (with.start_background_with(vec![sink.clone()]).await.unwrap(), without.start_background().await.unwrap());
+    let _backgrounds = (
+        with.start_background_with(vec![sink.clone()]).await.unwrap(),
+        without.start_background_with(Vec::new()).await.unwrap(),
+    );
     let (mut on, mut off) = (0, 0);
     for _ in 0..ROUNDS {
         off += sign_ups(&without, ROUND).await;

@@ -60,7 +60,13 @@ fn page_size(size: u32) -> PageSize {
 async fn months_are_made_ahead_and_dropped_when_they_are_old_and_no_event_is_lost_between_them() {
     let config = database::fresh().await;
     let keys = MasterKeys::generate().unwrap();
-    let authy = Authy::builder(config.clone()).master_keys(keys).config(short_memory()).start().await.unwrap();
+    let authy = Authy::builder(config.clone())
+        .without_background()
+        .master_keys(keys)
+        .config(short_memory())
+        .start()
+        .await
+        .unwrap();
     let sql = database::connect(&config).await;
     let count = |table: &'static str, part: &'static str| {
         let sql = &sql;
@@ -103,7 +109,13 @@ async fn no_month_is_dropped_before_the_sinks_have_received_it() {
     for pace in PACES {
         let config = database::fresh().await;
         let keys = MasterKeys::generate().unwrap();
-        let authy = Authy::builder(config.clone()).master_keys(keys).config(short_memory()).start().await.unwrap();
+        let authy = Authy::builder(config.clone())
+            .without_background()
+            .master_keys(keys)
+            .config(short_memory())
+            .start()
+            .await
+            .unwrap();
         let sql = database::connect(&config).await;
         let sink = MemorySink::new(pace);
         sink.is_away.store(true, Ordering::SeqCst);
@@ -126,7 +138,7 @@ async fn no_month_is_dropped_before_the_sinks_have_received_it() {
         sql.batch_execute(LONG_AGO).await.unwrap();
         until("it is tried", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 1 }).await;
         drop(background);
-        let _background = authy.start_background().await.unwrap();
+        let _background = authy.start_background_with(Vec::new()).await.unwrap();
         until("the month is dropped", || async {
             let old = "SELECT 1 FROM authy.event WHERE happened < now() - interval '1 year'";
             sql.query_opt(old, &[]).await.unwrap().is_none()

@@ -1,6 +1,6 @@
 //! Builds an [`Authy`] from a database configuration and master keys.
 
-use std::sync::Arc;
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use super::{Authy, Handles};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         check,
         config::Config,
         crypto::{master::MasterKeys, password::Passwords},
-        delivery::Deliveries,
+        delivery::{Deliveries, sink::Sink},
         domain::{
             code::Codes,
             credential::PasswordVerifier,
@@ -39,12 +39,28 @@ pub struct Builder {
     config: Config,
     allows_plain_text: bool,
     roots: Roots,
+    has_background: bool,
+    sinks: Vec<SinkMaker>,
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Makes a sink from the engine that it is a sink of.
+struct SinkMaker(Box<MakeSink>);
+
+type MakeSink = dyn FnOnce(&Authy) -> Result<Arc<dyn Sink>, BoxError> + Send;
+
+impl fmt::Debug for SinkMaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SinkMaker")
+    }
 }
 
 impl Builder {
     pub(super) fn new(database: tokio_postgres::Config) -> Self {
         let (config, roots) = (Config::default(), Roots::platform());
-        Self { database, master_keys: None, config, allows_plain_text: false, roots }
+        let (has_background, sinks) = (true, Vec::new());
+        Self { database, master_keys: None, config, allows_plain_text: false, roots, has_background, sinks }
     }
 
     /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the
@@ -77,6 +93,34 @@ impl Builder {
         self
     }
 
+    /// Adds a sink, which gets every event from the first start with it on.
+    #[must_use]
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.sink_with(|_| Ok(sink))
+    }
+
+    /// Adds a sink that uses the engine. When it cannot be made, [`start`](Self::start) fails.
+    ///
+    /// The `Authy` that `make` gets does not keep the background work running: the work ends when all others have been
+    /// dropped.
+    #[must_use]
+    pub fn sink_with<S: Sink>(
+        mut self,
+        make: impl FnOnce(&Authy) -> Result<S, BoxError> + Send + 'static,
+    ) -> Self {
+        self.sinks.push(SinkMaker(Box::new(|authy| Ok(Arc::new(make(authy)?)))));
+        self
+    }
+
+    /// Starts no background work. Then every token check queries the database, which is slower but equally correct;
+    /// keys do not rotate, no event reaches a sink, and nothing that has expired is deleted. For programs that run for a
+    /// moment, and for those that start it later: [`Authy::start_background_with`].
+    #[must_use]
+    pub fn without_background(mut self) -> Self {
+        self.has_background = false;
+        self
+    }
+
     fn check_encryption(&self) -> Result<()> {
         let refused =
             |cause| Error::with_source(ErrorKind::InvalidInput, "connections to the database must be encrypted", cause);
@@ -86,14 +130,37 @@ impl Builder {
         }
     }
 
-    /// Applies pending migrations, prepares every statement, loads the signing keys or creates the first one, and
-    /// starts the hashing threads.
+    /// Applies pending migrations, prepares every statement, loads the signing keys or creates the first one, starts the
+    /// hashing threads, and starts the background work: it follows revocations, so that a token check does not query the
+    /// database, delivers events to the sinks, rotates the keys, and deletes what has expired. It ends with
+    /// [`Authy::stop`], or when the last clone of the `Authy` is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
-    /// the database is on another machine and its configuration does not specify whether connections are encrypted.
-    pub async fn start(self) -> Result<Authy> {
+    /// the database is on another machine and its configuration does not specify whether connections are encrypted,
+    /// when a sink cannot be made, or when there are sinks and no background work.
+    pub async fn start(mut self) -> Result<Authy> {
+        let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
+        if !has_background && !sinks.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "sinks need the background work: leave out without_background, or pass them to start_background_with",
+            ));
+        }
+        let authy = self.open().await?;
+        if has_background {
+            let in_sinks = Authy { handles: authy.handles.clone(), background: Arc::default() };
+            let made: Result<Vec<_>, _> = sinks.into_iter().map(|SinkMaker(make)| make(&in_sinks)).collect();
+            let sinks =
+                made.map_err(|cause| Error::with_source(ErrorKind::InvalidInput, "a sink cannot be made", cause))?;
+            let background = authy.start_background_with(sinks).await?;
+            *authy.background.lock().await = Some(background);
+        }
+        Ok(authy)
+    }
+
+    async fn open(self) -> Result<Authy> {
         self.check_encryption()?;
         let Self { database, master_keys, config, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
@@ -120,7 +187,7 @@ impl Builder {
         let limiter = GuessLimiter::new(db.clone(), &master)?;
         let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter);
         lookalike::fill_in(&db).await?;
-        Ok(Authy(Arc::new(Handles {
+        let handles = Handles {
             sessions: Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?,
             users: Users::new(journal.clone(), &config, passwords, codes.clone(), erased.clone()),
             roles: Roles::new(journal.clone()),
@@ -129,7 +196,8 @@ impl Builder {
             config,
             journal,
             keys,
-        })))
+        };
+        Ok(Authy { handles: Arc::new(handles), background: Arc::default() })
     }
 
     /// Applies pending migrations, and does nothing else.

@@ -59,7 +59,7 @@ impl<'a> Within<'a> {
         caller: &Caller,
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<Uncommitted<T>> {
-        self.authy.0.journal.join(self.transaction, caller, work).await
+        self.authy.handles.journal.join(self.transaction, caller, work).await
     }
 }
 

@@ -30,10 +30,12 @@ mod ordered;
 mod per_subject;
 mod reader;
 pub(in crate::engine) mod sql;
+pub(in crate::engine) mod stop;
 pub(in crate::engine) mod stuck;
 
 use lock::SinkLock;
 use reader::Reader;
+use stop::Stop;
 
 /// Time after which an instance takes over from one that has failed.
 const TAKE_OVER_INTERVAL: Duration = Duration::from_secs(1);
@@ -75,28 +77,31 @@ impl Relay {
             .await
     }
 
-    /// Relays whenever no other instance does. Does not return.
-    pub(in crate::engine) async fn run(&self) {
-        loop {
-            if let Err(error) = self.lead().await {
-                tracing::warn!(sink = self.sink.name(), %error, "cannot relay to a sink: retrying");
+    /// Relays whenever no other instance does. Returns when it is to stop, after the deliveries under way have been
+    /// recorded.
+    pub(in crate::engine) async fn run(&self, stop: &Stop) {
+        while let Err(error) = self.lead(stop).await {
+            tracing::warn!(sink = self.sink.name(), %error, "cannot relay to a sink: retrying");
+            if stop.or(sleep(TAKE_OVER_INTERVAL)).await.is_none() {
+                return;
             }
-            sleep(TAKE_OVER_INTERVAL).await;
         }
     }
 
-    async fn lead(&self) -> Result<()> {
-        let lock = SinkLock::take(&self.journal.db, self.sink.name()).await?;
+    /// Returns without an error only when it is to stop.
+    async fn lead(&self, stop: &Stop) -> Result<()> {
+        let taken = stop.or(SinkLock::take(&self.journal.db, self.sink.name())).await;
+        let Some(lock) = taken.transpose()? else { return Ok(()) };
         self.prepare().await?;
         tracing::info!(sink = self.sink.name(), "this instance relays to the sink");
         let reader = Reader::load(self, &lock).await?;
         match self.sink.delivery() {
-            Delivery::Ordered { in_flight } => ordered::run(reader, &lock, &*self.sink, in_flight).await,
+            Delivery::Ordered { in_flight } => ordered::run(reader, &lock, &*self.sink, in_flight, stop).await,
             Delivery::PerSubject { in_flight } => {
                 let queued = Notify::new();
                 tokio::select! {
                     ended = per_subject::fill(reader, &queued) => ended,
-                    ended = per_subject::work(&self.journal.db, &lock, &*self.sink, in_flight, &queued) => ended,
+                    ended = per_subject::work(&self.journal.db, &lock, &*self.sink, in_flight, &queued, stop) => ended,
                 }
             }
         }

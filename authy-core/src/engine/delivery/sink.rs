@@ -1,6 +1,6 @@
 //! The destinations of committed events.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -35,6 +35,30 @@ pub trait Sink: Send + Sync + 'static {
     /// When the sink has not accepted the event: [`DeliveryError::retryable`] has it delivered again,
     /// [`DeliveryError::permanent`] does not.
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError>;
+}
+
+/// A sink that the program keeps as well.
+#[async_trait]
+impl<S: Sink + ?Sized> Sink for Arc<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn wants(&self, event: &EventView) -> bool {
+        (**self).wants(event)
+    }
+
+    fn shows_status(&self) -> bool {
+        (**self).shows_status()
+    }
+
+    fn delivery(&self) -> Delivery {
+        (**self).delivery()
+    }
+
+    async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
+        (**self).deliver(event).await
+    }
 }
 
 /// The way in which events are delivered to a sink.

@@ -105,7 +105,7 @@ impl RevocationFeed {
     /// Returns the revocations in force, or those since a cursor, as a response body: from memory, as of the last poll.
     /// Does not query the database, and serializes only once per poll.
     ///
-    /// Needs the [background work](crate::Authy::start_background).
+    /// Needs the background work, which [`Builder::start`](crate::engine::Builder::start) starts.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the last successful poll is older than
@@ -121,7 +121,7 @@ impl RevocationFeed {
     ///
     /// All followers share the batches, except the first batch and those of followers that were too slow.
     ///
-    /// Needs the [background work](crate::Authy::start_background).
+    /// Needs the background work, which [`Builder::start`](crate::engine::Builder::start) starts.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available.

@@ -1,8 +1,6 @@
 //! The mails that the settings ask for.
 
-use std::sync::Arc;
-
-use authy_core::{Authy, engine::Sink};
+use authy_core::engine::Builder;
 
 use crate::{
     config::Settings,
@@ -36,16 +34,12 @@ pub(super) fn server_of(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender
 
 /// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database
 /// is configured: then the server is not a first trial, and mail is off.
-pub(super) fn sink(
-    settings: &Settings,
-    authy: &Authy,
-    public_url: &str,
-) -> Result<Option<Arc<dyn Sink>>, InvalidMailSettings> {
+pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Result<Builder, InvalidMailSettings> {
     let (mailer, from) = match server_of(settings)? {
         Some((url, from)) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),
         None if settings.database_url.is_some() => {
             tracing::warn!("mail is off: users cannot confirm an address or reset a password (AUTHY_SMTP_URL)");
-            return Ok(None);
+            return Ok(engine);
         }
         None => {
             let from = settings.mail_from.clone().map_or_else(Sender::local, Ok)?;
@@ -59,5 +53,5 @@ pub(super) fn sink(
     let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
     let (reset_url, templates) = (settings.reset_url.clone(), settings.mail_templates.clone());
     let config = MailConfig { from, service, validate_url, reset_url, templates };
-    Ok(Some(Arc::new(MailSink::new(authy.clone(), mailer, config))))
+    Ok(engine.sink_with(|authy| Ok(MailSink::new(authy.clone(), mailer, config))))
 }

@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-use super::{deliver, lock::SinkLock, reader::Reader, retry_wait};
+use super::{deliver, lock::SinkLock, reader::Reader, retry_wait, stop::Stop};
 use crate::{
     Result,
     api::event::EventView,
@@ -18,10 +18,16 @@ use crate::{
 /// Maximum wait between two attempts: after a broker returns, delivery should resume soon.
 const MAX_STREAM_RETRY_WAIT: Duration = Duration::from_secs(30);
 
-/// Delivers to the sink, until the database fails or another instance takes over.
-pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink, in_flight: usize) -> Result<()> {
-    loop {
-        let page = reader.next().await?;
+/// Delivers to the sink, until the database fails or another instance takes over. To stop, it first delivers the rest of
+/// its page, because the position is recorded page by page; unless the sink accepts nothing.
+pub(super) async fn run(
+    mut reader: Reader<'_>,
+    lock: &SinkLock,
+    sink: &dyn Sink,
+    in_flight: usize,
+    stop: &Stop,
+) -> Result<()> {
+    while let Some(page) = stop.or(reader.next()).await.transpose()? {
         let mut chains = chains(&page.events);
         let mut failures = 0;
         while let Some(failure) = deliver_chains(sink, &mut chains, in_flight).await {
@@ -31,7 +37,9 @@ pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink
             }
             reader.store_error(&reason).await?;
             failures += 1;
-            sleep(wait.min(MAX_STREAM_RETRY_WAIT)).await;
+            if stop.or(sleep(wait.min(MAX_STREAM_RETRY_WAIT))).await.is_none() {
+                return Ok(());
+            }
             lock.holds()?;
         }
         if failures > 0 {
@@ -39,6 +47,7 @@ pub(super) async fn run(mut reader: Reader<'_>, lock: &SinkLock, sink: &dyn Sink
         }
         reader.commit(page).await?;
     }
+    Ok(())
 }
 
 /// Returns the events about each user, in order. Events without a user form one more chain.

@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
 
-use super::{EVENT_POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql};
+use super::{EVENT_POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql, stop::Stop};
 use crate::{
     Result,
     api::event::EventView,
@@ -27,13 +27,25 @@ pub(super) async fn fill(mut reader: Reader<'_>, queued: &Notify) -> Result<()> 
     }
 }
 
-/// Delivers the events that are due.
-pub(super) async fn work(db: &Db, lock: &SinkLock, sink: &dyn Sink, in_flight: usize, queued: &Notify) -> Result<()> {
+/// Delivers the events that are due. To stop, it waits for the deliveries under way.
+pub(super) async fn work(
+    db: &Db,
+    lock: &SinkLock,
+    sink: &dyn Sink,
+    in_flight: usize,
+    queued: &Notify,
+    stop: &Stop,
+) -> Result<()> {
     let mut ids: Vec<Uuid> = Vec::new();
     let mut under_way = FuturesUnordered::new();
     loop {
         lock.holds()?;
-        let room = i64::try_from(in_flight.max(1).saturating_sub(ids.len())).unwrap_or(i64::MAX);
+        let stops = stop.is_requested();
+        if stops && under_way.is_empty() {
+            return Ok(());
+        }
+        let free = if stops { 0 } else { in_flight.max(1).saturating_sub(ids.len()) };
+        let room = i64::try_from(free).unwrap_or(i64::MAX);
         if room > 0 {
             for row in lock.read(&sql::LIST_DUE, &[&sink.name(), &room, &ids]).await? {
                 let (event, attempts) = (event::view(&row), row.get::<_, i32>("attempts"));
@@ -46,6 +58,7 @@ pub(super) async fn work(db: &Db, lock: &SinkLock, sink: &dyn Sink, in_flight: u
                 settle(db, sink.name(), &event, attempts, outcome).await?;
                 ids.retain(|id| id != event.event_id.as_uuid());
             }
+            () = stop.requested(), if !stops => {}
             () = queued.notified() => {}
             // An operator may have requested another attempt.
             () = sleep(EVENT_POLL_INTERVAL) => {}
