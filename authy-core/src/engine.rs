@@ -25,6 +25,11 @@ pub mod fuzz;
 mod journal;
 mod storage;
 
+/// The pool of [`Authy::pool`], in the version that the engine uses.
+pub use deadpool_postgres;
+/// The client of PostgreSQL, in the version whose transactions [`Authy::within`] takes.
+pub use tokio_postgres;
+
 pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within};
 pub use background::{Background, maintenance::MaintenanceReport};
 pub use config::Config;

@@ -7,7 +7,7 @@ use authy_core::{
         event::{EventKind, EventQuery},
         session::Credentials,
     },
-    engine::{Builder, Caller, MasterKeys, Uncommitted},
+    engine::{self, Builder, Caller, MasterKeys, Uncommitted},
 };
 use authy_tests::{cheap, code, credentials, database, new_account, new_user, operator};
 
@@ -227,4 +227,31 @@ async fn end<T>(authy: &Authy, tx: tokio_postgres::Transaction<'_>, commits: boo
         }
         false => tx.rollback().await.unwrap(),
     }
+}
+
+#[tokio::test]
+async fn a_user_has_an_id_before_the_transaction_which_can_run_on_a_connection_of_the_engine() {
+    let (client, authy) = host().await;
+    let caller = Caller::anonymous(ClientInfo::default());
+    let registration = authy.users().prepare_registration(&caller, new_user("ada")).await.unwrap();
+    let id = registration.user_id();
+    client.execute("INSERT INTO customer VALUES ($1)", &[id.as_uuid()]).await.unwrap();
+    for commits in [false, true] {
+        let mut connection = authy.pool().get().await.unwrap();
+        let tx: engine::deadpool_postgres::Transaction<'_> = connection.transaction().await.unwrap();
+        let registered = authy.within(&tx).users().register(&caller, &registration).await.unwrap();
+        match commits {
+            true => tx.commit().await.unwrap(),
+            false => tx.rollback().await.unwrap(),
+        }
+        if commits {
+            assert_eq!(authy.committed(registered), id);
+        }
+        assert_eq!(authy.users().find(id).await.unwrap().is_some(), commits);
+    }
+    // The same registration again is one of a name that is taken.
+    let mut connection = authy.pool().get().await.unwrap();
+    let tx = connection.transaction().await.unwrap();
+    let again = authy.within(&tx).users().register(&caller, &registration).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyRegistered);
 }

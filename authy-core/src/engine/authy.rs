@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deadpool_postgres::Pool;
 use tokio::sync::Mutex;
 use tokio_postgres::Transaction;
 
@@ -41,6 +42,27 @@ pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
 ///
 /// Each subject has a handle: `authy.users().register(…)`, `authy.roles().grant(…)`. A method that changes something
 /// takes the caller first. [`within`](Self::within) has the same methods for a transaction of the embedding program.
+///
+/// ```
+/// use authy_core::{
+///     Authenticator, Authy, ClientInfo,
+///     api::{session::Credentials, user::NewUser},
+///     engine::{Caller, MasterKeys},
+/// };
+///
+/// # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = MasterKeys::parse(&std::fs::read_to_string("master.key")?)?;
+/// let authy = Authy::builder("host=localhost user=shop dbname=shop".parse()?).master_keys(keys).start().await?;
+///
+/// let caller = Caller::anonymous(ClientInfo::default());
+/// let id = authy.users().register(&caller, NewUser::new("ada", "ada@example.org", "difference-engine-no-2")?).await?;
+/// let tokens = authy.sessions().login(&caller, Credentials::new("ada", "difference-engine-no-2")).await?;
+/// assert_eq!(authy.authenticate(tokens.token.expose()).await?.public_id, id);
+///
+/// authy.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Authy {
     handles: Arc<Handles>,
@@ -99,6 +121,30 @@ impl Authy {
     /// Returns the handle for revocations, for services that verify tokens themselves.
     pub fn revocations(&self) -> &Arc<RevocationFeed> {
         &self.handles.journal.feed
+    }
+
+    /// Returns the connections on which the engine runs its transactions, for transactions of the embedding program on
+    /// the same database. There are [`Config::connections`](crate::engine::Config::connections) of them: raise it by as
+    /// many as the program uses at a time, because a login or a write waits at most five seconds for a free one.
+    ///
+    /// The engine relies on the state of each connection: transactions are READ COMMITTED and READ WRITE unless they say
+    /// otherwise. A program that changes the settings of a session must change them back, or use `SET LOCAL`.
+    ///
+    /// ```
+    /// use authy_core::{Authy, UserId, engine::Caller};
+    ///
+    /// async fn close_account(authy: &Authy, caller: &Caller, user: UserId) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let mut connection = authy.pool().get().await?;
+    ///     let transaction = connection.transaction().await?;
+    ///     transaction.execute("DELETE FROM shop.customer WHERE user_id = $1", &[user.as_uuid()]).await?;
+    ///     let deleted = authy.within(&transaction).users().delete(caller, user).await?;
+    ///     transaction.commit().await?;
+    ///     authy.committed(deleted);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn pool(&self) -> &Pool {
+        self.handles.journal.db.pool()
     }
 
     /// Returns handles that write within a transaction of the embedding program, so that its rows and authy's rows are

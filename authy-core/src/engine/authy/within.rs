@@ -28,6 +28,10 @@ use crate::{
 };
 
 /// Handles for a transaction of the embedding program: [`Authy::within`].
+///
+/// Each method says what its commit revokes. From the commit on, no write with a revoked token succeeds. This process
+/// refuses the token as soon as [`Authy::committed`] gets the result of the method, every other within a second. A
+/// rollback revokes nothing.
 #[derive(Clone, Copy)]
 pub struct Within<'a> {
     authy: &'a Authy,
@@ -69,7 +73,9 @@ pub struct UsersWithin<'a>(Within<'a>);
 
 impl UsersWithin<'_> {
     /// Signs up a user with the role `user`, after
-    /// [`prepare_registration`](crate::engine::Users::prepare_registration).
+    /// [`prepare_registration`](crate::engine::Users::prepare_registration). The commit revokes nothing; for the
+    /// operator, who vouches for the address, it ends the sessions and revokes the access tokens of accounts that have
+    /// not confirmed the same address, and lose it.
     ///
     /// # Errors
     /// As [`Users::register`](crate::engine::Users::register).
@@ -78,7 +84,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| register::register(tx, users, registration).await).await
     }
 
-    /// Creates a user for another person, after [`prepare_account`](crate::engine::Users::prepare_account).
+    /// Creates a user for another person, after [`prepare_account`](crate::engine::Users::prepare_account). The commit revokes the
+    /// same as that of [`register`](Self::register).
     ///
     /// # Errors
     /// As [`Users::create`](crate::engine::Users::create).
@@ -88,7 +95,9 @@ impl UsersWithin<'_> {
     }
 
     /// Changes a user's password, email address, or both, after
-    /// [`prepare_change`](crate::engine::Users::prepare_change).
+    /// [`prepare_change`](crate::engine::Users::prepare_change). With a new password the commit ends all sessions of the
+    /// user except the caller's own, and revokes all access tokens of the user, the caller's included: refresh it. A new
+    /// address revokes nothing until it is confirmed.
     ///
     /// # Errors
     /// As [`Users::change`](crate::engine::Users::change).
@@ -97,7 +106,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| change::apply(tx, users, change).await).await
     }
 
-    /// Deletes a user.
+    /// Deletes a user. The commit ends all sessions of the user, and revokes all access tokens.
     ///
     /// # Errors
     /// As [`Users::delete`](crate::engine::Users::delete).
@@ -105,7 +114,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| deletion::delete(tx, user).await).await
     }
 
-    /// Restores a deleted user.
+    /// Restores a deleted user. The commit revokes nothing that was valid: sessions from before the deletion stay ended.
     ///
     /// # Errors
     /// As [`Users::restore`](crate::engine::Users::restore).
@@ -113,7 +122,7 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| deletion::restore(tx, user).await).await
     }
 
-    /// Erases a user.
+    /// Erases a user. The commit ends all sessions of the user, and revokes all access tokens.
     ///
     /// # Errors
     /// As [`Users::erase`](crate::engine::Users::erase).
@@ -122,7 +131,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| deletion::erase(tx, users, user).await).await
     }
 
-    /// Sends a user a code that resets the password. A user who has no password yet is invited again.
+    /// Sends a user a code that resets the password. A user who has no password yet is invited again. The commit revokes
+    /// nothing.
     ///
     /// # Errors
     /// As [`Users::send_reset`](crate::engine::Users::send_reset).
@@ -131,7 +141,8 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| password_reset::send_reset(tx, users, user).await).await
     }
 
-    /// Creates a code that resets a user's password, and returns it for the operator to pass on.
+    /// Creates a code that resets a user's password, and returns it for the operator to pass on. The commit revokes
+    /// nothing.
     ///
     /// # Errors
     /// As [`Users::create_reset`](crate::engine::Users::create_reset).
@@ -141,7 +152,7 @@ impl UsersWithin<'_> {
     }
 
     /// Sets a new password with a code, after [`prepare_reset`](crate::engine::Users::prepare_reset). Does not count
-    /// wrong codes.
+    /// wrong codes. The commit ends all sessions of the user, and revokes all access tokens.
     ///
     /// # Errors
     /// As [`Users::reset_password`](crate::engine::Users::reset_password).
@@ -150,7 +161,9 @@ impl UsersWithin<'_> {
         self.0.join(caller, async |tx| password_reset::set_by_code(tx, users, reset).await).await
     }
 
-    /// Confirms an email address with a code. Does not count wrong codes.
+    /// Confirms an email address with a code. Does not count wrong codes. The commit revokes the user's access tokens
+    /// when the address is a new one; the sessions continue, and get new tokens. Other accounts that have not confirmed
+    /// the same address lose it: their sessions end, and their access tokens are revoked.
     ///
     /// # Errors
     /// As [`Users::validate`](crate::engine::Users::validate).
@@ -165,7 +178,7 @@ impl UsersWithin<'_> {
 pub struct RolesWithin<'a>(Within<'a>);
 
 impl RolesWithin<'_> {
-    /// Creates a role.
+    /// Creates a role. The commit revokes nothing.
     ///
     /// # Errors
     /// As [`Roles::create`](crate::engine::Roles::create).
@@ -173,7 +186,7 @@ impl RolesWithin<'_> {
         self.0.join(caller, async |tx| role::create(tx, role).await).await
     }
 
-    /// Creates a role, unless it exists with this name and level.
+    /// Creates a role, unless it exists with this name and level. The commit revokes nothing.
     ///
     /// # Errors
     /// As [`Roles::ensure`](crate::engine::Roles::ensure).
@@ -181,7 +194,7 @@ impl RolesWithin<'_> {
         self.0.join(caller, async |tx| role::ensure(tx, role).await).await
     }
 
-    /// Deletes a role.
+    /// Deletes a role. The commit revokes nothing, because no user has the role.
     ///
     /// # Errors
     /// As [`Roles::delete`](crate::engine::Roles::delete).
@@ -189,7 +202,8 @@ impl RolesWithin<'_> {
         self.0.join(caller, async |tx| role::delete(tx, name).await).await
     }
 
-    /// Grants a role to a user.
+    /// Grants a role to a user. The commit revokes the user's access tokens, which do not contain the role; the sessions
+    /// continue, and get tokens that do.
     ///
     /// # Errors
     /// As [`Roles::grant`](crate::engine::Roles::grant).
@@ -197,7 +211,8 @@ impl RolesWithin<'_> {
         self.0.join(caller, async |tx| role::grant(tx, name, user).await).await
     }
 
-    /// Revokes a role from a user.
+    /// Revokes a role from a user. The commit revokes the user's access tokens, which contain the role; the sessions
+    /// continue, and get tokens that do not.
     ///
     /// # Errors
     /// As [`Roles::revoke`](crate::engine::Roles::revoke).
@@ -211,7 +226,7 @@ impl RolesWithin<'_> {
 pub struct SessionsWithin<'a>(Within<'a>);
 
 impl SessionsWithin<'_> {
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user. The commit revokes all access tokens of the user.
     ///
     /// # Errors
     /// As [`Sessions::end_all`](crate::engine::Sessions::end_all).

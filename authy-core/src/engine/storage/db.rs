@@ -88,6 +88,11 @@ impl Db {
         Ok((client, heard))
     }
 
+    /// Returns the pool of connections for transactions.
+    pub(in crate::engine) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Returns a connection for a transaction.
     pub(in crate::engine) async fn connection(&self) -> Result<Object> {
         self.pool.get().await.map_err(|cause| match cause {

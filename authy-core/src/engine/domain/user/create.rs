@@ -31,6 +31,13 @@ pub struct PreparedAccount {
     role: RoleName,
 }
 
+impl PreparedAccount {
+    /// Returns the ID that the user will have, before there is a transaction: other systems can store it first.
+    pub fn user_id(&self) -> UserId {
+        self.registration.user_id()
+    }
+}
+
 impl Users {
     /// Creates a user for another person. Without a password, the user gets a mail with a code that sets it, and cannot
     /// log in before.
@@ -83,6 +90,7 @@ impl Users {
         let password = Secret::new(random_text::<15>()?);
         let username = Username::stored("admin".to_owned());
         let registration = Registration {
+            user: UserId::random(),
             username: username.clone(),
             // Its domain never exists (RFC 2606), so no mail can be sent there.
             email: Email::stored("admin@authy.invalid".to_owned()),

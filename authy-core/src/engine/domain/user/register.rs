@@ -39,6 +39,7 @@ const USER_ROLE: &str = "user";
 /// Hashing takes time, so it is done before a transaction begins.
 #[derive(Debug)]
 pub struct Registration {
+    pub(super) user: UserId,
     pub(super) username: Username,
     pub(super) email: Email,
     // Without one, the user is invited to choose it.
@@ -47,6 +48,13 @@ pub struct Registration {
     pub(super) skeletons: Vec<String>,
     // Whether the creator vouches for the address, and it needs no confirmation.
     pub(super) is_vouched_for: bool,
+}
+
+impl Registration {
+    /// Returns the ID that the user will have, before there is a transaction: other systems can store it first.
+    pub fn user_id(&self) -> UserId {
+        self.user
+    }
 }
 
 impl Users {
@@ -104,7 +112,7 @@ impl Users {
             }
             None => None,
         };
-        Ok(Registration { username, email, phc, skeletons, is_vouched_for })
+        Ok(Registration { user: UserId::random(), username, email, phc, skeletons, is_vouched_for })
     }
 }
 
@@ -137,8 +145,8 @@ pub(super) async fn insert(
     registration: &Registration,
     (role_name, role): (&RoleName, &Row),
 ) -> Result<Written<UserId>> {
-    let Registration { username, email, phc, skeletons, is_vouched_for } = registration;
-    let user = UserId::random();
+    let Registration { user, username, email, phc, skeletons, is_vouched_for } = registration;
+    let user = *user;
     let params: Params<'_> = &[
         user.as_uuid(),
         &username.as_str(),
