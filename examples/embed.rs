@@ -25,5 +25,7 @@ async fn main() -> Result {
     authy.users().delete(&Caller::user(identity, ClientInfo::default()), id).await?;
     let refused = authy.authenticate(tokens.token.expose()).await;
     println!("deleted:   {}", refused.err().map_or("still there".to_owned(), |error| error.to_string()));
+    // Ends the background work, which began with the engine.
+    authy.stop().await;
     Ok(())
 }

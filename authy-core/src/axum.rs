@@ -1,4 +1,4 @@
-//! Extractors and responses for [axum](::axum).
+//! Extractors and responses for axum.
 //!
 //! | a handler takes | and gets |
 //! |---|---|

@@ -5,6 +5,20 @@ use std::{path::PathBuf, time::Duration};
 use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
 
 /// The configuration of the engine.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use authy_core::engine::Config;
+///
+/// let config = Config {
+///     issuer: "https://shop.example".to_owned(),
+///     access_ttl: Duration::from_secs(5 * 60),
+///     event_retention: Some(Duration::from_secs(365 * 24 * 3600)),
+///     ..Config::default()
+/// };
+/// # drop(config);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The `iss` claim of the tokens.

@@ -12,6 +12,20 @@ pub(in crate::engine) mod relay;
 pub(in crate::engine) mod sink;
 
 /// The delivery of events to sinks, and the mails to send: [`Authy::deliveries`](crate::Authy::deliveries).
+///
+/// ```
+/// use authy_core::{Authy, Result, engine::Caller};
+///
+/// # async fn deliveries(authy: &Authy, operator: &Caller) -> Result<()> {
+/// for sink in authy.deliveries().list_sinks().await? {
+///     println!("{} lacks {} events; {} are stuck", sink.sink, sink.waiting, sink.stuck);
+/// }
+/// for delivery in authy.deliveries().list_stuck(20).await? {
+///     authy.deliveries().retry(operator, &delivery.sink, delivery.event_id).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Deliveries {
     journal: Arc<Journal>,
     codes: Codes,

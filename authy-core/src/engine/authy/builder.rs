@@ -32,6 +32,24 @@ use crate::{
 };
 
 /// Builds an [`Authy`].
+///
+/// ```
+/// use authy_core::{
+///     Authy,
+///     engine::{Config, MasterKeys, Sink},
+/// };
+///
+/// # async fn build(keys: MasterKeys, greeter: impl Sink) -> Result<Authy, Box<dyn std::error::Error>> {
+/// let config = Config { issuer: "https://shop.example".to_owned(), ..Config::default() };
+/// let authy = Authy::builder("host=db.internal sslmode=require user=shop dbname=shop".parse()?)
+///     .master_keys(keys)
+///     .config(config)
+///     .sink(greeter)
+///     .start()
+///     .await?;
+/// # Ok(authy)
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     database: tokio_postgres::Config,
@@ -104,10 +122,7 @@ impl Builder {
     /// The `Authy` that `make` gets does not keep the background work running: the work ends when all others have been
     /// dropped.
     #[must_use]
-    pub fn sink_with<S: Sink>(
-        mut self,
-        make: impl FnOnce(&Authy) -> Result<S, BoxError> + Send + 'static,
-    ) -> Self {
+    pub fn sink_with<S: Sink>(mut self, make: impl FnOnce(&Authy) -> Result<S, BoxError> + Send + 'static) -> Self {
         self.sinks.push(SinkMaker(Box::new(|authy| Ok(Arc::new(make(authy)?)))));
         self
     }

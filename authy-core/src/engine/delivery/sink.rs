@@ -9,6 +9,31 @@ use crate::{api::event::EventView, error::chain};
 /// A destination of events. It gets each event at least once, in order per user. Use the `event_id` to deduplicate.
 ///
 /// A sink that is down or slow delays only itself.
+///
+/// ```
+/// use authy_core::{
+///     api::event::EventView,
+///     engine::{Delivery, DeliveryError, Sink},
+/// };
+///
+/// struct Printer;
+///
+/// #[async_trait::async_trait]
+/// impl Sink for Printer {
+///     fn name(&self) -> &'static str {
+///         "printer"
+///     }
+///
+///     fn delivery(&self) -> Delivery {
+///         Delivery::PerSubject { in_flight: 4 }
+///     }
+///
+///     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
+///         println!("{} {:?}", event.happened, event.subject);
+///         Ok(())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
     /// Returns the name of the sink. Its position is stored under this name, so the name must not change.

@@ -38,6 +38,21 @@ pub(in crate::engine) mod sql;
 const USERS_A_PAGE: u32 = 20;
 
 /// Roles: [`Authy::roles`](crate::Authy::roles).
+///
+/// ```
+/// use authy_core::{Authy, UserId, api::role::NewRole, engine::Caller};
+///
+/// # async fn roles(authy: &Authy, administrator: &Caller, ada: UserId) -> Result<(), Box<dyn std::error::Error>> {
+/// let role = NewRole {
+///     name: "auctioneer".parse()?,
+///     description: "opens and closes auctions".parse()?,
+///     level: 8.try_into()?, // a smaller level is more power
+/// };
+/// let auctioneer = authy.roles().create(administrator, role).await?.name;
+/// authy.roles().grant(administrator, &auctioneer, ada).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Roles {
     journal: Arc<Journal>,
 }

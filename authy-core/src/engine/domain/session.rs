@@ -40,6 +40,25 @@ pub(in crate::engine) use refresh::REFRESH_PURPOSE;
 pub(in crate::engine) use refresh::Ticket;
 
 /// Sessions and their tokens: [`Authy::sessions`](crate::Authy::sessions).
+///
+/// ```
+/// use authy_core::{
+///     Authenticator, Authy, ClientInfo, Result,
+///     api::session::{Credentials, RefreshToken},
+///     engine::Caller,
+/// };
+///
+/// # async fn sessions(authy: &Authy, client: ClientInfo) -> Result<()> {
+/// let anonymous = Caller::anonymous(client.clone());
+/// let tokens = authy.sessions().login(&anonymous, Credentials::new("ada", "difference-engine-no-2")).await?;
+/// let tokens = authy.sessions().refresh(&anonymous, RefreshToken { refresh_token: tokens.refresh_token }).await?;
+///
+/// let identity = authy.authenticate(tokens.token.expose()).await?;
+/// println!("{} has {} sessions", identity.public_id, authy.sessions().list(&identity).await?.len());
+/// authy.sessions().logout(&Caller::user(identity, client)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Sessions {
     journal: Arc<Journal>,
     config: Arc<Config>,

@@ -29,7 +29,21 @@ use load::{Loaded, Loader};
 /// Minimum time between two reloads caused by tokens with unknown keys: invented key IDs must not cause load.
 const RELOAD_COOLDOWN: Duration = Duration::from_secs(1);
 
-/// The signing keys: [`Authy::keys`](crate::Authy::keys).
+/// The signing keys: [`Authy::keys`](crate::Authy::keys). The background work rotates them.
+///
+/// ```
+/// use authy_core::{Authy, Result, engine::Caller};
+///
+/// # async fn keys(authy: &Authy, operator: &Caller) -> Result<()> {
+/// // For services that verify tokens themselves.
+/// println!("{} keys are published", authy.keys().published().keys.len());
+///
+/// // Ahead of time, for example when a backup was lost. What the old key signed stays valid until it expires.
+/// let kid = authy.keys().rotate(operator).await?;
+/// println!("{kid} is next");
+/// # Ok(())
+/// # }
+/// ```
 pub struct SigningKeys {
     journal: Arc<Journal>,
     settings: KeySettings,

@@ -32,6 +32,21 @@ pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;
 
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
+///
+/// ```
+/// use authy_core::{Authy, Result, api::{account::AccountChange, user::NewUser}, engine::Caller};
+///
+/// # async fn users(authy: &Authy, anonymous: &Caller, user: &Caller) -> Result<()> {
+/// let ada = NewUser::new("ada", "ada@example.org", "difference-engine-no-2")?;
+/// let id = authy.users().register(anonymous, ada).await?;
+///
+/// let change = AccountChange::password(Some("difference-engine-no-2".into()), "analytical-engine-no-1")?;
+/// authy.users().change(user, id, change).await?;
+/// authy.users().delete(user, id).await?;
+/// assert!(authy.users().find(id).await?.is_some_and(|user| user.deleted));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Users {
     journal: Arc<Journal>,
     passwords: PasswordVerifier,

@@ -6,6 +6,21 @@ use crate::{
 };
 
 /// The caller of an operation, and the client of the request.
+///
+/// ```
+/// use authy_core::{Authenticator, Authy, ClientInfo, Result, engine::Caller};
+///
+/// # async fn callers(authy: &Authy, token: &str, client: ClientInfo) -> Result<()> {
+/// // Anybody: signs up, logs in, resets a password.
+/// let anonymous = Caller::anonymous(client.clone());
+/// // A user: the power of its roles is proven in the transaction of each write.
+/// let user = Caller::user(authy.authenticate(token).await?, client);
+/// // The program itself, which may do everything: a job, a command, a start.
+/// let operator = Caller::operator(ClientInfo::default());
+/// # drop((anonymous, user, operator));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller {
     kind: CallerKind,

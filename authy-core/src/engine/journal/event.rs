@@ -28,6 +28,24 @@ use crate::{
 pub(in crate::engine) mod sql;
 
 /// The audit trail: [`Authy::events`](crate::Authy::events).
+///
+/// ```
+/// use authy_core::{Authy, Result, UserId, api::event::EventQuery};
+///
+/// # async fn events(authy: &Authy, ada: UserId) -> Result<()> {
+/// let mut query = EventQuery { user: Some(ada), ..EventQuery::default() };
+/// loop {
+///     let page = authy.events().list(&query).await?;
+///     for event in &page.events {
+///         println!("{} {}", event.happened, event.event_id);
+///     }
+///     query.after = page.next;
+///     if query.after.is_none() {
+///         return Ok(());
+///     }
+/// }
+/// # }
+/// ```
 pub struct Events {
     db: Arc<Db>,
 }

@@ -74,6 +74,20 @@ impl RevocationBatch {
 }
 
 /// The revocations that this instance knows: [`Authy::revocations`](crate::Authy::revocations).
+///
+/// ```
+/// use authy_core::{Authy, Result};
+/// use futures_util::StreamExt;
+///
+/// # async fn revocations(authy: &Authy) -> Result<()> {
+/// // All that are in force, and then every further one.
+/// let mut batches = std::pin::pin!(authy.revocations().follow(None).await?);
+/// while let Some(batch) = batches.next().await {
+///     println!("{} revocations, complete as of {} ms", batch.revocations.len(), batch.as_of_ms);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct RevocationFeed {
     db: Arc<Db>,
     max_staleness: Duration,
