@@ -177,10 +177,16 @@ impl NewAccount {
     /// Creates an account with the role `user`, whose user is invited by mail to choose a password.
     ///
     /// # Errors
-    /// The first invalid value.
-    pub fn new(username: &str, email: &str) -> Result<Self, Invalid> {
-        let (username, email) = (username.parse()?, email.parse()?);
-        Ok(Self { username, email, password: None, role: None, validated: None })
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) with every invalid value.
+    pub fn new(username: &str, email: &str) -> Result<Self> {
+        let mut fields = Fields::none();
+        let username = fields.check("username", username.parse());
+        let email = fields.check("email", email.parse());
+        fields.finish()?;
+        match (username, email) {
+            (Some(username), Some(email)) => Ok(Self { username, email, password: None, role: None, validated: None }),
+            _ => Err(unreported()),
+        }
     }
 }
 

@@ -16,9 +16,7 @@ use crate::{
 pub(crate) struct NoWebhookSecret;
 
 /// Returns the URL and the secrets; `None` without a URL.
-pub(super) fn settings_of(
-    settings: &Settings,
-) -> Result<Option<(&WebhookUrl, &WebhookSecrets)>, NoWebhookSecret> {
+pub(super) fn settings_of(settings: &Settings) -> Result<Option<(&WebhookUrl, &WebhookSecrets)>, NoWebhookSecret> {
     let Some(url) = &settings.webhook_url else { return Ok(None) };
     let secrets = settings.webhook_secret.as_ref().ok_or(NoWebhookSecret)?;
     Ok(Some((url, secrets)))
