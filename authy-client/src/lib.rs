@@ -1,12 +1,11 @@
-//! The typed client of authy.
+//! The typed client of authy. A service needs this crate only: what its functions take and return is re-exported.
 //!
 //! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
 //! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
 //! - [`RequireAuth`] guards a tower service with either of them, or with an embedded `Authy`.
 //!
 //! ```no_run
-//! use authy_client::{Client, RequireAuth};
-//! use authy_core::{Secret, api::session::Credentials};
+//! use authy_client::{Client, RequireAuth, Secret, api::session::Credentials};
 //!
 //! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("https://auth.example.org").build()?;
@@ -31,7 +30,15 @@ pub mod fuzz;
 mod local;
 mod transport;
 
-pub use authy_core::tower::{Guarded, RequireAuth};
+/// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].
+pub use authy_core;
+pub use authy_core::{
+    Access, Authenticator, ClientInfo, Description, Email, ErrorKind, EventId, Identity, Invalid, Level, NewPassword,
+    RoleName, Secret, SessionId, UserId, Username, api, client_info, error::FieldError, tower::{Guarded, RequireAuth},
+};
+
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, Result};
 pub use local::{LocalVerifier, VerifierBuilder, WhenStale};
+/// The TLS library whose configuration [`ClientBuilder::tls`] takes.
+pub use rustls;

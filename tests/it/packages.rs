@@ -30,3 +30,17 @@ fn packages_contain_licenses_readme_and_migrations() {
     let files = files("authy-core");
     assert!(migrations.is_subset(&files), "migrations are missing in authy-core: {files:?}");
 }
+
+#[test]
+fn a_service_that_uses_the_client_gets_no_database_driver_and_no_password_hash() {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--offline", "--package", "authy-client", "--edges", "normal", "--prefix", "none"]);
+    let output = command.args(["--all-features", "--format", "{lib}"]).current_dir(tools::root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let crates = String::from_utf8(output.stdout).unwrap();
+    let crates: BTreeSet<_> = crates.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    assert!(crates.contains("authy_core") && crates.contains("hyper"), "{crates:?}");
+    for unwanted in ["tokio_postgres", "deadpool_postgres", "refinery", "argon2", "bcrypt", "scrypt", "zxcvbn"] {
+        assert!(!crates.contains(unwanted), "{unwanted} is in the tree of authy-client");
+    }
+}
