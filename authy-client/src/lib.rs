@@ -39,6 +39,6 @@ pub use authy_core::{
 
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, Result};
-pub use local::{LocalVerifier, VerifierBuilder, WhenStale};
+pub use local::{LocalVerifier, StartError, VerifierBuilder, WhenStale};
 /// The TLS library whose configuration [`ClientBuilder::tls`] takes.
 pub use rustls;

@@ -22,11 +22,13 @@ mod follow;
 pub(crate) mod fuzz;
 mod keys;
 mod snapshot_file;
+mod start_error;
 mod state;
 
 use follow::RevocationFollower;
 use keys::VerificationKeys;
 use snapshot_file::SnapshotFile;
+pub use start_error::StartError;
 use state::VerifierState;
 pub use state::WhenStale;
 
@@ -110,8 +112,10 @@ impl VerifierBuilder {
     /// Fetches the keys and the revocations, and starts to follow both.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the server cannot be reached, and there is no file that is recent enough.
-    pub async fn start(self) -> Result<LocalVerifier> {
+    /// [`StartError::Issuer`] and [`StartError::Audience`] when the server's differs from the verifier's;
+    /// [`StartError::Unavailable`] when the server cannot be reached, and there is no file that is recent enough. A
+    /// verifier that starts from its file compares as soon as the server answers, and logs an error.
+    pub async fn start(self) -> Result<LocalVerifier, StartError> {
         let Self { client, issuer, audience, max_staleness, when_stale, file } = self;
         let file = file.map(|file| SnapshotFile::new(file, &issuer));
         let saved = match &file {
@@ -132,7 +136,7 @@ impl VerifierBuilder {
         let mut cursor = None;
         let mut is_usable = false;
         if let Some(saved) = saved {
-            state.keys.install(&saved.keys, saved.longest_lifetime)?;
+            state.keys.install(&saved.keys, saved.longest_lifetime);
             state.apply(&saved.revocations);
             state.freshness.set(state.clock.now().minus(saved.age()));
             cursor = Some(saved.cursor);
@@ -140,11 +144,12 @@ impl VerifierBuilder {
         }
         let mut follower = RevocationFollower::new(state.clone(), file, cursor);
         match follower.connect().await {
-            Ok(()) => {}
+            Ok(None) => {}
+            Ok(Some(mismatch)) => return Err(mismatch),
             Err(error) if is_usable => {
                 tracing::warn!(%error, "authy cannot be reached: using the saved keys and revocations")
             }
-            Err(error) => return Err(error.into_authentication_error()),
+            Err(error) => return Err(StartError::Unavailable(error)),
         }
         let task = tokio::spawn(follower.run());
         Ok(LocalVerifier { state, _follower: Arc::new(AbortOnDrop(task.abort_handle())) })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, SessionId, UserId, Username, time};
 
+mod mismatch;
 mod verifier;
 
 pub use verifier::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, dangerous_unverified_claims, unverified_kid};

@@ -3,14 +3,14 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write as _,
+    io::{self, Write},
     path::PathBuf,
-    sync::{Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use tracing_subscriber::{
     Layer as _,
-    filter::filter_fn,
+    filter::{LevelFilter, filter_fn},
     fmt::{self, format::FmtSpan},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
@@ -43,5 +43,41 @@ pub fn begin() {
 pub fn secret(kind: &str, secret: &str) {
     if let Some(secrets) = secrets() {
         writeln!(secrets.lock().unwrap(), "{kind} {secret}").unwrap();
+    }
+}
+
+/// What this thread logs from now on, until it is dropped.
+pub struct Captured {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Captured {
+    /// Begins to keep the warnings and errors of this thread.
+    pub fn begin() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let writer = text.clone();
+        let log = fmt::layer().with_ansi(false).with_writer(move || Writer(writer.clone()));
+        let guard = tracing_subscriber::registry().with(log.with_filter(LevelFilter::WARN)).set_default();
+        Self { text, _guard: guard }
+    }
+
+    /// The lines so far that contain all of these texts.
+    pub fn lines(&self, parts: &[&str]) -> Vec<String> {
+        let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned).collect()
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod authority;
 mod axum;
 mod background;
 mod browser;
+mod client;
 mod clients;
 mod crash;
 mod documents;

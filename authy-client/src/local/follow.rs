@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _};
 use sse_stream::{Sse, SseStream};
 use tokio::time::{Instant as Alarm, sleep, sleep_until, timeout_at};
 
-use super::{snapshot_file::SnapshotFile, state::VerifierState};
+use super::{snapshot_file::SnapshotFile, start_error::StartError, state::VerifierState};
 use crate::{Error, Result};
 
 /// Maximum time without an event. The server sends one every second, so the connection is broken.
@@ -39,11 +39,12 @@ impl RevocationFollower {
         Self { state, file, cursor, stream: None }
     }
 
-    /// Fetches the keys, opens the stream, and applies the revocations in force.
-    pub(super) async fn connect(&mut self) -> Result<()> {
+    /// Fetches the keys, opens the stream, and applies the revocations in force. Returns the setting by which the
+    /// verifier refuses every token of the server, if there is one.
+    pub(super) async fn connect(&mut self) -> Result<Option<StartError>> {
         let state = &self.state;
         let failed = |cause| Error::no_response("the keys cannot be fetched", false).because(cause);
-        state.keys.renew().await.map_err(failed)?;
+        let mismatch = state.keys.renew().await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
         let snapshots = SnapshotClock::new(state.clock.now());
         let body = state.client.transport().events::<GetRevocations>(&query, state.client.token().cloned()).await?;
@@ -52,7 +53,7 @@ impl RevocationFollower {
         // They may arrive in several events: only the last of them has an id.
         while self.apply(stream.next().await?, &mut stream.snapshots).await?.is_none() {}
         self.stream = Some(stream);
-        Ok(())
+        Ok(mismatch)
     }
 
     /// Applies an event. Returns how late it arrived, when it was the last of its batch.
@@ -79,7 +80,10 @@ impl RevocationFollower {
         loop {
             let Some(stream) = self.stream.take() else {
                 match self.connect().await {
-                    Ok(()) => pauses = self::pauses(),
+                    Ok(mismatch) => {
+                        mismatch.iter().for_each(report);
+                        pauses = self::pauses();
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "revocations cannot be followed: trying again");
                         sleep(pauses.next().unwrap_or(SILENCE_TIMEOUT)).await;
@@ -148,9 +152,16 @@ fn broken(cause: impl StdError + Send + Sync + 'static) -> Error {
 }
 
 async fn refresh_keys(state: &VerifierState) {
-    if let Err(error) = state.keys.renew().await {
-        tracing::warn!(%error, "the keys of authy cannot be fetched: keeping the known ones");
+    match state.keys.renew().await {
+        Ok(mismatch) => mismatch.iter().for_each(report),
+        Err(error) => tracing::warn!(%error, "the keys of authy cannot be fetched: keeping the known ones"),
     }
+}
+
+/// Logs a wrong setting that was noticed after the start: the verifier started from its file, or the server's setting
+/// was changed.
+fn report(mismatch: &StartError) {
+    tracing::error!(error = %mismatch, "every token of the server is refused");
 }
 
 /// Pauses between attempts: short at first, later long and jittered, so that a server that restarts is not overloaded.

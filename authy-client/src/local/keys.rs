@@ -12,12 +12,13 @@ use std::{
 use arc_swap::ArcSwap;
 use authy_core::{
     Error, ErrorKind, Result,
-    api::session::JwkSet,
+    api::{session::JwkSet, system::ServerMetadata},
     claims::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, unverified_kid},
     token_cache::TokenCache,
 };
 use tokio::sync::Mutex;
 
+use super::start_error::StartError;
 use crate::Client;
 
 /// Minimum time between requests for the keys because of an unknown key id: forged ids must not cause requests.
@@ -60,16 +61,17 @@ impl VerificationKeys {
     }
 
     /// Replaces the keys, and sets the maximum lifetime of tokens in seconds. A key that cannot be read is left out.
-    pub(super) fn install(&self, keys: &JwkSet, longest_lifetime: u64) -> Result<()> {
+    pub(super) fn install(&self, keys: &JwkSet, longest_lifetime: u64) {
         let lifetime = Duration::from_secs(longest_lifetime);
         let readable = keys.keys.iter().filter(|key| {
             let read = Verifier::new(&self.issuer, &self.audience, lifetime, [*key]);
             read.inspect_err(|error| self.report(&key.kid, error)).is_ok()
         });
-        self.verifier.store(Arc::new(Verifier::new(&self.issuer, &self.audience, lifetime, readable)?));
+        // Each of them could be read. If they could not be read together, every token would be refused.
+        let verifier = Verifier::new(&self.issuer, &self.audience, lifetime, readable).unwrap_or_default();
+        self.verifier.store(Arc::new(verifier.replacing(&self.verifier.load())));
         self.longest_lifetime.store(longest_lifetime, Ordering::Relaxed);
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.clone());
-        Ok(())
     }
 
     fn report(&self, kid: &str, error: &Error) {
@@ -125,11 +127,13 @@ impl VerificationKeys {
 
     /// Fetches the keys because they may have changed. A token with a key that is missing from the answer may fetch
     /// them again at once: the server may have published it meanwhile.
-    pub(super) async fn renew(&self) -> Result<()> {
+    ///
+    /// Returns the setting by which the verifier refuses every token of the server, if there is one.
+    pub(super) async fn renew(&self) -> Result<Option<StartError>> {
         let mut asked = self.asked.lock().await;
-        self.ask(&mut asked).await?;
+        let mismatch = self.ask(&mut asked).await?;
         *asked = None;
-        Ok(())
+        Ok(mismatch)
     }
 
     /// Fetches the keys, unless that was done within `interval`.
@@ -147,30 +151,33 @@ impl VerificationKeys {
         if answered { Ok(()) } else { Err(unknown()) }
     }
 
-    async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<()> {
+    async fn ask(&self, asked: &mut Option<(Instant, bool)>) -> Result<Option<StartError>> {
         *asked = Some((Instant::now(), false));
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (keys, longest_lifetime) = tokio::join!(self.client.get_keys(), self.fetch_longest_lifetime());
+        let (keys, metadata) = tokio::join!(self.client.get_keys(), self.client.get_metadata());
         let keys = keys.map_err(crate::Error::into_authentication_error)?;
-        self.install(&keys, longest_lifetime.unwrap_or_else(|| self.longest_lifetime()))?;
+        // The request for the metadata is rate limited, unlike that for the keys, and must not delay a new key. Without
+        // an answer the known lifetime is kept.
+        let metadata = metadata.inspect_err(|error| {
+            tracing::warn!(%error, "the maximum lifetime of tokens cannot be fetched from authy");
+        });
+        let metadata = metadata.ok();
+        // Metadata of another issuer must not be used (RFC 8414, section 3.3).
+        let own = metadata.as_ref().filter(|metadata| metadata.issuer == self.issuer);
+        let longest_lifetime = own.map_or_else(|| self.longest_lifetime(), |own| own.access_token_max_lifetime);
+        self.install(&keys, longest_lifetime);
         *asked = Some((Instant::now(), true));
-        Ok(())
+        Ok(metadata.and_then(|metadata| self.mismatch(metadata)))
     }
 
-    /// Fetches the maximum lifetime of tokens; `None` when the server does not answer. Then the known one is kept: this
-    /// request is rate limited, unlike that for the keys, and must not delay a new key.
-    async fn fetch_longest_lifetime(&self) -> Option<u64> {
-        match self.client.get_metadata().await {
-            // Metadata of another issuer must not be used (RFC 8414, section 3.3).
-            Ok(metadata) if metadata.issuer == self.issuer => Some(metadata.access_token_max_lifetime),
-            Ok(metadata) => {
-                tracing::warn!(issuer = metadata.issuer, expected = self.issuer, "metadata of another issuer ignored");
-                None
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the maximum lifetime of tokens cannot be fetched from authy");
-                None
-            }
+    fn mismatch(&self, server: ServerMetadata) -> Option<StartError> {
+        if server.issuer != self.issuer {
+            return Some(StartError::Issuer { server: server.issuer, expected: self.issuer.clone() });
         }
+        if server.access_token_audience != self.audience {
+            let expected = self.audience.clone();
+            return Some(StartError::Audience { server: server.access_token_audience, expected });
+        }
+        None
     }
 }

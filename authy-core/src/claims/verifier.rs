@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind as JwtErrorKind};
 
-use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm};
+use super::{Claims, Header, MAX_TOKEN_LENGTH, SigningAlgorithm, mismatch::MismatchLog};
 use crate::{Error, ErrorKind, Identity, Jwk, Result, id_hash::IdHash, time};
 
 /// Maximum time by which an issuer's clock may be ahead of this machine's clock, in seconds.
@@ -42,6 +42,9 @@ impl Token {
 pub struct Verifier {
     keys: HashMap<Arc<str>, (DecodingKey, Validation)>,
     longest_lifetime: Duration,
+    issuer: String,
+    audience: String,
+    mismatch_log: Arc<MismatchLog>,
 }
 
 /// The source of the error when an otherwise valid token has a longer lifetime than the issuer's tokens. Either it was
@@ -71,7 +74,13 @@ impl Verifier {
         longest_lifetime: Duration,
         keys: impl IntoIterator<Item = &'a Jwk>,
     ) -> Result<Self> {
-        let mut verifier = Self { keys: HashMap::new(), longest_lifetime: longest_lifetime.min(MAX_TOKEN_LIFETIME) };
+        let mut verifier = Self {
+            keys: HashMap::new(),
+            longest_lifetime: longest_lifetime.min(MAX_TOKEN_LIFETIME),
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            mismatch_log: Arc::default(),
+        };
         for key in keys {
             let Ok(algorithm) = key.alg.parse::<SigningAlgorithm>() else { continue };
             let mut validation = Validation::new(match algorithm {
@@ -90,6 +99,13 @@ impl Verifier {
             verifier.keys.insert(key.kid.as_str().into(), (decoding_key, validation));
         }
         Ok(verifier)
+    }
+
+    /// Returns the verifier as the successor of an earlier one, with other keys: together they log at most once a minute
+    /// that tokens have another issuer or audience.
+    #[must_use]
+    pub fn replacing(self, earlier: &Self) -> Self {
+        Self { mismatch_log: earlier.mismatch_log.clone(), ..self }
     }
 
     /// Returns whether this verifier has a key with this `kid`.
@@ -116,9 +132,8 @@ impl Verifier {
         let header = header(token)?;
         let known = self.keys.get_key_value(header.kid.as_str());
         let (kid, (key, validation)) = known.ok_or_else(|| invalid("no key has the kid of the token"))?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
-            .map_err(|cause| Error::with_source(ErrorKind::InvalidToken, "the token is not valid", cause))?
-            .claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|cause| self.refused(token, cause))?.claims;
         if claims.sub != claims.public_id {
             return Err(invalid("sub and public_id differ"));
         }
@@ -130,6 +145,17 @@ impl Verifier {
             return Err(Error::with_source(ErrorKind::InvalidToken, "the token is not valid", LifetimeTooLong));
         }
         Ok(Token { lifetime, ..Token::new(claims.into_identity(), kid.clone()) })
+    }
+
+    /// Returns the error of a token that the library refused. Its claims were checked after its signature, so a wrong
+    /// issuer is a wrong setting, and not an attack.
+    fn refused(&self, token: &str, cause: jsonwebtoken::errors::Error) -> Error {
+        if matches!(cause.kind(), JwtErrorKind::InvalidIssuer | JwtErrorKind::InvalidAudience)
+            && let Ok(claims) = dangerous_unverified_claims(token)
+        {
+            self.mismatch_log.report(&claims, &self.issuer, &self.audience);
+        }
+        Error::with_source(ErrorKind::InvalidToken, "the token is not valid", cause)
     }
 }
 

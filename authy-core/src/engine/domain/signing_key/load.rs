@@ -87,7 +87,10 @@ impl Loader {
             }
         }
         let longest = token_lifetime::longest(db, settings.access_ttl).await?;
-        let verifier = Verifier::new(&settings.issuer, &settings.audience, longest, &keys)?;
+        let mut verifier = Verifier::new(&settings.issuer, &settings.audience, longest, &keys)?;
+        if let Some(before) = before {
+            verifier = verifier.replacing(&before.verifier);
+        }
         let signer = signer.or_else(|| {
             let signer = before.and_then(|before| before.signer.clone());
             signer.filter(|signer| has_active && verifier.knows(&signer.kid))

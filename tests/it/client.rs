@@ -1,0 +1,3 @@
+//! The client against a real server: what a program that uses it relies on.
+
+mod settings;
