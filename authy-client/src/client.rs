@@ -1,21 +1,18 @@
 //! The client: calls endpoints of one server, with a token or without.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use authy_core::{
-    Authenticator, ErrorKind, Identity, Level, Secret,
+    Authenticator, ClientInfo, ErrorKind, Identity, Level, Secret,
     api::{
-        Endpoint, Nothing, PathParams as _,
+        Endpoint, Nothing, PathParams as _, Reply,
         session::{CheckAccess, Login},
     },
     claims::{MAX_TOKEN_LENGTH, dangerous_unverified_claims},
-    encryption::{self, ConnectionKind, Encryption},
-    http_url::HttpUrl,
-    tls::{self, Roots},
+    client_info::{FORWARDED_FOR, REQUEST_ID},
 };
-use http::HeaderValue;
-use rustls::ClientConfig;
+use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 
 use crate::{
     Error, Result,
@@ -23,46 +20,46 @@ use crate::{
 };
 
 /// A client of one server. Cheap to clone; clones share their connections.
+///
+/// [`call`](Self::call) calls any endpoint, and each endpoint has a method with its name.
+///
+/// ```no_run
+/// use authy_client::{Client, ErrorKind, Secret, api::session::Credentials};
+///
+/// # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder("https://auth.example.org").build()?;
+/// match client.login(Credentials::new("ada", Secret::new("difference-engine-no-2"))).await {
+///     Ok(tokens) => {
+///         let me = client.with_token(tokens.token).get_self().await?;
+///         println!("{} signed up on {}", me.username, me.created);
+///     }
+///     Err(error) if error.kind() == Some(ErrorKind::InvalidCredentials) => println!("wrong name or password"),
+///     Err(error) if error.is_unavailable() => println!("later: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<HttpTransport>,
     token: Option<HeaderValue>,
     device_token: Option<HeaderValue>,
-}
-
-/// Configures and builds a [`Client`].
-#[derive(Clone, Debug)]
-pub struct ClientBuilder {
-    url: String,
-    timeout: Duration,
-    retries: usize,
-    tls: Option<ClientConfig>,
-    private_roots: Vec<Vec<u8>>,
-    plain_http_anywhere: bool,
+    /// What is said about the user on whose behalf this client calls.
+    forwarded: Option<Arc<HeaderMap>>,
 }
 
 impl Client {
-    /// Begins a client of the server at this URL, such as `https://auth.example.org`.
-    pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder {
-            url: url.to_owned(),
-            // The server itself gives up hashing after ten seconds, and answers everything else in milliseconds.
-            timeout: Duration::from_secs(10),
-            // Enough while a server is replaced, few enough not to multiply an overload.
-            retries: 2,
-            tls: None,
-            private_roots: Vec::new(),
-            plain_http_anywhere: false,
-        }
+    pub(crate) fn new(transport: HttpTransport) -> Self {
+        Self { transport: Arc::new(transport), token: None, device_token: None, forwarded: None }
     }
 
     /// Returns the client with an access token, which is sent with every call.
     #[must_use]
     pub fn with_token(&self, token: Secret) -> Self {
         // A text that a header cannot contain is not a token; the server refuses this one as well.
-        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-            .unwrap_or(HeaderValue::from_static("Bearer invalid"));
-        value.set_sensitive(true);
+        let value =
+            sensitive(format!("Bearer {}", token.expose())).unwrap_or(HeaderValue::from_static("Bearer invalid"));
         Self { token: Some(value), ..self.clone() }
     }
 
@@ -72,9 +69,42 @@ impl Client {
     #[must_use]
     pub fn with_device_token(&self, token: &Secret) -> Self {
         // A text that a header cannot contain is not a device token, and is not sent.
-        let mut value = HeaderValue::try_from(token.expose()).ok();
-        value.iter_mut().for_each(|value| value.set_sensitive(true));
-        Self { device_token: value, ..self.clone() }
+        Self { device_token: sensitive(token.expose().to_owned()), ..self.clone() }
+    }
+
+    /// Returns the client of a program that calls for a user who sent it a request, such as a web server with a login
+    /// form.
+    ///
+    /// Limits, events and the list of sessions then have the user's address, user agent and request ID instead of this
+    /// program's, and a login has the user's device token. The server believes the address only when this program is
+    /// one of its `AUTHY_TRUSTED_PROXIES`. What is `None` is not sent.
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, ClientInfo, api::session::{Credentials, Tokens}};
+    /// use http::HeaderMap;
+    ///
+    /// async fn log_in(
+    ///     authy: &Client,
+    ///     headers: &HeaderMap,
+    ///     peer: std::net::IpAddr,
+    ///     credentials: Credentials,
+    /// ) -> authy_client::Result<Tokens> {
+    ///     authy.on_behalf_of(ClientInfo::from_headers(headers, peer)).login(credentials).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn on_behalf_of(&self, user: ClientInfo) -> Self {
+        let ClientInfo { ip, user_agent, request_id, device_token } = user;
+        let texts = [(FORWARDED_FOR, ip.map(|ip| ip.to_string())), (USER_AGENT, user_agent), (REQUEST_ID, request_id)];
+        // A text that a header cannot contain did not arrive in one either.
+        let headers: HeaderMap =
+            texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text?).ok()?))).collect();
+        Self {
+            transport: self.transport.clone(),
+            token: self.token.clone(),
+            device_token: device_token.and_then(|token| sensitive(token.expose().to_owned())),
+            forwarded: (!headers.is_empty()).then(|| Arc::new(headers)),
+        }
     }
 
     /// Calls an endpoint.
@@ -85,15 +115,20 @@ impl Client {
     /// # Errors
     /// The answer of the server when it is an error, or the reason why there is none: see [`Error`].
     pub async fn call<E: Endpoint>(&self, path: E::Path, request: E::Request) -> Result<E::Response> {
-        let mut prepared = PreparedRequest::new::<E>(path.fill(E::INFO.path), &request, self.token.clone())?;
-        // No other endpoint reads it.
-        prepared.device_token = self.device_token.clone().filter(|_| E::INFO.path == Login::INFO.path);
-        self.transport.send_with_retries(prepared).await
+        self.send(PreparedRequest::new::<E>(path.fill(E::INFO.path), &request)?).await
     }
 
-    /// Returns this client without its device token, which is for logins only.
-    pub(crate) fn without_device_token(&self) -> Self {
-        Self { device_token: None, ..self.clone() }
+    pub(crate) async fn send<R: Reply>(&self, mut request: PreparedRequest) -> Result<R> {
+        request.token = self.token.clone();
+        request.forwarded = self.forwarded.clone();
+        // No other endpoint reads it.
+        request.device_token = self.device_token.clone().filter(|_| request.is_for(&Login::INFO));
+        self.transport.send_with_retries(request).await
+    }
+
+    /// Returns the client of this program itself, without the device and the address of a user.
+    pub(crate) fn without_user(&self) -> Self {
+        Self { device_token: None, forwarded: None, ..self.clone() }
     }
 
     pub(crate) fn token(&self) -> Option<&HeaderValue> {
@@ -132,103 +167,24 @@ impl Authenticator for Client {
     }
 }
 
-impl ClientBuilder {
-    /// Sets the maximum time for one attempt; ten seconds when not set.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets the maximum number of retries; two when not set.
-    #[must_use]
-    pub fn retries(mut self, retries: usize) -> Self {
-        self.retries = retries;
-        self
-    }
-
-    /// Adds private certificate authorities to the platform's: one certificate or several, in PEM form.
-    #[must_use]
-    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.private_roots.push(pem.into());
-        self
-    }
-
-    /// Sets the TLS configuration that is used instead of the platform's certificate authorities, with a client
-    /// certificate for example.
-    #[must_use]
-    pub fn tls(mut self, config: ClientConfig) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// Permits plain http to other machines, which sends passwords and tokens unencrypted. Only for a network in which
-    /// no one else can listen.
-    #[must_use]
-    pub fn dangerous_allow_plain_http(mut self) -> Self {
-        self.plain_http_anywhere = true;
-        self
-    }
-
-    /// Builds the client. It connects with the first call.
-    ///
-    /// # Errors
-    /// When the URL cannot be used or is plain http to another machine, or TLS cannot be set up.
-    pub fn build(self) -> Result<Client> {
-        let url = HttpUrl::parse_base(&self.url)
-            .map_err(|cause| Error::misuse("the server's URL cannot be used").because(cause))?;
-        if !url.is_https() {
-            let encryption = match self.plain_http_anywhere {
-                true => Encryption::Declined,
-                false => Encryption::Unspecified,
-            };
-            let refused = |cause| Error::misuse("plain http sends passwords and tokens unencrypted").because(cause);
-            encryption::check(CONNECTION, encryption, [url.host()]).map_err(refused)?;
-        }
-        let tls = match self.tls {
-            Some(tls) => tls,
-            None => {
-                let add = |roots: Roots, pem: &Vec<u8>| roots.with_pem(pem);
-                let roots = self.private_roots.iter().try_fold(Roots::platform(), add);
-                let config =
-                    roots.and_then(|roots| if url.is_https() { roots.client_config() } else { tls::without_roots() });
-                config.map_err(|cause| Error::misuse("TLS cannot be set up").because(cause))?
-            }
-        };
-        let transport = HttpTransport::new(url, self.timeout, self.retries, tls);
-        Ok(Client { transport: Arc::new(transport), token: None, device_token: None })
-    }
+/// Returns a header whose value `Debug` does not print; `None` for a text that a header cannot contain.
+fn sensitive(text: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
-
-const CONNECTION: ConnectionKind = ConnectionKind {
-    carries: "passwords and tokens",
-    encrypt_with: "https://",
-    permit_plain_text_with: "`ClientBuilder::dangerous_allow_plain_http`",
-};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_stays_on_this_machine() {
-        for url in
-            ["http://127.0.0.1:8080", "http://localhost:8080/", "http://[::1]:8080", "https://auth.example.org/x"]
-        {
-            assert!(Client::builder(url).build().is_ok(), "{url}");
-        }
-        for url in
-            ["http://auth.example.org", "http://10.0.0.1", "http://localhost.example.org", "ftp://localhost", "", "/"]
-        {
-            assert!(Client::builder(url).build().is_err(), "{url}");
-        }
-        assert!(Client::builder("http://10.0.0.1").dangerous_allow_plain_http().build().is_ok());
-    }
-
-    #[test]
     fn a_token_is_never_shown() {
         let client = Client::builder("http://localhost").build().unwrap().with_token(Secret::new("hunter2"));
         let client = client.with_device_token(&Secret::new("hunter2"));
         assert!(!format!("{client:?}").contains("hunter2"));
+        let device_token = Some(Secret::new("hunter2"));
+        let client = client.on_behalf_of(ClientInfo { device_token, ..ClientInfo::default() });
+        assert!(client.device_token.is_some() && !format!("{client:?}").contains("hunter2"));
     }
 }

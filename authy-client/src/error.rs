@@ -1,6 +1,6 @@
 //! The error of a call.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use authy_core::{ErrorKind, api::Problem, error::FieldError};
 
@@ -25,7 +25,7 @@ enum CallFailure {
     /// There was no answer.
     NoResponse(&'static str),
     /// The call was wrong before it was sent.
-    Misuse(&'static str),
+    Misuse(Cow<'static, str>),
 }
 
 impl Error {
@@ -33,8 +33,8 @@ impl Error {
         Self(Box::new(ErrorInner { failure, may_have_been_sent, retry_after: None, source: None }))
     }
 
-    pub(crate) fn misuse(why: &'static str) -> Self {
-        Self::new(CallFailure::Misuse(why), false)
+    pub(crate) fn misuse(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(CallFailure::Misuse(why.into()), false)
     }
 
     pub(crate) fn no_response(why: &'static str, may_have_been_sent: bool) -> Self {
@@ -136,7 +136,8 @@ impl fmt::Display for Error {
         match &self.0.failure {
             CallFailure::Problem(problem) => write!(f, "{}: {}", problem.code, problem.message),
             CallFailure::UnexpectedResponse { status, why } => write!(f, "{why} (status {status})"),
-            CallFailure::NoResponse(why) | CallFailure::Misuse(why) => f.write_str(why),
+            CallFailure::NoResponse(why) => f.write_str(why),
+            CallFailure::Misuse(why) => f.write_str(why),
         }
     }
 }

@@ -21,6 +21,7 @@
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod builder;
 mod calls;
 mod client;
 mod error;
@@ -28,6 +29,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod local;
+mod response;
 mod transport;
 
 /// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].
@@ -37,7 +39,8 @@ pub use authy_core::{
     RoleName, Secret, SessionId, UserId, Username, api, client_info, error::FieldError, tower::{Guarded, RequireAuth},
 };
 
-pub use client::{Client, ClientBuilder};
+pub use builder::ClientBuilder;
+pub use client::Client;
 pub use error::{Error, Result};
 pub use local::{LocalVerifier, StartError, VerifierBuilder, WhenStale};
 /// The TLS library whose configuration [`ClientBuilder::tls`] takes.

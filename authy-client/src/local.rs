@@ -39,7 +39,7 @@ impl Client {
     /// gets one of the server's places for callers with a token. For a service that runs for longer than its token is
     /// valid, add its network to `AUTHY_FOLLOWER_NETWORKS` of the server instead.
     pub fn verifier(&self) -> VerifierBuilder {
-        VerifierBuilder::new(self.without_device_token())
+        VerifierBuilder::new(self.without_user())
     }
 }
 

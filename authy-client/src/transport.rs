@@ -1,9 +1,9 @@
 //! Sends requests and reads answers, within limits of time and size, with retries where they are safe.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use authy_core::{
-    api::{Endpoint, Method, Problem, Reply},
+    api::{Endpoint, Info, Method, Reply},
     client_info::DEVICE_TOKEN,
     http_url::HttpUrl,
 };
@@ -11,7 +11,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
-    header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -23,7 +23,7 @@ use hyper_util::{
 use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 
-use crate::{Error, Result};
+use crate::{Error, Result, response};
 
 /// Maximum time for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,14 +51,16 @@ pub(crate) struct PreparedRequest {
     method: Method,
     path_and_query: String,
     body: Option<Bytes>,
-    token: Option<HeaderValue>,
+    pub(crate) token: Option<HeaderValue>,
     /// The device token of an earlier login, for a login.
     pub(crate) device_token: Option<HeaderValue>,
+    /// What is said about the user on whose behalf it is sent.
+    pub(crate) forwarded: Option<Arc<HeaderMap>>,
 }
 
 impl PreparedRequest {
     /// Writes the call of an endpoint.
-    pub(crate) fn new<E: Endpoint>(path: String, request: &E::Request, token: Option<HeaderValue>) -> Result<Self> {
+    pub(crate) fn new<E: Endpoint>(path: String, request: &E::Request) -> Result<Self> {
         let unwritable =
             |cause: Box<dyn StdError + Send + Sync>| Error::misuse("the request cannot be written").because(cause);
         let method = E::INFO.method;
@@ -73,7 +75,12 @@ impl PreparedRequest {
             false => None,
         };
         let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
-        Ok(Self { method, path_and_query, body, token, device_token: None })
+        Ok(Self { method, path_and_query, body, token: None, device_token: None, forwarded: None })
+    }
+
+    /// Returns whether this is a request of an endpoint without parameters in its path.
+    pub(crate) fn is_for(&self, endpoint: &Info) -> bool {
+        self.method == endpoint.method && self.path_and_query == endpoint.path
     }
 
     /// Returns whether the request is idempotent.
@@ -137,7 +144,7 @@ impl HttpTransport {
                     if cause.is::<LengthLimitError>() { "the answer is too large" } else { "the answer broke off" };
                 Error::unexpected_response(head.status.as_u16(), why).because(cause)
             })?;
-            read(head.status.as_u16(), &head.headers, &body.to_bytes())
+            response::read(head.status.as_u16(), &head.headers, &body.to_bytes())
         };
         timeout(self.timeout, answered)
             .await
@@ -145,23 +152,27 @@ impl HttpTransport {
     }
 
     async fn send(&self, prepared: &PreparedRequest, accept: &'static str) -> Result<Response<Incoming>> {
-        let mut request = Request::builder()
-            .method(&prepared.method)
-            .uri(format!("{}{}", self.base, prepared.path_and_query))
-            .header(USER_AGENT, CLIENT_USER_AGENT)
-            .header(ACCEPT, accept);
-        if let Some(token) = &prepared.token {
-            request = request.header(AUTHORIZATION, token);
-        }
-        if let Some(token) = &prepared.device_token {
-            request = request.header(DEVICE_TOKEN, token);
-        }
-        if prepared.body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let request = request
+        let request =
+            Request::builder().method(&prepared.method).uri(format!("{}{}", self.base, prepared.path_and_query));
+        let mut request = request
             .body(Full::from(prepared.body.clone().unwrap_or_default()))
             .map_err(|cause| Error::misuse("the request cannot be written").because(cause))?;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(CLIENT_USER_AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if prepared.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        // What is said about a user replaces what this client says about itself.
+        for (name, value) in prepared.forwarded.iter().flat_map(|forwarded| forwarded.iter()) {
+            headers.insert(name, value.clone());
+        }
+        if let Some(token) = &prepared.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        if let Some(token) = &prepared.device_token {
+            headers.insert(DEVICE_TOKEN, token.clone());
+        }
         self.pool.request(request).await.map_err(|cause| {
             let was_sent = !cause.is_connect();
             let why = if was_sent { "the connection broke" } else { "the server cannot be reached" };
@@ -175,7 +186,8 @@ impl HttpTransport {
         request: &E::Request,
         token: Option<HeaderValue>,
     ) -> Result<Incoming> {
-        let prepared = PreparedRequest::new::<E>(E::INFO.path.to_owned(), request, token)?;
+        let mut prepared = PreparedRequest::new::<E>(E::INFO.path.to_owned(), request)?;
+        prepared.token = token;
         let opened = timeout(self.timeout, self.send(&prepared, "text/event-stream")).await;
         let response = opened.unwrap_or_else(|_| Err(Error::no_response("the server did not answer in time", true)))?;
         let is_stream = response
@@ -194,62 +206,5 @@ impl HttpTransport {
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport").field("url", &self.url.as_str()).finish_non_exhaustive()
-    }
-}
-
-/// Reads an answer.
-fn read<R: Reply>(status: u16, headers: &HeaderMap, body: &[u8]) -> Result<R> {
-    if status == R::STATUS {
-        // No content is an empty object.
-        let json = if status == 204 { b"{}" } else { body };
-        let reply = serde_json::from_slice(json).map(|reply: R| reply.cached(headers.get(CACHE_CONTROL)));
-        return reply.map_err(|cause| {
-            Error::unexpected_response(status, "the answer is not what this version expects").because(cause)
-        });
-    }
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => {
-            let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            Err(Error::problem(Problem { status, ..problem }, wait.map(Duration::from_secs)))
-        }
-        Err(_) => Err(Error::unexpected_response(status, "the answer is not authy's")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use authy_core::{
-        ErrorKind,
-        api::{Nothing, system::Status},
-    };
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_problem_is_read_with_its_wait() {
-        let error = authy_core::Error::new(ErrorKind::Overloaded, "a detail");
-        let body = serde_json::to_vec(&Problem::of(&error, "some-id")).unwrap();
-        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("3"))]);
-        let error = read::<Status>(503, &headers, &body).unwrap_err();
-        assert_eq!((error.kind(), error.status()), (Some(ErrorKind::Overloaded), Some(503)));
-        assert_eq!((error.retry_after(), error.request_id()), (Some(Duration::from_secs(3)), Some("some-id")));
-    }
-
-    #[test]
-    fn an_answer_that_is_not_from_authy_is_recognized() {
-        for (status, body) in [(502, "<html>Bad Gateway</html>"), (200, "{}"), (301, ""), (204, "")] {
-            let error = read::<Status>(status, &HeaderMap::new(), body.as_bytes()).unwrap_err();
-            assert_eq!((error.kind(), error.status()), (None, Some(status)));
-            assert!(error.is_unavailable());
-        }
-        assert!(read::<Nothing>(204, &HeaderMap::new(), b"").is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn any_answer_is_read(status in 100..600_u16, body: Vec<u8>) {
-            let _ = read::<Status>(status, &HeaderMap::new(), &body);
-        }
     }
 }

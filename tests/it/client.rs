@@ -1,3 +1,5 @@
 //! The client against a real server: what a program that uses it relies on.
 
+mod on_behalf;
+mod retries;
 mod settings;

@@ -144,8 +144,10 @@ async fn a_client_recognizes_the_server_by_a_private_authority_and_by_nothing_le
     let builder = || Client::builder(&format!("https://localhost:{port}")).retries(0);
     let refused = builder().build().unwrap().login(credentials(&user.username)).await.unwrap_err();
     assert!(refused.is_unavailable() && !refused.may_have_been_sent(), "{refused:?}");
-    let client = builder().root_certificate_pem(ca).build().unwrap();
-    client.login(credentials(&user.username)).await.unwrap();
+    let config = Roots::platform().with_pem(&ca).unwrap().client_config().unwrap();
+    for client in [builder().root_certificate_pem(ca), builder().tls(config)] {
+        client.build().unwrap().login(credentials(&user.username)).await.unwrap();
+    }
     let wrong = builder().root_certificate_pem("no certificate").build().unwrap_err();
     assert!(format!("{wrong:?}").contains("NoCertificate"), "{wrong:?}");
     assert_ne!(wrong.kind(), Some(ErrorKind::Unavailable));
