@@ -29,6 +29,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod local;
+mod pages;
 mod response;
 mod transport;
 

@@ -78,6 +78,12 @@ impl PreparedRequest {
         Ok(Self { method, path_and_query, body, token: None, device_token: None, forwarded: None })
     }
 
+    /// Writes a GET.
+    pub(crate) fn get(path_and_query: String) -> Self {
+        let method = Method::GET;
+        Self { method, path_and_query, body: None, token: None, device_token: None, forwarded: None }
+    }
+
     /// Returns whether this is a request of an endpoint without parameters in its path.
     pub(crate) fn is_for(&self, endpoint: &Info) -> bool {
         self.method == endpoint.method && self.path_and_query == endpoint.path

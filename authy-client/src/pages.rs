@@ -1,0 +1,149 @@
+//! Lists as streams: the next page is requested when the items of the current one have been taken.
+
+use authy_core::api::{
+    Endpoint,
+    event::{EventPage, EventQuery, EventView},
+    user::{ListUsers, UserPage, UserQuery, UserView},
+};
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+
+use crate::{Client, Error, Result, transport::PreparedRequest};
+
+impl Client {
+    /// Returns all users from a query, in the order of their creation, as a stream that requests page after page.
+    ///
+    /// It holds one page in memory, and ends after the first error. Users who sign up meanwhile are at its end.
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, api::user::UserQuery};
+    /// use futures_util::TryStreamExt as _;
+    ///
+    /// async fn print(administrator: &Client, query: UserQuery) -> authy_client::Result<()> {
+    ///     let mut users = administrator.users(query);
+    ///     while let Some(user) = users.try_next().await? {
+    ///         println!("{}", user.username);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
+        let client = self.clone();
+        items(NextUsers::Query(query), move |next| {
+            let client = client.clone();
+            async move {
+                let UserPage { users, next_url, .. } = match next {
+                    NextUsers::Query(query) => client.list_users(query).await?,
+                    NextUsers::Link(link) => client.follow_link::<ListUsers>(&link).await?,
+                };
+                Ok((users, next_url.map(NextUsers::Link)))
+            }
+        })
+    }
+
+    /// Returns the events of the audit trail from a query, as a stream that requests page after page.
+    ///
+    /// It holds one page in memory, and ends after the first error.
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, api::event::EventQuery};
+    /// use futures_util::TryStreamExt as _;
+    ///
+    /// async fn count(administrator: &Client, query: EventQuery) -> authy_client::Result<usize> {
+    ///     administrator.events(query).try_fold(0, async |count, _| Ok(count + 1)).await
+    /// }
+    /// ```
+    pub fn events(&self, query: EventQuery) -> BoxStream<'static, Result<EventView>> {
+        let client = self.clone();
+        items(query, move |query| {
+            let client = client.clone();
+            async move {
+                let EventPage { events, next } = client.list_events(query.clone()).await?;
+                Ok((events, next.map(|next| EventQuery { after: Some(next), ..query })))
+            }
+        })
+    }
+
+    /// Requests another page of a list by its link.
+    async fn follow_link<E: Endpoint<Path = ()>>(&self, link: &str) -> Result<E::Response> {
+        if !is_link_to(E::INFO.path, link) {
+            return Err(Error::unexpected_response(200, "the link to the next page leads elsewhere"));
+        }
+        self.send(PreparedRequest::get(link.to_owned())).await
+    }
+}
+
+/// The request for a page of users.
+enum NextUsers {
+    Query(UserQuery),
+    Link(String),
+}
+
+/// Returns the items of all pages. `fetch` returns those of one page, and the request for the next.
+fn items<Q, T, F>(first: Q, fetch: impl Fn(Q) -> F + Send + 'static) -> BoxStream<'static, Result<T>>
+where
+    Q: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Result<(Vec<T>, Option<Q>)>> + Send + 'static,
+{
+    let pages = stream::try_unfold(Some(first), move |next| {
+        let page = next.map(&fetch);
+        async move {
+            let Some(page) = page else { return Ok(None) };
+            let (items, next) = page.await?;
+            // An empty page is the last one: with a link it would be one for a later request.
+            let next = next.filter(|_| !items.is_empty());
+            Ok(Some((items, next)))
+        }
+    });
+    pages.map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
+}
+
+/// Returns whether a link is this path with a query, of the same server. With another one, the token would be sent to
+/// where the link leads.
+fn is_link_to(path: &str, link: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\');
+    let query = link.strip_prefix(path).and_then(|rest| rest.strip_prefix('?'));
+    query.is_some_and(|query| query.len() <= 2000 && query.chars().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_link_to_another_page_of_the_list_is_followed_and_no_other() {
+        for link in ["/authy/users?page=2", "/authy/users?after=1-2&q=a%26b+%C3%A9"] {
+            assert!(is_link_to("/authy/users", link), "{link}");
+        }
+        for link in [
+            "",
+            "/authy/users",
+            "/authy/users2?page=2",
+            "/authy/users/../token?a=b",
+            "//elsewhere/authy/users?page=2",
+            "http://elsewhere/authy/users?page=2",
+            "@elsewhere/authy/users?page=2",
+            "/authy/users?page=2#x",
+            "/authy/users?page=2 HTTP/1.1\r\nhost: elsewhere",
+        ] {
+            assert!(!is_link_to("/authy/users", link), "{link}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_that_is_followed_never_leaves_the_server(link in "\\PC*|(/authy/users)?[?/@:#.]{0,3}[ -~]{0,40}") {
+            if is_link_to("/authy/users", &link) {
+                let uri: Uri = format!("http://localhost:8080{link}").parse().unwrap();
+                prop_assert_eq!(uri.authority().map(|host| host.as_str()), Some("localhost:8080"));
+                prop_assert_eq!(uri.path(), "/authy/users");
+            }
+        }
+    }
+}

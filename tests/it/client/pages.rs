@@ -1,0 +1,58 @@
+//! Lists as streams: every item once, page after page.
+
+use std::collections::HashSet;
+
+use authy_client::api::{
+    event::{EventKind, EventQuery},
+    page::PageSize,
+    user::UserQuery,
+};
+use authy_tests::{TestApp, fresh_name, new_user, operator};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+#[tokio::test]
+async fn a_stream_of_users_has_each_of_them_once_in_the_order_of_the_pages() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let user = new_user(&fresh_name("page"));
+        expected.push(app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap());
+    }
+    let query = |per_page: u32, q: Option<&str>| UserQuery {
+        page: None,
+        per_page: Some(PageSize::new(per_page).unwrap()),
+        q: q.map(str::to_owned),
+    };
+    for per_page in [1, 3, 7, 100] {
+        let users: Vec<_> = admin.client.users(query(per_page, Some("page"))).try_collect().await.unwrap();
+        let ids: Vec<_> = users.iter().map(|user| user.public_id).collect();
+        assert_eq!(ids, expected, "{per_page} a page");
+    }
+    assert_eq!(admin.client.users(query(3, None)).count().await, 8);
+    assert_eq!(admin.client.users(query(3, Some("nobody"))).count().await, 0);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_has_each_of_them_once_and_ends_after_an_error() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    for _ in 0..7 {
+        app.user().await;
+    }
+    let limit = Some(PageSize::new(3).unwrap());
+    let query = EventQuery { user: None, kind: Some(EventKind::UserRegistered), after: None, limit };
+    let events: Vec<_> = admin.client.events(query.clone()).try_collect().await.unwrap();
+    assert_eq!(events.iter().map(|event| event.event_id).collect::<HashSet<_>>().len(), 8);
+    assert_eq!(events.len(), 8);
+
+    let mut refused = app.anonymous().events(query.clone());
+    assert_eq!(refused.next().await.unwrap().unwrap_err().status(), Some(401));
+    assert!(refused.next().await.is_none());
+    // An error between two pages.
+    let mut cut = admin.client.events(query);
+    cut.next().await.unwrap().unwrap();
+    admin.client.logout().await.unwrap();
+    let rest: Vec<_> = cut.collect().await;
+    assert_eq!(rest.iter().map(|event| event.is_ok()).collect::<Vec<_>>(), [true, true, false]);
+}
