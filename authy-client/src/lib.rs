@@ -1,6 +1,7 @@
 //! The typed client of authy. A service needs this crate only: what its functions take and return is re-exported.
 //!
 //! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
+//! - [`Session`] keeps the tokens of a login, and refreshes them.
 //! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
 //! - [`RequireAuth`] guards a tower service with either of them, or with an embedded `Authy`.
 //!
@@ -9,8 +10,8 @@
 //!
 //! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("https://auth.example.org").build()?;
-//! let tokens = client.login(Credentials::new("ada", Secret::new("difference-engine-no-2"))).await?;
-//! let me = client.with_token(tokens.token).get_self().await?;
+//! let session = client.session().login(Credentials::new("ada", Secret::new("difference-engine-no-2"))).await?;
+//! let me = session.client().await?.get_self().await?;
 //!
 //! let verifier = client.verifier().audience("shop").start().await?;
 //! let guard = RequireAuth::new(verifier).level(10);
@@ -31,6 +32,7 @@ pub mod fuzz;
 mod local;
 mod pages;
 mod response;
+mod session;
 mod transport;
 
 /// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].
@@ -46,3 +48,4 @@ pub use error::{Error, Result};
 pub use local::{LocalVerifier, StartError, VerifierBuilder, WhenStale};
 /// The TLS library whose configuration [`ClientBuilder::tls`] takes.
 pub use rustls;
+pub use session::{Session, SessionBuilder, SessionError};

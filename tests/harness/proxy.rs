@@ -1,6 +1,14 @@
 //! A network that can be cut: connections go through here, until they do not.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
@@ -19,6 +27,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     target: Arc<watch::Sender<Option<SocketAddr>>>,
     pace: watch::Sender<Duration>,
+    loses_next: Arc<AtomicBool>,
     running: JoinHandle<()>,
 }
 
@@ -29,8 +38,9 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let target = Arc::new(watch::Sender::new(Some(server)));
         let pace = watch::Sender::new(Duration::ZERO);
-        let running = tokio::spawn(run(listener, target.clone(), pace.subscribe()));
-        Self { address, target, pace, running }
+        let loses_next = Arc::new(AtomicBool::new(false));
+        let running = tokio::spawn(run(listener, target.clone(), pace.subscribe(), loses_next.clone()));
+        Self { address, target, pace, loses_next, running }
     }
 
     /// The server's base URL, by this way.
@@ -48,6 +58,16 @@ impl Proxy {
         self.pace.send_replace(one_event_in);
     }
 
+    /// Ends the connection on which the server answers next, instead of passing the answer on.
+    pub fn lose_next_answer(&self) {
+        self.loses_next.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether an answer was lost since [`lose_next_answer`](Self::lose_next_answer).
+    pub fn has_lost_answer(&self) -> bool {
+        !self.loses_next.load(Ordering::Relaxed)
+    }
+
     /// Leads to a server again, the same or another.
     pub fn mend(&self, server: SocketAddr) {
         self.target.send_replace(Some(server));
@@ -60,11 +80,16 @@ impl Drop for Proxy {
     }
 }
 
-async fn run(listener: TcpListener, target: Arc<watch::Sender<Option<SocketAddr>>>, pace: watch::Receiver<Duration>) {
+async fn run(
+    listener: TcpListener,
+    target: Arc<watch::Sender<Option<SocketAddr>>>,
+    pace: watch::Receiver<Duration>,
+    loses_next: Arc<AtomicBool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((incoming, _)) = listener.accept().await else { return };
-        let (mut changed, pace) = (target.subscribe(), pace.clone());
+        let (mut changed, pace, loses_next) = (target.subscribe(), pace.clone(), loses_next.clone());
         connections.spawn(async move {
             let Some(server) = *changed.borrow_and_update() else { return };
             let Ok(outgoing) = TcpStream::connect(server).await else { return };
@@ -72,7 +97,7 @@ async fn run(listener: TcpListener, target: Arc<watch::Sender<Option<SocketAddr>
             let (from_server, mut to_server) = outgoing.into_split();
             tokio::select! {
                 _ = copy(&mut from_client, &mut to_server) => {}
-                _ = answer(from_server, to_client, pace) => {}
+                _ = answer(from_server, to_client, pace, &loses_next) => {}
                 _ = changed.changed() => {}
             }
         });
@@ -84,6 +109,7 @@ async fn answer(
     mut from_server: OwnedReadHalf,
     mut to_client: OwnedWriteHalf,
     pace: watch::Receiver<Duration>,
+    loses_next: &AtomicBool,
 ) -> io::Result<()> {
     // The end of an event, and of the chunk that it is sent in.
     const END: &[u8] = b"\n\n\r\n";
@@ -99,6 +125,9 @@ async fn answer(
         }
         if from_server.read_buf(&mut held).await? == 0 {
             return to_client.write_all(&held).await;
+        }
+        if loses_next.swap(false, Ordering::Relaxed) {
+            return Ok(());
         }
         is_stream |= held.windows(17).any(|window| window == b"text/event-stream");
         if !is_stream {

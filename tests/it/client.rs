@@ -3,4 +3,5 @@
 mod on_behalf;
 mod pages;
 mod retries;
+mod session;
 mod settings;

@@ -1,0 +1,145 @@
+//! The session of one login: its tokens, which are refreshed before they expire.
+
+use std::{fmt, sync::Arc};
+
+use authy_core::{
+    Secret,
+    api::session::{Credentials, Tokens},
+};
+
+use crate::{Client, Result};
+
+mod error;
+mod refresh;
+
+pub use error::SessionError;
+use refresh::{OnRefresh, SessionState, exchange, uninterrupted};
+
+impl Client {
+    /// Begins a session: one login, whose tokens are refreshed before they expire.
+    pub fn session(&self) -> SessionBuilder {
+        SessionBuilder { client: self.clone(), on_refresh: None }
+    }
+}
+
+/// Configures and begins a [`Session`].
+pub struct SessionBuilder {
+    client: Client,
+    on_refresh: Option<OnRefresh>,
+}
+
+impl SessionBuilder {
+    /// Sets what is called with the new tokens after each refresh, to save them: the refresh token before them is
+    /// spent, and a program that starts again with it loses the session. It should not take long, because the next
+    /// refresh waits for it.
+    #[must_use]
+    pub fn on_refresh(mut self, save: impl Fn(&Tokens) + Send + Sync + 'static) -> Self {
+        self.on_refresh = Some(Box::new(save));
+        self
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// As [`Client::login`].
+    pub async fn login(self, credentials: Credentials) -> Result<Session> {
+        let login = async |client: &Client| client.login(credentials).await;
+        Ok(Session(Arc::new(SessionState::start(self.client, self.on_refresh, login).await?)))
+    }
+
+    /// Continues a session by its last refresh token, which is exchanged at once.
+    ///
+    /// # Errors
+    /// As [`Session::token`].
+    pub async fn resume(self, refresh_token: Secret) -> Result<Session, SessionError> {
+        let begin = async move {
+            let exchange = async |client: &Client| exchange(client, &refresh_token).await;
+            let state = SessionState::start(self.client, self.on_refresh, exchange).await?;
+            state.last().iter().for_each(|current| state.report(&current.tokens));
+            Ok(Session(Arc::new(state)))
+        };
+        uninterrupted(begin).await
+    }
+}
+
+/// The session of one login. Cheap to clone; clones share the tokens.
+///
+/// The access token is refreshed in the background when three quarters of its lifetime have passed, once for all
+/// callers. While the server cannot be asked, a token that is still valid goes on being used.
+///
+/// ```no_run
+/// use authy_client::{Client, Secret, SessionError, api::session::Credentials};
+///
+/// # fn save(refresh_token: &Secret) {}
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let authy = Client::builder("https://auth.example.org").build()?;
+/// let session = authy.session().on_refresh(|tokens| save(&tokens.refresh_token));
+/// let session = session.login(Credentials::new("ada", Secret::new("difference-engine-no-2"))).await?;
+///
+/// match session.token().await {
+///     Ok(token) => println!("authorization: Bearer {}", token.expose()),
+///     Err(SessionError::Ended) => println!("log in again"),
+///     Err(error) => println!("try again later: {error}"),
+/// }
+/// println!("{} sessions", session.client().await?.list_sessions().await?.sessions.len());
+/// session.logout().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<SessionState>);
+
+impl Session {
+    /// Returns an access token that is valid.
+    ///
+    /// # Errors
+    /// [`SessionError::Ended`] when the session is over; [`SessionError::Unavailable`] when the last access token has
+    /// expired, and it cannot be refreshed now.
+    pub async fn token(&self) -> Result<Secret, SessionError> {
+        Ok(self.0.valid().await?.tokens.token.clone())
+    }
+
+    /// Returns a client with an access token that is valid. For a while: call it for each piece of work.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn client(&self) -> Result<Client, SessionError> {
+        Ok(self.0.valid().await?.client.clone())
+    }
+
+    /// Returns another access token instead of one that the server refused with 401. A change of the user's roles or
+    /// password revokes access tokens, and the session goes on. Callers with the same token share one refresh.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn token_other_than(&self, refused: &Secret) -> Result<Secret, SessionError> {
+        let current = uninterrupted(self.0.clone().other_than(refused.clone())).await?;
+        Ok(current.tokens.token.clone())
+    }
+
+    /// Returns the last tokens, to save them; `None` when the session is over. The access token may have expired.
+    pub fn tokens(&self) -> Option<Tokens> {
+        self.0.last().map(|last| last.tokens.clone())
+    }
+
+    /// Logs out: ends the session and its access tokens. A session that is over stays so.
+    ///
+    /// # Errors
+    /// [`SessionError::Unavailable`] when the server cannot be asked now. The session may not be over then.
+    pub async fn logout(&self) -> Result<(), SessionError> {
+        uninterrupted(self.0.clone().log_out()).await
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.0.last().map(|last| last.tokens.public_id);
+        f.debug_struct("Session").field("user", &user).field("is_ended", &user.is_none()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBuilder").field("client", &self.client).finish_non_exhaustive()
+    }
+}
