@@ -37,6 +37,8 @@ mod transport;
 
 /// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].
 pub use authy_core;
+#[cfg(feature = "test-util")]
+pub use authy_core::test_util;
 pub use authy_core::{
     Access, Authenticator, ClientInfo, Description, Email, ErrorKind, EventId, Identity, Invalid, Level, NewPassword,
     RoleName, Secret, SessionId, UserId, Username, api, client_info, error::FieldError, tower::{Guarded, RequireAuth},

@@ -96,6 +96,8 @@ mod name;
 pub mod network;
 pub mod revocation;
 mod secret;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
