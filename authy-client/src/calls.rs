@@ -24,37 +24,44 @@ use authy_core::{
 
 use crate::{Client, Result};
 
-/// A row each: `method: Endpoint(path parameters) request`.
+/// A row each: `method: Endpoint(path parameters) request`. A group of rows is a block of methods in the documentation.
 macro_rules! calls {
-    ($( #[doc = $doc:literal] $method:ident: $endpoint:ident($($param:ident: $type:ty),*) $($request:ident)?; )+) => {
-        impl Client { $(
-            #[doc = $doc]
-            ///
-            /// # Errors
-            /// The answer of the server when it is an error, or the reason why there is none.
-            pub async fn $method(
-                &self,
-                $($param: $type,)*
-                $($request: <$endpoint as Endpoint>::Request,)?
-            ) -> Result<<$endpoint as Endpoint>::Response> {
-                self.call::<$endpoint>(($($param,)*), calls!(@ $($request)?)).await
-            }
-        )+ }
+    ($(
+        group $group:literal;
+        $( #[doc = $doc:literal] $method:ident: $endpoint:ident($($param:ident: $type:ty),*) $($request:ident)?; )+
+    )+) => {
+        $(
+            #[doc = $group]
+            impl Client { $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                #[doc = concat!("Those of [`", stringify!($endpoint), "`] and of [`call`](Self::call).")]
+                pub async fn $method(
+                    &self,
+                    $($param: $type,)*
+                    $($request: <$endpoint as Endpoint>::Request,)?
+                ) -> Result<<$endpoint as Endpoint>::Response> {
+                    self.call::<$endpoint>(($($param,)*), calls!(@ $($request)?)).await
+                }
+            )+ }
+        )+
 
         /// The endpoints that have a method.
         #[cfg(test)]
-        const CALLED: &[&str] = &[$(stringify!($endpoint)),+];
+        const CALLED: &[&str] = &[$($(stringify!($endpoint)),+),+];
     };
     (@) => { Nothing {} };
     (@ $request:ident) => { $request };
 }
 
 calls! {
+    group "Sessions, tokens and keys.";
     /// Logs in.
     login: Login() request;
-    /// Exchanges a refresh token for fresh tokens. Safe to repeat within half a minute.
+    /// Exchanges a refresh token for new tokens. Safe to repeat within 30 seconds. [`Session`](crate::Session) does it.
     refresh: Refresh() request;
-    /// Ends the session the token came from.
+    /// Logs out: ends the session of the client's token.
     logout: Logout();
     /// Returns the caller's sessions.
     list_sessions: ListSessions();
@@ -70,12 +77,13 @@ calls! {
     get_keys: GetKeys();
     /// Returns what a verifier of access tokens must know of the server (RFC 8414).
     get_metadata: GetMetadata();
-    /// Returns the same document, from the path where libraries look for it.
+    /// Returns the same document from the path where libraries look for it.
     get_metadata_at_root: GetMetadataAtRoot();
-    /// Returns the public keys, from the path where libraries look for them.
+    /// Returns the public keys from the path where libraries look for them.
     get_keys_at_root: GetKeysAtRoot();
     /// Returns the revocations that are in force.
     get_revocations: GetRevocations() request;
+    group "Users.";
     /// Signs up.
     register: Register() request;
     /// Returns the caller.
@@ -86,7 +94,7 @@ calls! {
     get_own_roles: GetOwnRoles();
     /// Creates a user for another person. Without a password, the user is invited by mail to choose one.
     create_user: CreateUser() request;
-    /// Returns a page of users.
+    /// Returns a page of users. [`users`](Self::users) returns those of all pages.
     list_users: ListUsers() request;
     /// Returns one user.
     get_user: GetUser(user: UserId);
@@ -98,6 +106,7 @@ calls! {
     get_username: GetUsername(user: UserId);
     /// Returns the public id of a name.
     find_user: FindUser(username: Username);
+    group "Passwords, addresses, and the data of an account.";
     /// Changes a user's password, address, or both.
     change_user: ChangeUser(user: UserId) request;
     /// Returns what a code from a mail confirms. Changes nothing.
@@ -118,6 +127,7 @@ calls! {
     export_self: ExportSelf();
     /// Returns the page where users change their password.
     find_password_page: FindPasswordPage();
+    group "Roles.";
     /// Returns all roles.
     list_roles: ListRoles();
     /// Creates a role.
@@ -130,15 +140,16 @@ calls! {
     list_role_users: ListRoleUsers(role: RoleName) request;
     /// Grants a role.
     grant_role: GrantRole(role: RoleName, user: UserId);
-    /// Takes a role away.
+    /// Revokes a role.
     revoke_role: RevokeRole(role: RoleName, user: UserId);
-    /// Returns a page of the audit trail.
+    group "The audit trail, and the server itself.";
+    /// Returns a page of the audit trail. [`events`](Self::events) returns those of all pages.
     list_events: ListEvents() request;
     /// Returns every path and its methods.
     list_endpoints: ListEndpoints();
     /// Returns the status of the server.
     get_status: GetStatus();
-    /// Is always answered 429.
+    /// Requests an answer with status 429, to test how a program handles it.
     get_rate_limited: GetRateLimited();
     /// Returns the OpenAPI document.
     get_openapi: GetOpenApi();
