@@ -157,6 +157,22 @@ impl VerifierBuilder {
 }
 
 /// Verifies tokens without a request for each. Cheap to clone; it stops to follow when the last clone is dropped.
+///
+/// ```no_run
+/// use authy_client::{Authenticator as _, Client, ErrorKind, WhenStale};
+///
+/// # async fn run(token: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder("http://authy:8080").dangerous_allow_plain_http().build()?;
+/// let verifier = client.verifier().issuer("https://auth.example.org").when_stale(WhenStale::AskServer).start().await?;
+///
+/// match verifier.authenticate(token).await {
+///     Ok(caller) => println!("{} has level {}", caller.public_id, caller.level),
+///     Err(error) if error.kind() == ErrorKind::InvalidToken => println!("401"),
+///     Err(error) => println!("503: {error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct LocalVerifier {
     state: Arc<VerifierState>,

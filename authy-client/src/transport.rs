@@ -61,17 +61,15 @@ pub(crate) struct PreparedRequest {
 impl PreparedRequest {
     /// Writes the call of an endpoint.
     pub(crate) fn new<E: Endpoint>(path: String, request: &E::Request) -> Result<Self> {
-        let unwritable =
-            |cause: Box<dyn StdError + Send + Sync>| Error::misuse("the request cannot be written").because(cause);
         let method = E::INFO.method;
         let in_query = method == Method::GET || method == Method::DELETE;
         let has_fields = !<E::Request as authy_core::api::Request>::FIELDS.is_empty();
         let query = match in_query && has_fields {
-            true => serde_urlencoded::to_string(request).map_err(|cause| unwritable(cause.into()))?,
+            true => serde_urlencoded::to_string(request).map_err(unwritable)?,
             false => String::new(),
         };
         let body = match !in_query && has_fields {
-            true => Some(serde_json::to_vec(request).map_err(|cause| unwritable(cause.into()))?.into()),
+            true => Some(serde_json::to_vec(request).map_err(unwritable)?.into()),
             false => None,
         };
         let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
@@ -160,9 +158,7 @@ impl HttpTransport {
     async fn send(&self, prepared: &PreparedRequest, accept: &'static str) -> Result<Response<Incoming>> {
         let request =
             Request::builder().method(&prepared.method).uri(format!("{}{}", self.base, prepared.path_and_query));
-        let mut request = request
-            .body(Full::from(prepared.body.clone().unwrap_or_default()))
-            .map_err(|cause| Error::misuse("the request cannot be written").because(cause))?;
+        let mut request = request.body(Full::from(prepared.body.clone().unwrap_or_default())).map_err(unwritable)?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(CLIENT_USER_AGENT));
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -207,6 +203,10 @@ impl HttpTransport {
             }
         }
     }
+}
+
+fn unwritable(cause: impl StdError + Send + Sync + 'static) -> Error {
+    Error::misuse("the request cannot be written").because(cause)
 }
 
 impl fmt::Debug for HttpTransport {

@@ -53,12 +53,12 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Begins to keep the warnings and errors of this thread.
+    /// Begins to keep what this thread logs, down to `INFO`.
     pub fn begin() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = text.clone();
         let log = fmt::layer().with_ansi(false).with_writer(move || Writer(writer.clone()));
-        let guard = tracing_subscriber::registry().with(log.with_filter(LevelFilter::WARN)).set_default();
+        let guard = tracing_subscriber::registry().with(log.with_filter(LevelFilter::INFO)).set_default();
         Self { text, _guard: guard }
     }
 

@@ -1,5 +1,6 @@
 //! The client against a real server: what a program that uses it relies on.
 
+mod follower;
 mod on_behalf;
 mod pages;
 mod retries;

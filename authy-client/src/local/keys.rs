@@ -181,3 +181,30 @@ impl VerificationKeys {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use authy_core::Jwk;
+
+    use super::*;
+
+    fn key(kid: &str, x: &str) -> Jwk {
+        let (kty, usage, alg, crv) = ("OKP".into(), "sig".into(), "EdDSA".into(), Some("Ed25519".into()));
+        Jwk { kty, kid: kid.into(), usage, alg, crv, x: Some(x.into()), y: None, n: None, e: None }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_left_out_and_reported_once() {
+        let client = Client::builder("http://localhost").build().unwrap();
+        let keys = VerificationKeys::new(client, "issuer".into(), "audience".into());
+        let readable = key("readable", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let published = JwkSet { keys: vec![key("unreadable", "not base64!"), readable], max_age: 60 };
+        for _ in 0..2 {
+            keys.install(&published, 900);
+        }
+        let verifier = keys.verifier.load();
+        assert!(verifier.knows("readable") && !verifier.knows("unreadable"));
+        assert_eq!(*keys.unreadable.read().unwrap(), HashSet::from(["unreadable".to_owned()]));
+        assert_eq!((keys.max_age(), keys.longest_lifetime()), (Duration::from_secs(60), 900));
+    }
+}

@@ -109,12 +109,8 @@ impl SnapshotFile {
             let (as_of, longest_lifetime, cursor) = (*as_of, *longest_lifetime, *cursor);
             write(&path, &SavedSnapshotRef { issuer: &issuer, as_of, keys, longest_lifetime, revocations, cursor })
         });
-        match written.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(file = %self.file.display(), %error, "keys and revocations cannot be saved")
-            }
-            Err(error) => tracing::warn!(%error, "keys and revocations cannot be saved"),
+        if let Err(error) = written.await.unwrap_or_else(|cause| Err(io::Error::other(cause))) {
+            tracing::warn!(file = %self.file.display(), %error, "keys and revocations cannot be saved");
         }
     }
 }
