@@ -168,7 +168,7 @@ fn live_postmaster(cluster: &Path) -> Option<Pid> {
 fn private_folder(path: &Path, user: &OsUser) -> Result<(), Error> {
     let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unwritable(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(unwritable(error)),
         _ => {}
     }
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable)?;

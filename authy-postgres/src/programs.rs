@@ -29,10 +29,14 @@ impl Programs {
     /// otherwise the newest. They are run as `user` to read their version, never as root.
     pub(crate) fn find(folder: Option<&Path>, cluster: Option<(PathBuf, u32)>, user: &OsUser) -> Result<Self, Error> {
         let named = folder.map(Path::to_owned).or_else(|| env::var_os("AUTHY_PG_BIN").map(PathBuf::from));
-        let mut installed = match named {
+        let installed = match named {
             Some(folder) => vec![Self::in_folder(&folder, user)?.ok_or(Error::NoProgramsIn { folder })?],
-            None => Self::installed(user)?,
+            None => Self::in_folders(usual_folders(), user)?,
         };
+        Self::choose(installed, cluster)
+    }
+
+    fn choose(mut installed: Vec<Self>, cluster: Option<(PathBuf, u32)>) -> Result<Self, Error> {
         installed.sort_by_key(|programs| programs.version);
         let versions = installed.iter().map(|programs| programs.version.to_string()).collect::<Vec<_>>().join(", ");
         let fits = |programs: &Self| cluster.as_ref().is_none_or(|(_, version)| programs.version == *version);
@@ -53,12 +57,9 @@ impl Programs {
         self.folder.join("postgres")
     }
 
-    /// Returns the installed programs. Those that root must not start are skipped; when there are no others, they are
-    /// an error.
-    fn installed(user: &OsUser) -> Result<Vec<Self>, Error> {
-        let below = |parent: &&str| fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut folders: Vec<PathBuf> = INSTALLATIONS.iter().flat_map(below).map(|path| path.join("bin")).collect();
-        folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    /// Returns the programs in these folders. Those that root must not start are skipped; when there are no others, they
+    /// are an error.
+    fn in_folders(folders: Vec<PathBuf>, user: &OsUser) -> Result<Vec<Self>, Error> {
         let (mut installed, mut refused) = (Vec::new(), None);
         for folder in folders {
             match Self::in_folder(&folder, user) {
@@ -91,5 +92,69 @@ impl Programs {
             major.parse().ok()
         };
         Ok(version().map(|version| Self { folder: folder.to_owned(), version }))
+    }
+}
+
+/// Returns the folders in which programs may be installed.
+fn usual_folders() -> Vec<PathBuf> {
+    let below = |parent: &&str| fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = INSTALLATIONS.iter().flat_map(below).map(|path| path.join("bin")).collect();
+    folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, process::Command};
+
+    use super::*;
+
+    /// A folder with programs that say they are of this version, with these permissions.
+    fn programs(version: u32, mode: u32) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for program in ["postgres", "initdb"] {
+            // By another process: a program that is started at the same moment would inherit the open file, which could
+            // not be run until then (ETXTBSY).
+            let script =
+                format!("printf '#!/bin/sh\\necho \"postgres (PostgreSQL) {version}.1\"\\n' > $1; chmod {mode:o} $1");
+            let mut write = Command::new("sh");
+            assert!(write.args(["-c", &script, "sh"]).arg(folder.path().join(program)).status().unwrap().success());
+        }
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_newest_programs_that_fit_the_cluster_are_chosen() {
+        let user = OsUser::to_run_as().unwrap();
+        let (old, new, empty) = (programs(14, 0o755), programs(16, 0o755), tempfile::tempdir().unwrap());
+        let folders = [&new, &empty, &old].map(|folder| folder.path().to_owned());
+        let installed = Programs::in_folders(folders.to_vec(), &user).unwrap();
+        let chosen = |cluster: Option<u32>| {
+            let cluster = cluster.map(|version| (PathBuf::from("data"), version));
+            Programs::choose(installed.clone(), cluster)
+        };
+        assert_eq!(chosen(None).unwrap().postgres(), new.path().join("postgres"));
+        assert_eq!(chosen(Some(14)).unwrap().initdb(), old.path().join("initdb"));
+        let refused = chosen(Some(15)).unwrap_err();
+        assert!(matches!(&refused, Error::OtherVersion { installed, .. } if installed == "14, 16"), "{refused}");
+        for cluster in [None, Some((PathBuf::from("data"), 15))] {
+            assert!(matches!(Programs::choose(Vec::new(), cluster), Err(Error::NotInstalled)));
+        }
+    }
+
+    #[test]
+    fn programs_that_root_must_not_start_are_an_error_only_without_others() {
+        let user = OsUser::to_run_as().unwrap();
+        if matches!(user, OsUser::Own) {
+            return;
+        }
+        let (open, safe) = (programs(16, 0o777), programs(15, 0o755));
+        let (open, safe) = (open.path().to_owned(), safe.path().to_owned());
+        let refused = Programs::in_folders(vec![open.clone()], &user).unwrap_err();
+        assert!(matches!(&refused, Error::UnsafePrograms { folder } if *folder == open), "{refused}");
+        let found = Programs::in_folders(vec![open, safe.clone()], &user).unwrap();
+        assert_eq!(found.iter().map(|programs| &programs.folder).collect::<Vec<_>>(), [&safe]);
+        assert!(Programs::in_folders(Vec::new(), &user).unwrap().is_empty());
     }
 }
