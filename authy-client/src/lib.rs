@@ -41,7 +41,9 @@ pub use authy_core;
 pub use authy_core::test_util;
 pub use authy_core::{
     Access, Authenticator, ClientInfo, Description, Email, ErrorKind, EventId, Identity, Invalid, Level, NewPassword,
-    RoleName, Secret, SessionId, UserId, Username, api, client_info, error::FieldError, tower::{Guarded, RequireAuth},
+    RoleName, Secret, SessionId, UserId, Username, api, client_info,
+    error::FieldError,
+    tower::{Guarded, RequireAuth},
 };
 
 pub use builder::ClientBuilder;

@@ -21,7 +21,7 @@ fn browser(ip: &str) -> ClientInfo {
 /// The last login in the audit trail.
 async fn last_login(app: &TestApp) -> EventView {
     let kind = Some(EventKind::SessionOpened);
-    let query = EventQuery { kind, user: None, after: None, limit: None };
+    let query = EventQuery { kind, ..EventQuery::default() };
     app.authy.events().list(&query).await.unwrap().events.remove(0)
 }
 

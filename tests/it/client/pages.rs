@@ -7,7 +7,7 @@ use authy_client::api::{
     page::PageSize,
     user::UserQuery,
 };
-use authy_tests::{TestApp, fresh_name, new_user, operator};
+use authy_tests::{TestApp, fresh_name, new_account, operator};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 #[tokio::test]
@@ -16,13 +16,13 @@ async fn a_stream_of_users_has_each_of_them_once_in_the_order_of_the_pages() {
     let admin = app.admin().await;
     let mut expected = Vec::new();
     for _ in 0..7 {
-        let user = new_user(&fresh_name("page"));
-        expected.push(app.authy.users().create(&operator(), user, &"user".parse().unwrap()).await.unwrap());
+        let user = new_account(&fresh_name("page"), "user");
+        expected.push(app.authy.users().create(&operator(), user).await.unwrap());
     }
     let query = |per_page: u32, q: Option<&str>| UserQuery {
-        page: None,
         per_page: Some(PageSize::new(per_page).unwrap()),
         q: q.map(str::to_owned),
+        ..UserQuery::default()
     };
     for per_page in [1, 3, 7, 100] {
         let users: Vec<_> = admin.client.users(query(per_page, Some("page"))).try_collect().await.unwrap();
@@ -41,7 +41,7 @@ async fn a_stream_of_events_has_each_of_them_once_and_ends_after_an_error() {
         app.user().await;
     }
     let limit = Some(PageSize::new(3).unwrap());
-    let query = EventQuery { user: None, kind: Some(EventKind::UserRegistered), after: None, limit };
+    let query = EventQuery { kind: Some(EventKind::UserRegistered), limit, ..EventQuery::default() };
     let events: Vec<_> = admin.client.events(query.clone()).try_collect().await.unwrap();
     assert_eq!(events.iter().map(|event| event.event_id).collect::<HashSet<_>>().len(), 8);
     assert_eq!(events.len(), 8);
