@@ -1,9 +1,9 @@
 //! `RequireAuth` in front of a service, and what a client says of a server that does not answer as it should.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use authy_client::{Client, RequireAuth};
-use authy_core::{ErrorKind, Identity, Secret, api::session::Credentials};
+use authy_core::{Authenticator, ErrorKind, Identity, Level, Secret, api::session::Credentials};
 use authy_tests::{PASSWORD, TestApp};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -60,6 +60,16 @@ async fn a_guard_passes_on_who_has_the_level_and_the_role() {
         assert!(answer.headers().contains_key(header::WWW_AUTHENTICATE), "{answer:?}");
     }
     assert_eq!(through(&any.clone().level(10).role("user".parse().unwrap()), token).await.0.status(), StatusCode::OK);
+
+    // Behind any pointer, it is the same authenticator.
+    let shared: Arc<dyn Authenticator> = Arc::new(app.authy.clone());
+    let boxed: Box<dyn Authenticator> = Box::new(shared.clone());
+    let referred = Authenticator::authenticate(&&boxed, user.token.expose()).await.unwrap();
+    for guard in [RequireAuth::new(shared), RequireAuth::new(boxed)] {
+        assert_eq!(through(&guard, token).await.1, referred.public_id.to_string());
+    }
+    assert!(referred.has_role(&"user".parse().unwrap()) && !referred.has_role(&"admin".parse().unwrap()));
+    assert!(referred.at_least(Level::clamped(10)) && !referred.at_least(Level::clamped(9)));
 
     // By hand, for a service that is not tower's.
     let mut headers = HeaderMap::new();
