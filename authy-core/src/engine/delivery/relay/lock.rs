@@ -19,8 +19,8 @@ use crate::{
 /// Maximum time of a read: counting the events of a month takes a while.
 const SINK_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The class of the advisory locks of sinks: "auti" in ASCII, so that other programs are unlikely to use it.
-const RELAY_LOCK: i32 = 0x61_75_74_69;
+/// The class of the advisory locks of sinks. Other programs are unlikely to use it, and every version of this one must.
+const RELAY_LOCK: i32 = 1_635_088_489;
 
 /// The lock of a sink. A transaction on a separate connection holds it, so it needs no session and is released when its
 /// holder fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had
