@@ -67,7 +67,7 @@ pub(crate) fn all() -> Vec<Route> {
         RevokeRole::to(role::revoke),
         ListEvents::to(event::list),
         ListEndpoints::always(system::endpoints),
-        GetStatus::always(system::status),
+        GetStatus::to(system::status),
         GetMetadata::to(system::metadata),
         GetMetadataAtRoot::to(system::metadata),
         GetRateLimited::to(system::rate_limited),

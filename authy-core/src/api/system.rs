@@ -13,7 +13,7 @@ endpoints! {
     /// List all paths and their methods.
     ListEndpoints: GET "/authy" () Nothing => EndpointList, Access::Public;
 
-    /// Get the status and the version of the server.
+    /// Get the status and the version of the server, and what verifiers of access tokens must know.
     GetStatus: GET "/authy/status" () Nothing => Status, Access::Public;
 
     /// Get the metadata for verifiers of access tokens (RFC 8414): issuer, keys, audience, algorithms, and the maximum lifetime
@@ -60,6 +60,8 @@ wire! {
         /// The version of the server.
         #[cfg_attr(feature = "schema", schemars(example = &"0.1.0"))]
         pub version: String,
+        /// What verifiers of access tokens must know, as `/.well-known/oauth-authorization-server` says it.
+        pub metadata: ServerMetadata,
     }
 
     /// The metadata for verifiers of access tokens. It contains the members of RFC 8414 that apply: authy issues tokens at its

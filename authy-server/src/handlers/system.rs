@@ -6,7 +6,7 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         self, Endpoint, Nothing,
-        system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, OpenApi, ServerMetadata, Status},
+        system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, GetStatus, OpenApi, ServerMetadata, Status},
     },
 };
 
@@ -21,8 +21,9 @@ pub(crate) fn endpoints() -> EndpointList {
     EndpointList { endpoints: entries.collect() }
 }
 
-pub(crate) fn status() -> Status {
-    Status { message: "authy is here".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+pub(crate) async fn status(call: Call<'_, GetStatus>) -> Result<Status> {
+    let (message, version) = ("authy is here".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    Ok(Status { message, version, metadata: call.authy.metadata() })
 }
 
 /// Answers both paths of the document.
