@@ -49,9 +49,13 @@ pub async fn validate(schema: &Path, texts: &[String]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// The folder that cargo builds in.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 fn installed(path: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let path = target.join("tools").join(path);
+    let path = target().join("tools").join(path);
     assert!(path.exists(), "{} is missing: `make tools` installs it", path.display());
     path
 }

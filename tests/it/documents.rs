@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 mod exceptions;
 mod pages;
+mod public_api;
 mod threats;
 
 /// That a file says what the code says.
