@@ -25,14 +25,13 @@ test: tools ## Check everything: format, lints, documentation, every test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
 	$(CARGO) test --workspace --all-features --locked
 
-# Lints, because they deny warnings without another compilation of the dependencies. The core's features for tests are
-# enabled together: they have nothing to do with each other, and each doubles the number of combinations.
-features: ## Check each feature, each pair, and all of them for errors and warnings: installs cargo-hack
+# Lints, because they deny warnings without another compilation of the dependencies. The features of the core add modules that have
+# nothing to do with each other, so each is linted alone, without pairs.
+features: ## Check without features, with each, with pairs, and with all, for errors and warnings: installs cargo-hack
 	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
-	$(CARGO) hack clippy --package authy-core --feature-powerset --depth 2 --exclude-features default \
-	    --group-features dangerous-fault-points,fuzz-entry-points --locked -- -D warnings
-	$(CARGO) hack clippy --workspace --exclude authy-core --exclude authy-examples --exclude authy-tests \
-	    --feature-powerset --depth 2 --exclude-features default --locked -- -D warnings
+	$(CARGO) hack clippy --package authy-core --each-feature --exclude-features default --locked -- -D warnings
+	$(CARGO) hack clippy --package authy-client --package authy-postgres --package authy-server \
+	    --feature-powerset --depth 2 --exclude-features default,fuzz-entry-points --locked -- -D warnings
 
 coverage: tools ## Run every test and print the line coverage of each crate: installs cargo-llvm-cov and LLVM's tools
 	@scripts/coverage
