@@ -12,7 +12,8 @@ use rustls::ClientConfig;
 use crate::{Error, Result, client::Client, transport::HttpTransport};
 
 impl Client {
-    /// Begins a client of the server at this URL, such as `https://auth.example.org`.
+    /// Begins a client of the server at this URL, such as `https://auth.example.org`. `/authy`, with which the paths of
+    /// the endpoints begin, can be at its end or not.
     pub fn builder(url: &str) -> ClientBuilder {
         ClientBuilder {
             url: url.to_owned(),

@@ -23,7 +23,7 @@ enum CallFailure {
     /// The answer is not one of authy's, or not one that this version understands.
     UnexpectedResponse { status: u16, why: &'static str },
     /// There was no answer.
-    NoResponse(&'static str),
+    NoResponse(Cow<'static, str>),
     /// The call was wrong before it was sent.
     Misuse(Cow<'static, str>),
 }
@@ -37,8 +37,8 @@ impl Error {
         Self::new(CallFailure::Misuse(why.into()), false)
     }
 
-    pub(crate) fn no_response(why: &'static str, may_have_been_sent: bool) -> Self {
-        Self::new(CallFailure::NoResponse(why), may_have_been_sent)
+    pub(crate) fn no_response(why: impl Into<Cow<'static, str>>, may_have_been_sent: bool) -> Self {
+        Self::new(CallFailure::NoResponse(why.into()), may_have_been_sent)
     }
 
     pub(crate) fn unexpected_response(status: u16, why: &'static str) -> Self {
@@ -136,8 +136,7 @@ impl fmt::Display for Error {
         match &self.0.failure {
             CallFailure::Problem(problem) => write!(f, "{}: {}", problem.code, problem.message),
             CallFailure::UnexpectedResponse { status, why } => write!(f, "{why} (status {status})"),
-            CallFailure::NoResponse(why) => f.write_str(why),
-            CallFailure::Misuse(why) => f.write_str(why),
+            CallFailure::NoResponse(why) | CallFailure::Misuse(why) => f.write_str(why),
         }
     }
 }

@@ -150,9 +150,11 @@ impl HttpTransport {
             })?;
             response::read(head.status.as_u16(), &head.headers, &body.to_bytes())
         };
-        timeout(self.timeout, answered)
-            .await
-            .unwrap_or_else(|_| Err(Error::no_response("the server did not answer in time", true)))
+        timeout(self.timeout, answered).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    fn timed_out(&self) -> Error {
+        Error::no_response(format!("{} did not answer in time", self.url), true)
     }
 
     async fn send(&self, prepared: &PreparedRequest, accept: &'static str) -> Result<Response<Incoming>> {
@@ -177,7 +179,11 @@ impl HttpTransport {
         }
         self.pool.request(request).await.map_err(|cause| {
             let was_sent = !cause.is_connect();
-            let why = if was_sent { "the connection broke" } else { "the server cannot be reached" };
+            let url = &self.url;
+            let why = match was_sent {
+                true => format!("the connection to {url} broke"),
+                false => format!("{url} cannot be reached"),
+            };
             Error::no_response(why, was_sent).because(cause)
         })
     }
@@ -191,7 +197,7 @@ impl HttpTransport {
         let mut prepared = PreparedRequest::new::<E>(E::INFO.path.to_owned(), request)?;
         prepared.token = token;
         let opened = timeout(self.timeout, self.send(&prepared, "text/event-stream")).await;
-        let response = opened.unwrap_or_else(|_| Err(Error::no_response("the server did not answer in time", true)))?;
+        let response = opened.unwrap_or_else(|_| Err(self.timed_out()))?;
         let is_stream = response
             .headers()
             .get(CONTENT_TYPE)

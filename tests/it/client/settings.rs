@@ -29,6 +29,19 @@ async fn a_verifier_that_expects_another_issuer_or_audience_does_not_start_and_s
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_is_named_in_the_error() {
+    let app = TestApp::new().await;
+    let proxy = Proxy::to(app.address).await;
+    proxy.cut();
+    let client = Client::builder(&proxy.url()).retries(0).build().unwrap();
+    let error = client.get_status().await.unwrap_err();
+    assert!(error.to_string().contains(&proxy.url()), "{error}");
+    let StartError::Unavailable(cause) = client.verifier().start().await.unwrap_err() else { panic!("another error") };
+    let causes = std::iter::successors(Some(&cause as &dyn std::error::Error), |cause| cause.source());
+    assert!(causes.map(ToString::to_string).any(|cause| cause.contains(&proxy.url())), "{cause:?}");
+}
+
+#[tokio::test]
 async fn a_verifier_that_started_from_its_file_logs_another_issuer_when_the_server_is_back() {
     let (app, other) = (TestApp::new().await, TestApp::new().await);
     let proxy = Proxy::to(app.address).await;
