@@ -77,7 +77,8 @@ impl Client {
     ///
     /// Limits, events and the list of sessions then have the user's address, user agent and request ID instead of this
     /// program's, and a login has the user's device token. The server believes the address only when this program is
-    /// one of its `AUTHY_TRUSTED_PROXIES`. What is `None` is not sent.
+    /// one of its `AUTHY_TRUSTED_PROXIES`. What is `None` is not sent. [`Error::into_response`] passes a refusal on to
+    /// the user.
     ///
     /// ```no_run
     /// use authy_client::{Client, ClientInfo, api::session::{Credentials, Tokens}};

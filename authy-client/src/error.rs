@@ -4,6 +4,8 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use authy_core::{ErrorKind, api::Problem, error::FieldError};
 
+mod response;
+
 /// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

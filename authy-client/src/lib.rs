@@ -5,6 +5,11 @@
 //! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
 //! - [`RequireAuth`] guards a tower service with either of them, or with an embedded `Authy`.
 //!
+//! | feature | adds |
+//! |---|---|
+//! | `axum` | extractors and responses for axum, as `authy_client::axum` |
+//! | `test-util` | an authenticator for tests of services |
+//!
 //! ```no_run
 //! use authy_client::{Client, RequireAuth, Secret, api::session::Credentials};
 //!
@@ -37,6 +42,8 @@ mod transport;
 
 /// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].
 pub use authy_core;
+#[cfg(feature = "axum")]
+pub use authy_core::axum;
 #[cfg(feature = "test-util")]
 pub use authy_core::test_util;
 pub use authy_core::{

@@ -20,19 +20,24 @@ const HEADERS: usize = 8;
 /// request. The document of a server error has neither.
 pub fn response(error: &Error, request_id: &str, message: Option<String>) -> Response<Vec<u8>> {
     log(error, request_id);
-    let status = status(error.kind());
     let mut problem = Problem::of(error, request_id);
-    if let Some(message) = message.filter(|_| status.is_client_error()) {
+    if let Some(message) = message.filter(|_| status(error.kind()).is_client_error()) {
         problem = problem.with_detail(message);
     }
+    let mut response = document(&problem);
+    add_headers(error, response.headers_mut());
+    response
+}
+
+/// Returns a problem document as a response with its status, without the headers that say how to continue.
+pub fn document(problem: &Problem) -> Response<Vec<u8>> {
     // A problem is made of strings and numbers, so writing it cannot fail.
-    let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default());
-    *response.status_mut() = status;
+    let mut response = Response::new(serde_json::to_vec(problem).unwrap_or_default());
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    add_headers(error, headers);
     response
 }
 
