@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use authy_core::{
-    Secret,
+    ErrorKind, Secret,
     api::session::{Credentials, Tokens},
 };
 
@@ -99,7 +99,8 @@ impl Session {
         Ok(self.0.valid().await?.tokens.token.clone())
     }
 
-    /// Returns a client with an access token that is valid. For a while: call it for each piece of work.
+    /// Returns a client with an access token that is valid. For a while: call it for each piece of work, or use
+    /// [`call`](Self::call).
     ///
     /// # Errors
     /// As [`token`](Self::token).
@@ -107,8 +108,37 @@ impl Session {
         Ok(self.0.valid().await?.client.clone())
     }
 
+    /// Makes a call, and makes it once more with another access token when the server answered that the first one is
+    /// [invalid](ErrorKind::InvalidToken): a change of the user's roles had revoked it, for example.
+    ///
+    /// ```no_run
+    /// use authy_client::{Session, SessionError, UserId};
+    ///
+    /// async fn is_deleted(session: &Session, user: UserId) -> Result<bool, SessionError> {
+    ///     Ok(session.call(|client| async move { client.get_user(user).await }).await?.deleted)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`token`](Self::token), and [`SessionError::Call`] with the error of the call.
+    pub async fn call<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, SessionError>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let first = self.0.valid().await?;
+        match call(first.client.clone()).await {
+            Err(error) if error.kind() == Some(ErrorKind::InvalidToken) => {
+                let refused = first.tokens.token.clone();
+                let second = uninterrupted(self.0.clone().other_than(refused)).await?;
+                call(second.client.clone()).await.map_err(SessionError::Call)
+            }
+            answer => answer.map_err(SessionError::Call),
+        }
+    }
+
     /// Returns another access token instead of one that the server refused with 401. A change of the user's roles or
     /// password revokes access tokens, and the session goes on. Callers with the same token share one refresh.
+    /// [`call`](Self::call) does it.
     ///
     /// # Errors
     /// As [`token`](Self::token).

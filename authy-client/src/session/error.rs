@@ -2,7 +2,7 @@
 
 use crate::Error;
 
-/// The reason why a session has no token.
+/// The reason why a session has no token, or why a call in it failed.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -13,6 +13,9 @@ pub enum SessionError {
     /// has no role. The session may go on: a retry may help.
     #[error("the session cannot be refreshed now")]
     Unavailable(#[source] Error),
+    /// The session has a token, and the call failed: of [`Session::call`](crate::Session::call) only.
+    #[error(transparent)]
+    Call(Error),
 }
 
 impl SessionError {

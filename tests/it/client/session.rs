@@ -129,6 +129,28 @@ async fn a_token_that_a_change_of_roles_revoked_is_replaced_once_for_all_callers
 }
 
 #[tokio::test]
+async fn a_call_whose_token_was_revoked_is_made_once_more_with_another_one() {
+    let app = TestApp::new().await;
+    let (user, superadmin) = (app.user().await, app.superadmin().await.client);
+    let (session, refreshes) = begin(&app.anonymous(), &user).await;
+    superadmin.grant_role("guest".parse().unwrap(), user.id).await.unwrap();
+    let made = AtomicUsize::new(0);
+    let me = session.call(|client| {
+        made.fetch_add(1, Ordering::Relaxed);
+        async move { client.get_self().await }
+    });
+    assert_eq!(me.await.unwrap().public_id, user.id);
+    assert_eq!((made.load(Ordering::Relaxed), refreshes.load(Ordering::Relaxed)), (2, 1));
+
+    // Another refusal is that of the call.
+    let refused = session.call(|client| async move { client.list_roles().await }).await.unwrap_err();
+    assert!(matches!(&refused, SessionError::Call(error) if error.status() == Some(403)), "{refused:?}");
+    assert!(!refused.is_ended() && refreshes.load(Ordering::Relaxed) == 1);
+    superadmin.end_user_sessions(user.id).await.unwrap();
+    assert!(session.call(|client| async move { client.get_self().await }).await.is_err_and(|error| error.is_ended()));
+}
+
+#[tokio::test]
 async fn a_session_that_was_ended_elsewhere_is_over_for_good() {
     let app = app().await;
     let user = app.user().await;
