@@ -83,6 +83,11 @@ wire! {
 }
 
 impl EventView {
+    /// Returns the position of the event: as `after` of a query, it lists the events behind this one.
+    pub fn cursor(&self) -> EventCursor {
+        EventCursor { happened: self.happened_micros, event_id: self.event_id }
+    }
+
     /// Returns the detail as a type of [`detail`]. [`EventKind`] names the type of each kind.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ bounded! {
     PageNumber 1..=1_000_000_000, "invalid_page" "must be a whole number from 1",
         { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }
     /// The number of entries per page.
-    PageSize 1..=100, "invalid_per_page" "must be a whole number from 1 to 100",
+    PageSize 1..=PageSize::MAX.0, "invalid_per_page" "must be a whole number from 1 to 100",
         { "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }
 }
 
@@ -53,4 +53,7 @@ impl PageNumber {
 impl PageSize {
     /// The default size. It fits on a screen.
     pub const DEFAULT: Self = Self(20);
+
+    /// The largest size.
+    pub const MAX: Self = Self(100);
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use authy_client::api::{
-    event::{EventKind, EventQuery},
+    event::{EventKind, EventOrder, EventQuery},
     page::PageSize,
     user::UserQuery,
 };
@@ -55,4 +55,20 @@ async fn a_stream_of_events_has_each_of_them_once_and_ends_after_an_error() {
     admin.client.logout().await.unwrap();
     let rest: Vec<_> = cut.collect().await;
     assert_eq!(rest.iter().map(|event| event.is_ok()).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[tokio::test]
+async fn a_list_of_events_continues_behind_the_cursor_of_any_event() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    for order in [EventOrder::Ascending, EventOrder::Descending] {
+        let query = EventQuery { order: Some(order), ..EventQuery::default() };
+        let events: Vec<_> = admin.client.events(query.clone()).try_collect().await.unwrap();
+        assert!(events.len() > 2);
+        for (position, event) in events.iter().enumerate() {
+            let behind = EventQuery { after: Some(event.cursor()), ..query.clone() };
+            let behind: Vec<_> = admin.client.events(behind).try_collect().await.unwrap();
+            assert_eq!(behind, events[position + 1..]);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventId, Invalid, api::Field};
 
-/// A position in the audit trail: the time of the last event of a page, in microseconds since 1970, and its ID.
+/// A position in the audit trail: the time of an event, in microseconds since 1970, and its ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventCursor {

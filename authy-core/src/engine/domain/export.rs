@@ -133,7 +133,7 @@ async fn write_history(db: &Db, user: UserId, head: Vec<u8>, chunks: &Chunks) ->
     }
     part.extend_from_slice(b"],\"events\":[");
     is_first = true;
-    let mut query = EventQuery { user: Some(user), limit: PageSize::new(100).ok(), ..EventQuery::default() };
+    let mut query = EventQuery { user: Some(user), limit: Some(PageSize::MAX), ..EventQuery::default() };
     loop {
         let page = event::list(db, &query).await?;
         for event in page.events {
