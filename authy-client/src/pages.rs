@@ -3,6 +3,7 @@
 use authy_core::api::{
     Endpoint,
     event::{EventPage, EventQuery, EventView},
+    page::PageSize,
     user::{ListUsers, UserPage, UserQuery, UserView},
 };
 use futures_util::{
@@ -10,12 +11,13 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use crate::{Client, Error, Result, transport::PreparedRequest};
+use crate::{Client, Error, Result, Session, transport::PreparedRequest};
 
 impl Client {
     /// Returns all users from a query, in the order of their creation, as a stream that requests page after page.
     ///
-    /// It holds one page in memory, and ends after the first error. Users who sign up meanwhile are at its end.
+    /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error. Users who sign up meanwhile are at its end. The
+    /// access token has to be valid until the last page: [`Session::users`] has a valid one for each.
     ///
     /// ```no_run
     /// use authy_client::{Client, api::user::UserQuery};
@@ -30,22 +32,14 @@ impl Client {
     /// }
     /// ```
     pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
-        let client = self.clone();
-        items(NextUsers::Query(query), move |next| {
-            let client = client.clone();
-            async move {
-                let UserPage { users, next_url, .. } = match next {
-                    NextUsers::Query(query) => client.list_users(query).await?,
-                    NextUsers::Link(link) => client.follow_link::<ListUsers>(&link).await?,
-                };
-                Ok((users, next_url.map(NextUsers::Link)))
-            }
-        })
+        users(Caller::Client(self.clone()), query)
     }
 
     /// Returns the events of the audit trail from a query, as a stream that requests page after page.
     ///
-    /// It holds one page in memory, and ends after the first error.
+    /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error: [`EventView::cursor`] of the last event is the
+    /// `after` of a query that continues behind it. The access token has to be valid until the last page:
+    /// [`Session::events`] has a valid one for each.
     ///
     /// ```no_run
     /// use authy_client::{Client, api::event::EventQuery};
@@ -56,14 +50,7 @@ impl Client {
     /// }
     /// ```
     pub fn events(&self, query: EventQuery) -> BoxStream<'static, Result<EventView>> {
-        let client = self.clone();
-        items(query, move |query| {
-            let client = client.clone();
-            async move {
-                let EventPage { events, next } = client.list_events(query.clone()).await?;
-                Ok((events, next.map(|next| EventQuery { after: Some(next), ..query })))
-            }
-        })
+        events(Caller::Client(self.clone()), query)
     }
 
     /// Requests another page of a list by its link.
@@ -73,6 +60,71 @@ impl Client {
         }
         self.send(PreparedRequest::get(link.to_owned())).await
     }
+}
+
+impl Session {
+    /// Returns all users from a query, as [`Client::users`], with an access token that is valid for each page.
+    ///
+    /// ```no_run
+    /// use authy_client::{Session, api::user::UserQuery};
+    /// use futures_util::TryStreamExt as _;
+    ///
+    /// async fn count_deleted(administrator: &Session) -> authy_client::Result<usize> {
+    ///     let deleted = UserQuery { deleted: Some(true), ..UserQuery::default() };
+    ///     administrator.users(deleted).try_fold(0, async |count, _| Ok(count + 1)).await
+    /// }
+    /// ```
+    pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
+        users(Caller::Session(self.clone()), query)
+    }
+
+    /// Returns the events of the audit trail from a query, as [`Client::events`], with an access token that is valid
+    /// for each page.
+    pub fn events(&self, query: EventQuery) -> BoxStream<'static, Result<EventView>> {
+        events(Caller::Session(self.clone()), query)
+    }
+}
+
+/// Whose access token the request for a page has.
+#[derive(Clone)]
+enum Caller {
+    Client(Client),
+    Session(Session),
+}
+
+impl Caller {
+    async fn client(&self) -> Result<Client> {
+        match self {
+            Self::Client(client) => Ok(client.clone()),
+            Self::Session(session) => Ok(session.client().await?),
+        }
+    }
+}
+
+fn users(caller: Caller, mut query: UserQuery) -> BoxStream<'static, Result<UserView>> {
+    query.per_page = query.per_page.or(Some(PageSize::MAX));
+    items(NextUsers::Query(query), move |next| {
+        let caller = caller.clone();
+        async move {
+            let client = caller.client().await?;
+            let UserPage { users, next_url, .. } = match next {
+                NextUsers::Query(query) => client.list_users(query).await?,
+                NextUsers::Link(link) => client.follow_link::<ListUsers>(&link).await?,
+            };
+            Ok((users, next_url.map(NextUsers::Link)))
+        }
+    })
+}
+
+fn events(caller: Caller, mut query: EventQuery) -> BoxStream<'static, Result<EventView>> {
+    query.limit = query.limit.or(Some(PageSize::MAX));
+    items(query, move |query| {
+        let caller = caller.clone();
+        async move {
+            let EventPage { events, next } = caller.client().await?.list_events(query.clone()).await?;
+            Ok((events, next.map(|next| EventQuery { after: Some(next), ..query })))
+        }
+    })
 }
 
 /// The request for a page of users.
@@ -95,10 +147,10 @@ where
             let (items, next) = page.await?;
             // An empty page is the last one: with a link it would be one for a later request.
             let next = next.filter(|_| !items.is_empty());
-            Ok(Some((items, next)))
+            Ok::<_, Error>(Some((items, next)))
         }
     });
-    pages.map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
+    pages.map_ok(|items| stream::iter(items.into_iter().map(Ok::<_, Error>))).try_flatten().boxed()
 }
 
 /// Returns whether a link is this path with a query, of the same server. With another one, the token would be sent to

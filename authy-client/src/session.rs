@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// Returns a client with an access token that is valid. For a while: call it for each piece of work, or use
-    /// [`call`](Self::call).
+    /// [`call`](Self::call). For long lists, [`users`](Self::users) and [`events`](Self::events) call it for each page.
     ///
     /// # Errors
     /// As [`token`](Self::token).

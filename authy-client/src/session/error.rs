@@ -24,3 +24,14 @@ impl SessionError {
         matches!(self, Self::Ended)
     }
 }
+
+/// For a function that calls with the client of a session: `session.client().await?.get_self().await`. When the session
+/// is over, the error says so, and has no [`kind`](Error::kind).
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Ended => Self::misuse(error.to_string()),
+            SessionError::Unavailable(cause) => cause,
+        }
+    }
+}

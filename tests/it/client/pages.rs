@@ -1,13 +1,20 @@
 //! Lists as streams: every item once, page after page.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use authy_client::api::{
-    event::{EventKind, EventOrder, EventQuery},
-    page::PageSize,
-    user::UserQuery,
+use authy_client::{
+    Authenticator as _, Client, ErrorKind,
+    api::{
+        event::{EventKind, EventOrder, EventQuery},
+        page::PageSize,
+        user::UserQuery,
+    },
 };
-use authy_tests::{TestApp, fresh_name, new_account, operator};
+use authy_tests::{
+    TestApp, credentials, fresh_name, new_account, operator,
+    receiver::{Reaction, Receiver},
+    until,
+};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 #[tokio::test]
@@ -58,6 +65,33 @@ async fn a_stream_of_events_has_each_of_them_once_and_ends_after_an_error() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_session_goes_on_when_the_access_token_of_its_first_page_has_expired() {
+    let app = TestApp::with(|config, _| config.access_ttl = Duration::from_secs(2)).await;
+    let admin = app.admin().await;
+    app.user().await;
+    let session = app.anonymous().session().login(credentials(&admin.username)).await.unwrap();
+    let one = PageSize::new(1).unwrap();
+    let query = UserQuery { per_page: Some(one), ..UserQuery::default() };
+    let mut users = session.users(query.clone());
+    let mut events = session.events(EventQuery { limit: Some(one), ..EventQuery::default() });
+    let mut users_of_token = session.client().await.unwrap().users(query);
+    users.next().await.unwrap().unwrap();
+    events.next().await.unwrap().unwrap();
+    users_of_token.next().await.unwrap().unwrap();
+
+    let first = session.tokens().unwrap().token;
+    until("the token has expired", || async { app.authy.authenticate(first.expose()).await.is_err() }).await;
+    let error = users_of_token.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), Some(ErrorKind::InvalidToken));
+    users.next().await.unwrap().unwrap();
+    events.next().await.unwrap().unwrap();
+
+    session.logout().await.unwrap();
+    let error = events.next().await.unwrap().unwrap_err();
+    assert!(!error.is_unavailable() && error.to_string().contains("log in again"), "{error}");
+}
+
+#[tokio::test]
 async fn a_list_of_events_continues_behind_the_cursor_of_any_event() {
     let app = TestApp::new().await;
     let admin = app.admin().await;
@@ -71,4 +105,20 @@ async fn a_list_of_events_continues_behind_the_cursor_of_any_event() {
             assert_eq!(behind, events[position + 1..]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_stream_requests_the_largest_pages_unless_the_query_has_another_size() {
+    let body = r#"{"users":[],"total_records":0}"#;
+    let head = "HTTP/1.1 200 x\r\ncontent-type: application/json\r\nconnection: close";
+    let page = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let server = Receiver::start(move |_| Reaction::Bytes(page.clone().into())).await;
+    let client = Client::builder(&format!("http://{}", server.address)).build().unwrap();
+    let seven = UserQuery { per_page: Some(PageSize::new(7).unwrap()), ..UserQuery::default() };
+    for query in [UserQuery::default(), seven] {
+        assert!(client.users(query).try_collect::<Vec<_>>().await.unwrap().is_empty());
+    }
+    let lines: Vec<_> = server.received().into_iter().map(|request| request.line).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains("per_page=100") && lines[1].contains("per_page=7"), "{lines:?}");
 }
