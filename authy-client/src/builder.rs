@@ -47,7 +47,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the maximum number of retries; two when not set.
+    /// Sets the maximum number of retries of a request; two when not set. [`Client::call`] says which are retried.
     #[must_use]
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;

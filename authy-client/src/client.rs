@@ -110,8 +110,10 @@ impl Client {
 
     /// Calls an endpoint.
     ///
-    /// A request is retried after a pause when that is safe: a GET that failed or was answered "not now", and any
-    /// request that the server has certainly not begun to execute.
+    /// A request is retried after a pause when that is safe: a GET that failed or was answered with a 5xx, and any
+    /// request that the server has certainly not begun to execute, such as one that is answered with 429. The pause is
+    /// at least as long as `Retry-After`. When that is longer than five seconds, or after
+    /// [`retries`](crate::ClientBuilder::retries), the error is returned, with [`Error::retry_after`].
     ///
     /// # Errors
     /// The answer of the server when it is an error, or the reason why there is none: see [`Error`].

@@ -50,6 +50,7 @@ pub use authy_core::{
     Access, Authenticator, ClientInfo, Description, Email, ErrorKind, EventId, Identity, Invalid, Level, NewPassword,
     RoleName, Secret, SessionId, UserId, Username, api, client_info,
     error::FieldError,
+    time::Timestamp,
     tower::{Guarded, RequireAuth},
 };
 
