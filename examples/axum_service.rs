@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result {
-    let authy = env::var("AUTHY_URL").unwrap_or("http://127.0.0.1:8080".to_owned());
+    let authy = env::var("AUTHY").unwrap_or("http://127.0.0.1:8080".to_owned());
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8082".to_owned());
     let verifier = Client::builder(&authy).build()?.verifier().start().await?;
     let app = Router::new()

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result {
-    let authy = env::var("AUTHY_URL").unwrap_or("http://127.0.0.1:8080".to_owned());
+    let authy = env::var("AUTHY").unwrap_or("http://127.0.0.1:8080".to_owned());
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8081".to_owned());
     // Level 10, that of the role `user`, or more powerful. The client asks the server about every token.
     let guard = RequireAuth::new(Client::builder(&authy).build()?).level(10);

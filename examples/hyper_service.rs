@@ -18,7 +18,7 @@ use tower::{ServiceBuilder, service_fn};
 
 #[tokio::main]
 async fn main() -> Result {
-    let authy = env::var("AUTHY_URL").unwrap_or("http://127.0.0.1:8080".to_owned());
+    let authy = env::var("AUTHY").unwrap_or("http://127.0.0.1:8080".to_owned());
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8083".to_owned());
     let verifier = Client::builder(&authy).build()?.verifier().start().await?;
     let service = ServiceBuilder::new().layer(RequireAuth::new(verifier).level(10)).service(service_fn(bids));

@@ -94,7 +94,7 @@ fn guarded_services_say_why_they_refuse() {
     let verified = said(example("verify").args([server.url(), &token]));
     assert!(verified.contains("has level 0"), "{verified}");
     let services = ["guarded_service", "axum_service", "hyper_service"]
-        .map(|name| Running::start(example(name).arg("127.0.0.1:0").env("AUTHY_URL", server.url())));
+        .map(|name| Running::start(example(name).arg("127.0.0.1:0").env("AUTHY", server.url())));
     for service in &services {
         let bids = format!("{}/bids", service.url());
         let answer = curl(&bids, &["-H", &bearer]);

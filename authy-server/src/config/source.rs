@@ -14,6 +14,9 @@ use super::{
     table::{Settings, TABLE},
 };
 
+/// What the names of all variables begin with.
+const PREFIX: &str = "AUTHY_";
+
 /// The variable that names the file.
 const FILE: &str = "AUTHY_CONFIG";
 
@@ -32,7 +35,7 @@ impl Sources {
     /// Returns the variables of this process that begin with `AUTHY_`.
     pub(crate) fn environment() -> BTreeMap<String, String> {
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        let ours = variables.filter(|(name, _)| name.starts_with("AUTHY_"));
+        let ours = variables.filter(|(name, _)| name.starts_with(PREFIX));
         ours.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
     }
 
@@ -80,8 +83,16 @@ impl Sources {
             known.extend(setting.is_secret.then_some(file_variable));
         }
         for unknown in self.environment.keys().filter(|name| !known.contains(name)) {
-            problems
-                .push(format!("{unknown} is not a setting{}", suggestion(unknown, known.iter().map(String::as_str))));
+            // All begin alike, which would make any two of them similar.
+            let name = unknown.strip_prefix(PREFIX).unwrap_or(unknown);
+            let near = suggestion(name, known.iter().filter_map(|name| name.strip_prefix(PREFIX)));
+            problems.push(match near {
+                Some(near) => format!("{unknown} is not a setting: did you mean {PREFIX}{near}?"),
+                None => format!(
+                    "{unknown} is not a setting, and names that begin with {PREFIX} are for settings: unset it, or \
+                     rename it when it is for another program"
+                ),
+            });
         }
         resolved
     }
@@ -122,6 +133,7 @@ pub(crate) fn parse_file(path: &Path, text: &str, problems: &mut Problems) -> BT
     for (key, value) in table {
         if !TABLE.iter().any(|setting| setting.key == key) {
             let near = suggestion(&key, TABLE.iter().map(|setting| setting.key));
+            let near = near.map_or(String::new(), |near| format!(": did you mean {near}?"));
             problems.push(format!("{}: {key} is not a setting{near}", path.display()));
         } else if let Some(text) = plain(&value) {
             values.insert(key, text);
@@ -154,10 +166,10 @@ fn read_secret(variable: &str, path: &str, problems: &mut Problems) -> Option<St
 }
 
 /// Returns the known name that was probably meant.
-fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.map(|name| (strsim::jaro_winkler(unknown, name), name));
     let nearest = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8);
-    nearest.map_or(String::new(), |(_, name)| format!(": did you mean {name}?"))
+    nearest.map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -195,6 +207,7 @@ mod tests {
         let environment = environment(&[
             ("AUTHY_CONFIG", file.path().to_str().unwrap()),
             ("AUTHY_ACCES_TTL", "1m"),
+            ("AUTHY_PASSWORD", "hunter2"),
             ("AUTHY_ARGON2", "cheap"),
             ("AUTHY_MASTER_KEY", "hunter2"),
             ("AUTHY_DATABASE_URL", "postgresql://db"),
@@ -205,6 +218,7 @@ mod tests {
             "lissten is not a setting: did you mean listen?",
             "AUTHY_REQUIRE_HTTPS (from the file) must be true or false",
             "AUTHY_ACCES_TTL is not a setting: did you mean AUTHY_ACCESS_TTL?",
+            "AUTHY_PASSWORD is not a setting, and names that begin with AUTHY_ are for settings: unset it, or rename it",
             "AUTHY_ARGON2 (from the environment)",
             "AUTHY_MASTER_KEY (from the environment)",
             "AUTHY_DATABASE_URL and AUTHY_DATABASE_URL_FILE: only one of them can be set",
