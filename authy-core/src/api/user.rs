@@ -65,8 +65,9 @@ endpoints! {
 
     /// Delete a user; with `erase`, permanently.
     ///
-    /// After erasure, name and email address stay taken (as keyed hashes), and all other personal data is removed from the
-    /// account and the audit trail. Requires the most powerful role. Users who are already deleted can be erased.
+    /// Ends all sessions of the user. After erasure, name and email address stay taken (as keyed hashes), and all other personal
+    /// data is removed from the account and the audit trail; this requires the most powerful role. Users who are already deleted
+    /// can be erased.
     DeleteUser: DELETE "/authy/user/{public_id}" (UserId) Deletion => Nothing, Access::Level(ADMIN);
         fails InvalidInput | NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
 
