@@ -1,0 +1,33 @@
+//! Counts the users.
+
+use std::collections::BTreeMap;
+
+use authy_client::{RoleName, Session, api::user::UserQuery};
+use futures_util::TryStreamExt as _;
+
+use crate::Result;
+
+/// Prints how many users there are. A deleted user is counted as deleted only.
+pub(crate) async fn report(session: &Session) -> Result {
+    let (mut users, mut unconfirmed, mut deleted) = (0_u64, 0_u64, 0_u64);
+    let mut roles = BTreeMap::<RoleName, u64>::new();
+    let mut all = session.users(UserQuery::default());
+    while let Some(user) = all.try_next().await? {
+        if user.deleted {
+            deleted += 1;
+            continue;
+        }
+        users += 1;
+        unconfirmed += u64::from(!user.validated);
+        for role in user.roles {
+            *roles.entry(role).or_default() += 1;
+        }
+    }
+    println!("users: {users}");
+    for (role, count) in roles {
+        println!("  with the role {role}: {count}");
+    }
+    println!("  with an unconfirmed address: {unconfirmed}");
+    println!("deleted users: {deleted}");
+    Ok(())
+}
