@@ -3,7 +3,7 @@
 //! - [`Client`] calls the server: [`Client::call`] for any endpoint, and a method for each of them.
 //! - [`Session`] keeps the tokens of a login, and refreshes them.
 //! - [`LocalVerifier`] verifies tokens without a request: it caches the public keys and follows revocations.
-//! - [`RequireAuth`] guards a tower service with either of them, or with an embedded `Authy`.
+//! - [`RequireAuth`] guards a tower service with a [`Client`], a [`LocalVerifier`] or an embedded `Authy`.
 //!
 //! | feature | adds |
 //! |---|---|

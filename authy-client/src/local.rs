@@ -156,7 +156,7 @@ impl VerifierBuilder {
     }
 }
 
-/// Verifies tokens without a request for each. Cheap to clone; it stops to follow when the last clone is dropped.
+/// Verifies tokens without a request for each. Cheap to clone; it stops following when the last clone is dropped.
 ///
 /// ```no_run
 /// use authy_client::{Authenticator as _, Client, ErrorKind, WhenStale};

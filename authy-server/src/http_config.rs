@@ -22,14 +22,17 @@ pub struct HttpConfig {
     /// Maximum number of requests per address.
     pub limits: RateLimits,
     /// Maximum time for the head of the next request to arrive, which is also the maximum idle time of a connection.
+    /// [`Server`](crate::Server) only.
     pub header_timeout: Duration,
     /// Maximum time for a body to arrive.
     pub body_timeout: Duration,
     /// Maximum time for answering, including the arrival of the body.
     pub request_timeout: Duration,
     /// Maximum time for which a client may take no bytes of an answer. For event streams, see [`StreamLimits::stall`].
+    /// [`Server`](crate::Server) only.
     pub write_timeout: Duration,
     /// Maximum time for the requests under way when the server stops.
+    /// [`Server`](crate::Server) only.
     pub drain_timeout: Duration,
 }
 

@@ -75,7 +75,7 @@ impl AuthyService {
         Self(Arc::new(Service::new(authy, config)))
     }
 
-    /// From now on, until the last clone is dropped, forgets the addresses whose allowance is complete again.
+    /// Starts a task that removes the addresses whose allowance is complete again, until the last clone is dropped.
     pub(crate) fn forget_addresses(&self) {
         let known = Arc::downgrade(&self.0);
         tokio::spawn(async move {

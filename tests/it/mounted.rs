@@ -13,7 +13,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower::ServiceExt as _;
 
 fn limited() -> HttpConfig {
@@ -31,10 +31,11 @@ async fn an_axum_program_answers_for_authy_beside_its_own_paths() {
     let router = Router::new().route("/orders", routing::get(async || "orders")).fallback_service(service.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving =
-        tokio::spawn(
-            async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await },
-        );
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
+        served.with_graceful_shutdown(async { drop(stopped.await) }).await
+    });
 
     assert_eq!(get(address, "/orders").await.body, "orders");
     let client = authy_client::Client::builder(&format!("http://{address}")).retries(0).build().unwrap();
@@ -48,8 +49,9 @@ async fn an_axum_program_answers_for_authy_beside_its_own_paths() {
     // A verifier follows revocations through it, and does not keep the program from stopping.
     let verifier = client.verifier().issuer(app.url()).start().await.unwrap();
     service.end_streams();
+    drop(stop);
+    timeout(Duration::from_secs(10), serving).await.expect("a follower keeps it running").unwrap().unwrap();
     drop(verifier);
-    serving.abort();
 }
 
 #[tokio::test]

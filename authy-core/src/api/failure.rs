@@ -53,7 +53,7 @@ pub fn add_headers(error: &Error, headers: &mut HeaderMap) {
     }
 }
 
-/// Logs an error under the ID of its request. Only that of a server error is worth the attention of an operator.
+/// Logs an error under the ID of its request: a server error as a warning or an error, a refusal at debug level.
 pub fn log(error: &Error, request_id: &str) {
     let (kind, detail) = (error.kind().code(), error.detail());
     match status(error.kind()) {

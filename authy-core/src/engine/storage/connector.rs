@@ -63,7 +63,7 @@ pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTe
     encryption::check(DATABASE_CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
 }
 
-/// Maximum time for one of several hosts, from its TCP connection to the first answer. Short enough that one frozen host leaves time for
+/// Maximum time to connect to one of several hosts, until its first answer. Short enough that one frozen host leaves time for
 /// another within [`ANSWER_TIMEOUT`].
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -1,4 +1,4 @@
-//! The hosts of a database, one by one: a list of hosts is a way to whichever of them takes writes now.
+//! Connects to the first host of a list that answers.
 
 use std::{
     future::Future,
@@ -12,13 +12,13 @@ use tokio_postgres::{
     config::{Host, LoadBalanceHosts},
 };
 
-/// The hosts of a database, and which of them answered last.
+/// The hosts of a database, and with which of them the next connection begins: the one that answered last.
 pub(super) struct Hosts {
     hosts: Vec<Config>,
     /// Maximum time for one host, when there are others. `connect_timeout` bounds only the TCP connection, and a host that is frozen
     /// accepts connections without ever answering.
     time: Duration,
-    last_good: AtomicUsize,
+    next: AtomicUsize,
     /// Whether each connection begins with another host (`load_balance_hosts=random`).
     is_balanced: bool,
 }
@@ -31,7 +31,7 @@ impl Hosts {
             _ => (0..count).map(|index| only(config, index)).collect(),
         };
         let is_balanced = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
-        Self { hosts, time, last_good: AtomicUsize::new(0), is_balanced }
+        Self { hosts, time, next: AtomicUsize::new(0), is_balanced }
     }
 
     /// Connects to the host that answered last, or to the next one that answers. When none answers in its time, it tries all of them
@@ -45,22 +45,24 @@ impl Hosts {
         }
         loop {
             let first = match self.is_balanced {
-                true => self.last_good.fetch_add(1, Ordering::Relaxed) % self.hosts.len(),
-                false => self.last_good.load(Ordering::Relaxed),
+                true => self.next.fetch_add(1, Ordering::Relaxed) % self.hosts.len(),
+                false => self.next.load(Ordering::Relaxed),
             };
             let mut failure = None;
             for (index, config) in self.hosts.iter().enumerate().cycle().skip(first).take(self.hosts.len()) {
                 match timeout(self.time, connect(config.clone())).await {
                     Ok(Ok(connected)) => {
                         if !self.is_balanced {
-                            self.last_good.store(index, Ordering::Relaxed);
+                            self.next.store(index, Ordering::Relaxed);
                         }
                         return Ok(connected);
                     }
                     Ok(Err(error)) => failure = Some(error),
-                    Err(_) => {
-                        tracing::warn!(host = ?config.get_hosts(), "a database host accepts connections and does not answer")
-                    }
+                    Err(_) => tracing::warn!(
+                        host = ?config.get_hosts(),
+                        limit = ?self.time,
+                        "a database host did not answer in time: trying the next one"
+                    ),
                 }
             }
             if let Some(failure) = failure {
