@@ -140,7 +140,10 @@ impl Supervisor {
     fn spawn(&self, plan: &LaunchPlan) -> Result<Child, Error> {
         let mut state = self.lock();
         self.watchdog.expect();
-        let child = plan.spawn().map_err(|source| Error::Spawn { program: plan.program.clone(), source })?;
+        let child = plan.spawn().map_err(|source| {
+            self.watchdog.forget();
+            Error::Spawn { program: plan.program.clone(), source }
+        })?;
         self.watchdog.watch(child.id());
         state.pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)

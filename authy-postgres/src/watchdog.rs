@@ -63,6 +63,11 @@ impl Watchdog {
         self.tell("starting");
     }
 
+    /// Says that no postmaster runs, because it could not be started.
+    pub(crate) fn forget(&self) {
+        self.tell("");
+    }
+
     /// Says which process to end.
     pub(crate) fn watch(&self, postmaster: u32) {
         self.tell(&postmaster.to_string());

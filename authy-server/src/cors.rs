@@ -21,6 +21,13 @@ impl Cors {
         Self(origins.filter_map(|origin| HeaderValue::try_from(origin).ok()).collect())
     }
 
+    /// Returns whether a page of an allowed origin asks what it may send.
+    pub(crate) fn is_preflight(&self, request: &Parts) -> bool {
+        request.method == Method::OPTIONS
+            && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && request.headers.get(ORIGIN).is_some_and(|origin| self.0.contains(origin))
+    }
+
     /// Adds the headers that let a browser hand the answer to `request` to its page, also for errors.
     pub(crate) fn add_headers(&self, request: &Parts, headers: &mut HeaderMap) {
         if self.0.is_empty() {

@@ -121,7 +121,7 @@ impl Service {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let found = self.table.find(head.uri.path());
-        let route = found.as_ref().and_then(|(resource, _)| resource.route(head));
+        let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 
         // A load balancer asks for the status from within, without https.
         if self.require_https && !client.https && route.is_none_or(|route| route.info.path != GetStatus::INFO.path) {
@@ -163,7 +163,7 @@ impl Service {
             && self
                 .table
                 .find(head.uri.path())
-                .is_some_and(|(resource, _)| resource.route(head).is_some_and(|route| route.info.has_page))
+                .is_some_and(|(resource, _)| resource.route(head, false).is_some_and(|route| route.info.has_page))
     }
 
     /// Counts a request, and adds the headers about the limits of its address.

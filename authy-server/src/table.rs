@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use authy_core::api::{Info, Method};
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use crate::route::Route;
@@ -19,13 +19,15 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// Returns the route of a request; HEAD has that of GET.
-    pub(crate) fn route(&self, head: &Parts) -> Option<&Route> {
+    /// Returns the route of a request; HEAD has that of GET. `is_preflight`: whether a page of an allowed origin asks what it may send.
+    pub(crate) fn route(&self, head: &Parts, is_preflight: bool) -> Option<&Route> {
         let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
         let exact = self.routes.iter().find(|route| route.info.method == method);
         exact.or_else(|| {
             // Where a proxy asks, the answer to OPTIONS would let the request pass without a token.
-            let is_about_itself = method == Method::OPTIONS && !is_forwarded(&head.headers);
+            let is_about_itself =
+                || !is_forwarded(&head.headers) || is_preflight && !is_about_another_request(&head.headers);
+            let is_about_itself = method == Method::OPTIONS && is_about_itself();
             self.routes.iter().find(|route| route.info.any_method && !is_about_itself)
         })
     }
@@ -67,7 +69,19 @@ impl RouteTable {
 
 /// Returns whether a proxy has passed a request on, or asks about one.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+    let names = headers.keys().map(HeaderName::as_str);
+    let mut ours = names.filter(|name| {
+        ["forwarded", "via", "x-real-ip"].contains(name)
+            || ["x-forwarded-", "x-original-", "x-envoy-"].iter().any(|beginning| name.starts_with(beginning))
+    });
+    ours.next().is_some()
+}
+
+/// Returns whether a proxy says about which request it asks.
+fn is_about_another_request(headers: &HeaderMap) -> bool {
+    ["x-forwarded-method", "x-forwarded-uri", "x-original-method", "x-original-uri", "x-original-url"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 /// Returns the methods of a path, with those that every path answers.
@@ -94,11 +108,11 @@ mod tests {
         RouteTable::new(routes::all())
     }
 
-    fn request(method: Method, is_forwarded: bool) -> Parts {
+    fn request(method: Method, headers: &[&'static str]) -> Parts {
         let mut request = http::Request::new(()).into_parts().0;
         request.method = method;
-        if is_forwarded {
-            request.headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        for name in headers {
+            request.headers.insert(*name, HeaderValue::from_static("x"));
         }
         request
     }
@@ -125,7 +139,7 @@ mod tests {
         for info in authy_core::api::all() {
             let path = info.path.replace(['{', '}'], "x");
             let (resource, parameters) = table.find(&path).unwrap_or_else(|| panic!("{path}"));
-            let route = resource.route(&request(info.method.clone(), false));
+            let route = resource.route(&request(info.method.clone(), &[]), false);
             assert_eq!(route.map(|route| route.info.name), Some(info.name));
             assert_eq!(parameters.len(), info.path.matches('{').count(), "{path}");
         }
@@ -144,16 +158,25 @@ mod tests {
         let (allow, _) = found("/authy/checkaccess/10").unwrap();
         assert_eq!(allow, "OPTIONS, HEAD, GET, POST, PUT, PATCH, DELETE");
         let table = table();
-        let routed = |path, method: &Method, is_forwarded| {
-            table.find(path).unwrap().0.route(&request(method.clone(), is_forwarded)).is_some()
+        let routed = |path, method: &Method, headers: &[&'static str], is_preflight| {
+            table.find(path).unwrap().0.route(&request(method.clone(), headers), is_preflight).is_some()
         };
         let purge = Method::from_bytes(b"PURGE").unwrap();
         for method in [&Method::GET, &Method::HEAD, &Method::POST, &Method::TRACE, &purge] {
-            assert!(routed("/authy/checkaccess/10", method, false), "{method}");
+            assert!(routed("/authy/checkaccess/10", method, &[], false), "{method}");
         }
-        assert!(!routed("/authy/checkaccess/10", &Method::OPTIONS, false));
-        assert!(routed("/authy/checkaccess/10", &Method::OPTIONS, true));
-        assert!(!routed("/authy/user", &Method::OPTIONS, true) && !routed("/authy/user", &purge, true));
+        let asks = |headers: &[&'static str], is_preflight| {
+            routed("/authy/checkaccess/10", &Method::OPTIONS, headers, is_preflight)
+        };
+        assert!(!asks(&[], false) && !asks(&[], true));
+        for header in ["x-forwarded-proto", "forwarded", "via", "x-real-ip", "x-original-url", "x-envoy-internal"] {
+            assert!(asks(&[header], false), "{header}");
+        }
+        assert!(!asks(&["x-forwarded-for"], true), "a browser asks through a proxy");
+        assert!(asks(&["x-forwarded-for", "x-forwarded-method"], true), "a proxy asks for a browser");
+        assert!(
+            !routed("/authy/user", &Method::OPTIONS, &["via"], false) && !routed("/authy/user", &purge, &[], false)
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl From<SessionError> for Error {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Ended => Self::misuse(error.to_string()),
-            SessionError::Unavailable(cause) => cause,
+            SessionError::Unavailable(cause) | SessionError::Call(cause) => cause,
         }
     }
 }

@@ -157,18 +157,24 @@ impl SessionState {
             Some(last) if last.is_valid(self.clock.now()) => Ok(last),
             _ => self.refresh(&mut failed).await,
         };
-        let answer = match valid {
-            Ok(current) => current.client.logout().await.map(drop),
-            Err(SessionError::Ended) => Ok(()),
-            Err(error) => return Err(error),
+        let ended = match valid {
+            Ok(current) => match current.client.logout().await {
+                // The session may go on: a change of roles revokes its access tokens alone.
+                Err(error) if error.kind() == Some(ErrorKind::InvalidToken) => match self.refresh(&mut failed).await {
+                    Ok(current) => current.client.logout().await.map(drop).map_err(SessionError::Unavailable),
+                    Err(error) => Err(error),
+                },
+                answer => answer.map(drop).map_err(SessionError::Unavailable),
+            },
+            Err(error) => Err(error),
         };
-        match answer {
-            Err(error) if error.kind() != Some(ErrorKind::InvalidToken) => Err(SessionError::Unavailable(error)),
+        match ended {
             // It is over, or was over before.
-            _ => {
+            Ok(()) | Err(SessionError::Ended) => {
                 self.current.store(None);
                 Ok(())
             }
+            Err(error) => Err(error),
         }
     }
 }

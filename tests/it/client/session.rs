@@ -9,7 +9,7 @@ use std::{
 };
 
 use authy_client::{Authenticator as _, Client, Secret, Session, SessionError, api::session::RefreshToken};
-use authy_tests::{TestApp, TestUser, at_once, credentials, proxy::Proxy, until};
+use authy_tests::{TestApp, TestUser, at_once, credentials, operator, proxy::Proxy, until};
 
 /// An app whose access tokens live for two seconds: they are refreshed after one and a half, and used for 1.8.
 async fn app() -> TestApp {
@@ -179,6 +179,22 @@ async fn a_logout_ends_the_session_also_when_its_token_has_expired() {
         app.anonymous().refresh(request).await.unwrap_err();
         session.logout().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_also_when_a_change_of_roles_has_revoked_its_token() {
+    let app = app().await;
+    let user = app.user().await;
+    let (session, _) = begin(&app.anonymous(), &user).await;
+    let refresh_token = session.tokens().unwrap().refresh_token;
+    app.authy.roles().grant(&operator(), &"guest".parse().unwrap(), user.id).await.unwrap();
+    session.logout().await.unwrap();
+    app.anonymous().refresh(RefreshToken { refresh_token }).await.unwrap_err();
+    assert_eq!(
+        app.again(&user).await.client.list_sessions().await.unwrap().sessions.len(),
+        2,
+        "this one and the first"
+    );
 }
 
 #[tokio::test]

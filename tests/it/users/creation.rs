@@ -2,10 +2,16 @@
 
 use authy_client::Client;
 use authy_core::{
-    Level,
-    api::{account::Code, event::EventKind, role::NewRole, user::NewAccount},
+    ClientInfo, Level,
+    api::{
+        account::{AccountChange, Code, PasswordReset},
+        event::EventKind,
+        role::NewRole,
+        user::NewAccount,
+    },
+    engine::Caller,
 };
-use authy_tests::{TestUser, at_once, new_account, operator, wire::Answer};
+use authy_tests::{PASSWORD, TestUser, at_once, new_account, new_user, operator, wire::Answer};
 
 use super::*;
 
@@ -192,4 +198,52 @@ async fn creating_users_counts_as_any_request_and_not_as_a_sign_up() {
             "{number}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_the_operator_has_prepared_vouches_for_nothing_in_the_name_of_others() {
+    let app = TestApp::new().await;
+    let prepared = app.authy.users().prepare_registration(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    let mut sql = app.sql().await;
+    let tx = sql.transaction().await.unwrap();
+    let anonymous = Caller::anonymous(ClientInfo::default());
+    let refused = app.authy.within(&tx).users().register(&anonymous, &prepared).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TokenRequired);
+}
+
+#[tokio::test]
+async fn an_invitation_to_a_wrong_address_opens_nothing_once_the_address_is_corrected_or_another_was_sent() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    for is_corrected in [true, false] {
+        let name = fresh_name("bob");
+        let account = NewAccount::new(&name, &format!("{name}@wrong.example")).unwrap();
+        let id = admin.client.create_user(account).await.unwrap().public_id;
+        let code = app.code(id, EventKind::ResetRequested).await;
+        match is_corrected {
+            true => {
+                let change = AccountChange::email(None, format!("{name}@right.example").parse().unwrap());
+                admin.client.change_user(id, change).await.unwrap();
+            }
+            false => admin.client.send_reset(id).await.map(drop).unwrap(),
+        }
+        let reset = PasswordReset::new(code, PASSWORD).unwrap();
+        let refused = app.anonymous().reset_password(reset).await.unwrap_err();
+        assert_eq!(refused.kind(), Some(ErrorKind::NotFound), "corrected: {is_corrected}");
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_is_not_flooded_by_invitations() {
+    let app = TestApp::new().await;
+    let admin = app.admin().await;
+    let address = format!("{}@example.org", fresh_name("bob"));
+    let mut invited = 0;
+    for _ in 0..12 {
+        let account = NewAccount::new(&fresh_name("bob"), &address).unwrap();
+        let id = admin.client.create_user(account).await.unwrap().public_id;
+        invited += app.notifications(id, EventKind::ResetRequested).await.len();
+    }
+    // They may span two hours of the clock.
+    assert!((10..12).contains(&invited), "{invited} mails");
 }

@@ -83,8 +83,7 @@ impl Connector {
             SslMode::Disable | SslMode::Prefer => None,
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
-        let hosts =
-            Hosts::of(&config, config.get_connect_timeout().map_or(HOST_TIMEOUT, |time| (*time).min(HOST_TIMEOUT)));
+        let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
         Ok(Self { config, hosts, tls })
     }
 

@@ -20,6 +20,10 @@ statements! {
                 OR (SELECT count(*) FROM authy.code AS wanted
                     WHERE wanted.email_key = code.email_key AND wanted.purpose = 'email' AND wanted.created < code.created
                       AND wanted.created > code.created - interval '1 hour') < 10)
+           AND ($2 <> 'reset' OR EXISTS (SELECT FROM authy.password WHERE password.user_id = public_id)
+                OR (SELECT count(*) FROM authy.users AS invited JOIN authy.event ON subject = invited.public_id
+                    WHERE invited.email_key = code.email_key AND kind = 'reset.requested' AND event_id <> $3
+                      AND happened >= date_trunc('hour', code.created) AND happened < code.created) < 10)
            AND ($5 IS NULL
                 OR (SELECT count(*) FROM authy.users AS claimant JOIN authy.event ON subject = claimant.public_id
                     WHERE claimant.email_key = code.email_key AND kind = ANY ($4) AND event_id <> $3

@@ -179,6 +179,10 @@ async fn request_email(tx: &Transaction<'_>, actor: &Actor, user: UserId, email:
         return Err(error.with_retry_after(Duration::from_secs(3600)));
     }
     code::revoke(tx, user, Some(Purpose::Email)).await?;
+    if actor.user() != Some(user) {
+        // Who corrects another user's address does not want what was mailed to the old one to open the account.
+        code::revoke(tx, user, Some(Purpose::Reset)).await?;
+    }
     let code = code::create(tx, user, Purpose::Email, Some(email)).await?;
     Ok(Event::new(kind, actor).about(user).detail(json!({ "code_id": code })))
 }

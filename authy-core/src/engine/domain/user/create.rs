@@ -122,6 +122,13 @@ pub(in crate::engine) async fn create(
     }
     let actor = tx.prove().await?;
     actor.require_administrator()?;
+    if registration.phc.is_some() && actor.user().is_some() && !users.admin_sets_passwords {
+        // Prepared by another caller.
+        return Err(Error::new(
+            ErrorKind::InsufficientLevel,
+            "this server does not permit setting another user's password",
+        ));
+    }
     if *is_vouched_for {
         claim::require_power_over_claimants(tx, &actor, email).await?;
     }

@@ -130,6 +130,10 @@ pub(in crate::engine) async fn register(
         claim::lock(tx, None, &registration.email).await?;
     }
     let actor = tx.prove().await?;
+    if registration.is_vouched_for {
+        // Prepared by the operator, and perhaps for another caller.
+        actor.require_full_power()?;
+    }
     let name = user_role();
     // Anyone can sign up as `user`.
     let role = role::sql::SHARE.row(tx, &[&name.key()]).await?.ok_or_else(role::unknown)?;

@@ -58,11 +58,16 @@ impl Hosts {
                         return Ok(connected);
                     }
                     Ok(Err(error)) => failure = Some(error),
-                    Err(_) => tracing::warn!(
-                        host = ?config.get_hosts(),
-                        limit = ?self.time,
-                        "a database host did not answer in time: trying the next one"
-                    ),
+                    Err(_) => {
+                        // The caller may give up before the next hosts were tried: then the next connection begins with them.
+                        let following = (index + 1) % self.hosts.len();
+                        let _ = self.next.compare_exchange(index, following, Ordering::Relaxed, Ordering::Relaxed);
+                        tracing::warn!(
+                            host = ?config.get_hosts(),
+                            limit = ?self.time,
+                            "a database host did not answer in time: trying the next one"
+                        );
+                    }
                 }
             }
             if let Some(failure) = failure {
@@ -84,7 +89,8 @@ fn only(all: &Config, index: usize) -> Config {
         config.hostaddr(*address);
     }
     // One port is that of all hosts.
-    if let Some(port) = all.get_ports().get(index).or(all.get_ports().first()) {
+    let of_all = all.get_ports().first().filter(|_| all.get_ports().len() == 1);
+    if let Some(port) = of_all.or(all.get_ports().get(index)) {
         config.port(*port);
     }
     if let Some(user) = all.get_user() {
