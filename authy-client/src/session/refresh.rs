@@ -160,10 +160,12 @@ impl SessionState {
         let ended = match valid {
             Ok(current) => match current.client.logout().await {
                 // The session may go on: a change of roles revokes its access tokens alone.
-                Err(error) if error.kind() == Some(ErrorKind::InvalidToken) => match self.refresh(&mut failed).await {
-                    Ok(current) => current.client.logout().await.map(drop).map_err(SessionError::Unavailable),
-                    Err(error) => Err(error),
-                },
+                Err(error) if error.kind() == Some(ErrorKind::InvalidToken) => {
+                    match self.exchange(current, &mut failed).await {
+                        Ok(current) => current.client.logout().await.map(drop).map_err(SessionError::Unavailable),
+                        Err(error) => Err(error),
+                    }
+                }
                 answer => answer.map(drop).map_err(SessionError::Unavailable),
             },
             Err(error) => Err(error),
