@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Access, ErrorKind, Result, Schema};
+use crate::{Access, ErrorKind, Schema};
 
 pub mod account;
 pub mod body;
@@ -27,7 +27,7 @@ mod token;
 pub mod user;
 mod vocabulary;
 
-pub use field::{Field, Fields, MAX_FIELDS};
+pub use field::{Field, Fields, FromFields, MAX_FIELDS};
 pub use http::{Method, StatusCode};
 pub use path::{ParamVisitor, PathError, PathParam, PathParams};
 pub use problem::{Problem, challenge, status};
@@ -97,16 +97,10 @@ pub enum RateClass {
     Exempt,
 }
 
-/// A request type.
-pub trait Request: Serialize + Schema + Clone + Send + Sync + 'static {
+/// A request type of an endpoint.
+pub trait Request: FromFields + Serialize + Schema + Clone + Send + Sync + 'static {
     /// The names of the fields.
     const FIELDS: &'static [&'static str];
-
-    /// Reads all fields, and reports every invalid one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`], or the kind of the only invalid field.
-    fn from_fields(fields: Fields) -> Result<Self>;
 }
 
 /// A response type.
@@ -143,13 +137,14 @@ wire! {
     pub struct Nothing {}
 }
 
+impl FromFields for Nothing {
+    fn take_from(_: &mut Fields) -> Option<Self> {
+        Some(Self {})
+    }
+}
+
 impl Request for Nothing {
     const FIELDS: &'static [&'static str] = &[];
-
-    fn from_fields(fields: Fields) -> Result<Self> {
-        fields.finish()?;
-        Ok(Nothing {})
-    }
 }
 
 impl Reply for Nothing {
@@ -246,27 +241,24 @@ macro_rules! requests {
             pub struct $name { $( $(#[$attribute])+ pub $field: $type, )+ }
         }
 
-        /// With the same checks as [`Request::from_fields`]($crate::api::Request::from_fields). The message names every
-        /// invalid field.
+        /// With the same checks as [`FromFields::from_fields`]($crate::api::FromFields::from_fields). The message names
+        /// every invalid field.
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::api::field::deserialize(deserializer)
             }
         }
 
-        impl $crate::api::Request for $name {
-            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
-
-            fn from_fields(mut fields: $crate::api::Fields) -> $crate::Result<Self> {
+        impl $crate::api::FromFields for $name {
+            fn take_from(fields: &mut $crate::api::Fields) -> Option<Self> {
                 $( let $field: Option<$type> = fields.take(stringify!($field)); )+
                 $( fields.also($check($($seen.as_ref()),+)); )?
-                fields.finish()?;
-                match ($($field,)+) {
-                    ($(Some($field),)+) => Ok(Self { $($field),+ }),
-                    // A field that was not taken has been reported, so `finish` has failed above.
-                    _ => Err($crate::api::field::unreported()),
-                }
+                Some(Self { $($field: $field?),+ })
             }
+        }
+
+        impl $crate::api::Request for $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
         }
     )+ };
 }

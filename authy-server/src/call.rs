@@ -2,7 +2,7 @@
 
 use authy_core::{
     Authy, Error, ErrorKind, Identity, Result,
-    api::{Endpoint, Fields, PathError, PathParams as _, Request as _},
+    api::{Endpoint, Fields, FromFields as _, PathError, PathParams as _},
     engine::Caller,
 };
 use http::HeaderMap;

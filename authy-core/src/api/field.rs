@@ -1,20 +1,20 @@
 //! Reads the fields of a request: all of them, so that every invalid one is reported.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value, map::Entry};
 
-use super::Request;
 use crate::{
     Error, ErrorKind, Invalid, NewPassword, Result, Secret,
     error::{FieldError, FieldList},
 };
 
+mod object;
 mod query;
+
+pub use object::MAX_FIELDS;
+use object::Object;
 
 /// A type of a request field.
 pub trait Field: Sized {
@@ -77,8 +77,54 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// Maximum number of parameters in a query and of fields in a body. Requests have at most ten.
-pub const MAX_FIELDS: usize = 64;
+/// A type that is read from the fields of a request: those of authy's endpoints, and those of an embedding program,
+/// which can contain them:
+///
+/// ```
+/// use authy_core::api::{Fields, FromFields, user::NewUser};
+///
+/// /// A sign-up at a shop.
+/// struct NewCustomer {
+///     user: NewUser,
+///     newsletter: bool,
+/// }
+///
+/// impl FromFields for NewCustomer {
+///     fn take_from(fields: &mut Fields) -> Option<Self> {
+///         let user = NewUser::take_from(fields);
+///         let newsletter = fields.take("newsletter");
+///         Some(Self { user: user?, newsletter: newsletter? })
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let body = br#"{ "username": "ada", "email": "ada", "password": "difference-engine-no-2",
+///     "confirm_password": "analytical-engine-no-1", "newsletter": "weekly" }"#;
+/// let error = NewCustomer::from_fields(Fields::from_json(body)?).err().unwrap();
+/// let wrong: Vec<_> = error.fields().iter().map(|wrong| &*wrong.field).collect();
+/// assert_eq!(wrong, ["email", "confirm_password", "newsletter"]);
+/// # Ok(())
+/// # }
+/// ```
+pub trait FromFields: Sized {
+    /// Takes the fields of this type. Returns `None` when one is invalid. Take all of them before the first `?`, so that
+    /// every invalid one is reported.
+    ///
+    /// An error that is recorded counts also when the result is `Some`: only [`from_fields`](Self::from_fields) returns
+    /// a value that is valid.
+    fn take_from(fields: &mut Fields) -> Option<Self>;
+
+    /// Reads all fields, and reports every invalid one, and every one that this type does not have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`], or the kind of the only invalid field.
+    fn from_fields(mut fields: Fields) -> Result<Self> {
+        let taken = Self::take_from(&mut fields);
+        fields.finish()?;
+        // A field that was not taken has been reported, so `finish` has failed above.
+        taken.ok_or_else(unreported)
+    }
+}
 
 /// The received fields, and the errors found so far.
 ///
@@ -180,7 +226,7 @@ impl Fields {
 }
 
 /// Reads a request with serde: with the same checks as from a body, and all errors in the message.
-pub(super) fn deserialize<'de, R: Request, D: Deserializer<'de>>(deserializer: D) -> Result<R, D::Error> {
+pub(super) fn deserialize<'de, R: FromFields, D: Deserializer<'de>>(deserializer: D) -> Result<R, D::Error> {
     let Object(sent) = Object::deserialize(deserializer)?;
     R::from_fields(Fields::from_object(sent)).map_err(|error| D::Error::custom(FieldList(error.fields())))
 }
@@ -188,36 +234,6 @@ pub(super) fn deserialize<'de, R: Request, D: Deserializer<'de>>(deserializer: D
 /// Returns the error of a request whose invalid field is not among the recorded errors.
 pub(super) fn unreported() -> Error {
     Error::new(ErrorKind::Internal, "an invalid field was not reported")
-}
-
-/// A JSON object without duplicate names. Parsers disagree on which duplicate counts, and attackers use that to evade checks.
-struct Object(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Unique;
-        impl<'de> Visitor<'de> for Unique {
-            type Value = Map<String, Value>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut object = Map::new();
-                while let Some((name, value)) = entries.next_entry::<String, Value>()? {
-                    if object.len() == MAX_FIELDS {
-                        return Err(A::Error::custom("an object has at most 64 fields"));
-                    }
-                    if object.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a field is named twice"));
-                    }
-                }
-                Ok(object)
-            }
-        }
-        deserializer.deserialize_map(Unique).map(Object)
-    }
 }
 
 /// Returns the error of a confirmation that differs from the password, when both were sent.

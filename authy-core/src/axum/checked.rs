@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::Rejection;
 use crate::{
     Error, ErrorKind, Result,
-    api::{self, Fields, body},
+    api::{Fields, FromFields, body},
 };
 
 /// A request from a JSON body of at most 64 KiB. Refuses a body with invalid fields with all of them, as `fields` of the
@@ -24,6 +24,8 @@ use crate::{
 ///     format!("hello, {}", user.username)
 /// }
 /// ```
+///
+/// A request of your own implements [`FromFields`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckedJson<T>(pub T);
 
@@ -32,7 +34,7 @@ pub struct CheckedJson<T>(pub T);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckedQuery<T>(pub T);
 
-impl<T: api::Request, S: Send + Sync> FromRequest<S> for CheckedJson<T> {
+impl<T: FromFields, S: Send + Sync> FromRequest<S> for CheckedJson<T> {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
@@ -61,7 +63,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
     }
 }
 
-impl<T: api::Request, S: Send + Sync> FromRequestParts<S> for CheckedQuery<T> {
+impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for CheckedQuery<T> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {

@@ -2,7 +2,7 @@
 
 use std::{any::type_name, collections::BTreeSet, sync::LazyLock};
 
-use authy_core::api::{self, Endpoint, Info, Method, PathParams as _, Request as _, Visitor};
+use authy_core::api::{self, Endpoint, FromFields as _, Info, Method, PathParams as _, Visitor};
 use authy_server::fuzz::{Routes, fields};
 use http::{Request, header::CONTENT_TYPE, request::Parts};
 
