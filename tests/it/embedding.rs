@@ -1,7 +1,7 @@
 //! authy inside another program, in that program's database and in its transactions.
 
 use authy_core::{
-    Authenticator as _, Authy, ClientInfo, ErrorKind, RoleName, Secret,
+    Authenticator as _, Authy, ClientInfo, Error, ErrorKind, RoleName, Secret, UserId,
     api::{
         account::{AccountChange, PasswordReset},
         event::{EventKind, EventQuery},
@@ -254,4 +254,38 @@ async fn a_user_has_an_id_before_the_transaction_which_can_run_on_a_connection_o
     let tx = connection.transaction().await.unwrap();
     let again = authy.within(&tx).users().register(&caller, &registration).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyRegistered);
+}
+
+#[tokio::test]
+async fn the_statements_of_the_host_take_identifiers_and_their_errors_are_answers() {
+    let (client, authy) = host().await;
+    let [user, other] = [UserId::random(), UserId::random()];
+    let find = async |user: &UserId| -> Result<UserId, Error> {
+        let connection = authy.pool().get().await?;
+        let row = connection.query_one("SELECT user_id FROM customer WHERE user_id = $1", &[user]).await?;
+        Ok(row.try_get("user_id")?)
+    };
+    client.execute("INSERT INTO customer VALUES ($1)", &[&user]).await.unwrap();
+    assert_eq!(find(&user).await.unwrap(), user);
+    // A defect of the host: no row, a column of another type, a constraint.
+    assert_eq!(find(&other).await.unwrap_err().kind(), ErrorKind::Internal);
+    let row = client.query_one("SELECT 1", &[]).await.unwrap();
+    assert_eq!(Error::from(row.try_get::<_, UserId>(0).unwrap_err()).kind(), ErrorKind::Internal);
+    let twice = client.execute("INSERT INTO customer VALUES ($1)", &[&user]).await.unwrap_err();
+    assert_eq!(Error::from(twice).kind(), ErrorKind::Internal);
+
+    // The database's state: a lock that is not free, a connection that ended.
+    client.batch_execute("BEGIN; LOCK TABLE customer").await.unwrap();
+    let locked = async || -> Result<(), Error> {
+        let mut connection = authy.pool().get().await?;
+        let tx = connection.transaction().await?;
+        tx.batch_execute("SET LOCAL lock_timeout = 1").await?;
+        Ok(tx.batch_execute("SELECT FROM customer").await?)
+    };
+    let refused = locked().await.unwrap_err();
+    assert_eq!((refused.kind(), refused.retry_after().is_some()), (ErrorKind::Unavailable, true));
+    let ended = client.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await.unwrap_err();
+    assert_eq!(Error::from(ended).kind(), ErrorKind::Unavailable);
+    let closed = client.batch_execute("SELECT 1").await.unwrap_err();
+    assert_eq!(Error::from(closed).kind(), ErrorKind::Unavailable);
 }

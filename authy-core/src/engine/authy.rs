@@ -131,12 +131,12 @@ impl Authy {
     /// otherwise. A program that changes the settings of a session must change them back, or use `SET LOCAL`.
     ///
     /// ```
-    /// use authy_core::{Authy, UserId, engine::Caller};
+    /// use authy_core::{Authy, Result, UserId, engine::Caller};
     ///
-    /// async fn close_account(authy: &Authy, caller: &Caller, user: UserId) -> Result<(), Box<dyn std::error::Error>> {
+    /// async fn close_account(authy: &Authy, caller: &Caller, user: UserId) -> Result<()> {
     ///     let mut connection = authy.pool().get().await?;
     ///     let transaction = connection.transaction().await?;
-    ///     transaction.execute("DELETE FROM shop.customer WHERE user_id = $1", &[user.as_uuid()]).await?;
+    ///     transaction.execute("DELETE FROM shop.customer WHERE user_id = $1", &[&user]).await?;
     ///     let deleted = authy.within(&transaction).users().delete(caller, user).await?;
     ///     transaction.commit().await?;
     ///     authy.committed(deleted);

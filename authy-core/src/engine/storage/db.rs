@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Row};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by, db_error},
+        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by},
         fault,
         read_pool::ReadPool,
         statement::{Params, Statement},
@@ -95,11 +95,7 @@ impl Db {
 
     /// Returns a connection for a transaction.
     pub(in crate::engine) async fn connection(&self) -> Result<Object> {
-        self.pool.get().await.map_err(|cause| match cause {
-            PoolError::Backend(cause) => db_error(cause),
-            cause => Error::with_source(ErrorKind::Unavailable, "no database connection is free", cause)
-                .with_retry_after(Duration::from_secs(1)),
-        })
+        Ok(self.pool.get().await?)
     }
 
     /// Executes a single-statement write, and wakes the relay: for the event that the statement writes, or for what
