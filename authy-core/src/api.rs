@@ -22,6 +22,7 @@ mod path;
 mod problem;
 pub mod role;
 pub mod session;
+pub mod success;
 pub mod system;
 mod token;
 pub mod user;

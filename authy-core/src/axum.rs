@@ -7,7 +7,8 @@
 //! | [`ClientInfo`](crate::ClientInfo) | the address, user agent and request ID of the client |
 //! | [`CheckedJson<NewUser>`](CheckedJson), [`CheckedQuery<UserQuery>`](CheckedQuery) | a request whose fields are checked |
 //!
-//! A handler can return [`Error`], and every extractor refuses with one: a problem document (RFC 9457) with its status.
+//! A handler can return [`Error`], and every extractor refuses with one: a problem document (RFC 9457) with its status. It
+//! returns a type of authy's API in [`JsonReply`].
 //!
 //! ```
 //! use authy_core::{Authenticator, Identity, axum::RequireLevel, tower::RequireAuth};
@@ -36,9 +37,11 @@ use crate::{Error, api::failure, tower::plain_request_id};
 mod checked;
 mod client;
 mod identity;
+mod reply;
 
 pub use checked::{CheckedJson, CheckedQuery};
 pub use identity::RequireLevel;
+pub use reply::JsonReply;
 
 /// The problem document of the error, which is logged with its cause. It has no request ID, because the request is not
 /// known here; an extractor's [`Rejection`] has it.

@@ -1,13 +1,17 @@
 //! Answers to requests that succeeded.
 
-use std::{borrow::Cow, error::Error as _};
+use std::error::Error as _;
 
-use authy_core::{Error, ErrorKind, Result, api::Reply, error::chain};
+use authy_core::{
+    Error, Result,
+    api::{Reply, success},
+    error::chain,
+};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
@@ -23,28 +27,7 @@ pub(crate) type Response = http::Response<ResponseBody>;
 
 /// Returns the answer of an endpoint.
 pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {
-    let mut response = FullResponse::default();
-    *response.status_mut() = StatusCode::from_u16(R::STATUS).unwrap_or_default();
-    let headers = response.headers_mut();
-    // Room for these and for what the service adds to every answer.
-    headers.reserve(12);
-    let cache = match reply.cache() {
-        Cow::Borrowed(cache) => HeaderValue::from_static(cache),
-        Cow::Owned(cache) => HeaderValue::try_from(cache).unwrap_or(HeaderValue::from_static("no-store")),
-    };
-    headers.insert(CACHE_CONTROL, cache);
-    if let Some(location) = reply.location().and_then(|location| HeaderValue::try_from(location).ok()) {
-        headers.insert(LOCATION, location);
-    }
-    reply.add_headers(headers);
-    if R::STATUS != 204 {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut body = Vec::with_capacity(256);
-        serde_json::to_writer(&mut body, reply)
-            .map_err(|cause| Error::with_source(ErrorKind::Internal, "an answer cannot be written", cause))?;
-        *response.body_mut() = Full::from(body);
-    }
-    Ok(response)
+    Ok(success::response(reply)?.map(Full::from))
 }
 
 /// Returns an answer that is written while it is sent. An error ends the connection, so that an incomplete answer is

@@ -5,14 +5,14 @@ use std::{net::SocketAddr, sync::Arc};
 use authy_core::{
     Authy, ClientInfo, Error, Identity,
     api::user::{Created, NewUser, UserQuery},
-    axum::{CheckedJson, CheckedQuery, RequireLevel},
+    axum::{CheckedJson, CheckedQuery, JsonReply, RequireLevel},
     client_info::TrustedProxies,
     engine::Caller,
     tower::RequireAuth,
 };
 use authy_tests::{PASSWORD, TestApp, TestUser, fresh_name, wire};
 use axum::{
-    Extension, Json, Router,
+    Extension, Router,
     extract::{FromRef, State},
     routing::{get, post},
 };
@@ -39,8 +39,8 @@ async fn sign_up(
     State(Shop { authy, .. }): State<Shop>,
     client: ClientInfo,
     CheckedJson(user): CheckedJson<NewUser>,
-) -> Result<Json<Created>, Error> {
-    Ok(Json(Created { public_id: authy.users().register(&Caller::anonymous(client), user).await? }))
+) -> Result<JsonReply<Created>, Error> {
+    Ok(JsonReply(Created { public_id: authy.users().register(&Caller::anonymous(client), user).await? }))
 }
 
 fn router(app: &TestApp) -> Router {
@@ -133,6 +133,8 @@ async fn a_request_is_checked_before_the_handler_runs() {
     let created = wire::post(address, "/users", &body(&name, PASSWORD)).await;
     let id = created.json()["public_id"].as_str().unwrap().parse().unwrap();
     assert_eq!(app.authy.users().find_username(id).await.unwrap().unwrap().as_str(), name);
+    assert_eq!((created.status, created.header("cache-control")), (201, "no-store"));
+    assert_eq!(created.header("location"), format!("/authy/user/{id}"));
 
     let fields = |answer: &Answer| -> Vec<String> {
         let fields = answer.json()["fields"].as_array().unwrap().clone();
