@@ -20,8 +20,9 @@ use setting::Allowance;
 pub use setting::{InvalidRateLimit, RateLimit, RateLimits};
 use tier::{TIERS, Tier, TierCounts};
 
-/// Counts the requests of every address, in memory of bounded size. The server has one; a program that embeds authy without the
-/// server checks its own requests with another.
+/// Counts the requests of every address, in memory of bounded size. The server has one, and
+/// [`AuthyService::limiter`](crate::AuthyService::limiter) returns it; a program that embeds authy without the API
+/// checks its own requests with another.
 pub struct RateLimiter {
     login: ClassLimiter,
     register: ClassLimiter,
@@ -81,7 +82,8 @@ impl RateLimiter {
         class.count(address.to_canonical())
     }
 
-    /// Forgets the addresses whose allowance is complete again. Call it from time to time to release memory.
+    /// Forgets the addresses whose allowance is complete again. Call it from time to time to release memory, unless the
+    /// limiter is that of an [`AuthyService`](crate::AuthyService), which does.
     pub fn forget(&self) {
         let classes = [&self.login, &self.register, &self.validate, &self.forgot, &self.default];
         for window in classes.into_iter().flat_map(|class| &class.windows) {

@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
+    limit::RateLimiter,
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -92,6 +93,12 @@ impl AuthyService {
     /// Ends every event stream, so that a graceful shutdown does not wait for them. Call it when the program stops.
     pub fn end_streams(&self) {
         self.0.streams.end();
+    }
+
+    /// Returns the limits per address, for the program's own paths that do the same: a login there and one at
+    /// `/authy/login` then use up the same allowance.
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.0.limiter
     }
 
     /// Answers a request that came from `peer`.

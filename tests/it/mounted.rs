@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use authy_core::api::Method;
+use authy_core::{
+    ErrorKind,
+    api::{Method, RateClass},
+};
 use authy_server::{HttpConfig, PeerAddress, RateLimits};
 use authy_tests::{
     TestApp, credentials,
@@ -45,6 +48,8 @@ async fn an_axum_program_answers_for_authy_beside_its_own_paths() {
     assert_eq!(get(address, "/authy/unknown").await.code(), "not_found");
     let body = r#"{"username":"ada","password":"wrong"}"#;
     assert_eq!(post(address, "/authy/login", body).await.status, 429, "the peer's allowance is used up");
+    let refused = service.limiter().check(RateClass::Login, address.ip()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::RateLimited, "the program's own login has the same allowance");
 
     // A verifier follows revocations through it, and does not keep the program from stopping.
     let verifier = client.verifier().issuer(app.url()).start().await.unwrap();
