@@ -55,6 +55,16 @@ async fn a_database_on_another_machine_needs_a_word_about_encryption() {
 }
 
 #[tokio::test]
+async fn a_database_without_a_host_is_refused_before_it_is_called_unavailable() {
+    for config in ["", "postgres:///shop"] {
+        let builder = Authy::builder(config.parse().unwrap()).master_keys(MasterKeys::generate().unwrap());
+        let refused = builder.start().await.err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        assert!(refused.detail().contains("host=localhost"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_host_rolls_back_never_happened_and_what_it_commits_did() {
     let (mut client, authy) = host().await;
     let caller = Caller::anonymous(ClientInfo::default());

@@ -136,7 +136,14 @@ impl Builder {
         self
     }
 
-    fn check_encryption(&self) -> Result<()> {
+    fn check_database(&self) -> Result<()> {
+        if self.database.get_hosts().is_empty() && self.database.get_hostaddrs().is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "the database has no host: name one, such as host=localhost, or the folder of a unix socket, such as \
+                 host=/var/run/postgresql",
+            ));
+        }
         let refused =
             |cause| Error::with_source(ErrorKind::InvalidInput, "connections to the database must be encrypted", cause);
         match self.allows_plain_text {
@@ -153,8 +160,8 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
-    /// the database is on another machine and its configuration does not specify whether connections are encrypted,
-    /// when a sink cannot be made, or when there are sinks and no background work.
+    /// the configuration of the database has no host, or names another machine and does not specify whether connections
+    /// are encrypted, when a sink cannot be made, or when there are sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
         if !has_background && !sinks.is_empty() {
@@ -176,7 +183,7 @@ impl Builder {
     }
 
     async fn open(self) -> Result<Authy> {
-        self.check_encryption()?;
+        self.check_database()?;
         let Self { database, master_keys, config, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
@@ -220,7 +227,7 @@ impl Builder {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
-        self.check_encryption()?;
+        self.check_database()?;
         migrate(&Db::new(self.database, 1, &self.roots)?).await
     }
 }
