@@ -8,7 +8,8 @@
 //! | [`CheckedJson<NewUser>`](CheckedJson), [`CheckedQuery<UserQuery>`](CheckedQuery) | a request whose fields are checked |
 //!
 //! A handler can return [`Error`], and every extractor refuses with one: a problem document (RFC 9457) with its status. It
-//! returns a type of authy's API in [`JsonReply`].
+//! returns a type of authy's API in [`JsonReply`]. The middleware [`assign_request_id`] gives requests the ID under which
+//! the log has the cause of an error.
 //!
 //! ```
 //! use authy_core::{Authenticator, Identity, axum::RequireLevel, tower::RequireAuth};
@@ -38,16 +39,20 @@ mod checked;
 mod client;
 mod identity;
 mod reply;
+mod request_id;
 
 pub use checked::{CheckedJson, CheckedQuery};
 pub use identity::RequireLevel;
 pub use reply::JsonReply;
+pub use request_id::assign_request_id;
 
-/// The problem document of the error, which is logged with its cause. It has no request ID, because the request is not
-/// known here; an extractor's [`Rejection`] has it.
+/// The problem document of the error, which is logged with its cause. It has the request ID when the router has the layer
+/// [`assign_request_id`]; without it, only an extractor's [`Rejection`] has one.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        failure::response(&self, "", None).map(Body::from)
+        let id = request_id::current();
+        let id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        failure::response(&self, id, None).map(Body::from)
     }
 }
 

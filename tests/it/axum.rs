@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use authy_core::{
-    Authy, ClientInfo, Error, Identity,
+    Authy, ClientInfo, Error, ErrorKind, Identity,
     api::user::{Created, NewUser, UserQuery},
-    axum::{CheckedJson, CheckedQuery, JsonReply, RequireLevel},
+    axum::{CheckedJson, CheckedQuery, JsonReply, RequireLevel, assign_request_id},
     client_info::TrustedProxies,
     engine::Caller,
     tower::RequireAuth,
@@ -14,6 +14,7 @@ use authy_tests::{PASSWORD, TestApp, TestUser, fresh_name, wire};
 use axum::{
     Extension, Router,
     extract::{FromRef, State},
+    middleware::from_fn,
     routing::{get, post},
 };
 use tokio::net::TcpListener;
@@ -159,4 +160,22 @@ async fn a_request_is_checked_before_the_handler_runs() {
     assert_eq!(ask(address, "/query?q=ad%C3%A4&page=2", None).await.body, "adä");
     let refused = ask(address, "/query?page=0&per_page=x", None).await;
     assert_eq!((code(&refused), fields(&refused).len()), ((400, "invalid_input".to_owned()), 2));
+}
+
+#[tokio::test]
+async fn every_answer_has_the_id_of_its_request() {
+    let app = TestApp::new().await;
+    let failing = get(async || Error::new(ErrorKind::Internal, "a defect"));
+    let router = router(&app).route("/failing", failing).layer(from_fn(assign_request_id));
+    let address = serve(router).await;
+    assert_eq!(ask(address, "/client", None).await.header("x-request-id"), "one");
+    for path in ["/failing", "/guarded", "/admins"] {
+        let kept = ask(address, path, None).await;
+        assert_eq!((kept.json()["request_id"].as_str(), kept.header("x-request-id")), (Some("one"), "one"), "{path}");
+        let new = wire::send(address, &format!("GET {path} HTTP/1.1\nx-request-id: not plain"), "").await;
+        let id = new.header("x-request-id");
+        assert!(id.len() == 36 && new.json()["request_id"] == id, "{path}: {new:?}");
+    }
+    let client = wire::get(address, "/client").await;
+    assert!(client.body.contains(client.header("x-request-id")), "the audit trail has it, too: {client:?}");
 }
