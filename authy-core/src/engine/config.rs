@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
 
-/// The configuration of the engine.
+/// The configuration of the engine. The defaults are those of the server's settings, except those of `issuer` and
+/// `self_test`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The `iss` claim of the tokens.
+    /// The `iss` claim of the tokens. Default: `authy`. Where services verify the tokens with `authy-client`, set the URL
+    /// at which they reach the API, which they expect.
     pub issuer: String,
     /// The `aud` claim of the tokens.
     pub audience: String,
@@ -43,7 +45,7 @@ pub struct Config {
     pub max_staleness: Duration,
     /// Interval at which the background work tests revocation, by revoking a session that does not exist; `None`
     /// disables the test. When a revocation is not in force within one second, a warning is logged.
-    /// [`RevocationFeed::self_test`](crate::engine::RevocationFeed::self_test) returns the last result.
+    /// [`RevocationFeed::self_test`](crate::engine::RevocationFeed::self_test) returns the last result. Default: `None`.
     pub self_test: Option<Duration>,
     /// Time for which the audit trail is kept, in whole months; `None` keeps it forever.
     pub event_retention: Option<Duration>,
@@ -64,7 +66,7 @@ pub struct Config {
     pub pwned_passwords: Option<PathBuf>,
     /// The password hashing.
     pub hash: HashConfig,
-    /// Number of database connections for transactions.
+    /// Number of database connections for transactions. Default: 8.
     pub connections: usize,
 }
 

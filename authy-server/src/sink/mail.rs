@@ -44,6 +44,27 @@ const MAIL_EXPIRY: Duration = Duration::from_secs(4 * 24 * 3600);
 const REMEMBERED_EVENTS: usize = 1000;
 
 /// Sends users the mails that events require.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use authy_core::engine::Builder;
+/// use authy_server::sink::{MailConfig, MailSink, Mailer, Sender, Templates};
+///
+/// /// Writes mails into a folder, as in development. With a mail server: `Mailer::smtp`, and a sender that is parsed.
+/// fn with_mails(builder: Builder) -> Builder {
+///     builder.sink_with(|authy| {
+///         let config = MailConfig {
+///             from: Sender::local()?,
+///             service: "Shop".to_owned(),
+///             validate_url: "https://shop.example/authy/validate/{code}".parse()?,
+///             reset_url: None,
+///             templates: Templates::load(None)?,
+///         };
+///         Ok(MailSink::new(authy.clone(), Mailer::folder(Path::new("mail"))?, config))
+///     })
+/// }
+/// ```
 pub struct MailSink {
     authy: Authy,
     mailer: Mailer,
