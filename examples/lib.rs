@@ -16,6 +16,7 @@ macro_rules! pages {
 pages! {
     Readme = "../README.md";
     Accounts = "../docs/accounts.md";
+    Axum = "../docs/axum.md";
     Embedding = "../docs/embedding.md";
     EventsAndSinks = "../docs/events-and-sinks.md";
     SessionsAndTokens = "../docs/sessions-and-tokens.md";
