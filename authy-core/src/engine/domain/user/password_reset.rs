@@ -141,11 +141,7 @@ pub(in crate::engine) async fn send_reset(tx: &Tx<'_>, users: &Users, user: User
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "the user has no address: another account has confirmed it"))?;
     let lifetime = match row.get("has_password") {
         true => Purpose::Reset.lifetime(),
-        false => {
-            // Of several invitations only the last one is valid.
-            code::revoke(tx, user, Some(Purpose::Reset)).await?;
-            users.invitation_ttl
-        }
+        false => users.invitation_ttl,
     };
     mail_code(tx, &actor, user, &stored(&row, "email"), lifetime).await
 }
