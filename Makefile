@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run check test features coverage deps tools fmt bench fuzz
+.PHONY: help run check test test-operations features coverage deps tools fmt bench fuzz
 
 help: ## List what can be made
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: deps ## Build the server and start it: no configuration needed
 	$(CARGO) build --release --locked -p authy-server
@@ -24,6 +24,11 @@ test: tools ## Check everything: format, lints, documentation, every test
 	@$(MAKE) --no-print-directory features
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
 	$(CARGO) test --workspace --all-features --locked
+
+test-operations: ## Run the slow tests: failing databases, brokers and disks, clocks, restarts behind a balancer
+	@scripts/deps --operations
+	@scripts/tools
+	$(CARGO) test --package authy-tests --all-features --locked --test operations -- --ignored --test-threads 1
 
 # Lints, because they deny warnings without another compilation of the dependencies. The features of the core add modules that have
 # nothing to do with each other, so each is linted alone, without pairs.
