@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run check test test-operations features coverage deps tools fmt bench fuzz
+.PHONY: help run check test test-operations features features-pairs coverage deps tools fmt bench fuzz
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -30,11 +30,15 @@ test-operations: ## Run the slow tests: failing databases, brokers and disks, cl
 	@scripts/tools
 	$(CARGO) test --package authy-tests --all-features --locked --test operations -- --ignored --test-threads 1
 
-# Lints, because they deny warnings without another compilation of the dependencies. The features of the core add modules that have
-# nothing to do with each other, so each is linted alone, without pairs.
-features: ## Check without features, with each, with pairs, and with all, for errors and warnings: installs cargo-hack
+# Lints, because they deny warnings without another compilation of the dependencies.
+features: ## Check without features, with each alone, and with all, for errors and warnings: installs cargo-hack
 	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
-	$(CARGO) hack clippy --package authy-core --each-feature --exclude-features default --locked -- -D warnings
+	$(CARGO) hack clippy --package authy-core --package authy-client --package authy-postgres --package authy-server \
+	    --each-feature --exclude-features default,fuzz-entry-points --locked -- -D warnings
+
+# The features of the core add modules that have nothing to do with each other, so they need no pairs.
+features-pairs: ## Check every pair of features of the other crates as well: takes minutes
+	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
 	$(CARGO) hack clippy --package authy-client --package authy-postgres --package authy-server \
 	    --feature-powerset --depth 2 --exclude-features default,fuzz-entry-points --locked -- -D warnings
 
