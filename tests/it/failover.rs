@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use authy_client::Client;
 use authy_core::{
     Authenticator, Authy, ErrorKind, UserId,
-    api::event::{EventKind, EventView},
+    api::{
+        event::{EventKind, EventView},
+        user::UserQuery,
+    },
     engine::{Delivery, DeliveryError, MasterKeys, Sink},
 };
 use authy_tests::{
@@ -209,4 +212,32 @@ async fn a_primary_that_is_frozen_and_not_dead_is_left_for_the_one_that_was_prom
     fresh.ping().await.unwrap();
     let request = || async { app.anonymous().login(credentials(&user.username)).await.is_ok() };
     until_within(Duration::from_secs(20), "the server is back", request).await;
+}
+
+#[tokio::test]
+async fn a_database_that_freezes_is_said_before_clients_stop_waiting() {
+    let pair = FailoverPair::start().await;
+    let app = TestApp::on(pair.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let (user, admin, locked) = (app.user().await, app.admin().await, app.user().await);
+    // The deletion is in the middle of its transaction when everything stops: it waits for a row.
+    let mut sql = app.sql().await;
+    let holder = sql.transaction().await.unwrap();
+    holder.execute("SELECT FROM authy.users WHERE public_id = $1 FOR UPDATE", &[locked.id.as_uuid()]).await.unwrap();
+    let deletion = tokio::spawn(async move { locked.client.delete_self().await.map(drop) });
+    until("the deletion waits for the row", || async {
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        holder.query_one(waiting, &[]).await.unwrap().get(0)
+    })
+    .await;
+    let _frozen = pair.freeze_and_promote().await;
+
+    let anonymous = app.anonymous();
+    let (deletion, sign_up, login, list) = tokio::join!(
+        deletion,
+        anonymous.register(new_user(&fresh_name("ada"))),
+        anonymous.login(credentials(&user.username)),
+        admin.client.list_users(UserQuery::default()),
+    );
+    let answers = [deletion.unwrap(), sign_up.map(drop), login.map(drop), list.map(drop)];
+    assert_eq!(answers.map(|answer| answer.unwrap_err().kind()), [Some(ErrorKind::Unavailable); 4]);
 }

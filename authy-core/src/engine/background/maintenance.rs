@@ -27,8 +27,8 @@ pub(in crate::engine) mod sql;
 /// Number of monthly partitions that are created ahead of time: an installation that is down for a month lacks none.
 const MONTHS_AHEAD: i32 = 2;
 
-/// Maximum time of each step: moving events to another partition takes a while.
-const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+/// Maximum time to clean up: moving events to another partition takes a while.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The result of one run of the maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,14 +85,12 @@ impl Maintenance {
         let key_steps = self.keys.advance().await?;
         lookalike::fill_in(&self.journal.db).await?;
         let operator = Caller::operator(ClientInfo::default());
-        let cleaned =
-            self.journal.write(&operator, async |tx| self.clean_up(tx, sinks).await.map(Written::without_event));
-        let report = cleaned.await?;
+        let clean_up = async |tx: &Tx<'_>| self.clean_up(tx, sinks).await.map(Written::without_event);
+        let report = self.journal.write_within(CLEAN_UP_TIMEOUT, &operator, clean_up).await?;
         Ok(MaintenanceReport { key_steps, ..report })
     }
 
     async fn clean_up(&self, tx: &Tx<'_>, sinks: Option<&Vec<String>>) -> Result<MaintenanceReport> {
-        tx.limit_statements(STEP_TIMEOUT);
         sql::LOCK.rows(tx, &[]).await?;
         let count = |row: &Option<Row>, column| {
             row.as_ref().map_or(0, |row| u64::from(row.get::<_, i32>(column).unsigned_abs()))

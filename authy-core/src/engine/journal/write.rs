@@ -2,11 +2,13 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+use deadpool_postgres::Object;
 use futures_util::FutureExt as _;
+use tokio::time::timeout;
 use tokio_postgres::{IsolationLevel, Transaction};
 
 use crate::{
-    Result, UserId,
+    Error, Result, UserId,
     engine::{
         journal::{
             actor::{self, Actor, Subject},
@@ -15,7 +17,7 @@ use crate::{
             revocation::RevocationFeed,
         },
         storage::{
-            connector::db_error,
+            connector::{db_error, not_in_time},
             db::{Db, LOCK_TIMEOUT},
             fault,
         },
@@ -23,8 +25,9 @@ use crate::{
     revocation::Revocation,
 };
 
-/// Maximum time of one statement of a write, unless the write sets another limit.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time of a write. Less than the ten seconds for which clients wait: they get an answer, also from a database host that is
+/// frozen and never answers.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Performs writes, and applies the revocations of each.
 pub(in crate::engine) struct Journal {
@@ -45,13 +48,39 @@ impl Journal {
         caller: &Caller,
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<T> {
+        self.write_within(WRITE_TIMEOUT, caller, work).await
+    }
+
+    /// Performs a [`write`](Self::write) that takes longer.
+    pub(in crate::engine) async fn write_within<T, W: Into<Written<T>>>(
+        &self,
+        limit: Duration,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
+    ) -> Result<T> {
         let mut connection = self.db.connection().await?;
+        let written = timeout(limit, self.write_on(&mut connection, limit, caller, work)).await;
+        let written = written.unwrap_or_else(|_| Err(not_in_time()));
+        if written.as_ref().is_err_and(Error::is_unavailable) {
+            // The connection may still be waiting for its answer: it must not be reused.
+            drop(Object::take(connection));
+        }
+        written
+    }
+
+    async fn write_on<T, W: Into<Written<T>>>(
+        &self,
+        connection: &mut Object,
+        limit: Duration,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
+    ) -> Result<T> {
         // Regardless of the database's default: a read after a lock must see what the previous holder of the lock
         // committed.
         let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
         let transaction = fault::around("begin", begin.start()).await.map_err(db_error)?;
         let tx = Tx { transaction: &transaction, caller };
-        tx.limit_statements(STATEMENT_TIMEOUT);
+        tx.limit_statements(limit);
         let Written { value, events, ending } = work(&tx).await?.into();
         if ending == Ending::RolledBack {
             return Ok(value);
@@ -159,7 +188,7 @@ impl Tx<'_> {
 
     /// Limits the time of each statement. The wait for a lock is limited, too: a statement that waits longer than its
     /// caller would only hold a connection.
-    pub(in crate::engine) fn limit_statements(&self, time: Duration) {
+    fn limit_statements(&self, time: Duration) {
         let (lock, time) = (LOCK_TIMEOUT.as_millis(), time.as_millis());
         // Sent with the next statement and not awaited: when it fails, so does the transaction.
         let set = format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {time}");

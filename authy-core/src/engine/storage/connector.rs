@@ -154,9 +154,13 @@ pub(in crate::engine) async fn bounded_by<T>(
 ) -> Result<T> {
     match timeout(limit, work).await {
         Ok(done) => done.map_err(db_error),
-        Err(_) => Err(Error::new(ErrorKind::Unavailable, "the database did not answer in time")
-            .with_retry_after(Duration::from_secs(1))),
+        Err(_) => Err(not_in_time()),
     }
+}
+
+/// Returns the error of an answer that did not come within its limit.
+pub(in crate::engine) fn not_in_time() -> Error {
+    Error::new(ErrorKind::Unavailable, "the database did not answer in time").with_retry_after(Duration::from_secs(1))
 }
 
 /// Classifies an error: the database is not available, or the statement is wrong.

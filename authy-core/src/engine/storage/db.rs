@@ -11,13 +11,14 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_postgres::{Client, Row};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by, db_error, not_in_time},
         fault,
         read_pool::ReadPool,
         statement::{Params, Statement},
@@ -28,6 +29,9 @@ use crate::{
 /// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of
 /// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Maximum time of a read that may be slow: that of its statement, and of the round trips around it.
+const LIST_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() + 2);
 
 /// The connections to one database.
 pub(in crate::engine) struct Db {
@@ -150,12 +154,12 @@ impl Db {
     /// its caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let mut connection = self.connection().await?;
-        let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
-        let _ =
-            tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
-        let rows = statement.rows(&tx, params).await?;
-        bounded(tx.commit()).await?;
-        Ok(rows)
+        let listed = timeout(LIST_TIMEOUT, list_on(&mut connection, statement, params)).await;
+        let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
+        if listed.as_ref().is_err_and(Error::is_unavailable) {
+            drop(Object::take(connection));
+        }
+        listed
     }
 
     /// Returns the only row of a read that may be slow.
@@ -181,6 +185,14 @@ impl Db {
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
+}
+
+async fn list_on(connection: &mut Object, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+    let tx = connection.build_transaction().read_only(true).start().await.map_err(db_error)?;
+    let _ = tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
+    let rows = statement.rows(&tx, params).await?;
+    tx.commit().await.map_err(db_error)?;
+    Ok(rows)
 }
 
 fn only(row: Option<Row>) -> Result<Row> {

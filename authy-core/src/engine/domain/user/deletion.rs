@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Maximum time of a statement that erases: updating a long audit trail takes a while.
+/// Maximum time to erase: updating a long audit trail takes a while.
 const ERASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Users {
@@ -48,12 +48,7 @@ impl Users {
     /// [`ErrorKind::BeyondYourLevel`], [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`] when the user is already
     /// erased, [`ErrorKind::LastOfItsKind`].
     pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
-        self.journal
-            .write(caller, async |tx| {
-                tx.limit_statements(ERASE_TIMEOUT);
-                erase(tx, self, user).await
-            })
-            .await
+        self.journal.write_within(ERASE_TIMEOUT, caller, async |tx| erase(tx, self, user).await).await
     }
 }
 
