@@ -36,6 +36,7 @@ pub use config::Config;
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
     master::MasterKeys,
+    password::check_breached_passwords,
 };
 pub use delivery::{
     Deliveries,

@@ -50,14 +50,30 @@ impl From<Untrusted> for io::Error {
 /// On systems other than Unix nothing is checked.
 ///
 /// # Errors
-/// [`io::ErrorKind::PermissionDenied`], whose message says what to change; otherwise the error of the system.
+/// [`io::ErrorKind::PermissionDenied`], whose message says what to change; [`io::ErrorKind::InvalidData`] when the file
+/// begins with a byte order mark; otherwise the error of the system.
 pub fn read(path: &Path, content: Content) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     #[cfg(unix)]
     unix::check(path, &file, content)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
+    refuse_byte_order_mark(&bytes)?;
     Ok(bytes)
+}
+
+/// Refuses a byte order mark at the beginning of a file, which some editors write: it would become a part of the first
+/// word, and nobody would see it.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`], whose message says how to save the file.
+pub fn refuse_byte_order_mark(bytes: &[u8]) -> io::Result<()> {
+    let why = match bytes {
+        [0xef, 0xbb, 0xbf, ..] => "it begins with a byte order mark (BOM): save it as UTF-8 without BOM",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8 without a byte order mark (BOM)",
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 /// Reads a file of text, as [`read`] does.
@@ -275,6 +291,24 @@ mod tests {
         assert!(read(&folder.path().join("loop"), Content::Secret).is_err());
         assert!(read(Path::new("/dev/null"), Content::Trusted).is_err());
         assert_eq!(read(&folder.path().join("none"), Content::Secret).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named_and_not_taken_for_a_part_of_the_first_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        for (content, expected) in
+            [(&b"\xef\xbb\xbfhunter2"[..], "without BOM"), (b"\xff\xfeh\0u\0", "UTF-16"), (b"\xfe\xff\0h\0u", "UTF-16")]
+        {
+            fs::write(&file, content).unwrap();
+            mode(&file, 0o600);
+            for error in [read(&file, Content::Secret).unwrap_err(), read_text(&file, Content::Secret).unwrap_err()] {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                assert!(error.to_string().contains(expected) && !error.to_string().contains("hunter2"), "{error}");
+            }
+        }
+        fs::write(&file, "\u{feff}".repeat(2).trim_start_matches('\u{feff}')).unwrap();
+        assert!(read(&file, Content::Secret).unwrap().is_empty());
     }
 
     #[test]

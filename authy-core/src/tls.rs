@@ -13,10 +13,12 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-/// Certificate authorities: the platform's, and private ones.
+/// Certificate authorities: the platform's, private ones, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     private: Vec<CertificateDer<'static>>,
+    /// Whether the platform's are left out.
+    is_private_only: bool,
 }
 
 /// TLS that cannot be set up.
@@ -43,6 +45,15 @@ impl Roots {
         Self::default()
     }
 
+    /// Returns private authorities alone, in PEM form, without those of the platform. Other content of the text is
+    /// ignored.
+    ///
+    /// # Errors
+    /// [`TlsError::NoCertificate`] when there is none in it, or one cannot be read.
+    pub fn only_pem(pem: &[u8]) -> Result<Self, TlsError> {
+        Ok(Self { is_private_only: true, ..Self::default().with_pem(pem)? })
+    }
+
     /// Adds private authorities, in PEM form. Other content of the text is ignored.
     ///
     /// # Errors
@@ -62,6 +73,9 @@ impl Roots {
     /// # Errors
     /// [`TlsError::NoRoots`] when there are none.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        if self.is_private_only {
+            return Ok(self.private.clone());
+        }
         // Read once: there are about 150, and a client may be created for each request. When none is found, they are
         // read again.
         static PLATFORM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();

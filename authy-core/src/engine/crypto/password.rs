@@ -3,7 +3,7 @@
 //! All of it runs on the threads of a [`Hasher`], with one job per request: a sign-up waits once for the strength check
 //! and the hash, a login once for the verification and the new hash that replaces an outdated one.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -27,6 +27,14 @@ use argon2id::{Argon2id, Pepper, StoredHash};
 use breached::Breached;
 
 pub(in crate::engine) use strength::UserInputs;
+
+/// Checks a file of breached passwords: opens it, and reads some of its lines.
+///
+/// # Errors
+/// The error of the system, or [`io::ErrorKind::InvalidData`] when a line is not `HASH:COUNT`.
+pub fn check_breached_passwords(file: &Path) -> io::Result<()> {
+    Breached::check(file)
+}
 
 /// Checks the strength of passwords, hashes and verifies them.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use authy_core::engine::NotificationKind;
+use authy_core::{engine::NotificationKind, file::refuse_byte_order_mark};
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 /// The variables of templates. Every mail has all of them; those that do not apply are empty, and so is the username
@@ -166,7 +166,8 @@ fn context(value: impl Fn(&str) -> String) -> Value {
 /// Reads the file of a template and its path; `None` when the folder has no such file.
 fn read(folder: Option<&Path>, name: &str) -> Result<Option<(String, String)>, InvalidTemplate> {
     let Some(file) = folder.map(|folder| folder.join(name)) else { return Ok(None) };
-    match fs::read_to_string(&file) {
+    let read = fs::read_to_string(&file).and_then(|source| refuse_byte_order_mark(source.as_bytes()).map(|()| source));
+    match read {
         Ok(source) => Ok(Some((source, file.display().to_string()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(InvalidTemplate::Unreadable { file, source }),
@@ -262,6 +263,7 @@ mod tests {
             ("reset.html", "{{ code | rot13 }}", "rot13"),
             ("reset.html", "{{ code.inner.part }}", "reset.html"),
             ("rest.html", "{{ code }}", "not the template of a mail"),
+            ("reset.html", "\u{feff}{{ code }}", "without BOM"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(name), source).unwrap();

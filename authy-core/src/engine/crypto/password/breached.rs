@@ -19,6 +19,8 @@ use std::{
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use zeroize::Zeroizing;
 
+use crate::file::refuse_byte_order_mark;
+
 /// Longer than any line: 40 digits, a colon, and a count.
 const MAX_LINE_BYTES: u64 = 128;
 
@@ -39,14 +41,28 @@ impl Breached {
             tracing::info!("no file of breached passwords is configured: only the most common ones are refused");
             return None;
         };
-        match File::open(path) {
-            Ok(file) => Some(Self { file, path: path.to_owned() }),
+        match Self::open_file(path) {
+            Ok(opened) => Some(opened),
             Err(error) => {
                 let path = path.display();
                 tracing::warn!(%path, %error, "the file of breached passwords cannot be opened: no password counts as breached");
                 None
             }
         }
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        let mut beginning = [0; 3];
+        let length = file.read_at(&mut beginning, 0)?;
+        // Otherwise the first line would never match.
+        refuse_byte_order_mark(beginning.get(..length).unwrap_or_default())?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Opens a file, and searches it for one hash, which reads lines of all its parts.
+    pub(super) fn check(path: &Path) -> Result<()> {
+        Self::open_file(path)?.find(&"7".repeat(40)).map(drop)
     }
 
     /// Returns whether a password is in the file. Returns false when that cannot be determined.
@@ -144,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_checked_before_a_password_is() {
+        let check = |content: &[u8]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(content).unwrap();
+            Breached::check(file.path()).err().map(|error| error.to_string())
+        };
+        assert_eq!(check(b"5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:9659365\r\n"), None);
+        assert!(check(b"\xef\xbb\xbf5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:1\n").unwrap().contains("BOM"));
+        assert!(check(b"password,123456\n").unwrap().contains("HASH:COUNT"));
+        assert!(Breached::check(Path::new("/no/such/file")).is_err());
+    }
+
+    #[test]
     fn an_unreadable_file_contains_no_password() {
         for content in
             ["5BAA61E4C\n", "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8A:1\n", "\n", "5BAA61E4C9:x\n", ":1", "é"]
@@ -155,7 +184,7 @@ mod tests {
         assert!(Breached::open(Some(Path::new("/no/such/file"))).is_none());
         assert!(Breached::open(None).is_none());
         // A folder can be opened, but not read.
-        assert!(!Breached::open(Some(Path::new("/"))).unwrap().contains("password"));
+        assert!(Breached::open(Some(Path::new("/"))).is_none_or(|folder| !folder.contains("password")));
     }
 
     proptest! {
