@@ -9,16 +9,26 @@ use http::{
     request::Parts,
 };
 
+mod origin;
+
+pub(crate) use origin::origin;
+
 /// The origins whose pages may call.
 ///
 /// No cookie is read, so credentials are never allowed: a page sends the token itself.
 pub(crate) struct Cors(Vec<HeaderValue>);
 
 impl Cors {
-    /// Allows these origins, each as browsers write it: `https://shop.example`.
+    /// Allows these origins, such as `https://shop.example`. What is none is left out.
     pub(crate) fn new(origins: &[String]) -> Self {
-        let origins = origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-        Self(origins.filter_map(|origin| HeaderValue::try_from(origin).ok()).collect())
+        let allowed = origins.iter().filter_map(|text| match origin(text.trim_end_matches('/')) {
+            Ok(origin) => HeaderValue::try_from(origin).ok(),
+            Err(error) => {
+                tracing::warn!(origin = text, %error, "no page of this origin may call");
+                None
+            }
+        });
+        Self(allowed.collect())
     }
 
     /// Returns whether a page of an allowed origin asks what it may send.

@@ -27,10 +27,13 @@ impl FromStr for Sender {
     fn from_str(text: &str) -> Result<Self, InvalidSender> {
         const EXPECTED: InvalidSender =
             InvalidSender("must be an address, with or without a name, such as Shop <no-reply@shop.example>");
+        const QUOTE: InvalidSender = InvalidSender(
+            "must have the name in quotes, because of a character in it: \"Shop, Inc.\" <no-reply@shop.example>",
+        );
         if text.chars().any(is_invisible) {
             return Err(EXPECTED);
         }
-        let Mailbox { name, email } = text.parse().map_err(|_| EXPECTED)?;
+        let Mailbox { name, email } = text.parse().map_err(|_| if is_unquoted(text) { QUOTE } else { EXPECTED })?;
         if !email.user().is_ascii() {
             // A mail is lost at the first server on its way without SMTPUTF8, ours or a recipient's.
             return Err(InvalidSender("must be ASCII before the @: most mail servers accept no other sender"));
@@ -43,6 +46,14 @@ impl FromStr for Sender {
         };
         Ok(Self(Mailbox::new(name, sender)))
     }
+}
+
+/// Returns whether a name before an address contains a character that is special outside of quotes (RFC 5322, section
+/// 3.2.3).
+fn is_unquoted(text: &str) -> bool {
+    let name = text.rsplit_once('<').map_or("", |(name, _)| name.trim());
+    let is_quoted = name.len() > 1 && name.starts_with('"') && name.ends_with('"');
+    !is_quoted && name.contains(['(', ')', '<', '>', '[', ']', ':', ';', '@', '\\', ',', '"'])
 }
 
 /// Returns an address for the mail builder. The builder's own check refuses letters that RFC 6531 allows, so it is left
@@ -93,5 +104,24 @@ mod tests {
         let why = "Jörg <jörg@shop.example>".parse::<Sender>().unwrap_err().to_string();
         assert!(why.contains("ASCII before the @"), "{why}");
         assert!(Sender::local().is_ok());
+    }
+
+    #[test]
+    fn a_name_that_must_be_quoted_says_so() {
+        for text in [
+            "Shop, Inc. <a@shop.example>",
+            "Shop (London) <a@shop.example>",
+            "Shop: mail <a@shop.example>",
+            "Ada @ Shop <a@shop.example>",
+            "The \"Shop <a@shop.example>",
+        ] {
+            let why = text.parse::<Sender>().unwrap_err().to_string();
+            assert!(why.contains("the name in quotes"), "{text}: {why}");
+        }
+        for text in ["\"Shop, Inc.\" <a@shop.example>", "Shop Inc. <a@shop.example>", "Shöp & Co <a@shop.example>"] {
+            assert!(text.parse::<Sender>().is_ok(), "{text}");
+        }
+        let several = "a@shop.example, b@shop.example".parse::<Sender>().unwrap_err().to_string();
+        assert!(several.contains("an address"), "{several}");
     }
 }
