@@ -16,9 +16,11 @@ use tokio::{
 
 use crate::{http_config::HttpConfig, mounted::AuthyService, stream::IsEventStream};
 
+mod listeners;
 mod refusal;
 mod stream;
 
+use listeners::Listeners;
 use stream::{ClientStream, EventStreamFlag, WriteTimeouts};
 
 /// Maximum size of the head of a request in bytes; a larger one is answered 431.
@@ -42,21 +44,33 @@ impl Server {
     /// # Errors
     /// None at present: an error of one connection does not stop the others.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-        let mut shutdown = pin!(shutdown);
+        self.serve_all(vec![listener], shutdown).await
+    }
+
+    /// Serves on several listeners, as [`serve`](Self::serve) does on one.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_all(
+        self,
+        listeners: Vec<TcpListener>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
+        let (mut listeners, mut shutdown) = (Listeners::new(listeners), pin!(shutdown));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         self.service.forget_addresses();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = listener.accept() => match accepted {
+                accepted = listeners.accept() => match accepted {
                     Ok((stream, peer)) => drop(connections.spawn(self.connection(stream, peer, &graceful))),
                     Err(error) => pause_after(&error).await,
                 },
                 Some(_) = connections.join_next() => {}
             }
         }
-        drop(listener);
+        drop(listeners);
         self.service.end_streams();
         if timeout(self.config.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests were not answered in time: their connections are closed");

@@ -13,6 +13,7 @@ use crate::{config::Settings, http_config::HttpConfig, limit::RateLimits, server
 
 mod database;
 mod error;
+mod listen;
 mod sinks;
 
 pub(crate) use database::{Database, Sharing};
@@ -56,10 +57,9 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     sinks::check(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {} (AUTHY_LISTEN): {error}", settings.listen))?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let listeners = listen::bind(&settings.listen.0).await?;
+    let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let url = format!("http://{}", addresses.first().ok_or("AUTHY_LISTEN names no address")?);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
@@ -76,14 +76,16 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
-        // The last line, so that programs can wait for it.
-        println!("listening on {url}");
+        // The last lines, so that programs can wait for the first of them.
+        for address in &addresses {
+            println!("listening on http://{address}");
+        }
         let stopping = Arc::new(tokio::sync::Notify::new());
         let stop = {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         };
-        let mut serving = tokio::spawn(Server::new(authy.clone(), http_config(settings)).serve(listener, stop));
+        let mut serving = tokio::spawn(Server::new(authy.clone(), http_config(settings)).serve_all(listeners, stop));
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
             _ = interrupt.recv() => {}

@@ -20,7 +20,10 @@ use crate::{config::Settings, start::BoxError};
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(settings: &Settings) -> Result<(), BoxError> {
-    let address = reachable(settings.listen)?;
+    let named = settings.listen.0.first().ok_or("AUTHY_LISTEN names no address")?;
+    let resolved =
+        named.resolve().await.map_err(|error| format!("{named} (AUTHY_LISTEN) cannot be resolved: {error}"))?;
+    let address = reachable(*resolved.first().ok_or_else(|| format!("{named} (AUTHY_LISTEN) has no address"))?)?;
     let asked = timeout(HEALTH_TIMEOUT, ask(address)).await;
     match asked.map_err(|_| format!("{address} did not answer in time"))?? {
         StatusCode::OK => print(&format!("{address} answers")),

@@ -29,7 +29,8 @@ impl Resolved {
         match T::parse(&found.text) {
             Ok(value) => Some(value),
             Err(why) => {
-                problems.push(format!("{} (from {}) {why}", found.setting.variable(), found.source));
+                let hint = if is_quoted(&found.text) { ": the quotes around it are a part of it" } else { "" };
+                problems.push(format!("{} (from {}) {why}{hint}", found.setting.variable(), found.source));
                 None
             }
         }
@@ -47,6 +48,11 @@ impl Resolved {
         };
         self.0.iter().map(line).collect()
     }
+}
+
+/// Returns whether a text is in quotes: some readers of files of variables remove them, and others do not.
+fn is_quoted(text: &str) -> bool {
+    ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
 }
 
 // As blank of secrets as `show`.

@@ -1,6 +1,6 @@
 //! The table of settings: from it come the variables, the flags, the keys of the file, the help and docs/configuration.md.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use authy_core::{
     claims::SigningAlgorithm,
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
-    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
+    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList, TlsCa},
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
 
@@ -59,16 +59,16 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where to listen; port 0 takes a free one
-    listen: SocketAddr = "127.0.0.1:8080";
-    /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=require` or `verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
+    /// Where to listen: addresses or names with a port, comma separated; port 0 takes a free one
+    listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
+    /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]
     /// The folder of PostgreSQL's server programs, instead of the newest that is installed
     pg_bin: Option<PathBuf> = "";
-    /// A PEM file with private certificate authorities, used besides the system's to verify the database, RabbitMQ, the mail server and the webhook
+    /// A PEM file with private certificate authorities, used besides the system's to verify the database, RabbitMQ, the mail server and the webhook; for the database, `sslrootcert` in its URL replaces them all
     tls_ca: Option<TlsCa> = "";
     /// Base64 of 32 bytes, several separated by commas: the first encrypts, all decrypt. Generated in the data folder; required with a database URL
     master_key: Option<MasterKeys> = "" secret;
@@ -125,13 +125,13 @@ settings! {
     limit_forgot: RateLimit = "10/hour";
     /// All other requests per address, except token checks and public keys; `off` for no limit
     limit_default: RateLimit = "500/minute,50/second";
-    /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    /// The networks or addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
     trusted_proxies: List<IpNet> = "";
-    /// The networks of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
+    /// The networks or addresses of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
-    /// The origins whose pages may call from a browser, comma separated
+    /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
     cors_origins: List<CorsOrigin> = "";
     /// The URL at which users reach this server, for links in mails. When left out: the issuer if it is a URL, otherwise the address it listens on
     public_url: Option<BaseUrl> = "";
@@ -169,6 +169,12 @@ impl Settings {
     /// Returns the certificate authorities that other servers are verified with.
     pub(crate) fn roots(&self) -> Roots {
         self.tls_ca.as_ref().map_or_else(Roots::platform, |TlsCa(roots)| roots.clone())
+    }
+
+    /// Returns the certificate authorities that the database is verified with.
+    pub(crate) fn database_roots(&self) -> Roots {
+        let own = self.database_url.as_ref().and_then(|url| url.roots.clone());
+        own.unwrap_or_else(|| self.roots())
     }
 }
 

@@ -16,12 +16,15 @@ use authy_core::{
 };
 use ipnet::IpNet;
 
-use crate::{limit::RateLimit, link_template::LinkTemplate};
+use crate::{cors, limit::RateLimit, link_template::LinkTemplate};
 
 mod database_url;
+mod listen;
 mod log_filter;
+mod network;
 
 pub(crate) use database_url::DatabaseUrl;
+pub(crate) use listen::ListenAddress;
 pub(crate) use log_filter::LogFilter;
 
 /// A type that a setting can have.
@@ -43,8 +46,28 @@ pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 impl<T: SettingValue> SettingValue for List<T> {
     fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(T::parse).collect::<Result<_, _>>().map(Self)
+        let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let parse = |(position, part): (usize, &&str)| {
+            T::parse(part).map_err(|why| match parts.len() {
+                1 => why,
+                count => format!("{why} (number {} of {count})", position + 1),
+            })
+        };
+        parts.iter().enumerate().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// One or more values, separated by commas.
+#[derive(Clone, Debug)]
+pub(crate) struct NonEmptyList<T>(pub(crate) Vec<T>);
+
+impl<T: SettingValue> SettingValue for NonEmptyList<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        match List::<T>::parse(text)?.0 {
+            // The message says what is expected of one.
+            none if none.is_empty() => T::parse("").map(|one| Self(vec![one])),
+            several => Ok(Self(several)),
+        }
     }
 }
 
@@ -61,7 +84,6 @@ macro_rules! values {
 values! {
     SocketAddr: "must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080";
     bool: "must be true or false";
-    IpNet: "must be a network, such as 10.0.0.0/8";
 }
 
 /// Text that is not empty.
@@ -154,18 +176,19 @@ impl SettingValue for BaseUrl {
     }
 }
 
-/// The origin of a web page: a scheme and a host, in lower case as browsers send it.
+/// The origin of a web page, as browsers send it.
 #[derive(Clone, Debug)]
 pub(crate) struct CorsOrigin(pub(crate) String);
 
 impl SettingValue for CorsOrigin {
     fn parse(text: &str) -> Result<Self, String> {
-        let url = HttpUrl::parse_base(text).ok();
-        // The two slashes of the scheme are the only ones.
-        match url.is_some() && text.matches('/').count() == 2 {
-            true => Ok(Self(text.to_ascii_lowercase())),
-            false => Err("must be origins, such as https://shop.example: no path, no star".to_owned()),
-        }
+        cors::origin(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl SettingValue for IpNet {
+    fn parse(text: &str) -> Result<Self, String> {
+        network::read(text)
     }
 }
 
@@ -225,7 +248,8 @@ mod tests {
             "ftp://shop.example",
         ]);
         refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
-        refuses::<List<IpNet>>(&["10.0.0.0", "10.0.0.0/8;11.0.0.0/8"]);
+        refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
+        refuses::<NonEmptyList<ListenAddress>>(&["", ",", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
     }
 
     #[test]
@@ -244,6 +268,8 @@ mod tests {
         let list = List::<IpNet>::parse(" 10.0.0.0/8, fd00::/8 ,").unwrap().0;
         assert_eq!(list.len(), 2);
         assert!(List::<IpNet>::parse("").unwrap().0.is_empty());
+        let why = List::<IpNet>::parse("10.0.0.0/8, fd00::/8, 10.0.0.5/8").unwrap_err();
+        assert!(why.ends_with("(number 3 of 3)"), "{why}");
     }
 
     proptest! {

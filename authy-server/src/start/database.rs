@@ -8,7 +8,7 @@ use authy_core::{
 };
 
 use super::error::BoxError;
-use crate::config::{DatabaseUrl, List, Settings};
+use crate::config::{List, Settings};
 
 #[cfg(feature = "embedded-postgres")]
 mod embedded;
@@ -39,13 +39,13 @@ pub(crate) enum Sharing {
 impl Database {
     /// Opens the database that is configured, or the one in the data folder, which is created when there is none.
     pub(crate) async fn open(settings: &Settings, sharing: Sharing) -> Result<Self, BoxError> {
-        if let Some(DatabaseUrl(config)) = &settings.database_url {
+        if let Some(url) = &settings.database_url {
             let keys = settings.master_key.clone().ok_or(
                 "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE \
                  to base64 of 32 random bytes, as `openssl rand -base64 32` prints it, and keep it",
             )?;
             return Ok(Self {
-                config: config.clone(),
+                config: url.config.clone(),
                 #[cfg(feature = "embedded-postgres")]
                 cluster: None,
                 keys,
@@ -56,7 +56,8 @@ impl Database {
 
     /// Returns the engine on this database, not yet started.
     pub(crate) fn engine(&self, settings: &Settings, issuer: &str) -> Builder {
-        let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone()).roots(settings.roots());
+        let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone());
+        let builder = builder.roots(settings.database_roots());
         builder.config(engine_config(settings, issuer))
     }
 
