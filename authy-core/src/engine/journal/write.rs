@@ -58,6 +58,17 @@ impl Journal {
         caller: &Caller,
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<T> {
+        let generation = self.db.generation();
+        let written = self.try_write(limit, caller, work).await;
+        written.inspect_err(|error| self.db.leave_if_demoted(generation, error))
+    }
+
+    async fn try_write<T, W: Into<Written<T>>>(
+        &self,
+        limit: Duration,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
+    ) -> Result<T> {
         let mut connection = self.db.connection().await?;
         let written = timeout(limit, self.write_on(&mut connection, limit, caller, work)).await;
         let written = written.unwrap_or_else(|_| Err(not_in_time()));
