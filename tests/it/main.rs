@@ -22,6 +22,7 @@ mod crash;
 mod documents;
 mod drift;
 mod embedding;
+mod encodings;
 mod events;
 mod exhaustion;
 mod failover;

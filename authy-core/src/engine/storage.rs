@@ -7,5 +7,6 @@ pub(in crate::engine) mod fault;
 pub(in crate::engine) mod migrate;
 pub(in crate::engine) mod page;
 pub(in crate::engine) mod read_pool;
+pub(in crate::engine) mod requirements;
 pub(in crate::engine) mod row;
 pub(in crate::engine) mod statement;

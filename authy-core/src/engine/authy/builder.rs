@@ -161,7 +161,8 @@ impl Builder {
     /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
     /// the configuration of the database has no host, or names another machine and does not specify whether connections
-    /// are encrypted, when a sink cannot be made, or when there are sinks and no background work.
+    /// are encrypted, when the database is not encoded in UTF-8 or its server is older than PostgreSQL 13, when a sink
+    /// cannot be made, or when there are sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
         if !has_background && !sinks.is_empty() {

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, IsolationLevel, SimpleQueryMessage};
 
 use crate::{
     Error, ErrorKind, Result,
-    engine::storage::{connector::db_error, db::Db},
+    engine::storage::{connector::db_error, db::Db, requirements::check_requirements},
 };
 
 mod embedded {
@@ -67,6 +67,7 @@ const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// start at the same time.
 pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
     let mut guard = db.connect().await?;
+    check_requirements(&guard).await?;
     // Between its statements the transaction must hold no snapshot, for the same reason. So it is READ COMMITTED
     // regardless of the default, and uses the simple protocol: a portal of the extended protocol keeps its snapshot
     // until the next statement.
