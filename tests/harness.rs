@@ -25,12 +25,16 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
 pub mod database;
+#[path = "harness/essentials.rs"]
+pub mod essentials;
 #[path = "harness/failover.rs"]
 pub mod failover;
 #[path = "harness/forge.rs"]
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/pgbouncer.rs"]
+pub mod pgbouncer;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
 #[path = "harness/rabbit.rs"]

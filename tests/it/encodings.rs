@@ -1,7 +1,10 @@
-//! Databases in another encoding.
+//! Databases in another encoding, and with another collation.
 
-use authy_core::{Authy, ErrorKind, engine::MasterKeys};
-use authy_tests::database;
+use authy_core::{
+    Authy, ErrorKind,
+    engine::{Delivery, MasterKeys},
+};
+use authy_tests::{database, essentials::try_essentials};
 use tokio_postgres::Config;
 
 async fn start(config: &Config) -> Result<Authy, authy_core::Error> {
@@ -24,4 +27,12 @@ async fn a_database_that_is_not_encoded_in_utf_8_is_refused_before_anything_is_c
         let (_, options) = said.split_once("CREATE DATABASE authy ").expect("a way out");
         start(&database::created_with(options).await).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_collation_of_the_database_makes_no_difference() {
+    // Upper and lower case are equal for it, as far as PostgreSQL allows it for a whole database, and i has a dot.
+    let options = "ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR-u-ks-level1' TEMPLATE template0";
+    let config = database::created_with(options).await;
+    try_essentials(&config, &config, Delivery::PerSubject { in_flight: 4 }, |_| ()).await;
 }

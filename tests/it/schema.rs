@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use authy_core::{Authy, ErrorKind, engine::MasterKeys};
-use authy_tests::{at_once, cheap, database, trace::Captured, until};
+use authy_tests::{at_once, cheap, database, pgbouncer::PgBouncer, trace::Captured, until};
 
 fn builder(config: &tokio_postgres::Config) -> authy_core::engine::Builder {
     Authy::builder(config.clone()).without_background().master_keys(MasterKeys::generate().unwrap()).config(cheap())
@@ -71,6 +71,20 @@ async fn a_migration_is_not_ended_by_the_time_limits_of_the_database_and_others_
     build_beside_writers(LIMITS, Duration::from_secs(1)).await;
     let waiting = log.lines(&["waiting for another instance, which migrates the schema", "application_name=\"authy\""]);
     assert_eq!(waiting.len(), 2, "{waiting:?}");
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_built_behind_a_pooler_is_built_without_it() {
+    let config = before_email_owners().await;
+    let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
+    sql.batch_execute(LIMITS).await.unwrap();
+    let busy = busy.transaction().await.unwrap();
+    busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
+    let pgbouncer = PgBouncer::start(&config, "transaction", 4).await;
+    let refused = builder(&pgbouncer.config(&config)).migrate().await.unwrap_err();
+    assert!(refused.to_string().contains("a database URL that leads to PostgreSQL itself"), "{refused}");
+    busy.commit().await.unwrap();
+    assert!(!builder(&config).migrate().await.unwrap().applied.is_empty());
 }
 
 /// Three instances migrate while another transaction holds them up for some time.

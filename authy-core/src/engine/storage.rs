@@ -1,12 +1,15 @@
 //! Access to PostgreSQL: connections, statements, and migrations.
 
+mod announced;
 pub(in crate::engine) mod connector;
 pub(in crate::engine) mod db;
 mod embedder;
 pub(in crate::engine) mod fault;
 pub(in crate::engine) mod migrate;
 pub(in crate::engine) mod page;
+pub(in crate::engine) mod pooler;
 pub(in crate::engine) mod read_pool;
 pub(in crate::engine) mod requirements;
 pub(in crate::engine) mod row;
+pub(in crate::engine) mod session;
 pub(in crate::engine) mod statement;

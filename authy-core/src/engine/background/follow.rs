@@ -7,7 +7,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::types::Type;
 
 use crate::{
     Result,
@@ -69,8 +68,7 @@ impl Follower<'_> {
             let requested = self.feed.now();
             let after = xmin.to_string();
             let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
-            let rows =
-                bounded_by(time, async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
+            let rows = bounded_by(time, self.db.read_unnamed(&client, &sql::POLL, &[&after])).await?;
             let found = batch(&rows).inspect_err(|_| self.db.leave_connections())?;
             if found.cursor.is_elsewhere(&self.cursor) {
                 // Other connections may lead to a server that is no longer the primary.

@@ -22,6 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::{
     Error, ErrorKind, Result,
     encryption::{self, ConnectionKind, Encryption, PlainTextRefused},
+    engine::storage::pooler::{Pooler, Sessions},
     tls::Roots,
 };
 
@@ -32,10 +33,6 @@ use host::Hosts;
 /// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and
 /// short enough that a caller receives "unavailable" before it gives up.
 pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Every connection relies on these settings, regardless of the defaults of the database or its role: a
-/// single-statement write has no transaction that could set them.
-const SESSION_SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
@@ -70,12 +67,13 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Opens connections to the database.
 pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
+    pub(in crate::engine) sessions: Sessions,
     hosts: Hosts,
     tls: Option<MakeRustlsConnect>,
 }
 
 impl Connector {
-    pub(in crate::engine) fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
+    pub(in crate::engine) fn new(config: tokio_postgres::Config, pooler: Pooler, roots: &Roots) -> Result<Self> {
         let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
         // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the
         // certificate is verified.
@@ -84,7 +82,7 @@ impl Connector {
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
         let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
-        Ok(Self { config, hosts, tls })
+        Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls })
     }
 
     /// Opens a connection.
@@ -114,7 +112,7 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, heard)))
             }
         };
-        client.batch_execute(SESSION_SETTINGS).await?;
+        self.sessions.begin(&client).await?;
         Ok((client, driving))
     }
 }
@@ -166,8 +164,10 @@ pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
         None => cause.is_closed() || cause.as_db_error().is_none(),
         Some(code) => {
             let class = code.code().get(..2).unwrap_or_default();
-            // Connection failures, insufficient resources, operator intervention, and conflicts that a retry resolves.
-            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
+            // Connection failures, insufficient resources, operator intervention, conflicts that a retry resolves, and prepared
+            // statements that a pooler has lost or confused.
+            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25" | "26")
+                || [SqlState::CANNOT_CONNECT_NOW, SqlState::DUPLICATE_PSTATEMENT].contains(code)
         }
     };
     match is_unavailable {

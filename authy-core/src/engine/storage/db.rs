@@ -12,14 +12,16 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
         connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by},
         fault,
-        read_pool::ReadPool,
+        pooler::Pooler,
+        read_pool::{Prepared, ReadPool},
+        session,
         statement::{Params, Statement},
     },
     tls::Roots,
@@ -42,6 +44,7 @@ impl Db {
     pub(in crate::engine) fn new(
         mut config: tokio_postgres::Config,
         connections: usize,
+        pooler: Pooler,
         roots: &Roots,
     ) -> Result<Self> {
         if config.get_connect_timeout().is_none() {
@@ -57,14 +60,14 @@ impl Db {
         if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
             config.keepalives_idle(ANSWER_TIMEOUT).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
         }
-        let connector = Arc::new(Connector::new(config, roots)?);
+        let connector = Arc::new(Connector::new(config, pooler, roots)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
             PoolConnect(connector.clone()),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
-            .max_size(connections.max(1))
+            .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(ANSWER_TIMEOUT))
             .create_timeout(Some(ANSWER_TIMEOUT))
@@ -79,13 +82,45 @@ impl Db {
         self.connector.connect().await
     }
 
-    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a
-    /// pooler in between drops them.
+    /// Opens a dedicated connection for reads.
+    pub(in crate::engine) async fn connect_for_reads(&self) -> Result<Prepared> {
+        Ok(Prepared::new(self.connect().await?, self.connector.clone()))
+    }
+
+    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: behind a pooler in
+    /// transaction mode, no connection listens.
     pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
         let heard = Arc::new(Notify::new());
         let (client, _) = bounded(self.connector.open(heard.clone())).await?;
-        bounded(client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        if !self.shares_sessions() {
+            bounded(client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        }
         Ok((client, heard))
+    }
+
+    /// Returns whether the next statement of a connection may run in another session, because of a pooler in transaction mode.
+    pub(in crate::engine) fn shares_sessions(&self) -> bool {
+        self.connector.sessions.are_shared()
+    }
+
+    /// Returns the rows of a statement that is planned each time it runs, on a dedicated connection.
+    pub(in crate::engine) async fn read_unnamed(
+        &self,
+        client: &Client,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self.shares_sessions() {
+            true => statement.run_alone(client, params, "").await,
+            false => statement.run_unnamed(client, params).await,
+        }
+    }
+
+    /// Sets for a transaction what its statements rely on, when its session does not have it.
+    pub(in crate::engine) fn set_local(&self, transaction: &Transaction<'_>) {
+        if self.shares_sessions() {
+            session::set_local(transaction);
+        }
     }
 
     /// Returns the pool of connections for transactions.
@@ -118,8 +153,17 @@ impl Db {
     ) -> Result<Option<Row>> {
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_TIMEOUT, async {
-            let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
-            fault::around(statement.name, connection.query_opt(&prepared, params)).await
+            if !self.shares_sessions() {
+                let written = async {
+                    let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
+                    fault::around(statement.name, connection.query_opt(&prepared, params)).await
+                };
+                match written.await {
+                    Err(error) if self.connector.sessions.are_lost(&error) => {}
+                    done => return done,
+                }
+            }
+            Ok(statement.run_alone(&connection, params, "").await?.into_iter().next())
         });
         let written = written.await;
         if written.as_ref().is_err_and(Error::is_unavailable) {
@@ -150,7 +194,9 @@ impl Db {
     /// its caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let mut connection = self.connection().await?;
-        let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
+        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true);
+        let tx = bounded(begin.start()).await?;
+        self.set_local(&tx);
         let _ =
             tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
         let rows = statement.rows(&tx, params).await?;
@@ -165,7 +211,32 @@ impl Db {
 
     /// Returns the rows of a fast read.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        self.reads.read(statement, params).await
+        if !self.shares_sessions() {
+            let rows = self.reads.read(statement, params).await;
+            // An error may have shown that there are no sessions.
+            if rows.is_ok() || !self.shares_sessions() {
+                return rows;
+            }
+        }
+        self.read_alone(statement, params).await
+    }
+
+    /// Behind a pooler in transaction mode, shared connections have no advantage: there are no prepared statements.
+    async fn read_alone(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        let mut is_repeated = false;
+        loop {
+            let connection = self.connection().await?;
+            let rows = bounded(statement.run_alone(&connection, params, "")).await;
+            match rows {
+                // The connection was closed during the read. A read can be repeated, once, on another one.
+                Err(_) if connection.is_closed() && !is_repeated => is_repeated = true,
+                Err(error) if error.is_unavailable() => {
+                    drop(Object::take(connection));
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Returns the first row of a fast read.

@@ -65,10 +65,10 @@ pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
     let (mut client, mut guard) = (db.connect().await?, db.connect().await?);
     check_requirements(&client).await?;
     let lock = lock::take(&mut guard).await.map_err(db_error)?;
-    apply(&mut Guarded { client: &mut client, lock: &lock }).await
+    apply(&mut Guarded { client: &mut client, lock: &lock }, db.shares_sessions()).await
 }
 
-async fn apply(guarded: &mut Guarded<'_>) -> Result<MigrationReport> {
+async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<MigrationReport> {
     // Checked first: CREATE SCHEMA requires the permission to create even when the schema exists.
     if !has_row(guarded.client, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'authy'").await? {
         guarded.execute(["CREATE SCHEMA authy"].into_iter()).await.map_err(db_error)?;
@@ -88,7 +88,7 @@ async fn apply(guarded: &mut Guarded<'_>) -> Result<MigrationReport> {
             ));
         }
         for index in LARGE_INDEXES.iter().filter(|index| applied > 0 && index.version > applied) {
-            index.build(guarded.client).await?;
+            index.build(guarded.client, shares_sessions).await?;
         }
     }
     let report = runner.run_async(guarded).await.map_err(|cause| {
@@ -105,7 +105,18 @@ async fn has_row(client: &Client, query: &str) -> Result<bool> {
 }
 
 impl LargeIndex {
-    async fn build(&self, client: &Client) -> Result<()> {
+    async fn build(&self, client: &Client, shares_sessions: bool) -> Result<()> {
+        if shares_sessions {
+            // It cannot run in a transaction, which could have settings of its own.
+            return self.create(client).await.map_err(|cause| {
+                Error::with_source(
+                    ErrorKind::Internal,
+                    "an index cannot be built behind a pooler in transaction mode, where the time limits of the role \
+                     apply: migrate once with a database URL that leads to PostgreSQL itself",
+                    cause,
+                )
+            });
+        }
         let no_limits = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
         client.batch_execute(no_limits).await.map_err(db_error)?;
         self.create(client).await.map_err(db_error)

@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Row};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by},
         fault,
         statement::{Params, Statement},
     },
@@ -44,6 +44,7 @@ struct Slot {
 /// A connection with its prepared statements.
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) client: Client,
+    connector: Arc<Connector>,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
 }
 
@@ -79,7 +80,7 @@ impl ReadPool {
 }
 
 impl Slot {
-    async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
+    async fn open(&self, connector: &Arc<Connector>) -> Result<Arc<Prepared>> {
         let live = || self.open.load_full().filter(|open| !open.client.is_closed());
         if let Some(open) = live() {
             return Ok(open);
@@ -95,7 +96,7 @@ impl Slot {
         match connector.connect().await {
             Ok(client) => {
                 *failed = None;
-                let open = Arc::new(Prepared::new(client));
+                let open = Arc::new(Prepared::new(client, connector.clone()));
                 self.open.store(Some(open.clone()));
                 Ok(open)
             }
@@ -115,8 +116,8 @@ impl Slot {
 }
 
 impl Prepared {
-    pub(in crate::engine) fn new(client: Client) -> Self {
-        Self { client, prepared: RwLock::default() }
+    pub(in crate::engine) fn new(client: Client, connector: Arc<Connector>) -> Self {
+        Self { client, connector, prepared: RwLock::default() }
     }
 
     /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes
@@ -127,20 +128,49 @@ impl Prepared {
         limit: Duration,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
-        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
         bounded_by(limit, async {
-            let prepared = match known {
-                Some(prepared) => prepared,
-                None => {
-                    let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
-                    if let Ok(mut all) = self.prepared.write() {
-                        all.insert(statement.name, prepared.clone());
-                    }
-                    prepared
-                }
-            };
-            fault::around(statement.name, self.client.query(&prepared, params)).await
+            match self.connector.sessions.are_shared() {
+                true => statement.run_alone(&self.client, params, "").await,
+                false => self.read_prepared(statement, params).await,
+            }
         })
         .await
+    }
+
+    async fn read_prepared(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => {
+                let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
+                if let Ok(mut all) = self.prepared.write() {
+                    all.insert(statement.name, prepared.clone());
+                }
+                prepared
+            }
+        };
+        let rows = fault::around(statement.name, self.client.query(&prepared, params)).await;
+        rows.inspect_err(|error| _ = self.connector.sessions.are_lost(error))
+    }
+
+    /// The same, along an index: before a table has been analyzed, the planner would sort all of its rows instead.
+    pub(in crate::engine) async fn read_in_order(
+        &self,
+        statement: &'static Statement,
+        limit: Duration,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        const ALONG_INDEX: &str = "SET LOCAL enable_sort = off";
+        if self.connector.sessions.are_shared() {
+            return bounded_by(limit, statement.run_alone(&self.client, params, ALONG_INDEX)).await;
+        }
+        bounded(self.client.batch_execute(&format!("BEGIN READ ONLY; {ALONG_INDEX}"))).await?;
+        let rows = self.read(statement, limit, params).await?;
+        bounded(self.client.batch_execute("COMMIT")).await?;
+        Ok(rows)
     }
 }

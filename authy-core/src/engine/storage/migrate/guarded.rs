@@ -5,6 +5,7 @@ use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
 use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
 use super::lock::NO_LIMITS;
+use crate::engine::storage::session::SET_LOCAL;
 
 /// A connection that migrates while a transaction on another one holds the lock.
 pub(super) struct Guarded<'a> {
@@ -15,11 +16,11 @@ pub(super) struct Guarded<'a> {
 impl AsyncTransaction for Guarded<'_> {
     type Error = Error;
 
-    /// Executes the statements in a transaction, without time limits.
+    /// Executes the statements in a transaction. They rely on its settings, as those of every other transaction do.
     async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(&'a mut self, statements: T) -> Result<usize, Error> {
         let begin = self.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
         let transaction = begin.start().await?;
-        transaction.batch_execute(NO_LIMITS).await?;
+        transaction.batch_execute(&format!("{SET_LOCAL}; {NO_LIMITS}")).await?;
         let mut count = 0;
         for statement in statements {
             transaction.batch_execute(statement).await?;
