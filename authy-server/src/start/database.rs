@@ -93,7 +93,8 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         change_password_url: settings.change_password_url.as_ref().map(|url| url.as_str().to_owned()),
         reserved_usernames: reserved.map_or(defaults.reserved_usernames, |List(names)| names),
         pwned_passwords: settings.pwned_passwords.clone(),
+        connections: settings.database_connections.0,
+        pooler: settings.database_pooler,
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
-        ..defaults
     }
 }
