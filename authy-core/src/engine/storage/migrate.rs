@@ -62,10 +62,13 @@ const LARGE_INDEXES: &[LargeIndex] = &[
 /// Applies pending migrations. A transaction on a separate connection holds the lock, so that several instances can
 /// start at the same time.
 pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
-    let (mut client, mut guard) = (db.connect().await?, db.connect().await?);
+    let (mut client, guard) = (db.connect().await?, db.connect().await?);
     check_requirements(&client).await?;
-    let lock = lock::take(&mut guard).await.map_err(db_error)?;
-    apply(&mut Guarded { client: &mut client, lock: &lock }, db.shares_sessions()).await
+    lock::take(&guard).await.map_err(db_error)?;
+    let report = apply(&mut Guarded { client: &mut client, guard: &guard }, db.shares_sessions()).await;
+    // When it fails, the connection has ended, and the lock with it.
+    let _ = lock::release(&guard).await;
+    report
 }
 
 async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<MigrationReport> {

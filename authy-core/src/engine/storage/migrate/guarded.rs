@@ -2,7 +2,7 @@
 
 use refinery::{AsyncMigrate, Migration};
 use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
-use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
+use tokio_postgres::{Client, Error, IsolationLevel};
 
 use super::lock::NO_LIMITS;
 use crate::engine::storage::session::SET_LOCAL;
@@ -10,7 +10,7 @@ use crate::engine::storage::session::SET_LOCAL;
 /// A connection that migrates while a transaction on another one holds the lock.
 pub(super) struct Guarded<'a> {
     pub(super) client: &'a mut Client,
-    pub(super) lock: &'a Transaction<'a>,
+    pub(super) guard: &'a Client,
 }
 
 impl AsyncTransaction for Guarded<'_> {
@@ -27,7 +27,7 @@ impl AsyncTransaction for Guarded<'_> {
             count += 1;
         }
         // Without the lock, another instance may have begun to migrate.
-        self.lock.batch_execute("").await?;
+        self.guard.batch_execute("").await?;
         transaction.commit().await?;
         Ok(count)
     }
