@@ -98,3 +98,21 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use authy_core::engine::Pooler;
+
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn the_engine_connects_as_it_is_configured() {
+        let mut sources = Sources::default();
+        for (key, value) in [("database_connections", "5"), ("database_pooler", "session")] {
+            sources.flags.insert(key.to_owned(), value.to_owned());
+        }
+        let config = engine_config(&sources.settings().unwrap().1, "authy");
+        assert_eq!((config.connections, config.pooler), (5, Pooler::Session));
+    }
+}
