@@ -74,6 +74,27 @@ async fn a_migration_is_not_ended_by_the_time_limits_of_the_database_and_others_
 }
 
 #[tokio::test]
+async fn a_migration_that_has_lost_its_lock_commits_nothing() {
+    let config = before_email_owners().await;
+    let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
+    let busy = busy.transaction().await.unwrap();
+    busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
+    let migrating = tokio::spawn(builder(&config).migrate());
+    until("the lock was taken away while the index is being built", || async {
+        let end = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l, pg_stat_activity building
+                   WHERE l.locktype = 'advisory' AND l.database = building.datid AND building.datname = current_database()
+                     AND building.query LIKE 'CREATE%INDEX CONCURRENTLY%' AND building.pid <> pg_backend_pid()";
+        !sql.query(end, &[]).await.unwrap().is_empty()
+    })
+    .await;
+    busy.commit().await.unwrap();
+    migrating.await.unwrap().unwrap_err();
+    let migrated = "SELECT 1 FROM authy.migration WHERE name = 'email_owners'";
+    assert!(sql.query(migrated, &[]).await.unwrap().is_empty());
+    assert!(!builder(&config).migrate().await.unwrap().applied.is_empty());
+}
+
+#[tokio::test]
 async fn an_index_that_cannot_be_built_behind_a_pooler_is_built_without_it() {
     let config = before_email_owners().await;
     let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
