@@ -41,17 +41,23 @@ impl PgBouncer {
         // It refuses to run as root, as PostgreSQL does.
         let owner = fs::metadata(socket.join(".s.PGSQL.5432")).unwrap();
         chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", SUPERVISED, "pgbouncer"]).arg(&file).stdin(Stdio::piped()).process_group(0);
-        if rustix::process::geteuid().is_root() {
-            shell.uid(owner.uid()).gid(owner.gid());
-        }
-        let mut process = shell.spawn().unwrap();
-        let input = process.stdin.take();
+        let (process, input) = spawn(folder.path());
         let bouncer = Self { folder, process, input };
-        let config = bouncer.config(database);
-        until("PgBouncer listens", || async { config.connect(NoTls).await.is_ok() }).await;
+        bouncer.until_it_listens(database).await;
         bouncer
+    }
+
+    /// Ends it, with all of its connections, and starts it again.
+    pub async fn restart(&mut self, database: &Config) {
+        drop(self.input.take());
+        self.process.wait().unwrap();
+        (self.process, self.input) = spawn(self.folder.path());
+        self.until_it_listens(database).await;
+    }
+
+    async fn until_it_listens(&self, database: &Config) {
+        let config = self.config(database);
+        until("PgBouncer listens", || async { config.connect(NoTls).await.is_ok() }).await;
     }
 
     /// The way to the database by PgBouncer.
@@ -61,6 +67,23 @@ impl PgBouncer {
         config.user(database.get_user().unwrap()).dbname(database.get_dbname().unwrap());
         config
     }
+}
+
+/// Runs it in a folder, as the owner of the folder.
+fn spawn(folder: &Path) -> (Child, Option<ChildStdin>) {
+    let owner = fs::metadata(folder).unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", SUPERVISED, "pgbouncer"])
+        .arg(folder.join("pgbouncer.ini"))
+        .stdin(Stdio::piped())
+        .process_group(0);
+    if rustix::process::geteuid().is_root() {
+        shell.uid(owner.uid()).gid(owner.gid());
+    }
+    let mut process = shell.spawn().unwrap();
+    let input = process.stdin.take();
+    (process, input)
 }
 
 impl Drop for PgBouncer {

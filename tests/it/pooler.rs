@@ -7,8 +7,8 @@ use authy_core::{
     engine::{Builder, Config, Delivery, MasterKeys, Pooler},
 };
 use authy_tests::{
-    TestApp, cheap, database, essentials::try_essentials, fresh_name, new_user, operator, pgbouncer::PgBouncer,
-    recording_sink::RecordingSink, trace::Captured, until,
+    TestApp, cheap, credentials, database, essentials::try_essentials, fresh_name, new_user, operator,
+    pgbouncer::PgBouncer, recording_sink::RecordingSink, trace::Captured, until,
 };
 
 const ORDERED: Delivery = Delivery::Ordered { in_flight: 4 };
@@ -104,6 +104,19 @@ async fn nothing_is_left_behind_in_the_sessions_of_a_pooler() {
         let (statements, time, channels) = (row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, i64>(2));
         assert_eq!((statements, time, channels), (0, "0", 0));
     }
+}
+
+#[tokio::test]
+async fn a_pooler_that_is_restarted_is_used_again() {
+    let direct = database::fresh().await;
+    let mut pgbouncer = PgBouncer::start(&direct, "transaction", FEW).await;
+    let app = TestApp::on(pgbouncer.config(&direct), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let user = app.user().await;
+    pgbouncer.restart(&direct).await;
+    // A read is repeated on another connection; a write is not, because it may have been done.
+    user.client.get_self().await.unwrap();
+    until("a login is possible", || async { app.anonymous().login(credentials(&user.username)).await.is_ok() }).await;
+    user.client.logout().await.unwrap();
 }
 
 #[tokio::test]
