@@ -25,6 +25,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[path = "harness/database.rs"]
 pub mod database;
+#[path = "harness/essentials.rs"]
+pub mod essentials;
 #[path = "harness/failover.rs"]
 pub mod failover;
 #[path = "harness/forge.rs"]
@@ -33,6 +35,8 @@ pub mod forge;
 pub mod fuzz;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
+#[path = "harness/pgbouncer.rs"]
+pub mod pgbouncer;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
 #[path = "harness/rabbit.rs"]

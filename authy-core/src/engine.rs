@@ -32,7 +32,7 @@ pub use tokio_postgres;
 
 pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within};
 pub use background::{Background, maintenance::MaintenanceReport};
-pub use config::Config;
+pub use config::{Config, MIN_CONNECTIONS};
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
     master::MasterKeys,
@@ -67,4 +67,4 @@ pub use journal::{
 };
 #[cfg(feature = "dangerous-fault-points")]
 pub use storage::fault::{DangerousHold, Track, dangerous_die_at};
-pub use storage::{connector::check_encryption, migrate::MigrationReport, page::ListPage};
+pub use storage::{connector::check_encryption, migrate::MigrationReport, page::ListPage, pooler::Pooler};

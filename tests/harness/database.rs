@@ -46,6 +46,15 @@ pub async fn empty() -> tokio_postgres::Config {
     shared.cluster.config_for(&name)
 }
 
+/// A new database without a schema, with these options of `CREATE DATABASE`.
+pub async fn created_with(options: &str) -> tokio_postgres::Config {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let shared = shared();
+    let name = format!("options_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    run(&shared.cluster.config(), &format!("CREATE DATABASE {name} {options}")).await;
+    shared.cluster.config_for(&name)
+}
+
 /// A connection.
 pub async fn connect(config: &tokio_postgres::Config) -> tokio_postgres::Client {
     let (client, connection) = config.connect(NoTls).await.unwrap();

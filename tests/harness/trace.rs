@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::{
     Layer as _,
     filter::{LevelFilter, filter_fn},
@@ -55,6 +56,10 @@ pub struct Captured {
 impl Captured {
     /// Begins to keep what this thread logs, down to `INFO`.
     pub fn begin() -> Self {
+        // While there is one subscriber only, tracing asks none but that of the thread that is the first to reach a message, and
+        // remembers for all threads that nobody wants it.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = text.clone();
         let log = fmt::layer().with_ansi(false).with_writer(move || Writer(writer.clone()));

@@ -47,12 +47,12 @@ async fn of_two_last_superadmins_who_delete_each_other_at_once_one_stays() {
 
 #[tokio::test]
 async fn a_pool_that_is_exhausted_says_not_now_and_recovers() {
-    let app = TestApp::with(|config, _| config.connections = 1).await;
+    let app = TestApp::with(|config, _| config.connections = 2).await;
     let user = app.user().await;
     let mut sql = app.sql().await;
     let lock = sql.transaction().await.unwrap();
     lock.execute("SELECT 1 FROM authy.users FOR UPDATE", &[]).await.unwrap();
-    // The first waits for the row and holds the only connection; the others wait for the connection.
+    // The first two wait for the row and hold the only connections; the third waits for a connection.
     let (anonymous, name) = (app.anonymous(), user.username.clone());
     let waiting = at_once(3, move |_| {
         let (anonymous, name) = (anonymous.clone(), name.clone());

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use authy_core::{Authy, ErrorKind, engine::MasterKeys};
-use authy_tests::{at_once, cheap, database, until};
+use authy_tests::{at_once, cheap, database, pgbouncer::PgBouncer, trace::Captured, until};
 
 fn builder(config: &tokio_postgres::Config) -> authy_core::engine::Builder {
     Authy::builder(config.clone()).without_background().master_keys(MasterKeys::generate().unwrap()).config(cheap())
@@ -56,14 +56,63 @@ const BROKEN: &str = "CREATE UNIQUE INDEX users_email_owner ON authy.users (emai
 
 #[tokio::test]
 async fn a_large_index_is_built_without_blocking_writes() {
-    build_beside_writers("").await;
-    build_beside_writers(BROKEN).await;
+    build_beside_writers("", Duration::ZERO).await;
+    build_beside_writers(BROKEN, Duration::ZERO).await;
 }
 
-async fn build_beside_writers(left_behind: &str) {
+/// Time limits that an operator has set, for every program on the database.
+const LIMITS: &str = "DO $$ BEGIN EXECUTE format(
+    'ALTER DATABASE %1$I SET statement_timeout = 500; ALTER DATABASE %1$I SET lock_timeout = 500;
+     ALTER DATABASE %1$I SET idle_in_transaction_session_timeout = 500', current_database()); END $$";
+
+#[tokio::test]
+async fn a_migration_is_not_ended_by_the_time_limits_of_the_database_and_others_say_for_whom_they_wait() {
+    let log = Captured::begin();
+    build_beside_writers(LIMITS, Duration::from_secs(1)).await;
+    let waiting = log.lines(&["waiting for another instance, which migrates the schema", "application_name=\"authy\""]);
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_migration_that_has_lost_its_lock_commits_nothing() {
     let config = before_email_owners().await;
     let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
-    sql.batch_execute(left_behind).await.unwrap();
+    let busy = busy.transaction().await.unwrap();
+    busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
+    let migrating = tokio::spawn(builder(&config).migrate());
+    until("the lock was taken away while the index is being built", || async {
+        let end = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l, pg_stat_activity building
+                   WHERE l.locktype = 'advisory' AND l.database = building.datid AND building.datname = current_database()
+                     AND building.query LIKE 'CREATE%INDEX CONCURRENTLY%' AND building.pid <> pg_backend_pid()";
+        !sql.query(end, &[]).await.unwrap().is_empty()
+    })
+    .await;
+    busy.commit().await.unwrap();
+    migrating.await.unwrap().unwrap_err();
+    let migrated = "SELECT 1 FROM authy.migration WHERE name = 'email_owners'";
+    assert!(sql.query(migrated, &[]).await.unwrap().is_empty());
+    assert!(!builder(&config).migrate().await.unwrap().applied.is_empty());
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_built_behind_a_pooler_is_built_without_it() {
+    let config = before_email_owners().await;
+    let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
+    sql.batch_execute(LIMITS).await.unwrap();
+    let busy = busy.transaction().await.unwrap();
+    busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
+    let pgbouncer = PgBouncer::start(&config, "transaction", 4).await;
+    let refused = builder(&pgbouncer.config(&config)).migrate().await.unwrap_err();
+    assert!(refused.to_string().contains("a database URL that leads to PostgreSQL itself"), "{refused}");
+    busy.commit().await.unwrap();
+    assert!(!builder(&config).migrate().await.unwrap().applied.is_empty());
+}
+
+/// Three instances migrate while another transaction holds them up for some time.
+async fn build_beside_writers(prepared: &str, time: Duration) {
+    let config = before_email_owners().await;
+    let (mut busy, sql) = (database::connect(&config).await, database::connect(&config).await);
+    sql.batch_execute(prepared).await.unwrap();
     // The index waits for who has written and not committed.
     let busy = busy.transaction().await.unwrap();
     busy.batch_execute("UPDATE authy.users SET last_login = now()").await.unwrap();
@@ -77,8 +126,8 @@ async fn build_beside_writers(left_behind: &str) {
     until("the index is being built", || async {
         let building = "SELECT count(*) FROM pg_stat_activity
                         WHERE datname = current_database() AND query LIKE '%INDEX CONCURRENTLY%' AND pid <> pg_backend_pid()
-                          AND wait_event_type = 'Lock'";
-        sql.query_one(building, &[]).await.unwrap().get::<_, i64>(0) == 1
+                          AND wait_event_type = 'Lock' AND query_start < now() - make_interval(secs => $1)";
+        sql.query_one(building, &[&time.as_secs_f64()]).await.unwrap().get::<_, i64>(0) == 1
     })
     .await;
     let write = "SET lock_timeout = '2s';

@@ -132,6 +132,10 @@ async fn a_database_is_recognized_by_a_private_authority_and_by_nothing_less() {
                      WHERE application_name = 'authy'";
     let row = database::connect(&local).await.query_one(encrypted, &[]).await.unwrap();
     assert!(row.get::<_, i64>(0) > 0 && row.get::<_, bool>(1));
+    // No pooler is suspected because of the encryption.
+    let connection = authy.pool().get().await.unwrap();
+    let limit = connection.query_one("SELECT current_setting('statement_timeout')", &[]).await.unwrap();
+    assert_eq!(limit.get::<_, &str>(0), "1min", "the connection has a session with the settings of the engine");
 }
 
 #[tokio::test]

@@ -128,7 +128,11 @@ impl Authy {
     /// many as the program uses at a time, because a login or a write waits at most five seconds for a free one.
     ///
     /// The engine relies on the state of each connection: transactions are READ COMMITTED and READ WRITE unless they say
-    /// otherwise. A program that changes the settings of a session must change them back, or use `SET LOCAL`.
+    /// otherwise, times are in UTC, a statement ends after 60 seconds, and waits at most 3 seconds for a lock. A program that
+    /// changes the settings of a session must change them back, or use `SET LOCAL`.
+    ///
+    /// Behind a pooler in transaction mode ([`Config::pooler`](crate::engine::Config::pooler)), a connection has no session and
+    /// none of these settings: use transactions, which set what they need, and `query_typed` instead of prepared statements.
     ///
     /// ```
     /// use authy_core::{Authy, Result, UserId, engine::Caller};

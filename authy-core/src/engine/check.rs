@@ -1,6 +1,6 @@
 //! The list of all SQL statements, and the check that they fit the schema.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, types::Type};
 
 use crate::{
     Result,
@@ -45,7 +45,11 @@ fn all() -> impl Iterator<Item = &'static Statement> {
 pub(in crate::engine) async fn check(client: &Client) -> Result<usize> {
     let mut count = 0;
     for statement in all() {
-        client.prepare_typed(statement.sql, statement.types).await.map_err(|cause| {
+        let types: Vec<_> = statement.types.iter().map(Type::name).collect();
+        let types = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
+        // In one message, so that behind a pooler in transaction mode nothing stays prepared in a session that others use.
+        let prepare = format!("PREPARE authy_check {types} AS {}; DEALLOCATE authy_check", statement.sql);
+        client.batch_execute(&prepare).await.map_err(|cause| {
             tracing::error!(statement = statement.name, error = %cause, "a statement does not fit the schema");
             db_error(cause)
         })?;

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{claims::SigningAlgorithm, engine::crypto::hash_config::HashConfig};
+use crate::{
+    claims::SigningAlgorithm,
+    engine::{crypto::hash_config::HashConfig, storage::pooler::Pooler},
+};
 
 /// The configuration of the engine. The defaults are those of the server's settings, except those of `issuer` and
 /// `self_test`.
@@ -66,9 +69,16 @@ pub struct Config {
     pub pwned_passwords: Option<PathBuf>,
     /// The password hashing.
     pub hash: HashConfig,
-    /// Number of database connections for transactions. Default: 8.
+    /// Number of database connections for transactions, at least [`MIN_CONNECTIONS`]. Default: 8. Further connections are
+    /// four for reads, one that follows revocations, and two for each sink: 13, and two per sink. Behind a pooler in
+    /// transaction mode, reads use the connections for transactions.
     pub connections: usize,
+    /// Whether there is a connection pooler in front of the database. Default: finds out.
+    pub pooler: Pooler,
 }
+
+/// Minimum of [`Config::connections`]: the maintenance may need one for minutes.
+pub const MIN_CONNECTIONS: usize = 2;
 
 /// Names with which a user could pretend to be the operator.
 const RESERVED_USERNAMES: &[&str] = &[
@@ -147,6 +157,7 @@ impl Default for Config {
             hash: HashConfig::default(),
             // A small PostgreSQL has few cores: more concurrent transactions do not increase the throughput.
             connections: 8,
+            pooler: Pooler::Auto,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use authy_core::{
     claims::SigningAlgorithm,
-    engine::{Argon2Params, MasterKeys},
+    engine::{Argon2Params, MasterKeys, Pooler},
     http_url::HttpUrl,
     tls::Roots,
 };
@@ -13,7 +13,10 @@ use ipnet::IpNet;
 use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
-    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList, TlsCa},
+    value::{
+        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
+        TlsCa,
+    },
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
 
@@ -63,6 +66,10 @@ settings! {
     listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
     /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
+    /// Number of database connections for transactions, at least 2. Five more are for reads and revocations, and two for each sink
+    database_connections: DatabaseConnections = "8";
+    /// Whether a connection pooler such as PgBouncer is in front of the database: `transaction` (in transaction mode), `session` (in session mode, or none), or `auto`, which finds out whether there is one, and then assumes transaction mode
+    database_pooler: Pooler = "auto";
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]
@@ -241,5 +248,6 @@ mod tests {
         assert_eq!(settings.invitation_ttl, engine.invitation_ttl);
         assert_eq!(settings.audience, engine.audience);
         assert_eq!(settings.argon2, engine.hash.argon2);
+        assert_eq!((settings.database_connections.0, settings.database_pooler), (engine.connections, engine.pooler));
     }
 }

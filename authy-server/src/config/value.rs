@@ -9,7 +9,7 @@ use std::{
 
 use authy_core::{
     claims::SigningAlgorithm,
-    engine::{Argon2Params, MasterKeys},
+    engine::{Argon2Params, MIN_CONNECTIONS, MasterKeys, Pooler},
     file::{self, Content},
     http_url::{HttpUrl, InvalidHttpUrl},
     tls::Roots,
@@ -106,6 +106,18 @@ impl SettingValue for usize {
     }
 }
 
+/// The number of database connections for transactions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DatabaseConnections(pub(crate) usize);
+
+impl SettingValue for DatabaseConnections {
+    fn parse(text: &str) -> Result<Self, String> {
+        // PostgreSQL has at most 262143.
+        let number = text.parse().ok().filter(|number| (MIN_CONNECTIONS..=100_000).contains(number));
+        number.map(Self).ok_or_else(|| format!("must be a whole number from {MIN_CONNECTIONS} to 100000"))
+    }
+}
+
 impl SettingValue for Duration {
     fn parse(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text).ok();
@@ -125,7 +137,7 @@ macro_rules! parsed {
     )+ };
 }
 
-parsed!(RateLimit, SigningAlgorithm, Argon2Params, LinkTemplate);
+parsed!(RateLimit, SigningAlgorithm, Argon2Params, LinkTemplate, Pooler);
 #[cfg(feature = "amqp")]
 parsed!(crate::sink::AmqpUrl);
 #[cfg(feature = "mail")]
@@ -239,6 +251,7 @@ mod tests {
         refuses::<SocketAddr>(&["", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
         refuses::<Duration>(&["", "0s", "10ms", "15", "-1s", "9999999999d"]);
         refuses::<usize>(&["", "0", "-1", "1.5", "many"]);
+        refuses::<DatabaseConnections>(&["", "0", "1", "-2", "1000000"]);
         refuses::<CorsOrigin>(&["", "*", "shop.example", "https://shop.example/", "https://shop.example/a", "ftp://a"]);
         refuses::<BaseUrl>(&[
             "",

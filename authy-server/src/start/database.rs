@@ -94,7 +94,26 @@ fn engine_config(settings: &Settings, issuer: &str) -> Config {
         change_password_url: settings.change_password_url.as_ref().map(|url| url.as_str().to_owned()),
         reserved_usernames: reserved.map_or(defaults.reserved_usernames, |List(names)| names),
         pwned_passwords: settings.pwned_passwords.clone(),
+        connections: settings.database_connections.0,
+        pooler: settings.database_pooler,
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
-        ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authy_core::engine::Pooler;
+
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn the_engine_connects_as_it_is_configured() {
+        let mut sources = Sources::default();
+        for (key, value) in [("database_connections", "5"), ("database_pooler", "session")] {
+            sources.flags.insert(key.to_owned(), value.to_owned());
+        }
+        let config = engine_config(&sources.settings().unwrap().1, "authy");
+        assert_eq!((config.connections, config.pooler), (5, Pooler::Session));
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Error, ErrorKind, Result,
     engine::{
         check,
-        config::Config,
+        config::{Config, MIN_CONNECTIONS},
         crypto::{master::MasterKeys, password::Passwords},
         delivery::{Deliveries, sink::Sink},
         domain::{
@@ -137,6 +137,12 @@ impl Builder {
     }
 
     fn check_database(&self) -> Result<()> {
+        if self.config.connections < MIN_CONNECTIONS {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "the engine needs at least two database connections (AUTHY_DATABASE_CONNECTIONS, Config::connections)",
+            ));
+        }
         if self.database.get_hosts().is_empty() && self.database.get_hostaddrs().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -161,7 +167,8 @@ impl Builder {
     /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
     /// the configuration of the database has no host, or names another machine and does not specify whether connections
-    /// are encrypted, when a sink cannot be made, or when there are sinks and no background work.
+    /// are encrypted, when there are fewer than [`MIN_CONNECTIONS`] connections, when the database is not encoded in UTF-8 or
+    /// its server is older than PostgreSQL 13, when a sink cannot be made, or when there are sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
         if !has_background && !sinks.is_empty() {
@@ -187,7 +194,7 @@ impl Builder {
         let Self { database, master_keys, config, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
-        let db = Arc::new(Db::new(database, config.connections, &roots)?);
+        let db = Arc::new(Db::new(database, config.connections, config.pooler, &roots)?);
         migrate(&db).await?;
         check::check(&db.connect().await?).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
@@ -228,6 +235,6 @@ impl Builder {
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
         self.check_database()?;
-        migrate(&Db::new(self.database, 1, &self.roots)?).await
+        migrate(&Db::new(self.database, MIN_CONNECTIONS, self.config.pooler, &self.roots)?).await
     }
 }

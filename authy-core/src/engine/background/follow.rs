@@ -7,7 +7,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::types::Type;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -73,7 +72,7 @@ impl Follower<'_> {
             if !self.db.is_present(generation) {
                 return Err(Error::new(ErrorKind::Unavailable, "the primary has changed"));
             }
-            let polled = bounded_by(time, client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)])).await;
+            let polled = bounded_by(time, self.db.read_unnamed(&client, &sql::POLL, &[&after])).await;
             let rows = polled.inspect_err(|error| self.db.leave_if_demoted(generation, error))?;
             let found = batch(&rows).inspect_err(|_| self.db.leave_connections())?;
             if found.cursor.is_elsewhere(&self.cursor) {

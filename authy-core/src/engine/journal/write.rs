@@ -91,6 +91,7 @@ impl Journal {
         let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
         let transaction = fault::around("begin", begin.start()).await.map_err(db_error)?;
         let tx = Tx { transaction: &transaction, caller };
+        self.db.set_local(&transaction);
         tx.limit_statements(limit);
         let Written { value, events, ending } = work(&tx).await?.into();
         if ending == Ending::RolledBack {

@@ -22,7 +22,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::{
     Error, ErrorKind, Result,
     encryption::{self, ConnectionKind, Encryption, PlainTextRefused},
-    engine::storage::generation::{Generation, Generations, is_demotion},
+    engine::storage::{
+        generation::{Generation, Generations, is_demotion},
+        pooler::{Pooler, Sessions},
+    },
     tls::Roots,
 };
 
@@ -33,10 +36,6 @@ use host::Hosts;
 /// Maximum wait for a connection or an answer. Long enough for the first seconds of a failover to be only a delay, and
 /// short enough that a caller receives "unavailable" before it gives up.
 pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Every connection relies on these settings, regardless of the defaults of the database or its role: a
-/// single-statement write has no transaction that could set them.
-const SESSION_SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 /// Fails on a standby (SQLSTATE 55000), which would answer reads, perhaps from long ago. `target_session_attrs` cannot be
 /// relied on: by default every host will do, and a pooler or balancer may lead to any server.
@@ -75,6 +74,7 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Opens connections to the database.
 pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
+    pub(in crate::engine) sessions: Sessions,
     hosts: Hosts,
     tls: Option<MakeRustlsConnect>,
     generations: Generations,
@@ -88,7 +88,7 @@ pub(in crate::engine) struct Opened {
 }
 
 impl Connector {
-    pub(in crate::engine) fn new(config: tokio_postgres::Config, roots: &Roots) -> Result<Self> {
+    pub(in crate::engine) fn new(config: tokio_postgres::Config, pooler: Pooler, roots: &Roots) -> Result<Self> {
         let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
         // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the
         // certificate is verified.
@@ -97,7 +97,7 @@ impl Connector {
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
         let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
-        Ok(Self { config, hosts, tls, generations: Generations::new() })
+        Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls, generations: Generations::new() })
     }
 
     /// Returns the generations of the connections.
@@ -139,7 +139,8 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, heard, demoted)))
             }
         };
-        client.batch_execute(&format!("{SESSION_SETTINGS}; {REQUIRE_PRIMARY}")).await?;
+        let (settings, primary) = tokio::join!(self.sessions.begin(&client), client.batch_execute(REQUIRE_PRIMARY));
+        settings.and(primary)?;
         Ok(Opened { client, driving, generation })
     }
 }
@@ -199,8 +200,10 @@ pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
         None => cause.is_closed() || cause.as_db_error().is_none(),
         Some(code) => {
             let class = code.code().get(..2).unwrap_or_default();
-            // Connection failures, insufficient resources, operator intervention, and conflicts that a retry resolves.
-            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25") || *code == SqlState::CANNOT_CONNECT_NOW
+            // Connection failures, insufficient resources, operator intervention, conflicts that a retry resolves, and prepared
+            // statements that a pooler has lost or confused.
+            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25" | "26")
+                || [SqlState::CANNOT_CONNECT_NOW, SqlState::DUPLICATE_PSTATEMENT].contains(code)
         }
     };
     match is_unavailable {

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -21,7 +21,9 @@ use crate::{
         connector::{ANSWER_TIMEOUT, Connector, Opened, bounded, bounded_by, db_error, not_in_time},
         fault,
         generation::{Generation, shows_demotion},
+        pooler::Pooler,
         read_pool::{Prepared, ReadPool},
+        session,
         statement::{Params, Statement},
     },
     tls::Roots,
@@ -47,6 +49,7 @@ impl Db {
     pub(in crate::engine) fn new(
         mut config: tokio_postgres::Config,
         connections: usize,
+        pooler: Pooler,
         roots: &Roots,
     ) -> Result<Self> {
         if config.get_connect_timeout().is_none() {
@@ -62,7 +65,7 @@ impl Db {
         if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
             config.keepalives_idle(ANSWER_TIMEOUT).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
         }
-        let connector = Arc::new(Connector::new(config, roots)?);
+        let connector = Arc::new(Connector::new(config, pooler, roots)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
             PoolConnect(connector.clone()),
@@ -74,7 +77,7 @@ impl Db {
                 true => Ok(()),
                 false => Err(HookError::message("it was opened before the primary changed")),
             }))
-            .max_size(connections.max(1))
+            .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(ANSWER_TIMEOUT))
             .create_timeout(Some(ANSWER_TIMEOUT))
@@ -89,18 +92,45 @@ impl Db {
         self.connector.connect().await.map(|opened| opened.client)
     }
 
-    /// Opens a dedicated connection for reads with prepared statements.
-    pub(in crate::engine) async fn connect_prepared(&self) -> Result<Prepared> {
-        self.connector.connect().await.map(Prepared::new)
+    /// Opens a dedicated connection for reads.
+    pub(in crate::engine) async fn connect_for_reads(&self) -> Result<Prepared> {
+        Ok(Prepared::new(self.connector.connect().await?, self.connector.clone()))
     }
 
-    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a
-    /// pooler in between drops them.
+    /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: behind a pooler in
+    /// transaction mode, no connection listens.
     pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Opened, Arc<Notify>)> {
         let heard = Arc::new(Notify::new());
         let opened = bounded(self.connector.open(heard.clone())).await?;
-        bounded(opened.client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        if !self.shares_sessions() {
+            bounded(opened.client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        }
         Ok((opened, heard))
+    }
+
+    /// Returns whether the next statement of a connection may run in another session, because of a pooler in transaction mode.
+    pub(in crate::engine) fn shares_sessions(&self) -> bool {
+        self.connector.sessions.are_shared()
+    }
+
+    /// Returns the rows of a statement that is planned each time it runs, on a dedicated connection.
+    pub(in crate::engine) async fn read_unnamed(
+        &self,
+        client: &Client,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self.shares_sessions() {
+            true => statement.run_alone(client, params, "").await,
+            false => statement.run_unnamed(client, params).await,
+        }
+    }
+
+    /// Sets for a transaction what its statements rely on, when its session does not have it.
+    pub(in crate::engine) fn set_local(&self, transaction: &Transaction<'_>) {
+        if self.shares_sessions() {
+            session::set_local(transaction);
+        }
     }
 
     /// Returns the pool of connections for transactions.
@@ -134,8 +164,17 @@ impl Db {
         let generation = self.generation();
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_TIMEOUT, async {
-            let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
-            fault::around(statement.name, connection.query_opt(&prepared, params)).await
+            if !self.shares_sessions() {
+                let written = async {
+                    let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
+                    fault::around(statement.name, connection.query_opt(&prepared, params)).await
+                };
+                match written.await {
+                    Err(error) if self.connector.sessions.are_lost(&error) => {}
+                    done => return done,
+                }
+            }
+            Ok(statement.run_alone(&connection, params, "").await?.into_iter().next())
         });
         let written = written.await.inspect_err(|error| self.leave_if_demoted(generation, error));
         if written.as_ref().is_err_and(Error::is_unavailable) {
@@ -194,13 +233,29 @@ impl Db {
 
     async fn try_list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let mut connection = self.connection().await?;
-        let listed = timeout(LIST_TIMEOUT, list_on(&mut connection, statement, params)).await;
+        let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, statement, params)).await;
         let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
         if listed.as_ref().is_err_and(Error::is_unavailable) {
             // The connection may still be waiting for its answer: it must not be reused.
             drop(Object::take(connection));
         }
         listed
+    }
+
+    async fn list_on(
+        &self,
+        connection: &mut Object,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true);
+        let tx = begin.start().await.map_err(db_error)?;
+        self.set_local(&tx);
+        let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
+        let _ = tx.batch_execute(&limit).now_or_never();
+        let rows = statement.rows(&tx, params).await?;
+        tx.commit().await.map_err(db_error)?;
+        Ok(rows)
     }
 
     /// Returns the only row of a read that may be slow.
@@ -210,7 +265,32 @@ impl Db {
 
     /// Returns the rows of a fast read.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        self.reads.read(statement, params).await
+        if !self.shares_sessions() {
+            let rows = self.reads.read(statement, params).await;
+            // An error may have shown that there are no sessions.
+            if rows.is_ok() || !self.shares_sessions() {
+                return rows;
+            }
+        }
+        self.read_alone(statement, params).await
+    }
+
+    /// Behind a pooler in transaction mode, shared connections have no advantage: there are no prepared statements.
+    async fn read_alone(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
+        let mut is_repeated = false;
+        loop {
+            let connection = self.connection().await?;
+            let rows = bounded(statement.run_alone(&connection, params, "")).await;
+            match rows {
+                // The connection was closed during the read. A read can be repeated, once, on another one.
+                Err(_) if connection.is_closed() && !is_repeated => is_repeated = true,
+                Err(error) if error.is_unavailable() => {
+                    drop(Object::take(connection));
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Returns the first row of a fast read.
@@ -226,14 +306,6 @@ impl Db {
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
-}
-
-async fn list_on(connection: &mut Object, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-    let tx = connection.build_transaction().read_only(true).start().await.map_err(db_error)?;
-    let _ = tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
-    let rows = statement.rows(&tx, params).await?;
-    tx.commit().await.map_err(db_error)?;
-    Ok(rows)
 }
 
 fn only(row: Option<Row>) -> Result<Row> {

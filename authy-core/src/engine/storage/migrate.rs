@@ -1,21 +1,21 @@
 //! Migrates the schema, one instance at a time.
 
-use std::time::Duration;
-
-use tokio::time::sleep;
-use tokio_postgres::{Client, IsolationLevel, SimpleQueryMessage};
+use refinery_core::traits::r#async::AsyncTransaction as _;
+use tokio_postgres::{Client, types::Type};
 
 use crate::{
     Error, ErrorKind, Result,
-    engine::storage::{connector::db_error, db::Db},
+    engine::storage::{connector::db_error, db::Db, requirements::check_requirements},
 };
+
+mod guarded;
+mod lock;
+
+use guarded::Guarded;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
-
-/// The number of the advisory lock: "authy" in ASCII, so that other programs are unlikely to use it.
-const MIGRATION_LOCK: i64 = 0x61_75_74_68_79;
 
 /// The result of a migration.
 #[derive(Clone, Debug)]
@@ -59,47 +59,30 @@ const LARGE_INDEXES: &[LargeIndex] = &[
     },
 ];
 
-/// Interval at which the lock is tried. An instance that waited in the database would hold a snapshot, and a concurrent
-/// index build waits for every older snapshot: both would wait forever.
-const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Applies pending migrations. A transaction on a separate connection holds the lock, so that several instances can
 /// start at the same time.
 pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
-    let mut guard = db.connect().await?;
-    // Between its statements the transaction must hold no snapshot, for the same reason. So it is READ COMMITTED
-    // regardless of the default, and uses the simple protocol: a portal of the extended protocol keeps its snapshot
-    // until the next statement.
-    let lock =
-        guard.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await.map_err(db_error)?;
-    let try_lock = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})");
-    loop {
-        let answered = lock.simple_query(&try_lock).await.map_err(db_error)?;
-        let is_locked = |message: &_| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));
-        if answered.iter().any(is_locked) {
-            break;
-        }
-        sleep(LOCK_RETRY_INTERVAL).await;
-    }
-    let mut client = db.connect().await?;
-    let report = apply(&mut client).await;
-    drop(lock);
+    let (mut client, guard) = (db.connect().await?, db.connect().await?);
+    check_requirements(&client).await?;
+    lock::take(&guard).await.map_err(db_error)?;
+    let report = apply(&mut Guarded { client: &mut client, guard: &guard }, db.shares_sessions()).await;
+    // When it fails, the connection has ended, and the lock with it.
+    let _ = lock::release(&guard).await;
     report
 }
 
-async fn apply(client: &mut Client) -> Result<MigrationReport> {
+async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<MigrationReport> {
     // Checked first: CREATE SCHEMA requires the permission to create even when the schema exists.
-    let exists = client.query_opt("SELECT 1 FROM pg_namespace WHERE nspname = 'authy'", &[]).await.map_err(db_error)?;
-    if exists.is_none() {
-        client.batch_execute("CREATE SCHEMA authy").await.map_err(db_error)?;
+    if !has_row(guarded.client, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'authy'").await? {
+        guarded.execute(["CREATE SCHEMA authy"].into_iter()).await.map_err(db_error)?;
     }
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name("authy.migration");
     let newest = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
-    let table = client.query_opt("SELECT 1 FROM pg_tables WHERE schemaname = 'authy' AND tablename = 'migration'", &[]);
-    if table.await.map_err(db_error)?.is_some() {
-        let row = client.query_one("SELECT coalesce(max(version), 0)::bigint FROM authy.migration", &[]);
-        let applied: i64 = row.await.map_err(db_error)?.get(0);
+    let table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'authy' AND tablename = 'migration'";
+    if has_row(guarded.client, table).await? {
+        let query = "SELECT coalesce(max(version), 0)::bigint FROM authy.migration";
+        let applied: i64 = guarded.client.query_typed_one(query, &[]).await.map_err(db_error)?.get(0);
         if applied > newest {
             tracing::error!(database = applied, program = newest, "the database schema is newer than this program");
             return Err(Error::new(
@@ -108,10 +91,10 @@ async fn apply(client: &mut Client) -> Result<MigrationReport> {
             ));
         }
         for index in LARGE_INDEXES.iter().filter(|index| applied > 0 && index.version > applied) {
-            index.build(client).await.map_err(db_error)?;
+            index.build(guarded.client, shares_sessions).await?;
         }
     }
-    let report = runner.run_async(client).await.map_err(|cause| {
+    let report = runner.run_async(guarded).await.map_err(|cause| {
         Error::with_source(ErrorKind::Internal, "the database schema cannot be brought up to date", cause)
     })?;
     Ok(MigrationReport {
@@ -120,13 +103,34 @@ async fn apply(client: &mut Client) -> Result<MigrationReport> {
     })
 }
 
+async fn has_row(client: &Client, query: &str) -> Result<bool> {
+    Ok(!client.query_typed(query, &[]).await.map_err(db_error)?.is_empty())
+}
+
 impl LargeIndex {
-    async fn build(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+    async fn build(&self, client: &Client, shares_sessions: bool) -> Result<()> {
+        if shares_sessions {
+            // It cannot run in a transaction, which could have settings of its own.
+            return self.create(client).await.map_err(|cause| {
+                Error::with_source(
+                    ErrorKind::Internal,
+                    "an index cannot be built behind a pooler in transaction mode, where the time limits of the role \
+                     apply: migrate once with a database URL that leads to PostgreSQL itself",
+                    cause,
+                )
+            });
+        }
+        let no_limits = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+        client.batch_execute(no_limits).await.map_err(db_error)?;
+        self.create(client).await.map_err(db_error)
+    }
+
+    async fn create(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let Self { name, definition, is_unique, .. } = self;
         // An interrupted attempt leaves an invalid index.
-        let broken = "SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+        let broken = "SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
                       WHERE relnamespace = 'authy'::regnamespace AND relname = $1 AND NOT indisvalid";
-        if client.query_opt(broken, &[name]).await?.is_some() {
+        if !client.query_typed(broken, &[(name, Type::TEXT)]).await?.is_empty() {
             client.batch_execute(&format!("DROP INDEX CONCURRENTLY authy.{name}")).await?;
         }
         tracing::info!(index = name, "building an index without blocking writes: this may take minutes");

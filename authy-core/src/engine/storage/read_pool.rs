@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Row};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded, bounded_by},
         fault,
         generation::{Generation, shows_demotion},
         statement::{Params, Statement},
@@ -46,6 +46,7 @@ struct Slot {
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) client: Client,
     pub(in crate::engine) generation: Generation,
+    connector: Arc<Connector>,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
 }
 
@@ -79,7 +80,7 @@ impl ReadPool {
 }
 
 impl Slot {
-    async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
+    async fn open(&self, connector: &Arc<Connector>) -> Result<Arc<Prepared>> {
         let is_live =
             |open: &Arc<Prepared>| !open.client.is_closed() && open.generation == connector.generations().present();
         let live = || self.open.load_full().filter(is_live);
@@ -97,7 +98,7 @@ impl Slot {
         match connector.connect().await {
             Ok(opened) => {
                 *failed = None;
-                let open = Arc::new(Prepared::new(opened));
+                let open = Arc::new(Prepared::new(opened, connector.clone()));
                 self.open.store(Some(open.clone()));
                 Ok(open)
             }
@@ -117,8 +118,8 @@ impl Slot {
 }
 
 impl Prepared {
-    pub(in crate::engine) fn new(Opened { client, generation, .. }: Opened) -> Self {
-        Self { client, generation, prepared: RwLock::default() }
+    pub(in crate::engine) fn new(Opened { client, generation, .. }: Opened, connector: Arc<Connector>) -> Self {
+        Self { client, generation, connector, prepared: RwLock::default() }
     }
 
     /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes
@@ -129,20 +130,49 @@ impl Prepared {
         limit: Duration,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
-        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
         bounded_by(limit, async {
-            let prepared = match known {
-                Some(prepared) => prepared,
-                None => {
-                    let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
-                    if let Ok(mut all) = self.prepared.write() {
-                        all.insert(statement.name, prepared.clone());
-                    }
-                    prepared
-                }
-            };
-            fault::around(statement.name, self.client.query(&prepared, params)).await
+            match self.connector.sessions.are_shared() {
+                true => statement.run_alone(&self.client, params, "").await,
+                false => self.read_prepared(statement, params).await,
+            }
         })
         .await
+    }
+
+    async fn read_prepared(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => {
+                let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
+                if let Ok(mut all) = self.prepared.write() {
+                    all.insert(statement.name, prepared.clone());
+                }
+                prepared
+            }
+        };
+        let rows = fault::around(statement.name, self.client.query(&prepared, params)).await;
+        rows.inspect_err(|error| _ = self.connector.sessions.are_lost(error))
+    }
+
+    /// The same, along an index: before a table has been analyzed, the planner would sort all of its rows instead.
+    pub(in crate::engine) async fn read_in_order(
+        &self,
+        statement: &'static Statement,
+        limit: Duration,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        const ALONG_INDEX: &str = "SET LOCAL enable_sort = off";
+        if self.connector.sessions.are_shared() {
+            return bounded_by(limit, statement.run_alone(&self.client, params, ALONG_INDEX)).await;
+        }
+        bounded(self.client.batch_execute(&format!("BEGIN READ ONLY; {ALONG_INDEX}"))).await?;
+        let rows = self.read(statement, limit, params).await?;
+        bounded(self.client.batch_execute("COMMIT")).await?;
+        Ok(rows)
     }
 }

@@ -1,14 +1,15 @@
 //! SQL statements with a name, an owner and a test: each is declared in the `sql.rs` of its subject, and
 //! [`check`](crate::engine::check) prepares all of them against the live schema at start and in the tests.
 
+use futures_util::{FutureExt as _, future::join};
 use tokio_postgres::{
-    Row, Transaction,
+    Client, Row, Transaction,
     types::{ToSql, Type},
 };
 
 use crate::{
     Result,
-    engine::storage::{connector::db_error, fault},
+    engine::storage::{connector::db_error, fault, session::SET_LOCAL},
 };
 
 /// The parameters of a statement.
@@ -39,6 +40,37 @@ impl Statement {
         params: Params<'_>,
     ) -> Result<u64, tokio_postgres::Error> {
         fault::around(self.name, tx.execute_typed(self.sql, &self.typed(params))).await
+    }
+
+    /// Runs the statement in a transaction of its own, which sets everything that it relies on, and more settings if there are any.
+    ///
+    /// Everything is sent at once. So it takes one round trip, statements of other tasks on the same connection come before or
+    /// after it, and the transaction ends even when the caller does not wait for it.
+    pub(in crate::engine) async fn run_alone(
+        &self,
+        client: &Client,
+        params: Params<'_>,
+        more_settings: &str,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let work = async {
+            let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; {SET_LOCAL}; {more_settings}");
+            // Not awaited: when it fails, so does the statement.
+            let _ = client.batch_execute(&begin).now_or_never();
+            let typed = self.typed(params);
+            let (rows, committed) = join(client.query_typed(self.sql, &typed), client.batch_execute("COMMIT")).await;
+            let rows = rows?;
+            committed.map(|()| rows)
+        };
+        fault::around(self.name, work).await
+    }
+
+    /// Runs the statement without naming it on the server, on a connection that has a session.
+    pub(in crate::engine) async fn run_unnamed(
+        &self,
+        client: &Client,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        client.query_typed(self.sql, &self.typed(params)).await
     }
 
     fn typed<'a>(&self, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

@@ -54,7 +54,7 @@ impl SinkLock {
         while !leads().await? {
             sleep(TAKE_OVER_INTERVAL).await;
         }
-        Ok(Self { db: db.clone(), lock, reader: db.connect_prepared().await? })
+        Ok(Self { db: db.clone(), lock, reader: db.connect_for_reads().await? })
     }
 
     /// Reads over a separate connection: reading a long backlog takes time, and other reads must not wait for it.
@@ -65,10 +65,7 @@ impl SinkLock {
     /// Reads along an index. Before the table has been analyzed, the planner would sort all waiting events again for
     /// each page.
     pub(super) async fn read_in_order(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        bounded(self.reader.client.batch_execute("BEGIN READ ONLY; SET LOCAL enable_sort = off")).await?;
-        let rows = self.read(statement, params).await?;
-        bounded(self.reader.client.batch_execute("COMMIT")).await?;
-        Ok(rows)
+        self.reader.read_in_order(statement, SINK_READ_TIMEOUT, params).await
     }
 
     pub(super) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {

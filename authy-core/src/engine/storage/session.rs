@@ -1,0 +1,51 @@
+//! The settings that every statement relies on, whatever the defaults of the database and its role are.
+//!
+//! A connection gets them for its session, when it is opened. Behind a pooler in transaction mode each transaction gets them.
+
+use futures_util::FutureExt as _;
+use tokio_postgres::Transaction;
+
+/// The name and the value of each:
+///
+/// - A write must see what the previous holder of a lock has committed, and a single-statement write has no transaction that could
+///   say so. A commit that was reported must survive a crash; `remote_apply` waits even longer.
+/// - Built-in functions come first in the search path. The rest of it belongs to the embedding program.
+/// - Times are sent as text and read again, where they can be infinite: abbreviations of time zones are ambiguous.
+/// - A statement that waits for a lock longer than its caller only holds a connection. No read needs as long as `statement_timeout`;
+///   what needs longer sets its own limit.
+/// - The lock of a migration or a sink is a transaction that stays open, and a connection of the pool may be idle for long.
+///
+/// Newer settings do not exist in every version of PostgreSQL.
+const SETTINGS: &str = "
+    ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
+    ('default_transaction_deferrable', 'off'), ('synchronous_commit', 'on'),
+    ('search_path', 'pg_catalog, ' || pg_catalog.current_setting('search_path')), ('standard_conforming_strings', 'on'),
+    ('DateStyle', 'ISO'), ('TimeZone', 'UTC'),
+    ('statement_timeout', '60s'), ('lock_timeout', '3s'), ('idle_session_timeout', '0'), ('transaction_timeout', '0')";
+
+/// Sets the same for a transaction, after it has begun. Utility statements, because they need no snapshot and no plan.
+pub(super) const SET_LOCAL: &str = "
+    SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on;
+    SET LOCAL DateStyle = ISO; SET LOCAL TimeZone = 'UTC';
+    SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '3s'";
+
+/// Returns the query that sets them for a session; if a server process is given, only for the session of that one. It returns rows
+/// when it has set them.
+pub(super) fn set(only_backend: Option<i32>) -> String {
+    let is_own = match only_backend {
+        Some(backend) => format!("pg_catalog.pg_backend_pid() = {backend}"),
+        None => "true".to_owned(),
+    };
+    // A search path that does not name `pg_catalog` begins with it, and stays as the embedding program knows it.
+    format!(
+        "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {SETTINGS}) AS wanted (name, value)
+         WHERE {is_own} AND pg_catalog.current_setting(name, true) IS NOT NULL
+           AND (name <> 'search_path' OR pg_catalog.current_setting(name) LIKE '%pg_catalog%')
+           AND (name <> 'synchronous_commit' OR pg_catalog.current_setting(name) <> 'remote_apply')"
+    )
+}
+
+/// Sets them for a transaction. Sent with the next statement and not awaited: when it fails, so does the transaction.
+pub(in crate::engine) fn set_local(transaction: &Transaction<'_>) {
+    let _ = transaction.batch_execute(SET_LOCAL).now_or_never();
+}
