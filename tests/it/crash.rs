@@ -215,7 +215,8 @@ async fn leader(coordinator: &Coordinator, servers: &[ServerProcess]) -> usize {
     let name: Mutex<Option<usize>> = Mutex::default();
     until("a server delivers", || async {
         let row = coordinator.sql.query_opt(query, &[]).await.unwrap();
-        let leads = |row: &tokio_postgres::Row| servers.iter().position(|server| server.name == row.get::<_, &str>(0));
+        let leads =
+            |row: &tokio_postgres::Row| servers.iter().position(|server| server.name() == row.get::<_, &str>(0));
         *name.lock().unwrap() = row.as_ref().and_then(leads);
         name.lock().unwrap().is_some()
     })

@@ -174,8 +174,9 @@ impl Authy {
     }
 
     /// Starts background work with sinks, for a program that was built
-    /// [`without_background`](Builder::without_background) and controls it by itself. A new sink gets every event from
-    /// now on; a known sink continues where it stopped.
+    /// [`without_background`](Builder::without_background) and controls it by itself. In a database on which no
+    /// background work has begun yet, a sink gets every event. Later, a new sink gets every event from now on, and a known
+    /// sink continues where it stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.

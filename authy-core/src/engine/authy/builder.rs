@@ -111,7 +111,8 @@ impl Builder {
         self
     }
 
-    /// Adds a sink, which gets every event from the first start with it on.
+    /// Adds a sink. With the first start on a database it gets every event; when it is added later, every event from the
+    /// first start with it on.
     #[must_use]
     pub fn sink(self, sink: impl Sink) -> Self {
         self.sink_with(|_| Ok(sink))
