@@ -9,3 +9,4 @@ pub(in crate::engine) mod page;
 pub(in crate::engine) mod read_pool;
 pub(in crate::engine) mod row;
 pub(in crate::engine) mod statement;
+pub(in crate::engine) mod wait;

@@ -1,6 +1,6 @@
 //! Builds an [`Authy`] from a database configuration and master keys.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use super::{Authy, Handles};
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
             connector::check_encryption,
             db::Db,
             migrate::{MigrationReport, migrate},
+            wait::until_available,
         },
     },
     tls::Roots,
@@ -55,6 +56,7 @@ pub struct Builder {
     database: tokio_postgres::Config,
     master_keys: Option<MasterKeys>,
     config: Config,
+    start_timeout: Duration,
     allows_plain_text: bool,
     roots: Roots,
     has_background: bool,
@@ -77,8 +79,16 @@ impl fmt::Debug for SinkMaker {
 impl Builder {
     pub(super) fn new(database: tokio_postgres::Config) -> Self {
         let (config, roots) = (Config::default(), Roots::platform());
-        let (has_background, sinks) = (true, Vec::new());
-        Self { database, master_keys: None, config, allows_plain_text: false, roots, has_background, sinks }
+        Self {
+            database,
+            master_keys: None,
+            config,
+            start_timeout: Duration::ZERO,
+            allows_plain_text: false,
+            roots,
+            has_background: true,
+            sinks: Vec::new(),
+        }
     }
 
     /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the
@@ -93,6 +103,15 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets how long [`start`](Self::start) and [`migrate`](Self::migrate) wait for a database that is not available. They log a
+    /// warning when the wait begins, and every five seconds. Errors that a wait does not mend, such as a wrong password,
+    /// end it at once. Default: not at all.
+    #[must_use]
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
         self
     }
 
@@ -185,12 +204,11 @@ impl Builder {
 
     async fn open(self) -> Result<Authy> {
         self.check_database()?;
-        let Self { database, master_keys, config, roots, .. } = self;
+        let Self { database, master_keys, config, start_timeout, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
         let db = Arc::new(Db::new(database, config.connections, &roots)?);
-        migrate(&db).await?;
-        check::check(&db.connect().await?).await?;
+        until_available(&db, start_timeout, || prepare(&db)).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
         let journal = Arc::new(Journal { db: db.clone(), feed });
         let (codes, erased) = (Codes::new(&master)?, ErasedNames::new(&master)?);
@@ -229,6 +247,13 @@ impl Builder {
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
         self.check_database()?;
-        migrate(&Db::new(self.database, 1, &self.roots)?).await
+        let db = Db::new(self.database, 1, &self.roots)?;
+        until_available(&db, self.start_timeout, || migrate(&db)).await
     }
+}
+
+/// Brings the schema up to date, and checks that every statement fits it.
+async fn prepare(db: &Db) -> Result<()> {
+    migrate(db).await?;
+    check::check(&db.connect().await?).await.map(drop)
 }

@@ -12,7 +12,7 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, config::Host};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -72,6 +72,11 @@ impl Db {
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         Ok(Self { reads: ReadPool::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
+    }
+
+    /// Returns the hosts that connections are opened to.
+    pub(in crate::engine) fn hosts(&self) -> &[Host] {
+        self.connector.config.get_hosts()
     }
 
     /// Opens a dedicated connection, outside of the pool.

@@ -1,13 +1,16 @@
 //! Migrates the schema, one instance at a time.
 
-use std::time::Duration;
+use std::{error::Error as _, iter::successors, time::Duration};
 
 use tokio::time::sleep;
 use tokio_postgres::{Client, IsolationLevel, SimpleQueryMessage};
 
 use crate::{
     Error, ErrorKind, Result,
-    engine::storage::{connector::db_error, db::Db},
+    engine::storage::{
+        connector::{db_error, describe},
+        db::Db,
+    },
 };
 
 mod embedded {
@@ -112,7 +115,12 @@ async fn apply(client: &mut Client) -> Result<MigrationReport> {
         }
     }
     let report = runner.run_async(client).await.map_err(|cause| {
-        Error::with_source(ErrorKind::Internal, "the database schema cannot be brought up to date", cause)
+        let causes = successors(cause.source(), |cause| (*cause).source());
+        let found = causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).map(describe).next();
+        match found {
+            Some((ErrorKind::Unavailable, detail)) => Error::with_source(ErrorKind::Unavailable, detail, cause),
+            _ => Error::with_source(ErrorKind::Internal, "the database schema cannot be brought up to date", cause),
+        }
     })?;
     Ok(MigrationReport {
         applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
