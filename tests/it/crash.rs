@@ -54,7 +54,7 @@ impl Coordinator {
         let sql = Arc::new(database::connect(&database).await);
         let environment = Environment { database, sql: sql.clone(), keys, record: folder.path().join("record"), pace };
         let mut config = cheap();
-        config.issuer = SERVER_PROCESS_ISSUER.to_owned();
+        config.issuer = Some(SERVER_PROCESS_ISSUER.to_owned());
         let builder = Authy::builder(environment.database.clone())
             .without_background()
             .master_keys(environment.keys.clone())

@@ -98,6 +98,7 @@ impl ServerProcess {
     }
 
     /// Sends it a signal.
+    #[allow(dead_code, reason = "tests/operations freezes servers")]
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
         kill_process(pid, signal).unwrap();

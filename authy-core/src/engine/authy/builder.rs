@@ -14,6 +14,7 @@ use crate::{
             code::Codes,
             credential::PasswordVerifier,
             erased_name::ErasedNames,
+            issuer::ConfiguredIssuer,
             lookalike,
             role::Roles,
             session::Sessions,
@@ -41,7 +42,7 @@ use crate::{
 /// };
 ///
 /// # async fn build(keys: MasterKeys, greeter: impl Sink) -> Result<Authy, Box<dyn std::error::Error>> {
-/// let config = Config { issuer: "https://shop.example".to_owned(), ..Config::default() };
+/// let config = Config { issuer: Some("https://shop.example".to_owned()), ..Config::default() };
 /// let authy = Authy::builder("host=db.internal sslmode=require user=shop dbname=shop".parse()?)
 ///     .master_keys(keys)
 ///     .config(config)
@@ -56,6 +57,7 @@ pub struct Builder {
     database: tokio_postgres::Config,
     master_keys: Option<MasterKeys>,
     config: Config,
+    default_issuer: Option<String>,
     start_timeout: Duration,
     allows_plain_text: bool,
     roots: Roots,
@@ -83,6 +85,7 @@ impl Builder {
             database,
             master_keys: None,
             config,
+            default_issuer: None,
             start_timeout: Duration::ZERO,
             allows_plain_text: false,
             roots,
@@ -103,6 +106,14 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets the issuer of a new database, for a program that leaves out [`Config::issuer`]: for example the address at which the
+    /// first instance listens.
+    #[must_use]
+    pub fn default_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.default_issuer = Some(issuer.into());
         self
     }
 
@@ -181,7 +192,8 @@ impl Builder {
     /// [`ErrorKind::Unavailable`] when the database is not available; [`ErrorKind::Internal`] when its schema is newer
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
     /// the configuration of the database has no host, or names another machine and does not specify whether connections
-    /// are encrypted, when a sink cannot be made, or when there are sinks and no background work.
+    /// are encrypted, when the issuer is not the one that the database keeps, when a sink cannot be made, or when there are
+    /// sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
         if !has_background && !sinks.is_empty() {
@@ -204,11 +216,12 @@ impl Builder {
 
     async fn open(self) -> Result<Authy> {
         self.check_database()?;
-        let Self { database, master_keys, config, start_timeout, roots, .. } = self;
+        let Self { database, master_keys, config, default_issuer, start_timeout, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
         let db = Arc::new(Db::new(database, config.connections, &roots)?);
         until_available(&db, start_timeout, || prepare(&db)).await?;
+        let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer }.resolve(&db).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
         let journal = Arc::new(Journal { db: db.clone(), feed });
         let (codes, erased) = (Codes::new(&master)?, ErasedNames::new(&master)?);
@@ -216,7 +229,7 @@ impl Builder {
         let passwords = Arc::new(Passwords::start(&config.hash, &master)?.refusing_breached(breached));
         let settings = KeySettings {
             algorithm: config.signing_algorithm,
-            issuer: config.issuer.clone(),
+            issuer,
             audience: config.audience.clone(),
             max_age: config.jwks_max_age,
             access_ttl: config.access_ttl,
