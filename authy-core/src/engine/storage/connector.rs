@@ -177,7 +177,7 @@ pub(in crate::engine) fn describe(cause: &tokio_postgres::Error) -> (ErrorKind, 
         Some(code) => classify(code),
         // No SQLSTATE: the connection failed before the server answered.
         None if may_pass(cause) => (ErrorKind::Unavailable, AWAY),
-        None => (ErrorKind::Internal, "the connections to the database are not set up correctly"),
+        None => (ErrorKind::Unavailable, "the connections to the database are not set up correctly"),
     }
 }
 
@@ -200,6 +200,12 @@ fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
 }
 
 const CONFLICT: &str = "another transaction is in the way: a retry may succeed";
+
+/// Returns whether an error is that of a connection for which waiting is of no use.
+pub(in crate::engine) fn is_permanent(error: &Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.is_some_and(|cause| cause.code().is_none() && !may_pass(cause))
+}
 
 /// Returns whether a connection failed for a reason that may pass, unlike a certificate that is not trusted, or a password that
 /// is missing.

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::{Error, Result, engine::storage::db::Db, error::chain};
+use crate::{
+    Error, Result,
+    engine::storage::{connector::is_permanent, db::Db},
+    error::chain,
+};
 
 /// Pause between two attempts: each opens a connection.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
@@ -26,7 +30,7 @@ pub(in crate::engine) async fn until_available<T, F: Future<Output = Result<T>>>
     let mut reported: Option<Instant> = None;
     loop {
         let error = match work().await {
-            Err(error) if error.is_unavailable() && begun.elapsed() < limit => error,
+            Err(error) if error.is_unavailable() && !is_permanent(&error) && begun.elapsed() < limit => error,
             done => return done,
         };
         if reported.is_none_or(|when| when.elapsed() >= REPORT_INTERVAL) {
