@@ -5,7 +5,7 @@ use std::env;
 
 use authy_core::{
     Authy, ClientInfo,
-    engine::{Caller, Config, MasterKeys},
+    engine::{Caller, MasterKeys},
 };
 use authy_examples::{ExampleDatabase, Result};
 use authy_server::{HttpConfig, Server};
@@ -18,8 +18,8 @@ async fn main() -> Result {
     let url = format!("http://{}", listener.local_addr()?);
 
     let database = ExampleDatabase::open().await?;
-    let config = Config { issuer: url.clone(), ..Config::default() };
-    let authy = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).config(config).start().await?;
+    let builder = Authy::builder(database.config()).master_keys(MasterKeys::generate()?).default_issuer(&url);
+    let authy = builder.start().await?;
     if let Some((name, password)) =
         authy.users().create_first_administrator(&Caller::operator(ClientInfo::default())).await?
     {

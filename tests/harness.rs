@@ -133,12 +133,12 @@ impl TestApp {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mut config, mut http) = (cheap(), unlimited());
-        config.issuer = format!("http://{address}");
         change(&mut config, &mut http);
         let authy = Authy::builder(database.clone())
             .without_background()
             .master_keys(master_keys.clone())
             .config(config)
+            .default_issuer(format!("http://{address}"))
             .start()
             .await
             .unwrap();

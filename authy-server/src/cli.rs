@@ -14,6 +14,7 @@ use crate::{
 mod arguments;
 mod event;
 mod health;
+mod issuer;
 mod key;
 mod log;
 mod role;
@@ -95,6 +96,7 @@ fn command() -> Command {
         .subcommand(user::command())
         .subcommand(role::command())
         .subcommand(key::command())
+        .subcommand(issuer::command())
         .subcommand(event::command())
 }
 
@@ -119,9 +121,9 @@ fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), BoxError> {
 
 async fn migrate(settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
-    let report = database.engine(settings, "").migrate().await;
+    let report = database.engine(settings).start_timeout(settings.start_timeout).migrate().await;
     database.close().await?;
-    let report = report?;
+    let report = report.map_err(start::explain)?;
     for name in &report.applied {
         print(&format!("applied {name}"))?;
     }
@@ -131,12 +133,14 @@ async fn migrate(settings: &Settings) -> Result<(), BoxError> {
 async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
     let done = async {
-        let authy = database.engine(settings, "").without_background().start().await?;
+        let engine = database.engine(settings).start_timeout(settings.command_timeout()).without_background();
+        let authy = engine.start().await.map_err(start::explain)?;
         let caller = Caller::operator(ClientInfo::default());
         match noun {
             "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
             "role" => role::run(&authy, &caller, matches).await,
             "event" => event::run(&authy, &caller, matches).await,
+            "issuer" => issuer::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,
         }
     };

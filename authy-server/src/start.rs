@@ -1,8 +1,8 @@
 //! From settings to a server that runs.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use authy_core::{ClientInfo, engine::Caller, http_url::HttpUrl};
+use authy_core::{Authy, ClientInfo, engine::Caller, http_url::HttpUrl};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -16,7 +16,7 @@ mod error;
 mod listen;
 mod sinks;
 
-pub(crate) use database::{Database, Sharing};
+pub(crate) use database::{Database, Sharing, explain};
 pub(crate) use error::BoxError;
 
 fn http_config(settings: &Settings) -> HttpConfig {
@@ -33,6 +33,27 @@ fn http_config(settings: &Settings) -> HttpConfig {
             default: settings.limit_default.clone(),
         },
         ..HttpConfig::default()
+    }
+}
+
+/// Returns the URL of an address, from this machine when it stands for all addresses.
+fn url_of(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
+    }
+}
+
+/// Warns when the tokens name another URL than the one at which users reach this server.
+fn check_issuer(settings: &Settings, authy: &Authy) {
+    let (issuer, public_url) = (authy.metadata().issuer, settings.public_url.as_ref().map(|url| url.0.as_str()));
+    if settings.issuer.is_none() && public_url.is_some_and(|url| url != issuer) {
+        tracing::warn!(
+            issuer,
+            public_url,
+            "the issuer of the tokens is not AUTHY_PUBLIC_URL, which services that verify tokens expect: replace it with \
+             `authy-server issuer set`, or keep it with AUTHY_ISSUER"
+        );
     }
 }
 
@@ -59,14 +80,25 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     // First: when the address is in use, nothing else has been started.
     let listeners = listen::bind(&settings.listen.0).await?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let url = format!("http://{}", addresses.first().ok_or("AUTHY_LISTEN names no address")?);
+    let url = url_of(*addresses.first().ok_or("AUTHY_LISTEN names no address")?);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
-    let database = Database::open(settings, Sharing::Alone).await?;
+    // Both may wait long for the database.
+    let database = tokio::select! {
+        opened = Database::open(settings, Sharing::Alone) => opened?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
     let served = async {
-        let engine = database.engine(settings, settings.issuer.as_deref().unwrap_or(&url));
-        let authy = sinks::add(engine, settings, &public_url(settings, &url))?.start().await?;
+        let public_url = public_url(settings, &url);
+        let engine = sinks::add(database.server_engine(settings, &public_url), settings, &public_url)?;
+        let authy = tokio::select! {
+            started = engine.start() => started.map_err(explain)?,
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        };
+        check_issuer(settings, &authy);
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
@@ -78,7 +110,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {
-            println!("listening on http://{address}");
+            println!("listening on {}", url_of(*address));
         }
         let stopping = Arc::new(tokio::sync::Notify::new());
         let stop = {

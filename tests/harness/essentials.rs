@@ -49,7 +49,7 @@ pub async fn try_essentials(
     .await;
     let second = TestApp::on(config.clone(), keys, |config, _| {
         changed(config);
-        config.issuer = first.url();
+        config.issuer = Some(first.url());
     })
     .await;
 

@@ -38,6 +38,8 @@ async fn engine(url: &str) -> (Authy, Background) {
         .start()
         .await
         .unwrap();
+    // Not the first start, whose sinks receive the creation of the first key as well.
+    drop(authy.start_background_with(Vec::new()).await.unwrap());
     let background = authy.start_background_with(vec![sink(url)]).await.unwrap();
     (authy, background)
 }

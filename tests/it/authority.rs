@@ -74,6 +74,7 @@ impl AuthorityFixture {
             "sessions.end" => later(|| authy.sessions().end(caller, user, self.session)),
             "sessions.end_all" => later(|| authy.sessions().end_all(caller, user)),
             "keys.rotate" => later(|| ignore(authy.keys().rotate(caller))),
+            "set_issuer" => later(|| authy.set_issuer(caller, own.name.as_str())),
             "keys.reseal" => later(|| ignore(authy.keys().reseal(caller))),
             "keys.revoke" => later(|| async {
                 let keys = authy.keys().list().await.unwrap();

@@ -54,7 +54,7 @@ impl Coordinator {
         let sql = Arc::new(database::connect(&database).await);
         let environment = Environment { database, sql: sql.clone(), keys, record: folder.path().join("record"), pace };
         let mut config = cheap();
-        config.issuer = SERVER_PROCESS_ISSUER.to_owned();
+        config.issuer = Some(SERVER_PROCESS_ISSUER.to_owned());
         let builder = Authy::builder(environment.database.clone())
             .without_background()
             .master_keys(environment.keys.clone())
@@ -215,7 +215,8 @@ async fn leader(coordinator: &Coordinator, servers: &[ServerProcess]) -> usize {
     let name: Mutex<Option<usize>> = Mutex::default();
     until("a server delivers", || async {
         let row = coordinator.sql.query_opt(query, &[]).await.unwrap();
-        let leads = |row: &tokio_postgres::Row| servers.iter().position(|server| server.name == row.get::<_, &str>(0));
+        let leads =
+            |row: &tokio_postgres::Row| servers.iter().position(|server| server.name() == row.get::<_, &str>(0));
         *name.lock().unwrap() = row.as_ref().and_then(leads);
         name.lock().unwrap().is_some()
     })

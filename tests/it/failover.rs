@@ -44,7 +44,7 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     let keys = MasterKeys::generate().unwrap();
     let first = TestApp::on(pair.config(), keys.clone(), |_, _| ()).await;
     let issuer = first.url();
-    let second = TestApp::on(pair.config(), keys.clone(), |config, _| config.issuer = issuer.clone()).await;
+    let second = TestApp::on(pair.config(), keys.clone(), |config, _| config.issuer = Some(issuer.clone())).await;
     let proxy = Proxy::to(second.address).await;
     let verifier = second.anonymous().verifier().issuer(&issuer).start().await.unwrap();
     let resuming = Client::builder(&proxy.url()).retries(0).build().unwrap();
@@ -72,7 +72,7 @@ async fn what_is_revoked_at_a_transaction_id_that_was_used_before_the_failover_i
     // Another instance is the first to find the new primary. It revokes at transaction ids that were used before, and
     // when the others find the new primary, it counts from beyond where they were.
     let mut config = cheap();
-    config.issuer = issuer.clone();
+    config.issuer = Some(issuer.clone());
     let quick = Authy::builder(pair.standby_config())
         .without_background()
         .master_keys(keys)

@@ -45,7 +45,7 @@ async fn a_restart_keeps_the_key_and_so_the_tokens() {
     let keys = app.anonymous().get_keys().await.unwrap();
     let (database, master_keys, issuer) = (app.database.clone(), app.master_keys.clone(), app.url());
     app.stop().await;
-    let again = TestApp::on(database, master_keys, |config, _| config.issuer = issuer).await;
+    let again = TestApp::on(database, master_keys, |config, _| config.issuer = Some(issuer)).await;
     assert_eq!(again.anonymous().get_keys().await.unwrap(), keys);
     assert!(again.authy.authenticate(user.token.expose()).await.is_ok());
 }

@@ -53,6 +53,7 @@ mod roles;
 mod rotation;
 mod schema;
 mod secrecy;
+mod start;
 mod swap;
 mod tls;
 mod token_lifetime;

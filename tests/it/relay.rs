@@ -18,6 +18,7 @@ use authy_core::{
 use authy_tests::{at_once, cheap, credentials, database, fresh_name, new_user, operator, until};
 
 mod export;
+mod lease;
 mod trail;
 
 /// A sink that keeps the events it received in memory, and takes none while it is away.

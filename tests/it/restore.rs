@@ -98,7 +98,7 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
 
         let new = cluster(folders[1].path(), past_of_new).await;
         run("psql", &new, &["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()]).await;
-        let app = TestApp::on(new.config(), keys, |config, _| config.issuer = issuer.clone()).await;
+        let app = TestApp::on(new.config(), keys, |config, _| config.issuer = Some(issuer.clone())).await;
         // Before an instance has noticed the move, and after it.
         write_events(&app.authy).await;
         let _relay = app.authy.start_background_with(vec![sink()]).await.unwrap();

@@ -28,7 +28,7 @@ async fn until_it_is(expected: Result<(), ErrorKind>, authenticator: &impl Authe
 /// Another server on the same database, under the same name.
 async fn another(app: &TestApp) -> TestApp {
     let issuer = app.url();
-    TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| config.issuer = issuer).await
+    TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| config.issuer = Some(issuer)).await
 }
 
 fn by(proxy: &Proxy) -> Client {

@@ -34,7 +34,7 @@ async fn keys_that_change_every_few_seconds_cause_no_refusal() {
     let issuer = first.url();
     let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| {
         quick(config);
-        config.issuer = issuer;
+        config.issuer = Some(issuer);
     });
     let second = second.await;
     let verifiers = [
@@ -87,7 +87,7 @@ async fn a_stolen_key_is_refused_everywhere_within_a_second() {
     let first = TestApp::new().await;
     let issuer = first.url();
     let second =
-        TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer).await;
+        TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = Some(issuer)).await;
     let verifier = second.anonymous().verifier().issuer(first.url()).start().await.unwrap();
     let user = first.user().await;
     let (token, lost) = (user.token.expose(), active(&first).await);
@@ -118,7 +118,7 @@ async fn a_master_key_is_replaced_without_a_stop() {
     let (old, new) = (app.master_keys.to_base64(), MasterKeys::generate().unwrap().to_base64());
     let both = MasterKeys::parse(&format!("{},{}", *new, *old)).unwrap();
     let issuer = app.url();
-    let between = TestApp::on(app.database.clone(), both, |config, _| config.issuer = issuer.clone()).await;
+    let between = TestApp::on(app.database.clone(), both, |config, _| config.issuer = Some(issuer.clone())).await;
     assert!(between.authy.authenticate(user.token.expose()).await.is_ok());
     let request = RefreshToken { refresh_token: user.refresh_token.clone() };
     assert!(between.anonymous().refresh(request).await.is_ok(), "refresh tokens of the old key are good");
@@ -130,7 +130,7 @@ async fn a_master_key_is_replaced_without_a_stop() {
     assert_eq!((resealed.keys, resealed.passwords_left), (0, 0));
 
     let only_new = MasterKeys::parse(&new).unwrap();
-    let after = TestApp::on(app.database.clone(), only_new, |config, _| config.issuer = issuer.clone()).await;
+    let after = TestApp::on(app.database.clone(), only_new, |config, _| config.issuer = Some(issuer.clone())).await;
     assert!(after.anonymous().login(credentials(&user.username)).await.is_ok());
     let only_old = Authy::builder(app.database.clone())
         .without_background()
@@ -171,7 +171,7 @@ async fn signed_with(app: &TestApp, token: &Secret) -> (String, String) {
 async fn server_and_shell() -> (TestApp, Authy) {
     let server = TestApp::with(|config, _| config.signing_algorithm = "ES256".parse().unwrap()).await;
     let mut config = cheap();
-    config.issuer = server.url();
+    config.issuer = Some(server.url());
     let shell = Authy::builder(server.database.clone())
         .without_background()
         .master_keys(server.master_keys.clone())
@@ -286,7 +286,7 @@ async fn a_key_that_cannot_be_opened_or_read_holds_nothing_up() {
     app.anonymous().verifier().start().await.unwrap().authenticate(token.expose()).await.unwrap();
     // A server that starts now is not kept from it either.
     let (issuer, keys) = (app.url(), app.master_keys.clone());
-    let again = TestApp::on(app.database.clone(), keys, |config, _| config.issuer = issuer).await;
+    let again = TestApp::on(app.database.clone(), keys, |config, _| config.issuer = Some(issuer)).await;
     again.authy.authenticate(token.expose()).await.unwrap();
 }
 
@@ -361,7 +361,7 @@ async fn servers_whose_tokens_live_differently_accept_each_others() {
     let issuer = short.url();
     let long = TestApp::on(short.database.clone(), short.master_keys.clone(), |config, _| {
         config.access_ttl = Duration::from_secs(7200);
-        config.issuer = issuer;
+        config.issuer = Some(issuer);
     })
     .await;
     let user = long.user().await;

@@ -78,7 +78,7 @@ async fn tokens_may_live_as_long_as_those_of_any_server_until_none_issues_them()
     let longest = async |app: &TestApp| app.anonymous().get_metadata().await.unwrap().access_token_max_lifetime;
     assert_eq!(longest(&first).await, 900);
     let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| {
-        (config.jwks_max_age, config.access_ttl, config.issuer) = (quick, HOUR, issuer);
+        (config.jwks_max_age, config.access_ttl, config.issuer) = (quick, HOUR, Some(issuer));
     })
     .await;
     let user = second.user().await;

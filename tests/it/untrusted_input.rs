@@ -231,7 +231,7 @@ fn statuses(received: &[u8]) -> Vec<u16> {
 async fn whatever_comes_over_a_socket_is_answered_or_closed() {
     let (database, keys, folder) = (database::fresh().await, MasterKeys::generate().unwrap(), database::folder());
     let mut config = cheap();
-    config.issuer = SERVER_PROCESS_ISSUER.to_owned();
+    config.issuer = Some(SERVER_PROCESS_ISSUER.to_owned());
     let authy = Authy::builder(database.clone())
         .without_background()
         .master_keys(keys.clone())

@@ -13,3 +13,4 @@
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
 mod patroni;
+mod relay;

@@ -21,7 +21,7 @@ async fn two_servers(cluster: &PatroniCluster) -> [TestApp; 2] {
     let keys = MasterKeys::generate().unwrap();
     let first = TestApp::on(cluster.config(), keys.clone(), |_, _| ()).await;
     let issuer = first.url();
-    let second = TestApp::on(cluster.config(), keys, |config, _| config.issuer = issuer).await;
+    let second = TestApp::on(cluster.config(), keys, |config, _| config.issuer = Some(issuer)).await;
     [first, second]
 }
 

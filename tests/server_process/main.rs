@@ -38,7 +38,7 @@ fn main() {
 async fn serve(arguments: &[String]) {
     let keys = MasterKeys::parse(&std::env::var("SERVER_PROCESS_MASTER_KEY").unwrap()).unwrap();
     let mut config = cheap();
-    config.issuer = authy_tests::SERVER_PROCESS_ISSUER.to_owned();
+    config.issuer = Some(authy_tests::SERVER_PROCESS_ISSUER.to_owned());
     let authy = Authy::builder(arguments[0].parse().unwrap())
         .without_background()
         .master_keys(keys)

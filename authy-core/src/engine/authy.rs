@@ -19,12 +19,14 @@ use crate::{
         config::Config,
         delivery::{Deliveries, sink::Sink},
         domain::{
+            issuer,
             role::Roles,
             session::Sessions,
             signing_key::SigningKeys,
             user::{self, Users},
         },
         journal::{
+            caller::Caller,
             event::Events,
             revocation::RevocationFeed,
             write::{Journal, Uncommitted},
@@ -178,8 +180,9 @@ impl Authy {
     }
 
     /// Starts background work with sinks, for a program that was built
-    /// [`without_background`](Builder::without_background) and controls it by itself. A new sink gets every event from
-    /// now on; a known sink continues where it stopped.
+    /// [`without_background`](Builder::without_background) and controls it by itself. In a database on which no
+    /// background work has begun yet, a sink gets every event. Later, a new sink gets every event from now on, and a known
+    /// sink continues where it stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
@@ -217,6 +220,17 @@ impl Authy {
         check::check(&self.handles.journal.db.connect().await?).await
     }
 
+    /// Replaces the issuer of the tokens that the database keeps. Every instance issues and accepts tokens of the new one
+    /// from its next start on, which therefore has to follow: an instance that has started refuses the tokens of one that
+    /// has not. Sessions continue, because their refresh tokens name no issuer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) unless the caller has full power;
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when the text is empty.
+    pub async fn set_issuer(&self, caller: &Caller, issuer: &str) -> Result<()> {
+        issuer::set(&self.handles.journal, caller, issuer).await
+    }
+
     /// Returns the page where users change their password, if there is one.
     pub fn change_password_url(&self) -> Option<&str> {
         self.handles.config.change_password_url.as_deref()
@@ -225,14 +239,14 @@ impl Authy {
     /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its
     /// database.
     pub fn metadata(&self) -> ServerMetadata {
-        let (config, keys) = (&self.handles.config, self.keys().published());
+        let (config, keys, issuer) = (&self.handles.config, self.keys().published(), self.keys().issuer());
         let mut algorithms: Vec<String> = keys.keys.iter().map(|key| key.alg.clone()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
-        let is_url = config.issuer.starts_with("https://") || config.issuer.starts_with("http://");
+        let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
         ServerMetadata {
-            jwks_uri: is_url.then(|| format!("{}/authy/.well-known/jwks.json", config.issuer.trim_end_matches('/'))),
-            issuer: config.issuer.clone(),
+            jwks_uri: is_url.then(|| format!("{}/authy/.well-known/jwks.json", issuer.trim_end_matches('/'))),
+            issuer: issuer.to_owned(),
             access_token_audience: config.audience.clone(),
             access_token_signing_alg_values_supported: algorithms,
             access_token_max_lifetime: self.keys().longest_lifetime().as_secs(),

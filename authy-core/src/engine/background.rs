@@ -9,7 +9,7 @@ use crate::{
     engine::{
         config::Config,
         delivery::{
-            relay::{Relay, stop::StopRelays},
+            relay::{self, Relay, stop::StopRelays},
             sink::Sink,
         },
         domain::signing_key::SigningKeys,
@@ -47,7 +47,8 @@ impl fmt::Debug for Background {
 }
 
 impl Background {
-    /// Starts the tasks. A new sink gets every event from now on; a known sink continues where it stopped.
+    /// Starts the tasks. In a database on which no background work has begun yet, a sink gets every event. Later, a new sink
+    /// gets every event from now on, and a known sink continues where it stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
@@ -79,6 +80,7 @@ impl Background {
             relay.prepare().await?;
             background.relays.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run(&stopping).await })));
         }
+        journal.db.write_quietly(&relay::sql::NOTE_FIRST_START, &[]).await?;
         Ok(background)
     }
 

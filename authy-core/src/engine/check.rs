@@ -7,7 +7,7 @@ use crate::{
     engine::{
         background::maintenance,
         delivery::{notification, relay},
-        domain::{code, credential, epoch, export, lookalike, role, session, signing_key, throttle, user},
+        domain::{code, credential, epoch, export, issuer, lookalike, role, session, signing_key, throttle, user},
         journal::{actor, event, revocation},
         storage::{connector::db_error, statement::Statement},
     },
@@ -23,6 +23,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         credential::sql::ALL,
         epoch::sql::ALL,
         export::sql::ALL,
+        issuer::sql::ALL,
         lookalike::sql::ALL,
         role::sql::ALL,
         session::sql::ALL,

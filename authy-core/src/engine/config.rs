@@ -16,7 +16,7 @@ use crate::{
 /// use authy_core::engine::Config;
 ///
 /// let config = Config {
-///     issuer: "https://shop.example".to_owned(),
+///     issuer: Some("https://shop.example".to_owned()),
 ///     access_ttl: Duration::from_secs(5 * 60),
 ///     event_retention: Some(Duration::from_secs(365 * 24 * 3600)),
 ///     ..Config::default()
@@ -25,9 +25,11 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The `iss` claim of the tokens. Default: `authy`. Where services verify the tokens with `authy-client`, set the URL
-    /// at which they reach the API, which they expect.
-    pub issuer: String,
+    /// The `iss` claim of the tokens. The database keeps the first one, and a start with another fails, because instances
+    /// with different issuers refuse each other's tokens; [`Authy::set_issuer`](crate::Authy::set_issuer) changes it.
+    /// Where services verify the tokens with `authy-client`, set the URL at which they reach the API, which they expect.
+    /// Default: `None`, which is the one that the database keeps, or `authy` when it keeps none.
+    pub issuer: Option<String>,
     /// The `aud` claim of the tokens.
     pub audience: String,
     /// The signature algorithm of the tokens.
@@ -122,7 +124,8 @@ const RESERVED_USERNAMES: &[&str] = &[
 impl Default for Config {
     fn default() -> Self {
         Self {
-            issuer: "authy".to_owned(),
+            // The one of the database, so that every instance on it has the same.
+            issuer: None,
             audience: "authy".to_owned(),
             signing_algorithm: SigningAlgorithm::default(),
             // Short, because a service that cannot receive revocations trusts a token until it expires.

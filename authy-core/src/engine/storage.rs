@@ -14,3 +14,4 @@ pub(in crate::engine) mod requirements;
 pub(in crate::engine) mod row;
 pub(in crate::engine) mod session;
 pub(in crate::engine) mod statement;
+pub(in crate::engine) mod wait;

@@ -70,6 +70,8 @@ settings! {
     database_connections: DatabaseConnections = "8";
     /// Whether a connection pooler such as PgBouncer is in front of the database: `transaction` (in transaction mode), `session` (in session mode, or none), or `auto`, which finds out whether there is one, and then assumes transaction mode
     database_pooler: Pooler = "auto";
+    /// How long `serve` and `migrate` wait for a database that is not available; other commands wait 5 seconds at most
+    start_timeout: Duration = "60s";
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]
@@ -79,7 +81,7 @@ settings! {
     tls_ca: Option<TlsCa> = "";
     /// Base64 of 32 bytes, several separated by commas: the first encrypts, all decrypt. Generated in the data folder; required with a database URL
     master_key: Option<MasterKeys> = "" secret;
-    /// The issuer (`iss`) of tokens; the address it listens on when left out
+    /// The issuer (`iss`) of tokens. The database keeps the first one: when left out, that one, and in a new database the public URL or the address it listens on. Another one is refused; `authy-server issuer set` replaces it
     issuer: Option<String> = "";
     /// The audience (`aud`) of tokens
     audience: String = "authy";
@@ -140,7 +142,7 @@ settings! {
     require_https: bool = "false";
     /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
     cors_origins: List<CorsOrigin> = "";
-    /// The URL at which users reach this server, for links in mails. When left out: the issuer if it is a URL, otherwise the address it listens on
+    /// The URL at which users reach this server, for links in mails. When left out: `AUTHY_ISSUER` if it is a URL, otherwise the address it listens on, or `localhost` when it listens on all. Required with a mail server when it listens on all addresses and there is neither
     public_url: Option<BaseUrl> = "";
     #[cfg(feature = "mail")]
     /// The mail server: `smtps://user:password@host`, `smtp://host?tls=required` (STARTTLS), or `smtp://localhost` (another machine without TLS only with `?tls=none`). Without it and with a database URL no mails are sent; without both they are files in `mail` in the data folder
@@ -172,7 +174,15 @@ settings! {
     log_events: bool = "false";
 }
 
+/// Maximum time for which a command waits for the database: somebody waits for its answer.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Settings {
+    /// Returns how long a command waits for the database, other than `serve` and `migrate`.
+    pub(crate) fn command_timeout(&self) -> Duration {
+        self.start_timeout.min(COMMAND_TIMEOUT)
+    }
+
     /// Returns the certificate authorities that other servers are verified with.
     pub(crate) fn roots(&self) -> Roots {
         self.tls_ca.as_ref().map_or_else(Roots::platform, |TlsCa(roots)| roots.clone())

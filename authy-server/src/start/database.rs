@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use authy_core::{
-    Authy,
+    Authy, Error, ErrorKind,
     engine::{Builder, Config, HashConfig, MasterKeys},
+    error::chain,
 };
 
 use super::error::BoxError;
@@ -54,11 +55,20 @@ impl Database {
         embedded::open(settings, sharing).await
     }
 
-    /// Returns the engine on this database, not yet started.
-    pub(crate) fn engine(&self, settings: &Settings, issuer: &str) -> Builder {
+    /// Returns the engine on this database, not yet started. It uses the issuer that the database keeps.
+    pub(crate) fn engine(&self, settings: &Settings) -> Builder {
+        self.engine_with(engine_config(settings), settings)
+    }
+
+    /// Returns the engine of a server, which insists on the issuer that is configured, if any.
+    pub(crate) fn server_engine(&self, settings: &Settings, default_issuer: &str) -> Builder {
+        let config = Config { issuer: settings.issuer.clone(), ..engine_config(settings) };
+        self.engine_with(config, settings).default_issuer(default_issuer).start_timeout(settings.start_timeout)
+    }
+
+    fn engine_with(&self, config: Config, settings: &Settings) -> Builder {
         let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone());
-        let builder = builder.roots(settings.database_roots());
-        builder.config(engine_config(settings, issuer))
+        builder.roots(settings.database_roots()).config(config)
     }
 
     /// Stops the cluster that the program has started.
@@ -71,12 +81,25 @@ impl Database {
     }
 }
 
-fn engine_config(settings: &Settings, issuer: &str) -> Config {
+/// Adds to the error of a start what an operator can do.
+pub(crate) fn explain(error: Error) -> BoxError {
+    match error.kind() {
+        ErrorKind::Unavailable => format!(
+            "{}. Check AUTHY_DATABASE_URL, and that PostgreSQL runs; AUTHY_START_TIMEOUT is how long `serve` and `migrate` wait for it",
+            chain(&error)
+        )
+        .into(),
+        _ => error.into(),
+    }
+}
+
+fn engine_config(settings: &Settings) -> Config {
     let defaults = Config::default();
     let threads = settings.hash_threads.unwrap_or(defaults.hash.threads);
     let reserved = settings.reserved_usernames.clone();
     Config {
-        issuer: issuer.to_owned(),
+        // That of the database, unless a server insists on another.
+        issuer: None,
         audience: settings.audience.clone(),
         signing_algorithm: settings.signing_alg,
         access_ttl: settings.access_ttl,
@@ -113,7 +136,7 @@ mod tests {
         for (key, value) in [("database_connections", "5"), ("database_pooler", "session")] {
             sources.flags.insert(key.to_owned(), value.to_owned());
         }
-        let config = engine_config(&sources.settings().unwrap().1, "authy");
+        let config = engine_config(&sources.settings().unwrap().1);
         assert_eq!((config.connections, config.pooler), (5, Pooler::Session));
     }
 }

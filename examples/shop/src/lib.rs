@@ -103,10 +103,11 @@ pub async fn start(
 ) -> Result<Authy, Box<dyn StdError + Send + Sync>> {
     let defaults = Config::default();
     // The shop's transactions run on the connections of the engine, which shall not have to wait for them.
-    let config = Config { issuer: url.clone(), connections: defaults.connections + TRANSACTIONS, ..defaults };
+    let config = Config { connections: defaults.connections + TRANSACTIONS, ..defaults };
     let authy = Authy::builder(database)
         .master_keys(keys)
         .config(config)
+        .default_issuer(&url)
         .sink_with(move |authy| mail.into_sink(authy, &url))
         .start()
         .await?;

@@ -66,7 +66,7 @@ impl BenchServer {
         let cluster = Cluster::builder(folder.path().join("postgres")).dangerous_volatile().start().await.unwrap();
         let keys = MasterKeys::generate().unwrap();
         let mut config = cheap();
-        config.issuer = ISSUER.to_owned();
+        config.issuer = Some(ISSUER.to_owned());
         let builder = Authy::builder(cluster.config()).without_background().master_keys(keys.clone()).config(config);
         let authy = builder.start().await.unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());

@@ -19,7 +19,8 @@ pub(crate) async fn measure() {
     let mut apps = Vec::new();
     for _ in 0..2 {
         let issuer = issuer.clone();
-        let on = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer);
+        let on =
+            TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = Some(issuer));
         apps.push(on.await);
     }
     apps.push(first);

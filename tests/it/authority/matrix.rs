@@ -51,7 +51,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("within.users.restore", Administrator), ("roles.revoke", Administrator), ("within.roles.revoke", Administrator),
     ("users.send_reset", Administrator), ("within.users.send_reset", Administrator),
     ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
-    ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower),
+    ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
 ];
 

@@ -28,6 +28,7 @@ const WRITES: &[&str] = &[
     "keys.reseal",
     "deliveries.retry",
     "deliveries.skip",
+    "set_issuer",
     "sessions.end_others",
     "sessions.logout",
     "users.resend_validation",

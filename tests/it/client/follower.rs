@@ -17,7 +17,8 @@ async fn accepts(verifier: &LocalVerifier, user: &TestUser) -> bool {
 async fn a_verifier_whose_server_stops_goes_on_with_the_next_one() {
     let first = TestApp::new().await;
     let issuer = first.url();
-    let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = issuer);
+    let second =
+        TestApp::on(first.database.clone(), first.master_keys.clone(), |config, _| config.issuer = Some(issuer));
     let second = second.await;
     let proxy = Proxy::to(first.address).await;
     let verifier = by(&proxy).verifier().issuer(first.url()).start().await.unwrap();

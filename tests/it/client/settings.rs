@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authy_client::{Authenticator as _, Client, ErrorKind, StartError};
-use authy_tests::{TestApp, proxy::Proxy, trace::Captured, until};
+use authy_tests::{TestApp, operator, proxy::Proxy, trace::Captured, until};
 
 #[tokio::test]
 async fn a_verifier_that_expects_another_issuer_or_audience_does_not_start_and_says_which() {
@@ -66,7 +66,8 @@ async fn a_verifier_that_started_from_its_file_logs_another_issuer_when_the_serv
 #[tokio::test]
 async fn tokens_of_another_issuer_are_logged_once_a_minute_and_never_as_they_are() {
     let app = TestApp::new().await;
-    // A server on the same database, with the same keys, that calls itself otherwise.
+    // A server on the same database, with the same keys, that was started after the issuer was replaced.
+    app.authy.set_issuer(&operator(), "https://renamed.example").await.unwrap();
     let renamed = TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| {
         config.audience = "shop".to_owned();
     })
@@ -80,8 +81,8 @@ async fn tokens_of_another_issuer_are_logged_once_a_minute_and_never_as_they_are
             assert_eq!(refused.kind(), ErrorKind::InvalidToken);
         }
     }
-    let (issuer, expected) = (renamed.url(), app.url());
-    let lines = log.lines(&["ERROR", &issuer, &expected, "\"shop\"", "\"authy\"", "AUTHY_ISSUER"]);
+    let (issuer, expected) = ("https://renamed.example", app.url());
+    let lines = log.lines(&["ERROR", issuer, &expected, "\"shop\"", "\"authy\"", "AUTHY_ISSUER"]);
     assert_eq!(lines.len(), 2, "one of the verifier, one of the server: {lines:?}");
     assert!(log.lines(&[user.token.expose()]).is_empty());
 }

@@ -13,6 +13,7 @@ use std::{
 use authy_client::Client;
 use authy_core::engine::MasterKeys;
 use authy_tests::until;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -34,8 +35,7 @@ pub(crate) struct ServerProcess {
     child: Child,
     stdin: ChildStdin,
     stdout: Lines<BufReader<ChildStdout>>,
-    /// The `application_name` of its connections.
-    pub(super) name: String,
+    name: String,
     environment: Environment,
     /// Without retries, and without a token.
     pub(crate) client: Client,
@@ -95,6 +95,18 @@ impl ServerProcess {
     pub(super) async fn arm(&mut self, nth: u64) {
         self.stdin.write_all(format!("request {nth}\n").as_bytes()).await.unwrap();
         assert_eq!(self.stdout.next_line().await.unwrap().as_deref(), Some("armed"));
+    }
+
+    /// Sends it a signal.
+    #[allow(dead_code, reason = "tests/operations freezes servers")]
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// The `application_name` of its connections.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Kills it. Returns what it wrote to standard error.

@@ -74,7 +74,7 @@ async fn change_keys(app: &TestApp) {
     keys.revoke(&operator(), &active.kid).await.unwrap();
     let (new, old) = (MasterKeys::generate().unwrap().to_base64(), app.master_keys.to_base64());
     let both = MasterKeys::parse(&format!("{},{}", *new, *old)).unwrap();
-    let other = TestApp::on(app.database.clone(), both, |config, _| config.issuer = app.url()).await;
+    let other = TestApp::on(app.database.clone(), both, |config, _| config.issuer = Some(app.url())).await;
     other.authy.keys().reseal(&operator()).await.unwrap();
 }
 
@@ -102,6 +102,7 @@ async fn write_every_kind(app: &TestApp) {
     }
     decide_about_a_delivery(&app.authy).await;
     change_keys(app).await;
+    app.authy.set_issuer(&operator(), "https://auth.example.org").await.unwrap();
 }
 
 /// Returns a schema whose parts are those of a document.

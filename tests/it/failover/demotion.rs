@@ -24,12 +24,12 @@ async fn a_demoted_primary_that_answers_is_not_believed() {
     // By a list of both, of which any will do.
     let mut both = pair.config_of_both();
     both.target_session_attrs(TargetSessionAttrs::Any);
-    let moving = TestApp::on(both, keys.clone(), |config, _| config.issuer = stuck.url()).await;
+    let moving = TestApp::on(both, keys.clone(), |config, _| config.issuer = Some(stuck.url())).await;
     let (revoked, good) = (stuck.user().await, stuck.user().await);
     pair.until_the_standby_has_everything().await;
     pair.switch_over().await;
     let mut config = cheap();
-    config.issuer = stuck.url();
+    config.issuer = Some(stuck.url());
     let promoted = Authy::builder(pair.standby_config())
         .without_background()
         .master_keys(keys)

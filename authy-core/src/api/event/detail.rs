@@ -136,6 +136,17 @@ wire! {
         pub keys: u64,
     }
 
+    /// The detail of a replaced issuer.
+    pub struct IssuerDetail {
+        /// The issuer before; absent when the database kept none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(example = &"http://localhost:8080"))]
+        pub from: Option<String>,
+        /// The issuer from the next start of each server on.
+        #[cfg_attr(feature = "schema", schemars(example = &"https://auth.example.org"))]
+        pub to: String,
+    }
+
     /// The detail of a decision about a delivery.
     pub struct DeliveryDetail {
         /// The name of the sink.

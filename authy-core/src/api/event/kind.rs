@@ -5,9 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    CodeDetail, DeliveryDetail, KeyDetail, KeyRevocationDetail, LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail,
-    PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail,
-    ThrottleDetail, TokenDetail,
+    CodeDetail, DeliveryDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail, NewKeyDetail, NewRoleDetail,
+    NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail, ResetDetail, RoleDetail,
+    SessionEndDetail, ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 
@@ -135,6 +135,8 @@ kinds! {
     KeyRevoked "key.revoked" KeyRevocationDetail;
     /// The signing keys were encrypted with another master key.
     KeyResealed "key.resealed" ResealingDetail;
+    /// The issuer of the tokens was replaced. Each server names it from its next start on.
+    IssuerChanged "issuer.changed" IssuerDetail;
     /// An operator had a stuck event delivered again.
     DeliveryRetried "delivery.retried" DeliveryDetail;
     /// An operator skipped a stuck event.

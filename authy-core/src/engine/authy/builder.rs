@@ -1,6 +1,6 @@
 //! Builds an [`Authy`] from a database configuration and master keys.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use super::{Authy, Handles};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
             code::Codes,
             credential::PasswordVerifier,
             erased_name::ErasedNames,
+            issuer::ConfiguredIssuer,
             lookalike,
             role::Roles,
             session::Sessions,
@@ -26,6 +27,7 @@ use crate::{
             connector::check_encryption,
             db::Db,
             migrate::{MigrationReport, migrate},
+            wait::until_available,
         },
     },
     tls::Roots,
@@ -40,7 +42,7 @@ use crate::{
 /// };
 ///
 /// # async fn build(keys: MasterKeys, greeter: impl Sink) -> Result<Authy, Box<dyn std::error::Error>> {
-/// let config = Config { issuer: "https://shop.example".to_owned(), ..Config::default() };
+/// let config = Config { issuer: Some("https://shop.example".to_owned()), ..Config::default() };
 /// let authy = Authy::builder("host=db.internal sslmode=require user=shop dbname=shop".parse()?)
 ///     .master_keys(keys)
 ///     .config(config)
@@ -55,6 +57,8 @@ pub struct Builder {
     database: tokio_postgres::Config,
     master_keys: Option<MasterKeys>,
     config: Config,
+    default_issuer: Option<String>,
+    start_timeout: Duration,
     allows_plain_text: bool,
     roots: Roots,
     has_background: bool,
@@ -77,8 +81,17 @@ impl fmt::Debug for SinkMaker {
 impl Builder {
     pub(super) fn new(database: tokio_postgres::Config) -> Self {
         let (config, roots) = (Config::default(), Roots::platform());
-        let (has_background, sinks) = (true, Vec::new());
-        Self { database, master_keys: None, config, allows_plain_text: false, roots, has_background, sinks }
+        Self {
+            database,
+            master_keys: None,
+            config,
+            default_issuer: None,
+            start_timeout: Duration::ZERO,
+            allows_plain_text: false,
+            roots,
+            has_background: true,
+            sinks: Vec::new(),
+        }
     }
 
     /// Sets the master keys. Required: all secrets in the database depend on them. Back them up, separately from the
@@ -93,6 +106,23 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets the issuer of a new database, for a program that leaves out [`Config::issuer`]: for example the address at which the
+    /// first instance listens.
+    #[must_use]
+    pub fn default_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.default_issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets how long [`start`](Self::start) and [`migrate`](Self::migrate) wait for a database that is not available. They log a
+    /// warning when the wait begins, and every five seconds. Errors that a wait does not mend, such as a wrong password,
+    /// end it at once. Default: not at all.
+    #[must_use]
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
         self
     }
 
@@ -111,7 +141,8 @@ impl Builder {
         self
     }
 
-    /// Adds a sink, which gets every event from the first start with it on.
+    /// Adds a sink. With the first start on a database it gets every event; when it is added later, every event from the
+    /// first start with it on.
     #[must_use]
     pub fn sink(self, sink: impl Sink) -> Self {
         self.sink_with(|_| Ok(sink))
@@ -168,7 +199,8 @@ impl Builder {
     /// than this program, or the master key is not the one that encrypted its keys; [`ErrorKind::InvalidInput`] when
     /// the configuration of the database has no host, or names another machine and does not specify whether connections
     /// are encrypted, when there are fewer than [`MIN_CONNECTIONS`] connections, when the database is not encoded in UTF-8 or
-    /// its server is older than PostgreSQL 13, when a sink cannot be made, or when there are sinks and no background work.
+    /// its server is older than PostgreSQL 13, when the issuer is not the one that the database keeps, when a sink cannot be
+    /// made, or when there are sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
         if !has_background && !sinks.is_empty() {
@@ -191,12 +223,12 @@ impl Builder {
 
     async fn open(self) -> Result<Authy> {
         self.check_database()?;
-        let Self { database, master_keys, config, roots, .. } = self;
+        let Self { database, master_keys, config, default_issuer, start_timeout, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
         let db = Arc::new(Db::new(database, config.connections, config.pooler, &roots)?);
-        migrate(&db).await?;
-        check::check(&db.connect().await?).await?;
+        until_available(&db, start_timeout, || prepare(&db)).await?;
+        let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer }.resolve(&db).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
         let journal = Arc::new(Journal { db: db.clone(), feed });
         let (codes, erased) = (Codes::new(&master)?, ErasedNames::new(&master)?);
@@ -204,7 +236,7 @@ impl Builder {
         let passwords = Arc::new(Passwords::start(&config.hash, &master)?.refusing_breached(breached));
         let settings = KeySettings {
             algorithm: config.signing_algorithm,
-            issuer: config.issuer.clone(),
+            issuer,
             audience: config.audience.clone(),
             max_age: config.jwks_max_age,
             access_ttl: config.access_ttl,
@@ -235,6 +267,13 @@ impl Builder {
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
         self.check_database()?;
-        migrate(&Db::new(self.database, MIN_CONNECTIONS, self.config.pooler, &self.roots)?).await
+        let db = Db::new(self.database, MIN_CONNECTIONS, self.config.pooler, &self.roots)?;
+        until_available(&db, self.start_timeout, || migrate(&db)).await
     }
+}
+
+/// Brings the schema up to date, and checks that every statement fits it.
+async fn prepare(db: &Db) -> Result<()> {
+    migrate(db).await?;
+    check::check(&db.connect().await?).await.map(drop)
 }

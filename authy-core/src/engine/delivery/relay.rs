@@ -5,7 +5,7 @@
 //! read again. New events are delivered in the order in which they occurred: a change of a user locks the user's row
 //! while the event is written, so that order is the order of the changes.
 //!
-//! One instance at a time relays to a sink, under a lock that PostgreSQL releases when the instance fails.
+//! One instance at a time relays to a sink, under a lease that PostgreSQL ends when the instance fails or is frozen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-mod lock;
+mod lease;
 mod ordered;
 mod per_subject;
 mod reader;
@@ -33,11 +33,11 @@ pub(in crate::engine) mod sql;
 pub(in crate::engine) mod stop;
 pub(in crate::engine) mod stuck;
 
-use lock::SinkLock;
+use lease::Lease;
 use reader::Reader;
 use stop::Stop;
 
-/// Time after which an instance takes over from one that has failed.
+/// Interval at which an instance tries to take over.
 const TAKE_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum time between two polls for new events. Events of this instance are relayed immediately.
@@ -61,7 +61,8 @@ impl Relay {
         Self { journal, sink, operator: Caller::operator(ClientInfo::default()) }
     }
 
-    /// Creates the sink's cursor at the present position, unless it exists.
+    /// Creates the sink's cursor, unless it exists: at the present position, or at the beginning in a database on which no
+    /// background work has begun yet.
     pub(in crate::engine) async fn prepare(&self) -> Result<()> {
         let here = self.journal.db.read_one(&sql::IS_HERE, &[]).await?;
         self.journal
@@ -90,18 +91,23 @@ impl Relay {
 
     /// Returns without an error only when it is to stop.
     async fn lead(&self, stop: &Stop) -> Result<()> {
-        let taken = stop.or(SinkLock::take(&self.journal.db, self.sink.name())).await;
-        let Some(lock) = taken.transpose()? else { return Ok(()) };
-        self.prepare().await?;
+        let taken = stop.or(Lease::take(&self.journal.db, self.sink.name())).await;
+        let Some(lease) = taken.transpose()? else { return Ok(()) };
         tracing::info!(sink = self.sink.name(), "this instance relays to the sink");
-        let reader = Reader::load(self, &lock).await?;
+        lease.hold(self.relay(&lease, stop)).await
+    }
+
+    /// Relays as the holder of the lease.
+    async fn relay(&self, lease: &Lease, stop: &Stop) -> Result<()> {
+        self.prepare().await?;
+        let reader = Reader::load(self, lease).await?;
         match self.sink.delivery() {
-            Delivery::Ordered { in_flight } => ordered::run(reader, &lock, &*self.sink, in_flight, stop).await,
+            Delivery::Ordered { in_flight } => ordered::run(reader, lease, &*self.sink, in_flight, stop).await,
             Delivery::PerSubject { in_flight } => {
                 let queued = Notify::new();
                 tokio::select! {
                     ended = per_subject::fill(reader, &queued) => ended,
-                    ended = per_subject::work(&self.journal.db, &lock, &*self.sink, in_flight, &queued, stop) => ended,
+                    ended = per_subject::work(&self.journal.db, lease, &*self.sink, in_flight, &queued, stop) => ended,
                 }
             }
         }
@@ -119,8 +125,9 @@ fn retry_wait(attempts: usize) -> Duration {
     waits.build().nth(attempts.min(20)).unwrap_or(MAX_RETRY_WAIT).min(MAX_RETRY_WAIT)
 }
 
-/// Delivers one event to a sink, with a time limit.
-async fn deliver(sink: &dyn Sink, event: &EventView) -> Result<(), DeliveryError> {
+/// Delivers one event to a sink, with a time limit, while the lease is held.
+async fn deliver(lease: &Lease, sink: &dyn Sink, event: &EventView) -> Result<(), DeliveryError> {
+    lease.is_held().await;
     fault::point("the delivery");
     match fault::around("deliver", tokio::time::timeout(DELIVERY_TIMEOUT, sink.deliver(event))).await {
         Ok(delivered) => delivered,

@@ -113,7 +113,7 @@ impl Sessions {
             roles: Some(subject.roles.clone()),
             ver: subject.ver,
             sid: session,
-            iss: self.config.issuer.clone(),
+            iss: self.keys.issuer().to_owned(),
             aud: self.config.audience.clone(),
             sub: subject.id,
             iat: now,

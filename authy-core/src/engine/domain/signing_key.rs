@@ -100,6 +100,11 @@ impl SigningKeys {
         Ok(Self { journal, settings, loader, current, reloaded: Mutex::new(None), missed: Mutex::new(None) })
     }
 
+    /// Returns the issuer of the tokens.
+    pub(in crate::engine) fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
     /// Returns the maximum lifetime of the tokens of all instances on this database, as of the last load of the keys.
     pub(in crate::engine) fn longest_lifetime(&self) -> Duration {
         self.current.load().verifier.longest_lifetime()

@@ -29,6 +29,10 @@ use crate::{
 /// frozen and never answers.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Maximum pause between two statements of a write, whose work does nothing else. Then PostgreSQL ends the transaction: the process
+/// is frozen, and others wait for the locks of the transaction.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Performs writes, and applies the revocations of each.
 pub(in crate::engine) struct Journal {
     pub(in crate::engine) db: Arc<Db>,
@@ -201,9 +205,12 @@ impl Tx<'_> {
     /// Limits the time of each statement. The wait for a lock is limited, too: a statement that waits longer than its
     /// caller would only hold a connection.
     fn limit_statements(&self, time: Duration) {
-        let (lock, time) = (LOCK_TIMEOUT.as_millis(), time.as_millis());
+        let (lock, time, idle) = (LOCK_TIMEOUT.as_millis(), time.as_millis(), IDLE_TIMEOUT.as_millis());
         // Sent with the next statement and not awaited: when it fails, so does the transaction.
-        let set = format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {time}");
+        let set = format!(
+            "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {time};
+             SET LOCAL idle_in_transaction_session_timeout = {idle}"
+        );
         let _ = self.transaction.batch_execute(&set).now_or_never();
     }
 }

@@ -1,7 +1,9 @@
 //! Opens connections, limits the time of their answers, and classifies their errors.
 
 use std::{
+    error::Error as _,
     future::{Future, poll_fn},
+    io,
     sync::Arc,
     time::Duration,
 };
@@ -193,22 +195,85 @@ pub(in crate::engine) fn not_in_time() -> Error {
     Error::new(ErrorKind::Unavailable, "the database did not answer in time").with_retry_after(Duration::from_secs(1))
 }
 
-/// Classifies an error: the database is not available, or the statement is wrong.
+/// Classifies an error: the database is not available, or it refuses the program.
 pub(in crate::engine) fn db_error(cause: tokio_postgres::Error) -> Error {
-    let is_unavailable = match cause.code() {
+    let (kind, detail) = describe(&cause);
+    let error = Error::with_source(kind, detail, cause);
+    match kind {
+        ErrorKind::Unavailable => error.with_retry_after(Duration::from_secs(1)),
+        _ => error,
+    }
+}
+
+/// Returns the kind of an error, and its description for the operator.
+pub(in crate::engine) fn describe(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
+    match cause.code() {
+        Some(code) => classify(code),
         // No SQLSTATE: the connection failed before the server answered.
-        None => cause.is_closed() || cause.as_db_error().is_none(),
-        Some(code) => {
-            let class = code.code().get(..2).unwrap_or_default();
-            // Connection failures, insufficient resources, operator intervention, conflicts that a retry resolves, and prepared
-            // statements that a pooler has lost or confused.
-            matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "25" | "26")
-                || [SqlState::CANNOT_CONNECT_NOW, SqlState::DUPLICATE_PSTATEMENT].contains(code)
+        None if may_pass(cause) => (ErrorKind::Unavailable, AWAY),
+        None => (ErrorKind::Unavailable, "the connections to the database are not set up correctly"),
+    }
+}
+
+const AWAY: &str = "the database is not available";
+
+fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
+    let class = code.code().get(..2).unwrap_or_default();
+    match class {
+        _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+            (ErrorKind::Unavailable, "the database is read-only: it is a standby, or is being made the primary")
         }
+        _ if *code == SqlState::LOCK_NOT_AVAILABLE => (ErrorKind::Unavailable, CONFLICT),
+        "40" => (ErrorKind::Unavailable, CONFLICT),
+        // Connection failures, insufficient resources, operator intervention, a state that passes, and prepared statements that
+        // a pooler has lost or confused.
+        "08" | "53" | "57" | "58" | "55" | "25" | "26" => (ErrorKind::Unavailable, AWAY),
+        _ if *code == SqlState::DUPLICATE_PSTATEMENT => (ErrorKind::Unavailable, AWAY),
+        "28" => (ErrorKind::Internal, "the database refuses the user: check its name, its password, and pg_hba.conf"),
+        "3D" => (ErrorKind::Internal, "the database does not exist: create it, or configure another"),
+        _ => (ErrorKind::Internal, "the database refused a statement"),
+    }
+}
+
+const CONFLICT: &str = "another transaction is in the way: a retry may succeed";
+
+/// Returns whether an error is that of a connection for which waiting is of no use.
+pub(in crate::engine) fn is_permanent(error: &Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.is_some_and(|cause| cause.code().is_none() && !may_pass(cause))
+}
+
+/// Returns whether a connection failed for a reason that may pass, unlike a certificate that is not trusted, or a password that
+/// is missing.
+fn may_pass(cause: &tokio_postgres::Error) -> bool {
+    let Some(source) = cause.source() else { return true };
+    let is_untrusted = |error: &io::Error| {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
     };
-    match is_unavailable {
-        true => Error::with_source(ErrorKind::Unavailable, "the database is not available", cause)
-            .with_retry_after(Duration::from_secs(1)),
-        false => Error::with_source(ErrorKind::Internal, "the database refused a statement", cause),
+    source.downcast_ref::<io::Error>().is_some_and(|error| !is_untrusted(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wait_may_mend_is_told_from_what_it_does_not() {
+        for (code, kind, part) in [
+            ("57P03", ErrorKind::Unavailable, "not available"),
+            ("53300", ErrorKind::Unavailable, "not available"),
+            ("25P03", ErrorKind::Unavailable, "not available"),
+            ("25006", ErrorKind::Unavailable, "read-only"),
+            ("40001", ErrorKind::Unavailable, "another transaction"),
+            ("40P01", ErrorKind::Unavailable, "another transaction"),
+            ("55P03", ErrorKind::Unavailable, "another transaction"),
+            ("28P01", ErrorKind::Internal, "refuses the user"),
+            ("3D000", ErrorKind::Internal, "does not exist"),
+            ("42P01", ErrorKind::Internal, "refused a statement"),
+        ] {
+            let (found, detail) = classify(&SqlState::from_code(code));
+            assert!(found == kind && detail.contains(part), "{code}: {found} {detail}");
+        }
     }
 }

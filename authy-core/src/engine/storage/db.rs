@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction, config::Host};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -85,6 +85,11 @@ impl Db {
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         Ok(Self { reads: ReadPool::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
+    }
+
+    /// Returns the hosts that connections are opened to.
+    pub(in crate::engine) fn hosts(&self) -> &[Host] {
+        self.connector.config.get_hosts()
     }
 
     /// Opens a dedicated connection, outside of the pool.

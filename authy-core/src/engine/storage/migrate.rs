@@ -1,11 +1,17 @@
 //! Migrates the schema, one instance at a time.
 
+use std::{error::Error as _, iter::successors};
+
 use refinery_core::traits::r#async::AsyncTransaction as _;
 use tokio_postgres::{Client, types::Type};
 
 use crate::{
     Error, ErrorKind, Result,
-    engine::storage::{connector::db_error, db::Db, requirements::check_requirements},
+    engine::storage::{
+        connector::{db_error, describe},
+        db::Db,
+        requirements::check_requirements,
+    },
 };
 
 mod guarded;
@@ -95,7 +101,12 @@ async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<Migra
         }
     }
     let report = runner.run_async(guarded).await.map_err(|cause| {
-        Error::with_source(ErrorKind::Internal, "the database schema cannot be brought up to date", cause)
+        let causes = successors(cause.source(), |cause| (*cause).source());
+        let found = causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).map(describe).next();
+        match found {
+            Some((ErrorKind::Unavailable, detail)) => Error::with_source(ErrorKind::Unavailable, detail, cause),
+            _ => Error::with_source(ErrorKind::Internal, "the database schema cannot be brought up to date", cause),
+        }
     })?;
     Ok(MigrationReport {
         applied: report.applied_migrations().iter().map(ToString::to_string).collect(),

@@ -16,6 +16,11 @@ pub(crate) enum ListenAddress {
 }
 
 impl ListenAddress {
+    /// Returns whether this stands for all addresses of the machine, so that it is nobody's URL.
+    pub(crate) fn is_unspecified(&self) -> bool {
+        matches!(self, Self::Ip(address) if address.ip().is_unspecified())
+    }
+
     /// Returns the addresses, of which a name may have several.
     pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         match self {

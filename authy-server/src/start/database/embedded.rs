@@ -1,12 +1,19 @@
 //! A PostgreSQL in the data folder, and the master key beside it.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use authy_core::{
     engine::MasterKeys,
+    error::chain,
     file::{self, Content},
 };
 use authy_postgres::Cluster;
+use tokio::time::sleep;
+use tokio_postgres::NoTls;
 use zeroize::Zeroizing;
 
 use super::{Database, Sharing};
@@ -35,8 +42,9 @@ pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Databa
         Some(keys) => keys.clone(),
         None => master_key(&data_dir.join("master.key"), &data_dir.join("postgres"))?,
     };
-    let running = authy_postgres::running(data_dir).filter(|_| sharing == Sharing::Beside);
-    if let Some(config) = running {
+    if sharing == Sharing::Beside
+        && let Some(config) = running(data_dir, settings.command_timeout()).await?
+    {
         return Ok(Database { config, cluster: None, keys });
     }
     let mut cluster = Cluster::builder(data_dir);
@@ -46,6 +54,26 @@ pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Databa
     let cluster = cluster.start().await?;
     Ok(Database { config: cluster.config(), cluster: Some(cluster), keys })
 }
+
+/// Returns how to connect to the PostgreSQL that runs in the data folder. Waits for one that is starting, and for one whose server was
+/// killed and which is therefore ending: then there is none.
+async fn running(data_dir: &Path, limit: Duration) -> Result<Option<tokio_postgres::Config>, BoxError> {
+    let begun = Instant::now();
+    while let Some(config) = authy_postgres::running(data_dir) {
+        match config.connect(NoTls).await {
+            Ok(_) => return Ok(Some(config)),
+            Err(error) if begun.elapsed() >= limit => {
+                let shown = data_dir.display();
+                return Err(format!("the PostgreSQL in {shown} neither answers nor ends: {}", chain(&error)).into());
+            }
+            Err(_) => sleep(RUNNING_INTERVAL).await,
+        }
+    }
+    Ok(None)
+}
+
+/// Interval at which a PostgreSQL that starts or ends is asked again.
+const RUNNING_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Reads the master key from a file, which is created with a new key when there is neither the file nor a database.
 fn master_key(path: &Path, cluster: &Path) -> Result<MasterKeys, BoxError> {

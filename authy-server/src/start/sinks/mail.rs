@@ -1,9 +1,9 @@
 //! The mails that the settings ask for.
 
-use authy_core::engine::Builder;
+use authy_core::{engine::Builder, http_url::HttpUrl};
 
 use crate::{
-    config::Settings,
+    config::{ListenAddress, Settings},
     link_template::{InvalidLinkTemplate, LinkTemplate},
     sink::{InvalidSender, MailConfig, MailFolderError, MailSink, Mailer, Sender, SmtpTlsError, SmtpUrl},
 };
@@ -13,6 +13,11 @@ use crate::{
 pub(crate) enum InvalidMailSettings {
     #[error("with AUTHY_SMTP_URL a sender is required: set AUTHY_MAIL_FROM")]
     NoSender,
+    #[error(
+        "the links in mails need the URL at which users reach this server, and it listens on all addresses: set AUTHY_PUBLIC_URL, \
+         such as https://auth.example.org"
+    )]
+    NoPublicUrl,
     #[error(transparent)]
     Tls(#[from] SmtpTlsError),
     #[error(transparent)]
@@ -25,7 +30,12 @@ pub(crate) enum InvalidMailSettings {
 
 /// Returns the mail server and the sender; `None` without a mail server.
 pub(super) fn server_of(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender)>, InvalidMailSettings> {
+    let is_issuer_url = || settings.issuer.as_deref().is_some_and(|issuer| HttpUrl::parse_base(issuer).is_ok());
+    let has_url = settings.public_url.is_some() || settings.validate_url.is_some() || is_issuer_url();
     match (&settings.smtp_url, &settings.mail_from) {
+        (Some(_), Some(_)) if settings.listen.0.iter().any(ListenAddress::is_unspecified) && !has_url => {
+            Err(InvalidMailSettings::NoPublicUrl)
+        }
         (Some(url), Some(from)) => Ok(Some((url, from))),
         (Some(_), None) => Err(InvalidMailSettings::NoSender),
         (None, _) => Ok(None),

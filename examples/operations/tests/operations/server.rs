@@ -47,7 +47,7 @@ impl TestServer {
         };
         let authy = Authy::builder(cluster.config())
             .master_keys(MasterKeys::generate().unwrap())
-            .config(Config { issuer: url.clone(), ..Config::default() })
+            .config(Config { issuer: Some(url.clone()), ..Config::default() })
             .sink_with(|authy| Ok(MailSink::new(authy.clone(), mailer, mails)))
             .start()
             .await

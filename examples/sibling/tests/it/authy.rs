@@ -32,7 +32,7 @@ impl AuthyServer {
         let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let config = Config { issuer: url.clone(), ..Config::default() };
+        let config = Config { issuer: Some(url.clone()), ..Config::default() };
         let builder = Authy::builder(cluster.config()).master_keys(MasterKeys::generate().unwrap()).config(config);
         let engine = builder.start().await.unwrap();
         // It believes the addresses that the service passes on.

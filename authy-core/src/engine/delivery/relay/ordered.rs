@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-use super::{deliver, lock::SinkLock, reader::Reader, retry_wait, stop::Stop};
+use super::{deliver, lease::Lease, reader::Reader, retry_wait, stop::Stop};
 use crate::{
     Result,
     api::event::EventView,
@@ -18,11 +18,11 @@ use crate::{
 /// Maximum wait between two attempts: after a broker returns, delivery should resume soon.
 const MAX_STREAM_RETRY_WAIT: Duration = Duration::from_secs(30);
 
-/// Delivers to the sink, until the database fails or another instance takes over. To stop, it first delivers the rest of
+/// Delivers to the sink, until the database fails. To stop, it first delivers the rest of
 /// its page, because the position is recorded page by page; unless the sink accepts nothing.
 pub(super) async fn run(
     mut reader: Reader<'_>,
-    lock: &SinkLock,
+    lease: &Lease,
     sink: &dyn Sink,
     in_flight: usize,
     stop: &Stop,
@@ -30,7 +30,7 @@ pub(super) async fn run(
     while let Some(page) = stop.or(reader.next()).await.transpose()? {
         let mut chains = chains(&page.events);
         let mut failures = 0;
-        while let Some(failure) = deliver_chains(sink, &mut chains, in_flight).await {
+        while let Some(failure) = deliver_chains(lease, sink, &mut chains, in_flight).await {
             let (wait, reason) = (retry_wait(failures), failure.describe());
             if failures == 0 {
                 tracing::warn!(sink = sink.name(), reason, "a sink accepts nothing: retrying");
@@ -40,7 +40,6 @@ pub(super) async fn run(
             if stop.or(sleep(wait.min(MAX_STREAM_RETRY_WAIT))).await.is_none() {
                 return Ok(());
             }
-            lock.holds()?;
         }
         if failures > 0 {
             tracing::info!(sink = sink.name(), failures, "the sink accepts events again");
@@ -66,31 +65,33 @@ fn chains(events: &[EventView]) -> Vec<VecDeque<&EventView>> {
 
 /// Delivers the chains, and removes accepted events. Returns the last failure, if any.
 async fn deliver_chains(
+    lease: &Lease,
     sink: &dyn Sink,
     chains: &mut Vec<VecDeque<&EventView>>,
     in_flight: usize,
 ) -> Option<DeliveryError> {
     let mut waiting = std::mem::take(chains).into_iter();
     let mut under_way: FuturesUnordered<_> =
-        waiting.by_ref().take(in_flight.max(1)).map(|chain| deliver_chain(sink, chain)).collect();
+        waiting.by_ref().take(in_flight.max(1)).map(|chain| deliver_chain(lease, sink, chain)).collect();
     let mut last = None;
     while let Some(ended) = under_way.next().await {
         if let Some((chain, failure)) = ended {
             chains.push(chain);
             last = Some(failure);
         }
-        under_way.extend(waiting.next().map(|chain| deliver_chain(sink, chain)));
+        under_way.extend(waiting.next().map(|chain| deliver_chain(lease, sink, chain)));
     }
     last
 }
 
 /// Delivers the events of a chain one after the other. Returns the rest when an event was not accepted.
 async fn deliver_chain<'a>(
+    lease: &Lease,
     sink: &dyn Sink,
     mut chain: VecDeque<&'a EventView>,
 ) -> Option<(VecDeque<&'a EventView>, DeliveryError)> {
     while let Some(event) = chain.front() {
-        if let Err(failure) = deliver(sink, event).await {
+        if let Err(failure) = deliver(lease, sink, event).await {
             return Some((chain, failure));
         }
         chain.pop_front();

@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
 
-use super::{EVENT_POLL_INTERVAL, deliver, lock::SinkLock, reader::Reader, retry_wait, sql, stop::Stop};
+use super::{EVENT_POLL_INTERVAL, deliver, lease::Lease, reader::Reader, retry_wait, sql, stop::Stop};
 use crate::{
     Result,
     api::event::EventView,
@@ -30,7 +30,7 @@ pub(super) async fn fill(mut reader: Reader<'_>, queued: &Notify) -> Result<()> 
 /// Delivers the events that are due. To stop, it waits for the deliveries under way.
 pub(super) async fn work(
     db: &Db,
-    lock: &SinkLock,
+    lease: &Lease,
     sink: &dyn Sink,
     in_flight: usize,
     queued: &Notify,
@@ -39,7 +39,6 @@ pub(super) async fn work(
     let mut ids: Vec<Uuid> = Vec::new();
     let mut under_way = FuturesUnordered::new();
     loop {
-        lock.holds()?;
         let stops = stop.is_requested();
         if stops && under_way.is_empty() {
             return Ok(());
@@ -47,10 +46,10 @@ pub(super) async fn work(
         let free = if stops { 0 } else { in_flight.max(1).saturating_sub(ids.len()) };
         let room = i64::try_from(free).unwrap_or(i64::MAX);
         if room > 0 {
-            for row in lock.read(&sql::LIST_DUE, &[&sink.name(), &room, &ids]).await? {
+            for row in lease.read(&sql::LIST_DUE, &[&sink.name(), &room, &ids]).await? {
                 let (event, attempts) = (event::view(&row), row.get::<_, i32>("attempts"));
                 ids.push(*event.event_id.as_uuid());
-                under_way.push(attempt(sink, event, attempts));
+                under_way.push(attempt(lease, sink, event, attempts));
             }
         }
         tokio::select! {
@@ -72,8 +71,8 @@ struct Attempted {
     outcome: Result<(), DeliveryError>,
 }
 
-async fn attempt(sink: &dyn Sink, event: EventView, attempts: i32) -> Attempted {
-    let outcome = deliver(sink, &event).await;
+async fn attempt(lease: &Lease, sink: &dyn Sink, event: EventView, attempts: i32) -> Attempted {
+    let outcome = deliver(lease, sink, &event).await;
     Attempted { event, attempts, outcome }
 }
 

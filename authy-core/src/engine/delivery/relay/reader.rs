@@ -10,7 +10,7 @@ use tokio::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{EVENT_POLL_INTERVAL, Relay, lock::SinkLock, sql};
+use super::{EVENT_POLL_INTERVAL, Relay, lease::Lease, sql};
 use crate::{
     Error, ErrorKind, Result,
     api::event::EventView,
@@ -29,7 +29,7 @@ const EVENTS_A_PAGE: i64 = 1000;
 /// Reads the events that a sink has not received, page by page.
 pub(super) struct Reader<'a> {
     relay: &'a Relay,
-    lock: &'a SinkLock,
+    lease: &'a Lease,
     cursor: SinkCursor,
     // The timeline of the cursor's snapshots.
     timeline: String,
@@ -67,8 +67,10 @@ const BEGINNING: &str = "-infinity";
 const EMPTY_SNAPSHOT: &str = "1:1:";
 
 impl<'a> Reader<'a> {
-    pub(super) async fn load(relay: &'a Relay, lock: &'a SinkLock) -> Result<Self> {
-        let row = lock.read_one(&sql::FIND_CURSOR, &[&relay.sink.name()]).await?;
+    /// Takes the cursor: from here on, a write of the previous holder of the lease has no effect.
+    pub(super) async fn load(relay: &'a Relay, lease: &'a Lease) -> Result<Self> {
+        let row = relay.journal.db.write_quietly(&sql::TAKE_CURSOR, &[&relay.sink.name()]).await?;
+        let row = row.ok_or_else(|| Error::new(ErrorKind::Internal, "the sink has no cursor"))?;
         let cursor = SinkCursor {
             epoch: row.get("epoch"),
             seen: row.get("seen"),
@@ -77,15 +79,13 @@ impl<'a> Reader<'a> {
             event_id: row.get("event_id"),
             turn: row.get("turn"),
         };
-        let timeline = row.get::<_, Option<String>>("timeline");
-        let timeline = timeline.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the database is a standby"))?;
-        Ok(Self { relay, lock, cursor, timeline, written: relay.journal.db.written(), found: None })
+        let timeline = row.get("timeline");
+        Ok(Self { relay, lease, cursor, timeline, written: relay.journal.db.written(), found: None })
     }
 
     /// Waits for events.
     pub(super) async fn next(&mut self) -> Result<UnreadPage> {
         loop {
-            self.lock.holds()?;
             if let Some(page) = self.read().await? {
                 return Ok(page);
             }
@@ -100,22 +100,22 @@ impl<'a> Reader<'a> {
             let SinkCursor { epoch, seen, pass, happened, event_id, .. } = &self.cursor;
             if let Some(pass) = pass {
                 let params: Params<'_> = &[epoch, seen, pass, happened, event_id, &EVENTS_A_PAGE];
-                let rows = self.lock.read_in_order(&sql::READ, params).await?;
+                let rows = self.lease.read_in_order(&sql::READ, params).await?;
                 return Ok(Some(self.page(&rows, pass.clone(), *epoch)));
             }
             if let Some(found) = self.found {
                 sleep_until(found + GATHER_TIME).await;
             }
             let looked = Instant::now();
-            let row = self.lock.read_one(&sql::LOOK, &[epoch, seen]).await?;
+            let row = self.lease.read_one(&sql::LOOK, &[epoch, seen]).await?;
             if !row.get::<_, bool>("here") {
-                // Not a failure: the relay takes the lock again, and a new epoch begins.
+                // Not a failure: the relay takes the lease again, and a new epoch begins.
                 return Err(Error::new(ErrorKind::Unavailable, "the database has moved to another cluster"));
             }
             let current: i32 = row.get("epoch");
             if *epoch < current {
                 let params: Params<'_> = &[epoch, seen, happened, event_id, &EVENTS_A_PAGE, &self.relay.sink.name()];
-                let rows = self.lock.read_in_order(&sql::READ_LEFT, params).await?;
+                let rows = self.lease.read_in_order(&sql::READ_LEFT, params).await?;
                 return Ok(Some(self.page(&rows, EMPTY_SNAPSHOT.to_owned(), epoch + 1)));
             }
             let now: String = row.get("now");
@@ -162,7 +162,8 @@ impl<'a> Reader<'a> {
 
     /// Stores the reason why the page is not accepted, for the operator. The next advance clears it.
     pub(super) async fn store_error(&self, reason: &str) -> Result<()> {
-        self.relay.journal.db.write_quietly(&sql::SET_ERROR, &[&self.relay.sink.name(), &reason]).await.map(drop)
+        let params: Params<'_> = &[&self.relay.sink.name(), &reason, &self.cursor.turn];
+        self.relay.journal.db.write_quietly(&sql::SET_ERROR, params).await.map(drop)
     }
 
     /// Advances past a page that was delivered.

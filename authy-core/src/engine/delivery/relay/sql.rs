@@ -10,18 +10,20 @@ statements! {
     /// Begins a new epoch when it is not.
     BEGIN_EPOCH() = "SELECT authy.begin_event_epoch()";
 
-    /// Creates a sink's cursor at the present position, unless it exists; stores whether its status is shown with the
-    /// users.
+    /// Creates a sink's cursor, unless it exists: at the present position, or before every event when no background work
+    /// has begun yet. Stores whether its status is shown with the users.
     CREATE_CURSOR(TEXT, BOOL) =
         "INSERT INTO authy.event_cursor AS known (sink, epoch, seen, shows_status)
-         SELECT $1, epoch, pg_current_snapshot(), $2 FROM authy.event_epoch
+         SELECT $1, epoch, CASE WHEN first_start IS NULL THEN '1:1:'::pg_snapshot ELSE pg_current_snapshot() END, $2
+         FROM authy.event_epoch, authy.installation
          ON CONFLICT (sink) DO UPDATE SET shows_status = $2 WHERE known.shows_status <> $2";
 
-    /// The position of a sink, and the current timeline; no timeline on a standby.
-    FIND_CURSOR(TEXT) =
-        "SELECT epoch, seen::text, pass::text, happened::text, event_id, turn,
-                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
-         FROM authy.event_cursor WHERE sink = $1";
+    /// Begins the next turn of a cursor, so that the writes of earlier ones have no effect. Returns the position and the
+    /// current timeline.
+    TAKE_CURSOR(TEXT) =
+        "UPDATE authy.event_cursor SET turn = turn + 1 WHERE sink = $1
+         RETURNING epoch, seen::text, pass::text, happened::text, event_id, turn,
+                   left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline";
 
     /// The transactions that are new since a snapshot, and the current snapshot: those that were running at that time
     /// or have begun since. So a long-running transaction does not cause what others commit meanwhile to be read
@@ -59,8 +61,12 @@ statements! {
              seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
          WHERE sink = $1 AND turn = $2 AND left(pg_walfile_name(pg_current_wal_lsn()), 8) = $8";
 
-    /// Stores the reason why a sink accepts nothing at present.
-    SET_ERROR(TEXT, TEXT) = "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND error IS DISTINCT FROM $2";
+    /// Stores the reason why a sink accepts nothing at present, unless another instance has moved its cursor.
+    SET_ERROR(TEXT, TEXT, INT8) =
+        "UPDATE authy.event_cursor SET error = $2 WHERE sink = $1 AND turn = $3 AND error IS DISTINCT FROM $2";
+
+    /// Notes that background work has begun: a sink that is added later begins at the present position.
+    NOTE_FIRST_START() = "UPDATE authy.installation SET first_start = now() WHERE first_start IS NULL";
 
     /// The number of the lock of a sink.
     LOCK_NUMBER(TEXT) = "SELECT hashtext($1) AS number";
@@ -73,15 +79,18 @@ statements! {
          WHERE event_id = ANY ($2) AND happened BETWEEN $3 AND $4
          ON CONFLICT DO NOTHING";
 
-    /// The deliveries that are due, not in progress, and not behind another one of the same user. By the clock, because
-    /// the transaction that holds the lock began long ago.
+    /// The deliveries that are due, not in progress, and not behind another one of the same user. One that is in progress
+    /// counts although an operator has given it up, or the previous holder of the lease has recorded it.
     LIST_DUE(TEXT, INT8, UUID_ARRAY) =
         "SELECT d.attempts, e.event_id, e.kind, e.happened, e.actor, e.origin, e.subject, e.session_id, host(e.ip) AS ip,
                 e.user_agent, e.request_id, e.detail
          FROM authy.delivery d JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
-         WHERE d.sink = $1 AND d.state = 'waiting' AND d.next_attempt <= clock_timestamp() AND d.event_id <> ALL ($3)
+         WHERE d.sink = $1 AND d.state = 'waiting' AND d.next_attempt <= now() AND d.event_id <> ALL ($3)
            AND NOT EXISTS (SELECT FROM authy.delivery b
                            WHERE b.sink = $1 AND b.state = 'waiting' AND b.subject = d.subject
+                             AND (b.happened, b.event_id) < (d.happened, d.event_id))
+           AND NOT EXISTS (SELECT FROM authy.delivery b
+                           WHERE b.sink = $1 AND b.event_id = ANY ($3) AND b.subject = d.subject
                              AND (b.happened, b.event_id) < (d.happened, d.event_id))
          ORDER BY d.next_attempt LIMIT $2";
 

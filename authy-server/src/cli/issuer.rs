@@ -1,0 +1,42 @@
+//! `authy-server issuer …`
+
+use authy_core::{Authy, engine::Caller};
+use clap::{Arg, ArgMatches, Command};
+
+use super::arguments::{given, print};
+use crate::start::BoxError;
+
+pub(super) fn command() -> Command {
+    Command::new("issuer")
+        .about("Show or replace the issuer of the tokens, which the database keeps")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("show").about("Print the issuer"))
+        .subcommand(
+            Command::new("set")
+                .about(
+                    "Replace the issuer. Restart every server then: one that has not refuses the tokens of the others",
+                )
+                .arg(
+                    Arg::new("issuer")
+                        .value_name("URL")
+                        .required(true)
+                        .help("The new issuer, such as https://auth.example.org"),
+                ),
+        )
+}
+
+pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
+    match matches.subcommand() {
+        Some(("show", _)) => print(&authy.metadata().issuer),
+        Some(("set", matches)) => {
+            let issuer = given::<String>(matches, "issuer")?;
+            authy.set_issuer(caller, &issuer).await?;
+            print(&format!(
+                "the issuer is {issuer} from the next start of each server on: restart all of them, and replace AUTHY_ISSUER \
+                 where it is set"
+            ))
+        }
+        _ => Ok(()),
+    }
+}

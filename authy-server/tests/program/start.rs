@@ -1,0 +1,118 @@
+//! How the program starts: what it waits for, what it calls itself, and what it refuses.
+
+use super::*;
+
+/// The issuer that a server publishes.
+fn issuer(server: &ServerProgram) -> String {
+    let metadata = server.curl(&[&format!("{}/.well-known/oauth-authorization-server", server.url())]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    metadata["issuer"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_issuer_stays_whatever_the_address_is_until_an_operator_replaces_it() {
+    const NEW: &str = "https://auth.example.org";
+    let folder = folder();
+    let path = folder.path();
+    let mut server = ServerProgram::start(path);
+    let first = server.url().to_owned();
+    assert_eq!(issuer(&server), first);
+    server.signal(Signal::TERM);
+    server.ends();
+    let mut server = ServerProgram::start(path);
+    assert!(server.url() != first && issuer(&server) == first, "{}", issuer(&server));
+    server.signal(Signal::TERM);
+    server.ends();
+
+    let refused = fails(path, &["--listen", "127.0.0.1:0", "--issuer", NEW]);
+    let way_out = format!("`authy-server issuer set {NEW}`");
+    for part in [NEW, first.as_str(), way_out.as_str()] {
+        assert!(refused.contains(part), "{part} is missing from {refused}");
+    }
+    assert_eq!(succeeds(path, &["issuer", "show"]).trim(), first);
+    assert!(succeeds(path, &["issuer", "set", NEW]).contains("restart all of them"));
+    assert_eq!(succeeds(path, &["issuer", "show", "--issuer", "ignored"]).trim(), NEW);
+    let trail = succeeds(path, &["event", "list", "--kind", "issuer.changed"]);
+    assert!(trail.contains(NEW) && trail.contains(&first), "{trail}");
+    for flags in [&["--listen", "127.0.0.1:0", "--issuer", NEW][..], &["--listen", "127.0.0.1:0"]] {
+        let mut server = ServerProgram::with(&mut authy(path, flags));
+        assert_eq!(issuer(&server), NEW);
+        server.signal(Signal::TERM);
+        server.ends();
+    }
+}
+
+#[test]
+fn a_new_database_takes_the_public_url_as_its_issuer() {
+    let folder = folder();
+    let flags = ["--listen", "127.0.0.1:0", "--public-url", "https://auth.example.org/"];
+    let server = ServerProgram::with(&mut authy(folder.path(), &flags));
+    assert_eq!(issuer(&server), "https://auth.example.org");
+}
+
+#[test]
+fn an_address_that_stands_for_all_is_in_no_url() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let folder = folder();
+        let server = ServerProgram::with(&mut authy(folder.path(), &["--listen", listen]));
+        assert!(server.url().starts_with("http://localhost:"), "{}", server.url());
+        assert_eq!(issuer(&server), server.url());
+        server.sign_up("ada");
+        let link = format!("\r\n{}/authy/validate/", server.url());
+        let mails = folder.path().join(".authy/mail");
+        mail::until("the mail is there", || {
+            let mut mails = fs::read_dir(&mails).ok()?.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+            mails.any(|mail| mail.contains(&link)).then_some(())
+        });
+    }
+    let folder = folder();
+    let server = |flags: &[&str]| {
+        let mut command = authy(folder.path(), flags);
+        command.env("AUTHY_SMTP_URL", "smtp://localhost").env("AUTHY_MAIL_FROM", "shop@shop.example");
+        command
+    };
+    let refused = server(&["--listen", "0.0.0.0:0"]).output().unwrap();
+    assert!(!refused.status.success() && text(&refused.stderr).contains("set AUTHY_PUBLIC_URL"), "{refused:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
+    ServerProgram::with(&mut server(&["--listen", "0.0.0.0:0", "--public-url", "https://auth.example.org"]));
+}
+
+#[test]
+fn a_command_right_after_its_server_was_killed_starts_the_database_itself() {
+    let folder = folder();
+    for _ in 0..3 {
+        let mut server = ServerProgram::start(folder.path());
+        server.signal(Signal::KILL);
+        server.ends();
+        assert!(succeeds(folder.path(), &["role", "list"]).contains("superadmin"));
+    }
+}
+
+/// A server whose database is not there.
+fn without_database(folder: &Path, timeout: &str) -> Command {
+    let mut command = authy(folder, &["--listen", "127.0.0.1:0", "--start-timeout", timeout]);
+    command.env("AUTHY_DATABASE_URL", "postgresql://authy@127.0.0.1:1/authy");
+    command.env("AUTHY_MASTER_KEY", &**authy_core::engine::MasterKeys::generate().unwrap().to_base64());
+    command
+}
+
+#[test]
+fn a_database_that_is_away_is_waited_for_and_the_log_says_so() {
+    let folder = folder();
+    let output = without_database(folder.path(), "1s").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(!output.status.success());
+    for part in ["waiting for the database", "127.0.0.1", "Connection refused", "AUTHY_START_TIMEOUT"] {
+        assert!(said.contains(part), "{part} is missing from {said}");
+    }
+    assert_eq!(said.matches("waiting for the database").count(), 1, "{said}");
+    let output = without_database(folder.path(), "1s").args(["role", "list"]).output().unwrap();
+    assert!(!output.status.success() && text(&output.stderr).contains("waiting for the database"));
+
+    // It can be stopped while it waits.
+    let mut child = without_database(folder.path(), "1h").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("waiting for the database")));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}

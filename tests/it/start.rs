@@ -1,0 +1,116 @@
+//! The start of an engine: it waits for a database that is late, not for what no wait mends, and agrees with the other
+//! instances on the issuer.
+
+use std::{os::unix::fs::symlink, path::Path, time::Duration};
+
+use authy_core::{
+    Authenticator as _, Authy, ErrorKind, Result,
+    engine::{Builder, Config, MasterKeys},
+    error::chain,
+};
+use authy_tests::{TestApp, cheap, database, fresh_name, new_user, operator, trace::Captured, until};
+use tokio_postgres::config::Host;
+
+/// Longer than any test runs.
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn builder(database: &tokio_postgres::Config, keys: &MasterKeys) -> Builder {
+    Authy::builder(database.clone()).without_background().master_keys(keys.clone()).config(cheap())
+}
+
+/// The same database, by a folder of its socket that does not exist yet.
+fn by(link: &Path, database: &tokio_postgres::Config) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(link).user(database.get_user().unwrap()).dbname(database.get_dbname().unwrap());
+    config
+}
+
+#[tokio::test]
+async fn a_database_that_is_late_is_waited_for() {
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("socket");
+    let log = Captured::begin();
+    let late = by(&link, &database);
+    let (start, migrate) = (
+        tokio::task::spawn(builder(&late, &keys).start_timeout(HOUR).start()),
+        tokio::task::spawn(builder(&late, &keys).start_timeout(HOUR).migrate()),
+    );
+    let waits = || async { log.lines(&["WARN", "waiting for the database"]).len() == 2 };
+    until("both say that they wait", waits).await;
+    assert!(!start.is_finished() && !migrate.is_finished());
+    let [Host::Unix(socket)] = database.get_hosts() else { panic!("no socket") };
+    symlink(socket, &link).unwrap();
+    let authy = start.await.unwrap().unwrap();
+    authy.ping().await.unwrap();
+    assert!(migrate.await.unwrap().unwrap().applied.is_empty());
+}
+
+#[tokio::test]
+async fn what_no_wait_mends_ends_the_start_at_once() {
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    builder(&database, &keys).start().await.unwrap();
+    let (mut no_database, mut no_user) = (database.clone(), database.clone());
+    no_database.dbname("nowhere");
+    no_user.user("nobody-at-all");
+    for (database, keys, part) in [
+        (&no_database, &keys, "the database does not exist"),
+        (&no_user, &keys, "the database refuses the user"),
+        (&database, &MasterKeys::generate().unwrap(), "master key"),
+    ] {
+        let start = builder(database, keys).start_timeout(HOUR).start();
+        let refused = tokio::time::timeout(Duration::from_secs(60), start).await.expect("it waits").err().unwrap();
+        assert!(refused.kind() == ErrorKind::Internal && chain(&refused).contains(part), "{refused:?}");
+    }
+    // Without a limit it does not wait.
+    let folder = tempfile::tempdir().unwrap();
+    let away = builder(&by(&folder.path().join("socket"), &database), &keys).start().await.err().unwrap();
+    assert_eq!(away.kind(), ErrorKind::Unavailable);
+}
+
+async fn started(database: &tokio_postgres::Config, keys: &MasterKeys, issuer: Option<&str>) -> Result<Authy> {
+    let config = Config { issuer: issuer.map(str::to_owned), ..cheap() };
+    Authy::builder(database.clone()).without_background().master_keys(keys.clone()).config(config).start().await
+}
+
+#[tokio::test]
+async fn instances_on_one_database_accept_each_others_tokens_wherever_they_listen() {
+    let first = TestApp::new().await;
+    let second = TestApp::on(first.database.clone(), first.master_keys.clone(), |_, _| ()).await;
+    assert_eq!(second.authy.metadata().issuer, first.url());
+    for (from, to) in [(&first, &second), (&second, &first)] {
+        let user = from.user().await;
+        assert_eq!(to.authy.authenticate(user.token.expose()).await.unwrap().public_id, user.id);
+    }
+    // Two that are the first at the same time agree as well.
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    let new = |issuer| builder(&database, &keys).default_issuer(issuer).start();
+    let (one, other) = tokio::try_join!(new("http://a.example"), new("http://b.example")).unwrap();
+    assert_eq!(one.metadata().issuer, other.metadata().issuer);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_not_the_one_of_the_database_is_refused_with_both() {
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    assert_eq!(started(&database, &keys, None).await.unwrap().metadata().issuer, "authy", "which is not kept");
+    let authy = started(&database, &keys, Some("https://a.example")).await.unwrap();
+    let refused = started(&database, &keys, Some("https://b.example")).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    for part in ["\"https://a.example\"", "\"https://b.example\"", "issuer set", "Authy::set_issuer"] {
+        assert!(chain(&refused).contains(part), "{part} is missing from {}", chain(&refused));
+    }
+    let name = fresh_name("ada");
+    authy.users().register(&operator(), new_user(&name)).await.unwrap();
+    assert_eq!(authy.set_issuer(&operator(), " ").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    authy.set_issuer(&operator(), "https://b.example").await.unwrap();
+    // Again, which is no event.
+    authy.set_issuer(&operator(), "https://b.example").await.unwrap();
+    let sql = database::connect(&database).await;
+    let events = "SELECT count(*) FROM authy.event WHERE kind = 'issuer.changed'";
+    assert_eq!(sql.query_one(events, &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(authy.metadata().issuer, "https://a.example", "until its next start");
+    for issuer in [Some("https://b.example"), None] {
+        assert_eq!(started(&database, &keys, issuer).await.unwrap().metadata().issuer, "https://b.example");
+    }
+    assert!(started(&database, &keys, Some("https://a.example")).await.is_err());
+}
