@@ -8,7 +8,11 @@ use authy_core::{
     client_info,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
+    request::Parts,
+};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::timeout;
@@ -46,11 +50,11 @@ where
     if body.size_hint().lower() > body::MAX_BYTES as u64 {
         return Err(body::too_large().into());
     }
-    if info.has_page && is_form(&head.headers) {
-        // The form of the page has a button and no fields.
-        return Ok(Fields::none());
+    // The form of the page has a button and no fields. It is read like any other, so that the connection is kept.
+    let is_form = info.has_page && is_form(&head.headers);
+    if !is_form {
+        require_json(&head.headers)?;
     }
-    body::require_json(&head.headers)?;
     let body = match timeout(body_timeout, Limited::new(body, body::MAX_BYTES).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(body::too_large().into()),
@@ -59,10 +63,19 @@ where
         }
         Err(_) => return Err(ErrorReply::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
     };
-    if body.is_empty() {
+    if body.is_empty() || is_form {
         return Ok(Fields::none());
     }
     Fields::from_json(&body).map_err(|why| ErrorReply::from(body::malformed()).with_message(why.to_string()))
+}
+
+/// Checks that the body is JSON, in UTF-8 and not compressed. The answer to a compressed one names the coding that is
+/// accepted (RFC 9110, section 15.5.16).
+fn require_json(headers: &HeaderMap) -> Result<(), ErrorReply> {
+    body::require_json(headers).map_err(|error| match headers.contains_key(CONTENT_ENCODING) {
+        true => ErrorReply::from(error).with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        false => error.into(),
+    })
 }
 
 /// Returns whether the body is the form of a page.
