@@ -41,7 +41,9 @@ mod http_config;
 mod limit;
 #[cfg(any(feature = "cli", feature = "mail"))]
 mod link_template;
+mod listener;
 mod log;
+mod message;
 mod mounted;
 mod page;
 mod reply;

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +22,7 @@ use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::RateLimiter,
+    listener::Listener,
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -90,6 +91,16 @@ impl AuthyService {
         });
     }
 
+    /// Records that the server is about to stop.
+    pub(crate) fn begin_stop(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the server is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.is_stopping.load(Ordering::Relaxed)
+    }
+
     /// Ends every event stream, so that a graceful shutdown does not wait for them. Call it when the program stops.
     pub fn end_streams(&self) {
         self.0.streams.end();
@@ -102,12 +113,12 @@ impl AuthyService {
     }
 
     /// Answers a request that came from `peer`.
-    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.0.answer(peer, request).await
+        self.0.answer(listener, peer, request).await
     }
 }
 
@@ -128,7 +139,7 @@ where
         let service = self.clone();
         Box::pin(async move {
             Ok(match peer(&request) {
-                Some(peer) => service.answer(peer, request).await,
+                Some(peer) => service.answer(Listener::Mounted, peer, request).await,
                 // The limits count by it: without it, one client could use up the allowance of all.
                 None => {
                     let missing = "the request has no PeerAddress in its extensions";

@@ -1,6 +1,8 @@
 //! Answers one request, from its head to its answer.
 
-use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{
+    error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::atomic::AtomicBool, time::Duration,
+};
 
 use authy_core::{
     Authenticator as _, Authy, ClientInfo, ErrorKind,
@@ -25,7 +27,8 @@ use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::RateLimiter,
-    page,
+    listener::Listener,
+    message, page,
     reply::{self, Response},
     request, routes,
     stream::Streams,
@@ -44,6 +47,8 @@ pub(crate) struct Service {
     pub(crate) limiter: RateLimiter,
     /// The streams that are open.
     pub(crate) streams: Streams,
+    /// Whether the server is about to stop.
+    pub(crate) is_stopping: AtomicBool,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
@@ -58,6 +63,7 @@ impl Service {
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
             streams: Streams::new(config),
+            is_stopping: AtomicBool::new(false),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -66,7 +72,7 @@ impl Service {
     }
 
     /// Answers a request within the deadline, also when a handler panics.
-    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -81,7 +87,7 @@ impl Service {
         // transaction that is dropped before its commit is rolled back.
         let answered = {
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(&head, body, client, name, &mut rate_limit_headers));
+            let work = pin!(self.handle(listener, &head, body, client, name, &mut rate_limit_headers));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
             // Not the path itself: paths contain one-time codes, and an unknown path may be that of a mistyped code.
             let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table.pattern(head.uri.path()));
@@ -110,6 +116,7 @@ impl Service {
 
     async fn handle<B>(
         &self,
+        listener: Listener,
         head: &Parts,
         body: B,
         client: ClientAddress,
@@ -120,6 +127,9 @@ impl Service {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        if listener.is_own() {
+            message::check(head)?;
+        }
         let found = self.table.find(head.uri.path());
         let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 

@@ -1,22 +1,30 @@
 //! From settings to a server that runs.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use authy_core::{ClientInfo, engine::Caller, http_url::HttpUrl};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::sync::oneshot;
 
-use crate::{config::Settings, http_config::HttpConfig, limit::RateLimits, server::Server};
+use crate::{
+    config::{Pause, Settings},
+    http_config::HttpConfig,
+    limit::RateLimits,
+    server::Server,
+};
 
 mod database;
 mod error;
+mod listener;
+mod signals;
 mod sinks;
 
 pub(crate) use database::{Database, Sharing};
 pub(crate) use error::BoxError;
+use signals::Signals;
+
+/// Two or three health checks of a load balancer.
+const STOP_DELAY: Duration = Duration::from_secs(5);
 
 fn http_config(settings: &Settings) -> HttpConfig {
     HttpConfig {
@@ -31,8 +39,17 @@ fn http_config(settings: &Settings) -> HttpConfig {
             forgot: settings.limit_forgot.clone(),
             default: settings.limit_default.clone(),
         },
+        keep_alive: settings.keep_alive,
+        stop_delay: settings.stop_delay.map_or_else(default_stop_delay, |Pause(delay)| delay),
+        max_connections: settings.max_connections,
         ..HttpConfig::default()
     }
+}
+
+/// Returns the time for which a server that stops still accepts connections. Nobody has to be informed of the end of one
+/// that was started by hand, and Control-C should end it at once.
+fn default_stop_delay() -> Duration {
+    if signals::is_interactive() { Duration::ZERO } else { STOP_DELAY }
 }
 
 /// Returns the URL at which users reach this server: as configured, or the issuer, or the address it listens on.
@@ -51,17 +68,20 @@ fn raise_file_limit() {
     }
 }
 
+/// Says what SIGHUP has done.
+fn reload() {
+    tracing::info!("SIGHUP: there is nothing to read again; settings apply from the next start");
+}
+
 /// Serves until the process gets SIGINT or SIGTERM.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     sinks::check(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = listener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {} (AUTHY_LISTEN): {error}", settings.listen))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
 
     let database = Database::open(settings, Sharing::Alone).await?;
     let served = async {
@@ -78,19 +98,17 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         }
         // The last line, so that programs can wait for it.
         println!("listening on {url}");
-        let stopping = Arc::new(tokio::sync::Notify::new());
-        let stop = {
-            let stopping = stopping.clone();
-            async move { stopping.notified().await }
-        };
-        let mut serving = tokio::spawn(Server::new(authy.clone(), http_config(settings)).serve(listener, stop));
+        let http = http_config(settings);
+        let delay = http.stop_delay;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = Server::new(authy.clone(), http);
+        let mut serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = signals.stop(reload) => {}
         }
-        tracing::info!("stopping: answering the requests under way first");
-        stopping.notify_one();
+        tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
+        drop(stop);
         let stopped = async {
             let ended = (&mut serving).await;
             tracing::info!("stopping: finishing the deliveries under way");
@@ -100,8 +118,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         tokio::select! {
             ended = stopped => return ended,
             // A second signal: stop at once.
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = signals.stop(|| ()) => {}
         }
         serving.abort();
         Ok(())

@@ -18,6 +18,7 @@ mod background;
 mod browser;
 mod client;
 mod clients;
+mod connections;
 mod crash;
 mod documents;
 mod drift;

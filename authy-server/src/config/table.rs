@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
-    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, TlsCa},
+    value::{BaseUrl, CorsOrigin, DatabaseUrl, List, LogFilter, LogFormat, Pause, TlsCa},
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
 
@@ -129,6 +129,12 @@ settings! {
     trusted_proxies: List<IpNet> = "";
     /// The networks of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
+    /// How long a connection may be idle between two requests: longer than the proxies in front keep theirs
+    keep_alive: Duration = "75s";
+    /// Maximum number of connections at a time; further clients wait. When left out: the limit of open files, less a quarter of it or 256
+    max_connections: Option<usize> = "";
+    /// How long a server that stops still accepts connections, so that load balancers notice it; `0s` for not at all. When left out: 5 seconds, and none when it was started at a terminal
+    stop_delay: Option<Pause> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
     /// The origins whose pages may call from a browser, comma separated
