@@ -45,6 +45,7 @@ mod listener;
 mod log;
 mod message;
 mod mounted;
+mod operations;
 mod page;
 mod reply;
 mod request;

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -39,7 +39,7 @@ pub struct PeerAddress(pub IpAddr);
 /// The JSON API of an [`Authy`] as a [tower service](tower_service::Service), for an HTTP server of your own. Cheap to
 /// clone; clones share their limits.
 ///
-/// It answers the paths below `/authy` and `/.well-known`, and needs the whole path: do not strip a prefix. The HTTP
+/// It answers the paths below `/authy` and `/.well-known` and no others, and needs the whole path: do not strip a prefix. The HTTP
 /// server around it decides about connections: timeouts for heads and writes, the maximum size of a head, TLS. [`Server`](crate::Server)
 /// brings its own.
 #[derive(Clone)]
@@ -93,12 +93,12 @@ impl AuthyService {
 
     /// Records that the server is about to stop.
     pub(crate) fn begin_stop(&self) {
-        self.0.is_stopping.store(true, Ordering::Relaxed);
+        self.0.readiness.begin_stop();
     }
 
     /// Returns whether the server is about to stop.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.is_stopping.load(Ordering::Relaxed)
+        self.0.readiness.is_stopping()
     }
 
     /// Ends every event stream, so that a graceful shutdown does not wait for them. Call it when the program stops.

@@ -1,8 +1,6 @@
 //! Answers one request, from its head to its answer.
 
-use std::{
-    error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::atomic::AtomicBool, time::Duration,
-};
+use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use authy_core::{
     Authenticator as _, Authy, ClientInfo, ErrorKind,
@@ -28,7 +26,9 @@ use crate::{
     http_config::HttpConfig,
     limit::RateLimiter,
     listener::Listener,
-    message, page,
+    message,
+    operations::{Operation, Readiness},
+    page,
     reply::{self, Response},
     request, routes,
     stream::Streams,
@@ -42,13 +42,15 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub(crate) struct Service {
     authy: Authy,
     table: RouteTable,
+    /// The routes of the listener for everybody beside an admin listener.
+    public_table: RouteTable,
     proxies: TrustedProxies,
     /// Counts the requests of every address.
     pub(crate) limiter: RateLimiter,
     /// The streams that are open.
     pub(crate) streams: Streams,
-    /// Whether the server is about to stop.
-    pub(crate) is_stopping: AtomicBool,
+    /// Whether the server should get requests.
+    pub(crate) readiness: Readiness,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
@@ -60,10 +62,11 @@ impl Service {
         Self {
             authy,
             table: RouteTable::new(routes::all()),
+            public_table: RouteTable::new(routes::public()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
             streams: Streams::new(config),
-            is_stopping: AtomicBool::new(false),
+            readiness: Readiness::default(),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -90,7 +93,7 @@ impl Service {
             let work = pin!(self.handle(listener, &head, body, client, name, &mut rate_limit_headers));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
             // Not the path itself: paths contain one-time codes, and an unknown path may be that of a mistyped code.
-            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table.pattern(head.uri.path()));
+            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table(listener).pattern(head.uri.path()));
             match work.instrument(span).await {
                 Ok(Ok(answered)) => answered,
                 Ok(Err(_)) => Err(ErrorReply::new(ErrorKind::Unavailable, "the answer took too long")),
@@ -99,7 +102,7 @@ impl Service {
             }
         };
 
-        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(&head) {
+        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(listener, &head) {
             true => failure.into_page(name),
             false => failure.into_response(name),
         });
@@ -130,7 +133,14 @@ impl Service {
         if listener.is_own() {
             message::check(head)?;
         }
-        let found = self.table.find(head.uri.path());
+        let path = head.uri.path();
+        let found = self.table(listener).find(path);
+        if found.is_none()
+            && listener.has_operations()
+            && let Some(operation) = Operation::find(path)
+        {
+            return operation.answer(&head.method, &self.authy, &self.readiness).await;
+        }
         let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 
         // A load balancer asks for the status from within, without https.
@@ -140,7 +150,7 @@ impl Service {
         self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, rate_limit_headers)?;
 
         let Some((resource, segments)) = found else {
-            return Err(ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path"));
+            return Err(not_found());
         };
         let Some(route) = route else {
             if head.method == Method::OPTIONS {
@@ -154,8 +164,11 @@ impl Service {
         // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
-            let user = segments.iter().find(|(name, _)| *name == "public_id");
-            route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
+            let user = segments.iter().find(|(name, _)| *name == "public_id").and_then(|(_, id)| id.parse().ok());
+            if !listener.has_administration() && user.is_some_and(|user| user != identity.public_id) {
+                return Err(not_found());
+            }
+            route.info.access.permit(&identity, user)?;
             Caller::user(identity, info)
         } else {
             Caller::anonymous(info)
@@ -167,11 +180,15 @@ impl Service {
         Ok(route.answer(call).await?)
     }
 
+    fn table(&self, listener: Listener) -> &RouteTable {
+        if listener.has_administration() { &self.table } else { &self.public_table }
+    }
+
     /// Returns whether the client gets an error as a page.
-    fn wants_page(&self, head: &Parts) -> bool {
+    fn wants_page(&self, listener: Listener, head: &Parts) -> bool {
         page::is_wanted(&head.headers)
             && self
-                .table
+                .table(listener)
                 .find(head.uri.path())
                 .is_some_and(|(resource, _)| resource.route(head, false).is_some_and(|route| route.info.has_page))
     }
@@ -184,4 +201,8 @@ impl Service {
         headers.insert(RATE_LIMIT, status.state);
         Ok(permitted?)
     }
+}
+
+fn not_found() -> ErrorReply {
+    ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path")
 }

@@ -78,8 +78,8 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     sinks::check(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
-    let listener = listener::bind(settings.listen)
-        .map_err(|error| format!("cannot listen on {} (AUTHY_LISTEN): {error}", settings.listen))?;
+    let listener = listener::bind(settings.listen, "AUTHY_LISTEN")?;
+    let admin = settings.admin_listen.map(|address| listener::bind(address, "AUTHY_ADMIN_LISTEN")).transpose()?;
     let url = format!("http://{}", listener.local_addr()?);
     let mut signals = Signals::new()?;
 
@@ -96,12 +96,18 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
+        if let Some(admin) = &admin {
+            println!("admin listener on http://{}", admin.local_addr()?);
+        }
         // The last line, so that programs can wait for it.
         println!("listening on {url}");
         let http = http_config(settings);
         let delay = http.stop_delay;
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server::new(authy.clone(), http);
+        let mut server = Server::new(authy.clone(), http);
+        if let Some(admin) = admin {
+            server = server.with_admin_listener(admin);
+        }
         let mut serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),

@@ -89,7 +89,13 @@ impl KeptConnection {
 
     /// Sends a GET, and returns its answer.
     pub async fn get(&mut self, path: &str) -> Answer {
-        self.write(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        self.send(&format!("GET {path} HTTP/1.1"), "").await
+    }
+
+    /// Sends a request line by line, and returns its answer.
+    pub async fn send(&mut self, head: &str, body: &str) -> Answer {
+        let (head, length) = (head.replace('\n', "\r\n"), body.len());
+        self.write(&format!("{head}\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")).await;
         self.answer().await
     }
 

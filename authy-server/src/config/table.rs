@@ -61,6 +61,8 @@ macro_rules! settings {
 settings! {
     /// Where to listen; port 0 takes a free one
     listen: SocketAddr = "127.0.0.1:8080";
+    /// Another address to listen on, for administrators and monitoring: then the endpoints that are for administrators alone, `/livez` and `/readyz` are there and nowhere else
+    admin_listen: Option<SocketAddr> = "";
     /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=require` or `verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// The folder of the server's own PostgreSQL and of the generated master key

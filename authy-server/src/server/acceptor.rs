@@ -1,6 +1,6 @@
 //! Accepts connections.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -8,11 +8,23 @@ use tokio::{
     time::sleep,
 };
 
-use super::places::Places;
+use super::places::{self, Places};
+use crate::listener::Listener;
+
+/// Maximum number of connections to the admin listener: administrators, monitoring and load balancers. They are among
+/// the descriptors that the other listener leaves.
+const ADMIN_CONNECTIONS: usize = 128;
+
+/// The listeners of a server.
+pub(super) struct Acceptors {
+    main: Acceptor,
+    admin: Option<Acceptor>,
+}
 
 /// A listener, and the places of its connections.
-pub(super) struct Acceptor {
-    listener: TcpListener,
+struct Acceptor {
+    tcp: TcpListener,
+    listener: Listener,
     places: Arc<Places>,
 }
 
@@ -20,22 +32,49 @@ pub(super) struct Acceptor {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
+    pub(super) listener: Listener,
     /// Free again when this is dropped.
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) places: Arc<Places>,
 }
 
-impl Acceptor {
-    pub(super) fn new(listener: TcpListener, max: usize) -> Self {
-        Self { listener, places: Arc::new(Places::new(max)) }
+impl Acceptors {
+    pub(super) fn new(main: TcpListener, admin: Option<TcpListener>, max: Option<usize>) -> Self {
+        let max = max.unwrap_or_else(places::permitted_by_descriptors);
+        let listener = if admin.is_some() { Listener::Public } else { Listener::Sole };
+        Self {
+            main: Acceptor::new(main, listener, max),
+            admin: admin.map(|admin| Acceptor::new(admin, Listener::Admin, ADMIN_CONNECTIONS)),
+        }
     }
 
     /// Returns the next connection, once there is a place for it.
     pub(super) async fn accept(&self) -> Accepted {
+        let admin = async {
+            match &self.admin {
+                Some(admin) => admin.accept().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.main.accept() => accepted,
+            accepted = admin => accepted,
+        }
+    }
+}
+
+impl Acceptor {
+    fn new(tcp: TcpListener, listener: Listener, max: usize) -> Self {
+        Self { tcp, listener, places: Arc::new(Places::new(max)) }
+    }
+
+    async fn accept(&self) -> Accepted {
         let place = self.places.take().await;
         loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => return Accepted { stream, peer, place, places: self.places.clone() },
+            match self.tcp.accept().await {
+                Ok((stream, peer)) => {
+                    return Accepted { stream, peer, listener: self.listener, place, places: self.places.clone() };
+                }
                 Err(error) => pause_after(&error).await,
             }
         }
