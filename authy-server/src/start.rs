@@ -68,11 +68,6 @@ fn raise_file_limit() {
     }
 }
 
-/// Says what SIGHUP has done.
-fn reload() {
-    tracing::info!("SIGHUP: there is nothing to read again; settings apply from the next start");
-}
-
 /// Serves until the process gets SIGINT or SIGTERM.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     sinks::check(settings)?;
@@ -111,7 +106,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         let mut serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
-            () = signals.stop(reload) => {}
+            () = signals.stop(|| sinks::reload(settings)) => {}
         }
         tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
         drop(stop);
