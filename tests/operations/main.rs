@@ -12,4 +12,5 @@
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
+mod full_disk;
 mod stopping;
