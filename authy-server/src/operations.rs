@@ -14,12 +14,14 @@ use crate::{error_reply::ErrorReply, reply::Response};
 
 mod readiness;
 
-pub(crate) use readiness::{Readiness, ReadinessReport};
+pub(crate) use readiness::Readiness;
+#[cfg(feature = "cli")]
+pub(crate) use readiness::ReadinessReport;
 
 /// The path that says whether the process answers.
 const LIVENESS: &str = "/livez";
 
-/// The path that says whether the server should get requests.
+/// The path that says whether the server should get requests. The command `health` asks it.
 pub(crate) const READINESS: &str = "/readyz";
 
 /// A path of operations.

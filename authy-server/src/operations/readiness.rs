@@ -88,7 +88,7 @@ impl Readiness {
     }
 }
 
-/// The checks that did not pass.
+/// The checks that did not pass, for people.
 impl fmt::Display for ReadinessReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, check) in self.checks.iter().filter(|check| !check.ready).enumerate() {
