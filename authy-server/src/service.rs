@@ -139,7 +139,8 @@ impl Service {
             && listener.has_operations()
             && let Some(operation) = Operation::find(path)
         {
-            return operation.answer(&head.method, &self.authy, &self.readiness).await;
+            // Boxed, because it is rare: the future of every request would be as large.
+            return Box::pin(operation.answer(&head.method, &self.authy, &self.readiness)).await;
         }
         let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 
