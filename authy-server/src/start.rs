@@ -18,6 +18,7 @@ mod error;
 mod listener;
 mod signals;
 mod sinks;
+mod systemd;
 
 pub(crate) use database::{Database, Sharing};
 pub(crate) use error::BoxError;
@@ -104,11 +105,15 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
             server = server.with_admin_listener(admin);
         }
         let mut serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+        systemd::ready();
+        // Until the process ends.
+        tokio::spawn(systemd::give_signs_of_life());
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
             () = signals.stop(|| sinks::reload(settings)) => {}
         }
         tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
+        systemd::stopping();
         drop(stop);
         let stopped = async {
             let ended = (&mut serving).await;

@@ -219,7 +219,8 @@ mod tests {
             [Some(variable), file].into_iter().flatten()
         });
         let known: Vec<_> = known.collect();
-        for text in [COMPOSE, SECRETS, include_str!("../../../deploy/Dockerfile")] {
+        const UNIT: &str = include_str!("../../../deploy/authy.service");
+        for text in [COMPOSE, SECRETS, UNIT, include_str!("../../../deploy/Dockerfile")] {
             for name in names(text, "AUTHY_") {
                 assert!(known.contains(&format!("AUTHY_{name}")), "AUTHY_{name}");
             }

@@ -1,5 +1,7 @@
 //! What signals do to the program, and what its listeners answer meanwhile.
 
+use std::os::unix::net::UnixDatagram;
+
 use super::{mail::until, *};
 
 fn address(server: &ServerProgram) -> String {
@@ -62,4 +64,24 @@ fn health_asks_the_admin_listener() {
     assert!(error.contains("answered 404"), "{error}");
     let error = fails(folder.path(), &["--listen", "127.0.0.1:0", "--admin-listen", admin]);
     assert!(error.contains("cannot listen on") && error.contains("AUTHY_ADMIN_LISTEN"), "{error}");
+}
+
+#[test]
+fn systemd_is_told_about_the_start_the_stop_and_life_in_between() {
+    let folder = folder();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let next = || {
+        let mut message = [0; 64];
+        let length = socket.recv(&mut message).unwrap();
+        text(&message[..length]).trim().to_owned()
+    };
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let mut server = ServerProgram::with(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000"));
+    assert_eq!(next(), "READY=1");
+    assert_eq!([next(), next()], ["WATCHDOG=1"; 2]);
+    server.signal(Signal::TERM);
+    while next() != "STOPPING=1" {}
+    assert!(server.ends().success());
 }
