@@ -25,6 +25,11 @@ impl Access {
         self != Access::Public
     }
 
+    /// Returns whether only administrators have it, whoever the request is about.
+    pub fn is_administrative(self) -> bool {
+        matches!(self, Access::Level(level) if level <= ADMIN)
+    }
+
     /// Permits or refuses the caller a request about `user`.
     ///
     /// # Errors

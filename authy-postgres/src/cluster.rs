@@ -127,7 +127,7 @@ impl Cluster {
                 Err(error) => error,
             };
             if self.postmaster.has_ended() {
-                return Err(Error::Ended { log: folder::tail(&self.folder.log()) });
+                return Err(Error::Ended { log: self.postmaster.last_words() });
             }
             if begun.elapsed() > START_TIMEOUT {
                 return Err(Error::Unreachable(failure));

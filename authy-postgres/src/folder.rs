@@ -175,14 +175,6 @@ fn private_folder(path: &Path, user: &OsUser) -> Result<(), Error> {
     user.give(path)
 }
 
-/// Returns the last lines of a log.
-pub(crate) fn tail(log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
-}
-
 /// Returns the first line of a file, when it can be read.
 fn first_line(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()?.lines().next().map(str::to_owned)

@@ -22,6 +22,7 @@ mod folder;
 mod os_user;
 mod postmaster;
 mod programs;
+mod server_log;
 mod watchdog;
 
 pub use cluster::{Cluster, ClusterBuilder, running};

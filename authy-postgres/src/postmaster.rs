@@ -1,13 +1,10 @@
 //! The postmaster process: started, restarted when it dies unexpectedly, and stopped.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, Permissions},
     io,
-    os::unix::{
-        fs::{OpenOptionsExt as _, PermissionsExt as _},
-        process::CommandExt as _,
-    },
-    path::{Path, PathBuf},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::PathBuf,
     process::{Child, Command},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -17,7 +14,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    Error, durability::Durability, folder::ClusterFolder, os_user::OsUser, programs::Programs, watchdog::Watchdog,
+    Error, durability::Durability, folder::ClusterFolder, os_user::OsUser, programs::Programs, server_log::ServerLog,
+    watchdog::Watchdog,
 };
 
 /// Maximum time for a fast shutdown, before an immediate one. An immediate shutdown loses nothing either, but the log
@@ -31,6 +29,7 @@ const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Postmaster {
     supervisor: Arc<Supervisor>,
+    log: ServerLog,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +55,7 @@ struct LaunchPlan {
     program: PathBuf,
     cluster: PathBuf,
     socket: PathBuf,
-    log: PathBuf,
+    log: ServerLog,
     user: OsUser,
     durability: Durability,
 }
@@ -72,22 +71,22 @@ impl Postmaster {
             program: programs.postgres(),
             cluster: folder.cluster(),
             socket: folder.socket().to_owned(),
-            log: folder.log(),
+            log: ServerLog::new(folder.log()),
             user: user.clone(),
             durability,
         };
         // The previous log is kept, so that the reason of a crash survives the next start.
-        let earlier = plan.log.with_extension("log.1");
-        let _ = fs::rename(&plan.log, &earlier);
+        let earlier = plan.log.path().with_extension("log.1");
+        let _ = fs::rename(plan.log.path(), &earlier);
         // Also for a log that an earlier version wrote.
         let _ = fs::set_permissions(&earlier, Permissions::from_mode(0o600));
         let watchdog = Watchdog::start(&plan.cluster, user)?;
         let supervisor = Arc::new(Supervisor { state: Mutex::default(), changed: Condvar::new(), watchdog });
         let child = supervisor.spawn(&plan)?;
-        let supervised = supervisor.clone();
+        let (supervised, log) = (supervisor.clone(), plan.log.clone());
         let thread = thread::Builder::new().name("postgres".to_owned()).spawn(move || supervised.run(child, &plan));
         let thread = thread.map_err(|source| Error::Spawn { program: programs.postgres(), source })?;
-        Ok(Self { supervisor, thread: Some(thread) })
+        Ok(Self { supervisor, log, thread: Some(thread) })
     }
 
     /// From now on PostgreSQL is restarted when it dies. Before that, its end is an error of the start.
@@ -101,6 +100,11 @@ impl Postmaster {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.supervisor.lock().ended
+    }
+
+    /// Returns the end of the log of a PostgreSQL that has ended.
+    pub(crate) fn last_words(&self) -> String {
+        self.log.last_words()
     }
 
     /// Stops PostgreSQL and waits until it has ended.
@@ -160,7 +164,8 @@ impl Supervisor {
                 if begun.elapsed() > Duration::from_secs(60) {
                     pause = Duration::from_millis(100);
                 }
-                tracing::error!(?status, ?pause, log = %plan.log.display(), "PostgreSQL ended: restarting it");
+                let (log, last_words) = (plan.log.path().display(), plan.log.last_words());
+                tracing::error!(?status, ?pause, %log, last_words, "PostgreSQL ended: restarting it");
                 let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stopping);
                 drop(waited);
                 pause = (pause * 2).min(MAX_RESTART_PAUSE);
@@ -189,7 +194,7 @@ impl Supervisor {
 impl LaunchPlan {
     fn spawn(&self) -> io::Result<Child> {
         let mut postgres: Command = self.user.command(&self.program);
-        let log = private_log(&self.log)?;
+        let log = self.log.open()?;
         postgres.arg("-D").arg(&self.cluster).arg("-k").arg(&self.socket);
         postgres.stdout(log.try_clone()?).stderr(log).process_group(0);
         for setting in self.settings() {
@@ -236,10 +241,3 @@ const ALWAYS: &[&str] = &[
     "logging_collector=off",
     "log_destination=stderr",
 ];
-
-/// Opens a log that only the user who runs the program can read, also one that an earlier version created.
-fn private_log(path: &Path) -> io::Result<File> {
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    log.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(log)
-}

@@ -91,7 +91,7 @@ fn command() -> Command {
         .subcommand(Command::new("serve").about("Start the server (the default)"))
         .subcommand(Command::new("migrate").about("Migrate the schema of the database"))
         .subcommand(Command::new("config").about("Show every setting and its source"))
-        .subcommand(Command::new("health").about("Check whether the server on AUTHY_LISTEN answers"))
+        .subcommand(Command::new("health").about("Check whether the server on AUTHY_ADMIN_LISTEN or AUTHY_LISTEN is ready for requests"))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(user::command())
         .subcommand(role::command())

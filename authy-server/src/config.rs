@@ -14,4 +14,4 @@ pub(crate) use source::Sources;
 pub(crate) use source::parse_file;
 pub use table::table_markdown;
 pub(crate) use table::{Settings, TABLE};
-pub(crate) use value::{List, ListenAddress, LogFilter, LogFormat};
+pub(crate) use value::{List, ListenAddress, LogFilter, LogFormat, Pause};

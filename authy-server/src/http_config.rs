@@ -21,7 +21,16 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     /// Maximum number of requests per address.
     pub limits: RateLimits,
-    /// Maximum time for the head of the next request to arrive, which is also the maximum idle time of a connection.
+    /// Maximum number of connections at a time; further clients wait. When not set, as many as the limit of open files
+    /// of the process permits, less a quarter, or 256 of 1024 and more, for the database and the sinks.
+    /// [`Server`](crate::Server) only.
+    pub max_connections: Option<usize>,
+    /// Maximum idle time of a connection between two requests. Give it more than the proxies in front: one that is the
+    /// first to close does not send a request on a connection that the server is just closing. While the maximum number
+    /// of connections is open it is [`header_timeout`](Self::header_timeout) when that is shorter.
+    /// [`Server`](crate::Server) only.
+    pub keep_alive: Duration,
+    /// Maximum time for the head of a request to arrive, from its first byte or from the beginning of the connection.
     /// [`Server`](crate::Server) only.
     pub header_timeout: Duration,
     /// Maximum time for a body to arrive.
@@ -31,7 +40,10 @@ pub struct HttpConfig {
     /// Maximum time for which a client may take no bytes of an answer. For event streams, see [`StreamLimits::stall`].
     /// [`Server`](crate::Server) only.
     pub write_timeout: Duration,
-    /// Maximum time for the requests under way when the server stops.
+    /// Time for which a server that stops still accepts connections, so that the proxies in front notice it and send
+    /// their requests to another one. [`Server`](crate::Server) only.
+    pub stop_delay: Duration,
+    /// Maximum time for the requests under way when the server stops, after [`stop_delay`](Self::stop_delay).
     /// [`Server`](crate::Server) only.
     pub drain_timeout: Duration,
 }
@@ -49,6 +61,10 @@ impl Default for HttpConfig {
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
             limits: RateLimits::default(),
+            // What else would run out first is the descriptors, and then no database connection could be opened either.
+            max_connections: None,
+            // The load balancers of most clouds close after 60 seconds, nginx after 60 and HAProxy after 10.
+            keep_alive: Duration::from_secs(75),
             // A slow phone needs two seconds; much longer is an attempt to hold connections open.
             header_timeout: Duration::from_secs(10),
             // 64 KiB over the slowest mobile network.
@@ -58,7 +74,10 @@ impl Default for HttpConfig {
             // A phone that loses its network in a tunnel is back within this time. Meanwhile its answer, at most 1 MB,
             // is kept in memory.
             write_timeout: Duration::from_secs(30),
-            // Most process managers wait this long before they kill a process.
+            // A program that embeds the server may have nothing in front of it.
+            stop_delay: Duration::ZERO,
+            // Together with the delay of the program `authy-server`, and the time for deliveries under way, less than
+            // the 30 seconds after which Kubernetes kills a process.
             drain_timeout: Duration::from_secs(10),
         }
     }

@@ -41,8 +41,11 @@ mod http_config;
 mod limit;
 #[cfg(any(feature = "cli", feature = "mail"))]
 mod link_template;
+mod listener;
 mod log;
+mod message;
 mod mounted;
+mod operations;
 mod page;
 mod reply;
 mod request;

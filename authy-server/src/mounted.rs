@@ -22,6 +22,7 @@ use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::RateLimiter,
+    listener::Listener,
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -38,7 +39,7 @@ pub struct PeerAddress(pub IpAddr);
 /// The JSON API of an [`Authy`] as a [tower service](tower_service::Service), for an HTTP server of your own. Cheap to
 /// clone; clones share their limits.
 ///
-/// It answers the paths below `/authy` and `/.well-known`, and needs the whole path: do not strip a prefix. The HTTP
+/// It answers the paths below `/authy` and `/.well-known` and no others, and needs the whole path: do not strip a prefix. The HTTP
 /// server around it decides about connections: timeouts for heads and writes, the maximum size of a head, TLS. [`Server`](crate::Server)
 /// brings its own.
 #[derive(Clone)]
@@ -90,6 +91,16 @@ impl AuthyService {
         });
     }
 
+    /// Records that the server is about to stop.
+    pub(crate) fn begin_stop(&self) {
+        self.0.readiness.begin_stop();
+    }
+
+    /// Returns whether the server is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.readiness.is_stopping()
+    }
+
     /// Ends every event stream, so that a graceful shutdown does not wait for them. Call it when the program stops.
     pub fn end_streams(&self) {
         self.0.streams.end();
@@ -102,12 +113,12 @@ impl AuthyService {
     }
 
     /// Answers a request that came from `peer`.
-    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.0.answer(peer, request).await
+        self.0.answer(listener, peer, request).await
     }
 }
 
@@ -128,7 +139,7 @@ where
         let service = self.clone();
         Box::pin(async move {
             Ok(match peer(&request) {
-                Some(peer) => service.answer(peer, request).await,
+                Some(peer) => service.answer(Listener::Mounted, peer, request).await,
                 // The limits count by it: without it, one client could use up the allowance of all.
                 None => {
                     let missing = "the request has no PeerAddress in its extensions";

@@ -2,7 +2,7 @@
 
 use authy_core::{
     ErrorKind,
-    api::{self, Problem},
+    api::{self, Info, Problem},
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -41,13 +41,23 @@ const TAGS: [(&str, &str); 6] = [
 
 /// Returns the document.
 pub fn document() -> Map<String, Value> {
+    document_of(|_| true)
+}
+
+/// Returns the document of the endpoints that are not for administrators alone, as the listener for everybody has it
+/// beside an admin listener.
+pub(crate) fn public_document() -> Map<String, Value> {
+    document_of(|info| !info.access.is_administrative())
+}
+
+fn document_of(includes: fn(&Info) -> bool) -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut operations = Operations::new(settings.into_generator());
+    let mut operations = Operations::new(settings.into_generator(), includes);
     api::visit(&mut operations);
-    let Operations { mut generator, mut paths, responses, bodies } = operations;
+    let Operations { mut generator, mut paths, responses, bodies, .. } = operations;
     generator.subschema_for::<Problem>();
     let events = event::schemas(&mut generator);
     let mut schemas = generator.take_definitions(true);
@@ -118,6 +128,16 @@ mod tests {
             assert_eq!(operation["operationId"], info.name);
             assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{}", info.name);
         }
+    }
+
+    #[test]
+    fn the_public_document_names_nothing_for_administrators_alone() {
+        let document = Value::Object(public_document());
+        for info in api::all() {
+            let operation = &document["paths"][info.path][info.method.as_str().to_ascii_lowercase()];
+            assert_eq!(operation.is_null(), info.access.is_administrative(), "{}", info.name);
+        }
+        assert!(document["paths"].as_object().unwrap().values().all(|path| !path.as_object().unwrap().is_empty()));
     }
 
     #[test]

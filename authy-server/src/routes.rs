@@ -25,7 +25,21 @@ use crate::{
 
 /// Returns every route.
 pub(crate) fn all() -> Vec<Route> {
+    with_documents(ListEndpoints::always(system::endpoints), GetOpenApi::always(system::openapi))
+}
+
+/// Returns the routes that are not for administrators alone. Their documents name no others.
+pub(crate) fn public() -> Vec<Route> {
+    let documents = (ListEndpoints::always(system::public_endpoints), GetOpenApi::always(system::public_openapi));
+    let mut routes = with_documents(documents.0, documents.1);
+    routes.retain(|route| !route.info.access.is_administrative());
+    routes
+}
+
+fn with_documents(list: Route, openapi: Route) -> Vec<Route> {
     vec![
+        list,
+        openapi,
         Login::to(session::log_in),
         Refresh::to(session::refresh),
         Logout::to(session::log_out),
@@ -66,12 +80,10 @@ pub(crate) fn all() -> Vec<Route> {
         GrantRole::to(role::grant),
         RevokeRole::to(role::revoke),
         ListEvents::to(event::list),
-        ListEndpoints::always(system::endpoints),
         GetStatus::to(system::status),
         GetMetadata::to(system::metadata),
         GetMetadataAtRoot::to(system::metadata),
         GetRateLimited::to(system::rate_limited),
-        GetOpenApi::always(system::openapi),
         GetAsyncApi::always(system::asyncapi),
     ]
 }

@@ -1,45 +1,60 @@
 //! The server: accepts connections, and closes them in order when it stops.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, io, pin::pin};
 
 use authy_core::Authy;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use crate::{http_config::HttpConfig, mounted::AuthyService, stream::IsEventStream};
+use crate::{http_config::HttpConfig, mounted::AuthyService};
 
+mod acceptor;
+mod body;
+mod connection;
+mod head_timer;
 mod listeners;
+mod places;
 mod refusal;
 mod stream;
 
-use listeners::Listeners;
-use stream::{ClientStream, EventStreamFlag, WriteTimeouts};
+use acceptor::Acceptors;
 
-/// Maximum size of the head of a request in bytes; a larger one is answered 431.
-const HEAD_LIMIT_BYTES: usize = 64 * 1024;
-
-/// The JSON API of an [`Authy`].
+/// The JSON API of an [`Authy`], and the paths `/livez` and `/readyz`.
 pub struct Server {
     service: AuthyService,
+    admin: Option<TcpListener>,
     config: HttpConfig,
 }
 
 impl Server {
     /// Creates a server that does not listen yet.
     pub fn new(authy: Authy, config: HttpConfig) -> Self {
-        Self { service: AuthyService::new(authy, &config), config }
+        Self { service: AuthyService::new(authy, &config), admin: None, config }
     }
 
-    /// Serves until `shutdown` completes. Then it accepts no new connections, and returns when the requests under way
-    /// are answered, or after [`HttpConfig::drain_timeout`]. Dropping the future closes all connections at once.
+    /// Adds a listener that only administrators and monitoring can reach. It has every path. The listener of
+    /// [`serve`](Self::serve) then answers 404, as for an unknown path, where an endpoint is for administrators alone,
+    /// for `/livez` and `/readyz`, and when an administrator changes the account of somebody else.
+    ///
+    /// It has 128 connections of its own, so that a crowd on the other listener does not make the server look dead.
+    #[must_use]
+    pub fn with_admin_listener(mut self, listener: TcpListener) -> Self {
+        self.admin = Some(listener);
+        self
+    }
+
+    /// Serves until `shutdown` completes, and then stops without losing a request. For [`HttpConfig::stop_delay`] it
+    /// goes on accepting, `/readyz` is 503, and every answer ends its connection (`Connection: close`). Then it closes
+    /// the listener and the idle connections, and returns when the requests under way are answered, or after
+    /// [`HttpConfig::drain_timeout`]. Dropping the future closes all connections at once.
+    ///
+    /// Give the listener a queue of some thousand connections
+    /// ([`TcpSocket::listen`](tokio::net::TcpSocket::listen)): with fewer, clients that connect at the same moment wait
+    /// a second for their next attempt.
     ///
     /// # Errors
     /// None at present: an error of one connection does not stop the others.
@@ -56,72 +71,29 @@ impl Server {
         listeners: Vec<TcpListener>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
-        let (mut listeners, mut shutdown) = (Listeners::new(listeners), pin!(shutdown));
-        let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
-        self.service.forget_addresses();
-        loop {
-            tokio::select! {
-                () = &mut shutdown => break,
-                accepted = listeners.accept() => match accepted {
-                    Ok((stream, peer)) => drop(connections.spawn(self.connection(stream, peer, &graceful))),
-                    Err(error) => pause_after(&error).await,
-                },
-                Some(_) = connections.join_next() => {}
+        let Self { service, admin, config } = self;
+        let acceptors = Acceptors::new(listeners, admin, config.max_connections);
+        let (mut tasks, graceful) = (JoinSet::new(), GracefulShutdown::new());
+        service.forget_addresses();
+        let mut accept_until = async |end: &mut (dyn Future<Output = ()> + Send + Unpin)| {
+            loop {
+                tokio::select! {
+                    () = &mut *end => return,
+                    accepted = acceptors.accept() => {
+                        tasks.spawn(connection::serve(&service, &config, accepted, &graceful));
+                    }
+                    Some(_) = tasks.join_next() => {}
+                }
             }
-        }
-        drop(listeners);
-        self.service.end_streams();
-        if timeout(self.config.drain_timeout, graceful.shutdown()).await.is_err() {
+        };
+        accept_until(&mut pin!(shutdown)).await;
+        service.begin_stop();
+        accept_until(&mut pin!(sleep(config.stop_delay))).await;
+        drop(acceptors);
+        service.end_streams();
+        if timeout(config.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests were not answered in time: their connections are closed");
         }
         Ok(())
-    }
-
-    fn connection(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        // Answers are written in one piece, so Nagle's algorithm would only delay them.
-        let _ = stream.set_nodelay(true);
-        let (service, event_stream) = (self.service.clone(), EventStreamFlag::default());
-        let timeouts = WriteTimeouts { answer: self.config.write_timeout, events: self.config.streams.stall };
-        let stream = ClientStream::new(stream, timeouts, event_stream.clone());
-        let answer = service_fn(move |request| {
-            let (service, event_stream) = (service.clone(), event_stream.clone());
-            async move {
-                let response = service.answer(peer.ip(), request).await;
-                if response.extensions().get::<IsEventStream>().is_some() {
-                    event_stream.set();
-                }
-                Ok::<_, Infallible>(response)
-            }
-        });
-        // Without `pipeline_flush`: it holds answers back while bytes are left to read, and loses them when the
-        // connection is closed because of those bytes. Without `half_close`: a client that has closed is gone, and its
-        // request is dropped.
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_timeout)
-            .max_buf_size(HEAD_LIMIT_BYTES)
-            .serve_connection(TokioIo::new(stream), answer);
-        let connection = graceful.watch(connection);
-        async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "a connection ended early");
-            }
-        }
-    }
-}
-
-/// Waits after an error of `accept`, unless only one connection failed. When the process has no file descriptor left,
-/// accepting again at once would fail again.
-async fn pause_after(error: &io::Error) {
-    let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
-    if !gone.contains(&error.kind()) {
-        tracing::error!(%error, "cannot accept a connection");
-        sleep(Duration::from_millis(100)).await;
     }
 }

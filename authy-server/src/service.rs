@@ -25,6 +25,9 @@ use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::RateLimiter,
+    listener::Listener,
+    message,
+    operations::{Operation, Readiness},
     page,
     reply::{self, Response},
     request, routes,
@@ -39,11 +42,15 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub(crate) struct Service {
     authy: Authy,
     table: RouteTable,
+    /// The routes of the listener for everybody beside an admin listener.
+    public_table: RouteTable,
     proxies: TrustedProxies,
     /// Counts the requests of every address.
     pub(crate) limiter: RateLimiter,
     /// The streams that are open.
     pub(crate) streams: Streams,
+    /// Whether the server should get requests.
+    pub(crate) readiness: Readiness,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
@@ -55,9 +62,11 @@ impl Service {
         Self {
             authy,
             table: RouteTable::new(routes::all()),
+            public_table: RouteTable::new(routes::public()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
             streams: Streams::new(config),
+            readiness: Readiness::default(),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -66,7 +75,7 @@ impl Service {
     }
 
     /// Answers a request within the deadline, also when a handler panics.
-    pub(crate) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -81,10 +90,10 @@ impl Service {
         // transaction that is dropped before its commit is rolled back.
         let answered = {
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(&head, body, client, name, &mut rate_limit_headers));
+            let work = pin!(self.handle(listener, &head, body, client, name, &mut rate_limit_headers));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
             // Not the path itself: paths contain one-time codes, and an unknown path may be that of a mistyped code.
-            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table.pattern(head.uri.path()));
+            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table(listener).pattern(head.uri.path()));
             match work.instrument(span).await {
                 Ok(Ok(answered)) => answered,
                 Ok(Err(_)) => Err(ErrorReply::new(ErrorKind::Unavailable, "the answer took too long")),
@@ -93,7 +102,7 @@ impl Service {
             }
         };
 
-        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(&head) {
+        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(listener, &head) {
             true => failure.into_page(name),
             false => failure.into_response(name),
         });
@@ -110,6 +119,7 @@ impl Service {
 
     async fn handle<B>(
         &self,
+        listener: Listener,
         head: &Parts,
         body: B,
         client: ClientAddress,
@@ -120,7 +130,18 @@ impl Service {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let found = self.table.find(head.uri.path());
+        if listener.is_own() {
+            message::check(head)?;
+        }
+        let path = head.uri.path();
+        let found = self.table(listener).find(path);
+        if found.is_none()
+            && listener.has_operations()
+            && let Some(operation) = Operation::find(path)
+        {
+            // Boxed, because it is rare: the future of every request would be as large.
+            return Box::pin(operation.answer(&head.method, &self.authy, &self.readiness)).await;
+        }
         let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 
         // A load balancer asks for the status from within, without https.
@@ -130,7 +151,7 @@ impl Service {
         self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, rate_limit_headers)?;
 
         let Some((resource, segments)) = found else {
-            return Err(ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path"));
+            return Err(not_found());
         };
         let Some(route) = route else {
             if head.method == Method::OPTIONS {
@@ -144,8 +165,11 @@ impl Service {
         // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
-            let user = segments.iter().find(|(name, _)| *name == "public_id");
-            route.info.access.permit(&identity, user.and_then(|(_, id)| id.parse().ok()))?;
+            let user = segments.iter().find(|(name, _)| *name == "public_id").and_then(|(_, id)| id.parse().ok());
+            if !listener.has_administration() && user.is_some_and(|user| user != identity.public_id) {
+                return Err(not_found());
+            }
+            route.info.access.permit(&identity, user)?;
             Caller::user(identity, info)
         } else {
             Caller::anonymous(info)
@@ -157,11 +181,15 @@ impl Service {
         Ok(route.answer(call).await?)
     }
 
+    fn table(&self, listener: Listener) -> &RouteTable {
+        if listener.has_administration() { &self.table } else { &self.public_table }
+    }
+
     /// Returns whether the client gets an error as a page.
-    fn wants_page(&self, head: &Parts) -> bool {
+    fn wants_page(&self, listener: Listener, head: &Parts) -> bool {
         page::is_wanted(&head.headers)
             && self
-                .table
+                .table(listener)
                 .find(head.uri.path())
                 .is_some_and(|(resource, _)| resource.route(head, false).is_some_and(|route| route.info.has_page))
     }
@@ -174,4 +202,8 @@ impl Service {
         headers.insert(RATE_LIMIT, status.state);
         Ok(permitted?)
     }
+}
+
+fn not_found() -> ErrorReply {
+    ErrorReply::new(ErrorKind::NotFound, "there is nothing at this path")
 }

@@ -1,23 +1,31 @@
 //! From settings to a server that runs.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, time::Duration};
 
 use authy_core::{Authy, ClientInfo, engine::Caller, http_url::HttpUrl};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::{config::Settings, http_config::HttpConfig, limit::RateLimits, server::Server};
+use crate::{
+    config::{Pause, Settings},
+    http_config::HttpConfig,
+    limit::RateLimits,
+    server::Server,
+};
 
 mod database;
 mod error;
 mod listen;
+mod signals;
 mod sinks;
+mod systemd;
 
 pub(crate) use database::{Database, Sharing, explain};
 pub(crate) use error::BoxError;
+use signals::Signals;
+
+/// Two or three health checks of a load balancer.
+const STOP_DELAY: Duration = Duration::from_secs(5);
 
 fn http_config(settings: &Settings) -> HttpConfig {
     HttpConfig {
@@ -32,6 +40,9 @@ fn http_config(settings: &Settings) -> HttpConfig {
             forgot: settings.limit_forgot.clone(),
             default: settings.limit_default.clone(),
         },
+        keep_alive: settings.keep_alive,
+        stop_delay: settings.stop_delay.map_or_else(default_stop_delay, |Pause(delay)| delay),
+        max_connections: settings.max_connections,
         ..HttpConfig::default()
     }
 }
@@ -57,6 +68,12 @@ fn check_issuer(settings: &Settings, authy: &Authy) {
     }
 }
 
+/// Returns the time for which a server that stops still accepts connections. Nobody has to be informed of the end of one
+/// that was started by hand, and Control-C should end it at once.
+fn default_stop_delay() -> Duration {
+    if signals::is_interactive() { Duration::ZERO } else { STOP_DELAY }
+}
+
 /// Returns the URL at which users reach this server: as configured, or the issuer, or the address it listens on.
 fn public_url(settings: &Settings, listening: &str) -> String {
     let configured = settings.public_url.as_ref().map(|url| url.0.clone());
@@ -79,24 +96,22 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
     let listeners = listen::bind(&settings.listen.0).await?;
+    let admin = settings.admin_listen.map(listen::bind_admin).transpose()?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let url = url_of(*addresses.first().ok_or("AUTHY_LISTEN names no address")?);
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
 
     // Both may wait long for the database.
     let database = tokio::select! {
         opened = Database::open(settings, Sharing::Alone) => opened?,
-        _ = interrupt.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
+        () = signals.stop(|| ()) => return Ok(()),
     };
     let served = async {
         let public_url = public_url(settings, &url);
         let engine = sinks::add(database.server_engine(settings, &public_url), settings, &public_url)?;
         let authy = tokio::select! {
             started = engine.start() => started.map_err(explain)?,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = signals.stop(|| ()) => return Ok(()),
         };
         check_issuer(settings, &authy);
         println!("authy {}", env!("CARGO_PKG_VERSION"));
@@ -108,23 +123,31 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
+        if let Some(admin) = &admin {
+            println!("admin listener on {}", url_of(admin.local_addr()?));
+        }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {
             println!("listening on {}", url_of(*address));
         }
-        let stopping = Arc::new(tokio::sync::Notify::new());
-        let stop = {
-            let stopping = stopping.clone();
-            async move { stopping.notified().await }
-        };
-        let mut serving = tokio::spawn(Server::new(authy.clone(), http_config(settings)).serve_all(listeners, stop));
+        let http = http_config(settings);
+        let delay = http.stop_delay;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut server = Server::new(authy.clone(), http);
+        if let Some(admin) = admin {
+            server = server.with_admin_listener(admin);
+        }
+        let mut serving = tokio::spawn(server.serve_all(listeners, async { drop(stopped.await) }));
+        systemd::ready();
+        // Until the process ends.
+        tokio::spawn(systemd::give_signs_of_life());
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = signals.stop(|| sinks::reload(settings)) => {}
         }
-        tracing::info!("stopping: answering the requests under way first");
-        stopping.notify_one();
+        tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
+        systemd::stopping();
+        drop(stop);
         let stopped = async {
             let ended = (&mut serving).await;
             tracing::info!("stopping: finishing the deliveries under way");
@@ -134,8 +157,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         tokio::select! {
             ended = stopped => return ended,
             // A second signal: stop at once.
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = signals.stop(|| ()) => {}
         }
         serving.abort();
         Ok(())

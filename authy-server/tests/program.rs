@@ -32,6 +32,9 @@ mod mail;
 #[path = "program/secrecy.rs"]
 mod secrecy;
 
+#[path = "program/signals.rs"]
+mod signals;
+
 #[path = "program/start.rs"]
 mod start;
 
@@ -53,6 +56,8 @@ fn authy(folder: &Path, arguments: &[&str]) -> Command {
         }
     }
     command.env("AUTHY_ARGON2", "m=8,t=1,p=1");
+    // There is no load balancer that has to notice the end of a server.
+    command.env("AUTHY_STOP_DELAY", "0s");
     command
 }
 

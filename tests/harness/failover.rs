@@ -98,13 +98,18 @@ impl FailoverPair {
         .await;
     }
 
-    /// Kills the primary permanently, and promotes the standby.
-    pub async fn fail_over(&self) {
+    /// Kills the primary permanently.
+    pub fn lose_primary(&self) {
         let data = self.folder.path().join("a/postgres");
         // Without its data it is not started anew.
         fs::rename(&data, data.with_extension("lost")).unwrap();
         let pid = self.primary.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    /// Kills the primary permanently, and promotes the standby.
+    pub async fn fail_over(&self) {
+        self.lose_primary();
         let promoted = self.sql(&self.standby).await.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
         assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
     }

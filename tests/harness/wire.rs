@@ -73,6 +73,58 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<Answer> {
     answers(&received)
 }
 
+/// A connection that is used for several requests.
+pub struct KeptConnection(TcpStream);
+
+impl KeptConnection {
+    /// Opens a connection.
+    pub async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Sends bytes.
+    pub async fn write(&mut self, bytes: &str) {
+        self.0.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// Sends a GET, and returns its answer.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1"), "").await
+    }
+
+    /// Sends a request line by line, and returns its answer.
+    pub async fn send(&mut self, head: &str, body: &str) -> Answer {
+        let (head, length) = (head.replace('\n', "\r\n"), body.len());
+        self.write(&format!("{head}\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")).await;
+        self.answer().await
+    }
+
+    /// The next answer, whose body must have a length.
+    pub async fn answer(&mut self) -> Answer {
+        let (mut received, mut is_complete) = (Vec::new(), false);
+        while !is_complete {
+            let read =
+                timeout(Duration::from_secs(20), self.0.read_buf(&mut received)).await.expect("no answer in time");
+            assert!(read.unwrap() > 0, "closed without an answer: {:?}", String::from_utf8_lossy(&received));
+            let text = String::from_utf8_lossy(&received).to_lowercase();
+            is_complete = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+                let length = head.split_once("content-length: ").map_or("0", |(_, rest)| rest.lines().next().unwrap());
+                body.len() >= length.parse().unwrap()
+            });
+        }
+        answers(&received).remove(0)
+    }
+
+    /// Waits until the server closes, and returns what it sends before.
+    pub async fn closed(&mut self) -> String {
+        let mut received = Vec::new();
+        let read = timeout(Duration::from_secs(20), self.0.read_to_end(&mut received)).await;
+        // Closed with bytes that it has not read, a connection is reset.
+        drop(read.expect("it is not closed in time"));
+        String::from_utf8(received).unwrap()
+    }
+}
+
 /// A body in chunks, and what comes after it. The answer to a HEAD has none.
 fn chunks(mut bytes: &[u8]) -> (String, &[u8]) {
     let mut body = Vec::new();

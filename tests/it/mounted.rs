@@ -46,6 +46,7 @@ async fn an_axum_program_answers_for_authy_beside_its_own_paths() {
     let me = client.with_token(tokens.token).get_self().await.unwrap();
     assert_eq!(me.public_id, user.id);
     assert_eq!(get(address, "/authy/unknown").await.code(), "not_found");
+    assert_eq!(get(address, "/readyz").await.code(), "not_found", "the program's own paths are its own");
     let body = r#"{"username":"ada","password":"wrong"}"#;
     assert_eq!(post(address, "/authy/login", body).await.status, 429, "the peer's allowance is used up");
     let refused = service.limiter().check(RateClass::Login, address.ip()).unwrap_err();

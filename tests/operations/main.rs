@@ -12,5 +12,7 @@
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
+mod full_disk;
 mod patroni;
 mod relay;
+mod stopping;

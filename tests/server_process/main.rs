@@ -12,13 +12,13 @@
     reason = "a test that fails panics"
 )]
 
-use std::{io::BufRead as _, path::Path, sync::Arc, thread};
+use std::{io::BufRead as _, path::Path, sync::Arc, thread, time::Duration};
 
 use authy_core::{
     Authy,
     engine::{Delivery, MasterKeys, Track, dangerous_die_at},
 };
-use authy_server::Server;
+use authy_server::{HttpConfig, Server};
 use authy_tests::{cheap, recording_sink::RecordingSink, unlimited};
 use tokio::{net::TcpListener, runtime};
 
@@ -55,7 +55,9 @@ async fn serve(arguments: &[String]) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     println!("listening on {}", listener.local_addr().unwrap());
     thread::spawn(read_commands);
-    Server::new(authy, unlimited()).serve(listener, std::future::pending()).await.unwrap();
+    // Tests that send nonsense wait until the connection is closed.
+    let http = HttpConfig { keep_alive: Duration::from_secs(10), ..unlimited() };
+    Server::new(authy, http).serve(listener, std::future::pending()).await.unwrap();
 }
 
 fn read_commands() {

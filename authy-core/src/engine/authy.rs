@@ -212,6 +212,14 @@ impl Authy {
         self.handles.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
     }
 
+    /// Checks that the database accepts writes: it responds, and is no standby.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
+    pub async fn check_writable(&self) -> Result<()> {
+        self.handles.journal.check_writable().await
+    }
+
     /// Prepares every SQL statement against the live schema, and returns their number.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The background work: following revocations, relaying events to the sinks, and maintenance.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
+use futures_util::future::join_all;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     Result,
@@ -22,6 +23,10 @@ mod follow;
 pub(in crate::engine) mod maintenance;
 
 use maintenance::Maintenance;
+
+/// Maximum time for the deliveries under way when the background work ends. A process manager kills a process that takes
+/// much longer, and a sink that hangs would use all of that time.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running background work: [`Authy::start_background_with`](crate::Authy::start_background_with).
 ///
@@ -85,14 +90,15 @@ impl Background {
     }
 
     /// Ends the background work. Returns when the deliveries under way have been recorded, so that no sink gets them
-    /// again: a sink that takes each event by itself finishes those it has begun, which takes two minutes at most; one
-    /// that takes all events as a stream finishes its page of at most 1000 events. Dropping the future ends the work at
-    /// once.
+    /// again: a sink that takes each event by itself finishes those it has begun; one that takes all events as a stream
+    /// finishes its page of at most 1000 events. A sink that needs more than 10 seconds for that gets them again.
+    /// Dropping the future ends the work at once.
     pub async fn stop(mut self) {
         self.stop.request();
-        for relay in &mut self.relays {
-            // An error: it panicked, and there is nothing to wait for.
-            let _ = relay.await;
+        // An error: it panicked, and there is nothing to wait for.
+        let ended = join_all(self.relays.iter_mut());
+        if timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("some deliveries did not end in time: their sinks get them again");
         }
         // The rest is transactions: one that is interrupted is rolled back.
     }

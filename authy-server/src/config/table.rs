@@ -1,6 +1,6 @@
 //! The table of settings: from it come the variables, the flags, the keys of the file, the help and docs/configuration.md.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use authy_core::{
     claims::SigningAlgorithm,
@@ -15,7 +15,7 @@ use super::{
     setting::Setting,
     value::{
         BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        TlsCa,
+        Pause, TlsCa,
     },
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
@@ -64,6 +64,8 @@ macro_rules! settings {
 settings! {
     /// Where to listen: addresses or names with a port, comma separated; port 0 takes a free one
     listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
+    /// Another address to listen on, for administrators and monitoring: then the endpoints that are for administrators alone, `/livez` and `/readyz` are there and nowhere else
+    admin_listen: Option<SocketAddr> = "";
     /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// Number of database connections for transactions, at least 2. Five more are for reads and revocations, and two for each sink
@@ -138,6 +140,12 @@ settings! {
     trusted_proxies: List<IpNet> = "";
     /// The networks or addresses of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
+    /// How long a connection may be idle between two requests: longer than the proxies in front keep theirs
+    keep_alive: Duration = "75s";
+    /// Maximum number of connections at a time; further clients wait. When left out: the limit of open files, less a quarter of it or 256
+    max_connections: Option<usize> = "";
+    /// How long a server that stops still accepts connections, so that load balancers notice it; `0s` for not at all. When left out: 5 seconds, and none when it was started at a terminal
+    stop_delay: Option<Pause> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
     /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
@@ -234,7 +242,8 @@ mod tests {
             [Some(variable), file].into_iter().flatten()
         });
         let known: Vec<_> = known.collect();
-        for text in [COMPOSE, SECRETS, include_str!("../../../deploy/Dockerfile")] {
+        const UNIT: &str = include_str!("../../../deploy/authy.service");
+        for text in [COMPOSE, SECRETS, UNIT, include_str!("../../../deploy/Dockerfile")] {
             for name in names(text, "AUTHY_") {
                 assert!(known.contains(&format!("AUTHY_{name}")), "AUTHY_{name}");
             }

@@ -127,6 +127,18 @@ impl SettingValue for Duration {
     }
 }
 
+/// A time that can be none at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause(pub(crate) Duration);
+
+impl SettingValue for Pause {
+    fn parse(text: &str) -> Result<Self, String> {
+        let pause = humantime::parse_duration(text).ok();
+        let pause = pause.filter(|pause| *pause <= Duration::from_secs(3600));
+        pause.map(Self).ok_or_else(|| "must be a time of at most an hour, such as 0s, 5s or 1m".to_owned())
+    }
+}
+
 macro_rules! parsed {
     ($($type:ty),+) => { $(
         impl SettingValue for $type {
@@ -250,6 +262,7 @@ mod tests {
         }
         refuses::<SocketAddr>(&["", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
         refuses::<Duration>(&["", "0s", "10ms", "15", "-1s", "9999999999d"]);
+        refuses::<Pause>(&["", "5", "-1s", "2h"]);
         refuses::<usize>(&["", "0", "-1", "1.5", "many"]);
         refuses::<DatabaseConnections>(&["", "0", "1", "-2", "1000000"]);
         refuses::<CorsOrigin>(&["", "*", "shop.example", "https://shop.example/", "https://shop.example/a", "ftp://a"]);
@@ -274,6 +287,11 @@ mod tests {
     #[test]
     fn a_wrong_secret_is_not_repeated() {
         assert!(!<MasterKeys as SettingValue>::parse("hunter2").unwrap_err().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_pause_may_be_none() {
+        assert_eq!(["0s", "0", "90s"].map(|text| Pause::parse(text).unwrap().0.as_secs()), [0, 0, 90]);
     }
 
     #[test]

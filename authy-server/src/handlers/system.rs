@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use authy_core::{
     Error, ErrorKind, Result,
     api::{
-        self, Endpoint, Nothing,
+        self, Endpoint, Info, Nothing,
         system::{AsyncApi, EndpointEntry, EndpointList, GetRateLimited, GetStatus, OpenApi, ServerMetadata, Status},
     },
 };
@@ -13,10 +13,20 @@ use authy_core::{
 use crate::{asyncapi, call::Call, openapi, table::methods};
 
 pub(crate) fn endpoints() -> EndpointList {
+    list(|_| true)
+}
+
+/// The list of what is not for administrators alone.
+pub(crate) fn public_endpoints() -> EndpointList {
+    list(|info| !info.access.is_administrative())
+}
+
+fn list(includes: fn(&Info) -> bool) -> EndpointList {
+    let all = || api::all().filter(|info| includes(info));
     let mut seen = HashSet::new();
-    let entries = api::all().filter(|first| seen.insert(first.path)).map(|first| EndpointEntry {
+    let entries = all().filter(|first| seen.insert(first.path)).map(|first| EndpointEntry {
         url: first.path.replace('{', "<").replace('}', ">"),
-        methods: methods(api::all().filter(|info| info.path == first.path)).into_iter().map(str::to_owned).collect(),
+        methods: methods(all().filter(|info| info.path == first.path)).into_iter().map(str::to_owned).collect(),
     });
     EndpointList { endpoints: entries.collect() }
 }
@@ -40,6 +50,11 @@ pub(crate) async fn rate_limited(_: Call<'_, GetRateLimited>) -> Result<Nothing>
 
 pub(crate) fn openapi() -> OpenApi {
     OpenApi { document: openapi::document() }
+}
+
+/// The document of what is not for administrators alone.
+pub(crate) fn public_openapi() -> OpenApi {
+    OpenApi { document: openapi::public_document() }
 }
 
 pub(crate) fn asyncapi() -> AsyncApi {

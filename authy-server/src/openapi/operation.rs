@@ -24,11 +24,16 @@ pub(super) struct Operations {
     pub(super) responses: BTreeMap<String, Value>,
     /// The names of the schemas of bodies, in which unknown fields are errors.
     pub(super) bodies: BTreeSet<String>,
+    /// Which endpoints are described.
+    includes: fn(&Info) -> bool,
 }
 
 impl Visitor for Operations {
     fn visit<E: Endpoint>(&mut self) {
         let info = &E::INFO;
+        if !(self.includes)(info) {
+            return;
+        }
         let (summary, description) = info.doc.split_once("\n\n").unwrap_or((info.doc, ""));
         let mut operation = json!({
             "operationId": info.name,
@@ -63,8 +68,8 @@ impl Visitor for Operations {
 
 impl Operations {
     /// No operations yet.
-    pub(super) fn new(generator: SchemaGenerator) -> Self {
-        Self { generator, paths: BTreeMap::new(), responses: BTreeMap::new(), bodies: BTreeSet::new() }
+    pub(super) fn new(generator: SchemaGenerator, includes: fn(&Info) -> bool) -> Self {
+        Self { generator, paths: BTreeMap::new(), responses: BTreeMap::new(), bodies: BTreeSet::new(), includes }
     }
 
     fn path_parameters<E: Endpoint>(&mut self) -> Vec<Value> {

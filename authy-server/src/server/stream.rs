@@ -24,7 +24,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::refusal;
+use super::{head_timer::ArrivalFlag, refusal};
 
 /// Maximum time for reading what arrives after the last answer: a few round trips of a slow network.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +45,7 @@ pub(super) struct ClientStream {
     refusal: Vec<u8>,
     lingering: Option<Lingering>,
     timeouts: WriteTimeouts,
+    arrival: ArrivalFlag,
     event_stream: EventStreamFlag,
     has_events: bool,
     /// When the client has taken nothing for too long; set while something waits to be written.
@@ -82,9 +83,14 @@ struct Lingering {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, timeouts: WriteTimeouts, event_stream: EventStreamFlag) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        timeouts: WriteTimeouts,
+        arrival: ArrivalFlag,
+        event_stream: EventStreamFlag,
+    ) -> Self {
         let (refusal, lingering, stalled) = (Vec::new(), None, None);
-        Self { tcp, refusal, lingering, timeouts, event_stream, has_events: false, stalled }
+        Self { tcp, refusal, lingering, timeouts, arrival, event_stream, has_events: false, stalled }
     }
 
     /// Fails a write that the client has not taken in time.
@@ -129,7 +135,12 @@ impl ClientStream {
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.arrival.set();
+        }
+        read
     }
 }
 

@@ -46,6 +46,22 @@ const SINKS: &[Add] = &[
     |engine, settings, _| Ok(webhook::add(engine, settings)?),
 ];
 
+/// Reads files of a sink again. Returns whether there are any.
+type Reload = fn(&Settings) -> bool;
+
+const RELOADS: &[Reload] = &[
+    #[cfg(feature = "mail")]
+    mail::reload,
+];
+
+/// Reads the files again that may change while the server runs, and logs which.
+pub(super) fn reload(settings: &Settings) {
+    let read = RELOADS.iter().filter(|reload| reload(settings)).count();
+    if read == 0 {
+        tracing::info!("SIGHUP: there is no file to read again; settings apply from the next start");
+    }
+}
+
 /// Refuses settings that do not go together, before anything has been started.
 pub(super) fn check(settings: &Settings) -> Result<(), InvalidSinks> {
     CHECKS.iter().try_for_each(|check| check(settings))

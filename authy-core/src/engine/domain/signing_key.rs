@@ -110,13 +110,21 @@ impl SigningKeys {
         self.current.load().verifier.longest_lifetime()
     }
 
+    /// Returns whether a key is loaded that can sign: the active one, unless it is revoked.
+    pub fn can_sign(&self) -> bool {
+        self.loaded_signer().is_some()
+    }
+
+    fn loaded_signer(&self) -> Option<Arc<Signer>> {
+        self.current.load().signer.clone().filter(|signer| !self.journal.feed.revokes_key(&signer.kid))
+    }
+
     /// Returns the active key. When it is revoked, searches for its successor.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when there is none.
     pub(in crate::engine) async fn signer(&self) -> Result<Arc<Signer>> {
-        let is_good = |signer: &Arc<Signer>| !self.journal.feed.revokes_key(&signer.kid);
-        let signer = || self.current.load().signer.clone().filter(is_good);
+        let signer = || self.loaded_signer();
         if let Some(signer) = signer() {
             return Ok(signer);
         }

@@ -165,6 +165,12 @@ impl RevocationFeed {
         Ok(stream::once(async { begin }).chain(rest))
     }
 
+    /// Returns whether every revocation is known here that is older than
+    /// [`Config::max_staleness`](crate::engine::Config::max_staleness). Otherwise each token check queries the database.
+    pub fn is_current(&self) -> bool {
+        self.is_younger(self.max_staleness)
+    }
+
     /// Returns the result of the last self-test; `None` before the first one, and without
     /// [`Config::self_test`](crate::engine::Config::self_test).
     pub fn self_test(&self) -> Option<SelfTest> {
@@ -188,11 +194,6 @@ impl RevocationFeed {
             written: Notify::new(),
             notifying: AtomicBool::new(false),
         }
-    }
-
-    /// Returns whether all revocations older than `max_staleness` are known here.
-    pub(in crate::engine) fn is_current(&self) -> bool {
-        self.is_younger(self.max_staleness)
     }
 
     /// Returns whether a token is revoked.

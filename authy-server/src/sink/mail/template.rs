@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use authy_core::{engine::NotificationKind, file::refuse_byte_order_mark};
@@ -44,9 +44,12 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "new-device.html",
 ];
 
-/// The texts of all mails.
+/// The texts of all mails. Clones share them.
 #[derive(Clone)]
-pub struct Templates(Arc<Environment<'static>>);
+pub struct Templates {
+    folder: Option<PathBuf>,
+    loaded: Arc<RwLock<Arc<Environment<'static>>>>,
+}
 
 /// The text of one mail.
 pub(super) struct RenderedMail {
@@ -122,23 +125,23 @@ impl Templates {
     /// # Errors
     /// [`InvalidTemplate`] when a file cannot be read or parsed, uses an unknown variable, or has an unknown name.
     pub fn load(folder: Option<&Path>) -> Result<Self, InvalidTemplate> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        folder.map(refuse_unknown_files).transpose()?;
-        for (name, built_in) in BUILT_IN {
-            let (source, template) = read(folder, name)?.unwrap_or(((*built_in).to_owned(), (*name).to_owned()));
-            match name.strip_suffix(".txt") {
-                None => add(&mut environment, (*name).to_owned(), source, &template)?,
-                Some(kind) => {
-                    let Some((subject, text)) = split(&source) else {
-                        return Err(InvalidTemplate::NoSubject { template });
-                    };
-                    add(&mut environment, format!("{kind}.subject"), subject.to_owned(), &template)?;
-                    add(&mut environment, (*name).to_owned(), text.to_owned(), &template)?;
-                }
-            }
-        }
-        Ok(Self(Arc::new(environment)))
+        let loaded = Arc::new(RwLock::new(Arc::new(environment(folder)?)));
+        Ok(Self { folder: folder.map(Path::to_owned), loaded })
+    }
+
+    /// Reads the files of the folder again, for all clones.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). Then the previous texts stay.
+    pub fn reload(&self) -> Result<(), InvalidTemplate> {
+        let read = Arc::new(environment(self.folder.as_deref())?);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+
+    /// Returns the folder with files in place of the built-in texts, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Renders the text of a mail. `value` returns the value of a variable.
@@ -148,7 +151,9 @@ impl Templates {
         value: impl Fn(&str) -> String,
     ) -> Result<RenderedMail, minijinja::Error> {
         let context = context(value);
-        let part = |part| self.0.get_template(&format!("{}.{part}", kind.as_str()))?.render(&context);
+        // Taken once, so that the parts of a mail belong together.
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let part = |part| loaded.get_template(&format!("{}.{part}", kind.as_str()))?.render(&context);
         Ok(RenderedMail { subject: part("subject")?, text: part("txt")?, html: part("html")? })
     }
 }
@@ -157,6 +162,27 @@ impl fmt::Debug for Templates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Templates")
     }
+}
+
+/// Reads the built-in texts, with the files of a folder in place of those of the same name.
+fn environment(folder: Option<&Path>) -> Result<Environment<'static>, InvalidTemplate> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    folder.map(refuse_unknown_files).transpose()?;
+    for (name, built_in) in BUILT_IN {
+        let (source, template) = read(folder, name)?.unwrap_or(((*built_in).to_owned(), (*name).to_owned()));
+        match name.strip_suffix(".txt") {
+            None => add(&mut environment, (*name).to_owned(), source, &template)?,
+            Some(kind) => {
+                let Some((subject, text)) = split(&source) else {
+                    return Err(InvalidTemplate::NoSubject { template });
+                };
+                add(&mut environment, format!("{kind}.subject"), subject.to_owned(), &template)?;
+                add(&mut environment, (*name).to_owned(), text.to_owned(), &template)?;
+            }
+        }
+    }
+    Ok(environment)
 }
 
 fn context(value: impl Fn(&str) -> String) -> Value {
@@ -250,6 +276,23 @@ mod tests {
         let rendered = templates.render(NotificationKind::Reset, str::to_owned).unwrap();
         assert_eq!((rendered.subject.as_str(), rendered.text.as_str()), ("Hi username", "Use CODE."));
         assert!(rendered.html.contains("choose"), "{}", rendered.html);
+    }
+
+    #[test]
+    fn changed_files_are_read_again_for_all_clones_unless_one_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| fs::write(folder.path().join("reset.txt"), format!("Subject: Hi\n\n{text}")).unwrap();
+        write("first");
+        let templates = Templates::load(Some(folder.path())).unwrap();
+        let used = templates.clone();
+        let text = || used.render(NotificationKind::Reset, str::to_owned).unwrap().text;
+        write("second");
+        assert_eq!(text(), "first");
+        templates.reload().unwrap();
+        assert_eq!(text(), "second");
+        write("{{ password }}");
+        assert!(templates.reload().is_err());
+        assert_eq!(text(), "second");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The mails that the settings ask for.
 
-use authy_core::{engine::Builder, http_url::HttpUrl};
+use authy_core::{engine::Builder, error::chain, http_url::HttpUrl};
 
 use crate::{
     config::{ListenAddress, Settings},
@@ -40,6 +40,20 @@ pub(super) fn server_of(settings: &Settings) -> Result<Option<(&SmtpUrl, &Sender
         (Some(_), None) => Err(InvalidMailSettings::NoSender),
         (None, _) => Ok(None),
     }
+}
+
+/// Reads the templates again. Those that cannot be used leave the previous ones as they are.
+pub(super) fn reload(settings: &Settings) -> bool {
+    let Some(folder) = settings.mail_templates.folder() else { return false };
+    let folder = folder.display();
+    match settings.mail_templates.reload() {
+        Ok(()) => tracing::info!(%folder, "SIGHUP: the templates of mails were read again"),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(%folder, error, "SIGHUP: the templates of mails cannot be used, the previous ones stay");
+        }
+    }
+    true
 }
 
 /// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database

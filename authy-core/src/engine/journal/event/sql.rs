@@ -40,6 +40,9 @@ macro_rules! between_of_user {
 pub(in crate::engine) use event_view;
 
 statements! {
+    /// Whether a transaction can add no event, or anything else: the database is a standby.
+    IS_READ_ONLY() = "SELECT current_setting('transaction_read_only')::boolean AS is_read_only";
+
     /// Writes an event.
     APPEND(UUID, TEXT, UUID, TEXT, UUID, UUID, INET, TEXT, TEXT, JSONB) =
         "INSERT INTO authy.event

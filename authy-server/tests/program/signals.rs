@@ -1,0 +1,87 @@
+//! What signals do to the program, and what its listeners answer meanwhile.
+
+use std::os::unix::net::UnixDatagram;
+
+use super::{mail::until, *};
+
+fn address(server: &ServerProgram) -> String {
+    server.url().strip_prefix("http://").unwrap().to_owned()
+}
+
+#[test]
+fn a_server_that_stops_is_not_ready_and_a_second_signal_ends_it_at_once() {
+    let folder = folder();
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let mut server = ServerProgram::with(command.env("AUTHY_STOP_DELAY", "1h"));
+    let address = address(&server);
+    assert_eq!(succeeds(folder.path(), &["health", "--listen", &address]), format!("{address} answers\n"));
+    server.signal(Signal::TERM);
+    let said = until("it is not ready", || {
+        let output = run(folder.path(), &["health", "--listen", &address]);
+        (!output.status.success()).then(|| text(&output.stderr))
+    });
+    assert!(said.contains("is not ready: running (the server is stopping)"), "{said}");
+    assert!(server.log_in("nobody", "x").contains("invalid_credentials"), "it still answers");
+    server.signal(Signal::TERM);
+    assert!(server.ends().success());
+}
+
+#[test]
+fn on_sighup_the_templates_of_mails_are_read_again() {
+    let (folder, templates) = (folder(), folder());
+    let (log, file) = (folder.path().join("log"), templates.path().join("validate.txt"));
+    fs::write(&file, "Subject: First\n\n{{ link }}\n").unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--mail-templates", templates.path().to_str().unwrap()];
+    let server = ServerProgram::with_log(&mut authy(folder.path(), &arguments), fs::File::create(&log).unwrap());
+    let logged = |part: &str| fs::read_to_string(&log).unwrap().contains(part).then_some(());
+    let mail_to = |name: &str| {
+        server.sign_up(name);
+        until("the mail is there", || {
+            let mails = fs::read_dir(folder.path().join(".authy/mail")).ok()?;
+            let mut mails = mails.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+            mails.find(|mail| mail.contains(&format!("To: {name}@example.org")))
+        })
+    };
+    assert!(mail_to("ada").contains("Subject: First"));
+    fs::write(&file, "Subject: Second\n\n{{ link }}\n").unwrap();
+    server.signal(Signal::HUP);
+    until("they are read again", || logged("the templates of mails were read again"));
+    assert!(mail_to("bob").contains("Subject: Second"));
+    fs::write(&file, "Subject: Third\n\n{{ password }}\n").unwrap();
+    server.signal(Signal::HUP);
+    until("they are refused", || logged("the templates of mails cannot be used"));
+    assert!(mail_to("eve").contains("Subject: Second"));
+}
+
+#[test]
+fn health_asks_the_admin_listener() {
+    let folder = folder();
+    let server =
+        ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]));
+    let admin = server.banner.iter().find_map(|line| line.strip_prefix("admin listener on http://")).unwrap();
+    assert_eq!(succeeds(folder.path(), &["health", "--admin-listen", admin]), format!("{admin} answers\n"));
+    let error = fails(folder.path(), &["health", "--listen", &address(&server)]);
+    assert!(error.contains("answered 404"), "{error}");
+    let error = fails(folder.path(), &["--listen", "127.0.0.1:0", "--admin-listen", admin]);
+    assert!(error.contains("cannot listen on") && error.contains("AUTHY_ADMIN_LISTEN"), "{error}");
+}
+
+#[test]
+fn systemd_is_told_about_the_start_the_stop_and_life_in_between() {
+    let folder = folder();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let next = || {
+        let mut message = [0; 64];
+        let length = socket.recv(&mut message).unwrap();
+        text(&message[..length]).trim().to_owned()
+    };
+    let mut command = authy(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let mut server = ServerProgram::with(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000"));
+    assert_eq!(next(), "READY=1");
+    assert_eq!([next(), next()], ["WATCHDOG=1"; 2]);
+    server.signal(Signal::TERM);
+    while next() != "STOPPING=1" {}
+    assert!(server.ends().success());
+}
