@@ -54,6 +54,7 @@ mod swap;
 mod tls;
 mod token_lifetime;
 mod untrusted_input;
+mod upgrade;
 mod users;
 mod vacuum;
 mod webhook;
