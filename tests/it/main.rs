@@ -36,6 +36,7 @@ mod languages;
 mod layers;
 mod links;
 mod mail;
+mod migrations;
 mod mounted;
 mod names;
 mod packages;
