@@ -19,6 +19,7 @@ mod browser;
 mod client;
 mod clients;
 mod crash;
+mod deployment;
 mod documents;
 mod drift;
 mod embedding;
