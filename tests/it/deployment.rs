@@ -1,4 +1,4 @@
-//! The files of `deploy/` for Kubernetes: valid, restricted, and without a secret that is not in a file.
+//! The files of `deploy/` for Kubernetes and systemd: valid, restricted, and without a secret that is not in a file.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +10,9 @@ use std::{
 
 use authy_tests::tools;
 use serde_json::{Value, json};
+
+#[cfg(target_os = "linux")]
+mod systemd;
 
 /// The oldest and the newest version of Kubernetes that the manifests are for.
 const VERSIONS: &str = "1.31,1.37";
