@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run check test test-operations features features-pairs coverage deps tools fmt bench fuzz
+.PHONY: help run check test test-operations features features-pairs coverage deps tools fmt bench fuzz record-release
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -62,6 +62,11 @@ fuzz: ## Fuzz every reader of untrusted bytes, FUZZ_SECONDS each (30): needs car
 	for target in $$($(CARGO) fuzz list); do \
 	    $(CARGO) fuzz run --sanitizer none $$target -- -max_len=64000 -timeout=10 -max_total_time=$(or $(FUZZ_SECONDS),30); \
 	done
+
+record-release: ## Record the database and the statements of this release, for the upgrade tests of the next one
+	@scripts/deps
+	$(CARGO) test --package authy-tests --all-features --locked --test it -- --ignored --exact \
+	    upgrade::record::the_release_is_recorded
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -32,6 +32,9 @@ pub use tokio_postgres;
 
 pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within};
 pub use background::{Background, maintenance::MaintenanceReport};
+#[cfg(feature = "fuzz-entry-points")]
+#[doc(hidden)]
+pub use check::statements;
 pub use config::{Config, MIN_CONNECTIONS};
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -12,7 +13,7 @@ use std::{
 use authy_core::{Authy, engine::MasterKeys};
 use authy_postgres::Cluster;
 use tokio::runtime::Runtime;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, config::Host};
 
 struct SharedCluster {
     cluster: Cluster,
@@ -60,6 +61,22 @@ pub async fn connect(config: &tokio_postgres::Config) -> tokio_postgres::Client 
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// Runs a program of the PostgreSQL that a database is in, such as `pg_dump`. Returns what it prints.
+///
+/// # Panics
+/// When it fails.
+pub async fn run_program(program: &str, database: &tokio_postgres::Config, arguments: &[&str]) -> String {
+    let sql = connect(database).await;
+    let programs = sql.query_one("SELECT setting FROM pg_config() WHERE name = 'BINDIR'", &[]).await.unwrap();
+    let [Host::Unix(socket)] = database.get_hosts() else { panic!("no socket") };
+    let mut command = Command::new(PathBuf::from(programs.get::<_, &str>(0)).join(program));
+    command.arg("-h").arg(socket).args(["-U", database.get_user().unwrap(), "-d", database.get_dbname().unwrap()]);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn statement(name: &str, template: &str) -> String {

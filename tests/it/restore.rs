@@ -1,11 +1,7 @@
 //! A dump that is restored into a new cluster, with PostgreSQL's own programs: transactions are counted anew there, and
 //! all who remember how far they were go on, skip nothing and lose nothing.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use authy_client::Client;
 use authy_core::{
@@ -19,7 +15,6 @@ use authy_tests::{
     recording_sink::{RecordingSink, assert_complete},
     until,
 };
-use tokio_postgres::config::Host;
 
 /// A cluster of its own, with a number of past transactions.
 async fn cluster(folder: &Path, past: u32) -> Cluster {
@@ -28,19 +23,6 @@ async fn cluster(folder: &Path, past: u32) -> Cluster {
     let past = format!("DO $$ BEGIN FOR i IN 1..{past} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$");
     sql.batch_execute(&past).await.unwrap();
     cluster
-}
-
-/// Runs a program of the PostgreSQL that the cluster runs on, and that has to succeed.
-async fn run(program: &str, cluster: &Cluster, arguments: &[&str]) {
-    let config = cluster.config();
-    let sql = database::connect(&config).await;
-    let programs = sql.query_one("SELECT setting FROM pg_config() WHERE name = 'BINDIR'", &[]).await.unwrap();
-    let [Host::Unix(socket)] = config.get_hosts() else { panic!("no socket") };
-    let mut command = Command::new(PathBuf::from(programs.get::<_, &str>(0)).join(program));
-    command.arg("-h").arg(socket).args(["-U", config.get_user().unwrap(), "-d", config.get_dbname().unwrap()]);
-    command.args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Signs a user up, grants a role and revokes it: three events of one user.
@@ -91,13 +73,14 @@ async fn restored_into_a_new_cluster_everybody_goes_on_and_nothing_is_skipped_or
         let unheard = app.user().await;
         app.again(&unheard).await.client.end_other_sessions().await.unwrap();
         proxy.cut();
-        run("pg_dump", &old, &["-f", dump.to_str().unwrap()]).await;
+        database::run_program("pg_dump", &old.config(), &["-f", dump.to_str().unwrap()]).await;
         app.stop().await;
         old.stop().await.unwrap();
         assert_eq!(RecordingSink::read(&path).len(), delivered);
 
         let new = cluster(folders[1].path(), past_of_new).await;
-        run("psql", &new, &["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()]).await;
+        let restore = ["-q", "-v", "ON_ERROR_STOP=1", "-f", dump.to_str().unwrap()];
+        database::run_program("psql", &new.config(), &restore).await;
         let app = TestApp::on(new.config(), keys, |config, _| config.issuer = Some(issuer.clone())).await;
         // Before an instance has noticed the move, and after it.
         write_events(&app.authy).await;

@@ -39,6 +39,12 @@ fn all() -> impl Iterator<Item = &'static Statement> {
     .copied()
 }
 
+/// Returns every statement: its name, the types of its parameters, and its SQL. For the record of a release.
+#[cfg(feature = "fuzz-entry-points")]
+pub fn statements() -> impl Iterator<Item = (&'static str, &'static [tokio_postgres::types::Type], &'static str)> {
+    all().map(|statement| (statement.name, statement.types, statement.sql))
+}
+
 /// Prepares every statement, and returns their number.
 ///
 /// # Errors
