@@ -2,19 +2,20 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, chown, symlink},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use authy_postgres::Cluster;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::{
-    Client, Config,
+    Client, Config, NoTls,
     config::{Host, TargetSessionAttrs},
 };
 
-use crate::{database, until};
+use crate::{database, until, until_within};
 
 /// A primary and its standby.
 pub struct FailoverPair {
@@ -54,6 +55,11 @@ impl FailoverPair {
         let mut config = self.primary.config();
         config.host_path(self.link()).target_session_attrs(TargetSessionAttrs::ReadWrite);
         config
+    }
+
+    /// The way to the primary alone, whatever it is.
+    pub fn primary_config(&self) -> Config {
+        self.primary.config()
     }
 
     /// The way to the standby alone.
@@ -101,6 +107,25 @@ impl FailoverPair {
         kill_process(pid, Signal::KILL).unwrap();
         let promoted = self.sql(&self.standby).await.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
         assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
+    }
+
+    /// Promotes the standby, and restarts the primary as a standby that lives and receives nothing.
+    pub async fn switch_over(&self) {
+        let promoted = self.sql(&self.standby).await.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
+        assert!(promoted.get::<_, bool>(0), "the standby was not promoted in time");
+        let data = self.folder.path().join("a/postgres");
+        let (owner, signal) = (fs::metadata(&data).unwrap(), data.join("standby.signal"));
+        fs::write(&signal, "").unwrap();
+        chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+        let postmaster = self.primary.pid().unwrap();
+        kill_process(Pid::from_raw(postmaster.cast_signed()).unwrap(), Signal::INT).unwrap();
+        let config = self.primary.config();
+        until_within(Duration::from_secs(20), "the former primary is a standby", || async {
+            let Ok((client, connection)) = config.connect(NoTls).await else { return false };
+            tokio::spawn(connection);
+            client.query_one("SELECT pg_is_in_recovery()", &[]).await.is_ok_and(|row| row.get(0))
+        })
+        .await;
     }
 
     /// The way to whichever of the two takes writes, by a list of both.

@@ -21,6 +21,8 @@ use authy_tests::{
 };
 use tokio::sync::Semaphore;
 
+mod demotion;
+
 async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
     authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
 }

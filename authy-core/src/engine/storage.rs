@@ -4,6 +4,7 @@ pub(in crate::engine) mod connector;
 pub(in crate::engine) mod db;
 mod embedder;
 pub(in crate::engine) mod fault;
+pub(in crate::engine) mod generation;
 pub(in crate::engine) mod migrate;
 pub(in crate::engine) mod page;
 pub(in crate::engine) mod read_pool;

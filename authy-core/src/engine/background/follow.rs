@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
 
 use crate::{
-    Result,
+    Error, ErrorKind, Result,
     engine::{
         domain::signing_key::SigningKeys,
         journal::revocation::{RevocationFeed, poll::batch, sql},
@@ -61,7 +61,8 @@ pub(super) async fn follow(feed: Arc<RevocationFeed>, db: Arc<Db>, keys: Arc<Sig
 
 impl Follower<'_> {
     async fn follow_connection(&mut self) -> Result<()> {
-        let (client, notified) = self.db.listen("authy_revocation").await?;
+        let (opened, notified) = self.db.listen("authy_revocation").await?;
+        let (client, mut generation) = (opened.client, opened.generation);
         // A new connection may lead to another server, which may reuse transaction IDs of the previous server's lost
         // transactions. So all revocations in force are read again; those that are already known are not sent again.
         let mut xmin = 0;
@@ -69,12 +70,16 @@ impl Follower<'_> {
             let requested = self.feed.now();
             let after = xmin.to_string();
             let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
-            let rows =
-                bounded_by(time, async { client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)]).await }).await?;
+            if !self.db.is_present(generation) {
+                return Err(Error::new(ErrorKind::Unavailable, "the primary has changed"));
+            }
+            let polled = bounded_by(time, client.query_typed(sql::POLL.sql, &[(&after, Type::TEXT)])).await;
+            let rows = polled.inspect_err(|error| self.db.leave_if_demoted(generation, error))?;
             let found = batch(&rows).inspect_err(|_| self.db.leave_connections())?;
             if found.cursor.is_elsewhere(&self.cursor) {
                 // Other connections may lead to a server that is no longer the primary.
                 self.db.leave_connections();
+                generation = self.db.generation();
                 if xmin > 0 {
                     // Rows before the cursor may have changed.
                     (self.cursor, xmin) = (found.cursor, 0);

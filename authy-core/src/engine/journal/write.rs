@@ -45,6 +45,16 @@ impl Journal {
         caller: &Caller,
         work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
     ) -> Result<T> {
+        let generation = self.db.generation();
+        let written = self.try_write(caller, work).await;
+        written.inspect_err(|error| self.db.leave_if_demoted(generation, error))
+    }
+
+    async fn try_write<T, W: Into<Written<T>>>(
+        &self,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Tx<'_>) -> Result<W>,
+    ) -> Result<T> {
         let mut connection = self.db.connection().await?;
         // Regardless of the database's default: a read after a lock must see what the previous holder of the lock
         // committed.

@@ -22,6 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::{
     Error, ErrorKind, Result,
     encryption::{self, ConnectionKind, Encryption, PlainTextRefused},
+    engine::storage::generation::{Generation, Generations, is_demotion},
     tls::Roots,
 };
 
@@ -36,6 +37,10 @@ pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every connection relies on these settings, regardless of the defaults of the database or its role: a
 /// single-statement write has no transaction that could set them.
 const SESSION_SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+
+/// Fails on a standby (SQLSTATE 55000), which would answer reads, perhaps from long ago. `target_session_attrs` cannot be
+/// relied on: by default every host will do, and a pooler or balancer may lead to any server.
+const REQUIRE_PRIMARY: &str = "SELECT pg_current_wal_lsn()";
 
 const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
@@ -72,6 +77,14 @@ pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
     hosts: Hosts,
     tls: Option<MakeRustlsConnect>,
+    generations: Generations,
+}
+
+/// An open connection.
+pub(in crate::engine) struct Opened {
+    pub(in crate::engine) client: Client,
+    pub(in crate::engine) driving: JoinHandle<()>,
+    pub(in crate::engine) generation: Generation,
 }
 
 impl Connector {
@@ -84,43 +97,56 @@ impl Connector {
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
         let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
-        Ok(Self { config, hosts, tls })
+        Ok(Self { config, hosts, tls, generations: Generations::new() })
     }
 
-    /// Opens a connection.
-    pub(in crate::engine) async fn connect(&self) -> Result<Client> {
-        bounded(async { self.open(Arc::default()).await.map(|(client, _)| client) }).await
+    /// Returns the generations of the connections.
+    pub(in crate::engine) fn generations(&self) -> &Generations {
+        &self.generations
     }
 
-    pub(in crate::engine) async fn open(
-        &self,
-        heard: Arc<Notify>,
-    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        self.hosts.first(|host| self.open_host(host, heard.clone())).await
+    /// Opens a connection to the primary.
+    pub(in crate::engine) async fn connect(&self) -> Result<Opened> {
+        bounded(self.open(Arc::default())).await
+    }
+
+    pub(in crate::engine) async fn open(&self, heard: Arc<Notify>) -> Result<Opened, tokio_postgres::Error> {
+        loop {
+            let generation = self.generations.present();
+            let opened = self.hosts.first(|host| self.open_host(host, heard.clone(), generation)).await?;
+            // Otherwise it may lead to the server that was left meanwhile.
+            if generation == self.generations.present() {
+                return Ok(opened);
+            }
+        }
     }
 
     async fn open_host(
         &self,
         host: tokio_postgres::Config,
         heard: Arc<Notify>,
-    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        generation: Generation,
+    ) -> Result<Opened, tokio_postgres::Error> {
+        let left = self.generations.clone();
+        let demoted = move || left.leave(generation);
         let (client, driving) = match &self.tls {
             None => {
                 let (client, connection) = host.connect(NoTls).await?;
-                (client, tokio::spawn(drive(connection, heard)))
+                (client, tokio::spawn(drive(connection, heard, demoted)))
             }
             Some(tls) => {
                 let (client, connection) = host.connect(tls.clone()).await?;
-                (client, tokio::spawn(drive(connection, heard)))
+                (client, tokio::spawn(drive(connection, heard, demoted)))
             }
         };
-        client.batch_execute(SESSION_SETTINGS).await?;
-        Ok((client, driving))
+        client.batch_execute(&format!("{SESSION_SETTINGS}; {REQUIRE_PRIMARY}")).await?;
+        Ok(Opened { client, driving, generation })
     }
 }
 
-/// Drives a connection until it ends, and signals the notifications that it receives.
-async fn drive<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+/// Drives a connection until it ends, signals the notifications that it receives, and calls `demoted` when the server
+/// ends it because it is about to stop being the primary.
+async fn drive<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>, demoted: impl FnOnce())
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -130,6 +156,9 @@ where
             Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
             Ok(_) => {}
             Err(error) => {
+                if is_demotion(&error) {
+                    demoted();
+                }
                 tracing::warn!(
                     error = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string),
                     "a database connection ended"

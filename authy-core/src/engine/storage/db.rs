@@ -6,8 +6,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -17,9 +17,10 @@ use tokio_postgres::{Client, Row};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, bounded, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded, bounded_by},
         fault,
-        read_pool::ReadPool,
+        generation::{Generation, shows_demotion},
+        read_pool::{Prepared, ReadPool},
         statement::{Params, Statement},
     },
     tls::Roots,
@@ -63,7 +64,12 @@ impl Db {
             PoolConnect(connector.clone()),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let generations = connector.generations().clone();
         let pool = Pool::builder(manager)
+            .pre_recycle(Hook::sync_fn(move |_, metrics| match generations.is_present(metrics.created) {
+                true => Ok(()),
+                false => Err(HookError::message("it was opened before the primary changed")),
+            }))
             .max_size(connections.max(1))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(ANSWER_TIMEOUT))
@@ -76,16 +82,21 @@ impl Db {
 
     /// Opens a dedicated connection, outside of the pool.
     pub(in crate::engine) async fn connect(&self) -> Result<Client> {
-        self.connector.connect().await
+        self.connector.connect().await.map(|opened| opened.client)
+    }
+
+    /// Opens a dedicated connection for reads with prepared statements.
+    pub(in crate::engine) async fn connect_prepared(&self) -> Result<Prepared> {
+        self.connector.connect().await.map(Prepared::new)
     }
 
     /// Opens a dedicated connection that receives notifications on a channel. They may never arrive: for example, a
     /// pooler in between drops them.
-    pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Client, Arc<Notify>)> {
+    pub(in crate::engine) async fn listen(&self, channel: &'static str) -> Result<(Opened, Arc<Notify>)> {
         let heard = Arc::new(Notify::new());
-        let (client, _) = bounded(self.connector.open(heard.clone())).await?;
-        bounded(client.batch_execute(&format!("LISTEN {channel}"))).await?;
-        Ok((client, heard))
+        let opened = bounded(self.connector.open(heard.clone())).await?;
+        bounded(opened.client.batch_execute(&format!("LISTEN {channel}"))).await?;
+        Ok((opened, heard))
     }
 
     /// Returns the pool of connections for transactions.
@@ -116,12 +127,13 @@ impl Db {
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Option<Row>> {
+        let generation = self.generation();
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_TIMEOUT, async {
             let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
             fault::around(statement.name, connection.query_opt(&prepared, params)).await
         });
-        let written = written.await;
+        let written = written.await.inspect_err(|error| self.leave_if_demoted(generation, error));
         if written.as_ref().is_err_and(Error::is_unavailable) {
             // The connection may still be waiting for its answer: it must not be reused.
             drop(Object::take(connection));
@@ -129,11 +141,33 @@ impl Db {
         written
     }
 
-    /// Closes every connection that is not in use for a transaction: they may lead to a server that is no longer the
-    /// primary and still answers. New connections try the hosts again.
+    /// Returns the generation of the connections that are opened now.
+    pub(in crate::engine) fn generation(&self) -> Generation {
+        self.connector.generations().present()
+    }
+
+    /// Returns whether the connections of a generation are still in use.
+    pub(in crate::engine) fn is_present(&self, generation: Generation) -> bool {
+        self.generation() == generation
+    }
+
+    /// Closes every connection that is not in use for a transaction, and the others when their transaction has ended:
+    /// they may lead to a server that is no longer the primary and still answers. New connections try the hosts again.
     pub(in crate::engine) fn leave_connections(&self) {
-        self.reads.leave_all();
-        drop(self.pool.retain(|_, _| false));
+        self.leave(self.generation());
+    }
+
+    /// Does the same if an error of a connection of this generation shows that its server is no longer the primary.
+    pub(in crate::engine) fn leave_if_demoted(&self, generation: Generation, error: &Error) {
+        if shows_demotion(error) {
+            self.leave(generation);
+        }
+    }
+
+    fn leave(&self, generation: Generation) {
+        let generations = self.connector.generations();
+        generations.leave(generation);
+        drop(self.pool.retain(|_, metrics| generations.is_present(metrics.created)));
     }
 
     /// Wakes the relay, because this instance wrote an event.
@@ -149,13 +183,17 @@ impl Db {
     /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
     /// its caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut connection = self.connection().await?;
-        let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
-        let _ =
-            tx.batch_execute(&format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis())).now_or_never();
-        let rows = statement.rows(&tx, params).await?;
-        bounded(tx.commit()).await?;
-        Ok(rows)
+        let generation = self.generation();
+        let listed = async {
+            let mut connection = self.connection().await?;
+            let tx = bounded(connection.build_transaction().read_only(true).start()).await?;
+            let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
+            let _ = tx.batch_execute(&limit).now_or_never();
+            let rows = statement.rows(&tx, params).await?;
+            bounded(tx.commit()).await?;
+            Ok(rows)
+        };
+        listed.await.inspect_err(|error| self.leave_if_demoted(generation, error))
     }
 
     /// Returns the only row of a read that may be slow.
@@ -195,6 +233,6 @@ impl Connect for PoolConnect {
         &self,
         _: &tokio_postgres::Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        self.0.open(Arc::default()).boxed()
+        self.0.open(Arc::default()).map_ok(|Opened { client, driving, .. }| (client, driving)).boxed()
     }
 }

@@ -16,8 +16,9 @@ use tokio_postgres::{Client, Row};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded_by},
         fault,
+        generation::{Generation, shows_demotion},
         statement::{Params, Statement},
     },
 };
@@ -44,6 +45,7 @@ struct Slot {
 /// A connection with its prepared statements.
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) client: Client,
+    pub(in crate::engine) generation: Generation,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
 }
 
@@ -64,6 +66,9 @@ impl ReadPool {
                 slot.open(&self.connector).await?.read(statement, ANSWER_TIMEOUT, params).await
             }
             Err(error) if error.is_unavailable() => {
+                if shows_demotion(&error) {
+                    self.connector.generations().leave(open.generation);
+                }
                 // Other reads must not wait behind one that is not answered.
                 slot.leave(&open);
                 Err(error)
@@ -71,16 +76,13 @@ impl ReadPool {
             done => done,
         }
     }
-
-    /// Makes every further read use a new connection.
-    pub(in crate::engine) fn leave_all(&self) {
-        self.slots.iter().for_each(|slot| slot.open.store(None));
-    }
 }
 
 impl Slot {
     async fn open(&self, connector: &Connector) -> Result<Arc<Prepared>> {
-        let live = || self.open.load_full().filter(|open| !open.client.is_closed());
+        let is_live =
+            |open: &Arc<Prepared>| !open.client.is_closed() && open.generation == connector.generations().present();
+        let live = || self.open.load_full().filter(is_live);
         if let Some(open) = live() {
             return Ok(open);
         }
@@ -93,9 +95,9 @@ impl Slot {
                 .with_retry_after(Duration::from_secs(1)));
         }
         match connector.connect().await {
-            Ok(client) => {
+            Ok(opened) => {
                 *failed = None;
-                let open = Arc::new(Prepared::new(client));
+                let open = Arc::new(Prepared::new(opened));
                 self.open.store(Some(open.clone()));
                 Ok(open)
             }
@@ -115,8 +117,8 @@ impl Slot {
 }
 
 impl Prepared {
-    pub(in crate::engine) fn new(client: Client) -> Self {
-        Self { client, prepared: RwLock::default() }
+    pub(in crate::engine) fn new(Opened { client, generation, .. }: Opened) -> Self {
+        Self { client, generation, prepared: RwLock::default() }
     }
 
     /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes

@@ -1,6 +1,6 @@
 //! The lock of a sink, and the connection that reads for its holder.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 use tokio_postgres::{Client, Row, SimpleQueryMessage};
@@ -26,13 +26,14 @@ const RELAY_LOCK: i32 = 1_635_088_489;
 /// holder fails. Nothing is read in that transaction: because it stays open, it would lock every table that it had
 /// read, and no partition could be created or dropped.
 pub(super) struct SinkLock {
+    db: Arc<Db>,
     lock: Client,
     reader: Prepared,
 }
 
 impl SinkLock {
     /// Waits until no other instance relays to the sink.
-    pub(super) async fn take(db: &Db, sink: &str) -> Result<Self> {
+    pub(super) async fn take(db: &Arc<Db>, sink: &str) -> Result<Self> {
         let lock = db.connect().await?;
         // The transaction holds no snapshot, so it does not delay vacuum. When the host of the lock holder loses power,
         // the database detects it.
@@ -53,7 +54,7 @@ impl SinkLock {
         while !leads().await? {
             sleep(TAKE_OVER_INTERVAL).await;
         }
-        Ok(Self { lock, reader: Prepared::new(db.connect().await?) })
+        Ok(Self { db: db.clone(), lock, reader: db.connect_prepared().await? })
     }
 
     /// Reads over a separate connection: reading a long backlog takes time, and other reads must not wait for it.
@@ -77,9 +78,10 @@ impl SinkLock {
 
     /// Returns an error when another instance may have taken the lock.
     pub(super) fn holds(&self) -> Result<()> {
-        match self.lock.is_closed() || self.reader.client.is_closed() {
-            false => Ok(()),
-            true => Err(Error::new(ErrorKind::Unavailable, "another instance may hold the lock of the sink")),
+        let is_open = !self.lock.is_closed() && !self.reader.client.is_closed();
+        match is_open && self.db.is_present(self.reader.generation) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unavailable, "another instance may hold the lock of the sink")),
         }
     }
 }
