@@ -61,6 +61,7 @@ pub use journal::{
         RevocationBatch, RevocationFeed,
         self_test::{SelfTest, SelfTestFailure},
         snapshot::RevocationSnapshot,
+        status::DatabaseStatus,
     },
     write::Uncommitted,
 };

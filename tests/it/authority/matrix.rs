@@ -32,7 +32,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("metadata", Reads),
     ("events.list", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
     ("sessions.list", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
-    ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
+    ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.database_status", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
     ("ping", Instance), ("pool", Instance), ("start_background_with", Instance), ("stop", Instance), ("maintain", Instance),
