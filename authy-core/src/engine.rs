@@ -44,8 +44,9 @@ pub use delivery::{
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
+    recovery::RecoveryReport,
     role::Roles,
-    session::Sessions,
+    session::{AllSessionsEnded, Sessions},
     signing_key::{
         SigningKeys,
         rotation::{KeyState, KeyView, ResealReport},

@@ -16,7 +16,9 @@ mod event;
 mod health;
 mod key;
 mod log;
+mod recover;
 mod role;
+mod session;
 mod user;
 
 use arguments::print;
@@ -95,6 +97,8 @@ fn command() -> Command {
         .subcommand(user::command())
         .subcommand(role::command())
         .subcommand(key::command())
+        .subcommand(session::command())
+        .subcommand(recover::command())
         .subcommand(event::command())
 }
 
@@ -137,6 +141,8 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
             "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
             "role" => role::run(&authy, &caller, matches).await,
             "event" => event::run(&authy, &caller, matches).await,
+            "session" => session::run(&authy, &caller, matches).await,
+            "recover" => recover::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,
         }
     };

@@ -41,6 +41,7 @@ mod names;
 mod packages;
 mod passwords;
 mod proxies;
+mod recovery;
 mod refresh;
 mod relay;
 mod restore;
