@@ -298,13 +298,8 @@ mod tests {
             change(&mut claims, now);
             is_refused_for_time(&verifier.verify(&sign(claims, pair)).unwrap_err())
         };
-        let (expired, future): (fn(&mut Claims, u64), fn(&mut Claims, u64)) = (
-            |claims, now| claims.exp = now - 1,
-            |claims, now| {
-                claims.iat = now + 600;
-                claims.exp = now + 900;
-            },
-        );
+        let expired = |claims: &mut Claims, now: u64| claims.exp = now - 1;
+        let future = |claims: &mut Claims, now: u64| (claims.iat, claims.exp) = (now + 600, now + 900);
         assert!(refused(expired, &pair) && refused(future, &pair));
         assert!(!refused(|claims, _| claims.aud = "shop".into(), &pair));
         // Nobody learns anything about clocks by a forged token.
