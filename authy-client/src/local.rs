@@ -10,9 +10,10 @@ use std::{
 use async_trait::async_trait;
 use authy_core::{
     Authenticator, Error, ErrorKind, Identity, Result,
-    revocation::{Clock, Freshness},
+    revocation::{Clock, Freshness, ServerClock},
     token_cache::TokenCache,
 };
+use chrono::TimeDelta;
 use tokio::task::AbortHandle;
 
 use crate::Client;
@@ -130,6 +131,7 @@ impl VerifierBuilder {
             set: RwLock::default(),
             clock: Clock::new(),
             freshness: Freshness::new(),
+            server_clock: ServerClock::new(),
             max_staleness,
             when_stale,
         });
@@ -193,7 +195,10 @@ impl Authenticator for LocalVerifier {
         let state = &*self.state;
         let verified = match state.keys.get_or_verify(&state.cache, token) {
             Ok(verified) => verified,
-            Err(refused) => Arc::new(state.keys.verify_anew(token, refused).await?),
+            Err(refused) => {
+                let again = state.keys.verify_anew(token, refused).await;
+                Arc::new(again.map_err(|refused| state.explain(refused))?)
+            }
         };
         if !state.is_current() {
             return match state.when_stale {
@@ -213,6 +218,13 @@ impl LocalVerifier {
     /// second at most while the connection works.
     pub fn staleness(&self) -> Option<Duration> {
         self.state.staleness()
+    }
+
+    /// Returns how far the clock of this machine is ahead of the clock of the server's database; negative when it is
+    /// behind, zero when the time of the exchange explains the difference, and `None` before the first answer. Beyond 30
+    /// seconds a token that is refused for its times gets [`ErrorKind::Unavailable`].
+    pub fn clock_skew(&self) -> Option<TimeDelta> {
+        self.state.server_clock.skew(self.state.clock.now())
     }
 
     /// Returns the number of requests for the public keys since the start.

@@ -13,7 +13,10 @@ use crate::{Error, ErrorKind, Identity, Invalid, Level, Result, RoleName, Sessio
 mod mismatch;
 mod verifier;
 
-pub use verifier::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, dangerous_unverified_claims, unverified_kid};
+pub use verifier::{
+    LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, dangerous_unverified_claims, is_refused_for_time,
+    unverified_kid,
+};
 
 /// Maximum length of a token, in characters.
 pub const MAX_TOKEN_LENGTH: usize = 1000;
@@ -283,6 +286,24 @@ mod tests {
             change(&mut claims, now);
             assert_eq!(verifier.verify(&sign(claims, &pair)).unwrap_err().kind(), ErrorKind::InvalidToken);
         }
+    }
+
+    #[test]
+    fn a_token_that_is_refused_for_its_times_is_told_from_others() {
+        let (pair, jwk) = key();
+        let verifier = Verifier::new("http://127.0.0.1:8080", "authy", LIFETIME, [&jwk]).unwrap();
+        let now = time::unix_now();
+        let refused = |change: fn(&mut Claims, u64), pair: &Ed25519KeyPair| {
+            let mut claims = claims("ada", &[]);
+            change(&mut claims, now);
+            is_refused_for_time(&verifier.verify(&sign(claims, pair)).unwrap_err())
+        };
+        let expired = |claims: &mut Claims, now: u64| claims.exp = now - 1;
+        let future = |claims: &mut Claims, now: u64| (claims.iat, claims.exp) = (now + 600, now + 900);
+        assert!(refused(expired, &pair) && refused(future, &pair));
+        assert!(!refused(|claims, _| claims.aud = "shop".into(), &pair));
+        // Nobody learns anything about clocks by a forged token.
+        assert!(!refused(expired, &key().0) && !refused(future, &key().0));
     }
 
     #[test]

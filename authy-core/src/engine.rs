@@ -48,8 +48,9 @@ pub use delivery::{
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
+    recovery::RecoveryReport,
     role::Roles,
-    session::Sessions,
+    session::{AllSessionsEnded, Sessions},
     signing_key::{
         SigningKeys,
         rotation::{KeyState, KeyView, ResealReport},
@@ -65,6 +66,7 @@ pub use journal::{
         RevocationBatch, RevocationFeed,
         self_test::{SelfTest, SelfTestFailure},
         snapshot::RevocationSnapshot,
+        status::DatabaseStatus,
     },
     write::Uncommitted,
 };

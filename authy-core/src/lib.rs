@@ -91,6 +91,7 @@ mod identity;
 mod invalid;
 mod jwk;
 mod level;
+mod log_interval;
 
 mod name;
 pub mod network;

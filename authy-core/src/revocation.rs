@@ -15,9 +15,11 @@ use crate::{
 
 mod cursor;
 mod freshness;
+mod server_clock;
 
 pub use cursor::Cursor;
 pub use freshness::{Clock, Freshness, Moment, SnapshotClock};
+pub use server_clock::ServerClock;
 
 pub use crate::id_hash::IdHash;
 

@@ -17,7 +17,9 @@ mod health;
 mod issuer;
 mod key;
 mod log;
+mod recover;
 mod role;
+mod session;
 mod user;
 
 use arguments::print;
@@ -97,6 +99,8 @@ fn command() -> Command {
         .subcommand(role::command())
         .subcommand(key::command())
         .subcommand(issuer::command())
+        .subcommand(session::command())
+        .subcommand(recover::command())
         .subcommand(event::command())
 }
 
@@ -141,6 +145,8 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
             "role" => role::run(&authy, &caller, matches).await,
             "event" => event::run(&authy, &caller, matches).await,
             "issuer" => issuer::run(&authy, &caller, matches).await,
+            "session" => session::run(&authy, &caller, matches).await,
+            "recover" => recover::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,
         }
     };

@@ -83,6 +83,8 @@ impl AuthorityFixture {
             "deliveries.retry" => later(|| authy.deliveries().retry(caller, SINK, self.stuck)),
             "deliveries.skip" => later(|| authy.deliveries().skip(caller, SINK, self.stuck)),
             "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
+            "sessions.end_everyone" => later(|| ignore(authy.sessions().end_everyone(caller))),
+            "recover" => later(|| ignore(authy.recover(caller))),
             "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),
             "deliveries.list_notifications" => later(|| async {
                 let events = authy.events().list(&query).await.unwrap().events;

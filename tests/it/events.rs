@@ -2,7 +2,11 @@
 
 use authy_core::{
     Level,
-    api::{role::NewRole, user::Deletion},
+    api::{
+        event::{EventOrder, EventQuery},
+        role::NewRole,
+        user::Deletion,
+    },
 };
 use authy_tests::{PASSWORD, TestApp, TestUser, new_user, until, wire};
 use serde_json::Value;
@@ -117,6 +121,30 @@ async fn the_trail_is_listed_from_a_time_on_in_either_order_over_http() {
         let answer = list(query).await;
         assert_eq!((answer.status, &answer.json()["fields"][0]["code"]), (400, &code.into()), "{query}");
     }
+}
+
+#[tokio::test]
+async fn an_export_whose_position_was_lost_repeats_an_hour_and_skips_nothing() {
+    let app = TestApp::new().await;
+    let query = EventQuery { order: Some(EventOrder::Ascending), ..EventQuery::default() };
+    let (kept, lost) = (app.user().await, app.user().await);
+    let page = app.authy.events().list(&query).await.unwrap();
+    let continued = EventQuery { after: page.next, ..query };
+    assert!(app.authy.events().list(&continued).await.unwrap().events.is_empty());
+    // As after a failover to a standby that lacks the last events and whose clock is behind.
+    let sql = app.sql().await;
+    sql.batch_execute("SET session_replication_role = replica").await.unwrap();
+    sql.execute("DELETE FROM authy.event WHERE subject = $1", &[&lost.id]).await.unwrap();
+    let behind = app.user().await;
+    let set_back = "UPDATE authy.event SET happened = happened - interval '10 minutes' WHERE subject = $1";
+    sql.execute(set_back, &[&behind.id]).await.unwrap();
+
+    let page = app.authy.events().list(&continued).await.unwrap();
+    let subjects: Vec<_> = page.events.iter().filter_map(|event| event.subject).collect();
+    assert!(subjects.contains(&behind.id) && subjects.contains(&kept.id), "{subjects:?}");
+    // From there on it continues as always.
+    let continued = EventQuery { after: page.next, ..continued };
+    assert!(app.authy.events().list(&continued).await.unwrap().events.is_empty());
 }
 
 #[tokio::test]

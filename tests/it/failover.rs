@@ -25,6 +25,7 @@ use authy_tests::{
 use tokio::sync::Semaphore;
 
 mod demotion;
+mod history;
 
 async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
     authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())

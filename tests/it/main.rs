@@ -49,6 +49,7 @@ mod passwords;
 mod pooler;
 mod proxies;
 mod readiness;
+mod recovery;
 mod refresh;
 mod relay;
 mod restore;

@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
+mod clocks;
 mod full_disk;
 mod patroni;
 mod relay;

@@ -66,6 +66,12 @@ impl RevocationFollower {
         self.cursor = Some(page.cursor);
         let now = self.state.clock.now();
         let taken = snapshots.taken(page.as_of_ms, now);
+        if self.state.server_clock.record(page.as_of_ms, taken, now) {
+            // What was forgotten while the clock was ahead may be needed again.
+            self.cursor = None;
+            return Err(Error::no_response("a clock was set back: all revocations are read again", false));
+        }
+        self.state.forget(page.as_of_ms);
         self.state.freshness.set(taken);
         // A revoked key has a successor, which already signs.
         if page.revocations.iter().any(|revocation| matches!(revocation.tokens, RevokedTokens::Key { .. })) {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use authy_core::{
-    claims::Token,
-    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet},
+    Error, ErrorKind,
+    claims::{Token, is_refused_for_time},
+    revocation::{Clock, Cursor, Freshness, Revocation, RevocationSet, ServerClock},
     time,
     token_cache::TokenCache,
 };
@@ -35,6 +36,7 @@ pub(super) struct VerifierState {
     pub(super) clock: Clock,
     /// The time of the last snapshot of revocations that arrived.
     pub(super) freshness: Freshness,
+    pub(super) server_clock: ServerClock,
     pub(super) max_staleness: Duration,
     pub(super) when_stale: WhenStale,
 }
@@ -45,15 +47,32 @@ impl VerifierState {
     }
 
     pub(super) fn is_current(&self) -> bool {
-        self.staleness().is_some_and(|staleness| staleness <= self.max_staleness)
+        let now = self.clock.now();
+        self.freshness.age(now).is_some_and(|age| age <= self.max_staleness) && !self.freshness.was_set_back(now)
     }
 
+    /// Adds revocations.
     pub(super) fn apply(&self, revocations: &[Revocation]) {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         for revocation in revocations {
             set.insert(revocation);
         }
-        set.forget_before(time::now());
+    }
+
+    /// Removes the revocations whose tokens have all expired, both by the clock of this machine and by that of the
+    /// server: one that jumps ahead, and back again, must not bring a revoked token back.
+    pub(super) fn forget(&self, as_of_ms: u64) {
+        let expired = time::now().min(time::from_unix_seconds(as_of_ms / 1000));
+        self.set.write().unwrap_or_else(PoisonError::into_inner).forget_before(expired);
+    }
+
+    /// Returns the error of a token that was refused: when it was refused for its times and the clock of this machine is
+    /// wrong, it is not known whether the token is valid.
+    pub(super) fn explain(&self, refused: Error) -> Error {
+        match is_refused_for_time(&refused) && !self.server_clock.is_right(self.clock.now()) {
+            true => Error::new(ErrorKind::Unavailable, "the clock of this machine differs too much from the server's"),
+            false => refused,
+        }
     }
 
     /// Returns whether a token has been revoked.

@@ -29,9 +29,10 @@ endpoints! {
     /// there are for now.
     ///
     /// An ascending list ends before the events of transactions that are still open, because such a transaction can add an event
-    /// that is older than those already listed. So an export neither skips nor repeats an event. The exception is an event that
-    /// is written after the clock of the database was set back, also by a failover to a machine whose clock is behind. To be safe
-    /// from that, repeat the last minutes (`since`), and recognize events by `event_id`.
+    /// that is older than those already listed. So an export neither skips nor repeats an event, with two exceptions. An event
+    /// that is written after the clock of the database was set back is skipped: to be safe from that, repeat the last minutes
+    /// (`since`). When the event of `after` does not exist any more, because the database was restored to an earlier time or
+    /// failed over to a server that was behind, an hour of events is repeated. Recognize events by `event_id`.
     ListEvents: GET "/authy/event" () EventQuery => EventPage, Access::Level(ADMIN); fails InvalidInput;
 }
 

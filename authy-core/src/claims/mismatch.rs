@@ -1,23 +1,26 @@
-//! Logs that tokens are refused for their issuer or audience: one of the two programs is configured wrongly.
+//! Logs that otherwise valid tokens are refused because a setting or a clock is wrong, at most once a minute each.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
+
+use chrono::SecondsFormat;
 
 use super::Claims;
+use crate::{
+    log_interval::LogInterval,
+    time::{from_unix_seconds, now},
+};
 
-/// Minimum time between two lines: every request of every user may have such a token.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// When such a token was last logged.
+/// When such tokens were last logged.
 #[derive(Debug, Default)]
-pub(super) struct MismatchLog(Mutex<Option<Instant>>);
+pub(super) struct MismatchLog {
+    names: LogInterval,
+    clocks: LogInterval,
+}
 
 impl MismatchLog {
-    /// Logs the claims of a token whose signature is valid, unless that was done within the last minute.
+    /// Logs that a token whose signature is valid has another issuer or audience.
     pub(super) fn report(&self, claims: &Claims, issuer: &str, audience: &str) {
-        if !self.is_due(Instant::now()) {
+        if !self.names.is_due(Instant::now()) {
             return;
         }
         tracing::error!(
@@ -30,24 +33,17 @@ impl MismatchLog {
         );
     }
 
-    fn is_due(&self, now: Instant) -> bool {
-        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOG_INTERVAL) {
-            return false;
+    /// Logs that a token whose signature is valid is from the future.
+    pub(super) fn report_future(&self, issued: u64) {
+        if !self.clocks.is_due(Instant::now()) {
+            return;
         }
-        *logged = Some(now);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mismatch_is_logged_at_most_once_a_minute() {
-        let (log, begin) = (MismatchLog::default(), Instant::now());
-        let is_due_after = |seconds| log.is_due(begin + Duration::from_secs(seconds));
-        assert_eq!([0, 0, 59, 60, 61, 119, 121].map(is_due_after), [true, false, false, true, false, false, true]);
+        let text = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        tracing::error!(
+            token_issued = text(from_unix_seconds(issued)),
+            own_clock = text(now()),
+            "tokens are refused, because they were issued in the future: the clock of this machine is behind, or that of \
+             the issuer is ahead"
+        );
     }
 }

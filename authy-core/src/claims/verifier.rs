@@ -60,6 +60,21 @@ impl LifetimeTooLong {
     }
 }
 
+/// The source of the error when an otherwise valid token is from the future.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the token was issued in the future")]
+struct IssuedInFuture;
+
+/// Returns whether an otherwise valid token was refused because it has expired or is from the future: if the clock of
+/// this machine is wrong, the token may be valid.
+pub fn is_refused_for_time(refused: &Error) -> bool {
+    let Some(source) = std::error::Error::source(refused) else { return false };
+    let by_library = source
+        .downcast_ref::<jsonwebtoken::errors::Error>()
+        .is_some_and(|cause| matches!(cause.kind(), JwtErrorKind::ExpiredSignature | JwtErrorKind::ImmatureSignature));
+    by_library || source.is::<IssuedInFuture>()
+}
+
 impl Verifier {
     /// Creates a verifier for the tokens that `issuer` issues for `audience` with these keys. Ignores keys whose
     /// algorithm is not a [`SigningAlgorithm`]. Refuses a token whose lifetime (`exp` minus `iat`) exceeds
@@ -102,7 +117,7 @@ impl Verifier {
     }
 
     /// Returns the verifier as the successor of an earlier one, with other keys: together they log at most once a minute
-    /// that tokens have another issuer or audience.
+    /// that tokens have another issuer or audience, or are from the future.
     #[must_use]
     pub fn replacing(self, earlier: &Self) -> Self {
         Self { mismatch_log: earlier.mismatch_log.clone(), ..self }
@@ -138,7 +153,8 @@ impl Verifier {
             return Err(invalid("sub and public_id differ"));
         }
         if claims.iat > time::unix_now() + CLOCK_SKEW {
-            return Err(invalid("the token was issued in the future"));
+            self.mismatch_log.report_future(claims.iat);
+            return Err(Error::with_source(ErrorKind::InvalidToken, "the token is not valid", IssuedInFuture));
         }
         let lifetime = claims.exp.saturating_sub(claims.iat);
         if lifetime > self.longest_lifetime.as_secs() {
@@ -150,10 +166,16 @@ impl Verifier {
     /// Returns the error of a token that the library refused. Its claims were checked after its signature, so a wrong
     /// issuer is a wrong setting, and not an attack.
     fn refused(&self, token: &str, cause: jsonwebtoken::errors::Error) -> Error {
-        if matches!(cause.kind(), JwtErrorKind::InvalidIssuer | JwtErrorKind::InvalidAudience)
-            && let Ok(claims) = dangerous_unverified_claims(token)
-        {
-            self.mismatch_log.report(&claims, &self.issuer, &self.audience);
+        let claims = || dangerous_unverified_claims(token).ok();
+        match cause.kind() {
+            JwtErrorKind::InvalidIssuer | JwtErrorKind::InvalidAudience => {
+                claims().iter().for_each(|claims| self.mismatch_log.report(claims, &self.issuer, &self.audience));
+            }
+            // By `nbf`, which authy does not write.
+            JwtErrorKind::ImmatureSignature => {
+                claims().iter().for_each(|claims| self.mismatch_log.report_future(claims.iat))
+            }
+            _ => {}
         }
         Error::with_source(ErrorKind::InvalidToken, "the token is not valid", cause)
     }

@@ -20,6 +20,7 @@ use crate::{
         delivery::{Deliveries, sink::Sink},
         domain::{
             issuer,
+            recovery::{self, RecoveryReport},
             role::Roles,
             session::Sessions,
             signing_key::SigningKeys,
@@ -202,6 +203,19 @@ impl Authy {
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let Handles { journal, keys, config, .. } = &*self.handles;
         Maintenance::new(journal.clone(), keys.clone(), config).run(None).await
+    }
+
+    /// Makes a database safe that has gone back in time, by a restore to an earlier time or a failover to a standby that
+    /// was behind: ends all sessions, and revokes all access tokens, one-time codes and signing keys, also those that
+    /// the database has forgotten. Everybody has to log in again. For the operator only.
+    ///
+    /// [`RevocationFeed::database_status`] tells whether that was noticed.
+    ///
+    /// # Errors
+    /// As [`Sessions::end_everyone`].
+    pub async fn recover(&self, caller: &Caller) -> Result<RecoveryReport> {
+        let Handles { journal, keys, .. } = &*self.handles;
+        recovery::recover(journal, keys, caller).await
     }
 
     /// Checks that the database responds.

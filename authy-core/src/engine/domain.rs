@@ -7,6 +7,7 @@ pub(in crate::engine) mod erased_name;
 pub(in crate::engine) mod export;
 pub(in crate::engine) mod issuer;
 pub(in crate::engine) mod lookalike;
+pub(in crate::engine) mod recovery;
 pub(in crate::engine) mod role;
 pub(in crate::engine) mod session;
 pub(in crate::engine) mod signing_key;

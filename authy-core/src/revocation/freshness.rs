@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use super::server_clock::MAX_STEP_BACK;
+
 /// The two clocks of this machine. Neither is sufficient alone: the monotonic clock stops while a Linux machine is
 /// suspended, and the wall clock can be set back.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +93,15 @@ impl Freshness {
         let (wall, monotonic) = (known(&self.wall)?, known(&self.monotonic)?);
         Some(now.since(Moment { monotonic, wall }))
     }
+
+    /// Returns whether the wall clock has been set back since the last snapshot. Revocations may have been forgotten
+    /// while it was ahead, so nothing is known until all of them have been read again.
+    pub fn was_set_back(&self, now: Moment) -> bool {
+        match self.wall.load(Ordering::Acquire) {
+            NO_SNAPSHOT => false,
+            wall => Duration::from_millis(wall) > now.wall + MAX_STEP_BACK,
+        }
+    }
 }
 
 impl Default for Freshness {
@@ -164,6 +175,10 @@ mod tests {
         assert_eq!(freshness.age(at(13, 3613)), Some(seconds(3603)));
         // The wall clock was set back.
         assert_eq!(freshness.age(at(73, 0)), Some(seconds(63)));
+        // A step that is too small to bring a revoked token back is no reason to doubt.
+        assert_eq!([0, 1, 20].map(|wall| freshness.was_set_back(at(20, wall))), [false; 3]);
+        freshness.set(at(20, 3620));
+        assert_eq!([3609, 3610].map(|wall| freshness.was_set_back(at(21, wall))), [true, false]);
         // Known before the start of this program.
         freshness.set(at(20, 20).minus(seconds(2 * DAY)));
         assert_eq!(freshness.age(at(20, 20)), Some(seconds(2 * DAY)));

@@ -66,6 +66,26 @@ fn a_master_key_is_replaced_and_the_old_one_can_be_removed() {
 }
 
 #[test]
+fn after_a_restore_everybody_is_logged_out_by_one_command() {
+    let folder = folder();
+    let (path, server) = (folder.path(), ServerProgram::start(folder.path()));
+    let password = server.password().unwrap();
+    for (command, done) in [(&["session", "end", "--all"][..], "1 sessions have ended"), (&["recover"], "is revoked")] {
+        let token = server.log_in("admin", password);
+        let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+        let header = format!("authorization: Bearer {}", token["token"].as_str().unwrap());
+        let url = format!("{}/authy/user", server.url());
+        assert!(server.curl(&[&url, "-H", &header]).contains("admin"));
+        // Nobody is there to be asked.
+        assert!(fails(path, command).contains("Confirm that with --yes"));
+        assert!(server.curl(&[&url, "-H", &header]).contains("admin"));
+        let printed = succeeds(path, &[command, &["--yes"]].concat());
+        assert!(printed.contains(done), "{printed}");
+        until("the token is refused", || server.curl(&[&url, "-H", &header]).contains("invalid_token").then_some(()));
+    }
+}
+
+#[test]
 fn a_user_who_is_created_without_a_password_is_invited() {
     let folder = folder();
     let (path, server) = (folder.path(), ServerProgram::start(folder.path()));

@@ -32,7 +32,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("metadata", Reads),
     ("events.list", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
     ("sessions.list", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
-    ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
+    ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.database_status", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
     ("ping", Instance), ("pool", Instance), ("start_background_with", Instance), ("stop", Instance), ("maintain", Instance),
@@ -53,6 +53,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
     ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
+    ("sessions.end_everyone", Operator), ("recover", Operator),
 ];
 
 /// Who calls, and what became of them since their token was verified.

@@ -101,6 +101,7 @@ async fn write_every_kind(app: &TestApp) {
         app.anonymous().login(guess).await.unwrap_err();
     }
     decide_about_a_delivery(&app.authy).await;
+    app.authy.sessions().end_everyone(&operator()).await.unwrap();
     change_keys(app).await;
     app.authy.set_issuer(&operator(), "https://auth.example.org").await.unwrap();
 }

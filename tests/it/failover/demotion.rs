@@ -73,7 +73,11 @@ async fn a_server_that_ends_one_connection_to_shut_down_is_left_by_all() {
     }
     let before = connections().await;
     assert!(before.len() > 4, "{before:?}");
-    sql.query("SELECT pg_terminate_backend($1)", &[before.iter().next().unwrap()]).await.unwrap();
+    let ended: i32 = {
+        let connection = app.authy.pool().get().await.unwrap();
+        connection.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
+    };
+    sql.query("SELECT pg_terminate_backend($1)", &[&ended]).await.unwrap();
     until("no connection is left of the former ones", || async {
         let answers = app.authy.ping().await.is_ok() && app.authy.events().list(&EventQuery::default()).await.is_ok();
         answers && connections().await.is_disjoint(&before)

@@ -5,9 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    CodeDetail, DeliveryDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail, NewKeyDetail, NewRoleDetail,
-    NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail, ResetDetail, RoleDetail,
-    SessionEndDetail, ThrottleDetail, TokenDetail,
+    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail,
+    NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail,
+    ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 
@@ -112,6 +112,8 @@ kinds! {
     SessionEnded "session.ended" SessionEndDetail;
     /// Several sessions of a user were ended.
     SessionsEnded "sessions.ended" NoDetail;
+    /// All sessions of all users were ended, and all access tokens and one-time codes revoked.
+    AllSessionsEnded "sessions.all_ended" AllSessionsEndedDetail;
     /// An access token of a user was issued to the operator, in a session of its own.
     TokenIssued "token.issued" TokenDetail;
     /// Too many wrong passwords in a row: until a success, each further attempt has to wait. Sent once per series.

@@ -65,6 +65,7 @@ impl Follower<'_> {
         // A new connection may lead to another server, which may reuse transaction IDs of the previous server's lost
         // transactions. So all revocations in force are read again; those that are already known are not sent again.
         let mut xmin = 0;
+        let mut known = None;
         loop {
             let requested = self.feed.now();
             let after = xmin.to_string();
@@ -79,11 +80,17 @@ impl Follower<'_> {
                 // Other connections may lead to a server that is no longer the primary.
                 self.db.leave_connections();
                 generation = self.db.generation();
-                if xmin > 0 {
-                    // Rows before the cursor may have changed.
-                    (self.cursor, xmin) = (found.cursor, 0);
-                    continue;
-                }
+                // Rows before the cursor may have changed. They are compared with what was known before they are read.
+                (self.cursor, xmin) = (found.cursor, 0);
+                known = Some(self.feed.known());
+                continue;
+            }
+            if let Some(known) = known.take() {
+                self.feed.report_lost(known, &found);
+            }
+            if self.feed.compare_clocks(found.as_of_ms, requested) && xmin > 0 {
+                xmin = 0;
+                continue;
             }
             let keys = rows.first().map(|row| (row.get("keys_changed"), row.get("longest_lifetime")));
             let (cursor, keys) = (found.cursor, keys.unwrap_or_default());

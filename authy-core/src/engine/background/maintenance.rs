@@ -35,7 +35,7 @@ const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct MaintenanceReport {
     /// The number of steps in the rotation of the signing keys.
     pub key_steps: usize,
-    /// The number of deleted revocations, whose tokens have all expired.
+    /// The number of deleted revocations, whose tokens had all expired one day before.
     pub revocations: u64,
     /// The number of deleted sessions, which had ended more than one day before.
     pub sessions: u64,

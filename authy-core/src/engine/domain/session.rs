@@ -34,7 +34,8 @@ pub(in crate::engine) mod sql;
 
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use device::DeviceToken;
-pub(in crate::engine) use end::end_all;
+pub use end::AllSessionsEnded;
+pub(in crate::engine) use end::{EVERYONE_TIMEOUT, end_all, end_everyone};
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use refresh::REFRESH_PURPOSE;
 pub(in crate::engine) use refresh::Ticket;

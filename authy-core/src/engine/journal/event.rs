@@ -68,6 +68,10 @@ impl Events {
 /// A position in the trail: the time and the ID of an event.
 type Position = (DateTime<Utc>, Uuid);
 
+/// Time before a lost position from which an ascending list repeats events. The clock of a new primary may be behind that
+/// of the lost one, by less than this.
+const LOST_POSITION_REPEATS: Duration = Duration::from_secs(3600);
+
 /// Returns a page of the audit trail.
 pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<EventPage> {
     let order = query.order.unwrap_or_default();
@@ -107,8 +111,17 @@ async fn range(db: &Db, query: &EventQuery, order: EventOrder) -> Result<(Positi
         // A day ahead of the clock, because clocks differ.
         EventOrder::Descending => (since, after.unwrap_or((now() + Duration::from_secs(24 * 3600), Uuid::max()))),
         EventOrder::Ascending => {
-            let settled = db.read_one(&sql::FIND_SETTLED, &[]).await?.get("settled");
-            (after.map_or(since, |after| after.max(since)), (settled, Uuid::nil()))
+            let mut low = after.map_or(since, |after| after.max(since));
+            let row = db.read_one(&sql::FIND_SETTLED, &[&low.0, &low.1]).await?;
+            if row.get("is_lost") {
+                tracing::warn!(
+                    position = %Timestamp(low.0),
+                    "an export continues behind an event that does not exist any more, because the database has gone back in \
+                     time: it repeats an hour"
+                );
+                low = (low.0 - LOST_POSITION_REPEATS, Uuid::nil());
+            }
+            (low, (row.get("settled"), Uuid::nil()))
         }
     })
 }

@@ -23,24 +23,26 @@ use tokio::sync::{
 use crate::{
     Error, ErrorKind, Result,
     api::session::RevocationPage,
-    claims::Token,
+    claims::{Token, is_refused_for_time},
     engine::storage::{
         db::Db,
         fault::{self, Track},
     },
-    revocation::{Clock, Cursor, Freshness, IdHash, Moment, Revocation, RevocationSet},
-    time::now,
+    revocation::{Clock, Cursor, Freshness, IdHash, Moment, Revocation, RevocationSet, ServerClock},
+    time::{from_unix_seconds, now},
 };
 
 pub(in crate::engine) mod poll;
 pub(in crate::engine) mod self_test;
 pub(in crate::engine) mod snapshot;
 pub(in crate::engine) mod sql;
+pub(in crate::engine) mod status;
 pub(in crate::engine) mod target;
 
 use poll::read;
 use self_test::SelfTest;
 use snapshot::{RevocationSnapshot, Snapshots};
+use status::History;
 
 /// Number of batches that a follower may be behind. A slower one has to read from the database again.
 const MAX_BATCHES_BEHIND: usize = 256;
@@ -98,6 +100,8 @@ pub struct RevocationFeed {
     // The time as of which all revocations are known: the start of the last successful poll, by the clocks of this
     // machine. The snapshot of the poll is newer, and the clock of the database makes no difference.
     freshness: Freshness,
+    database_clock: ServerClock,
+    pub(in crate::engine) history: History,
     batches: broadcast::Sender<Arc<RevocationBatch>>,
     snapshots: Snapshots,
     tested: watch::Sender<Option<SelfTest>>,
@@ -188,11 +192,35 @@ impl RevocationFeed {
             unsent: Mutex::default(),
             clock: Clock::new(),
             freshness: Freshness::new(),
+            database_clock: ServerClock::new(),
+            history: History::default(),
             batches: broadcast::Sender::new(MAX_BATCHES_BEHIND),
             snapshots: Snapshots::default(),
             tested: watch::Sender::new(None),
             written: Notify::new(),
             notifying: AtomicBool::new(false),
+        }
+    }
+
+    /// Checks that tokens may be signed: the clock of this machine is about that of the database, as of the last poll
+    /// and by the monotonic clock since. A token with a wrong time would outlive its revocation. Without the background
+    /// work, nothing is known and nothing refused.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`].
+    pub(in crate::engine) fn require_right_clock(&self) -> Result<()> {
+        match self.database_clock.is_right(self.clock.now()) {
+            true => Ok(()),
+            false => Err(wrong_clock()),
+        }
+    }
+
+    /// Returns the error of a token that was refused: when it was refused for its times and the clock of this machine
+    /// is wrong, it is not known whether the token is valid.
+    pub(in crate::engine) fn explain(&self, refused: Error) -> Error {
+        match is_refused_for_time(&refused) && self.require_right_clock().is_err() {
+            true => wrong_clock(),
+            false => refused,
         }
     }
 
@@ -246,7 +274,8 @@ impl RevocationFeed {
     }
 
     fn is_younger(&self, max_age: Duration) -> bool {
-        self.freshness.age(self.clock.now()).is_some_and(|age| age <= max_age)
+        let now = self.clock.now();
+        self.freshness.age(now).is_some_and(|age| age <= max_age) && !self.freshness.was_set_back(now)
     }
 
     fn write_set(&self) -> RwLockWriteGuard<'_, RevocationSet> {
@@ -259,6 +288,13 @@ impl RevocationFeed {
     /// Returns the time before a poll, to be passed to [`confirm`](Self::confirm) after it.
     pub(in crate::engine) fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// Records what the clock of the database showed during a poll that was requested at this moment.
+    ///
+    /// Returns whether all revocations have to be read again, because a clock was set back.
+    pub(in crate::engine) fn compare_clocks(&self, as_of_ms: u64, requested: Moment) -> bool {
+        self.database_clock.record(as_of_ms, requested, self.clock.now())
     }
 
     /// Records that all revocations committed before this time are in force.
@@ -287,6 +323,8 @@ impl RevocationFeed {
         drop(set);
         self.snapshots.outdate();
         self.snapshots.polled(&found);
+        self.compare_clocks(found.as_of_ms, requested);
+        self.history.record(&found.cursor);
         self.freshness.set(requested);
         Ok(found.cursor)
     }
@@ -298,7 +336,8 @@ impl RevocationFeed {
         let has_forgotten = {
             let mut set = self.write_set();
             let before = set.len();
-            set.forget_before(now());
+            // By the clock that is behind: one that jumps ahead, and back again, must not bring a revoked token back.
+            set.forget_before(now().min(from_unix_seconds(found.as_of_ms / 1000)));
             set.len() < before
         };
         if has_forgotten || !found.revocations.is_empty() {
@@ -306,6 +345,7 @@ impl RevocationFeed {
         }
         found.revocations.append(&mut self.unsent.lock().unwrap_or_else(PoisonError::into_inner));
         self.snapshots.polled(&found);
+        self.history.record(&found.cursor);
         found
     }
 
@@ -314,6 +354,11 @@ impl RevocationFeed {
         // Fails when there are no followers.
         let _ = self.batches.send(Arc::new(batch));
     }
+}
+
+fn wrong_clock() -> Error {
+    Error::new(ErrorKind::Unavailable, "the clock of the server differs too much from that of the database")
+        .with_retry_after(Duration::from_secs(1))
 }
 
 impl fmt::Debug for RevocationFeed {

@@ -54,6 +54,9 @@ statements! {
     /// Revokes a user's codes for one purpose, or all.
     REVOKE(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
 
+    /// Revokes all codes of all users.
+    REVOKE_ALL() = "DELETE FROM authy.code";
+
     /// The number of new addresses that a user has requested within the last hour.
     COUNT_REQUESTED(UUID, TEXT) =
         "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = $2 AND happened > now() - interval '1 hour'";

@@ -16,7 +16,10 @@ impl Sessions {
         let verified = match self.keys.get_or_verify(&self.cache, token) {
             Ok(verified) => verified,
             // The rare case is boxed, so that the future of the frequent one stays small.
-            Err(refused) => Arc::new(Box::pin(self.keys.verify_again(token, refused)).await?),
+            Err(refused) => {
+                let again = Box::pin(self.keys.verify_again(token, refused)).await;
+                Arc::new(again.map_err(|refused| self.journal.feed.explain(refused))?)
+            }
         };
         let feed = &self.journal.feed;
         let is_good = match feed.is_current() {

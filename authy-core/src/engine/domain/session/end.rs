@@ -1,5 +1,8 @@
 //! Lists sessions and ends them. Ending a session revokes its tokens immediately.
 
+use std::time::Duration;
+
+use serde_json::json;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -8,16 +11,35 @@ use crate::{
     Error, ErrorKind, Identity, Result, SessionId, UserId,
     api::{event::EventKind, session::SessionView},
     engine::{
-        domain::epoch::{self, SessionEffect, apply_account_change},
+        domain::{
+            code,
+            epoch::{self, SessionEffect, apply_account_change},
+        },
         journal::{
+            actor::Actor,
             caller::{Caller, token_required},
             event::Event,
-            revocation::target::RevocationTarget,
+            revocation::{self, target::RevocationTarget},
             write::{Tx, Written},
         },
+        storage::connector::db_error,
     },
     time::to_second,
 };
+
+/// Maximum time of a statement about all users.
+pub(in crate::engine) const EVERYONE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What [`Sessions::end_everyone`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllSessionsEnded {
+    /// The number of sessions that ended.
+    pub sessions: u64,
+    /// The number of users whose access tokens were revoked: all users, including deleted ones.
+    pub users: u64,
+    /// The number of one-time codes that were revoked: confirmations, resets and invitations.
+    pub codes: u64,
+}
 
 impl Sessions {
     /// Returns the caller's sessions, most recently used first.
@@ -102,6 +124,27 @@ impl Sessions {
             .await
     }
 
+    /// Ends all sessions of all users, and revokes all access tokens and one-time codes that the database knows, for the
+    /// operator only. They are refused everywhere within a second. Logins and refreshes wait meanwhile: a second or two
+    /// per 100,000 users.
+    ///
+    /// After a restore to an earlier time, [`Authy::recover`](crate::Authy::recover) also revokes what the database does
+    /// not know.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when a transaction
+    /// under way takes more than three seconds, or the database is not available.
+    pub async fn end_everyone(&self, caller: &Caller) -> Result<AllSessionsEnded> {
+        let ended = self.journal.write_within(EVERYONE_TIMEOUT, caller, async |tx| {
+            let actor = tx.operator()?;
+            let (ended, event) = end_everyone(tx, &actor).await?;
+            Ok(Written::new(ended, event))
+        });
+        let ended = ended.await?;
+        self.journal.feed.notify_others();
+        Ok(ended)
+    }
+
     /// Ends all sessions of a user: the caller, or, for administrators and the operator, another user.
     ///
     /// # Errors
@@ -110,6 +153,20 @@ impl Sessions {
     pub async fn end_all(&self, caller: &Caller, user: UserId) -> Result<()> {
         self.journal.write(caller, async |tx| end_all(tx, user).await).await
     }
+}
+
+/// Does what the end of all sessions of a user does, for all users.
+pub(in crate::engine) async fn end_everyone(tx: &Tx<'_>, actor: &Actor) -> Result<(AllSessionsEnded, Event)> {
+    epoch::sql::LOCK_EVERYONE.execute(tx, &[]).await.map_err(db_error)?;
+    let ended = AllSessionsEnded {
+        sessions: epoch::sql::END_EVERYONE.execute(tx, &[]).await.map_err(db_error)?,
+        users: epoch::sql::BEGIN_ALL_EPOCHS.execute(tx, &[]).await.map_err(db_error)?,
+        codes: code::sql::REVOKE_ALL.execute(tx, &[]).await.map_err(db_error)?,
+    };
+    // Not returned, to be applied here at once: they may be many, and the next poll finds them.
+    revocation::sql::REVOKE_ALL_USERS.execute(tx, &[]).await.map_err(db_error)?;
+    let detail = json!({ "users": ended.users, "sessions": ended.sessions });
+    Ok((ended, Event::new(EventKind::AllSessionsEnded, actor).detail(detail)))
 }
 
 pub(in crate::engine) async fn end_all(tx: &Tx<'_>, user: UserId) -> Result<Event> {

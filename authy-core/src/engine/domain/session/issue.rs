@@ -28,6 +28,7 @@ impl Sessions {
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::NotFound`],
     /// [`ErrorKind::AlreadyDeleted`]; [`ErrorKind::NoRole`] when the account has no role.
     pub async fn issue_token(&self, caller: &Caller, user: UserId) -> Result<Secret> {
+        self.journal.feed.require_right_clock()?;
         let event = Event::new(EventKind::TokenIssued, &Actor::operator(caller)?);
         // Its refresh token is never issued, and nobody else can create it.
         let ticket = Ticket { session: SessionId::random(), generation: 0 };

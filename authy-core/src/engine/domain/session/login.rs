@@ -34,8 +34,10 @@ impl Sessions {
     /// # Errors
     /// [`ErrorKind::InvalidCredentials`]; [`ErrorKind::NotValidated`] when the address must be confirmed first;
     /// [`ErrorKind::NoRole`] when the account has no role; [`ErrorKind::Overloaded`] when too many passwords wait to be
-    /// verified.
+    /// verified; [`ErrorKind::Unavailable`] when the database is not available, or its clock and this machine's differ by
+    /// more than 30 seconds.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
+        self.journal.feed.require_right_clock()?;
         let verifier = &self.passwords;
         // A flood is refused before it costs a query.
         let unknown = caller.hash_requester();

@@ -4,6 +4,8 @@
 //! next token again within the grace period (after a lost response, or from two browser tabs). After that, or with an
 //! older token, it must have been copied, and the session ends.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Sessions, TokenSubject, sql};
@@ -59,13 +61,26 @@ impl Ticket {
     }
 }
 
+/// What a refresh token is that is not the current one of a live session.
+enum Presented {
+    /// Exchanged a moment ago, with the same result.
+    Repeated(Box<Tokens>),
+    /// Copied: two parties have it.
+    Spent,
+    /// Newer than the session, because the database has gone back in time.
+    Lost,
+}
+
 impl Sessions {
     /// Exchanges a refresh token for new tokens.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRefreshToken`] when it is forged, reused or expired, or its session has ended;
-    /// [`ErrorKind::NoRole`] when the account no longer has a role.
+    /// [`ErrorKind::NoRole`] when the account no longer has a role; [`ErrorKind::Unavailable`] when the database is not
+    /// available, or its clock and this machine's differ by more than 30 seconds.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
+        // Before the exchange: a token that is exchanged and cannot be signed would be taken for a copy later.
+        self.journal.feed.require_right_clock()?;
         // A forged token costs one MAC and no query.
         let ticket = Ticket::read(&self.refresh_mac, request.refresh_token.expose()).ok_or_else(invalid)?;
         let (idle, ttl) = (self.config.refresh_idle.as_secs_f64(), self.config.access_ttl.as_secs_f64());
@@ -78,16 +93,22 @@ impl Sessions {
             return self.make_tokens(TokenSubject::of(&row)?, ticket.next(), row.get("remaining")).await;
         }
         // The token is not the current one of a live session.
-        let repeated = self.journal.write(caller, async |tx| self.refresh_spent(tx, ticket).await).await?;
-        repeated.ok_or_else(|| {
-            tracing::warn!(session = %ticket.session, "a spent refresh token was presented: its session has ended");
-            invalid()
-        })
+        match self.journal.write(caller, async |tx| self.refresh_other(tx, ticket).await).await? {
+            Presented::Repeated(tokens) => return Ok(*tokens),
+            Presented::Spent => {
+                tracing::warn!(session = %ticket.session, "a spent refresh token was presented: its session has ended");
+            }
+            Presented::Lost => {
+                let (session, generation) = (ticket.session, ticket.generation);
+                tracing::warn!(%session, generation, "the database does not know a refresh token yet that it issued");
+                self.journal.feed.history.report_loss("a refresh token is newer than its session");
+            }
+        }
+        Err(invalid())
     }
 
-    /// Returns the next token of a recently exchanged token again; `None` when the token was copied, which ended its
-    /// session.
-    async fn refresh_spent(&self, tx: &Tx<'_>, ticket: Ticket) -> Result<Written<Option<Tokens>>> {
+    /// Returns the next token of a recently exchanged token again, or ends the session.
+    async fn refresh_other(&self, tx: &Tx<'_>, ticket: Ticket) -> Result<Written<Presented>> {
         let (idle, grace) = (self.config.refresh_idle.as_secs_f64(), self.config.refresh_grace.as_secs_f64());
         let ttl = self.config.access_ttl.as_secs_f64();
         // Always locks the user first, then the session, as all code that ends sessions.
@@ -99,24 +120,34 @@ impl Sessions {
             return Err(invalid());
         }
         let subject = TokenSubject::read(tx, &user).await?;
-        if current <= ticket.generation {
+        let Ticket { session: id, generation } = ticket;
+        if current == generation {
             // The token is current and yet was refused: the account has got a role again, or the clock of the database
             // was set. A retry succeeds.
-            return Err(Error::new(ErrorKind::Unavailable, "the session has changed meanwhile: retry"));
+            return Err(Error::new(ErrorKind::Unavailable, "the session has changed meanwhile: retry")
+                .with_retry_after(Duration::from_secs(1)));
+        }
+        if current < generation {
+            // Only the database issues tokens, so it has lost an exchange, and a spent token is the current one again.
+            // To adopt the newer token would leave the session to a thief of the older one who comes first.
+            sql::END.rows(tx, &[id.as_uuid(), subject.id.as_uuid()]).await?;
+            let event = Event::new(EventKind::SessionEnded, &tx.by_secret()).about(subject.id).session(id);
+            let event = event.detail(json!({ "reason": "lost_history" }));
+            let event = event.revoking([RevocationTarget::Session { session_id: id }]);
+            return Ok(Written::new(Presented::Lost, event));
         }
         if current != ticket.generation + 1 || !row.get::<_, bool>("just_rotated") {
             // Two parties have the token, and which of them is the thief is unknown.
-            let Ticket { session, generation } = ticket;
-            sql::END.rows(tx, &[session.as_uuid(), subject.id.as_uuid()]).await?;
-            let event = Event::new(EventKind::SessionReplayed, &tx.by_secret()).about(subject.id).session(session);
+            sql::END.rows(tx, &[id.as_uuid(), subject.id.as_uuid()]).await?;
+            let event = Event::new(EventKind::SessionReplayed, &tx.by_secret()).about(subject.id).session(id);
             let event = event.detail(json!({ "generation": generation }));
-            return Ok(Written::new(None, event.revoking([RevocationTarget::Session { session_id: session }])));
+            return Ok(Written::new(Presented::Spent, event.revoking([RevocationTarget::Session { session_id: id }])));
         }
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
         let tokens = self.make_tokens(subject, ticket.next(), row.get("remaining")).await?;
         // The exchange has its event. Returning its result again changes nothing, and could be requested any number of
         // times.
-        Ok(Written::without_event(Some(tokens)))
+        Ok(Written::without_event(Presented::Repeated(Box::new(tokens))))
     }
 }
 

@@ -143,22 +143,39 @@ impl SigningKeys {
             sql::LOCK.rows(tx, &[]).await?;
             let row = sql::FIND.row(tx, &[&kid]).await?;
             let row = row.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such key"))?;
-            set_state(tx, kid, KeyState::Retired).await?;
-            // The algorithm of the revoked key may not be the one that this instance uses.
-            let algorithm = row.get::<_, &str>("algorithm").parse().ok();
-            let detail = match algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
-                Some(algorithm) => {
-                    // No verifier has it yet. Verifiers load unknown keys.
-                    let (next, _) = create(tx, &self.settings, algorithm, KeyState::Active, &actor).await?;
-                    json!({ "kid": kid, "next": next })
-                }
-                None => json!({ "kid": kid }),
-            };
-            let event = Event::new(EventKind::KeyRevoked, &actor).detail(detail);
-            Ok(event.revoking([RevocationTarget::Key { kid: kid.to_owned() }]))
+            self.revoke_one(tx, &actor, kid, &row).await
         });
         revoked.await?;
         self.reload().await
+    }
+
+    /// Revokes all keys that sign or verify, and replaces the active ones. Returns their IDs, and the events.
+    pub(in crate::engine) async fn revoke_all(&self, tx: &Tx<'_>, actor: &Actor) -> Result<(Vec<String>, Vec<Event>)> {
+        sql::LOCK.rows(tx, &[]).await?;
+        let (mut kids, mut events) = (Vec::new(), Vec::new());
+        for row in sql::LIST_LIVE.rows(tx, &[]).await? {
+            let kid: String = row.get("kid");
+            events.push(self.revoke_one(tx, actor, &kid, &row).await?);
+            kids.push(kid);
+        }
+        Ok((kids, events))
+    }
+
+    /// Revokes the key of a row, and replaces it when it is active.
+    async fn revoke_one(&self, tx: &Tx<'_>, actor: &Actor, kid: &str, row: &Row) -> Result<Event> {
+        set_state(tx, kid, KeyState::Retired).await?;
+        // The algorithm of the revoked key may not be the one that this instance uses.
+        let algorithm = row.get::<_, &str>("algorithm").parse().ok();
+        let detail = match algorithm.filter(|_| row.get::<_, &str>("state") == "active") {
+            Some(algorithm) => {
+                // No verifier has it yet. Verifiers load unknown keys.
+                let (next, _) = create(tx, &self.settings, algorithm, KeyState::Active, actor).await?;
+                json!({ "kid": kid, "next": next })
+            }
+            None => json!({ "kid": kid }),
+        };
+        let event = Event::new(EventKind::KeyRevoked, actor).detail(detail);
+        Ok(event.revoking([RevocationTarget::Key { kid: kid.to_owned() }]))
     }
 
     /// Encrypts all signing keys with the first master key, so that the other master keys can be removed.

@@ -1,6 +1,9 @@
 //! The statements of users and their passwords.
 
-use crate::engine::{domain::lookalike::sql::administrators_who_look_like, storage::statement::statements};
+use crate::engine::{
+    domain::{epoch::sql::next_epoch, lookalike::sql::administrators_who_look_like},
+    storage::statement::statements,
+};
 
 /// The users, with their roles, and with the state of the first delivery about each to the sink whose status is shown:
 /// that of the delivery, or `waiting` when the sink's cursor is older than the user. The users are selected first, so
@@ -137,14 +140,15 @@ statements! {
 
     /// Removes an address from users other than this one who have not confirmed it, including deleted ones: from the
     /// newest, up to a maximum. Returns their new epochs.
-    RELEASE(UUID, TEXT, TEXT, TEXT, INT8) =
-        "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ver + 1
+    RELEASE(UUID, TEXT, TEXT, TEXT, INT8) = concat!(
+        "UPDATE authy.users SET email = $3, email_key = $4 || public_id, ver = ", next_epoch!(), "
          WHERE public_id IN (
              SELECT public_id FROM authy.users
              WHERE email_key = $2 AND public_id <> $1 AND validated_at IS NULL AND erased_at IS NULL
              ORDER BY created DESC LIMIT $5
          )
-         RETURNING public_id, ver";
+         RETURNING public_id, ver"
+    );
 
     /// Another user who has an address in any of these forms.
     FIND_OWNER(TEXT_ARRAY, UUID) =

@@ -81,10 +81,16 @@ statements! {
     /// A transaction locks the table before it determines the time of an event, and holds the lock until its commit is
     /// visible. One whose beginning is not known, because it is prepared or has another role, counts as old. One that
     /// ended since the lock was seen is idle.
-    FIND_SETTLED() =
+    ///
+    /// With it, whether a position was lost: its event does not exist, although older ones do. No event has the smallest
+    /// ID, which is the position before the first event of a time.
+    FIND_SETTLED(TIMESTAMPTZ, UUID) =
         "SELECT least(statement_timestamp(),
                       min(coalesce(a.xact_start, to_timestamp(0))) FILTER (WHERE a.state IS DISTINCT FROM 'idle')
-               ) AS settled
+               ) AS settled,
+               $2 <> '00000000-0000-0000-0000-000000000000'
+                   AND NOT EXISTS (SELECT FROM authy.event WHERE happened = $1 AND event_id = $2)
+                   AND coalesce((SELECT min(happened) < $1 FROM authy.event), true) AS is_lost
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
          WHERE l.relation = 'authy.event'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";

@@ -12,7 +12,7 @@ use super::RevocationBatch;
 use crate::{
     Error, ErrorKind, Result,
     revocation::{Cursor, Revocation, RevocationSet},
-    time::now,
+    time::from_unix_seconds,
 };
 
 /// Number of recent revocations that are kept individually. A follower with an older cursor gets all revocations.
@@ -73,7 +73,7 @@ impl Snapshots {
             inner.recent.push_back((found.cursor, found.revocations.clone()));
         }
         // Expired revocations are no longer needed.
-        let now = now();
+        let now = from_unix_seconds(found.as_of_ms / 1000);
         while inner.remembered > MAX_RECENT_REVOCATIONS
             || inner.recent.front().is_some_and(|(_, batch)| batch.iter().all(|revocation| revocation.until < now))
         {

@@ -26,6 +26,15 @@ statements! {
          HAVING max(access_until) IS NOT NULL
          RETURNING until";
 
+    /// Revokes the tokens of all users of older epochs than the present ones, where any has not expired. Everybody is
+    /// locked, and all sessions have ended.
+    REVOKE_ALL_USERS() =
+        "INSERT INTO authy.revocation (user_id, ver, until)
+         SELECT user_id, ver, greatest(max(access_until), now() + max(access_until - last_used)) + interval '1 minute'
+         FROM authy.session JOIN authy.users ON public_id = user_id
+         WHERE access_until > now() - interval '1 minute'
+         GROUP BY user_id, ver";
+
     /// Revokes all tokens that a key signed or will sign: an attacker with the key chooses the times in its tokens, so
     /// the revocation has to outlive every cache of the key.
     REVOKE_KEY(TEXT) =
@@ -52,6 +61,6 @@ statements! {
     /// whole database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
 
-    /// Deletes expired revocations.
-    FORGET() = "DELETE FROM authy.revocation WHERE until < now()";
+    /// Deletes the revocations that expired at least one day ago: the clock of the database may have jumped ahead.
+    FORGET() = "DELETE FROM authy.revocation WHERE until < now() - interval '1 day'";
 }

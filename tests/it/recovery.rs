@@ -1,0 +1,122 @@
+//! A database that has gone back in time, and what the operator does about it.
+
+use std::collections::BTreeSet;
+
+use authy_core::{
+    Authenticator, ErrorKind, Secret,
+    api::{
+        account::{ForgottenPassword, PasswordReset},
+        event::{EventKind, EventQuery},
+        session::{RefreshToken, Tokens},
+    },
+};
+use authy_tests::{TestApp, TestUser, code, credentials, fresh_name, new_user, operator, until};
+
+async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
+    authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())
+}
+
+const REVOKED: Result<(), ErrorKind> = Err(ErrorKind::InvalidToken);
+
+async fn present(app: &TestApp, token: &Secret) -> Result<Tokens, ErrorKind> {
+    let request = RefreshToken { refresh_token: token.clone() };
+    app.anonymous().refresh(request).await.map_err(|error| error.kind().unwrap())
+}
+
+fn lost_history(app: &TestApp) -> u64 {
+    app.authy.revocations().database_status().lost_history
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_the_database_has_forgotten_ends_its_session() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let newer = present(&app, &user.refresh_token).await.unwrap();
+    let newest = present(&app, &newer.refresh_token).await.unwrap();
+    assert_eq!(lost_history(&app), 0);
+    // As after a restore to the time of the login, when the first token was the current one.
+    let back = "UPDATE authy.session SET generation = 0, rotated = NULL";
+    app.sql().await.batch_execute(back).await.unwrap();
+
+    let refused = Some(ErrorKind::InvalidRefreshToken);
+    assert_eq!(present(&app, &newest.refresh_token).await.err(), refused);
+    // Otherwise who has copied the first one would go on.
+    assert_eq!(present(&app, &user.refresh_token).await.err(), refused);
+    for token in [&user.token, &newest.token] {
+        assert!(app.authy.authenticate(token.expose()).await.is_err());
+    }
+    assert_eq!(lost_history(&app), 1);
+    let query = EventQuery { user: Some(user.id), kind: Some(EventKind::SessionEnded), ..EventQuery::default() };
+    let events = app.authy.events().list(&query).await.unwrap().events;
+    assert_eq!(events.first().unwrap().detail["reason"], "lost_history");
+}
+
+/// What `end_everyone` and `recover` have in common: everybody has to log in again, and can.
+async fn assert_everybody_is_out(app: &TestApp, other: &TestApp, users: &[&TestUser]) {
+    for user in users {
+        for authy in [&app.authy, &other.authy] {
+            until("both servers refuse it", || async { verdict(authy, user).await == REVOKED }).await;
+        }
+        assert_eq!(present(app, &user.refresh_token).await.err(), Some(ErrorKind::InvalidRefreshToken));
+        app.anonymous().login(credentials(&user.username)).await.unwrap();
+        assert_eq!(verdict(&other.authy, &app.again(user).await).await, Ok(()));
+    }
+}
+
+async fn two_servers() -> (TestApp, TestApp) {
+    let app = TestApp::new().await;
+    let issuer = app.url();
+    let other =
+        TestApp::on(app.database.clone(), app.master_keys.clone(), |config, _| config.issuer = Some(issuer)).await;
+    (app, other)
+}
+
+#[tokio::test]
+async fn all_sessions_of_all_users_end_at_once() {
+    let (app, other) = two_servers().await;
+    let users = [app.user().await, app.admin().await, app.superadmin().await];
+    let verifier = other.anonymous().verifier().issuer(app.url()).start().await.unwrap();
+    let ended = app.authy.sessions().end_everyone(&operator()).await.unwrap();
+    assert_eq!((ended.users, ended.sessions), (3, 3));
+    for user in &users {
+        until("the verifier refuses it", || async { verdict(&verifier, user).await == REVOKED }).await;
+    }
+    assert_everybody_is_out(&app, &other, &users.each_ref()).await;
+    let query = EventQuery { kind: Some(EventKind::AllSessionsEnded), ..EventQuery::default() };
+    let events = app.authy.events().list(&query).await.unwrap().events;
+    assert_eq!((events.len(), &events[0].detail["sessions"]), (1, &3.into()));
+}
+
+#[tokio::test]
+async fn recovery_refuses_what_the_database_has_forgotten_too() {
+    let (app, other) = two_servers().await;
+    let (user, forgotten) = (app.user().await, app.user().await);
+    let verifier = other.anonymous().verifier().issuer(app.url()).start().await.unwrap();
+    let ada = app.authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    let address: String = {
+        let sql = app.sql().await;
+        sql.query_one("SELECT email FROM authy.users WHERE public_id = $1", &[&ada]).await.unwrap().get(0)
+    };
+    let reset = ForgottenPassword { email: address.parse().unwrap() };
+    app.anonymous().forgot_password(reset).await.unwrap();
+    let reset = code(&app.authy, ada, EventKind::ResetRequested).await;
+    // As after a restore to a time before this login.
+    let forget = "DELETE FROM authy.session WHERE user_id = $1";
+    app.sql().await.execute(forget, &[&forgotten.id]).await.unwrap();
+    assert_eq!(verdict(&other.authy, &forgotten).await, Ok(()));
+    let kids = async || app.authy.keys().published().keys.iter().map(|key| key.kid.clone()).collect::<BTreeSet<_>>();
+    let before = kids().await;
+
+    let report = app.authy.recover(&operator()).await.unwrap();
+    assert_eq!(report.revoked_keys.iter().cloned().collect::<BTreeSet<_>>(), before);
+    assert!(kids().await.is_disjoint(&before));
+    assert!(report.ended.codes > 0);
+    for user in [&user, &forgotten] {
+        until("the verifier refuses it", || async { verdict(&verifier, user).await == REVOKED }).await;
+    }
+    assert_everybody_is_out(&app, &other, &[&user, &forgotten]).await;
+    assert_eq!(verdict(&verifier, &app.again(&user).await).await, Ok(()));
+    let reset = PasswordReset::new(reset, Secret::new("carousel-marmalade-77")).unwrap();
+    let refused = app.anonymous().reset_password(reset).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(ErrorKind::NotFound));
+}
