@@ -31,6 +31,8 @@ pub mod failover;
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/link.rs"]
+pub mod link;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
 #[path = "harness/proxy.rs"]
@@ -47,6 +49,8 @@ pub mod smtp;
 pub mod tools;
 #[path = "harness/trace.rs"]
 pub mod trace;
+#[path = "harness/watchdog.rs"]
+pub mod watchdog;
 #[path = "harness/wire.rs"]
 pub mod wire;
 
