@@ -1,7 +1,7 @@
 //! Slow tests of operations: what happens to a running system when its neighbours fail, measured in minutes. `make test` compiles
 //! them, `make test-operations` runs them.
 //!
-//! Each test is `#[ignore = "operations: make test-operations"]`.
+//! Each slow test is `#[ignore = "operations: make test-operations"]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,4 +12,5 @@
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
+mod nemesis;
 mod patroni;
