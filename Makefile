@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help run check test test-operations features features-pairs coverage deps tools fmt bench fuzz record-release
+.PHONY: help run check test test-operations nemesis features features-pairs coverage deps tools fmt bench fuzz record-release
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,6 +29,11 @@ test-operations: ## Run the slow tests: failing databases, brokers and disks, cl
 	@scripts/deps --operations
 	@scripts/tools
 	$(CARGO) test --package authy-tests --all-features --locked --test operations -- --ignored --test-threads 1
+
+nemesis: ## Break servers, database, broker and networks at random, NEMESIS_SECONDS (600) long, from NEMESIS_SEED (random)
+	@scripts/deps --operations
+	NEMESIS_SECONDS=$${NEMESIS_SECONDS:-600} $(CARGO) test --package authy-tests --all-features --locked --test operations -- \
+	    --ignored --nocapture --test-threads 1 no_fault_breaks_what_was_promised
 
 # Lints, because they deny warnings without another compilation of the dependencies.
 features: ## Check without features, with each alone, and with all, for errors and warnings: installs cargo-hack

@@ -33,6 +33,8 @@ pub mod failover;
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/link.rs"]
+pub mod link;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
 #[path = "harness/pgbouncer.rs"]
@@ -51,6 +53,8 @@ pub mod smtp;
 pub mod tools;
 #[path = "harness/trace.rs"]
 pub mod trace;
+#[path = "harness/watchdog.rs"]
+pub mod watchdog;
 #[path = "harness/wire.rs"]
 pub mod wire;
 

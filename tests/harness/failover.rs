@@ -32,18 +32,7 @@ impl FailoverPair {
         let start = |path: &Path| Cluster::builder(path).dangerous_volatile().start();
         let source = start(&primary).await.unwrap();
         fs::create_dir(&standby).unwrap();
-        let copy = standby.join("postgres");
-        let programs = database::connect(&source.config()).await;
-        let programs = programs.query_one("SELECT setting FROM pg_config() WHERE name = 'BINDIR'", &[]).await.unwrap();
-        let mut backup = Command::new(PathBuf::from(programs.get::<_, &str>(0)).join("pg_basebackup"));
-        backup.arg("-h").arg(socket(&source)).args(["-U", source.config().get_user().unwrap()]);
-        backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&copy);
-        run(backup).await;
-        // PostgreSQL runs as another user where the tests run as root.
-        let owner = fs::metadata(primary.join("postgres")).unwrap();
-        let mut give = Command::new("chown");
-        give.arg("-R").arg(format!("{}:{}", owner.uid(), owner.gid())).arg(&copy);
-        run(give).await;
+        copy_for_standby(&source, &standby).await;
         let pair = Self { primary: source, standby: start(&standby).await.unwrap(), folder };
         pair.until_the_standby_has_everything().await;
         pair
@@ -162,6 +151,23 @@ impl FailoverPair {
     }
 }
 
+/// Copies a primary into a folder, where a cluster then starts as its standby.
+pub async fn copy_for_standby(primary: &Cluster, folder: &Path) {
+    let copy = folder.join("postgres");
+    let sql = database::connect(&primary.config()).await;
+    let places = "SELECT setting, current_setting('data_directory') FROM pg_config() WHERE name = 'BINDIR'";
+    let places = sql.query_one(places, &[]).await.unwrap();
+    let mut backup = Command::new(PathBuf::from(places.get::<_, &str>(0)).join("pg_basebackup"));
+    backup.arg("-h").arg(socket(primary)).args(["-U", primary.config().get_user().unwrap()]);
+    backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&copy);
+    run(backup).await;
+    // PostgreSQL runs as another user where the tests run as root.
+    let owner = fs::metadata(places.get::<_, &str>(1)).unwrap();
+    let mut give = Command::new("chown");
+    give.arg("-R").arg(format!("{}:{}", owner.uid(), owner.gid())).arg(&copy);
+    run(give).await;
+}
+
 /// Processes that are stopped and not dead.
 pub struct Frozen(Vec<u32>);
 
@@ -180,12 +186,14 @@ impl Drop for Frozen {
     }
 }
 
-fn children(parent: u32) -> Vec<u32> {
+/// The processes that a process has started.
+pub fn children(parent: u32) -> Vec<u32> {
     let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
     String::from_utf8(listed.stdout).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-fn socket(cluster: &Cluster) -> PathBuf {
+/// The folder of the socket of a cluster.
+pub fn socket(cluster: &Cluster) -> PathBuf {
     match cluster.config().get_hosts() {
         [Host::Unix(socket)] => socket.clone(),
         hosts => panic!("no socket: {hosts:?}"),

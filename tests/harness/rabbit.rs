@@ -19,7 +19,10 @@ use lapin::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::{
+    sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::timeout,
+};
 
 use crate::until_within;
 
@@ -31,6 +34,9 @@ const HOSTS: u32 = 12;
 
 /// How long a node may take to start: twenty times as long as it does, for a machine that has other things to do.
 const STARTING: Duration = Duration::from_secs(150);
+
+/// How long one attempt to connect may take.
+const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// Ends the node and its epmd when this process ends, even by kill -9: the pipe that it reads from closes then.
 const WATCHDOG: &str = r#"
@@ -147,7 +153,9 @@ impl Node {
             let ended = self.beam.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "{}", fs::read_to_string(self.folder.join("out")).unwrap_or_default());
             let url = &url;
-            async move { Connection::connect(url, ConnectionProperties::default()).await.is_ok() }
+            // A node that is about to be ready may accept a connection and never answer.
+            let connected = timeout(ATTEMPT, Connection::connect(url, ConnectionProperties::default()));
+            async move { connected.await.is_ok_and(|connected| connected.is_ok()) }
         })
         .await;
     }

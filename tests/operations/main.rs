@@ -1,7 +1,7 @@
 //! Slow tests of operations: what happens to a running system when its neighbours fail, measured in minutes. `make test` compiles
 //! them, `make test-operations` runs them.
 //!
-//! Each test is `#[ignore = "operations: make test-operations"]`.
+//! Each slow test is `#[ignore = "operations: make test-operations"]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 
 mod clocks;
 mod full_disk;
+mod nemesis;
 mod patroni;
 mod relay;
 mod stopping;
