@@ -51,6 +51,34 @@ async fn a_refresh_token_that_the_database_has_forgotten_ends_its_session() {
     assert_eq!(events.first().unwrap().detail["reason"], "lost_history");
 }
 
+#[tokio::test]
+async fn a_logout_from_a_session_that_the_database_has_forgotten_revokes_its_tokens() {
+    let (app, other) = two_servers().await;
+    let (user, ended) = (app.user().await, app.user().await);
+    let newer = present(&app, &user.refresh_token).await.unwrap();
+    let verifier = other.anonymous().verifier().issuer(app.url()).start().await.unwrap();
+    // As after a failover to a standby that was behind the login.
+    let back = "DELETE FROM authy.session WHERE session_id = $1";
+    let session = app.authy.authenticate(user.token.expose()).await.unwrap().session_id;
+    app.sql().await.execute(back, &[session.as_uuid()]).await.unwrap();
+
+    user.client.logout().await.unwrap();
+    for token in [&user.token, &newer.token] {
+        assert!(app.authy.authenticate(token.expose()).await.is_err());
+        until("all refuse it", || async {
+            let answers = [other.authy.authenticate(token.expose()).await, verifier.authenticate(token.expose()).await];
+            answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidToken))
+        })
+        .await;
+    }
+    assert_eq!(lost_history(&app), 1);
+    // A session that has ended is known.
+    let again = ended.client.clone();
+    ended.client.logout().await.unwrap();
+    assert_eq!(again.logout().await.map_err(|error| error.kind()), Err(Some(ErrorKind::InvalidToken)));
+    assert_eq!(lost_history(&app), 1);
+}
+
 /// What `end_everyone` and `recover` have in common: everybody has to log in again, and can.
 async fn assert_everybody_is_out(app: &TestApp, other: &TestApp, users: &[&TestUser]) {
     for user in users {

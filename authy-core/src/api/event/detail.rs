@@ -63,8 +63,8 @@ wire! {
     /// The detail of an ended session.
     pub struct SessionEndDetail {
         /// `too_many` when a login ended the session, because its user had 100 live sessions: the least recently used
-        /// session is ended. `lost_history` when the session was older than its refresh token, because the database was
-        /// restored to an earlier time. Otherwise absent.
+        /// session is ended. `lost_history` when the session was older than its refresh token, or was not there at all,
+        /// because the database was restored to an earlier time. Otherwise absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schemars(example = &"too_many"))]
         pub reason: Option<String>,

@@ -24,7 +24,7 @@ use crate::{
         },
         storage::connector::db_error,
     },
-    time::to_second,
+    time::{now, to_second},
 };
 
 /// Maximum time of a statement about all users.
@@ -70,18 +70,37 @@ impl Sessions {
     /// # Errors
     /// [`ErrorKind::TokenRequired`] without a token, [`ErrorKind::InvalidToken`] when the account has changed since the
     /// token was issued, [`ErrorKind::Unavailable`] when the database is not available. A session that has already
-    /// ended is not an error.
+    /// ended is not an error, and the tokens of one that the database has lost are revoked.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         let identity = caller.require_identity()?;
-        match self.end(caller, identity.public_id, identity.session_id).await {
-            Err(error) if error.kind() == ErrorKind::InvalidToken && self.has_ended(identity).await? => Ok(()),
-            done => done,
+        let refused = match self.end(caller, identity.public_id, identity.session_id).await {
+            Err(error) if error.kind() == ErrorKind::InvalidToken => error,
+            done => return done,
+        };
+        let session = identity.session_id;
+        match self.db().read_opt(&sql::HAS_ENDED, &[session.as_uuid()]).await?.map(|row| row.get("has_ended")) {
+            Some(true) => Ok(()),
+            // It changed in another way than by its end.
+            Some(false) => Err(refused),
+            None => self.end_lost(caller, identity).await,
         }
     }
 
-    /// Returns whether the session of a token has ended, regardless of other changes.
-    async fn has_ended(&self, identity: &Identity) -> Result<bool> {
-        Ok(self.db().read_opt(&sql::IS_OPEN, &[identity.session_id.as_uuid()]).await?.is_none())
+    /// Ends a session that the database has lost, because it has gone back to an earlier time: revokes its tokens, which
+    /// are valid everywhere.
+    async fn end_lost(&self, caller: &Caller, identity: &Identity) -> Result<()> {
+        let Identity { public_id, session_id, .. } = *identity;
+        // The session may have newer tokens than the one that is presented.
+        let expires = identity.expires.max(now() + self.config.access_ttl);
+        self.journal
+            .write(caller, async |tx| {
+                let event = Event::new(EventKind::SessionEnded, &tx.by_secret()).about(public_id).session(session_id);
+                let event = event.detail(json!({ "reason": "lost_history" }));
+                Ok(event.revoking([RevocationTarget::LostSession { session_id, expires }]))
+            })
+            .await?;
+        self.journal.feed.history.report_loss("a token is of an unknown session");
+        Ok(())
     }
 
     /// Ends a session of a user: the caller's own, or, for administrators and the operator, one of another user.

@@ -138,8 +138,8 @@ statements! {
              ORDER BY last_used DESC, created DESC, session_id OFFSET $2)
          RETURNING session_id";
 
-    /// A session that has not ended.
-    IS_OPEN(UUID) = "SELECT 1 FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
+    /// Whether a session has ended.
+    HAS_ENDED(UUID) = "SELECT ended_at IS NOT NULL AS has_ended FROM authy.session WHERE session_id = $1";
 
     /// Ends a session of a user.
     END(UUID, UUID) =

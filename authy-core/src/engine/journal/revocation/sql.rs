@@ -10,6 +10,11 @@ statements! {
          WHERE session_id = $1 AND access_until > now() - interval '1 minute'
          RETURNING until";
 
+    /// Revokes the tokens of a session that the database has lost, and with it their expiry. One minute is added, because
+    /// clocks differ.
+    REVOKE_LOST_SESSION(UUID, TIMESTAMPTZ) =
+        "INSERT INTO authy.revocation (session_id, until) VALUES ($1, $2 + interval '1 minute') RETURNING until";
+
     /// Revokes a session that does not exist, for a number of seconds: for the self-test.
     REVOKE_TEST_SESSION(UUID, FLOAT8) =
         "INSERT INTO authy.revocation (session_id, until) VALUES ($1, now() + make_interval(secs => $2))";
