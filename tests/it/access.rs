@@ -129,7 +129,8 @@ async fn a_bad_token_is_refused_and_public_endpoints_ignore_it() {
         config.access_ttl = Duration::from_secs(1);
     });
     let expired = short.await.again(&user).await;
-    let is_refused = || async { expired.client.get_self().await.is_err() };
+    let client = app.anonymous().with_token(expired.token.clone());
+    let is_refused = || async { client.get_self().await.is_err() };
     until("the token has expired", is_refused).await;
     let good = user.token.expose();
     let bad = [

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use authy_client::Client;
 use authy_core::{ErrorKind, Secret, UserId, api::session::RefreshToken};
 use authy_tests::{
-    PASSWORD, TestApp, at_once, credentials, fresh_name, until,
+    PASSWORD, SERVER_PROCESS_ISSUER, TestApp, at_once, credentials, fresh_name, until,
     wire::{get, send},
 };
 use tokio::{
@@ -66,7 +66,7 @@ fn memory(process: u32) -> (u64, u64) {
 #[tokio::test]
 async fn an_export_of_150_000_events_takes_no_more_memory_than_a_short_one() {
     const EVENTS: i32 = 150_000;
-    let app = TestApp::new().await;
+    let app = TestApp::with(|config, _| config.issuer = Some(SERVER_PROCESS_ISSUER.to_owned())).await;
     let user = app.user().await;
     write_events(&app, user.id, EVENTS).await;
     // In a process of its own, so that its memory can be measured.

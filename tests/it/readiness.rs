@@ -76,9 +76,9 @@ async fn a_server_that_reaches_only_a_standby_is_not_ready_until_it_is_promoted(
     pair.until_the_standby_has_everything().await;
     pair.open_standby();
     pair.lose_primary();
-    // The standby answers reads, so the revocations are known.
-    until("it reads from the standby", || async {
-        app.authy.ping().await.is_ok() && failing(app.address).await == ["database"]
+    // The standby answers reads, which are not believed. The revocations are not too old yet.
+    until("the standby is not believed", || async {
+        app.authy.ping().await.is_err() && failing(app.address).await == ["database"]
     })
     .await;
     let sql = database::connect(&pair.standby_config()).await;

@@ -13,14 +13,15 @@ macro_rules! next_epoch {
 
 pub(in crate::engine) use next_epoch;
 
+/// Keeps everybody else from changing users and sessions, and from logging in, until the transaction ends. PostgreSQL does not prepare
+/// it, so it is none of the statements.
+pub(in crate::engine) const LOCK_EVERYONE: &str = "LOCK TABLE authy.users, authy.session IN EXCLUSIVE MODE";
+
 statements! {
     /// Begins a new epoch: all older tokens of the user are revoked.
     BEGIN_EPOCH(UUID) = concat!(
         "UPDATE authy.users SET ver = ", next_epoch!(), " WHERE public_id = $1 RETURNING ver"
     );
-
-    /// Keeps everybody else from changing users and sessions, and from logging in, until the transaction ends.
-    LOCK_EVERYONE() = "LOCK TABLE authy.users, authy.session IN EXCLUSIVE MODE";
 
     /// Begins a new epoch of every user, which is at least the time in seconds: in a restored copy of the database, epochs
     /// may have been lost although its timeline is the first.

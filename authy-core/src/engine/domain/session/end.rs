@@ -176,7 +176,7 @@ impl Sessions {
 
 /// Does what the end of all sessions of a user does, for all users.
 pub(in crate::engine) async fn end_everyone(tx: &Tx<'_>, actor: &Actor) -> Result<(AllSessionsEnded, Event)> {
-    epoch::sql::LOCK_EVERYONE.execute(tx, &[]).await.map_err(db_error)?;
+    tx.batch_execute(epoch::sql::LOCK_EVERYONE).await.map_err(db_error)?;
     let ended = AllSessionsEnded {
         sessions: epoch::sql::END_EVERYONE.execute(tx, &[]).await.map_err(db_error)?,
         users: epoch::sql::BEGIN_ALL_EPOCHS.execute(tx, &[]).await.map_err(db_error)?,
