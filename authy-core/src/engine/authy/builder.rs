@@ -31,6 +31,8 @@ use crate::{
     tls::Roots,
 };
 
+pub(crate) mod inspect;
+
 /// Builds an [`Authy`].
 ///
 /// ```

@@ -141,6 +141,9 @@ statements! {
     /// A session that has not ended.
     IS_OPEN(UUID) = "SELECT 1 FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
 
+    /// The user of a session that has not ended.
+    FIND_USER(UUID) = "SELECT user_id FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
+
     /// Ends a session of a user.
     END(UUID, UUID) =
         "UPDATE authy.session SET ended_at = now()
