@@ -77,7 +77,7 @@ fn command() -> Command {
         .help("A TOML file with settings [env: AUTHY_CONFIG]")
         .global(true);
     Command::new("authy-server")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(env!("PROGRAM_VERSION"))
         .about("Authentication and authorization over HTTP")
         .long_about(
             "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every \

@@ -32,6 +32,9 @@ mod mail;
 #[path = "program/secrecy.rs"]
 mod secrecy;
 
+#[path = "program/version.rs"]
+mod version;
+
 const PASSWORD: &str = "tangerine-lighthouse-42";
 
 /// A folder to start in. Where root runs the tests, PostgreSQL's own user has to get in.
