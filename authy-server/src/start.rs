@@ -16,8 +16,9 @@ mod error;
 mod listen;
 mod sinks;
 
-pub(crate) use database::{Database, Sharing};
+pub(crate) use database::{Database, NO_MASTER_KEY, Sharing, engine_config};
 pub(crate) use error::BoxError;
+pub(crate) use sinks::problems as sink_problems;
 
 fn http_config(settings: &Settings) -> HttpConfig {
     HttpConfig {
@@ -37,7 +38,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
 }
 
 /// Returns the URL at which users reach this server: as configured, or the issuer, or the address it listens on.
-fn public_url(settings: &Settings, listening: &str) -> String {
+pub(crate) fn public_url(settings: &Settings, listening: &str) -> String {
     let configured = settings.public_url.as_ref().map(|url| url.0.clone());
     let issuer = || HttpUrl::parse_base(settings.issuer.as_deref()?).ok();
     configured.or_else(issuer).map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())

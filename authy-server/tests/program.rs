@@ -20,6 +20,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "program/commands.rs"]
+mod commands;
+
+#[path = "program/doctor.rs"]
+mod doctor;
+
 #[path = "program/documents.rs"]
 mod documents;
 
@@ -31,6 +37,9 @@ mod mail;
 
 #[path = "program/secrecy.rs"]
 mod secrecy;
+
+#[path = "program/settings.rs"]
+mod settings;
 
 #[path = "program/version.rs"]
 mod version;
