@@ -30,7 +30,7 @@ pub use deadpool_postgres;
 /// The client of PostgreSQL, in the version whose transactions [`Authy::within`] takes.
 pub use tokio_postgres;
 
-pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within};
+pub use authy::{Authy, Builder, DatabaseReport, InspectedKey, RolesWithin, SessionsWithin, UsersWithin, Within};
 pub use background::{Background, maintenance::MaintenanceReport};
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]

@@ -3,26 +3,35 @@
 use std::process::ExitCode;
 
 use authy_core::{ClientInfo, engine::Caller, error::chain};
-use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
+use clap::{ArgMatches, Command};
 
 use crate::{
-    config::{Resolved, Settings, Sources, TABLE},
+    config::{Resolved, Settings},
     openapi,
     start::{self, BoxError, Database, Sharing},
 };
 
 mod arguments;
+mod config;
+mod doctor;
 mod event;
+mod flags;
 mod health;
+mod in_force;
 mod issuer;
 mod key;
 mod log;
+mod password;
 mod recover;
 mod role;
 mod session;
+mod shell;
 mod user;
 
 use arguments::print;
+
+/// The version, with the commit that it was built from when that is known.
+const VERSION: &str = env!("PROGRAM_VERSION");
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -32,7 +41,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match run(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", chain(&*error));
             ExitCode::FAILURE
@@ -40,87 +49,84 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(matches: &ArgMatches) -> Result<(), BoxError> {
-    // Needs no settings, so that it works on a build machine.
-    if let Some(("openapi", _)) = matches.subcommand() {
-        return print(&serde_json::to_string_pretty(&openapi::document())?);
+fn run(matches: &ArgMatches) -> Result<ExitCode, BoxError> {
+    // These need no settings, so that they work on a build machine.
+    match matches.subcommand() {
+        Some(("openapi", _)) => return done(print(&serde_json::to_string_pretty(&openapi::document())?)),
+        Some(("completions", matches)) => return done(print(shell::completions(matches, command())?.trim_end())),
+        Some(("man", matches)) => return done(shell::man(matches, command())),
+        _ => {}
     }
-    let (resolved, settings) = settings(matches)?;
-    log::start(&settings.log, settings.log_format);
+    let (resolved, settings) = match (flags::sources(matches).settings(), matches.subcommand()) {
+        (Ok(settings), _) => settings,
+        (Err(problems), Some(("doctor", matches))) => return doctor::print_problems(matches, &problems),
+        (Err(problems), Some(("config", matches))) if matches.subcommand().is_some() => {
+            return config::refuse(innermost(matches), &problems);
+        }
+        (Err(problems), _) => return Err(format!("the settings are wrong:\n{problems}").into()),
+    };
+    let is_server = matches!(matches.subcommand(), None | Some(("serve", _)));
+    log::start(&settings, resolved.is_default("log") && !is_server);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(matches, &resolved, &settings))
 }
 
-async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), BoxError> {
+fn done(result: Result<(), BoxError>) -> Result<ExitCode, BoxError> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Returns the matches of the innermost command.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
+}
+
+async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<ExitCode, BoxError> {
     match matches.subcommand() {
-        None | Some(("serve", _)) => start::serve(settings).await,
-        Some(("config", _)) => print(resolved.show().trim_end()),
-        Some(("health", _)) => health::run(settings).await,
-        Some(("migrate", _)) => migrate(settings).await,
-        Some((noun, matches)) => command_on_engine(noun, matches, settings).await,
+        None | Some(("serve", _)) => done(start::serve(settings).await),
+        Some(("config", matches)) => match matches.subcommand() {
+            Some((_, matches)) => config::check(matches, settings).await,
+            None => done(config::show(matches, resolved, settings)),
+        },
+        Some(("doctor", matches)) => doctor::run(matches, settings).await,
+        Some(("health", _)) => done(health::run(settings).await),
+        Some(("migrate", _)) => done(migrate(settings).await),
+        Some((noun, matches)) => done(command_on_engine(noun, matches, settings).await),
     }
 }
 
 fn command() -> Command {
-    let settings = TABLE.iter().filter(|setting| !setting.is_secret).map(|setting| {
-        let default =
-            if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
-        Arg::new(setting.key)
-            .long(setting.flag())
-            .value_name("VALUE")
-            .help(format!("{}{default} [env: {}]", setting.meaning.trim(), setting.variable()))
-            .help_heading("Settings")
-            .hide_short_help(true)
-            .global(true)
-    });
-    let file = Arg::new("config-file")
-        .long("config")
-        .value_name("FILE")
-        .value_parser(value_parser!(std::path::PathBuf))
-        .help("A TOML file with settings [env: AUTHY_CONFIG]")
-        .global(true);
     Command::new("authy-server")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION)
         .about("Authentication and authorization over HTTP")
         .long_about(
-            "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every \
-             setting is a flag, a variable and a key of the file; a flag overrides the environment, and the environment \
-             the file. Secrets are never flags: AUTHY_DATABASE_URL, AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE \
-             behind.",
+            "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every setting is a \
+             flag, a variable and a key of the file; a flag overrides the environment, and the environment the file: \
+             `authy-server config --help` describes all of them. Secrets are never flags: AUTHY_DATABASE_URL, \
+             AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE behind.",
         )
-        .arg(file)
-        .args(settings)
+        .after_help(
+            "Settings are flags of every command, such as --listen 127.0.0.1:8080: see `authy-server config --help`.\n\
+             The exit code is 0, 1 when a command fails, and 2 when it is not understood.",
+        )
+        .arg(flags::file())
+        .args(flags::hidden())
         .subcommand(Command::new("serve").about("Start the server (the default)"))
         .subcommand(Command::new("migrate").about("Migrate the schema of the database"))
-        .subcommand(Command::new("config").about("Show every setting and its source"))
-        .subcommand(Command::new("health").about("Check whether the server on AUTHY_ADMIN_LISTEN or AUTHY_LISTEN is ready for requests"))
-        .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommand(config::command())
+        .subcommand(doctor::command())
+        .subcommand(
+            Command::new("health")
+                .about("Check whether the server on AUTHY_ADMIN_LISTEN or AUTHY_LISTEN is ready for requests"),
+        )
         .subcommand(user::command())
+        .subcommand(session::command())
         .subcommand(role::command())
         .subcommand(key::command())
         .subcommand(issuer::command())
-        .subcommand(session::command())
         .subcommand(recover::command())
         .subcommand(event::command())
-}
-
-fn settings(matches: &ArgMatches) -> Result<(Resolved, Settings), BoxError> {
-    // clap returns global flags at the innermost command.
-    let mut innermost = matches;
-    while let Some((_, inner)) = innermost.subcommand() {
-        innermost = inner;
-    }
-    let flags = TABLE.iter().filter(|setting| !setting.is_secret).filter_map(|setting| {
-        let given = innermost.value_source(setting.key) == Some(ValueSource::CommandLine);
-        let text = innermost.get_one::<String>(setting.key).filter(|_| given)?;
-        Some((setting.key.to_owned(), text.clone()))
-    });
-    let sources = Sources {
-        flags: flags.collect(),
-        environment: Sources::environment(),
-        file: innermost.get_one("config-file").cloned(),
-    };
-    Ok(sources.settings().map_err(|problems| format!("the settings are wrong:\n{problems}"))?)
+        .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommands(shell::commands())
 }
 
 async fn migrate(settings: &Settings) -> Result<(), BoxError> {
@@ -142,10 +148,10 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
         let caller = Caller::operator(ClientInfo::default());
         match noun {
             "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
+            "session" => session::run(&authy, &caller, matches).await,
             "role" => role::run(&authy, &caller, matches).await,
             "event" => event::run(&authy, &caller, matches).await,
             "issuer" => issuer::run(&authy, &caller, matches).await,
-            "session" => session::run(&authy, &caller, matches).await,
             "recover" => recover::run(&authy, &caller, matches).await,
             _ => key::run(&authy, &caller, matches).await,
         }
@@ -156,20 +162,4 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn a_setting_can_stand_before_or_behind_the_command() {
-        for line in [["authy-server", "--audience", "shop", "config"], ["authy-server", "config", "--audience", "shop"]]
-        {
-            let matches = command().try_get_matches_from(line).unwrap();
-            assert_eq!(settings(&matches).unwrap().1.audience, "shop");
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ mod mail;
 mod webhook;
 
 #[cfg(feature = "amqp")]
-pub use amqp::{Amqp, AmqpUrl, InvalidAmqpUrl};
+pub use amqp::{Amqp, AmqpUrl, BrokerReport, InvalidAmqpUrl};
 #[cfg(feature = "cli")]
 pub(crate) use log::LogSink;
 #[cfg(feature = "mail")]

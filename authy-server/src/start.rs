@@ -20,9 +20,10 @@ mod signals;
 mod sinks;
 mod systemd;
 
-pub(crate) use database::{Database, Sharing, explain};
+pub(crate) use database::{Database, NO_MASTER_KEY, Sharing, engine_config, explain};
 pub(crate) use error::BoxError;
 use signals::Signals;
+pub(crate) use sinks::problems as sink_problems;
 
 /// Two or three health checks of a load balancer.
 const STOP_DELAY: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
 }
 
 /// Returns the URL of an address, from this machine when it stands for all addresses.
-fn url_of(address: SocketAddr) -> String {
+pub(crate) fn url_of(address: SocketAddr) -> String {
     match address.ip().is_unspecified() {
         true => format!("http://localhost:{}", address.port()),
         false => format!("http://{address}"),
@@ -75,7 +76,7 @@ fn default_stop_delay() -> Duration {
 }
 
 /// Returns the URL at which users reach this server: as configured, or the issuer, or the address it listens on.
-fn public_url(settings: &Settings, listening: &str) -> String {
+pub(crate) fn public_url(settings: &Settings, listening: &str) -> String {
     let configured = settings.public_url.as_ref().map(|url| url.0.clone());
     let issuer = || HttpUrl::parse_base(settings.issuer.as_deref()?).ok();
     configured.or_else(issuer).map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())

@@ -20,6 +20,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "program/commands.rs"]
+mod commands;
+
+#[path = "program/doctor.rs"]
+mod doctor;
+
 #[path = "program/documents.rs"]
 mod documents;
 
@@ -32,11 +38,17 @@ mod mail;
 #[path = "program/secrecy.rs"]
 mod secrecy;
 
+#[path = "program/settings.rs"]
+mod settings;
+
 #[path = "program/signals.rs"]
 mod signals;
 
 #[path = "program/start.rs"]
 mod start;
+
+#[path = "program/version.rs"]
+mod version;
 
 const PASSWORD: &str = "tangerine-lighthouse-42";
 

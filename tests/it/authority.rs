@@ -70,6 +70,7 @@ impl AuthorityFixture {
             "users.erase" => later(|| authy.users().erase(caller, user)),
             "users.send_reset" => later(|| authy.users().send_reset(caller, user)),
             "users.create_reset" => later(|| ignore(authy.users().create_reset(caller, user))),
+            "users.unlock" => later(|| authy.users().unlock(caller, user)),
             "users.change" => later(|| ignore(authy.users().change(caller, user, change()))),
             "sessions.end" => later(|| authy.sessions().end(caller, user, self.session)),
             "sessions.end_all" => later(|| authy.sessions().end_all(caller, user)),

@@ -34,6 +34,7 @@ mod fuzz;
 mod guard;
 mod guessing;
 mod hijack;
+mod inspection;
 mod journey;
 mod keys;
 mod languages;

@@ -38,7 +38,10 @@ use crate::{
 mod builder;
 mod within;
 
-pub use builder::Builder;
+pub use builder::{
+    Builder,
+    inspect::{DatabaseReport, InspectedKey},
+};
 pub use within::{RolesWithin, SessionsWithin, UsersWithin, Within};
 
 /// Authentication and authorization on one database. Cheap to clone.

@@ -5,8 +5,9 @@ use std::{
     io::{self, Write as _},
 };
 
-use authy_core::{Authy, Invalid, UserId, Username};
-use clap::{Arg, ArgMatches};
+use authy_core::{Authy, Invalid, UserId, Username, api::user::UserView};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use serde::Serialize;
 
 use crate::start::BoxError;
 
@@ -26,16 +27,54 @@ where
     Arg::new(name).long(name).value_name(name.to_uppercase()).help(help).required(true).value_parser(parse)
 }
 
+/// Returns the flag that asks for JSON.
+pub(super) fn json() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, for programs")
+}
+
+/// Adds the arguments that name a user: one of them is required.
+pub(super) fn with_user(command: Command) -> Command {
+    let user = Arg::new("user").value_name("USER").value_parser(NonEmptyStringValueParser::new());
+    command
+        .arg(user.help("The username or the public ID, deleted users included"))
+        .arg(existing("username", "The username", Username::existing).required(false))
+        .arg(required::<UserId>("public-id", "The public ID").required(false))
+        .group(ArgGroup::new("which user").args(["user", "username", "public-id"]).required(true))
+}
+
 /// Returns the value of a required argument.
 pub(super) fn given<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Result<T, BoxError> {
     Ok(matches.get_one::<T>(name).cloned().ok_or_else(|| format!("--{name} is required"))?)
 }
 
-/// Returns the user with the name in `--username`.
-pub(super) async fn user_named(authy: &Authy, matches: &ArgMatches) -> Result<UserId, BoxError> {
-    let name = given::<Username>(matches, "username")?;
-    let id = authy.users().find_id(&name).await?;
-    Ok(id.ok_or_else(|| format!("there is no user {name}"))?)
+/// Returns the user that the arguments of [`with_user`] name, deleted or not.
+pub(super) async fn find_user(authy: &Authy, matches: &ArgMatches) -> Result<UserView, BoxError> {
+    // A command may have only some of them.
+    if let Ok(Some(id)) = matches.try_get_one::<UserId>("public-id") {
+        return find_by_id(authy, *id).await?.ok_or_else(|| no_user(&id));
+    }
+    if let Ok(Some(name)) = matches.try_get_one::<Username>("username") {
+        return authy.users().find_named(name).await?.ok_or_else(|| no_user(&name));
+    }
+    let text = given::<String>(matches, "user")?;
+    // An ID comes first: a user may have chosen the ID of another one as a name.
+    if let Ok(id) = text.parse::<UserId>()
+        && let Some(user) = find_by_id(authy, id).await?
+    {
+        return Ok(user);
+    }
+    match Username::existing(&text) {
+        Ok(name) => authy.users().find_named(&name).await?.ok_or_else(|| no_user(&text)),
+        Err(_) => Err(no_user(&text)),
+    }
+}
+
+async fn find_by_id(authy: &Authy, id: UserId) -> Result<Option<UserView>, BoxError> {
+    Ok(authy.users().find(id).await?)
+}
+
+fn no_user(named: &impl std::fmt::Display) -> BoxError {
+    format!("there is no user {named}").into()
 }
 
 /// Prints a line. `println!` would panic when the reader of a pipe has ended.
@@ -43,5 +82,22 @@ pub(super) fn print(text: &str) -> Result<(), BoxError> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
+    }
+}
+
+/// Prints a document of JSON.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), BoxError> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a list: as one document when JSON is asked for, and otherwise a line for each entry.
+pub(super) fn print_list<T: Serialize>(
+    matches: &ArgMatches,
+    list: &[T],
+    line: impl Fn(&T) -> String,
+) -> Result<(), BoxError> {
+    match matches.get_flag("json") {
+        true => print_json(&list),
+        false => list.iter().try_for_each(|entry| print(&line(entry))),
     }
 }

@@ -1,9 +1,14 @@
 //! `authy-server key …`
 
-use authy_core::{Authy, engine::Caller, time::HttpDate};
+use authy_core::{
+    Authy,
+    engine::{Caller, KeyView},
+    time::HttpDate,
+};
 use clap::{Arg, ArgMatches, Command};
+use serde::Serialize;
 
-use super::arguments::{given, print};
+use super::arguments::{given, json, print, print_list};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
@@ -11,7 +16,7 @@ pub(super) fn command() -> Command {
         .about("List, rotate, revoke and reencrypt the signing keys")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("List the keys, the newest first"))
+        .subcommand(Command::new("list").about("List the keys, the newest first").arg(json()))
         .subcommand(Command::new("rotate").about("Create a new key; it signs when every cache must have seen it"))
         .subcommand(
             Command::new("revoke")
@@ -24,14 +29,30 @@ pub(super) fn command() -> Command {
         )
 }
 
+/// A key, as it is printed.
+#[derive(Serialize)]
+struct ListedKey {
+    kid: String,
+    algorithm: String,
+    state: &'static str,
+    created: String,
+    changed: String,
+}
+
+impl From<KeyView> for ListedKey {
+    fn from(key: KeyView) -> Self {
+        let (created, changed) = (HttpDate(key.created).to_string(), HttpDate(key.changed).to_string());
+        Self { kid: key.kid, algorithm: key.algorithm, state: key.state.as_str(), created, changed }
+    }
+}
+
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
-        Some(("list", _)) => {
-            for key in authy.keys().list().await? {
-                let (state, changed) = (key.state.as_str(), HttpDate(key.changed));
-                print(&format!("{}  {:<5}  {state:<8}  since {changed}", key.kid, key.algorithm))?;
-            }
-            Ok(())
+        Some(("list", matches)) => {
+            let keys: Vec<_> = authy.keys().list().await?.into_iter().map(ListedKey::from).collect();
+            print_list(matches, &keys, |key| {
+                format!("{}  {:<5}  {:<8}  since {}", key.kid, key.algorithm, key.state, key.changed)
+            })
         }
         Some(("rotate", _)) => {
             let kid = authy.keys().rotate(caller).await?;

@@ -2,24 +2,28 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::{Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::LevelFilter, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
-    config::{LogFilter, LogFormat},
+    config::{LogFormat, Settings},
     log::may_be_logged,
 };
 
-/// Starts logging.
-pub(super) fn start(filter: &LogFilter, format: Option<LogFormat>) {
+/// Starts logging: what the settings say, or only warnings and errors.
+pub(super) fn start(settings: &Settings, is_quiet: bool) {
     let is_terminal = io::stderr().is_terminal();
-    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
+    let format = settings.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let writer = match format {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
+    let filter = match is_quiet {
+        true => EnvFilter::default().add_directive(LevelFilter::WARN.into()),
+        false => settings.log.build(),
+    };
     // Fails when a log has been started already: then that one is kept.
-    let _ = tracing_subscriber::registry()
-        .with(filter.build())
-        .with(writer.with_filter(filter_fn(may_be_logged)))
-        .try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(may_be_logged))).try_init();
 }

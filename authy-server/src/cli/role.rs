@@ -3,7 +3,7 @@
 use authy_core::{Authy, Description, Level, RoleName, api::role::NewRole, engine::Caller};
 use clap::{ArgMatches, Command};
 
-use super::arguments::{given, print, required};
+use super::arguments::{given, json, print, print_list, required};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
@@ -22,7 +22,7 @@ pub(super) fn command() -> Command {
                     "How powerful it is: a smaller level is more power. No two roles have the same level",
                 )),
         )
-        .subcommand(Command::new("list").about("List the roles, most powerful first"))
+        .subcommand(Command::new("list").about("List the roles, most powerful first").arg(json()))
         .subcommand(Command::new("delete").about("Delete a role that no user has").arg(name()))
 }
 
@@ -34,12 +34,9 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
             let made = authy.roles().create(caller, role).await?;
             print(&format!("the role {} has level {}", made.name, made.level))
         }
-        Some(("list", _)) => {
-            for role in authy.roles().list().await? {
-                print(&format!("{:>5}  {:<20}  {}", role.level.get(), role.name.as_str(), role.description))?;
-            }
-            Ok(())
-        }
+        Some(("list", matches)) => print_list(matches, &authy.roles().list().await?, |role| {
+            format!("{:>5}  {:<20}  {}", role.level.get(), role.name.as_str(), role.description)
+        }),
         Some(("delete", matches)) => {
             let name = given::<RoleName>(matches, "name")?;
             authy.roles().delete(caller, &name).await?;

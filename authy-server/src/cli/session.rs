@@ -1,31 +1,72 @@
 //! `authy-server session …`
 
-use authy_core::{Authy, engine::Caller};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use authy_core::{Authy, SessionId, UserId, api::session::SessionView, engine::Caller, time::HttpDate};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
 
 use super::{
-    arguments::print,
+    arguments::{find_user, json, print, print_list, with_user},
     recover::{confirm, print_ended, yes},
 };
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
-    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).required(true).help("All sessions of all users");
-    Command::new("session").about("End sessions").subcommand_required(true).arg_required_else_help(true).subcommand(
-        Command::new("end")
-            .about("End sessions, and revoke their access tokens: everybody has to log in again")
-            .arg(all)
-            .arg(yes()),
-    )
+    let session = Arg::new("session").value_name("SESSION").value_parser(str::parse::<SessionId>);
+    let user = Arg::new("user").long("user").value_name("USER").value_parser(NonEmptyStringValueParser::new());
+    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("End all sessions of all users");
+    Command::new("session")
+        .about("List and end sessions")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            with_user(Command::new("list").about("List the sessions of a user, most recently used first")).arg(json()),
+        )
+        .subcommand(
+            Command::new("end")
+                .about("End a session, or all sessions of a user or of all users: their tokens are refused everywhere within a second")
+                .arg(session.help("The session's id, as `session list` shows it"))
+                .arg(user.help("End all sessions of this user: a username or a public ID"))
+                .arg(all)
+                .arg(yes())
+                .group(clap::ArgGroup::new("which").args(["session", "user", "all"]).required(true)),
+        )
 }
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
-        Some(("end", matches)) => {
-            confirm(matches, "All users have to log in again, and every link that was mailed is void.")?;
-            print_ended(&authy.sessions().end_everyone(caller).await?)?;
-            print("every access token is refused everywhere within a second")
+        Some(("list", matches)) => {
+            let user = find_user(authy, matches).await?;
+            print_list(matches, &authy.sessions().list_of(user.public_id).await?, line)
         }
+        Some(("end", matches)) if matches.get_flag("all") => end_everyone(authy, caller, matches).await,
+        Some(("end", matches)) => match matches.get_one::<SessionId>("session") {
+            Some(session) => end_one(authy, caller, *session).await,
+            None => end_of_user(authy, caller, find_user(authy, matches).await?.public_id).await,
+        },
         _ => Ok(()),
     }
+}
+
+async fn end_one(authy: &Authy, caller: &Caller, session: SessionId) -> Result<(), BoxError> {
+    let user = authy.sessions().find_user(session).await?;
+    let user = user.ok_or_else(|| format!("there is no session {session}, or it has ended"))?;
+    authy.sessions().end(caller, user, session).await?;
+    print(&format!("the session {session} of {user} is ended"))
+}
+
+async fn end_of_user(authy: &Authy, caller: &Caller, user: UserId) -> Result<(), BoxError> {
+    authy.sessions().end_all(caller, user).await?;
+    print(&format!("all sessions of {user} are ended"))
+}
+
+async fn end_everyone(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
+    confirm(matches, "All users have to log in again, and every link that was mailed is void.")?;
+    print_ended(&authy.sessions().end_everyone(caller).await?)?;
+    print("every access token is refused everywhere within a second")
+}
+
+fn line(session: &SessionView) -> String {
+    let from = session.ip.as_ref().map(|ip| format!("  from {ip}")).unwrap_or_default();
+    let with = session.user_agent.as_ref().map(|agent| format!("  with {agent}")).unwrap_or_default();
+    let (used, expires) = (HttpDate(session.last_used), HttpDate(session.expires));
+    format!("{}  last used {used}, ends {expires}{from}{with}", session.session_id)
 }

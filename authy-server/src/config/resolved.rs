@@ -6,6 +6,9 @@ use zeroize::Zeroizing;
 
 use super::{setting::Setting, value::SettingValue};
 
+/// The source of a setting that is left out.
+pub(super) const DEFAULT: &str = "default";
+
 /// The text of every setting, and its source, in the order of the table.
 #[derive(Default)]
 pub(crate) struct Resolved(Vec<ResolvedSetting>);
@@ -36,17 +39,38 @@ impl Resolved {
         }
     }
 
-    /// Returns every setting and its source, a line each; secrets are not shown.
-    pub(crate) fn show(&self) -> String {
-        let line = |ResolvedSetting { setting, text, source }: &ResolvedSetting| {
-            let text = match text.as_str() {
-                "" => "(none)",
-                _ if setting.is_secret => "[secret]",
-                text => text,
-            };
-            format!("{:<26} {text}    # {source}\n", setting.variable())
-        };
-        self.0.iter().map(line).collect()
+    /// Returns whether a setting has its default.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        self.0.iter().any(|resolved| resolved.setting.key == key && resolved.source == DEFAULT)
+    }
+
+    /// Returns every setting and its source; secrets are not shown.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = ShownSetting<'_>> {
+        self.0.iter().map(|ResolvedSetting { setting, text, source }| ShownSetting {
+            key: setting.key,
+            variable: setting.variable(),
+            value: match text.as_str() {
+                "" => None,
+                _ if setting.is_secret => Some("[secret]"),
+                text => Some(text),
+            },
+            source,
+        })
+    }
+}
+
+/// A setting, as an operator is shown it.
+pub(crate) struct ShownSetting<'a> {
+    pub(crate) key: &'static str,
+    pub(crate) variable: String,
+    /// The text; `None` when the setting is left out.
+    pub(crate) value: Option<&'a str>,
+    pub(crate) source: &'static str,
+}
+
+impl fmt::Display for ShownSetting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<26} {}    # {}", self.variable, self.value.unwrap_or("(none)"), self.source)
     }
 }
 
@@ -55,10 +79,10 @@ fn is_quoted(text: &str) -> bool {
     ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
 }
 
-// As blank of secrets as `show`.
+// As blank of secrets as `rows`.
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.show())
+        self.rows().try_for_each(|row| writeln!(f, "{row}"))
     }
 }
 
@@ -73,6 +97,11 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns them one by one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 }
 

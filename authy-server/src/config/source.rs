@@ -10,7 +10,7 @@ use authy_core::file::{self, Content};
 use zeroize::Zeroizing;
 
 use super::{
-    resolved::{Problems, Resolved},
+    resolved::{DEFAULT, Problems, Resolved},
     table::{Settings, TABLE},
 };
 
@@ -77,7 +77,7 @@ impl Sources {
             if let Some((_, source)) = given.as_ref().filter(|(text, _)| text.trim().is_empty()) {
                 problems.push(format!("{variable} (from {source}) is set but empty: give it a value, or leave it out"));
             }
-            let (text, source) = given.unwrap_or((setting.default.to_owned(), "default"));
+            let (text, source) = given.unwrap_or((setting.default.to_owned(), DEFAULT));
             resolved.push(setting, text, source);
             known.push(variable);
             known.extend(setting.is_secret.then_some(file_variable));
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(settings.audience, "flag");
         assert_eq!(settings.issuer.as_deref(), Some("environment"));
         assert_eq!((settings.signing_alg.as_str(), settings.hash_threads), ("ES256", Some(3)));
-        assert!(resolved.show().contains("flag    # a flag"), "{}", resolved.show());
+        assert!(format!("{resolved:?}").contains("flag    # a flag"), "{resolved:?}");
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         let environment = environment(&[("AUTHY_MASTER_KEY_FILE", file.path().to_str().unwrap())]);
         let (resolved, settings) = Sources { environment, ..Sources::default() }.settings().unwrap();
         assert_eq!(*settings.master_key.unwrap().to_base64(), *key);
-        assert!(resolved.show().contains("[secret]") && !resolved.show().contains(key.as_str()));
+        assert!(format!("{resolved:?}").contains("[secret]") && !format!("{resolved:?}").contains(key.as_str()));
     }
 
     #[test]

@@ -14,9 +14,11 @@ use tokio::{
 };
 
 mod connection;
+mod inspect;
 mod url;
 
 use connection::{BrokerConnection, MESSAGES_IN_FLIGHT};
+pub use inspect::BrokerReport;
 pub use url::{AmqpUrl, InvalidAmqpUrl};
 
 /// Maximum time for connecting and declaring.
@@ -58,6 +60,15 @@ impl Amqp {
     #[must_use]
     pub fn with_roots(self, roots: Roots) -> Self {
         Self { roots, ..self }
+    }
+
+    /// Connects to the broker and returns its state. Declares and publishes nothing.
+    ///
+    /// # Errors
+    /// When there is no connection, or the broker refuses a channel whose messages are confirmed.
+    pub async fn inspect(&self) -> Result<BrokerReport, DeliveryError> {
+        let inspected = timeout(AMQP_CONNECT_TIMEOUT, inspect::inspect(&self.url, &self.roots)).await;
+        inspected.unwrap_or_else(|_| Err(DeliveryError::retryable("RabbitMQ does not answer")))
     }
 
     async fn connection(&self) -> Result<Arc<BrokerConnection>, DeliveryError> {

@@ -24,6 +24,7 @@ use hyper_util::{
 };
 use serde_json::json;
 use tokio::time::timeout;
+use tower_service::Service as _;
 
 mod setting;
 mod signature;
@@ -72,14 +73,9 @@ impl Webhook {
         secrets: WebhookSecrets,
         roots: &Roots,
     ) -> Result<Self, InvalidWebhook> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(WEBHOOK_CONNECT_TIMEOUT));
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls(&url, roots)?).https_or_http().enable_http1();
         // A connection per request: they are rare, none fails because the receiver closed an idle connection, and no
         // answer has to be read to its end.
-        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.wrap_connector(tcp));
+        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector(&url, roots)?);
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });
         Ok(Self { authy, caller, url, secrets, timeout: WEBHOOK_TIMEOUT, http })
@@ -161,6 +157,32 @@ fn no_token(error: Error) -> DeliveryError {
         ErrorKind::NoRole => DeliveryError::retryable("the user has no role, and so there can be no token"),
         _ => DeliveryError::retryable("no token could be issued").with_source(error),
     }
+}
+
+impl WebhookUrl {
+    /// Opens a connection to the receiver, with TLS when the URL is https, and closes it. Sends no request.
+    ///
+    /// # Errors
+    /// When there is no connection, or the certificate of the receiver is not accepted.
+    pub async fn check_connection(&self, roots: &Roots) -> Result<(), DeliveryError> {
+        let unreachable = |cause| DeliveryError::retryable("the webhook cannot be reached").with_source(cause);
+        let mut connector = connector(self, roots)
+            .map_err(|error| DeliveryError::retryable("the webhook cannot be used").with_source(error))?;
+        match timeout(WEBHOOK_CONNECT_TIMEOUT, connector.call(self.uri().clone())).await {
+            Ok(connected) => connected.map(drop).map_err(unreachable),
+            Err(_) => Err(DeliveryError::retryable("the webhook did not answer in time")),
+        }
+    }
+}
+
+/// Returns what opens connections to the receiver.
+fn connector(url: &WebhookUrl, roots: &Roots) -> Result<HttpsConnector<HttpConnector>, InvalidWebhook> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(WEBHOOK_CONNECT_TIMEOUT));
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls(url, roots)?).https_or_http().enable_http1();
+    Ok(connector.wrap_connector(tcp))
 }
 
 /// Returns the TLS configuration, which verifies the receiver when the URL is https.

@@ -20,6 +20,10 @@ mod embedded;
 /// Interval at which a server tests its own revocations: a fault is noticed soon, and one row per minute costs little.
 const SELF_TEST: Duration = Duration::from_secs(60);
 
+/// A database URL without a master key.
+pub(crate) const NO_MASTER_KEY: &str = "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE to base64 of 32 random \
+     bytes, as `openssl rand -base64 32` prints it, and keep it";
+
 /// The database, and its cluster when the program has started it.
 pub(crate) struct Database {
     config: tokio_postgres::Config,
@@ -41,10 +45,7 @@ impl Database {
     /// Opens the database that is configured, or the one in the data folder, which is created when there is none.
     pub(crate) async fn open(settings: &Settings, sharing: Sharing) -> Result<Self, BoxError> {
         if let Some(url) = &settings.database_url {
-            let keys = settings.master_key.clone().ok_or(
-                "with AUTHY_DATABASE_URL a master key is required: set AUTHY_MASTER_KEY or AUTHY_MASTER_KEY_FILE \
-                 to base64 of 32 random bytes, as `openssl rand -base64 32` prints it, and keep it",
-            )?;
+            let keys = settings.master_key.clone().ok_or(NO_MASTER_KEY)?;
             return Ok(Self {
                 config: url.config.clone(),
                 #[cfg(feature = "embedded-postgres")]
@@ -93,7 +94,8 @@ pub(crate) fn explain(error: Error) -> BoxError {
     }
 }
 
-fn engine_config(settings: &Settings) -> Config {
+/// Returns the configuration of the engine that the settings ask for, with the issuer of the database.
+pub(crate) fn engine_config(settings: &Settings) -> Config {
     let defaults = Config::default();
     let threads = settings.hash_threads.unwrap_or(defaults.hash.threads);
     let reserved = settings.reserved_usernames.clone();

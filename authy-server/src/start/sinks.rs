@@ -67,6 +67,11 @@ pub(super) fn check(settings: &Settings) -> Result<(), InvalidSinks> {
     CHECKS.iter().try_for_each(|check| check(settings))
 }
 
+/// Returns why settings do not go together, for each sink that cannot be used.
+pub(crate) fn problems(settings: &Settings) -> Vec<InvalidSinks> {
+    CHECKS.iter().filter_map(|check| check(settings).err()).collect()
+}
+
 /// Adds the sinks that are configured. `public_url` is where users reach this server.
 pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Result<Builder, InvalidSinks> {
     SINKS.iter().try_fold(engine, |engine, add| add(engine, settings, public_url))

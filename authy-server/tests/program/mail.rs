@@ -94,14 +94,14 @@ fn without_any_certificate_authority_it_is_said_what_to_install() {
 }
 
 /// The mail server of the tests.
-struct SmtpProcess {
+pub(super) struct SmtpProcess {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    port: u64,
+    pub(super) port: u64,
 }
 
 impl SmtpProcess {
-    fn start(certificate: &Path, option: Option<&str>) -> Self {
+    pub(super) fn start(certificate: &Path, option: Option<&str>) -> Self {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.join("target"), Into::into);
         let python = target.join("tools/python/bin/python");

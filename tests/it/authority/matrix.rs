@@ -28,10 +28,10 @@ use Rule::*;
 #[rustfmt::skip]
 const FUNCTIONS: &[(&str, Rule)] = &[
     ("sessions.access_granted", Reads), ("change_password_url", Reads), ("users.export", Reads), ("roles.find", Reads),
-    ("users.find", Reads), ("users.find_id", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("keys.published", Reads),
+    ("users.find", Reads), ("users.find_id", Reads), ("users.find_named", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("keys.published", Reads),
     ("metadata", Reads),
     ("events.list", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
-    ("sessions.list", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
+    ("sessions.list", Reads), ("sessions.list_of", Reads), ("sessions.find_user", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
     ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.database_status", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
@@ -50,6 +50,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("roles.grant", Administrator), ("within.roles.grant", Administrator), ("users.restore", Administrator),
     ("within.users.restore", Administrator), ("roles.revoke", Administrator), ("within.roles.revoke", Administrator),
     ("users.send_reset", Administrator), ("within.users.send_reset", Administrator),
+    ("users.unlock", Administrator),
     ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
     ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
@@ -181,6 +182,7 @@ async fn no_caller_acts_on_a_more_powerful_user() {
         "users.restore",
         "roles.revoke",
         "users.send_reset",
+        "users.unlock",
     ] {
         level += 1;
         let fixture = AuthorityFixture::new(&app, level).await;

@@ -100,6 +100,7 @@ async fn write_every_kind(app: &TestApp) {
         let guess = Credentials::new(&user.username, Secret::new("wrong"));
         app.anonymous().login(guess).await.unwrap_err();
     }
+    app.authy.users().unlock(&operator(), user.id).await.unwrap();
     decide_about_a_delivery(&app.authy).await;
     app.authy.sessions().end_everyone(&operator()).await.unwrap();
     change_keys(app).await;

@@ -119,6 +119,8 @@ kinds! {
     /// Too many wrong passwords in a row: until a success, each further attempt has to wait. Sent once per series.
     /// Without a subject when no account has the name.
     AccountThrottled "account.throttled" ThrottleDetail;
+    /// The wrong passwords at an account were forgotten: the next attempt does not have to wait.
+    AccountUnlocked "account.unlocked" NoDetail;
     /// A role was created.
     RoleCreated "role.created" NewRoleDetail;
     /// A role was deleted.

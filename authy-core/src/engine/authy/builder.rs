@@ -33,6 +33,8 @@ use crate::{
     tls::Roots,
 };
 
+pub(crate) mod inspect;
+
 /// Builds an [`Authy`].
 ///
 /// ```

@@ -143,8 +143,22 @@ impl GuessLimiter {
 
     /// Deletes the failed guesses at the password for a username, because the password was changed.
     pub(in crate::engine) async fn forget_guesses(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
-        let GuessTarget { kind, of, .. } = GuessTarget::password_of(&name.key(), None);
-        sql::CLEAR.rows(tx, &[&self.key(kind, &of)]).await.map(drop)
+        self.clear(tx, GuessTarget::password_of(&name.key(), None)).await
+    }
+
+    /// Deletes the failed guesses at the password of an account, those of its owner before a change included.
+    pub(in crate::engine) async fn forget_all_guesses(
+        &self,
+        tx: &Transaction<'_>,
+        name: &Username,
+        account: UserId,
+    ) -> Result<()> {
+        self.forget_guesses(tx, name).await?;
+        self.clear(tx, GuessTarget::password_again(account)).await
+    }
+
+    async fn clear(&self, tx: &Transaction<'_>, target: GuessTarget) -> Result<()> {
+        sql::CLEAR.rows(tx, &[&self.key(target.kind, &target.of)]).await.map(drop)
     }
 }
 

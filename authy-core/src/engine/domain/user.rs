@@ -30,6 +30,7 @@ mod list;
 pub(in crate::engine) mod password_reset;
 pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;
+mod unlock;
 
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
 ///
@@ -80,6 +81,14 @@ impl Users {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find(&self, user: UserId) -> Result<Option<UserView>> {
         find(self.db(), user).await
+    }
+
+    /// Returns the user with a username, deleted or not. An erased user has lost the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn find_named(&self, name: &Username) -> Result<Option<UserView>> {
+        Ok(self.db().read_opt(&sql::FIND_NAMED, &[&name.key()]).await?.as_ref().map(view))
     }
 
     /// Returns the username of a user who is not deleted.

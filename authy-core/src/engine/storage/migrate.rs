@@ -77,6 +77,13 @@ pub(in crate::engine) async fn migrate(db: &Db) -> Result<MigrationReport> {
     report
 }
 
+/// Returns the version of the schema that this program creates.
+pub(in crate::engine) fn newest_version() -> u32 {
+    let versions = embedded::migrations::runner();
+    let newest = versions.get_migrations().iter().map(|migration| migration.version()).max();
+    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
+}
+
 async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<MigrationReport> {
     // Checked first: CREATE SCHEMA requires the permission to create even when the schema exists.
     if !has_row(guarded.client, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'authy'").await? {
@@ -84,7 +91,7 @@ async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<Migra
     }
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name("authy.migration");
-    let newest = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+    let newest = i64::from(newest_version());
     let table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'authy' AND tablename = 'migration'";
     if has_row(guarded.client, table).await? {
         let query = "SELECT coalesce(max(version), 0)::bigint FROM authy.migration";
@@ -110,7 +117,7 @@ async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<Migra
     })?;
     Ok(MigrationReport {
         applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
-        version: u32::try_from(newest).unwrap_or_default(),
+        version: newest_version(),
     })
 }
 

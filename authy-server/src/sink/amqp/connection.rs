@@ -45,15 +45,7 @@ pub(super) struct BrokerConnection {
 impl BrokerConnection {
     /// Connects, and declares the exchange and the queue.
     pub(super) async fn open(url: &AmqpUrl, roots: &Roots) -> Result<Self, DeliveryError> {
-        let properties = ConnectionProperties::default().with_connection_name("authy".into());
-        let (runtime, uri) = (default_runtime().map_err(no_connection)?, url.0.clone());
-        let cert_chain = match uri.scheme {
-            AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => Some(pem(roots)?),
-        };
-        let tls = OwnedTLSConfig { identity: None, cert_chain };
-        let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let connection = connection.await.map_err(no_connection)?;
+        let connection = connect(url, roots).await?;
         declare(&connection).await?;
         let most = match connection.configuration().channel_max() {
             0 => MESSAGES_IN_FLIGHT,
@@ -93,6 +85,17 @@ impl BrokerConnection {
     }
 }
 
+pub(super) async fn connect(url: &AmqpUrl, roots: &Roots) -> Result<Connection, DeliveryError> {
+    let properties = ConnectionProperties::default().with_connection_name("authy".into());
+    let (runtime, uri) = (default_runtime().map_err(no_connection)?, url.0.clone());
+    let cert_chain = match uri.scheme {
+        AMQPScheme::AMQP => None,
+        AMQPScheme::AMQPS => Some(pem(roots)?),
+    };
+    let tls = OwnedTLSConfig { identity: None, cert_chain };
+    Connection::connect_uri_with_config(uri, properties, tls, runtime).await.map_err(no_connection)
+}
+
 /// Returns the certificate authorities in the form that the library needs. It loads the platform's itself, in the same
 /// way, and needs at least one.
 fn pem(roots: &Roots) -> Result<String, DeliveryError> {
@@ -104,7 +107,8 @@ fn pem(roots: &Roots) -> Result<String, DeliveryError> {
     Ok(certificates.iter().map(block).collect())
 }
 
-async fn open_channel(connection: &Connection) -> Result<Channel, DeliveryError> {
+/// Opens a channel whose messages are confirmed.
+pub(super) async fn open_channel(connection: &Connection) -> Result<Channel, DeliveryError> {
     let failed = |error| because("RabbitMQ opens no channel", &error);
     let channel = connection.create_channel().await.map_err(failed)?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
@@ -175,7 +179,8 @@ async fn declare(connection: &Connection) -> Result<(), DeliveryError> {
     }
 }
 
-fn is(error: &Error, wanted: AMQPSoftError) -> bool {
+/// Returns whether RabbitMQ closed a channel for this reason.
+pub(super) fn is(error: &Error, wanted: AMQPSoftError) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(wanted.clone()))
 }
 
@@ -193,6 +198,6 @@ fn no_connection(error: Error) -> DeliveryError {
 }
 
 /// Returns a failure with the library's message, which repeats its causes and contains no password.
-fn because(reason: &'static str, error: &Error) -> DeliveryError {
+pub(super) fn because(reason: &'static str, error: &Error) -> DeliveryError {
     DeliveryError::retryable(reason).with_source(error.to_string())
 }

@@ -26,7 +26,7 @@ const CONNECTION: ConnectionKind = ConnectionKind {
 
 impl AmqpUrl {
     /// Returns scheme, host and port, which can be shown.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let authority = &self.0.authority;
         let scheme = match self.0.scheme {
             AMQPScheme::AMQP => "amqp",

@@ -46,6 +46,18 @@ impl Mailer {
         Ok(Self(MailTransport::Folder(MailFolder::new(path)?)))
     }
 
+    /// Connects to the mail server as for a mail, with TLS and the login that its URL asks for, and sends none. Does
+    /// nothing for a folder.
+    ///
+    /// # Errors
+    /// When there is no connection, or the mail server does not accept the login.
+    pub async fn check(&self) -> Result<(), DeliveryError> {
+        match &self.0 {
+            MailTransport::Smtp(server) => server.check().await,
+            MailTransport::Folder(_) => Ok(()),
+        }
+    }
+
     /// Sends a mail. `name` is unique to it: a mail that is sent again replaces the file of the first attempt.
     pub(super) async fn send(&self, message: &Message, name: &str) -> Result<(), DeliveryError> {
         match &self.0 {

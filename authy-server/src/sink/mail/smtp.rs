@@ -100,6 +100,15 @@ impl SmtpServer {
         })
     }
 
+    /// Opens a connection, and closes it.
+    pub(super) async fn check(&self) -> Result<(), DeliveryError> {
+        let checked = timeout(SMTP_CONNECT_TIMEOUT, async {
+            self.connection().await?.abort().await;
+            Ok(())
+        });
+        checked.await.unwrap_or_else(|_| Err(DeliveryError::retryable("the mail server did not answer in time")))
+    }
+
     /// Sends a mail.
     pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), DeliveryError> {
         let sent = timeout(SMTP_SEND_TIMEOUT, async {

@@ -43,6 +43,19 @@ const CONNECTION: ConnectionKind = ConnectionKind {
     permit_plain_text_with: "smtp://…?tls=none",
 };
 
+impl SmtpUrl {
+    /// Returns host, port and encryption, which can be shown.
+    #[cfg(feature = "cli")]
+    pub(crate) fn address(&self) -> String {
+        let how = match self.security {
+            SmtpSecurity::None => "without TLS",
+            SmtpSecurity::Opportunistic => "with TLS where it is offered",
+            SmtpSecurity::Required | SmtpSecurity::Wrapper => "with TLS",
+        };
+        format!("{}:{} {how}", self.host, self.port)
+    }
+}
+
 impl FromStr for SmtpUrl {
     type Err = InvalidSmtpUrl;
 

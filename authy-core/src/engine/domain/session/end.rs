@@ -22,7 +22,7 @@ use crate::{
             revocation::{self, target::RevocationTarget},
             write::{Tx, Written},
         },
-        storage::connector::db_error,
+        storage::{connector::db_error, row::user_id},
     },
     time::{now, to_second},
 };
@@ -47,22 +47,40 @@ impl Sessions {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list(&self, caller: &Identity) -> Result<Vec<SessionView>> {
+        let mut sessions = self.list_of(caller.public_id).await?;
+        for session in &mut sessions {
+            session.current = session.session_id == caller.session_id;
+        }
+        Ok(sessions)
+    }
+
+    /// Returns the sessions of a user, most recently used first. None of them is current.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn list_of(&self, user: UserId) -> Result<Vec<SessionView>> {
         let idle = self.config.refresh_idle.as_secs_f64();
-        let rows = self.db().read(&sql::LIST, &[caller.public_id.as_uuid(), &idle]).await?;
+        let rows = self.db().read(&sql::LIST, &[user.as_uuid(), &idle]).await?;
         let time = |row: &Row, column| to_second(row.get(column));
-        let view = |row: &Row| {
-            let session_id = SessionId::from(row.get::<_, Uuid>("session_id"));
-            SessionView {
-                session_id,
-                created: time(row, "created"),
-                last_used: time(row, "last_used"),
-                expires: time(row, "expires"),
-                ip: row.get("ip"),
-                user_agent: row.get("user_agent"),
-                current: session_id == caller.session_id,
-            }
+        let view = |row: &Row| SessionView {
+            session_id: row.get::<_, Uuid>("session_id").into(),
+            created: time(row, "created"),
+            last_used: time(row, "last_used"),
+            expires: time(row, "expires"),
+            ip: row.get("ip"),
+            user_agent: row.get("user_agent"),
+            current: false,
         };
         Ok(rows.iter().map(view).collect())
+    }
+
+    /// Returns the user of a session that has not ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn find_user(&self, session: SessionId) -> Result<Option<UserId>> {
+        let row = self.db().read_opt(&sql::FIND_USER, &[session.as_uuid()]).await?;
+        Ok(row.map(|row| user_id(&row, "user_id")))
     }
 
     /// Ends the session of the caller's token.

@@ -141,6 +141,9 @@ statements! {
     /// Whether a session has ended.
     HAS_ENDED(UUID) = "SELECT ended_at IS NOT NULL AS has_ended FROM authy.session WHERE session_id = $1";
 
+    /// The user of a session that has not ended.
+    FIND_USER(UUID) = "SELECT user_id FROM authy.session WHERE session_id = $1 AND ended_at IS NULL";
+
     /// Ends a session of a user.
     END(UUID, UUID) =
         "UPDATE authy.session SET ended_at = now()

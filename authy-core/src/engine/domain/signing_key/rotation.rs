@@ -80,6 +80,19 @@ pub struct KeyView {
     pub changed: DateTime<Utc>,
 }
 
+impl KeyView {
+    /// Reads a key from the row of a statement.
+    pub(in crate::engine) fn of(row: &Row) -> Self {
+        Self {
+            kid: row.get("kid"),
+            algorithm: row.get("algorithm"),
+            state: KeyState::parse(row.get("state")),
+            created: to_second(row.get("created")),
+            changed: to_second(row.get("changed")),
+        }
+    }
+}
+
 /// The result of encrypting the keys again, and the data that still depends on an older master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResealReport {
@@ -95,16 +108,7 @@ impl SigningKeys {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list(&self) -> Result<Vec<KeyView>> {
-        let rows = self.journal.db.read(&sql::LIST, &[]).await?;
-        let time = |row: &Row, column| to_second(row.get(column));
-        let view = |row: &Row| KeyView {
-            kid: row.get("kid"),
-            algorithm: row.get("algorithm"),
-            state: KeyState::parse(row.get("state")),
-            created: time(row, "created"),
-            changed: time(row, "changed"),
-        };
-        Ok(rows.iter().map(view).collect())
+        Ok(self.journal.db.read(&sql::LIST, &[]).await?.iter().map(KeyView::of).collect())
     }
 
     /// Creates the key that signs next, unless it exists, and returns its ID. It becomes active automatically once

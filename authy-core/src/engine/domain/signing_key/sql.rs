@@ -43,6 +43,10 @@ statements! {
     /// All keys.
     LIST() = "SELECT kid, algorithm, state, created, changed FROM authy.signing_key ORDER BY created DESC, kid";
 
+    /// All keys, with their encrypted private keys.
+    LIST_WITH_PRIVATE() =
+        "SELECT kid, algorithm, state, created, changed, sealed FROM authy.signing_key ORDER BY created DESC, kid";
+
     /// The keys of an algorithm that are not retired, with the number of seconds in their state.
     LIST_AGES(TEXT) =
         "SELECT kid, state, extract(epoch FROM clock_timestamp() - changed)::float8 AS age

@@ -79,6 +79,9 @@ statements! {
     /// One user.
     FIND(UUID) = user_view!("WHERE public_id = $1");
 
+    /// The user with a username, deleted or not.
+    FIND_NAMED(TEXT) = user_view!("WHERE username_key = $1");
+
     /// The username of a user who is not deleted.
     FIND_USERNAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
 

@@ -1,0 +1,61 @@
+//! What is in force where a setting is left out and its value is computed.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _},
+};
+
+use crate::{
+    config::{ListenAddress, Settings},
+    start::{engine_config, public_url, url_of},
+};
+
+/// The addresses by which the server is known.
+pub(super) struct Urls {
+    /// The `iss` claim of tokens: as configured, or that of a new database.
+    pub(super) issuer: String,
+    /// The beginning of links in mails.
+    pub(super) public_url: String,
+}
+
+/// Returns the URLs in force.
+pub(super) fn urls(settings: &Settings) -> Urls {
+    let listening = match settings.listen.0.first() {
+        Some(ListenAddress::Ip(address)) if address.port() == 0 => format!("http://{}:PORT", address.ip()),
+        Some(ListenAddress::Ip(address)) => url_of(*address),
+        Some(address) => format!("http://{address}"),
+        None => String::new(),
+    };
+    let public_url = public_url(settings, &listening);
+    let issuer = settings.issuer.clone().unwrap_or_else(|| public_url.clone());
+    Urls { issuer, public_url }
+}
+
+/// Returns the values of settings that are left out, by key.
+pub(super) fn computed(settings: &Settings) -> BTreeMap<&'static str, String> {
+    let Urls { issuer, public_url } = urls(settings);
+    let engine = engine_config(settings);
+    let folder = settings.data_dir.display();
+    let format = if io::stderr().is_terminal() { "text" } else { "json" };
+    let names = engine.reserved_usernames.len();
+    let mut values = BTreeMap::from([
+        ("issuer", format!("the one that the database keeps; in a new database {issuer}")),
+        ("hash_threads", engine.hash.threads.to_string()),
+        ("hash_queue", engine.hash.queue.to_string()),
+        ("event_retention", "without limit".to_owned()),
+        ("reserved_usernames", format!("the built-in list of {names} names")),
+        ("log_format", format.to_owned()),
+        ("validate_url", format!("{public_url}/authy/validate/{{code}}")),
+        ("public_url", public_url),
+    ]);
+    match settings.database_url {
+        None => values.extend([
+            ("database_url", format!("the server's own PostgreSQL in {folder}")),
+            ("master_key", format!("{folder}/master.key")),
+            ("smtp_url", format!("files in {folder}/mail")),
+            ("mail_from", "authy <authy@localhost>".to_owned()),
+        ]),
+        Some(_) => values.extend([("smtp_url", "no mails are sent".to_owned())]),
+    }
+    values
+}

@@ -1,0 +1,90 @@
+use super::*;
+use crate::config::TABLE;
+
+#[test]
+fn the_command_line_is_sound() {
+    command().debug_assert();
+}
+
+#[test]
+fn a_setting_can_stand_before_or_behind_the_command() {
+    for line in [
+        ["authy-server", "--audience", "shop", "config"],
+        ["authy-server", "config", "--audience", "shop"],
+        ["authy-server", "--audience", "shop", "doctor"],
+        ["authy-server", "doctor", "--audience", "shop"],
+    ] {
+        let matches = command().try_get_matches_from(line).unwrap();
+        assert_eq!(flags::sources(&matches).settings().unwrap().1.audience, "shop", "{line:?}");
+    }
+    for line in [
+        ["authy-server", "--audience", "shop", "config", "check", "--require-https", "true"],
+        ["authy-server", "config", "--audience", "shop", "check", "--require-https", "true"],
+    ] {
+        let settings = flags::sources(&command().try_get_matches_from(line).unwrap()).settings().unwrap().1;
+        assert_eq!((settings.audience.as_str(), settings.require_https), ("shop", true), "{line:?}");
+    }
+}
+
+#[test]
+fn only_the_help_of_config_shows_the_settings() {
+    let help = |line: &[&str]| command().try_get_matches_from(line).unwrap_err().to_string();
+    for line in [
+        &["authy-server", "--help"][..],
+        &["authy-server", "-h"],
+        &["authy-server", "user", "create", "--help"],
+        &["authy-server", "serve", "--help"],
+        &["authy-server", "config", "check", "--help"],
+    ] {
+        let help = help(line);
+        assert!(!help.contains("AUTHY_AUDIENCE") && help.lines().count() < 45, "{line:?}: {help}");
+    }
+    assert!(help(&["authy-server", "--help"]).contains("authy-server config --help"));
+    let help = help(&["authy-server", "config", "--help"]);
+    for setting in TABLE {
+        assert_eq!(help.contains(&format!("env: {}]", setting.variable())), !setting.is_secret, "{}", setting.key);
+    }
+}
+
+#[test]
+fn every_command_has_its_manual_page_and_its_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let matches = command().try_get_matches_from(["authy-server", "man", "--folder", path]).unwrap();
+    run(&matches).unwrap();
+    for page in ["authy-server.1", "authy-server-user-create.1", "authy-server-session-end.1"] {
+        assert!(folder.path().join(page).exists(), "{page}");
+    }
+    for name in ["bash", "zsh", "fish"] {
+        let matches = command().try_get_matches_from(["authy-server", "completions", name]).unwrap();
+        let script = shell::completions(matches.subcommand().unwrap().1, command()).unwrap();
+        assert!(script.contains("authy-server") && script.contains("set-password"), "{name}");
+    }
+    assert!(command().try_get_matches_from(["authy-server", "completions", "tcsh"]).is_err());
+}
+
+#[test]
+fn a_user_is_named_in_one_way() {
+    let id = "5e8f2a52-3b7c-4c1e-9a50-7d3c1b0f9e24";
+    for line in [
+        &["authy-server", "user", "show", "ada"][..],
+        &["authy-server", "user", "show", id],
+        &["authy-server", "user", "show", "--username", "ada"],
+        &["authy-server", "user", "erase", "--public-id", id],
+        &["authy-server", "session", "list", "ada"],
+        &["authy-server", "session", "end", "--user", "ada"],
+        &["authy-server", "session", "end", id],
+    ] {
+        assert!(command().try_get_matches_from(line).is_ok(), "{line:?}");
+    }
+    for line in [
+        &["authy-server", "user", "show"][..],
+        &["authy-server", "user", "show", "ada", "--username", "ada"],
+        &["authy-server", "user", "show", "--username", "ada", "--public-id", id],
+        &["authy-server", "session", "end"],
+        &["authy-server", "session", "end", id, "--user", "ada"],
+        &["authy-server", "session", "end", "ada"],
+    ] {
+        assert!(command().try_get_matches_from(line).is_err(), "{line:?}");
+    }
+}

@@ -1,0 +1,102 @@
+//! `authy-server user list`, `find` and `show`.
+
+use authy_core::{
+    Authy, RoleName,
+    api::{
+        page::{PageNumber, PageSize},
+        user::{UserPage, UserQuery, UserView},
+    },
+    time::HttpDate,
+};
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use crate::{
+    cli::arguments::{existing, json, print, print_json, with_user},
+    start::BoxError,
+};
+
+pub(super) fn commands() -> [Command; 3] {
+    let either = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("BOOL").value_parser(value_parser!(bool)).help(help)
+    };
+    let number = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32).range(1..)).help(help)
+    };
+    let filters = || {
+        [
+            existing("role", "Only users who have this role", RoleName::existing).required(false),
+            either("deleted", "Only deleted users (true), or only the others (false)"),
+            either("validated", "Only users whose address is confirmed (true), or only the others (false)"),
+            number("page", "Which page").default_value("1"),
+            number("per-page", "Users per page, at most 100").default_value("20"),
+            json(),
+        ]
+    };
+    let beginning = Arg::new("beginning").value_name("TEXT").required(true);
+    [
+        Command::new("list").about("List the users, in the order of their creation").args(filters()),
+        Command::new("find")
+            .about("List the users whose name or address begins with a text")
+            .arg(beginning.help("The beginning of a username or an address"))
+            .args(filters()),
+        with_user(Command::new("show").about("Show a user")).arg(json()),
+    ]
+}
+
+/// Prints a page of users.
+pub(super) async fn list(authy: &Authy, matches: &ArgMatches) -> Result<(), BoxError> {
+    let number = |name| matches.get_one::<u32>(name).copied().unwrap_or(1);
+    let query = UserQuery {
+        page: Some(PageNumber::new(number("page"))?),
+        per_page: Some(PageSize::new(number("per-page"))?),
+        q: matches.try_get_one::<String>("beginning").ok().flatten().cloned(),
+        role: matches.get_one("role").cloned(),
+        deleted: matches.get_one("deleted").copied(),
+        validated: matches.get_one("validated").copied(),
+    };
+    let page = authy.users().list(&query).await?;
+    if matches.get_flag("json") {
+        let (users, total_records) = (page.items, page.total);
+        return print_json(&UserPage { users, total_records, next_url: None, prev_url: None });
+    }
+    for user in &page.items {
+        print(&line(user))?;
+    }
+    match page.total > page.items.len() as u64 {
+        true => print(&format!("page {}: {} of {} users", number("page"), page.items.len(), page.total)),
+        false => Ok(()),
+    }
+}
+
+fn line(user: &UserView) -> String {
+    let UserView { public_id, username, email, roles, .. } = user;
+    let roles: Vec<_> = roles.iter().map(RoleName::as_str).collect();
+    let deleted = if user.deleted { "  deleted" } else { "" };
+    format!("{public_id}  {username}  {email}  {}{deleted}", roles.join(","))
+}
+
+/// Prints a user.
+pub(super) fn show(matches: &ArgMatches, user: &UserView) -> Result<(), BoxError> {
+    if matches.get_flag("json") {
+        return print_json(user);
+    }
+    let roles: Vec<_> = user.roles.iter().map(RoleName::as_str).collect();
+    let roles = match user.level {
+        Some(level) => format!("{} (level {level})", roles.join(", ")),
+        None => "none: the user cannot log in".to_owned(),
+    };
+    let confirmed = if user.validated { "confirmed" } else { "not confirmed" };
+    let date = |date: Option<_>| date.map_or_else(|| "never".to_owned(), |date| HttpDate(date).to_string());
+    for (name, value) in [
+        ("public id", user.public_id.to_string()),
+        ("username", user.username.to_string()),
+        ("address", format!("{} ({confirmed})", user.email)),
+        ("roles", roles),
+        ("created", date(Some(user.created))),
+        ("last login", date(user.last_login)),
+        ("deleted", date(user.delete_date)),
+    ] {
+        print(&format!("{name:<12}{value}"))?;
+    }
+    Ok(())
+}
