@@ -30,26 +30,35 @@ pub use deadpool_postgres;
 /// The client of PostgreSQL, in the version whose transactions [`Authy::within`] takes.
 pub use tokio_postgres;
 
-pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within};
+pub use authy::{Authy, Builder, RolesWithin, SessionsWithin, UsersWithin, Within, statistics::Statistics};
 pub use background::{Background, maintenance::MaintenanceReport};
 pub use config::Config;
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
+    hasher::statistics::HashStatistics,
     master::MasterKeys,
 };
 pub use delivery::{
     Deliveries,
     notification::{Notification, NotificationKind},
-    relay::stuck::{SinkStatus, StuckDelivery},
+    relay::{
+        lag::{RelayStatistics, SinkLag},
+        stuck::{SinkStatus, StuckDelivery},
+    },
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
     role::Roles,
-    session::Sessions,
+    session::{
+        Sessions,
+        statistics::{SessionOutcome, SessionStatistics},
+    },
     signing_key::{
         SigningKeys,
         rotation::{KeyState, KeyView, ResealReport},
+        statistics::KeyStatistics,
     },
+    throttle::statistics::GuessStatistics,
     user::{
         Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
     },
@@ -66,4 +75,4 @@ pub use journal::{
 };
 #[cfg(feature = "dangerous-fault-points")]
 pub use storage::fault::{DangerousHold, Track, dangerous_die_at};
-pub use storage::{connector::check_encryption, migrate::MigrationReport, page::ListPage};
+pub use storage::{connector::check_encryption, db::ConnectionStatistics, migrate::MigrationReport, page::ListPage};

@@ -195,6 +195,16 @@ impl RevocationFeed {
         self.is_younger(self.max_staleness)
     }
 
+    /// Returns the age of the known revocations; `None` before the first snapshot.
+    pub(in crate::engine) fn age(&self) -> Option<Duration> {
+        self.freshness.age(self.clock.now())
+    }
+
+    /// Returns the number of revocations in force.
+    pub(in crate::engine) fn count(&self) -> usize {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Returns whether a token is revoked.
     pub(in crate::engine) fn revokes(&self, token: &Token) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).revokes(token)
@@ -245,7 +255,7 @@ impl RevocationFeed {
     }
 
     fn is_younger(&self, max_age: Duration) -> bool {
-        self.freshness.age(self.clock.now()).is_some_and(|age| age <= max_age)
+        self.age().is_some_and(|age| age <= max_age)
     }
 
     fn write_set(&self) -> RwLockWriteGuard<'_, RevocationSet> {

@@ -29,6 +29,20 @@ use crate::{
 /// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The connections of the pool at one time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ConnectionStatistics {
+    /// The number of connections that are open and not in use.
+    pub idle: usize,
+    /// The number of connections that are in use.
+    pub in_use: usize,
+    /// Maximum number of connections.
+    pub max: usize,
+    /// The number of callers that wait for a connection.
+    pub waiting: usize,
+}
+
 /// The connections to one database.
 pub(in crate::engine) struct Db {
     connector: Arc<Connector>,
@@ -91,6 +105,13 @@ impl Db {
     /// Returns the pool of connections for transactions.
     pub(in crate::engine) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Returns the state of the pool.
+    pub(in crate::engine) fn statistics(&self) -> ConnectionStatistics {
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        ConnectionStatistics { idle: status.available, in_use, max: status.max_size, waiting: status.waiting }
     }
 
     /// Returns a connection for a transaction.

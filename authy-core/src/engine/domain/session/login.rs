@@ -36,6 +36,10 @@ impl Sessions {
     /// [`ErrorKind::NoRole`] when the account has no role; [`ErrorKind::Overloaded`] when too many passwords wait to be
     /// verified.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
+        self.counts.logins.count(self.log_in(caller, credentials).await)
+    }
+
+    async fn log_in(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         let verifier = &self.passwords;
         // A flood is refused before it costs a query.
         let unknown = caller.hash_requester();

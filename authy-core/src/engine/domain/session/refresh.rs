@@ -4,6 +4,8 @@
 //! next token again within the grace period (after a lost response, or from two browser tabs). After that, or with an
 //! older token, it must have been copied, and the session ends.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
 use super::{Sessions, TokenSubject, sql};
@@ -66,6 +68,10 @@ impl Sessions {
     /// [`ErrorKind::InvalidRefreshToken`] when it is forged, reused or expired, or its session has ended;
     /// [`ErrorKind::NoRole`] when the account no longer has a role.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
+        self.counts.refreshes.count(self.exchange(caller, request).await)
+    }
+
+    async fn exchange(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
         // A forged token costs one MAC and no query.
         let ticket = Ticket::read(&self.refresh_mac, request.refresh_token.expose()).ok_or_else(invalid)?;
         let (idle, ttl) = (self.config.refresh_idle.as_secs_f64(), self.config.access_ttl.as_secs_f64());
@@ -80,6 +86,7 @@ impl Sessions {
         // The token is not the current one of a live session.
         let repeated = self.journal.write(caller, async |tx| self.refresh_spent(tx, ticket).await).await?;
         repeated.ok_or_else(|| {
+            self.counts.replays.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(session = %ticket.session, "a spent refresh token was presented: its session has ended");
             invalid()
         })
