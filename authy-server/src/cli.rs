@@ -43,9 +43,12 @@ fn run(matches: &ArgMatches) -> Result<(), BoxError> {
         return print(&serde_json::to_string_pretty(&openapi::document())?);
     }
     let (resolved, settings) = settings(matches)?;
-    log::start(&settings.log, settings.log_format);
+    let repetitions = log::start(&settings.log, settings.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(matches, &resolved, &settings))
+    runtime.spawn(repetitions.clone().report_at_intervals());
+    let ended = runtime.block_on(dispatch(matches, &resolved, &settings));
+    repetitions.report();
+    ended
 }
 
 async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), BoxError> {
