@@ -31,6 +31,8 @@ pub mod failover;
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/monitoring.rs"]
+pub mod monitoring;
 #[path = "harness/proxy.rs"]
 pub mod proxy;
 #[path = "harness/rabbit.rs"]

@@ -33,6 +33,7 @@ pub mod fuzz;
 pub mod openapi;
 pub mod sink;
 
+mod access_log;
 mod call;
 mod cors;
 mod error_reply;
@@ -42,6 +43,7 @@ mod limit;
 #[cfg(any(feature = "cli", feature = "mail"))]
 mod link_template;
 mod log;
+mod metrics;
 mod mounted;
 mod page;
 mod reply;
@@ -55,6 +57,7 @@ mod start;
 mod stream;
 mod table;
 
+pub use access_log::AccessLog;
 pub use http_config::HttpConfig;
 pub use limit::{InvalidRateLimit, RateLimit, RateLimiter, RateLimits};
 #[cfg(any(feature = "cli", feature = "mail"))]

@@ -22,6 +22,7 @@ use crate::{
     error_reply::ErrorReply,
     http_config::HttpConfig,
     limit::RateLimiter,
+    metrics::{self, Format, OpenConnection},
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -99,6 +100,30 @@ impl AuthyService {
     /// `/authy/login` then use up the same allowance.
     pub fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
+    }
+
+    /// Returns the metrics of the API and of the engine, in the text format of Prometheus (version 0.0.4, `Content-Type:
+    /// text/plain; version=0.0.4; charset=utf-8`), for a path of the program. Reads memory only. Keep the path from the
+    /// public: metrics contain nothing about users, but say how much is going on.
+    pub fn metrics(&self) -> String {
+        self.0.scrape().into_text(Format::Prometheus)
+    }
+
+    /// Counts a connection until the result is dropped.
+    pub(crate) fn open_connection(&self) -> OpenConnection {
+        self.0.counts.open_connection()
+    }
+
+    /// Answers a request that came from `peer`, also one for metrics.
+    pub(crate) async fn answer_or_metrics<B>(&self, peer: IpAddr, request: Request<B>) -> Response
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        match metrics::answer(peer, &request, || self.0.scrape()) {
+            Some(metrics) => metrics,
+            None => self.answer(peer, request).await,
+        }
     }
 
     /// Answers a request that came from `peer`.

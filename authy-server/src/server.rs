@@ -73,12 +73,13 @@ impl Server {
         // Answers are written in one piece, so Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let (service, event_stream) = (self.service.clone(), EventStreamFlag::default());
+        let open = service.open_connection();
         let timeouts = WriteTimeouts { answer: self.config.write_timeout, events: self.config.streams.stall };
         let stream = ClientStream::new(stream, timeouts, event_stream.clone());
         let answer = service_fn(move |request| {
             let (service, event_stream) = (service.clone(), event_stream.clone());
             async move {
-                let response = service.answer(peer.ip(), request).await;
+                let response = service.answer_or_metrics(peer.ip(), request).await;
                 if response.extensions().get::<IsEventStream>().is_some() {
                     event_stream.set();
                 }
@@ -98,6 +99,7 @@ impl Server {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
+            drop(open);
         }
     }
 }

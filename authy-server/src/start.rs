@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{config::Settings, http_config::HttpConfig, limit::RateLimits, server::Server};
+use crate::{access_log::AccessLog, config::Settings, http_config::HttpConfig, limit::RateLimits, server::Server};
 
 mod database;
 mod error;
@@ -24,6 +24,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
+        access_log: settings.access_log.then_some(AccessLog { sample: settings.access_log_sample.0 }),
         limits: RateLimits {
             login: settings.limit_login.clone(),
             register: settings.limit_register.clone(),

@@ -1,24 +1,35 @@
 //! The route table: which endpoint a method and a path lead to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter, sync::Arc};
 
-use authy_core::api::{Info, Method};
+use authy_core::api::{Info, Method, RateClass};
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use crate::route::Route;
+use crate::{metrics::RouteMetrics, route::Route};
 
 /// Finds a route by path and method.
-pub(crate) struct RouteTable(matchit::Router<Resource>);
+pub(crate) struct RouteTable {
+    router: matchit::Router<Resource>,
+    unknown: Arc<RouteMetrics>,
+    metrics: Vec<Arc<RouteMetrics>>,
+}
 
 /// The endpoints of a path.
 pub(crate) struct Resource {
     routes: Vec<Route>,
     /// The value of the `Allow` header.
     pub(crate) allow: HeaderValue,
+    /// The counts of its requests.
+    pub(crate) metrics: Arc<RouteMetrics>,
 }
 
 impl Resource {
+    /// Returns whether other services call it on every request of theirs.
+    pub(crate) fn is_frequent(&self) -> bool {
+        self.routes.iter().all(|route| route.info.limit == RateClass::Exempt)
+    }
+
     /// Returns the route of a request; HEAD has that of GET. `is_preflight`: whether a page of an allowed origin asks what it may send.
     pub(crate) fn route(&self, head: &Parts, is_preflight: bool) -> Option<&Route> {
         let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
@@ -40,35 +51,44 @@ impl RouteTable {
         for route in routes {
             paths.entry(route.info.path).or_default().push(route);
         }
-        let mut table = matchit::Router::new();
+        let mut router = matchit::Router::new();
+        // Paths that are not those of the API share one, however many clients try.
+        let unknown = Arc::new(RouteMetrics::new("(none)", iter::empty()));
+        let mut all = vec![unknown.clone()];
         for (path, routes) in paths {
             let allow = methods(routes.iter().map(|route| route.info)).join(", ");
             let allow = HeaderValue::try_from(allow).unwrap_or(HeaderValue::from_static("OPTIONS"));
-            if let Err(conflict) = table.insert(path, Resource { routes, allow }) {
+            let metrics = Arc::new(RouteMetrics::new(path, routes.iter().map(|route| &route.info.method)));
+            all.push(metrics.clone());
+            if let Err(conflict) = router.insert(path, Resource { routes, allow, metrics }) {
                 // Two rows for the same path are an error in the source, which the tests find.
                 tracing::error!(path, %conflict, "a path cannot be reached");
             }
         }
-        Self(table)
+        Self { router, unknown, metrics: all }
     }
 
-    /// Returns the row's path that a path matches, with the names of parameters in place of their values.
-    pub(crate) fn pattern(&self, path: &str) -> &'static str {
-        let found = self.0.at(path).ok().and_then(|found| found.value.routes.first());
-        found.map_or("(none)", |route| route.info.path)
+    /// Returns the counts of every path.
+    pub(crate) fn metrics(&self) -> &[Arc<RouteMetrics>] {
+        &self.metrics
+    }
+
+    /// Returns the counts of the paths that lead nowhere.
+    pub(crate) fn unknown(&self) -> &RouteMetrics {
+        &self.unknown
     }
 
     /// Returns the endpoints of a path, and the parameters in it with their names. Parameters are decoded once, after
     /// the path was split, so that an encoded slash stays inside its segment.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Resource, Vec<(&'a str, String)>)> {
-        let found = self.0.at(path).ok()?;
+        let found = self.router.at(path).ok()?;
         let decode = |(name, text)| Some((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));
         Some((found.value, found.params.iter().map(decode).collect::<Option<_>>()?))
     }
 }
 
 /// Returns whether a proxy has passed a request on, or asks about one.
-fn is_forwarded(headers: &HeaderMap) -> bool {
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     let names = headers.keys().map(HeaderName::as_str);
     let mut ours = names.filter(|name| {
         ["forwarded", "via", "x-real-ip"].contains(name)

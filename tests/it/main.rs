@@ -10,6 +10,7 @@
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
 mod access;
+mod access_log;
 mod account;
 mod amqp;
 mod authority;
@@ -36,6 +37,7 @@ mod languages;
 mod layers;
 mod links;
 mod mail;
+mod metrics;
 mod mounted;
 mod names;
 mod packages;

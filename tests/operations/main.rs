@@ -11,3 +11,5 @@
     reason = "a test that fails panics"
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
+
+mod monitoring;
