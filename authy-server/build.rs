@@ -19,10 +19,9 @@ fn main() {
     for file in found.iter().flat_map(|found| &found.files) {
         println!("cargo::rerun-if-changed={}", file.display());
     }
-    let version = match found.as_ref().and_then(|found| commit::short(&found.commit)) {
-        Some(commit) => format!("{version} ({commit})"),
-        None => version,
-    };
+    let commit = found.as_ref().and_then(|found| commit::short(&found.commit)).unwrap_or_default();
+    let version = if commit.is_empty() { version } else { format!("{version} ({commit})") };
     // Cargo passes it on to tests, too, and names that begin with AUTHY_ are for settings.
     println!("cargo::rustc-env=PROGRAM_VERSION={version}");
+    println!("cargo::rustc-env=PROGRAM_COMMIT={commit}");
 }

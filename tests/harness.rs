@@ -35,6 +35,8 @@ pub mod forge;
 pub mod fuzz;
 #[path = "harness/link.rs"]
 pub mod link;
+#[path = "harness/monitoring.rs"]
+pub mod monitoring;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
 #[path = "harness/pgbouncer.rs"]

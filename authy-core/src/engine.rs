@@ -30,7 +30,10 @@ pub use deadpool_postgres;
 /// The client of PostgreSQL, in the version whose transactions [`Authy::within`] takes.
 pub use tokio_postgres;
 
-pub use authy::{Authy, Builder, DatabaseReport, InspectedKey, RolesWithin, SessionsWithin, UsersWithin, Within};
+pub use authy::{
+    Authy, Builder, DatabaseReport, InspectedKey, RolesWithin, SessionsWithin, UsersWithin, Within,
+    statistics::Statistics,
+};
 pub use background::{Background, maintenance::MaintenanceReport};
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]
@@ -38,23 +41,32 @@ pub use check::statements;
 pub use config::{Config, MIN_CONNECTIONS};
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
+    hasher::statistics::HashStatistics,
     master::MasterKeys,
     password::check_breached_passwords,
 };
 pub use delivery::{
     Deliveries,
     notification::{Notification, NotificationKind},
-    relay::stuck::{SinkStatus, StuckDelivery},
+    relay::{
+        lag::{RelayStatistics, SinkLag},
+        stuck::{SinkStatus, StuckDelivery},
+    },
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
     recovery::RecoveryReport,
     role::Roles,
-    session::{AllSessionsEnded, Sessions},
+    session::{
+        AllSessionsEnded, Sessions,
+        statistics::{SessionOutcome, SessionStatistics},
+    },
     signing_key::{
         SigningKeys,
         rotation::{KeyState, KeyView, ResealReport},
+        statistics::KeyStatistics,
     },
+    throttle::statistics::GuessStatistics,
     user::{
         Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
     },
@@ -72,4 +84,6 @@ pub use journal::{
 };
 #[cfg(feature = "dangerous-fault-points")]
 pub use storage::fault::{DangerousHold, Track, dangerous_die_at};
-pub use storage::{connector::check_encryption, migrate::MigrationReport, page::ListPage, pooler::Pooler};
+pub use storage::{
+    connector::check_encryption, db::ConnectionStatistics, migrate::MigrationReport, page::ListPage, pooler::Pooler,
+};

@@ -84,6 +84,8 @@ pub mod client_info;
 pub mod encryption;
 pub mod error;
 pub mod file;
+#[cfg(feature = "engine")]
+pub mod histogram;
 pub mod http_url;
 mod id;
 mod id_hash;

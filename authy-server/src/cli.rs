@@ -66,9 +66,12 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, BoxError> {
         (Err(problems), _) => return Err(format!("the settings are wrong:\n{problems}").into()),
     };
     let is_server = matches!(matches.subcommand(), None | Some(("serve", _)));
-    log::start(&settings, resolved.is_default("log") && !is_server);
+    let repetitions = log::start(&settings, resolved.is_default("log") && !is_server);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(matches, &resolved, &settings))
+    runtime.spawn(repetitions.clone().report_at_intervals());
+    let ended = runtime.block_on(dispatch(matches, &resolved, &settings));
+    repetitions.report();
+    ended
 }
 
 fn done(result: Result<(), BoxError>) -> Result<ExitCode, BoxError> {

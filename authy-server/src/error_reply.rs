@@ -39,6 +39,11 @@ impl ErrorReply {
         self
     }
 
+    /// Returns whether the log has a warning or an error about it.
+    pub(crate) fn is_server_error(&self) -> bool {
+        status(self.error.kind()).is_server_error()
+    }
+
     /// Logs the error, once, and returns its problem document. That of a server error says nothing about the cause.
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let mut response = failure::response(&self.error, request_id, self.message).map(Full::from);

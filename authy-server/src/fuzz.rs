@@ -32,8 +32,8 @@ impl Default for Routes {
 impl Routes {
     /// Returns the template of a path, and the decoded parameters in it with their names; `None` for an unknown path.
     pub fn find<'a>(&'a self, path: &'a str) -> Option<(&'static str, Vec<(&'a str, String)>)> {
-        let (_, parameters) = self.0.find(path)?;
-        Some((self.0.pattern(path), parameters))
+        let (resource, parameters) = self.0.find(path)?;
+        Some((resource.metrics.route, parameters))
     }
 }
 

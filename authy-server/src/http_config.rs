@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{limit::RateLimits, stream::StreamLimits};
+use crate::{access_log::AccessLog, limit::RateLimits, stream::StreamLimits};
 
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct HttpConfig {
     pub require_https: bool,
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
     pub cors_origins: Vec<String>,
+    /// The access log; `None` for no lines.
+    pub access_log: Option<AccessLog>,
     /// Maximum number of requests per address.
     pub limits: RateLimits,
     /// Maximum number of connections at a time; further clients wait. When not set, as many as the limit of open files
@@ -60,6 +62,8 @@ impl Default for HttpConfig {
             require_https: false,
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
+            // The proxy in front of a server has one, and its lines contain the addresses of users.
+            access_log: None,
             limits: RateLimits::default(),
             // What else would run out first is the descriptors, and then no database connection could be opened either.
             max_connections: None,

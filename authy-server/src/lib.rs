@@ -33,6 +33,7 @@ pub mod fuzz;
 pub mod openapi;
 pub mod sink;
 
+mod access_log;
 mod call;
 mod cors;
 mod error_reply;
@@ -44,6 +45,7 @@ mod link_template;
 mod listener;
 mod log;
 mod message;
+mod metrics;
 mod mounted;
 mod operations;
 mod page;
@@ -58,6 +60,7 @@ mod start;
 mod stream;
 mod table;
 
+pub use access_log::AccessLog;
 pub use http_config::HttpConfig;
 pub use limit::{InvalidRateLimit, RateLimit, RateLimiter, RateLimits};
 #[cfg(any(feature = "cli", feature = "mail"))]

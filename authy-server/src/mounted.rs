@@ -23,6 +23,7 @@ use crate::{
     http_config::HttpConfig,
     limit::RateLimiter,
     listener::Listener,
+    metrics::{Format, OpenConnection},
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -110,6 +111,18 @@ impl AuthyService {
     /// `/authy/login` then use up the same allowance.
     pub fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
+    }
+
+    /// Returns the metrics of the API and of the engine, in the text format of Prometheus (version 0.0.4, `Content-Type:
+    /// text/plain; version=0.0.4; charset=utf-8`), for a path of the program. Reads memory only. Keep the path from the
+    /// public: metrics contain nothing about users, but say how much is going on.
+    pub fn metrics(&self) -> String {
+        self.0.scrape().into_text(Format::Prometheus)
+    }
+
+    /// Counts a connection until the result is dropped.
+    pub(crate) fn open_connection(&self) -> OpenConnection {
+        self.0.counts.open_connection()
     }
 
     /// Answers a request that came from `peer`.

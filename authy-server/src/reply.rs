@@ -33,8 +33,11 @@ pub(crate) fn success<R: Reply>(reply: &R) -> Result<FullResponse> {
 /// Returns an answer that is written while it is sent. An error ends the connection, so that an incomplete answer is
 /// not taken for a complete one.
 pub(crate) fn chunked<R: Reply>(chunks: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Response {
-    let frames = chunks.map(|chunk| {
+    // The chunks are written after the request was answered.
+    let span = tracing::Span::current();
+    let frames = chunks.map(move |chunk| {
         if let Err(error) = &chunk {
+            let _entered = span.enter();
             let (kind, detail) = (error.kind().code(), error.detail());
             tracing::warn!(kind, detail, cause = error.source().map(chain), "a response was aborted");
         }

@@ -1,9 +1,16 @@
 //! Answers one request, from its head to its answer.
 
-use std::{error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{
+    error::Error as StdError,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authy_core::{
-    Authenticator as _, Authy, ClientInfo, ErrorKind,
+    Authenticator as _, Authy, ClientInfo, ErrorKind, UserId,
     api::{Endpoint as _, Method, RateClass, access_token, system::GetStatus},
     client_info::{ClientAddress, REQUEST_ID, TrustedProxies},
     engine::Caller,
@@ -17,9 +24,10 @@ use http::{
 };
 use hyper::body::Body;
 use tokio::time::timeout;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
+    access_log::{AccessLog, AnsweredRequest},
     call::RawCall,
     cors::Cors,
     error_reply::ErrorReply,
@@ -27,12 +35,13 @@ use crate::{
     limit::RateLimiter,
     listener::Listener,
     message,
+    metrics::{RouteMetrics, Scrape, ServerCounts, method_name},
     operations::{Operation, Readiness},
     page,
     reply::{self, Response},
     request, routes,
     stream::Streams,
-    table::RouteTable,
+    table::{Resource, RouteTable},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -51,22 +60,70 @@ pub(crate) struct Service {
     pub(crate) streams: Streams,
     /// Whether the server should get requests.
     pub(crate) readiness: Readiness,
+    /// What is counted beside requests.
+    pub(crate) counts: Arc<ServerCounts>,
+    access_log: Option<AccessLog>,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
     request_timeout: Duration,
 }
 
+/// Where a request came from, and its ID.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    listener: Listener,
+    client: ClientAddress,
+    id: &'a str,
+}
+
+/// What becomes known of a request while it is answered.
+#[derive(Default)]
+struct Progress {
+    rate_limit_headers: HeaderMap,
+    /// The owner of its token.
+    user: Option<UserId>,
+}
+
+/// What the path of a request leads to.
+enum Found<'a> {
+    /// Endpoints, and the parameters in the path.
+    Endpoints(&'a Resource, Vec<(&'a str, String)>),
+    Operation(Operation),
+    Nothing,
+}
+
+impl Found<'_> {
+    fn endpoints(&self) -> Option<(&Resource, &[(&str, String)])> {
+        match self {
+            Self::Endpoints(resource, segments) => Some((resource, segments)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether other programs call it all the time.
+    fn is_frequent(&self) -> bool {
+        match self {
+            Self::Endpoints(resource, _) => resource.is_frequent(),
+            Self::Operation(_) => true,
+            Self::Nothing => false,
+        }
+    }
+}
+
 impl Service {
     pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
+        let table = RouteTable::new(routes::all());
         Self {
             authy,
-            table: RouteTable::new(routes::all()),
-            public_table: RouteTable::new(routes::public()),
+            public_table: table.part(routes::public()),
+            table,
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
             streams: Streams::new(config),
             readiness: Readiness::default(),
+            counts: Arc::default(),
+            access_log: config.access_log,
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -80,20 +137,29 @@ impl Service {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = request::id(&head.headers);
         let name = id.to_str().unwrap_or_default();
         let client = self.proxies.client_address(peer, &head.headers);
-        let mut rate_limit_headers = HeaderMap::new();
+        let found = self.find(listener, peer, &head);
+        let (metrics, is_frequent) = (self.metrics(&found), found.is_frequent());
+        let (method, route) = (method_name(&head.method), metrics.route);
+        // The route and not the path: paths contain one-time codes, and an unknown path may be that of a mistyped code.
+        let span = || tracing::error_span!("request", request_id = name, method, route);
+        let mut progress = Progress::default();
 
         // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
         // transaction that is dropped before its commit is rolled back.
         let answered = {
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(listener, &head, body, client, name, &mut rate_limit_headers));
+            let work = pin!(self.handle(Origin { listener, client, id: name }, &head, body, &found, &mut progress));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
-            // Not the path itself: paths contain one-time codes, and an unknown path may be that of a mistyped code.
-            let span = tracing::debug_span!("request", id = name, method = %head.method, path = self.table(listener).pattern(head.uri.path()));
+            // A token check logs nothing but its failure, and a span would be a noticeable part of its time.
+            let span = match is_frequent {
+                true => tracing::debug_span!("request", request_id = name, method, route),
+                false => span(),
+            };
             match work.instrument(span).await {
                 Ok(Ok(answered)) => answered,
                 Ok(Err(_)) => Err(ErrorReply::new(ErrorKind::Unavailable, "the answer took too long")),
@@ -102,12 +168,21 @@ impl Service {
             }
         };
 
-        let mut response = answered.unwrap_or_else(|failure| match self.wants_page(listener, &head) {
-            true => failure.into_page(name),
-            false => failure.into_response(name),
+        let mut response = answered.unwrap_or_else(|failure| {
+            let span = if failure.is_server_error() { span() } else { Span::none() };
+            span.in_scope(|| match Self::wants_page(&head, &found) {
+                true => failure.into_page(name),
+                false => failure.into_response(name),
+            })
         });
+        let duration = began.elapsed();
+        metrics.record(&head.method, response.status(), duration);
+        if let Some(log) = &self.access_log {
+            let (ip, user) = (client.ip, progress.user);
+            log.write(&AnsweredRequest { method, route, duration, ip, request_id: name, user, is_frequent }, &response);
+        }
         let headers = response.headers_mut();
-        headers.extend(rate_limit_headers);
+        headers.extend(progress.rate_limit_headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if client.https {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
@@ -117,38 +192,48 @@ impl Service {
         response
     }
 
+    /// Returns everything that is counted.
+    pub(crate) fn scrape(&self) -> Scrape {
+        Scrape {
+            statistics: self.authy.statistics(),
+            routes: self.table.metrics().to_vec(),
+            server: self.counts.clone(),
+            streams: self.streams.open_streams(),
+        }
+    }
+
     async fn handle<B>(
         &self,
-        listener: Listener,
+        origin: Origin<'_>,
         head: &Parts,
         body: B,
-        client: ClientAddress,
-        id: &str,
-        rate_limit_headers: &mut HeaderMap,
+        found: &Found<'_>,
+        progress: &mut Progress,
     ) -> Result<Response, ErrorReply>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let Origin { listener, client, id } = origin;
         if listener.is_own() {
             message::check(head)?;
         }
-        let path = head.uri.path();
-        let found = self.table(listener).find(path);
-        if found.is_none()
-            && listener.has_operations()
-            && let Some(operation) = Operation::find(path)
-        {
+        if let Found::Operation(operation) = found {
             // Boxed, because it is rare: the future of every request would be as large.
-            return Box::pin(operation.answer(&head.method, &self.authy, &self.readiness)).await;
+            return Box::pin(operation.answer(head, &self.authy, &self.readiness, || self.scrape())).await;
         }
-        let route = found.as_ref().and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
+        let found = found.endpoints();
+        let route = found.and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
 
         // A load balancer asks for the status from within, without https.
         if self.require_https && !client.https && route.is_none_or(|route| route.info.path != GetStatus::INFO.path) {
             return Err(ErrorReply::new(ErrorKind::HttpsRequired, "this server accepts requests over https only"));
         }
-        self.limit(route.map_or(RateClass::Default, |route| route.info.limit), client, rate_limit_headers)?;
+        self.limit(
+            route.map_or(RateClass::Default, |route| route.info.limit),
+            client,
+            &mut progress.rate_limit_headers,
+        )?;
 
         let Some((resource, segments)) = found else {
             return Err(not_found());
@@ -170,6 +255,7 @@ impl Service {
                 return Err(not_found());
             }
             route.info.access.permit(&identity, user)?;
+            progress.user = Some(identity.public_id);
             Caller::user(identity, info)
         } else {
             Caller::anonymous(info)
@@ -177,8 +263,23 @@ impl Service {
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
-        let call = RawCall { authy, caller: &caller, is_head, segments: &segments, fields, headers, streams };
+        let call = RawCall { authy, caller: &caller, is_head, segments, fields, headers, streams };
         Ok(route.answer(call).await?)
+    }
+
+    fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts) -> Found<'a> {
+        match self.table(listener).find(head.uri.path()) {
+            Some((resource, segments)) => Found::Endpoints(resource, segments),
+            None => Operation::find(listener, peer, head).map_or(Found::Nothing, Found::Operation),
+        }
+    }
+
+    fn metrics<'a>(&'a self, found: &Found<'a>) -> &'a RouteMetrics {
+        match found {
+            Found::Endpoints(resource, _) => &resource.metrics,
+            Found::Operation(operation) => self.table.operation(*operation),
+            Found::Nothing => self.table.unknown(),
+        }
     }
 
     fn table(&self, listener: Listener) -> &RouteTable {
@@ -186,12 +287,9 @@ impl Service {
     }
 
     /// Returns whether the client gets an error as a page.
-    fn wants_page(&self, listener: Listener, head: &Parts) -> bool {
-        page::is_wanted(&head.headers)
-            && self
-                .table(listener)
-                .find(head.uri.path())
-                .is_some_and(|(resource, _)| resource.route(head, false).is_some_and(|route| route.info.has_page))
+    fn wants_page(head: &Parts, found: &Found<'_>) -> bool {
+        let route = found.endpoints().and_then(|(resource, _)| resource.route(head, false));
+        page::is_wanted(&head.headers) && route.is_some_and(|route| route.info.has_page)
     }
 
     /// Counts a request, and adds the headers about the limits of its address.
@@ -200,7 +298,7 @@ impl Service {
         let permitted = status.permit();
         headers.insert(RATE_LIMIT_POLICY, status.policy);
         headers.insert(RATE_LIMIT, status.state);
-        Ok(permitted?)
+        Ok(permitted.inspect_err(|_| self.counts.count_limited(class))?)
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
+    access_log::AccessLog,
     config::{Pause, Settings},
     http_config::HttpConfig,
     limit::RateLimits,
@@ -34,6 +35,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
+        access_log: settings.access_log.then_some(AccessLog { sample: settings.access_log_sample.0 }),
         limits: RateLimits {
             login: settings.limit_login.clone(),
             register: settings.limit_register.clone(),

@@ -56,6 +56,11 @@ impl Streams {
         self.places.take(address, user)
     }
 
+    /// Returns the number of open streams of each kind of followers.
+    pub(crate) fn open_streams(&self) -> [(&'static str, usize); 3] {
+        self.places.taken()
+    }
+
     /// Ends every stream, so that their connections can close.
     pub(crate) fn end(&self) {
         self.ended.send_replace(true);

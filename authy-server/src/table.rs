@@ -1,24 +1,35 @@
 //! The route table: which endpoint a method and a path lead to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter, sync::Arc};
 
-use authy_core::api::{Info, Method};
+use authy_core::api::{Info, Method, RateClass};
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use crate::route::Route;
+use crate::{metrics::RouteMetrics, operations::Operation, route::Route};
 
 /// Finds a route by path and method.
-pub(crate) struct RouteTable(matchit::Router<Resource>);
+pub(crate) struct RouteTable {
+    router: matchit::Router<Resource>,
+    unknown: Arc<RouteMetrics>,
+    metrics: Vec<Arc<RouteMetrics>>,
+}
 
 /// The endpoints of a path.
 pub(crate) struct Resource {
     routes: Vec<Route>,
     /// The value of the `Allow` header.
     pub(crate) allow: HeaderValue,
+    /// The counts of its requests.
+    pub(crate) metrics: Arc<RouteMetrics>,
 }
 
 impl Resource {
+    /// Returns whether other services call it on every request of theirs.
+    pub(crate) fn is_frequent(&self) -> bool {
+        self.routes.iter().all(|route| route.info.limit == RateClass::Exempt)
+    }
+
     /// Returns the route of a request; HEAD has that of GET. `is_preflight`: whether a page of an allowed origin asks what it may send.
     pub(crate) fn route(&self, head: &Parts, is_preflight: bool) -> Option<&Route> {
         let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
@@ -34,41 +45,70 @@ impl Resource {
 }
 
 impl RouteTable {
-    /// Builds the table.
+    /// Builds the table of all routes.
     pub(crate) fn new(routes: Vec<Route>) -> Self {
+        // Paths that are not those of the API share one, however many clients try.
+        let unknown = Arc::new(RouteMetrics::new("(none)", iter::empty()));
+        let operations = Operation::ALL.map(|operation| RouteMetrics::new(operation.path(), iter::once(&Method::GET)));
+        let mut metrics = vec![unknown.clone()];
+        metrics.extend(operations.map(Arc::new));
+        Self { router: matchit::Router::new(), unknown, metrics }.with(routes)
+    }
+
+    /// Builds the table of some of these routes, whose requests are counted together with those of this table.
+    pub(crate) fn part(&self, routes: Vec<Route>) -> Self {
+        let (unknown, metrics) = (self.unknown.clone(), self.metrics.clone());
+        Self { router: matchit::Router::new(), unknown, metrics }.with(routes)
+    }
+
+    fn with(mut self, routes: Vec<Route>) -> Self {
         let mut paths = BTreeMap::<_, Vec<_>>::new();
         for route in routes {
             paths.entry(route.info.path).or_default().push(route);
         }
-        let mut table = matchit::Router::new();
         for (path, routes) in paths {
             let allow = methods(routes.iter().map(|route| route.info)).join(", ");
             let allow = HeaderValue::try_from(allow).unwrap_or(HeaderValue::from_static("OPTIONS"));
-            if let Err(conflict) = table.insert(path, Resource { routes, allow }) {
+            let known = self.metrics.iter().find(|known| known.route == path).cloned();
+            let metrics = known.unwrap_or_else(|| {
+                let metrics = Arc::new(RouteMetrics::new(path, routes.iter().map(|route| &route.info.method)));
+                self.metrics.push(metrics.clone());
+                metrics
+            });
+            if let Err(conflict) = self.router.insert(path, Resource { routes, allow, metrics }) {
                 // Two rows for the same path are an error in the source, which the tests find.
                 tracing::error!(path, %conflict, "a path cannot be reached");
             }
         }
-        Self(table)
+        self
     }
 
-    /// Returns the row's path that a path matches, with the names of parameters in place of their values.
-    pub(crate) fn pattern(&self, path: &str) -> &'static str {
-        let found = self.0.at(path).ok().and_then(|found| found.value.routes.first());
-        found.map_or("(none)", |route| route.info.path)
+    /// Returns the counts of every path.
+    pub(crate) fn metrics(&self) -> &[Arc<RouteMetrics>] {
+        &self.metrics
+    }
+
+    /// Returns the counts of a path of operations.
+    pub(crate) fn operation(&self, operation: Operation) -> &RouteMetrics {
+        self.metrics.iter().find(|known| known.route == operation.path()).unwrap_or(&self.unknown)
+    }
+
+    /// Returns the counts of the paths that lead nowhere.
+    pub(crate) fn unknown(&self) -> &RouteMetrics {
+        &self.unknown
     }
 
     /// Returns the endpoints of a path, and the parameters in it with their names. Parameters are decoded once, after
     /// the path was split, so that an encoded slash stays inside its segment.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Resource, Vec<(&'a str, String)>)> {
-        let found = self.0.at(path).ok()?;
+        let found = self.router.at(path).ok()?;
         let decode = |(name, text)| Some((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));
         Some((found.value, found.params.iter().map(decode).collect::<Option<_>>()?))
     }
 }
 
 /// Returns whether a proxy has passed a request on, or asks about one.
-fn is_forwarded(headers: &HeaderMap) -> bool {
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     let names = headers.keys().map(HeaderName::as_str);
     let mut ours = names.filter(|name| {
         ["forwarded", "via", "x-real-ip"].contains(name)

@@ -32,6 +32,9 @@ mod documents;
 #[path = "program/operator.rs"]
 mod operator;
 
+#[path = "program/log.rs"]
+mod log;
+
 #[path = "program/mail.rs"]
 mod mail;
 

@@ -79,6 +79,14 @@ pub async fn run_program(program: &str, database: &tokio_postgres::Config, argum
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Ends every connection to a database, and lets nobody connect to it again.
+pub async fn close(config: &tokio_postgres::Config) {
+    let name = config.get_dbname().unwrap().to_owned();
+    run(&shared().cluster.config(), &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    run(&shared().cluster.config(), &end).await;
+}
+
 fn statement(name: &str, template: &str) -> String {
     // Copying files is the quicker way where the files are in memory.
     format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")

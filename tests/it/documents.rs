@@ -8,6 +8,7 @@ use authy_tests::tools;
 use tokio::process::Command;
 
 mod exceptions;
+mod monitoring;
 mod pages;
 mod public_api;
 mod threats;

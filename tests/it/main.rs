@@ -10,6 +10,7 @@
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
 mod access;
+mod access_log;
 mod account;
 mod amqp;
 mod authority;
@@ -42,6 +43,7 @@ mod layers;
 mod links;
 mod listeners;
 mod mail;
+mod metrics;
 mod migrations;
 mod mounted;
 mod names;

@@ -25,7 +25,7 @@ async fn no_secret_of_a_whole_run_is_in_its_log_at_trace() {
     let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
     let (log, secrets) = (read("log"), read("secrets"));
     // That all of it was logged: what is done with codes, what libraries say, and down to the finest level.
-    for part in ["\"path\":\"/authy/validate/{code}\"", "\"TRACE\"", "\"DEBUG\"", "hyper_util"] {
+    for part in ["\"route\":\"/authy/validate/{code}\"", "\"TRACE\"", "\"DEBUG\"", "hyper_util"] {
         assert!(log.contains(part), "{part} is missing from the log");
     }
     let mut kinds = BTreeMap::<_, usize>::new();

@@ -14,6 +14,7 @@
 
 mod clocks;
 mod full_disk;
+mod monitoring;
 mod nemesis;
 mod patroni;
 mod relay;

@@ -17,8 +17,9 @@ use crate::{
         },
         check,
         config::Config,
-        delivery::{Deliveries, sink::Sink},
+        delivery::{Deliveries, relay::lag::RelayLag, sink::Sink},
         domain::{
+            credential::PasswordVerifier,
             issuer,
             recovery::{self, RecoveryReport},
             role::Roles,
@@ -36,6 +37,7 @@ use crate::{
 };
 
 mod builder;
+pub(in crate::engine) mod statistics;
 mod within;
 
 pub use builder::{
@@ -85,6 +87,8 @@ struct Handles {
     keys: Arc<SigningKeys>,
     events: Events,
     deliveries: Deliveries,
+    passwords: PasswordVerifier,
+    relay_lag: Arc<RelayLag>,
 }
 
 impl Authy {
@@ -191,8 +195,8 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
-        let Handles { journal, keys, config, .. } = &*self.handles;
-        Background::start(journal, keys, config, sinks).await
+        let Handles { journal, keys, config, relay_lag, .. } = &*self.handles;
+        Background::start(journal, keys, config, relay_lag, sinks).await
     }
 
     /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and

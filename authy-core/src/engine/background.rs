@@ -10,7 +10,7 @@ use crate::{
     engine::{
         config::Config,
         delivery::{
-            relay::{self, Relay, stop::StopRelays},
+            relay::{self, Relay, lag::RelayLag, stop::StopRelays},
             sink::Sink,
         },
         domain::signing_key::SigningKeys,
@@ -61,12 +61,13 @@ impl Background {
         journal: &Arc<Journal>,
         keys: &Arc<SigningKeys>,
         config: &Config,
+        lag: &Arc<RelayLag>,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Self> {
         let feed = &journal.feed;
         let cursor = feed.prime().await?;
-        let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
-        let maintenance = Maintenance::new(journal.clone(), keys.clone(), config);
+        let names: Vec<_> = sinks.iter().map(|sink| sink.name().to_owned()).collect();
+        let (maintenance, kept_for) = (Maintenance::new(journal.clone(), keys.clone(), config), names.clone());
         let (stop, stopping) = StopRelays::new();
         let mut background = Self { tasks: Vec::new(), relays: Vec::new(), stop };
         background.tasks.push(tokio::spawn(fault::on(
@@ -74,7 +75,7 @@ impl Background {
             follow::follow(feed.clone(), journal.db.clone(), keys.clone(), cursor),
         )));
         background.tasks.push(tokio::spawn(fault::on(Track::Maintenance, async move {
-            maintenance.run_at_intervals(names).await
+            maintenance.run_at_intervals(kept_for).await
         })));
         if let Some(interval) = config.self_test {
             background.tasks.push(tokio::spawn(fault::on(Track::Follow, feed.clone().test_at_intervals(interval))));
@@ -86,6 +87,12 @@ impl Background {
             background.relays.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run(&stopping).await })));
         }
         journal.db.write_quietly(&relay::sql::NOTE_FIRST_START, &[]).await?;
+        if !names.is_empty() {
+            let lag = lag.clone();
+            // After every sink has a position, so that the first measurement has them all.
+            let measuring = async move { lag.measure_at_intervals(names).await };
+            background.tasks.push(tokio::spawn(fault::on(Track::Maintenance, measuring)));
+        }
         Ok(background)
     }
 

@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::LevelFilter, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, LevelFilter, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
@@ -12,18 +15,30 @@ use crate::{
     log::may_be_logged,
 };
 
-/// Starts logging: what the settings say, or only warnings and errors.
-pub(super) fn start(settings: &Settings, is_quiet: bool) {
+mod repetition;
+
+pub(super) use repetition::Repetitions;
+
+/// Starts logging: what the settings say, or only warnings and errors. The result reports what was left out of it.
+pub(super) fn start(settings: &Settings, is_quiet: bool) -> Repetitions {
     let is_terminal = io::stderr().is_terminal();
     let format = settings.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let writer = match format {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
+        // With the request of a message, and not once more in a list.
+        LogFormat::Json => {
+            fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr).boxed()
+        }
     };
     let filter = match is_quiet {
         true => EnvFilter::default().add_directive(LevelFilter::WARN.into()),
         false => settings.log.build(),
     };
+    let repetitions = Repetitions::default();
     // Fails when a log has been started already: then that one is kept.
-    let _ = tracing_subscriber::registry().with(filter).with(writer.with_filter(filter_fn(may_be_logged))).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(writer.with_filter(filter_fn(may_be_logged).and(repetitions.clone())))
+        .try_init();
+    repetitions
 }

@@ -15,7 +15,7 @@ use super::{
     setting::Setting,
     value::{
         BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        Pause, TlsCa,
+        Pause, Share, TlsCa,
     },
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
@@ -178,6 +178,10 @@ settings! {
     log: LogFilter = "info";
     /// `text` or `json`; when left out, text on a terminal and json otherwise
     log_format: Option<LogFormat> = "";
+    /// Whether every request is a line in the log, with the target `authy_server::access_log`: `warn,authy_server::access_log=info` in `AUTHY_LOG` logs little else
+    access_log: bool = "false";
+    /// Share of the successful token checks in the access log, from 0 to 1; all other requests are in it
+    access_log_sample: Share = "0.01";
     /// Whether every event is written to the log, by one of the servers
     log_events: bool = "false";
 }
@@ -268,5 +272,6 @@ mod tests {
         assert_eq!(settings.audience, engine.audience);
         assert_eq!(settings.argon2, engine.hash.argon2);
         assert_eq!((settings.database_connections.0, settings.database_pooler), (engine.connections, engine.pooler));
+        assert_eq!(settings.access_log_sample.0, crate::AccessLog::default().sample);
     }
 }

@@ -228,6 +228,17 @@ impl SettingValue for LogFilter {
     }
 }
 
+/// A part of a whole, from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share(pub(crate) f64);
+
+impl SettingValue for Share {
+    fn parse(text: &str) -> Result<Self, String> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| "must be a number from 0 to 1, such as 0.01".to_owned())
+    }
+}
+
 /// How messages are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LogFormat {
@@ -274,6 +285,7 @@ mod tests {
             "ftp://shop.example",
         ]);
         refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
+        refuses::<Share>(&["", "-0.1", "1.1", "NaN", "inf", "1%"]);
         refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
         refuses::<NonEmptyList<ListenAddress>>(&["", ",", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
     }

@@ -30,6 +30,7 @@ pub(super) fn serve(
     let (service, event_stream, arrival) = (service.clone(), EventStreamFlag::default(), ArrivalFlag::default());
     let timeouts = WriteTimeouts { answer: config.write_timeout, events: config.streams.stall };
     let stream = ClientStream::new(stream, timeouts, arrival.clone(), event_stream.clone());
+    let open = service.open_connection();
     let timer = HeadTimer::new(config.header_timeout, arrival, places.clone());
     let answer = service_fn(move |request: Request<_>| {
         let (service, event_stream, places) = (service.clone(), event_stream.clone(), places.clone());
@@ -61,6 +62,6 @@ pub(super) fn serve(
         if let Err(error) = connection.await {
             tracing::debug!(%peer, %error, "a connection ended early");
         }
-        drop(place);
+        drop((place, open));
     }
 }

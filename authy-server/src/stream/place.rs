@@ -124,6 +124,17 @@ impl StreamPlaces {
         place.ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many event streams are open"))
     }
 
+    /// Returns the number of taken places of each kind.
+    pub(super) fn taken(&self) -> [(&'static str, usize); 3] {
+        let counts = self.counts.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = [
+            ("configured", FollowerKind::Configured),
+            ("token", FollowerKind::Token),
+            ("anonymous", FollowerKind::Anonymous),
+        ];
+        kinds.map(|(name, kind)| (name, counts.get(&(kind, CountedBy::Everyone)).copied().unwrap_or(0)))
+    }
+
     fn take_of(&self, kind: FollowerKind, address: IpAddr, user: Option<UserId>) -> Option<StreamPlace> {
         let share = match kind {
             FollowerKind::Configured => &self.limits.configured,

@@ -138,7 +138,7 @@ impl Drop for Tail {
 }
 
 /// Writes to the database of the server that runs in a folder.
-fn write(folder: &Path, sql: &str) {
+pub(super) fn write(folder: &Path, sql: &str) {
     let config = authy_postgres::running(&folder.join(".authy")).expect("no database runs");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

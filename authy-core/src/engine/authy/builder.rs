@@ -9,7 +9,7 @@ use crate::{
         check,
         config::{Config, MIN_CONNECTIONS},
         crypto::{master::MasterKeys, password::Passwords},
-        delivery::{Deliveries, sink::Sink},
+        delivery::{Deliveries, relay::lag::RelayLag, sink::Sink},
         domain::{
             code::Codes,
             credential::PasswordVerifier,
@@ -252,10 +252,12 @@ impl Builder {
         lookalike::fill_in(&db).await?;
         let handles = Handles {
             sessions: Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?,
-            users: Users::new(journal.clone(), &config, passwords, codes.clone(), erased.clone()),
+            users: Users::new(journal.clone(), &config, passwords.clone(), codes.clone(), erased.clone()),
             roles: Roles::new(journal.clone()),
-            events: Events::new(db),
+            events: Events::new(db.clone()),
             deliveries: Deliveries::new(journal.clone(), codes, erased),
+            passwords,
+            relay_lag: Arc::new(RelayLag::new(db)),
             config,
             journal,
             keys,

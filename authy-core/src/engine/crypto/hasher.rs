@@ -14,13 +14,15 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{Error, ErrorKind, Result, engine::crypto::hash_config::HashConfig};
+use crate::{Error, ErrorKind, Result, engine::crypto::hash_config::HashConfig, histogram::Histogram};
 
 mod queue;
+pub(in crate::engine) mod statistics;
 mod workspace;
 
 pub(in crate::engine) use queue::HashRequester;
 use queue::{JobQueues, QueueKind};
+use statistics::HashStatistics;
 pub(in crate::engine) use workspace::Workspace;
 
 /// Threads of lower priority that hash passwords, in the order of [`queue`]. They end when this is dropped.
@@ -45,6 +47,7 @@ impl Hasher {
                 threads,
                 deadline,
                 hashes: Arc::default(),
+                waits: Histogram::default(),
                 wake: Condvar::new(),
                 state: Mutex::new(PoolState {
                     open: true,
@@ -77,12 +80,14 @@ impl Hasher {
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
+        // What the job logs belongs to the request that waits for it.
+        let span = tracing::Span::current();
         let _place = self.shared.push(
             requester,
             Box::new(move |workspace| {
                 let outcome = workspace.and_then(|workspace| {
                     // No partial state remains visible: the work is dropped, and the memory is released.
-                    catch_unwind(AssertUnwindSafe(|| work(&mut *workspace))).map_err(|_| {
+                    catch_unwind(AssertUnwindSafe(|| span.in_scope(|| work(&mut *workspace)))).map_err(|_| {
                         workspace.release();
                         Error::new(ErrorKind::Internal, "a job on the hashing threads panicked")
                     })
@@ -100,6 +105,14 @@ impl Hasher {
     /// As [`run`](Self::run) when the queue is full.
     pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
         self.shared.has_room(&self.shared.lock(), requester)
+    }
+
+    /// Returns the state of the queue, and how long jobs waited.
+    pub(in crate::engine) fn statistics(&self) -> HashStatistics {
+        let state = self.shared.lock();
+        let (waiting, running) = (state.queues.len(), usize::try_from(state.running).unwrap_or(usize::MAX));
+        drop(state);
+        HashStatistics { waiting, running, threads: self.shared.threads, waits: self.shared.waits.snapshot() }
     }
 
     /// Returns the number of waiting jobs.
@@ -149,6 +162,7 @@ struct HashPool {
     threads: usize,
     deadline: Duration,
     hashes: Arc<AtomicU64>,
+    waits: Histogram,
     wake: Condvar,
     state: Mutex<PoolState>,
 }
@@ -197,7 +211,9 @@ impl HashPool {
         lower_priority();
         while let Some(QueuedJob { since, task }) = self.next(&mut workspace) {
             let begun = Instant::now();
-            if begun.duration_since(since) < self.deadline {
+            let waited = begun.duration_since(since);
+            self.waits.observe(waited);
+            if waited < self.deadline {
                 task(Ok(&mut workspace));
                 let mut state = self.lock();
                 state.running -= 1;

@@ -11,7 +11,7 @@ use crate::{
     Result,
     engine::crypto::{
         hash_config::HashConfig,
-        hasher::{HashRequester, Hasher, Workspace},
+        hasher::{HashRequester, Hasher, Workspace, statistics::HashStatistics},
         master::MasterKeys,
     },
 };
@@ -89,6 +89,11 @@ impl Passwords {
     /// `overloaded` when too many hashes wait.
     pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
         self.hasher.has_room(requester)
+    }
+
+    /// Returns the state of the hashing threads.
+    pub(in crate::engine) fn statistics(&self) -> HashStatistics {
+        self.hasher.statistics()
     }
 
     /// Hashes a password without checking its strength. Returns a PHC string.

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+pub(in crate::engine) mod lag;
 mod lease;
 mod ordered;
 mod per_subject;

@@ -31,6 +31,7 @@ mod limit;
 mod login;
 mod refresh;
 pub(in crate::engine) mod sql;
+pub(in crate::engine) mod statistics;
 
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use device::DeviceToken;
@@ -39,6 +40,7 @@ pub(in crate::engine) use end::{EVERYONE_TIMEOUT, end_all, end_everyone};
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use refresh::REFRESH_PURPOSE;
 pub(in crate::engine) use refresh::Ticket;
+use statistics::{SessionCounts, SessionStatistics};
 
 /// Sessions and their tokens: [`Authy::sessions`](crate::Authy::sessions).
 ///
@@ -68,6 +70,7 @@ pub struct Sessions {
     cache: TokenCache,
     refresh_mac: MacKeys,
     device_mac: MacKeys,
+    counts: SessionCounts,
 }
 
 impl Sessions {
@@ -80,7 +83,13 @@ impl Sessions {
     ) -> Result<Self> {
         let refresh_mac = MacKeys::new(master, refresh::REFRESH_PURPOSE)?;
         let device_mac = MacKeys::new(master, "authy device tokens")?;
-        Ok(Self { journal, config, keys, passwords, cache: TokenCache::new(), refresh_mac, device_mac })
+        let (cache, counts) = (TokenCache::new(), SessionCounts::default());
+        Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, counts })
+    }
+
+    /// Returns how logins and refreshes ended.
+    pub(in crate::engine) fn statistics(&self) -> SessionStatistics {
+        self.counts.snapshot()
     }
 
     fn db(&self) -> &Db {

@@ -22,6 +22,7 @@ use crate::{
 mod load;
 pub(in crate::engine) mod rotation;
 pub(in crate::engine) mod sql;
+pub(in crate::engine) mod statistics;
 mod token_lifetime;
 
 use load::{Loaded, Loader};

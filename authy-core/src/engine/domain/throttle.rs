@@ -13,10 +13,15 @@
 //! concurrent correct passwords are not refused, four attempts at a target run at the same time in this process, and
 //! the others wait.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 use tokio_postgres::Transaction;
+use tracing::Instrument as _;
 
 use crate::{
     Error, ErrorKind, Result, UserId, Username,
@@ -31,12 +36,14 @@ mod backoff;
 mod concurrency;
 mod record;
 pub(in crate::engine) mod sql;
+pub(in crate::engine) mod statistics;
 
 pub(in crate::engine) use backoff::Outcome;
 
 use backoff::ADDRESS_POLICY;
 use concurrency::{ConcurrencyLimiter, Permit};
 use record::{MAX_ATTEMPT_TIME, Record, failure_count};
+use statistics::{GuessCounts, GuessStatistics};
 
 /// Counts guesses.
 #[derive(Clone)]
@@ -46,6 +53,7 @@ pub(in crate::engine) struct GuessLimiter {
     /// starts new counts.
     keys: MacKeys,
     concurrency: Arc<ConcurrencyLimiter>,
+    counts: Arc<GuessCounts>,
 }
 
 /// The target of a guess.
@@ -87,7 +95,13 @@ pub(in crate::engine) struct Attempt {
 
 impl GuessLimiter {
     pub(in crate::engine) fn new(db: Arc<Db>, keys: &MasterKeys) -> Result<Self> {
-        Ok(Self { db, keys: MacKeys::new(keys, "authy throttle keys")?, concurrency: Arc::default() })
+        let keys = MacKeys::new(keys, "authy throttle keys")?;
+        Ok(Self { db, keys, concurrency: Arc::default(), counts: Arc::default() })
+    }
+
+    /// Returns what was counted since the start of this instance.
+    pub(in crate::engine) fn statistics(&self) -> GuessStatistics {
+        self.counts.snapshot()
     }
 
     fn key(&self, purpose: &str, text: &str) -> String {
@@ -104,10 +118,12 @@ impl GuessLimiter {
         let network = caller.client_info().network().filter(|_| target.counts_address);
         let address = network.map(|network| self.key("address", &network));
         let permit = self.concurrency.acquire(&key).await?;
-        let (db, caller) = (self.db.clone(), caller.clone());
-        let mut record = Box::new(Record { db, caller, target, key: key.clone(), address, failures: None, wait: None });
+        let mut record = Box::new(self.record(caller, target, key.clone(), address));
         record.reserve().await?;
         let is_admitted = record.failures.is_some();
+        if !is_admitted {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
         // An attempt that is not verified does not delay others.
         Ok(Attempt { record: Some(record), key, is_admitted, permit: Some(permit).filter(|_| is_admitted) })
     }
@@ -134,11 +150,15 @@ impl GuessLimiter {
         let done = work.await;
         if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             let target = GuessTarget { kind: "code", of: String::new(), account: None, counts_address: true };
-            let (db, caller, address) = (self.db.clone(), caller.clone(), Some(address));
             // Only the address counts: nothing is stored under an empty key.
-            Record { db, caller, target, key: String::new(), address, failures: None, wait: None }.fail().await?;
+            self.record(caller, target, String::new(), Some(address)).fail().await?;
         }
         done
+    }
+
+    fn record(&self, caller: &Caller, target: GuessTarget, key: String, address: Option<String>) -> Record {
+        let (db, caller, counts) = (self.db.clone(), caller.clone(), self.counts.clone());
+        Record { db, caller, counts, target, key, address, failures: None, wait: None }
     }
 
     /// Deletes the failed guesses at the password for a username, because the password was changed.
@@ -208,11 +228,12 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         let permit = self.permit.take();
         let (Some(record), Ok(runtime)) = (self.record.take(), Handle::try_current()) else { return };
-        runtime.spawn(async move {
+        let work = async move {
             if let Err(error) = record.fail().await {
                 tracing::warn!(%error, "an abandoned attempt was not recorded");
             }
             drop(permit);
-        });
+        };
+        runtime.spawn(work.in_current_span());
     }
 }

@@ -224,6 +224,16 @@ impl RevocationFeed {
         }
     }
 
+    /// Returns the age of the known revocations; `None` before the first snapshot.
+    pub(in crate::engine) fn age(&self) -> Option<Duration> {
+        self.freshness.age(self.clock.now())
+    }
+
+    /// Returns the number of revocations in force.
+    pub(in crate::engine) fn count(&self) -> usize {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Returns whether a token is revoked.
     pub(in crate::engine) fn revokes(&self, token: &Token) -> bool {
         self.set.read().unwrap_or_else(PoisonError::into_inner).revokes(token)
@@ -274,8 +284,8 @@ impl RevocationFeed {
     }
 
     fn is_younger(&self, max_age: Duration) -> bool {
-        let now = self.clock.now();
-        self.freshness.age(now).is_some_and(|age| age <= max_age) && !self.freshness.was_set_back(now)
+        let is_younger = self.age().is_some_and(|age| age <= max_age);
+        is_younger && !self.freshness.was_set_back(self.clock.now())
     }
 
     fn write_set(&self) -> RwLockWriteGuard<'_, RevocationSet> {

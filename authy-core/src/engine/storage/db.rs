@@ -35,6 +35,19 @@ pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Maximum time of a read that may be slow: that of its statement, and of the round trips around it.
 const LIST_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() + 2);
+/// The connections of the pool at one time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ConnectionStatistics {
+    /// The number of connections that are open and not in use.
+    pub idle: usize,
+    /// The number of connections that are in use.
+    pub in_use: usize,
+    /// Maximum number of connections.
+    pub max: usize,
+    /// The number of callers that wait for a connection.
+    pub waiting: usize,
+}
 
 /// The connections to one database.
 pub(in crate::engine) struct Db {
@@ -141,6 +154,13 @@ impl Db {
     /// Returns the pool of connections for transactions.
     pub(in crate::engine) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Returns the state of the pool.
+    pub(in crate::engine) fn statistics(&self) -> ConnectionStatistics {
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        ConnectionStatistics { idle: status.available, in_use, max: status.max_size, waiting: status.waiting }
     }
 
     /// Returns a connection for a transaction.

@@ -141,6 +141,36 @@ statements! {
          ) AS queued ON true
          ORDER BY c.sink";
 
+    /// How many seconds these sinks are behind, and how many of their deliveries failed or were given up. What it reads is
+    /// limited, so that it is fast with any backlog: the first events by transaction are among the oldest.
+    LIST_LAGS(TEXT_ARRAY) =
+        "SELECT c.sink, stuck.count AS stuck,
+                greatest(extract(epoch FROM clock_timestamp() - least(new.oldest, queued.oldest)), 0)::float8 AS lag
+         FROM authy.event_cursor c
+         CROSS JOIN LATERAL (
+             SELECT min(first.happened) AS oldest FROM (
+                 SELECT e.happened FROM authy.event e
+                 WHERE e.epoch = c.epoch AND e.xid >= pg_snapshot_xmin(c.seen)
+                   AND NOT pg_visible_in_snapshot(e.xid, c.seen)
+                   AND (c.pass IS NULL OR NOT pg_visible_in_snapshot(e.xid, c.pass)
+                        OR (e.happened, e.event_id) > (c.happened, c.event_id))
+                 ORDER BY e.xid LIMIT 1000
+             ) AS first
+         ) AS new
+         CROSS JOIN LATERAL (
+             SELECT min(first.happened) AS oldest FROM (
+                 SELECT d.happened FROM authy.delivery d WHERE d.sink = c.sink AND d.state = 'waiting'
+                 ORDER BY d.happened LIMIT 1
+             ) AS first
+         ) AS queued
+         CROSS JOIN LATERAL (
+             SELECT count(*) FROM (
+                 SELECT FROM authy.delivery d
+                 WHERE d.sink = c.sink AND (d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)) LIMIT 10000
+             ) AS first
+         ) AS stuck
+         WHERE c.sink = ANY ($1) ORDER BY c.sink";
+
     /// Deletes deliveries that were made one month ago, except those whose status is shown with the user.
     FORGET() =
         "DELETE FROM authy.delivery

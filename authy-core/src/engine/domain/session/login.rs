@@ -37,6 +37,10 @@ impl Sessions {
     /// verified; [`ErrorKind::Unavailable`] when the database is not available, or its clock and this machine's differ by
     /// more than 30 seconds.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
+        self.counts.logins.count(self.log_in(caller, credentials).await)
+    }
+
+    async fn log_in(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         self.journal.feed.require_right_clock()?;
         let verifier = &self.passwords;
         // A flood is refused before it costs a query.

@@ -4,7 +4,7 @@
 //! next token again within the grace period (after a lost response, or from two browser tabs). After that, or with an
 //! older token, it must have been copied, and the session ends.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::json;
 
@@ -79,6 +79,10 @@ impl Sessions {
     /// [`ErrorKind::NoRole`] when the account no longer has a role; [`ErrorKind::Unavailable`] when the database is not
     /// available, or its clock and this machine's differ by more than 30 seconds.
     pub async fn refresh(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
+        self.counts.refreshes.count(self.exchange(caller, request).await)
+    }
+
+    async fn exchange(&self, caller: &Caller, request: RefreshToken) -> Result<Tokens> {
         // Before the exchange: a token that is exchanged and cannot be signed would be taken for a copy later.
         self.journal.feed.require_right_clock()?;
         // A forged token costs one MAC and no query.
@@ -96,6 +100,7 @@ impl Sessions {
         match self.journal.write(caller, async |tx| self.refresh_other(tx, ticket).await).await? {
             Presented::Repeated(tokens) => return Ok(*tokens),
             Presented::Spent => {
+                self.counts.replays.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(session = %ticket.session, "a spent refresh token was presented: its session has ended");
             }
             Presented::Lost => {

@@ -9,7 +9,7 @@ use std::{
 use tokio_postgres::Row;
 use zeroize::Zeroizing;
 
-use super::{KeySettings, Signer, sql, token_lifetime};
+use super::{KeySettings, Signer, rotation::KeyState, sql, statistics::KeyStatistics, token_lifetime};
 use crate::{
     Error, ErrorKind, Jwk, Result,
     api::session::JwkSet,
@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) published: Arc<JwkSet>,
     /// Whether a key of this algorithm is active, usable or not.
     pub(super) has_active: bool,
+    /// The number of usable keys in each state.
+    pub(super) counts: Vec<KeyStatistics>,
     // The number of keys that the master key decrypts, and the errors for the active key and for another one that it
     // does not decrypt.
     opened: usize,
@@ -58,6 +60,7 @@ impl Loader {
     pub(super) async fn load(&self, db: &Db, settings: &KeySettings, before: Option<&Loaded>) -> Result<Loaded> {
         let (mut keys, mut signer, mut has_active) = (Vec::new(), None, false);
         let (mut opened, mut active_unopened, mut other_unopened) = (0, None, None);
+        let mut counts = Vec::new();
         for row in db.read(&sql::LIST_LIVE, &[]).await? {
             let (kid, algorithm, state): (String, String, String) =
                 (row.get("kid"), row.get("algorithm"), row.get("state"));
@@ -79,6 +82,9 @@ impl Loader {
             // Nobody could verify the tokens of a key whose public key is not published.
             let Ok(jwk) = jwk else { continue };
             keys.push(jwk);
+            if !signs || private.is_some() {
+                KeyStatistics::add(&mut counts, KeyState::parse(&state), &algorithm);
+            }
             if let Some(private) = private.filter(|_| signs) {
                 match read_private(settings.algorithm, kid.clone(), &private) {
                     Ok(read) => signer = Some(Arc::new(read)),
@@ -96,7 +102,7 @@ impl Loader {
             signer.filter(|signer| has_active && verifier.knows(&signer.kid))
         });
         let published = Arc::new(JwkSet { keys, max_age: settings.max_age.as_secs() });
-        Ok(Loaded { signer, verifier, published, has_active, opened, active_unopened, other_unopened })
+        Ok(Loaded { signer, verifier, published, has_active, counts, opened, active_unopened, other_unopened })
     }
 
     /// Logs the error of a key, once: the keys are loaded again whenever one of them changes.

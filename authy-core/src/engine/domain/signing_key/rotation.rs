@@ -55,7 +55,7 @@ impl KeyState {
         }
     }
 
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         match text {
             "pending" => Self::Pending,
             "active" => Self::Active,

@@ -1,7 +1,7 @@
 //! The stored count of a guess: counts an attempt before it is verified, and records its outcome.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use super::{
     backoff::{ACCOUNT_POLICY, ADDRESS_POLICY, FailureCount, Outcome},
     concurrency::{MAX_ATTEMPT_WAIT, too_many_waiting},
     sql,
+    statistics::GuessCounts,
 };
 use crate::{
     Result,
@@ -42,6 +43,7 @@ const ATTEMPT_RETRY_PAUSE: Duration = Duration::from_millis(25);
 pub(super) struct Record {
     pub(super) db: Arc<Db>,
     pub(super) caller: Caller,
+    pub(super) counts: Arc<GuessCounts>,
     pub(super) target: GuessTarget,
     pub(super) key: String,
     /// The key of the address, when the address counts.
@@ -110,7 +112,11 @@ impl Record {
             &event_id, &kind, &actor, &actor_kind, &about, &ip, &user_agent, &request_id, &detail,
         ];
         match has_event {
-            true => self.db.write(&sql::FAIL, params).await.map(drop),
+            true => {
+                self.db.write(&sql::FAIL, params).await?;
+                self.counts.throttled.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             false => self.db.write_quietly(&sql::FAIL, params).await.map(drop),
         }
     }
