@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use authy_core::{ClientInfo, engine::Caller, error::chain};
+use authy_core::{Authy, ClientInfo, engine::Caller, error::chain};
 use clap::{ArgMatches, Command};
 
 use crate::{
@@ -144,24 +144,34 @@ async fn migrate(settings: &Settings) -> Result<(), BoxError> {
 }
 
 async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
-    let database = Database::open(settings, Sharing::Beside).await?;
-    let done = async {
-        let engine = database.engine(settings).start_timeout(settings.command_timeout()).without_background();
-        let authy = engine.start().await.map_err(start::explain)?;
-        let caller = Caller::operator(ClientInfo::default());
-        match noun {
-            "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
-            "session" => session::run(&authy, &caller, matches).await,
-            "role" => role::run(&authy, &caller, matches).await,
-            "event" => event::run(&authy, &caller, matches).await,
-            "issuer" => issuer::run(&authy, &caller, matches).await,
-            "recover" => recover::run(&authy, &caller, matches).await,
-            _ => key::run(&authy, &caller, matches).await,
-        }
+    let (database, authy) = engine_beside(settings).await?;
+    let caller = Caller::operator(ClientInfo::default());
+    let done = match noun {
+        "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
+        "session" => session::run(&authy, &caller, matches).await,
+        "role" => role::run(&authy, &caller, matches).await,
+        "event" => event::run(&authy, &caller, matches).await,
+        "issuer" => issuer::run(&authy, &caller, matches).await,
+        "recover" => recover::run(&authy, &caller, matches).await,
+        _ => key::run(&authy, &caller, matches).await,
     };
-    let done = done.await;
+    drop(authy);
     let closed = database.close().await;
     done.and(closed)
+}
+
+/// Starts the engine of a command, perhaps beside a server.
+async fn engine_beside(settings: &Settings) -> Result<(Database, Authy), BoxError> {
+    loop {
+        let database = Database::open(settings, Sharing::Beside).await?;
+        let engine = database.engine(settings).start_timeout(settings.command_timeout()).without_background();
+        match engine.start().await {
+            Ok(authy) => return Ok((database, authy)),
+            // The server was killed just before. Now the command starts the database itself.
+            Err(error) if error.is_unavailable() && database.has_ended(settings) => {}
+            Err(error) => return database.close().await.and(Err(start::explain(error))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Database {
         builder.roots(settings.database_roots()).config(config)
     }
 
+    /// Returns whether the PostgreSQL of a server in the data folder has ended since this was opened.
+    pub(crate) fn has_ended(&self, settings: &Settings) -> bool {
+        settings.database_url.is_none() && embedded::has_ended(self, settings)
+    }
+
     /// Stops the cluster that the program has started.
     pub(crate) async fn close(self) -> Result<(), BoxError> {
         #[cfg(feature = "embedded-postgres")]

@@ -72,6 +72,10 @@ async fn running(data_dir: &Path, limit: Duration) -> Result<Option<tokio_postgr
     Ok(None)
 }
 
+pub(super) fn has_ended(database: &Database, settings: &Settings) -> bool {
+    database.cluster.is_none() && authy_postgres::running(&settings.data_dir).is_none()
+}
+
 /// Interval at which a PostgreSQL that starts or ends is asked again.
 const RUNNING_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -9,3 +9,7 @@ pub(super) async fn open(_: &Settings, _: Sharing) -> Result<Database, BoxError>
          embedded-postgres)"
         .into())
 }
+
+pub(super) fn has_ended(_: &Database, _: &Settings) -> bool {
+    false
+}
