@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 
 mod demotion;
 mod history;
+mod replica;
 
 async fn verdict(authenticator: &impl Authenticator, user: &TestUser) -> Result<(), ErrorKind> {
     authenticator.authenticate(user.token.expose()).await.map(drop).map_err(|error| error.kind())

@@ -9,7 +9,7 @@ use crate::{
         delivery::{notification, relay},
         domain::{code, credential, epoch, export, issuer, lookalike, role, session, signing_key, throttle, user},
         journal::{actor, event, revocation},
-        storage::{connector::db_error, statement::Statement},
+        storage::{connector::db_error, replica, statement::Statement},
     },
 };
 
@@ -32,6 +32,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         user::sql::ALL,
         notification::sql::ALL,
         relay::sql::ALL,
+        replica::sql::ALL,
         maintenance::sql::ALL,
     ]
     .into_iter()

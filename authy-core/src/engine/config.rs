@@ -77,6 +77,9 @@ pub struct Config {
     pub connections: usize,
     /// Whether there is a connection pooler in front of the database. Default: finds out.
     pub pooler: Pooler,
+    /// Maximum time by which the [replica](crate::engine::Builder::replica) may be behind; reads go to the primary when it is more.
+    /// Default: 10 seconds.
+    pub max_replica_lag: Duration,
 }
 
 /// Minimum of [`Config::connections`]: the maintenance may need one for minutes.
@@ -161,6 +164,8 @@ impl Default for Config {
             // A small PostgreSQL has few cores: more concurrent transactions do not increase the throughput.
             connections: 8,
             pooler: Pooler::Auto,
+            // A replica is usually behind by milliseconds. Longer, and an administrator would look for a user in vain.
+            max_replica_lag: Duration::from_secs(10),
         }
     }
 }

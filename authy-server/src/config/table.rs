@@ -15,7 +15,7 @@ use super::{
     setting::Setting,
     value::{
         BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        Pause, Share, TlsCa,
+        Pause, ReplicaUrl, Share, TlsCa,
     },
 };
 use crate::{limit::RateLimit, link_template::LinkTemplate};
@@ -74,6 +74,10 @@ settings! {
     database_pooler: Pooler = "auto";
     /// How long `serve` and `migrate` wait for a database that is not available; other commands wait 5 seconds at most
     start_timeout: Duration = "60s";
+    /// The URL of a standby of the database, for reads that may miss the last seconds: lists of users and events, exports
+    database_replica_url: Option<ReplicaUrl> = "" secret;
+    /// Maximum time by which the standby may be behind; beyond it reads go to the database itself
+    database_replica_max_lag: Duration = "10s";
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]
@@ -267,6 +271,7 @@ mod tests {
         assert_eq!(settings.refresh_absolute, engine.refresh_absolute);
         assert_eq!(settings.refresh_grace, engine.refresh_grace);
         assert_eq!(settings.max_staleness, engine.max_staleness);
+        assert_eq!(settings.database_replica_max_lag, engine.max_replica_lag);
         assert_eq!(settings.jwks_max_age, engine.jwks_max_age);
         assert_eq!(settings.key_rotation, engine.key_rotation);
         assert_eq!(settings.invitation_ttl, engine.invitation_ttl);

@@ -23,7 +23,7 @@ mod listen;
 mod log_filter;
 mod network;
 
-pub(crate) use database_url::DatabaseUrl;
+pub(crate) use database_url::{DatabaseUrl, ReplicaUrl};
 pub(crate) use listen::ListenAddress;
 pub(crate) use log_filter::LogFilter;
 
@@ -217,6 +217,12 @@ impl SettingValue for IpNet {
 }
 
 impl SettingValue for DatabaseUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text)
+    }
+}
+
+impl SettingValue for ReplicaUrl {
     fn parse(text: &str) -> Result<Self, String> {
         Self::read(text)
     }

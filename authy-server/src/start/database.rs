@@ -9,7 +9,7 @@ use authy_core::{
 };
 
 use super::error::BoxError;
-use crate::config::{List, Settings};
+use crate::config::{List, ReplicaUrl, Settings};
 
 #[cfg(feature = "embedded-postgres")]
 mod embedded;
@@ -69,7 +69,11 @@ impl Database {
 
     fn engine_with(&self, config: Config, settings: &Settings) -> Builder {
         let builder = Authy::builder(self.config.clone()).master_keys(self.keys.clone());
-        builder.roots(settings.database_roots()).config(config)
+        let builder = builder.roots(settings.database_roots()).config(config);
+        match &settings.database_replica_url {
+            Some(ReplicaUrl(standby)) => builder.replica(standby.config.clone()),
+            None => builder,
+        }
     }
 
     /// Returns whether the PostgreSQL of a server in the data folder has ended since this was opened.
@@ -126,6 +130,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         pwned_passwords: settings.pwned_passwords.clone(),
         connections: settings.database_connections.0,
         pooler: settings.database_pooler,
+        max_replica_lag: settings.database_replica_max_lag,
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
     }
 }

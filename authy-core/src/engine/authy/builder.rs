@@ -57,6 +57,7 @@ pub(crate) mod inspect;
 #[derive(Debug)]
 pub struct Builder {
     database: tokio_postgres::Config,
+    replica: Option<tokio_postgres::Config>,
     master_keys: Option<MasterKeys>,
     config: Config,
     default_issuer: Option<String>,
@@ -85,6 +86,7 @@ impl Builder {
         let (config, roots) = (Config::default(), Roots::platform());
         Self {
             database,
+            replica: None,
             master_keys: None,
             config,
             default_issuer: None,
@@ -101,6 +103,15 @@ impl Builder {
     #[must_use]
     pub fn master_keys(mut self, keys: MasterKeys) -> Self {
         self.master_keys = Some(keys);
+        self
+    }
+
+    /// Adds a standby of the database, for reads that may miss the last seconds: the lists of users and events, and exports. They go
+    /// to the primary while the standby is behind by more than [`Config::max_replica_lag`], or does not answer. Needs the background
+    /// work, which watches it.
+    #[must_use]
+    pub fn replica(mut self, standby: tokio_postgres::Config) -> Self {
+        self.replica = Some(standby);
         self
     }
 
@@ -169,14 +180,19 @@ impl Builder {
         self
     }
 
-    fn check_database(&self) -> Result<()> {
+    fn check_databases(&self) -> Result<()> {
         if self.config.connections < MIN_CONNECTIONS {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "the engine needs at least two database connections (AUTHY_DATABASE_CONNECTIONS, Config::connections)",
             ));
         }
-        if self.database.get_hosts().is_empty() && self.database.get_hostaddrs().is_empty() {
+        let all = [Some(&self.database), self.replica.as_ref()];
+        all.into_iter().flatten().try_for_each(|config| self.check_database(config))
+    }
+
+    fn check_database(&self, config: &tokio_postgres::Config) -> Result<()> {
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "the database has no host: name one, such as host=localhost, or the folder of a unix socket, such as \
@@ -187,7 +203,7 @@ impl Builder {
             |cause| Error::with_source(ErrorKind::InvalidInput, "connections to the database must be encrypted", cause);
         match self.allows_plain_text {
             true => Ok(()),
-            false => check_encryption(&self.database).map_err(refused),
+            false => check_encryption(config).map_err(refused),
         }
     }
 
@@ -224,11 +240,16 @@ impl Builder {
     }
 
     async fn open(self) -> Result<Authy> {
-        self.check_database()?;
-        let Self { database, master_keys, config, default_issuer, start_timeout, roots, .. } = self;
+        self.check_databases()?;
+        let Self { database, replica, master_keys, config, default_issuer, start_timeout, roots, .. } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
-        let db = Arc::new(Db::new(database, config.connections, config.pooler, &roots)?);
+        let mut db = Db::new(database, config.connections, config.pooler, &roots)?;
+        if let Some(replica) = replica {
+            let replica = Db::standby(replica, config.connections, config.pooler, &roots)?;
+            db = db.with_replica(replica, config.max_replica_lag);
+        }
+        let db = Arc::new(db);
         until_available(&db, start_timeout, || prepare(&db)).await?;
         let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer }.resolve(&db).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
@@ -270,7 +291,7 @@ impl Builder {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn migrate(self) -> Result<MigrationReport> {
-        self.check_database()?;
+        self.check_databases()?;
         let db = Db::new(self.database, MIN_CONNECTIONS, self.config.pooler, &self.roots)?;
         until_available(&db, self.start_timeout, || migrate(&db)).await
     }

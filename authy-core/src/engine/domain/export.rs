@@ -123,7 +123,7 @@ async fn write_history(db: &Db, user: UserId, head: Vec<u8>, chunks: &Chunks) ->
     let mut before = (now() + Duration::from_secs(24 * 3600), Uuid::max());
     loop {
         let params: Params<'_> = &[user.as_uuid(), &before.0, &before.1, &SESSIONS_A_PAGE];
-        let rows = db.list(&sql::LIST_SESSIONS, params).await?;
+        let rows = db.list_lagging(&sql::LIST_SESSIONS, params).await?;
         for row in &rows {
             write_item(&mut part, &mut is_first, &session(row))?;
         }

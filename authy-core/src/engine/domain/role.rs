@@ -94,8 +94,8 @@ impl Roles {
         let Some(role) = self.find(name).await? else { return Ok(None) };
         let key = name.key();
         let (limit, offset) = window(page.get(), USERS_A_PAGE);
-        let users = self.db().list(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
-        let total: i64 = self.db().count(&sql::COUNT_USERS, &[&key]).await?.get(0);
+        let users = self.db().list_lagging(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
+        let total: i64 = self.db().count_lagging(&sql::COUNT_USERS, &[&key]).await?.get(0);
         let user = |row: &Row| RoleUser { name: stored(row, "username"), public_id: user_id(row, "public_id") };
         Ok(Some((role, ListPage { items: users.iter().map(user).collect(), total: total.unsigned_abs() })))
     }

@@ -84,12 +84,14 @@ pub(in crate::engine) async fn list(db: &Db, query: &EventQuery) -> Result<Event
         EventOrder::Descending => (&sql::LIST, &sql::LIST_OF_USER),
         EventOrder::Ascending => (&sql::LIST_ASCENDING, &sql::LIST_OF_USER_ASCENDING),
     };
-    let rows = match query.user {
-        Some(user) => {
-            let params: Params<'_> = &[&low.0, &low.1, &high.0, &high.1, &kind, &more, user.as_uuid()];
-            db.list(of_user, params).await?
-        }
-        None => db.list(all, &[&low.0, &low.1, &high.0, &high.1, &kind, &more]).await?,
+    let (statement, params): (_, Params<'_>) = match &query.user {
+        Some(user) => (of_user, &[&low.0, &low.1, &high.0, &high.1, &kind, &more, user.as_uuid()]),
+        None => (all, &[&low.0, &low.1, &high.0, &high.1, &kind, &more]),
+    };
+    let rows = match order {
+        EventOrder::Descending => db.list_lagging(statement, params).await?,
+        // The primary said up to where the list is complete: a replica may have less than that.
+        EventOrder::Ascending => db.list(statement, params).await?,
     };
     let shown = rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
     let last = shown.checked_sub(1).and_then(|last| rows.get(last)).map(cursor);

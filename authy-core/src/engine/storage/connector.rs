@@ -73,6 +73,15 @@ pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTe
 /// another within [`ANSWER_TIMEOUT`].
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a server has to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum ServerRole {
+    /// The one that takes writes.
+    Primary,
+    /// One that replays them.
+    Standby,
+}
+
 /// Opens connections to the database.
 pub(in crate::engine) struct Connector {
     pub(in crate::engine) config: tokio_postgres::Config,
@@ -80,6 +89,7 @@ pub(in crate::engine) struct Connector {
     hosts: Hosts,
     tls: Option<MakeRustlsConnect>,
     generations: Generations,
+    role: ServerRole,
 }
 
 /// An open connection.
@@ -90,7 +100,12 @@ pub(in crate::engine) struct Opened {
 }
 
 impl Connector {
-    pub(in crate::engine) fn new(config: tokio_postgres::Config, pooler: Pooler, roots: &Roots) -> Result<Self> {
+    pub(in crate::engine) fn new(
+        config: tokio_postgres::Config,
+        pooler: Pooler,
+        role: ServerRole,
+        roots: &Roots,
+    ) -> Result<Self> {
         let wrong = |cause| Error::with_source(ErrorKind::Internal, "TLS to the database cannot be set up", cause);
         // `prefer` would fall back to plain text, so it protects nothing. `require` enables TLS, and then the
         // certificate is verified.
@@ -99,7 +114,7 @@ impl Connector {
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
         let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
-        Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls, generations: Generations::new() })
+        Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls, generations: Generations::new(), role })
     }
 
     /// Returns the generations of the connections.
@@ -107,7 +122,7 @@ impl Connector {
         &self.generations
     }
 
-    /// Opens a connection to the primary.
+    /// Opens a connection.
     pub(in crate::engine) async fn connect(&self) -> Result<Opened> {
         bounded(self.open(Arc::default())).await
     }
@@ -141,8 +156,14 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, heard, demoted)))
             }
         };
-        let (settings, primary) = tokio::join!(self.sessions.begin(&client), client.batch_execute(REQUIRE_PRIMARY));
-        settings.and(primary)?;
+        let check_role = async {
+            match self.role {
+                ServerRole::Primary => client.batch_execute(REQUIRE_PRIMARY).await,
+                ServerRole::Standby => Ok(()),
+            }
+        };
+        let (settings, role) = tokio::join!(self.sessions.begin(&client), check_role);
+        settings.and(role)?;
         Ok(Opened { client, driving, generation })
     }
 }

@@ -18,11 +18,12 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction, config::Host};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded, bounded_by, db_error, not_in_time},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by, db_error, not_in_time},
         fault,
         generation::{Generation, shows_demotion},
         pooler::Pooler,
         read_pool::{Prepared, ReadPool},
+        replica::Replica,
         session,
         statement::{Params, Statement},
     },
@@ -55,14 +56,35 @@ pub(in crate::engine) struct Db {
     pool: Pool,
     reads: ReadPool,
     written: watch::Sender<()>,
+    replica: Option<Box<Replica>>,
 }
 
 impl Db {
-    /// Creates the connections that `config` describes; opens none of them. `connections` is the size of the pool.
+    /// Creates the connections to the primary that `config` describes; opens none of them. `connections` is the size of the pool.
     pub(in crate::engine) fn new(
+        config: tokio_postgres::Config,
+        connections: usize,
+        pooler: Pooler,
+        roots: &Roots,
+    ) -> Result<Self> {
+        Self::with(config, connections, pooler, ServerRole::Primary, roots)
+    }
+
+    /// Creates the connections to a standby.
+    pub(in crate::engine) fn standby(
+        config: tokio_postgres::Config,
+        connections: usize,
+        pooler: Pooler,
+        roots: &Roots,
+    ) -> Result<Self> {
+        Self::with(config, connections, pooler, ServerRole::Standby, roots)
+    }
+
+    fn with(
         mut config: tokio_postgres::Config,
         connections: usize,
         pooler: Pooler,
+        role: ServerRole,
         roots: &Roots,
     ) -> Result<Self> {
         if config.get_connect_timeout().is_none() {
@@ -78,7 +100,7 @@ impl Db {
         if config.get_keepalives_interval().is_none() && config.get_keepalives_retries().is_none() {
             config.keepalives_idle(ANSWER_TIMEOUT).keepalives_interval(Duration::from_secs(2)).keepalives_retries(3);
         }
-        let connector = Arc::new(Connector::new(config, pooler, roots)?);
+        let connector = Arc::new(Connector::new(config, pooler, role, roots)?);
         let manager = Manager::from_connect(
             connector.config.clone(),
             PoolConnect(connector.clone()),
@@ -97,7 +119,21 @@ impl Db {
             .recycle_timeout(Some(ANSWER_TIMEOUT))
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
-        Ok(Self { reads: ReadPool::new(connector.clone()), connector, pool, written: watch::Sender::new(()) })
+        let reads = ReadPool::new(connector.clone());
+        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), replica: None })
+    }
+
+    /// Adds a replica, for reads that may lag by this time.
+    pub(in crate::engine) fn with_replica(mut self, replica: Db, max_lag: Duration) -> Self {
+        self.replica = Some(Box::new(Replica::new(replica, max_lag)));
+        self
+    }
+
+    /// Watches how far the replica is behind. Never returns, unless there is none.
+    pub(in crate::engine) async fn follow_replica(&self) {
+        if let Some(replica) = &self.replica {
+            replica.follow(self).await;
+        }
     }
 
     /// Returns the hosts that connections are opened to.
@@ -283,9 +319,28 @@ impl Db {
         Ok(rows)
     }
 
-    /// Returns the only row of a read that may be slow.
-    pub(in crate::engine) async fn count(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
-        only(self.list(statement, params).await?.into_iter().next())
+    /// Returns the rows of a read that may be slow, and may miss what was written in the last seconds: from the replica, when there
+    /// is one that is up to date.
+    pub(in crate::engine) async fn list_lagging(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        if let Some(replica) = &self.replica
+            && let Some(rows) = replica.list(statement, params).await
+        {
+            return Ok(rows);
+        }
+        self.list(statement, params).await
+    }
+
+    /// Returns the only row of a read that may be slow, and may miss what was written in the last seconds.
+    pub(in crate::engine) async fn count_lagging(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Row> {
+        only(self.list_lagging(statement, params).await?.into_iter().next())
     }
 
     /// Returns the rows of a fast read.

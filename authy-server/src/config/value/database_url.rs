@@ -53,6 +53,20 @@ impl DatabaseUrl {
     }
 }
 
+/// The URL of a replica. Its server is verified as the primary is.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplicaUrl(pub(crate) DatabaseUrl);
+
+impl ReplicaUrl {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let url = DatabaseUrl::read(text)?;
+        match url.roots {
+            None => Ok(Self(url)),
+            Some(_) => Err("must not have sslrootcert: that of AUTHY_DATABASE_URL counts for both".to_owned()),
+        }
+    }
+}
+
 /// Returns where the query of a URL without its scheme begins: at the first question mark behind the credentials. A
 /// password may contain one, and a parameter an at sign.
 fn query_start(rest: &str) -> Option<usize> {

@@ -116,7 +116,7 @@ impl Builder {
     /// passwords to another machine without encryption; [`ErrorKind::Internal`](crate::ErrorKind::Internal) when the
     /// database refuses the user or a question.
     pub async fn inspect(self) -> Result<DatabaseReport> {
-        self.check_database()?;
+        self.check_databases()?;
         // Finds out whether there is a pooler, whatever the configuration says.
         let db = Db::new(self.database.clone(), MIN_CONNECTIONS, Pooler::Auto, &self.roots)?;
         let client = db.connect().await?;

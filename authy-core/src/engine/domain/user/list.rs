@@ -36,16 +36,16 @@ impl Users {
         let (rows, total) = match role {
             None => {
                 let params: Params<'_> = &[&prefix, &end, deleted, validated, &limit, &offset];
-                let rows = self.db().list(&sql::LIST, params).await?;
-                (rows, self.db().count(&sql::COUNT, &[&prefix, &end, deleted, validated]).await?)
+                let rows = self.db().list_lagging(&sql::LIST, params).await?;
+                (rows, self.db().count_lagging(&sql::COUNT, &[&prefix, &end, deleted, validated]).await?)
             }
             Some(role) => {
                 let role = self.db().read_opt(&role::sql::FIND_ID, &[&role.key()]).await?;
                 let role: i32 = role.ok_or_else(role::unknown)?.get("role_id");
                 let params: Params<'_> = &[&prefix, &end, deleted, validated, &role, &limit, &offset];
-                let rows = self.db().list(&sql::LIST_WITH_ROLE, params).await?;
+                let rows = self.db().list_lagging(&sql::LIST_WITH_ROLE, params).await?;
                 let params: Params<'_> = &[&prefix, &end, deleted, validated, &role];
-                (rows, self.db().count(&sql::COUNT_WITH_ROLE, params).await?)
+                (rows, self.db().count_lagging(&sql::COUNT_WITH_ROLE, params).await?)
             }
         };
         Ok(ListPage { items: rows.iter().map(view).collect(), total: total.get::<_, i64>(0).unsigned_abs() })
