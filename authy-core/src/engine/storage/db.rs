@@ -143,7 +143,12 @@ impl Db {
 
     /// Opens a dedicated connection, outside of the pool.
     pub(in crate::engine) async fn connect(&self) -> Result<Client> {
-        self.connector.connect().await.map(|opened| opened.client)
+        self.open().await.map(|opened| opened.client)
+    }
+
+    /// Opens a dedicated connection, and returns what belongs to it.
+    pub(in crate::engine) async fn open(&self) -> Result<Opened> {
+        self.connector.connect().await
     }
 
     /// Opens a dedicated connection for reads.
@@ -175,7 +180,7 @@ impl Db {
         params: Params<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         match self.shares_sessions() {
-            true => statement.run_alone(client, params, "").await,
+            true => statement.run_alone(client, self.connector.access(), params, "").await,
             false => statement.run_unnamed(client, params).await,
         }
     }
@@ -235,7 +240,8 @@ impl Db {
                     done => return done,
                 }
             }
-            Ok(statement.run_alone(&connection, params, "").await?.into_iter().next())
+            let rows = statement.run_alone(&connection, self.connector.access(), params, "").await?;
+            Ok(rows.into_iter().next())
         });
         let written = written.await.inspect_err(|error| self.leave_if_demoted(generation, error));
         if written.as_ref().is_err_and(Error::is_unavailable) {
@@ -287,25 +293,34 @@ impl Db {
     /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
     /// its caller has gone.
     pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let generation = self.generation();
-        let listed = self.try_list(statement, params).await;
-        listed.inspect_err(|error| self.leave_if_demoted(generation, error))
+        self.list_if(None, statement, params).await
     }
 
-    async fn try_list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut connection = self.connection().await?;
-        let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, statement, params)).await;
-        let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
-        if listed.as_ref().is_err_and(Error::is_unavailable) {
-            // The connection may still be waiting for its answer: it must not be reused.
-            drop(Object::take(connection));
-        }
-        listed
+    /// The same, if a condition on the server holds in the same transaction.
+    pub(in crate::engine) async fn list_if(
+        &self,
+        condition: Option<&Condition<'_>>,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        let generation = self.generation();
+        let listed = async {
+            let mut connection = self.connection().await?;
+            let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, condition, statement, params)).await;
+            let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
+            if listed.as_ref().is_err_and(Error::is_unavailable) {
+                // The connection may still be waiting for its answer: it must not be reused.
+                drop(Object::take(connection));
+            }
+            listed
+        };
+        listed.await.inspect_err(|error| self.leave_if_demoted(generation, error))
     }
 
     async fn list_on(
         &self,
         connection: &mut Object,
+        condition: Option<&Condition<'_>>,
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
@@ -314,6 +329,9 @@ impl Db {
         self.set_local(&tx);
         let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
         let _ = tx.batch_execute(&limit).now_or_never();
+        if let Some(condition) = condition {
+            (condition.accept)(&only(condition.statement.row(&tx, &[]).await?)?)?;
+        }
         let rows = statement.rows(&tx, params).await?;
         tx.commit().await.map_err(db_error)?;
         Ok(rows)
@@ -343,33 +361,14 @@ impl Db {
         only(self.list_lagging(statement, params).await?.into_iter().next())
     }
 
-    /// Returns the rows of a fast read.
+    /// Returns the rows of a fast read. It waits for no transaction: its connections are not those of the pool.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        if !self.shares_sessions() {
-            let rows = self.reads.read(statement, params).await;
-            // An error may have shown that there are no sessions.
-            if rows.is_ok() || !self.shares_sessions() {
-                return rows;
-            }
-        }
-        self.read_alone(statement, params).await
-    }
-
-    /// Behind a pooler in transaction mode, shared connections have no advantage: there are no prepared statements.
-    async fn read_alone(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut is_repeated = false;
-        loop {
-            let connection = self.connection().await?;
-            let rows = bounded(statement.run_alone(&connection, params, "")).await;
-            match rows {
-                // The connection was closed during the read. A read can be repeated, once, on another one.
-                Err(_) if connection.is_closed() && !is_repeated => is_repeated = true,
-                Err(error) if error.is_unavailable() => {
-                    drop(Object::take(connection));
-                    return Err(error);
-                }
-                done => return done,
-            }
+        let shared = self.shares_sessions();
+        let rows = self.reads.read(statement, params).await;
+        // An error may have shown that connections have no session. The statement was not executed.
+        match rows.is_err() && shared != self.shares_sessions() {
+            true => self.reads.read(statement, params).await,
+            false => rows,
         }
     }
 
@@ -386,6 +385,14 @@ impl Db {
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
+}
+
+/// What has to hold of a server, or a read is not made.
+pub(in crate::engine) struct Condition<'a> {
+    /// A statement with one row.
+    pub(in crate::engine) statement: &'static Statement,
+    /// Accepts the row.
+    pub(in crate::engine) accept: &'a (dyn Fn(&Row) -> Result<()> + Send + Sync),
 }
 
 fn only(row: Option<Row>) -> Result<Row> {

@@ -84,6 +84,32 @@ pub(in crate::engine) fn newest_version() -> u32 {
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
+/// Checks that the schema is the one of this program, for a program that must not change that of the servers. Creates the schema of
+/// a new database.
+pub(in crate::engine) async fn require_schema(db: &Db) -> Result<()> {
+    let client = db.connect().await?;
+    check_requirements(&client).await?;
+    match applied_version(&client).await? {
+        None | Some(0) => migrate(db).await.map(drop),
+        Some(version) if version < i64::from(newest_version()) => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the schema of the database is older than this program: upgrade the servers first, or run `authy-server migrate`",
+        )),
+        // One that is newer is refused by its statements, if they do not fit.
+        Some(_) => Ok(()),
+    }
+}
+
+/// Returns the version of the schema; `None` when there is none.
+async fn applied_version(client: &Client) -> Result<Option<i64>> {
+    let table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'authy' AND tablename = 'migration'";
+    if !has_row(client, table).await? {
+        return Ok(None);
+    }
+    let query = "SELECT coalesce(max(version), 0)::bigint FROM authy.migration";
+    Ok(Some(client.query_typed_one(query, &[]).await.map_err(db_error)?.get(0)))
+}
+
 async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<MigrationReport> {
     // Checked first: CREATE SCHEMA requires the permission to create even when the schema exists.
     if !has_row(guarded.client, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'authy'").await? {
@@ -92,10 +118,7 @@ async fn apply(guarded: &mut Guarded<'_>, shares_sessions: bool) -> Result<Migra
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name("authy.migration");
     let newest = i64::from(newest_version());
-    let table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'authy' AND tablename = 'migration'";
-    if has_row(guarded.client, table).await? {
-        let query = "SELECT coalesce(max(version), 0)::bigint FROM authy.migration";
-        let applied: i64 = guarded.client.query_typed_one(query, &[]).await.map_err(db_error)?.get(0);
+    if let Some(applied) = applied_version(guarded.client).await? {
         if applied > newest {
             tracing::error!(database = applied, program = newest, "the database schema is newer than this program");
             return Err(Error::new(

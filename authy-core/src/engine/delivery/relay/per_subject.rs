@@ -90,7 +90,8 @@ async fn settle(
     };
     let reason = failure.describe();
     if failure.is_permanent() {
-        tracing::warn!(sink, event = %event.event_id, kind = event.kind.as_str(), reason, "an event was given up");
+        // The ID is a part of the text, so that no log takes two of these for the same.
+        tracing::warn!(sink, kind = event.kind.as_str(), reason, "the event {} was given up", event.event_id);
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];
         return db.write(&sql::FINISH, params).await.map(drop);
     }
