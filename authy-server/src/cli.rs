@@ -164,7 +164,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
 async fn engine_beside(settings: &Settings) -> Result<(Database, Authy), BoxError> {
     loop {
         let database = Database::open(settings, Sharing::Beside).await?;
-        let engine = database.engine(settings).start_timeout(settings.command_timeout()).without_background();
+        let engine = database.engine(settings).start_timeout(settings.command_timeout()).beside_servers();
         match engine.start().await {
             Ok(authy) => return Ok((database, authy)),
             // The server was killed just before. Now the command starts the database itself.

@@ -250,12 +250,12 @@ impl Service {
         // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
+            progress.user = Some(identity.public_id);
             let user = segments.iter().find(|(name, _)| *name == "public_id").and_then(|(_, id)| id.parse().ok());
             if !listener.has_administration() && user.is_some_and(|user| user != identity.public_id) {
                 return Err(not_found());
             }
             route.info.access.permit(&identity, user)?;
-            progress.user = Some(identity.public_id);
             Caller::user(identity, info)
         } else {
             Caller::anonymous(info)

@@ -126,7 +126,10 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
     let created = authy.users().create(caller, account).await.map_err(password::advised)?;
     print(&format!("{created} {done}"))?;
     match is_invited {
-        true => print(&format!("an invitation to choose a password is mailed to {recipient}")),
+        true => print(&format!(
+            "an invitation to choose a password is mailed to {recipient} by a server with AUTHY_SMTP_URL; without one, \
+             `authy-server user reset-link` prints the link"
+        )),
         false => Ok(()),
     }
 }

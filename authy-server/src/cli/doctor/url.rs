@@ -12,7 +12,7 @@ const AREA: &str = "url";
 
 pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     let in_force = in_force::urls(settings);
-    let mut findings = of_url("the issuer of tokens", "AUTHY_ISSUER", &in_force.issuer, settings);
+    let mut findings = of_url("the issuer of a new database", "AUTHY_ISSUER", &in_force.issuer, settings);
     if in_force.public_url != in_force.issuer {
         findings.extend(of_url("the URL in mails", "AUTHY_PUBLIC_URL", &in_force.public_url, settings));
     }
