@@ -8,7 +8,7 @@ use crate::{
     api::event::EventKind,
     engine::{
         domain::{
-            code,
+            alias, code,
             epoch::{SessionEffect, apply_account_change},
             erased_name::ErasedNames,
             role,
@@ -88,6 +88,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         false => ErasedNames::unconfirmed(user),
     };
     code::forget_spent(tx, user).await?;
+    alias::erase(tx, &users.erased, user).await?;
     // The replacement of the name is a valid name, because every view of a user contains one.
     let username = format!("erased-{}", user.as_uuid().simple());
     let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
