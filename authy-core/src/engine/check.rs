@@ -7,7 +7,9 @@ use crate::{
     engine::{
         background::maintenance,
         delivery::{notification, relay},
-        domain::{code, credential, epoch, export, issuer, lookalike, role, session, signing_key, throttle, user},
+        domain::{
+            alias, code, credential, epoch, export, issuer, lookalike, role, session, signing_key, throttle, user,
+        },
         journal::{actor, event, revocation},
         storage::{connector::db_error, replica, statement::Statement},
     },
@@ -19,6 +21,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         actor::sql::ALL,
         event::sql::ALL,
         revocation::sql::ALL,
+        alias::sql::ALL,
         code::sql::ALL,
         credential::sql::ALL,
         epoch::sql::ALL,

@@ -1,5 +1,6 @@
 //! The subjects of authy. Each module contains the handle, the rules and the SQL of one subject.
 
+pub(in crate::engine) mod alias;
 pub(in crate::engine) mod code;
 pub(in crate::engine) mod credential;
 pub(in crate::engine) mod epoch;

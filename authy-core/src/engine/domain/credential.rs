@@ -51,7 +51,7 @@ impl PasswordVerifier {
     /// searching for it takes as long as any other refusal.
     pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
         let Some(name) = name else { return Ok(None) };
-        let row = self.journal.db.read_opt(&sql::FIND, &[&name.key()]).await?;
+        let row = self.journal.db.read_opt(&sql::FIND, &[&name.as_str(), &name.key()]).await?;
         let row = row.filter(|row| row.get("is_found") && !row.get::<_, bool>("deleted"));
         Ok(row.and_then(|row| {
             let phc = row.get::<_, Option<String>>("phc")?;

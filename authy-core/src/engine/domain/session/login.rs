@@ -58,10 +58,10 @@ impl Sessions {
         verifier.passwords.has_room(requester)?;
         let target = match (&known, &device) {
             (Some(known), Some(device)) => GuessTarget::password_on(device, known.user),
-            _ => {
+            (Some(known), None) => GuessTarget::password_of(known.user),
+            (None, _) => {
                 let key = name.as_ref().map(Username::key);
-                let name = key.as_deref().unwrap_or(&credentials.username);
-                GuessTarget::password_of(name, known.as_ref().map(|known| known.user))
+                GuessTarget::password_of_unknown(key.as_deref().unwrap_or(&credentials.username))
             }
         };
         let attempt = verifier.limiter.attempt(caller, target).await?;

@@ -1,7 +1,7 @@
 //! The statements of users and their passwords.
 
 use crate::engine::{
-    domain::{epoch::sql::next_epoch, lookalike::sql::administrators_who_look_like},
+    domain::{alias::sql::user_named, epoch::sql::next_epoch, lookalike::sql::administrators_who_look_like},
     storage::statement::statements,
 };
 
@@ -47,14 +47,27 @@ macro_rules! has_role {
 }
 
 statements! {
-    /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's.
+    /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's, or an alias has
+    /// its key.
     CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = concat!(
         "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
          SELECT $1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END
          WHERE NOT EXISTS (",
         administrators_who_look_like!("$7", "$8"),
-        ")"
+        ") AND NOT EXISTS (SELECT FROM authy.alias WHERE spelling_key = $3)"
     );
+
+    /// Creates users of an earlier system as they are: their names and addresses with the keys of these, and the times of
+    /// their creation, last login, confirmation and deletion. Returns the IDs of the created ones. Nobody is created
+    /// whose ID or key, or confirmed address, is taken.
+    CREATE_STORED(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY,
+                  TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY) =
+        "INSERT INTO authy.users
+             (public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at)
+         SELECT public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS stored
+             (public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at)
+         ON CONFLICT DO NOTHING RETURNING public_id";
 
     /// Stores the first password of a user.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
@@ -62,9 +75,13 @@ statements! {
     /// A user, deleted or not, who has a name or an address in any of these forms; of two, the one with the name. An
     /// address is taken once it is confirmed.
     FIND_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
-        "SELECT username_key = ANY ($1) AS has_name FROM authy.users
-         WHERE username_key = ANY ($1)
-            OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL))
+        "SELECT has_name FROM (
+             SELECT username_key = ANY ($1) AS has_name FROM authy.users
+             WHERE username_key = ANY ($1)
+                OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL))
+             UNION ALL
+             SELECT true FROM authy.alias WHERE spelling_key = ANY ($1)
+         ) AS taken
          ORDER BY has_name DESC LIMIT 1";
 
     /// Deletes the skeletons of a user's name.
@@ -79,14 +96,17 @@ statements! {
     /// One user.
     FIND(UUID) = user_view!("WHERE public_id = $1");
 
-    /// The user with a username, deleted or not.
-    FIND_NAMED(TEXT) = user_view!("WHERE username_key = $1");
+    /// The user whom a spelling with a key means, deleted or not.
+    FIND_NAMED(TEXT, TEXT) = user_view!("WHERE public_id = ", user_named!("$1", "$2"));
 
     /// The username of a user who is not deleted.
     FIND_USERNAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
 
-    /// The ID of the user with a username, unless deleted.
-    FIND_ID(TEXT) = "SELECT public_id FROM authy.users WHERE username_key = $1 AND deleted_at IS NULL";
+    /// The ID of the user whom a spelling with a key means, unless deleted.
+    FIND_ID(TEXT, TEXT) = concat!(
+        "SELECT public_id FROM authy.users WHERE deleted_at IS NULL AND public_id = ",
+        user_named!("$1", "$2")
+    );
 
     /// A page of the users whom a filter selects.
     LIST(TEXT, TEXT, BOOL, BOOL, INT8, INT8) =
