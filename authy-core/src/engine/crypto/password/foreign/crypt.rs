@@ -50,10 +50,10 @@ pub(super) fn sha_crypt(id: &str, rest: &str) -> Result<Foreign> {
 
 /// Returns the text of a hash as crypt writes it: three bytes at a time, one from each third.
 pub(super) fn sha_crypt_text(digest: &[u8]) -> Zeroizing<Vec<u8>> {
-    // With 32 bytes the groups are (20, 10, 0), (11, 1, 21), …; with 64 bytes (42, 21, 0), (1, 43, 22), …: each position
-    // moves by a third and one byte, in the part that has a whole number of groups.
+    // With 32 bytes the groups are (20, 10, 0), (11, 1, 21), …: each position moves by 21 of 30. With 64 bytes they are
+    // (42, 21, 0), (1, 43, 22), …: each moves by 22 of 63.
     let grouped = digest.len() - digest.len() % 3;
-    let (third, step) = (grouped / 3, if digest.len() == 32 { grouped * 2 / 3 + 1 } else { grouped / 3 + 1 });
+    let (third, step) = (grouped / 3, if grouped == 30 { 21 } else { 22 });
     let order = (0..third).flat_map(|group| [2 * third, third, 0].map(|start| (start + group * step) % grouped));
     let order = order.chain(grouped..digest.len());
     let ordered: Zeroizing<Vec<u8>> = Zeroizing::new(order.filter_map(|index| digest.get(index).copied()).collect());
