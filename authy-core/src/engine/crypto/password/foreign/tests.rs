@@ -127,7 +127,7 @@ fn the_scheme_of_every_hash_is_read_back_and_has_no_digest() {
         let foreign = Foreign::parse(stored).ok().unwrap();
         let text = foreign.scheme.write();
         let digest = Scheme::read(&text).ok().unwrap().digest(PASSWORD.as_bytes()).unwrap();
-        assert_eq!(digest == foreign.scheme.digest(PASSWORD.as_bytes()).unwrap(), true, "{text}");
+        assert!(digest == foreign.scheme.digest(PASSWORD.as_bytes()).unwrap(), "{text}");
         assert_eq!(text.matches('$').count(), 2, "{text}");
         let last = stored.rsplit(['$', '}']).next().unwrap();
         assert!(last.len() >= 20 && !text.contains(&last[last.len() - 20..]), "{text}");
