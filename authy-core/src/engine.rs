@@ -69,6 +69,7 @@ pub use domain::{
     throttle::statistics::GuessStatistics,
     user::{
         Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
+        wrap::WrapProgress,
     },
 };
 pub use journal::{

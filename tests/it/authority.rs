@@ -86,6 +86,7 @@ impl AuthorityFixture {
             "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
             "sessions.end_everyone" => later(|| ignore(authy.sessions().end_everyone(caller))),
             "recover" => later(|| ignore(authy.recover(caller))),
+            "users.wrap_passwords" => later(|| ignore(authy.users().wrap_passwords(caller, |_| ()))),
             "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),
             "deliveries.list_notifications" => later(|| async {
                 let events = authy.events().list(&query).await.unwrap().events;

@@ -14,6 +14,7 @@ use super::{
 use crate::{link_template::LinkTemplate, start::BoxError};
 
 mod show;
+mod wrap;
 
 pub(super) fn command() -> Command {
     let role = || existing("role", "The role's name", RoleName::existing);
@@ -33,6 +34,7 @@ pub(super) fn command() -> Command {
                     "Read the password from the first line of standard input, instead of inviting the user",
                 )),
         )
+        .subcommand(wrap::command())
         .subcommand(on_user("grant", "Grant a role to a user").arg(role()))
         .subcommand(on_user("revoke", "Take a role away from a user").arg(role()))
         .subcommand(on_user("logout", "End all sessions of a user"))
@@ -66,6 +68,7 @@ pub(super) async fn run(
     match name {
         "create" => return create(authy, caller, matches).await,
         "list" | "find" => return show::list(authy, matches).await,
+        "wrap-passwords" => return wrap::run(authy, caller).await,
         _ => {}
     }
     let view = find_user(authy, matches).await?;

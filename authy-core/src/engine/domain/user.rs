@@ -31,6 +31,7 @@ pub(in crate::engine) mod password_reset;
 pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;
 mod unlock;
+pub(in crate::engine) mod wrap;
 
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
 ///

@@ -29,4 +29,20 @@ statements! {
 
     /// Replaces a password hash, unless the password was changed meanwhile.
     REHASH(UUID, TEXT, TEXT) = "UPDATE authy.password SET phc = $3 WHERE user_id = $1 AND phc = $2";
+
+    /// The number of hashes that are neither argon2 nor wrapped by it.
+    COUNT_FOREIGN() =
+        "SELECT count(*) FROM authy.password WHERE phc NOT LIKE '$argon2%' AND phc NOT LIKE '$authy-wrap$%'";
+
+    /// Those hashes, of the next users after an ID.
+    LIST_FOREIGN(UUID, INT8) =
+        "SELECT user_id, phc FROM authy.password
+         WHERE user_id > $1 AND phc NOT LIKE '$argon2%' AND phc NOT LIKE '$authy-wrap$%'
+         ORDER BY user_id LIMIT $2";
+
+    /// Replaces password hashes, except those that were changed meanwhile.
+    WRAP(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY) =
+        "UPDATE authy.password SET phc = wrapped.phc
+         FROM unnest($1, $2, $3) AS wrapped (user_id, old, phc)
+         WHERE password.user_id = wrapped.user_id AND password.phc = wrapped.old";
 }
