@@ -9,7 +9,7 @@ use crate::{access_log::AccessLog, limit::RateLimits, stream::StreamLimits};
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// The networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// The networks of the proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count.
     pub trusted_proxies: Vec<IpNet>,
     /// The networks of services that follow revocations as event streams: places are reserved for them.
     pub follower_networks: Vec<IpNet>,

@@ -140,7 +140,7 @@ settings! {
     limit_forgot: RateLimit = "10/hour";
     /// All other requests per address, except token checks and public keys; `off` for no limit
     limit_default: RateLimit = "500/minute,50/second";
-    /// The networks or addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    /// The networks or addresses of proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count, comma separated
     trusted_proxies: List<IpNet> = "";
     /// The networks or addresses of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
