@@ -34,7 +34,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.spent_code, authy.administrator_name, authy.installation;
          ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
-         ALTER TABLE authy.delivery DROP COLUMN shows_status;
+         ALTER TABLE authy.delivery DROP COLUMN shows_status, DROP COLUMN first_failure;
          CREATE INDEX delivery_of_user ON authy.delivery (subject, happened) WHERE sink = 'webhook';
          CREATE INDEX delivery_made ON authy.delivery (changed) WHERE state = 'delivered' AND sink <> 'webhook';
          DELETE FROM authy.migration

@@ -125,6 +125,12 @@ settings! {
     #[cfg(feature = "webhook")]
     /// Secrets used to sign webhook requests: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<crate::sink::WebhookSecrets> = "" secret;
+    #[cfg(feature = "webhook")]
+    /// The statuses with which the webhook says that it has its record of the user, comma separated; a sign-up is sent again after any other
+    webhook_accept: NonEmptyList<super::value::AcceptedStatus> = "201";
+    #[cfg(feature = "webhook")]
+    /// How long after its first failed attempt a sign-up is given up; without limit when left out. `authy-server event retry` sends it again
+    webhook_give_up: Option<Duration> = "";
     #[cfg(feature = "amqp")]
     /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
     amqp_url: Option<crate::sink::AmqpUrl> = "" secret;

@@ -15,6 +15,8 @@ use authy_core::{
     tls::Roots,
 };
 use ipnet::IpNet;
+#[cfg(feature = "webhook")]
+use http::StatusCode;
 
 use crate::{cors, limit::RateLimit, link_template::LinkTemplate};
 
@@ -158,6 +160,29 @@ parsed!(crate::sink::Sender, crate::sink::SmtpUrl);
 parsed!(crate::sink::WebhookSecrets, crate::sink::WebhookUrl);
 
 impl SettingValue for MasterKeys {
+/// A status of an HTTP answer that counts as success.
+#[cfg(feature = "webhook")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AcceptedStatus(pub(crate) StatusCode);
+
+#[cfg(feature = "webhook")]
+impl SettingValue for AcceptedStatus {
+    fn parse(text: &str) -> Result<Self, String> {
+        let status = text.parse().ok().filter(|status: &StatusCode| (200..600).contains(&status.as_u16()));
+        status.map(Self).ok_or_else(|| "must be HTTP statuses from 200 to 599, such as 201,409".to_owned())
+    }
+}
+
+/// The secret of tokens that another system has signed: any text.
+#[derive(Clone, Debug)]
+pub(crate) struct HmacSecret(pub(crate) Secret);
+
+impl SettingValue for HmacSecret {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(Secret::new(text)))
+    }
+}
+
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.detail().to_owned())
     }
@@ -293,6 +318,8 @@ mod tests {
         refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
         refuses::<Share>(&["", "-0.1", "1.1", "NaN", "inf", "1%"]);
         refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
+        #[cfg(feature = "webhook")]
+        refuses::<NonEmptyList<AcceptedStatus>>(&["", ",", "2xx", "100", "600", "201;202", "OK"]);
         refuses::<NonEmptyList<ListenAddress>>(&["", ",", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
     }
 
