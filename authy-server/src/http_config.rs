@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{access_log::AccessLog, limit::RateLimits, stream::StreamLimits};
+use crate::{access_log::AccessLog, compat::Compat, limit::RateLimits, stream::StreamLimits};
 
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct HttpConfig {
     pub require_https: bool,
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
     pub cors_origins: Vec<String>,
+    /// The earlier system for whose clients some answers are changed; `None` for none.
+    pub compat: Option<Compat>,
     /// The access log; `None` for no lines.
     pub access_log: Option<AccessLog>,
     /// Maximum number of requests per address.
@@ -62,6 +64,8 @@ impl Default for HttpConfig {
             require_https: false,
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
+            // It is for the months after a move, and what it accepts of passwords is ambiguous.
+            compat: None,
             // The proxy in front of a server has one, and its lines contain the addresses of users.
             access_log: None,
             limits: RateLimits::default(),

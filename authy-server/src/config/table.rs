@@ -14,11 +14,11 @@ use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
     value::{
-        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        Pause, ReplicaUrl, Share, TlsCa,
+        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, HmacSecret, List, ListenAddress, LogFilter, LogFormat,
+        NonEmptyList, Pause, ReplicaUrl, Share, TlsCa,
     },
 };
-use crate::{limit::RateLimit, link_template::LinkTemplate};
+use crate::{compat::Compat, limit::RateLimit, link_template::LinkTemplate};
 
 macro_rules! settings {
     (@secret) => { false };
@@ -158,6 +158,12 @@ settings! {
     stop_delay: Option<Pause> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
+    /// The earlier system for whose clients some answers are changed: `poptape` for the first authy, in Python. docs/poptape.md lists what changes
+    compat: Option<Compat> = "";
+    /// The secret of an earlier system whose HS512 tokens are accepted until they expire. Leave it out once the last has expired
+    legacy_hs512_secret: Option<HmacSecret> = "" secret;
+    /// How long a token of the earlier system may still live, at most 30 days; those that live longer are refused
+    legacy_hs512_lifetime: Duration = "1d";
     /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
     cors_origins: List<CorsOrigin> = "";
     /// The URL at which users reach this server, for links in mails. When left out: `AUTHY_ISSUER` if it is a URL, otherwise the address it listens on, or `localhost` when it listens on all. Required with a mail server when it listens on all addresses and there is neither

@@ -8,17 +8,18 @@ use std::{
 };
 
 use authy_core::{
+    Secret,
     claims::SigningAlgorithm,
     engine::{Argon2Params, MIN_CONNECTIONS, MasterKeys, Pooler},
     file::{self, Content},
     http_url::{HttpUrl, InvalidHttpUrl},
     tls::Roots,
 };
-use ipnet::IpNet;
 #[cfg(feature = "webhook")]
 use http::StatusCode;
+use ipnet::IpNet;
 
-use crate::{cors, limit::RateLimit, link_template::LinkTemplate};
+use crate::{compat::Compat, cors, limit::RateLimit, link_template::LinkTemplate};
 
 mod database_url;
 mod listen;
@@ -151,7 +152,7 @@ macro_rules! parsed {
     )+ };
 }
 
-parsed!(RateLimit, SigningAlgorithm, Argon2Params, LinkTemplate, Pooler);
+parsed!(RateLimit, SigningAlgorithm, Argon2Params, Compat, LinkTemplate, Pooler);
 #[cfg(feature = "amqp")]
 parsed!(crate::sink::AmqpUrl);
 #[cfg(feature = "mail")]
@@ -159,7 +160,6 @@ parsed!(crate::sink::Sender, crate::sink::SmtpUrl);
 #[cfg(feature = "webhook")]
 parsed!(crate::sink::WebhookSecrets, crate::sink::WebhookUrl);
 
-impl SettingValue for MasterKeys {
 /// A status of an HTTP answer that counts as success.
 #[cfg(feature = "webhook")]
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +183,7 @@ impl SettingValue for HmacSecret {
     }
 }
 
+impl SettingValue for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.detail().to_owned())
     }
@@ -317,9 +318,10 @@ mod tests {
         ]);
         refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
         refuses::<Share>(&["", "-0.1", "1.1", "NaN", "inf", "1%"]);
-        refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
         #[cfg(feature = "webhook")]
         refuses::<NonEmptyList<AcceptedStatus>>(&["", ",", "2xx", "100", "600", "201;202", "OK"]);
+        refuses::<Option<Compat>>(&["flask", "Poptape", "true"]);
+        refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
         refuses::<NonEmptyList<ListenAddress>>(&["", ",", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
     }
 
