@@ -38,7 +38,7 @@ pub use background::{Background, maintenance::MaintenanceReport};
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]
 pub use check::statements;
-pub use config::{Config, MIN_CONNECTIONS};
+pub use config::{Config, LegacyTokens, MIN_CONNECTIONS};
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
     hasher::statistics::HashStatistics,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{access_log::AccessLog, limit::RateLimits, stream::StreamLimits};
+use crate::{access_log::AccessLog, compat::Compat, limit::RateLimits, stream::StreamLimits};
 
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// The networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// The networks of the proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count.
     pub trusted_proxies: Vec<IpNet>,
     /// The networks of services that follow revocations as event streams: places are reserved for them.
     pub follower_networks: Vec<IpNet>,
@@ -19,6 +19,8 @@ pub struct HttpConfig {
     pub require_https: bool,
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
     pub cors_origins: Vec<String>,
+    /// The earlier system for whose clients some answers are changed; `None` for none.
+    pub compat: Option<Compat>,
     /// The access log; `None` for no lines.
     pub access_log: Option<AccessLog>,
     /// Maximum number of requests per address.
@@ -62,6 +64,8 @@ impl Default for HttpConfig {
             require_https: false,
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
+            // It is for the months after a move, and what it accepts of passwords is ambiguous.
+            compat: None,
             // The proxy in front of a server has one, and its lines contain the addresses of users.
             access_log: None,
             limits: RateLimits::default(),

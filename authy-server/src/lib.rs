@@ -35,6 +35,7 @@ pub mod sink;
 
 mod access_log;
 mod call;
+mod compat;
 mod cors;
 mod error_reply;
 mod handlers;
@@ -61,6 +62,7 @@ mod stream;
 mod table;
 
 pub use access_log::AccessLog;
+pub use compat::{Compat, UnknownCompat};
 pub use http_config::HttpConfig;
 pub use limit::{InvalidRateLimit, RateLimit, RateLimiter, RateLimits};
 #[cfg(any(feature = "cli", feature = "mail"))]

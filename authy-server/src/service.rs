@@ -113,10 +113,14 @@ impl Found<'_> {
 
 impl Service {
     pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
-        let table = RouteTable::new(routes::all());
+        let adapted = |routes| match config.compat {
+            Some(compat) => compat.adapt(routes),
+            None => routes,
+        };
+        let table = RouteTable::new(adapted(routes::all()));
         Self {
             authy,
-            public_table: table.part(routes::public()),
+            public_table: table.part(adapted(routes::public())),
             table,
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),

@@ -35,6 +35,7 @@ fn http_config(settings: &Settings) -> HttpConfig {
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
+        compat: settings.compat,
         access_log: settings.access_log.then_some(AccessLog { sample: settings.access_log_sample.0 }),
         limits: RateLimits {
             login: settings.limit_login.clone(),
@@ -117,6 +118,12 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
             () = signals.stop(|| ()) => return Ok(()),
         };
         check_issuer(settings, &authy);
+        if settings.legacy_hs512_secret.is_some() {
+            tracing::warn!(
+                "tokens of an earlier system are accepted, and whoever knows their secret can be anybody: leave out \
+                 AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
+            );
+        }
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());

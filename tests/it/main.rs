@@ -19,6 +19,7 @@ mod background;
 mod browser;
 mod client;
 mod clients;
+mod compat;
 mod connections;
 mod crash;
 mod defaults;

@@ -35,7 +35,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
          DROP TABLE authy.spent_code, authy.administrator_name, authy.installation, authy.alias;
          ALTER TABLE authy.role ADD CONSTRAINT role_level_check CHECK (level BETWEEN 0 AND 99999);
          ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
-         ALTER TABLE authy.delivery DROP COLUMN shows_status;
+         ALTER TABLE authy.delivery DROP COLUMN shows_status, DROP COLUMN first_failure;
          CREATE INDEX delivery_of_user ON authy.delivery (subject, happened) WHERE sink = 'webhook';
          CREATE INDEX delivery_made ON authy.delivery (changed) WHERE state = 'delivered' AND sink <> 'webhook';
          DELETE FROM authy.migration

@@ -301,7 +301,8 @@ pub enum Details {
     Pending,
     /// The service has created its record.
     Created,
-    /// It will not be notified any more: the user was deleted before, or an operator skipped the event.
+    /// It will not be notified any more: the user was deleted before, it has not accepted the event for too long, or an
+    /// operator skipped the event.
     Failed,
 }
 

@@ -15,6 +15,7 @@ use crate::{
 #[cfg(feature = "amqp")]
 mod broker;
 mod clock;
+mod compat;
 mod configuration;
 mod database;
 mod disk;
@@ -58,7 +59,8 @@ pub(super) async fn run(matches: &ArgMatches, settings: &Settings) -> Result<Exi
         webhook_findings(settings),
     );
     let (url, disk, limits) = (url::findings(settings), disk::findings(settings), limits::findings());
-    print_findings(matches, &[configuration, url, database, broker, mail, webhook, disk, limits].concat())
+    let compat = compat::findings(settings);
+    print_findings(matches, &[configuration, compat, url, database, broker, mail, webhook, disk, limits].concat())
 }
 
 /// Prints the settings that cannot be read, which nothing can be checked without.

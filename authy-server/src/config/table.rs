@@ -14,11 +14,11 @@ use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
     value::{
-        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        Pause, ReplicaUrl, Share, TlsCa,
+        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, HmacSecret, List, ListenAddress, LogFilter, LogFormat,
+        NonEmptyList, Pause, ReplicaUrl, Share, TlsCa,
     },
 };
-use crate::{limit::RateLimit, link_template::LinkTemplate};
+use crate::{compat::Compat, limit::RateLimit, link_template::LinkTemplate};
 
 macro_rules! settings {
     (@secret) => { false };
@@ -125,6 +125,12 @@ settings! {
     #[cfg(feature = "webhook")]
     /// Secrets used to sign webhook requests: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<crate::sink::WebhookSecrets> = "" secret;
+    #[cfg(feature = "webhook")]
+    /// The statuses with which the webhook says that it has its record of the user, comma separated; a sign-up is sent again after any other
+    webhook_accept: NonEmptyList<super::value::AcceptedStatus> = "201";
+    #[cfg(feature = "webhook")]
+    /// How long after its first failed attempt a sign-up is given up; without limit when left out. `authy-server event retry` sends it again
+    webhook_give_up: Option<Duration> = "";
     #[cfg(feature = "amqp")]
     /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
     amqp_url: Option<crate::sink::AmqpUrl> = "" secret;
@@ -140,7 +146,7 @@ settings! {
     limit_forgot: RateLimit = "10/hour";
     /// All other requests per address, except token checks and public keys; `off` for no limit
     limit_default: RateLimit = "500/minute,50/second";
-    /// The networks or addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    /// The networks or addresses of proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count, comma separated
     trusted_proxies: List<IpNet> = "";
     /// The networks or addresses of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
@@ -152,6 +158,12 @@ settings! {
     stop_delay: Option<Pause> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
+    /// The earlier system for whose clients some answers are changed: `poptape` for the first authy, in Python. docs/poptape.md lists what changes
+    compat: Option<Compat> = "";
+    /// The secret of an earlier system whose HS512 tokens are accepted until they expire. Leave it out once the last has expired
+    legacy_hs512_secret: Option<HmacSecret> = "" secret;
+    /// How long a token of the earlier system may still live, at most 30 days; those that live longer are refused
+    legacy_hs512_lifetime: Duration = "1d";
     /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
     cors_origins: List<CorsOrigin> = "";
     /// The URL at which users reach this server, for links in mails. When left out: `AUTHY_ISSUER` if it is a URL, otherwise the address it listens on, or `localhost` when it listens on all. Required with a mail server when it listens on all addresses and there is neither

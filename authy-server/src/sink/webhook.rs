@@ -1,5 +1,5 @@
 //! Notifies a service of each sign-up, with an access token of the new user that the service can use. The service may
-//! be slow or down: the relay repeats a request until the answer is 201.
+//! be slow or down: the relay repeats a request until the answer is 201, or another status that counts.
 
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Webhook {
     caller: Caller,
     url: WebhookUrl,
     secrets: WebhookSecrets,
+    accepted: Vec<StatusCode>,
+    give_up_after: Option<Duration>,
     timeout: Duration,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
@@ -78,13 +80,26 @@ impl Webhook {
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector(&url, roots)?);
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });
-        Ok(Self { authy, caller, url, secrets, timeout: WEBHOOK_TIMEOUT, http })
+        let accepted = vec![StatusCode::CREATED];
+        Ok(Self { authy, caller, url, secrets, accepted, give_up_after: None, timeout: WEBHOOK_TIMEOUT, http })
     }
 
     /// Sets the maximum time for an answer; 100 seconds when not set.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Sets the statuses of an answer that says that the service has its record of the user; 201 alone when not set.
+    #[must_use]
+    pub fn with_accepted(self, accepted: Vec<StatusCode>) -> Self {
+        Self { accepted, ..self }
+    }
+
+    /// Sets the time, from the first failed attempt on, after which a sign-up is given up; never when not set.
+    #[must_use]
+    pub fn with_give_up_after(self, give_up_after: Option<Duration>) -> Self {
+        Self { give_up_after, ..self }
     }
 
     /// Writes the request about a user.
@@ -127,6 +142,10 @@ impl Sink for Webhook {
         Delivery::PerSubject { in_flight: WEBHOOK_REQUESTS_IN_FLIGHT }
     }
 
+    fn give_up_after(&self) -> Option<Duration> {
+        self.give_up_after
+    }
+
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
         // Each attempt has its own token: the token of an earlier one may have expired.
@@ -136,9 +155,13 @@ impl Sink for Webhook {
         let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
         // The body is not read: it may be endless, and may contain the token.
         match answer.map(|answer| answer.status()) {
-            Ok(StatusCode::CREATED) => Ok(()),
+            Ok(status) if self.accepted.contains(&status) => Ok(()),
             Ok(status) => {
-                Err(DeliveryError::retryable("the webhook did not answer 201").with_source(status.to_string()))
+                let reason = match *self.accepted {
+                    [StatusCode::CREATED] => "the webhook did not answer 201",
+                    _ => "the webhook did not answer with an accepted status",
+                };
+                Err(DeliveryError::retryable(reason).with_source(status.to_string()))
             }
             Err(cause) if cause.is_connect() => {
                 Err(DeliveryError::retryable("the webhook cannot be reached").with_source(cause))

@@ -52,6 +52,9 @@ wire! {
         /// Whether the device had not logged in before. Absent when it had.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pub new_device: bool,
+        /// Whether the login was at an earlier system, whose token was used here for the first time. Otherwise absent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub legacy: bool,
     }
 
     /// The detail of a refresh.

@@ -114,8 +114,9 @@ impl Passwords {
         self.hasher.run(requester, move |workspace| current.hash(workspace, password.as_bytes())).await?
     }
 
-    /// Verifies whether `stored` is a hash of `password`. `None` stands for an unknown user and takes as long as a
-    /// known one: one hash with the current parameters.
+    /// Verifies whether `stored` is a hash of a password, of which any of these forms may be the one that was hashed. They
+    /// are tried in this order, as one job. `None` stands for an unknown user and takes as long as a known one: one hash
+    /// with the current parameters for each form.
     ///
     /// Our own hashes are of the password in NFC. Other programs hash what they receive, so their hashes are compared with
     /// the password as it is first, and then in NFC. A stored hash that cannot be parsed, or whose cost exceeds the limits,
@@ -123,15 +124,35 @@ impl Passwords {
     ///
     /// # Errors
     /// `overloaded` when the queue is full; `internal` when the pepper of the hash is not configured.
-    pub(in crate::engine) async fn verify(
+    pub(in crate::engine) async fn verify_any(
+        &self,
+        requester: HashRequester,
+        forms: &[&Secret],
+        stored: Option<&str>,
+    ) -> Result<Verdict> {
+        let current = Arc::clone(&self.current);
+        let stored = stored.map(str::to_owned);
+        let forms: Vec<_> = forms.iter().map(|password| PasswordForms::new(password)).collect();
+        let verify_each = move |workspace: &mut Workspace| {
+            for form in &forms {
+                match verify(&current, workspace, form, stored.as_deref())? {
+                    Verdict::Mismatch => {}
+                    matched => return Ok(matched),
+                }
+            }
+            Ok(Verdict::Mismatch)
+        };
+        self.hasher.run(requester, verify_each).await?
+    }
+
+    #[cfg(test)]
+    async fn verify(
         &self,
         requester: HashRequester,
         password: &Secret,
         stored: Option<&str>,
     ) -> Result<Verdict> {
-        let (current, password) = (Arc::clone(&self.current), PasswordForms::new(password));
-        let stored = stored.map(str::to_owned);
-        self.hasher.run(requester, move |workspace| verify(&current, workspace, &password, stored.as_deref())).await?
+        self.verify_any(requester, &[password], stored).await
     }
 
     /// Returns argon2id over a stored hash of another program, which is verified like the hash itself: what is stored is no

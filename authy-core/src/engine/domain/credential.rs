@@ -81,22 +81,23 @@ impl PasswordVerifier {
             return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.verify(caller.hash_requester(), attempt, password, phc).await?;
+        let (attempt, _) = self.verify(caller.hash_requester(), attempt, &[password], phc).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
-    /// Verifies a password as one attempt. A failed attempt is ended; otherwise returns the attempt, and the hash that
+    /// Verifies a password, of which any of these forms may be the one that was hashed, as one attempt. A failed attempt is
+    /// ended; otherwise returns the attempt, and the hash that
     /// should replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has
     /// the same result.
     pub(in crate::engine) async fn verify(
         &self,
         requester: HashRequester,
         attempt: Attempt,
-        password: &Secret,
+        forms: &[&Secret],
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords.verify(requester, password, phc).await {
+        match self.passwords.verify_any(requester, forms, phc).await {
             Ok(Verdict::Match) => Ok((attempt, None)),
             Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
             Ok(Verdict::Mismatch) => {

@@ -27,6 +27,7 @@ mod authenticate;
 mod device;
 mod end;
 mod issue;
+mod legacy;
 mod limit;
 mod login;
 mod refresh;
@@ -37,6 +38,7 @@ pub(in crate::engine) mod statistics;
 pub(in crate::engine) use device::DeviceToken;
 pub use end::AllSessionsEnded;
 pub(in crate::engine) use end::{EVERYONE_TIMEOUT, end_all, end_everyone};
+use legacy::LegacyVerifier;
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use refresh::REFRESH_PURPOSE;
 pub(in crate::engine) use refresh::Ticket;
@@ -70,6 +72,7 @@ pub struct Sessions {
     cache: TokenCache,
     refresh_mac: MacKeys,
     device_mac: MacKeys,
+    legacy: Option<LegacyVerifier>,
     counts: SessionCounts,
 }
 
@@ -83,8 +86,9 @@ impl Sessions {
     ) -> Result<Self> {
         let refresh_mac = MacKeys::new(master, refresh::REFRESH_PURPOSE)?;
         let device_mac = MacKeys::new(master, "authy device tokens")?;
+        let legacy = config.legacy_tokens.as_ref().map(LegacyVerifier::new);
         let (cache, counts) = (TokenCache::new(), SessionCounts::default());
-        Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, counts })
+        Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, legacy, counts })
     }
 
     /// Returns how logins and refreshes ended.

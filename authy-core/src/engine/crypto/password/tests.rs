@@ -56,6 +56,23 @@ async fn an_unknown_user_costs_one_hash_like_a_known_one() {
 }
 
 #[tokio::test]
+async fn forms_of_a_password_are_tried_in_order_and_an_unknown_user_costs_as_many_hashes() {
+    let passwords = passwords(SMALL, &[1]);
+    let stored = passwords.hash(HashRequester::default(), secret("second")).await.unwrap();
+    let mut count = async |forms: [&str; 2], stored: Option<&str>| {
+        let before = passwords.hasher.hashes();
+        let forms = forms.map(Secret::from);
+        let verdict = passwords.verify_any(HashRequester::default(), &forms.each_ref(), stored).await.unwrap();
+        (verdict, passwords.hasher.hashes() - before)
+    };
+    assert_eq!(count(["first", "second"], Some(&stored)).await, (Verdict::Match, 2));
+    assert_eq!(count(["second", "third"], Some(&stored)).await, (Verdict::Match, 1));
+    for stored in [Some(&*stored), Some("unreadable"), None] {
+        assert_eq!(count(["first", "third"], stored).await, (Verdict::Mismatch, 2), "{stored:?}");
+    }
+}
+
+#[tokio::test]
 async fn unreadable_and_too_expensive_hashes_match_nothing_and_cost_one_hash() {
     let passwords = passwords(SMALL, &[1]);
     let huge = "$argon2id$v=19$m=4294967295,t=9,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ag6UM1k3HVQdoYmRRrOntTL7iHPYTv/Ugw8TUS3YOmo";
