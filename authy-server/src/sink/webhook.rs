@@ -26,6 +26,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
+use crate::traces::{DeliverySpan, DeliveryTracer};
+
 mod setting;
 mod signature;
 
@@ -52,6 +54,7 @@ pub struct Webhook {
     secrets: WebhookSecrets,
     timeout: Duration,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tracer: DeliveryTracer,
 }
 
 impl Webhook {
@@ -78,13 +81,34 @@ impl Webhook {
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector(&url, roots)?);
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });
-        Ok(Self { authy, caller, url, secrets, timeout: WEBHOOK_TIMEOUT, http })
+        let (timeout, tracer) = (WEBHOOK_TIMEOUT, DeliveryTracer::new());
+        Ok(Self { authy, caller, url, secrets, timeout, http, tracer })
     }
 
     /// Sets the maximum time for an answer; 100 seconds when not set.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Sends the request about an event, and returns the status of the answer.
+    async fn send(&self, event: &EventView, span: &DeliverySpan) -> Result<StatusCode, DeliveryError> {
+        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
+        // Each attempt has its own token: the token of an earlier one may have expired.
+        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
+        let mut request = self.request(event.event_id, user, &token)?;
+        for (name, value) in span.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let answer = timeout(self.timeout, self.http.request(request)).await;
+        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
+        // The body is not read: it may be endless, and may contain the token.
+        answer.map(|answer| answer.status()).map_err(|cause| match cause.is_connect() {
+            true => DeliveryError::retryable("the webhook cannot be reached").with_source(cause),
+            false => DeliveryError::retryable("the webhook gave no answer").with_source(cause),
+        })
     }
 
     /// Writes the request about a user.
@@ -128,23 +152,21 @@ impl Sink for Webhook {
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
-        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
-        // Each attempt has its own token: the token of an earlier one may have expired.
-        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
-        let request = self.request(event.event_id, user, &token)?;
-        let answer = timeout(self.timeout, self.http.request(request)).await;
-        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
-        // The body is not read: it may be endless, and may contain the token.
-        match answer.map(|answer| answer.status()) {
-            Ok(StatusCode::CREATED) => Ok(()),
+        let mut span = self.tracer.request(event, self.url.uri());
+        let delivered = match self.send(event, &span).await {
             Ok(status) => {
-                Err(DeliveryError::retryable("the webhook did not answer 201").with_source(status.to_string()))
+                span.record_status(status);
+                match status {
+                    StatusCode::CREATED => Ok(()),
+                    _ => {
+                        Err(DeliveryError::retryable("the webhook did not answer 201").with_source(status.to_string()))
+                    }
+                }
             }
-            Err(cause) if cause.is_connect() => {
-                Err(DeliveryError::retryable("the webhook cannot be reached").with_source(cause))
-            }
-            Err(cause) => Err(DeliveryError::retryable("the webhook gave no answer").with_source(cause)),
-        }
+            Err(error) => Err(error),
+        };
+        span.end(&delivered);
+        delivered
     }
 }
 
