@@ -29,7 +29,6 @@ pub(crate) struct AnsweredRequest<'a> {
     pub(crate) route: &'static str,
     pub(crate) duration: Duration,
     pub(crate) ip: IpAddr,
-    pub(crate) https: bool,
     pub(crate) request_id: &'a str,
     /// The trace that the request is a part of, when that is exported.
     pub(crate) trace_id: Option<TraceId>,

@@ -1,8 +1,9 @@
 //! In place of traces, without the feature `otlp`: nothing, which the compiler leaves out.
 
+use authy_core::client_info::ClientAddress;
 use http::request::Parts;
 
-use crate::{access_log::AnsweredRequest, http_config::HttpConfig, reply::Response};
+use crate::{http_config::HttpConfig, reply::Response};
 
 /// There is none.
 pub(crate) type TraceId = std::convert::Infallible;
@@ -26,7 +27,7 @@ impl RequestSpan {
         None
     }
 
-    pub(crate) fn end(self, _: &AnsweredRequest<'_>, _: &Response) {}
+    pub(crate) fn end(self, _: ClientAddress, _: &str, _: &Response) {}
 }
 
 #[cfg(any(feature = "amqp", feature = "webhook"))]

@@ -181,13 +181,12 @@ impl Service {
         });
         let duration = began.elapsed();
         metrics.record(&head.method, response.status(), duration);
-        let ClientAddress { ip, https, .. } = client;
-        let (request_id, trace_id, user) = (name, traced.trace_id(), progress.user);
-        let request = AnsweredRequest { method, route, duration, ip, https, request_id, trace_id, user, is_frequent };
         if let Some(log) = &self.access_log {
+            let (ip, request_id, trace_id, user) = (client.ip, name, traced.trace_id(), progress.user);
+            let request = AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, is_frequent };
             log.write(&request, &response);
         }
-        traced.end(&request, &response);
+        traced.end(client, name, &response);
         let headers = response.headers_mut();
         headers.extend(progress.rate_limit_headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -41,14 +41,15 @@ impl CollectorClient {
 #[async_trait]
 impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sending = self.http.request(request.map(Full::new));
-        let answered = async {
-            let (head, body) = sending.await?.into_parts();
+        let (http, limit) = (self.http.clone(), self.timeout);
+        let answered = async move {
+            let (head, body) = http.request(request.map(Full::new)).await?.into_parts();
             let body = Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        let answered = self.runtime.spawn(timeout(self.timeout, answered)).await?;
-        let answered = answered.map_err(|_| "it did not answer in time".into()).and_then(|answered| answered);
+        // The timer needs the runtime already when it is made.
+        let answered = self.runtime.spawn(async move { timeout(limit, answered).await }).await?;
+        let answered = answered.unwrap_or_else(|_| Err("it did not answer in time".into()));
         // The library logs that spans are lost, and not why.
         answered.inspect_err(|error| {
             let error = authy_core::error::chain(&**error);

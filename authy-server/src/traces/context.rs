@@ -4,7 +4,7 @@ use http::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, TextMapPropagator as _},
-    trace::{SpanContext, TraceContextExt as _},
+    trace::TraceContextExt as _,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
@@ -45,7 +45,7 @@ impl Extractor for CallerHeaders<'_> {
 
 /// Returns the headers that make what they are sent with a part of a span. None when there is no span.
 #[cfg(any(feature = "amqp", feature = "webhook"))]
-pub(super) fn to_headers(span: &SpanContext) -> Vec<(&'static str, String)> {
+pub(super) fn to_headers(span: &opentelemetry::trace::SpanContext) -> Vec<(&'static str, String)> {
     let mut headers = Vec::new();
     if span.is_valid() {
         let (trace, parent, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
@@ -61,6 +61,7 @@ pub(super) fn to_headers(span: &SpanContext) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use opentelemetry::trace::SpanContext;
     use proptest::prelude::*;
 
     use super::*;

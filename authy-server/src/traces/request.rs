@@ -1,6 +1,7 @@
 //! The span of a request, with the attributes of OpenTelemetry's semantic conventions for HTTP. It has the route and
 //! never the path, no query, no header, no body, and nothing about the user.
 
+use authy_core::client_info::ClientAddress;
 use http::request::Parts;
 use opentelemetry::{
     Context, KeyValue, TraceId,
@@ -10,7 +11,6 @@ use opentelemetry::{
 
 use super::{REQUEST_ID, context, tracer};
 use crate::{
-    access_log::AnsweredRequest,
     http_config::HttpConfig,
     metrics::{UNKNOWN_ROUTE, method_name},
     reply::Response,
@@ -71,14 +71,14 @@ impl RequestSpan {
     }
 
     /// Ends the span, with the answer.
-    pub(crate) fn end(self, request: &AnsweredRequest<'_>, response: &Response) {
+    pub(crate) fn end(self, client: ClientAddress, request_id: &str, response: &Response) {
         let Some(mut span) = self.0 else { return };
         let status = response.status();
         span.set_attributes([
             KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
-            KeyValue::new("url.scheme", if request.https { "https" } else { "http" }),
-            KeyValue::new("client.address", request.ip.to_string()),
-            KeyValue::new(REQUEST_ID, request.request_id.to_owned()),
+            KeyValue::new("url.scheme", if client.https { "https" } else { "http" }),
+            KeyValue::new("client.address", client.ip.to_string()),
+            KeyValue::new(REQUEST_ID, request_id.to_owned()),
         ]);
         // A 4xx is the client's failure.
         if status.is_server_error() {
@@ -86,5 +86,37 @@ impl RequestSpan {
             span.set_status(Status::error(""));
         }
         span.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState, TracerProvider as _};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+
+    /// The trace of a request to a route that is requested all the time, or to another one.
+    fn trace_of(tracer: &RequestTracer, is_frequent: bool) -> Option<TraceId> {
+        let (head, ()) = http::Request::new(()).into_parts();
+        tracer.begin(&head, "/authy/user", is_frequent).trace_id()
+    }
+
+    #[test]
+    fn a_request_inside_a_span_of_the_program_is_a_part_of_it() {
+        let provider = SdkTracerProvider::builder().build();
+        let tracer = RequestTracer(Some(BoxedTracer::new(Box::new(provider.tracer("test")))));
+        assert!(trace_of(&tracer, false).is_some() && trace_of(&tracer, true).is_none());
+        let trace = TraceId::from(7);
+        let inside = |flags| {
+            let span = SpanContext::new(trace, SpanId::from(8), flags, false, TraceState::default());
+            Context::new().with_remote_span_context(span).attach()
+        };
+        let sampled = inside(TraceFlags::SAMPLED);
+        assert_eq!([false, true].map(|is_frequent| trace_of(&tracer, is_frequent)), [Some(trace); 2]);
+        drop(sampled);
+        let _unsampled = inside(TraceFlags::default());
+        assert_eq!(trace_of(&tracer, false), None);
+        assert_eq!(trace_of(&RequestTracer(None), false), None);
     }
 }
