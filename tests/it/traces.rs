@@ -193,18 +193,20 @@ async fn a_collector_that_is_away_or_hangs_delays_no_request_and_no_stop() {
 async fn variables_that_cannot_be_used_are_refused_with_what_to_do() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let local = (endpoint, "http://localhost:4318");
-    let refused: [(&[(&str, &str)], &[&str]); 5] = [
-        (&[local, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], &["OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "4318"]),
-        (&[(endpoint, "collector:4318")], &[endpoint, "http://localhost:4318"]),
-        (&[local, ("OTEL_TRACES_EXPORTER", "zipkin")], &["OTEL_TRACES_EXPORTER", "otlp"]),
+    let [protocol, exporter] = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_EXPORTER"];
+    let headers = "OTEL_EXPORTER_OTLP_HEADERS";
+    let other = "http://collector.example:4318";
+    for (variables, said) in [
+        (vec![local, (protocol, "grpc")], vec![protocol, "http/protobuf", "4318"]),
+        (vec![(endpoint, "collector:4318")], vec![endpoint, "http://localhost:4318"]),
+        (vec![local, (exporter, "zipkin")], vec![exporter, "otlp"]),
         (
-            &[(endpoint, "http://collector.example:4318"), ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2")],
-            &["OTEL_EXPORTER_OTLP_HEADERS", "https://", "OTEL_EXPORTER_OTLP_INSECURE=true"],
+            vec![(endpoint, other), (headers, "api-key=hunter2")],
+            vec![headers, "https://", "OTEL_EXPORTER_OTLP_INSECURE=true"],
         ),
-        (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://x")], &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
-    ];
-    for (variables, said) in refused {
-        let error = Program::refused(variables).await;
+        (vec![("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://x")], vec!["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
+    ] {
+        let error = Program::refused(&variables).await;
         for part in said {
             assert!(error.contains(part), "{part} is missing from {error}");
         }
