@@ -23,6 +23,9 @@ pub struct HttpConfig {
     pub compat: Option<Compat>,
     /// The access log; `None` for no lines.
     pub access_log: Option<AccessLog>,
+    /// Whether requests are spans of the global tracer provider that the process has when the server is created.
+    #[cfg(feature = "otlp")]
+    pub traces: bool,
     /// Maximum number of requests per address.
     pub limits: RateLimits,
     /// Maximum number of connections at a time; further clients wait. When not set, as many as the limit of open files
@@ -68,6 +71,9 @@ impl Default for HttpConfig {
             compat: None,
             // The proxy in front of a server has one, and its lines contain the addresses of users.
             access_log: None,
+            // A program that has traces of its own may not want a span for each request to authy.
+            #[cfg(feature = "otlp")]
+            traces: false,
             limits: RateLimits::default(),
             // What else would run out first is the descriptors, and then no database connection could be opened either.
             max_connections: None,

@@ -8,7 +8,7 @@
 //!
 //! # Features
 //!
-//! All but `axum` are on by default, and each can be left out.
+//! All but `axum` and `otlp` are on by default, and each can be left out.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
 //! | `cli` | the program, with its settings |
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
+//! | `otlp` | traces: [`HttpConfig::traces`], spans of deliveries, and an exporter in the program |
 //! | `axum` | [`service`] reads the address of the client from axum's `ConnectInfo` |
 
 // docs.rs compiles with nightly and shows which feature an item needs.
@@ -60,6 +61,11 @@ mod service;
 mod start;
 mod stream;
 mod table;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
 
 pub use access_log::AccessLog;
 pub use compat::{Compat, UnknownCompat};

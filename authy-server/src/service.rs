@@ -42,6 +42,7 @@ use crate::{
     request, routes,
     stream::Streams,
     table::{Resource, RouteTable},
+    traces::RequestTracer,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -63,6 +64,7 @@ pub(crate) struct Service {
     /// What is counted beside requests.
     pub(crate) counts: Arc<ServerCounts>,
     access_log: Option<AccessLog>,
+    tracer: RequestTracer,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
@@ -128,6 +130,7 @@ impl Service {
             readiness: Readiness::default(),
             counts: Arc::default(),
             access_log: config.access_log,
+            tracer: RequestTracer::new(config),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -151,6 +154,7 @@ impl Service {
         let (method, route) = (method_name(&head.method), metrics.route);
         // The route and not the path: paths contain one-time codes, and an unknown path may be that of a mistyped code.
         let span = || tracing::error_span!("request", request_id = name, method, route);
+        let traced = self.tracer.begin(&head, route, is_frequent);
         let mut progress = Progress::default();
 
         // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
@@ -182,9 +186,11 @@ impl Service {
         let duration = began.elapsed();
         metrics.record(&head.method, response.status(), duration);
         if let Some(log) = &self.access_log {
-            let (ip, user) = (client.ip, progress.user);
-            log.write(&AnsweredRequest { method, route, duration, ip, request_id: name, user, is_frequent }, &response);
+            let (ip, request_id, trace_id, user) = (client.ip, name, traced.trace_id(), progress.user);
+            let request = AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, is_frequent };
+            log.write(&request, &response);
         }
+        traced.end(client, name, &response);
         let headers = response.headers_mut();
         headers.extend(progress.rate_limit_headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

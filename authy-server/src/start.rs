@@ -12,6 +12,7 @@ use crate::{
     http_config::HttpConfig,
     limit::RateLimits,
     server::Server,
+    traces::Exporter,
 };
 
 mod database;
@@ -96,6 +97,13 @@ fn raise_file_limit() {
 
 /// Serves until the process gets SIGINT or SIGTERM.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
+    let exporter = Exporter::start(&settings.roots())?;
+    let served = serve_with(settings, &exporter).await;
+    exporter.stop().await;
+    served
+}
+
+async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxError> {
     sinks::check(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
@@ -140,7 +148,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         for address in &addresses {
             println!("listening on {}", url_of(*address));
         }
-        let http = http_config(settings);
+        let http = exporter.configure(http_config(settings));
         let delay = http.stop_delay;
         let (stop, stopped) = oneshot::channel::<()>();
         let mut server = Server::new(authy.clone(), http);

@@ -69,6 +69,7 @@ mod stored;
 mod swap;
 mod tls;
 mod token_lifetime;
+mod traces;
 mod untrusted_input;
 mod upgrade;
 mod users;

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     future::pending,
     net::SocketAddr,
-    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,10 +23,12 @@ use authy_tests::{
     wire::KeptConnection,
 };
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::TcpSocket,
     sync::{Semaphore, oneshot},
     task::JoinHandle,
 };
+
+use crate::balancer::Balancer;
 
 /// What the program `authy-server` has by default.
 const STOP_DELAY: Duration = Duration::from_secs(5);
@@ -66,41 +67,6 @@ impl Instance {
         drop(self.stop);
         self.serving.await.unwrap().unwrap();
         self.address
-    }
-}
-
-/// HAProxy, which repeats no request.
-struct Balancer {
-    address: SocketAddr,
-    process: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Balancer {
-    async fn start(servers: &[SocketAddr]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let lines: String = (0..).zip(servers).map(|(number, at)| format!("    server s{number} {at}\n")).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("haproxy.cfg");
-        let config = format!(
-            "defaults\n    mode http\n    retries 0\n    timeout connect 2s\n    timeout client 60s\n    \
-             timeout server 60s\nfrontend all\n    bind {address}\n    default_backend authy\nbackend authy\n    \
-             balance roundrobin\n    option httpchk\n    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host authy\n    \
-             default-server check inter 1s fall 2 rise 2\n    http-response set-header x-served-by %s\n{lines}"
-        );
-        std::fs::write(&file, config).unwrap();
-        let mut haproxy = Command::new("/usr/sbin/haproxy");
-        haproxy.arg("-db").arg("-f").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { address, process: haproxy.spawn().unwrap(), _folder: folder }
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -158,11 +124,6 @@ async fn a_rolling_restart_behind_a_balancer_without_retries_fails_no_request() 
     }
     let addresses: Vec<_> = instances.iter().map(|instance| instance.address).collect();
     let balancer = Balancer::start(&addresses).await;
-    until_within(Duration::from_secs(20), "the balancer listens", || async {
-        tokio::net::TcpStream::connect(balancer.address).await.is_ok()
-    })
-    .await;
-
     let seen = Arc::new(Seen::default());
     let login = serde_json::to_string(&credentials(&visitor.username)).unwrap();
     let load = |_| seen.clone().load(balancer.address, user.token.expose().to_owned(), login.clone());

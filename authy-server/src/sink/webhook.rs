@@ -26,6 +26,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
+use crate::traces::{DeliverySpan, DeliveryTracer};
+
 mod setting;
 mod signature;
 
@@ -54,6 +56,7 @@ pub struct Webhook {
     give_up_after: Option<Duration>,
     timeout: Duration,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tracer: DeliveryTracer,
 }
 
 impl Webhook {
@@ -80,8 +83,8 @@ impl Webhook {
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector(&url, roots)?);
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });
-        let accepted = vec![StatusCode::CREATED];
-        Ok(Self { authy, caller, url, secrets, accepted, give_up_after: None, timeout: WEBHOOK_TIMEOUT, http })
+        let (accepted, timeout, tracer) = (vec![StatusCode::CREATED], WEBHOOK_TIMEOUT, DeliveryTracer::new());
+        Ok(Self { authy, caller, url, secrets, accepted, give_up_after: None, timeout, http, tracer })
     }
 
     /// Sets the maximum time for an answer; 100 seconds when not set.
@@ -100,6 +103,36 @@ impl Webhook {
     #[must_use]
     pub fn with_give_up_after(self, give_up_after: Option<Duration>) -> Self {
         Self { give_up_after, ..self }
+    }
+
+    /// Returns whether a status says that the service has its record of the user.
+    fn accept(&self, status: StatusCode) -> Result<(), DeliveryError> {
+        let reason = match *self.accepted {
+            _ if self.accepted.contains(&status) => return Ok(()),
+            [StatusCode::CREATED] => "the webhook did not answer 201",
+            _ => "the webhook did not answer with an accepted status",
+        };
+        Err(DeliveryError::retryable(reason).with_source(status.to_string()))
+    }
+
+    /// Sends the request about an event, and returns the status of the answer.
+    async fn send(&self, event: &EventView, span: &DeliverySpan) -> Result<StatusCode, DeliveryError> {
+        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
+        // Each attempt has its own token: the token of an earlier one may have expired.
+        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
+        let mut request = self.request(event.event_id, user, &token)?;
+        for (name, value) in span.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let answer = timeout(self.timeout, self.http.request(request)).await;
+        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
+        // The body is not read: it may be endless, and may contain the token.
+        answer.map(|answer| answer.status()).map_err(|cause| match cause.is_connect() {
+            true => DeliveryError::retryable("the webhook cannot be reached").with_source(cause),
+            false => DeliveryError::retryable("the webhook gave no answer").with_source(cause),
+        })
     }
 
     /// Writes the request about a user.
@@ -147,27 +180,16 @@ impl Sink for Webhook {
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
-        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
-        // Each attempt has its own token: the token of an earlier one may have expired.
-        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
-        let request = self.request(event.event_id, user, &token)?;
-        let answer = timeout(self.timeout, self.http.request(request)).await;
-        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
-        // The body is not read: it may be endless, and may contain the token.
-        match answer.map(|answer| answer.status()) {
-            Ok(status) if self.accepted.contains(&status) => Ok(()),
+        let mut span = self.tracer.request(event, self.url.uri());
+        let delivered = match self.send(event, &span).await {
             Ok(status) => {
-                let reason = match *self.accepted {
-                    [StatusCode::CREATED] => "the webhook did not answer 201",
-                    _ => "the webhook did not answer with an accepted status",
-                };
-                Err(DeliveryError::retryable(reason).with_source(status.to_string()))
+                span.record_status(status);
+                self.accept(status)
             }
-            Err(cause) if cause.is_connect() => {
-                Err(DeliveryError::retryable("the webhook cannot be reached").with_source(cause))
-            }
-            Err(cause) => Err(DeliveryError::retryable("the webhook gave no answer").with_source(cause)),
-        }
+            Err(error) => Err(error),
+        };
+        span.end(&delivered);
+        delivered
     }
 }
 
