@@ -19,6 +19,7 @@ use crate::{
 mod argon2id;
 mod breached;
 mod foreign;
+pub(in crate::engine) mod format;
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) mod fuzz;
 mod strength;
