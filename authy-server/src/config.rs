@@ -13,4 +13,4 @@ pub(crate) use source::Sources;
 pub(crate) use source::parse_file;
 pub use table::table_markdown;
 pub(crate) use table::{Settings, TABLE};
-pub(crate) use value::{List, ListenAddress, LogFormat, Pause, ReplicaUrl};
+pub(crate) use value::{DatabaseUrl, List, ListenAddress, LogFormat, Pause, ReplicaUrl};

@@ -8,7 +8,8 @@ use crate::{
         background::maintenance,
         delivery::{notification, relay},
         domain::{
-            alias, code, credential, epoch, export, import, issuer, lookalike, role, session, signing_key, throttle, user,
+            alias, code, credential, epoch, export, import, issuer, lookalike, role, session, signing_key, throttle,
+            user,
         },
         journal::{actor, event, revocation},
         storage::{connector::db_error, replica, statement::Statement},

@@ -5,9 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail,
-    NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail,
-    ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
+    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail,
+    LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail,
+    ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 

@@ -222,12 +222,7 @@ impl Import<'_> {
     }
 
     /// Compares users who were imported before with what is here, and takes what has changed in the source.
-    async fn update(
-        &self,
-        tx: &Tx<'_>,
-        known: Vec<(Candidate, Origin)>,
-        report: &mut ImportReport,
-    ) -> Result<()> {
+    async fn update(&self, tx: &Tx<'_>, known: Vec<(Candidate, Origin)>, report: &mut ImportReport) -> Result<()> {
         if known.is_empty() {
             return Ok(());
         }
@@ -235,7 +230,8 @@ impl Import<'_> {
         sql::LOCK.rows(tx, &[&users]).await?;
         let states = sql::FIND_STATES.rows(tx, &[&users]).await?;
         let states: BTreeMap<UserId, Here> = states.iter().map(|row| (user_id(row, "public_id"), row.into())).collect();
-        let keys: Vec<&str> = known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
+        let keys: Vec<&str> =
+            known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
         let mut addresses = Addresses::new();
         for row in sql::FIND_EMAILS.rows(tx, &[&keys]).await? {
             let owner = (row.get("public_id"), row.get("is_owner"));

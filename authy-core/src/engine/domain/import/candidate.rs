@@ -112,7 +112,8 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut
     }
     if let Some(id) = public_id.filter(|id| id.as_uuid().get_version_num() != 4) {
         let version = id.as_uuid().get_version_num();
-        let message = format!("the public ID is a UUID of version {version}: it is kept, but other services may refuse it");
+        let message =
+            format!("the public ID is a UUID of version {version}: it is kept, but other services may refuse it");
         report.note(PublicIdVersion, &place, message);
     }
     let email = email(&place, record.email.as_deref(), report);

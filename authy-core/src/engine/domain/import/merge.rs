@@ -185,7 +185,13 @@ pub(super) fn merge(
     update
 }
 
-fn merge_email(update: &mut Update, origin: &Origin, here: &Here, addresses: &mut Addresses, report: &mut ImportReport) {
+fn merge_email(
+    update: &mut Update,
+    origin: &Origin,
+    here: &Here,
+    addresses: &mut Addresses,
+    report: &mut ImportReport,
+) {
     let (candidate, user) = (&update.candidate, *update.user.as_uuid());
     let Some((email, key)) = &candidate.email else { return };
     let is_same_here = origin.email_written.as_ref() == Some(&digest_of(&here.email_key));

@@ -61,7 +61,9 @@ pub(super) fn place(
     if taken.has("id", &id.to_string()) {
         return refuse(PublicIdTaken, "another user here has the public ID: the row is left out");
     }
-    let is_erased = |what, key: &str| erased.is_some_and(|erased| erased.forms(key).iter().skip(1).any(|form| taken.has(what, form)));
+    let is_erased = |what, key: &str| {
+        erased.is_some_and(|erased| erased.forms(key).iter().skip(1).any(|form| taken.has(what, form)))
+    };
     if is_erased("key", &key) {
         return refuse(UsernameTaken, "the name was that of a user who is erased here: the row is left out");
     }

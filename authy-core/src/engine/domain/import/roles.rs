@@ -119,7 +119,8 @@ impl RoleMap {
         let key = RoleName::stored(name.clone()).key();
         if let Some(found) = self.with_level(level) {
             if found.key != key {
-                let message = format!("another role has its level {level}: its users get the role {:?}", found.name.as_str());
+                let message =
+                    format!("another role has its level {level}: its users get the role {:?}", found.name.as_str());
                 report.note(RoleMerged, &row, message);
             }
             self.described.insert(role.key.clone(), found.id);

@@ -83,10 +83,12 @@ impl Reader {
         let client = connect(source).await?;
         client.batch_execute(BEGIN).await.map_err(unreadable)?;
         let (app, database) = (&source.app_time_zone, &source.database_time_zone);
-        let zones = client.query_typed_one(ZONES, &[(app, Type::TEXT), (database, Type::TEXT)]).await.map_err(unreadable)?;
+        let zones =
+            client.query_typed_one(ZONES, &[(app, Type::TEXT), (database, Type::TEXT)]).await.map_err(unreadable)?;
         for (column, name) in [("knows_app", "app-time-zone"), ("knows_database", "database-time-zone")] {
             if !column_of::<bool>(&zones, column)? {
-                let unknown = crate::Invalid::new("unknown_time_zone", "must be the name of a zone, such as Europe/Berlin");
+                let unknown =
+                    crate::Invalid::new("unknown_time_zone", "must be the name of a zone, such as Europe/Berlin");
                 return Err(Error::new(ErrorKind::InvalidInput, "the source database does not know a time zone")
                     .with_field(unknown.of(name)));
             }

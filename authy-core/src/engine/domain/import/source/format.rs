@@ -40,6 +40,29 @@ pub struct FirebaseHash {
     pub mem_cost: u32,
 }
 
+impl FromStr for FirebaseHash {
+    type Err = Invalid;
+
+    /// Reads what the console of Firebase shows: `hash_config { … }`, with a line `name: value,` for each parameter.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let fields = text.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(':'));
+        let fields: Vec<_> = fields.map(|(name, value)| (name.trim(), value.trim())).collect();
+        let field = |wanted| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        let parsed = || {
+            Some(Self {
+                signer_key: Secret::new(field("base64_signer_key")?),
+                salt_separator: field("base64_salt_separator")?.to_owned(),
+                rounds: field("rounds")?.parse().ok()?,
+                mem_cost: field("mem_cost")?.parse().ok()?,
+            })
+        };
+        parsed().ok_or(Invalid::new(
+            "invalid_hash_config",
+            "must have base64_signer_key, base64_salt_separator, rounds and mem_cost, each on a line",
+        ))
+    }
+}
+
 impl ImportFormat {
     /// Returns the name: `jsonl`, `keycloak`, `auth0`, `firebase` or `supabase`.
     pub fn as_str(&self) -> &'static str {
@@ -90,9 +113,8 @@ impl FromStr for ImportFormat {
 fn named(record: ImportRecord) -> ImportRecord {
     let username = record.username.clone().or_else(|| record.email.clone());
     // The ID is the public ID if it can be.
-    let public_id = record.id.clone().filter(|id| {
-        id.parse::<crate::UserId>().is_ok_and(|id| id.as_uuid().get_version_num() == 4)
-    });
+    let public_id =
+        record.id.clone().filter(|id| id.parse::<crate::UserId>().is_ok_and(|id| id.as_uuid().get_version_num() == 4));
     ImportRecord { username, public_id, ..record }
 }
 
@@ -178,7 +200,19 @@ fn firebase_hash(user: &Value, parameters: &FirebaseHash) -> Option<String> {
 
 /// Returns base64 of the standard alphabet with padding, of any of its forms.
 fn base64(text: &str) -> Option<String> {
-    let text: String = text.trim_end_matches('=').chars().map(|c| if c == '+' { '-' } else if c == '/' { '_' } else { c }).collect();
+    let text: String = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| {
+            if c == '+' {
+                '-'
+            } else if c == '/' {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect();
     URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| STANDARD.encode(bytes))
 }
 
