@@ -96,7 +96,7 @@ impl PasswordVerifier {
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords.verify(requester, password.normalized(), phc).await {
+        match self.passwords.verify(requester, password, phc).await {
             Ok(Verdict::Match) => Ok((attempt, None)),
             Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
             Ok(Verdict::Mismatch) => {
