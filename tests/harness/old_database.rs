@@ -29,7 +29,7 @@ const SCHEMA: &str = "
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
     /// Logs in as before, with this level.
-    LogsIn(u32),
+    LogsIn(i64),
     /// Is imported, and nobody can log in: deleted, without a role, or without a usable password.
     Stays,
     /// Is left out.
@@ -96,6 +96,8 @@ pub fn users() -> Vec<OldUser> {
     add("editor-two", &|user| (user.roles, user.fate) = (&[7], Fate::LogsIn(30)));
     add("nameless-role", &|user| (user.roles, user.fate) = (&[11], Fate::LogsIn(40)));
     add("shouter", &|user| (user.roles, user.fate) = (&[12], Fate::LogsIn(11)));
+    add("below", &|user| (user.roles, user.fate) = (&[8], Fate::LogsIn(-5)));
+    add("beyond", &|user| (user.roles, user.fate) = (&[9], Fate::LogsIn(200_000)));
     add("levelless", &|user| (user.roles, user.fate) = (&[10], Fate::Stays));
     add("roleless", &|user| (user.roles, user.fate) = (&[], Fate::Stays));
     add("two-roles", &|user| (user.roles, user.fate) = (&[10, 5, 3], Fate::LogsIn(10)));

@@ -39,10 +39,10 @@ async fn import(authy: &Authy, source: ImportSource) -> ImportReport {
 }
 
 /// Logs in with a name and a password. Returns the public ID and the level.
-async fn log_in(app: &TestApp, client: &Client, name: &str, password: &str) -> Option<(Uuid, u32)> {
+async fn log_in(app: &TestApp, client: &Client, name: &str, password: &str) -> Option<(Uuid, i64)> {
     let tokens = client.call::<Login>((), Credentials::new(name, Secret::new(password))).await.ok()?;
     let identity = app.authy.authenticate(tokens.token.expose()).await.unwrap();
-    Some((*identity.public_id.as_uuid(), identity.level.get()))
+    Some((*identity.public_id.as_uuid(), identity.level.get().into()))
 }
 
 /// The stored hash of a user.

@@ -1,6 +1,12 @@
 //! Another import of the same source: it brings what has changed there, and keeps what has changed here.
 
-use authy_core::{ErrorKind, UserId, api::account::AccountChange};
+use authy_core::{
+    ErrorKind, UserId,
+    api::{
+        account::AccountChange,
+        session::{Refresh, RefreshToken, Tokens},
+    },
+};
 use authy_tests::until;
 
 use super::*;
@@ -107,8 +113,10 @@ async fn what_changed_there_is_brought_and_revokes_tokens() {
         .await;
     }
     seven.0.get_self().await.unwrap();
-    let refresh =
-        async |tokens: &authy_core::api::session::Tokens| client.refresh(tokens.refresh_token.clone()).await.is_ok();
+    let refresh = async |tokens: &Tokens| {
+        let token = RefreshToken { refresh_token: tokens.refresh_token.clone() };
+        client.call::<Refresh>((), token).await.is_ok()
+    };
     assert!(refresh(&fine.1).await && !refresh(&four.1).await && !refresh(&spaces.1).await);
     // Once more there is nothing to do.
     assert_eq!(import(&app.authy, first_authy(&old)).await.changed, 0);

@@ -48,7 +48,7 @@ async fn an_import_that_was_killed_anywhere_continues_and_imports_nobody_twice()
 
     // Each run is killed a little later, and the next one continues.
     let mut kills = 0;
-    for step in (1..).map(|round| 3 + round * 7) {
+    for step in (1..).map(|round| 3 + round * 5) {
         if !import_until(&killed, &old, &keys, step).await {
             break;
         }

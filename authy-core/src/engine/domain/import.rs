@@ -171,7 +171,8 @@ impl Import<'_> {
                     report.add(written);
                     break;
                 }
-                Err(error) if error.is_unavailable() && attempt < ATTEMPTS => {
+                // A dry run is not in the way of others, and remembers what it has compared.
+                Err(error) if error.is_unavailable() && attempt < ATTEMPTS && !self.is_dry_run => {
                     tracing::debug!(attempt, error = crate::error::chain(&error), "a batch is tried again");
                     sleep(Duration::from_millis(100) * attempt).await;
                     attempt += 1;
@@ -242,6 +243,13 @@ impl Import<'_> {
         let (mut updates, mut of_top) = (Vec::new(), Vec::new());
         for (candidate, origin) in known {
             let Some(here) = states.get(&origin.user) else { continue };
+            if here.is_erased {
+                // Nothing is recorded either: the digests would be of the erased data.
+                report.unchanged += 1;
+                let message = "the user was erased here, and stays so";
+                report.note(ImportNoteKind::KeptHere, &candidate.source_id, message);
+                continue;
+            }
             let update = merge(candidate, &origin, here, &mut addresses, report);
             match update.may_be_the_last(here, top) {
                 true => of_top.push(update),

@@ -54,7 +54,7 @@ pub(super) struct Here {
     last_login: Option<DateTime<Utc>>,
     is_validated: bool,
     is_deleted: bool,
-    is_erased: bool,
+    pub(super) is_erased: bool,
     password_changed: Option<DateTime<Utc>>,
     roles: Vec<i32>,
 }
@@ -155,10 +155,6 @@ pub(super) fn merge(
         changed: Vec::new(),
         candidate,
     };
-    if here.is_erased {
-        report.note(KeptHere, &row, "the user was erased here, and stays so");
-        return update;
-    }
     let candidate = &update.candidate;
     if candidate.username != here.username || candidate.public_id.is_some_and(|id| id != origin.user) {
         report.note(KeptHere, &row, "the username or the public ID has changed in the source: here it stays");

@@ -232,3 +232,106 @@ fn supabase(user: &Value) -> ImportRecord {
         ..ImportRecord::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn formats() -> [ImportFormat; 5] {
+        let hash = FirebaseHash {
+            signer_key: Secret::new("c2lnbmVy"),
+            salt_separator: "Bw==".to_owned(),
+            rounds: 8,
+            mem_cost: 14,
+        };
+        [
+            ImportFormat::JsonLines,
+            ImportFormat::Keycloak,
+            ImportFormat::Auth0,
+            ImportFormat::Firebase(Some(hash)),
+            ImportFormat::Supabase,
+        ]
+    }
+
+    /// Any JSON, with the names of the fields that are read.
+    fn values() -> impl Strategy<Value = Value> {
+        let names = [
+            "id",
+            "username",
+            "email",
+            "credentials",
+            "secretData",
+            "credentialData",
+            "type",
+            "password",
+            "algorithm",
+            "salt",
+            "value",
+            "hashIterations",
+            "additionalParameters",
+            "createdTimestamp",
+            "created_at",
+            "banned_until",
+            "localId",
+            "passwordHash",
+            "custom_password_hash",
+            "hash",
+            "_id",
+            "$oid",
+            "realmRoles",
+            "roles",
+            "createdAt",
+        ];
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            "\\PC{0,12}|[A-Za-z0-9+/=_-]{0,12}|\\{\"value\":\"[A-Za-z=]{0,8}\"\\}".prop_map(Value::from),
+            Just(Value::Null),
+            Just(json!("password")),
+            Just(json!("argon2")),
+        ];
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            let fields = proptest::collection::vec((proptest::sample::select(names.to_vec()), inner.clone()), 0..8);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                fields.prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_is_too_much_for_a_format(value in values(), text in "\\PC{0,60}") {
+            for user in super::super::document::users(value.clone()).into_iter().chain([value]) {
+                for format in formats() {
+                    let _ = format.read(user.clone());
+                }
+            }
+            let _ = text.parse::<FirebaseHash>();
+        }
+    }
+
+    #[test]
+    fn the_parameters_of_firebase_are_read_as_its_console_shows_them() {
+        let text = "hash_config {\n  algorithm: SCRYPT,\n  base64_signer_key: ab+/==,\n  base64_salt_separator: Bw==,\n  \
+                    rounds: 8,\n  mem_cost: 14,\n}\n";
+        let hash: FirebaseHash = text.parse().unwrap();
+        assert_eq!((hash.signer_key.expose(), hash.salt_separator.as_str()), ("ab+/==", "Bw=="));
+        assert_eq!((hash.rounds, hash.mem_cost), (8, 14));
+    }
+
+    #[test]
+    fn argon2_of_keycloak_is_a_phc_string() {
+        let credential = json!({
+            "type": "password",
+            "secretData": "{\"value\":\"AAECAwQFBgcICQoLDA0ODw==\",\"salt\":\"MDEyMzQ1Njc4OWFiY2RlZg==\"}",
+            "credentialData": "{\"hashIterations\":5,\"algorithm\":\"argon2\",\"additionalParameters\":{\"hashLength\":\
+                               [\"16\"],\"memory\":[\"7168\"],\"type\":[\"id\"],\"version\":[\"1.3\"],\"parallelism\":[\"1\"]}}",
+        });
+        let expected = "$argon2id$v=19$m=7168,t=5,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AAECAwQFBgcICQoLDA0ODw";
+        assert_eq!(keycloak_hash(&credential).as_deref(), Some(expected));
+    }
+}
