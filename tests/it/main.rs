@@ -65,6 +65,7 @@ mod schema;
 mod secrecy;
 mod start;
 mod stopping;
+mod stored;
 mod swap;
 mod tls;
 mod token_lifetime;

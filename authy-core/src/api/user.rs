@@ -8,6 +8,7 @@ use super::{
     page::{PageNumber, PageSize},
     requests,
     role::RoleView,
+    vocabulary::existing_role,
 };
 use crate::{
     Access, Email, Level, NewPassword, Result, RoleName, Secret, UserId, Username,
@@ -109,7 +110,8 @@ requests! {
         pub password: Option<NewPassword>,
         /// The name of the role. Default: `user`.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub role: Option<RoleName>,
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"auctioneer"))]
+        pub role: Option<RoleName> => existing_role,
         /// Whether the creator vouches for the email address, so that it is confirmed from the beginning. Default: false.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub validated: Option<bool>,
@@ -137,7 +139,8 @@ requests! {
         pub q: Option<String>,
         /// Only users who have the role with this name. 400 when there is no such role.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub role: Option<RoleName>,
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"auctioneer"))]
+        pub role: Option<RoleName> => existing_role,
         /// Only deleted users (true), or only users who are not deleted (false).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub deleted: Option<bool>,

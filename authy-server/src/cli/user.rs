@@ -8,7 +8,7 @@ use authy_core::{
 use clap::{ArgMatches, Command};
 
 use super::{
-    arguments::{existing, find_user, given, print, required, with_user},
+    arguments::{existing, find_user, given, plain, print, required, with_user},
     password,
 };
 use crate::{link_template::LinkTemplate, start::BoxError};
@@ -75,12 +75,12 @@ pub(super) async fn run(
         "grant" => {
             let role = given::<RoleName>(matches, "role")?;
             authy.roles().grant(caller, &role, user).await?;
-            print(&format!("{user} has the role {role} now"))
+            print(&format!("{user} has the role {} now", plain(role.as_str())))
         }
         "revoke" => {
             let role = given::<RoleName>(matches, "role")?;
             authy.roles().revoke(caller, &role, user).await?;
-            print(&format!("{user} no longer has the role {role}"))
+            print(&format!("{user} no longer has the role {}", plain(role.as_str())))
         }
         "logout" => {
             authy.sessions().end_all(caller, user).await?;
@@ -119,7 +119,7 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
     let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
     let role = given::<RoleName>(matches, "role")?;
     let password = matches.get_flag("password-stdin").then(password::read_line).transpose()?;
-    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {role}"));
+    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {}", plain(role.as_str())));
     let recipient = email.clone();
     // The operator vouches for the address.
     let account = NewAccount { username, email, password, role: Some(role), validated: Some(true) };

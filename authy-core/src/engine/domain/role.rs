@@ -172,7 +172,7 @@ async fn insert(tx: &Tx<'_>, role: &NewRole) -> Result<Option<Event>> {
     let actor = tx.prove().await?;
     actor.require_power_over(Some(role.level))?;
     let NewRole { name, description, level } = role;
-    let params: Params<'_> = &[&name.as_str(), &name.key(), &description.as_str(), &level.get().cast_signed()];
+    let params: Params<'_> = &[&name.as_str(), &name.key(), &description.as_str(), &level.get()];
     let created = sql::CREATE.execute(tx, params).await.map_err(db_error)?;
     let event = || Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": name, "level": level }));
     Ok((created > 0).then(event))

@@ -15,7 +15,7 @@ use crate::{
         journal::write::Journal,
         storage::{
             db::Db,
-            row::{stored, user_id},
+            row::{optional_level, stored, user_id},
         },
     },
     name::Stored as _,
@@ -145,12 +145,11 @@ struct TokenSubject {
 impl TokenSubject {
     /// Reads the claims from the row of a statement.
     fn of(row: &Row) -> Result<Self> {
-        let level: Option<i32> = row.get("level");
         Ok(Self {
             id: user_id(row, "public_id"),
             username: stored(row, "username"),
             ver: row.get::<_, i64>("ver").unsigned_abs(),
-            level: Level::clamped(level.ok_or_else(no_role)?.unsigned_abs()),
+            level: optional_level(row).ok_or_else(no_role)?,
             roles: row.get::<_, Vec<String>>("roles").into_iter().map(RoleName::stored).collect(),
         })
     }

@@ -11,7 +11,7 @@ use authy_core::{
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::{
-    cli::arguments::{existing, json, print, print_json, with_user},
+    cli::arguments::{existing, json, plain, print, print_json, with_user},
     start::BoxError,
 };
 
@@ -70,8 +70,9 @@ pub(super) async fn list(authy: &Authy, matches: &ArgMatches) -> Result<(), BoxE
 
 fn line(user: &UserView) -> String {
     let UserView { public_id, username, email, roles, .. } = user;
-    let roles: Vec<_> = roles.iter().map(RoleName::as_str).collect();
+    let roles: Vec<_> = roles.iter().map(|role| plain(role.as_str())).collect();
     let deleted = if user.deleted { "  deleted" } else { "" };
+    let (username, email) = (plain(username.as_str()), plain(email.as_str()));
     format!("{public_id}  {username}  {email}  {}{deleted}", roles.join(","))
 }
 
@@ -80,7 +81,7 @@ pub(super) fn show(matches: &ArgMatches, user: &UserView) -> Result<(), BoxError
     if matches.get_flag("json") {
         return print_json(user);
     }
-    let roles: Vec<_> = user.roles.iter().map(RoleName::as_str).collect();
+    let roles: Vec<_> = user.roles.iter().map(|role| plain(role.as_str())).collect();
     let roles = match user.level {
         Some(level) => format!("{} (level {level})", roles.join(", ")),
         None => "none: the user cannot log in".to_owned(),
@@ -89,8 +90,8 @@ pub(super) fn show(matches: &ArgMatches, user: &UserView) -> Result<(), BoxError
     let date = |date: Option<_>| date.map_or_else(|| "never".to_owned(), |date| HttpDate(date).to_string());
     for (name, value) in [
         ("public id", user.public_id.to_string()),
-        ("username", user.username.to_string()),
-        ("address", format!("{} ({confirmed})", user.email)),
+        ("username", plain(user.username.as_str())),
+        ("address", format!("{} ({confirmed})", plain(user.email.as_str()))),
         ("roles", roles),
         ("created", date(Some(user.created))),
         ("last login", date(user.last_login)),

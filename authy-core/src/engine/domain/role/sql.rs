@@ -51,11 +51,11 @@ statements! {
     REVOKE(UUID, INT4) = "DELETE FROM authy.user_role WHERE user_id = $1 AND role_id = $2";
 
     /// The most powerful role that a user has who is not deleted. One that nobody has, as an import may bring it, protects
-    /// nobody.
+    /// nobody. A scalar subquery, because EXISTS could be planned as a join with all users.
     FIND_TOP() =
         "SELECT role_id FROM authy.role
-         WHERE EXISTS (SELECT FROM authy.user_role JOIN authy.users ON public_id = user_id
-                       WHERE user_role.role_id = role.role_id AND deleted_at IS NULL)
+         WHERE (SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
+                WHERE user_role.role_id = role.role_id AND deleted_at IS NULL LIMIT 1) IS NOT NULL
          ORDER BY level LIMIT 1";
 
     /// Locks a role until the transaction ends, against revocations of the role but not against grants.

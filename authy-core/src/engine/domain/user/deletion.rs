@@ -76,6 +76,8 @@ pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Even
 pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_full_power()?;
+    // A role from an earlier system can be more powerful than any that is made here.
+    actor.require_power_over(subject.level)?;
     if subject.is_erased {
         return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
     }
