@@ -85,7 +85,9 @@ impl AuthorityFixture {
             "deliveries.skip" => later(|| authy.deliveries().skip(caller, SINK, self.stuck)),
             "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
             "sessions.end_everyone" => later(|| ignore(authy.sessions().end_everyone(caller))),
-            "import" => later(|| ignore(authy.import(caller, user_source(), &ImportOptions::default(), |_| ()))),
+            "import" => later(|| async {
+                authy.import(caller, user_source(), &ImportOptions::default(), |_| ()).await.map(drop)
+            }),
             "recover" => later(|| ignore(authy.recover(caller))),
             "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),
             "deliveries.list_notifications" => later(|| async {

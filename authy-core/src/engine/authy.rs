@@ -249,8 +249,8 @@ impl Authy {
         options: &ImportOptions,
         mut on_progress: impl FnMut(&ImportProgress) + Send,
     ) -> Result<ImportReport> {
-        let Handles { journal, erased, .. } = &*self.handles;
-        import::run(journal, erased, caller, source, options, &mut on_progress).await
+        let Handles { journal, erased, passwords, .. } = &*self.handles;
+        import::run(journal, (&passwords.passwords, erased), caller, source, options, &mut on_progress).await
     }
 
     /// Checks that the database responds.

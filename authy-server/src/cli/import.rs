@@ -89,6 +89,10 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A file with the password hash parameters of the Firebase project, as its console shows them"),
         )
+        .arg(Arg::new("wrap").long("wrap").action(ArgAction::SetTrue).help(
+            "Compute argon2id over every hash of another program at once, so that no weak hash is stored until its user logs \
+             in; it takes as long as a login per user",
+        ))
         .arg(
             Arg::new("batch")
                 .long("batch")
@@ -121,6 +125,7 @@ pub(super) async fn run(
     let options = ImportOptions {
         dry_run: matches.get_flag("dry-run"),
         role_names: mapped.collect::<BTreeMap<_, _>>(),
+        wrap: matches.get_flag("wrap"),
         batch: matches.get_one::<u16>("batch").copied().unwrap_or_default().into(),
     };
     let mut line = ProgressLine::new();

@@ -164,3 +164,24 @@ async fn what_changed_here_stays() {
     let report = import(authy, first_authy(&old)).await;
     assert_eq!(report.changed, 0, "{report:#?}");
 }
+
+#[tokio::test]
+async fn weak_hashes_are_wrapped_at_once_and_their_users_log_in() {
+    let users: Vec<_> = old_database::users().into_iter().filter(|user| user.roles == [3]).take(20).collect();
+    let old = old_database::create(&users).await;
+    let app = TestApp::new().await;
+    let options = ImportOptions { wrap: true, ..ImportOptions::default() };
+    let wrap = async || app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap();
+    let report = wrap().await;
+    let sql = app.sql().await;
+    let weak = "SELECT count(*) FROM authy.password WHERE phc LIKE 'pbkdf2%' OR phc LIKE 'scrypt%'";
+    assert_eq!(sql.query_one(weak, &[]).await.unwrap().get::<_, i64>(0), 0);
+    for user in users.iter().filter(|user| matches!(user.fate, Fate::LogsIn(_))) {
+        let (name, id) = (user.username.as_deref().unwrap(), user.public_id.as_deref().unwrap());
+        assert_eq!(log_in(&app, &app.anonymous(), name, "wrong").await, None);
+        assert!(log_in(&app, &app.anonymous(), name, &user.password).await.is_some(), "{user:?}");
+        assert!(stored(&sql, id).await.unwrap().starts_with("$argon2id$"));
+    }
+    // Once more there is nothing to wrap.
+    assert_eq!(wrap().await.unchanged, report.created);
+}

@@ -5,13 +5,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::sleep;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Result, RoleName, UserId,
+    Error, ErrorKind, Result, RoleName, Secret, UserId,
     engine::{
+        crypto::password::Passwords,
         domain::{erased_name::ErasedNames, lookalike, role, user},
         journal::{
             actor::Actor,
@@ -44,6 +46,10 @@ use write::Writer;
 /// Maximum time to write a batch, which takes less than a second.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Number of hashes that are wrapped at a time: enough for the hashing threads of any machine, and few of the places in their
+/// queue.
+const WRAPS_AT_A_TIME: usize = 16;
+
 /// Number of times that a batch is tried, when another transaction is in the way.
 const ATTEMPTS: u32 = 5;
 
@@ -54,6 +60,9 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// The roles here for roles of the source, by their names there.
     pub role_names: BTreeMap<String, RoleName>,
+    /// Computes argon2id over every hash of another program at once, so that no weak hash is stored until its user logs in.
+    /// It takes as long as a login per user.
+    pub wrap: bool,
     /// The number of rows per transaction, at most 10,000.
     pub batch: usize,
 }
@@ -62,7 +71,7 @@ impl Default for ImportOptions {
     fn default() -> Self {
         // Large enough that the round trips and the commit cost little, small enough that a batch holds its locks for
         // less than a second.
-        Self { dry_run: false, role_names: BTreeMap::new(), batch: 2000 }
+        Self { dry_run: false, role_names: BTreeMap::new(), wrap: false, batch: 2000 }
     }
 }
 
@@ -85,7 +94,7 @@ pub struct ImportProgress {
 /// Imports the users of a source.
 pub(in crate::engine) async fn run(
     journal: &Arc<Journal>,
-    erased: &ErasedNames,
+    (passwords, erased): (&Passwords, &ErasedNames),
     caller: &Caller,
     source: ImportSource,
     options: &ImportOptions,
@@ -106,6 +115,7 @@ pub(in crate::engine) async fn run(
         source: report.source.clone(),
         roles,
         erased: any_erased.then_some(erased),
+        wrapper: (options.wrap && !options.dry_run).then_some(passwords),
         is_dry_run: options.dry_run,
         seen: Taken::default(),
         imagined: Taken::default(),
@@ -140,6 +150,8 @@ struct Import<'a> {
     source: String,
     roles: RoleMap,
     erased: Option<&'a ErasedNames>,
+    /// What wraps hashes, if they are to be wrapped.
+    wrapper: Option<&'a Passwords>,
     is_dry_run: bool,
     /// The IDs in the source that were read.
     seen: Taken,
@@ -162,6 +174,9 @@ impl Import<'_> {
                 let message = "the source has another row with this ID or name: this one is left out";
                 report.note(ImportNoteKind::DuplicateRow, &candidate.source_id, message);
             }
+        }
+        if let Some(passwords) = self.wrapper {
+            self.wrap(passwords, &mut candidates).await?;
         }
         let mut attempt = 1;
         loop {
@@ -187,6 +202,35 @@ impl Import<'_> {
             }
         }
         Ok(report)
+    }
+
+    /// Wraps the hashes that are new, outside of a transaction, because it takes long.
+    async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
+        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
+        let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
+        let known: BTreeMap<String, Option<Vec<u8>>> =
+            origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
+        let is_new = |candidate: &&mut Candidate| {
+            known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
+        };
+        let requester = self.caller.hash_requester();
+        let wrapped = candidates.iter_mut().filter(is_new).map(async |candidate| {
+            let Some(phc) = &candidate.phc else { return Ok(()) };
+            loop {
+                match passwords.wrap(requester, phc.expose()).await {
+                    Ok(Some(wrapped)) => candidate.phc = Some(Secret::new(wrapped)),
+                    Ok(None) => {}
+                    // Logins go first.
+                    Err(error) if error.kind() == ErrorKind::Overloaded => {
+                        sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+                return Ok(());
+            }
+        });
+        stream::iter(wrapped).buffer_unordered(WRAPS_AT_A_TIME).try_collect::<()>().await
     }
 
     async fn try_write(&mut self, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
