@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::sleep;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     Error, ErrorKind, Result, RoleName, Secret, UserId,
     engine::{
-        crypto::password::Passwords,
+        crypto::{hasher::HashRequester, password::Passwords},
         domain::{erased_name::ErasedNames, lookalike, role, user},
         journal::{
             actor::Actor,
@@ -102,11 +102,14 @@ pub(in crate::engine) async fn run(
 ) -> Result<ImportReport> {
     let actor = Actor::operator(caller)?;
     let mut reader = source.open().await?;
-    let mut report = reader.begin_report(options.dry_run);
-    let described = reader.roles();
-    let (mapped, in_report) = (&options.role_names, &mut report);
-    let roles =
-        journal.write(caller, async |tx| roles::resolve(tx, &actor, &described, mapped, in_report).await).await?;
+    let report = reader.begin_report(options.dry_run);
+    let (described, mapped, in_report) = (reader.roles(), options.role_names.clone(), report);
+    let resolved = journal.write(caller, async move |tx| {
+        let mut report = in_report;
+        let map = roles::resolve(tx, &described, &mapped, &mut report).await?;
+        Ok(map.map(|map| (map, report)))
+    });
+    let (roles, mut report) = resolved.await?;
     let any_erased = journal.db.read_opt(&sql::ANY_ERASED, &[]).await?.is_some();
     let mut import = Import {
         journal,
@@ -210,27 +213,20 @@ impl Import<'_> {
         let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
         let known: BTreeMap<String, Option<Vec<u8>>> =
             origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
-        let is_new = |candidate: &&mut Candidate| {
+        let is_new = |(_, candidate): &(usize, &Candidate)| {
             known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
         };
         let requester = self.caller.hash_requester();
-        let wrapped = candidates.iter_mut().filter(is_new).map(async |candidate| {
-            let Some(phc) = &candidate.phc else { return Ok(()) };
-            loop {
-                match passwords.wrap(requester, phc.expose()).await {
-                    Ok(Some(wrapped)) => candidate.phc = Some(Secret::new(wrapped)),
-                    Ok(None) => {}
-                    // Logins go first.
-                    Err(error) if error.kind() == ErrorKind::Overloaded => {
-                        sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                }
-                return Ok(());
+        let new = candidates.iter().enumerate().filter(is_new);
+        let hashes = new.filter_map(|(place, candidate)| Some((place, candidate.phc.clone()?)));
+        let wraps: Vec<_> = hashes.map(|(place, phc)| wrap(passwords, requester, place, phc).boxed()).collect();
+        let wrapped: Vec<_> = stream::iter(wraps).buffer_unordered(WRAPS_AT_A_TIME).try_collect().await?;
+        for (place, wrapped) in wrapped {
+            if let (Some(candidate), Some(wrapped)) = (candidates.get_mut(place), wrapped) {
+                candidate.phc = Some(Secret::new(wrapped));
             }
-        });
-        stream::iter(wrapped).buffer_unordered(WRAPS_AT_A_TIME).try_collect::<()>().await
+        }
+        Ok(())
     }
 
     async fn try_write(&mut self, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
@@ -363,6 +359,22 @@ impl Import<'_> {
 
     fn writer(&self) -> Writer<'_> {
         Writer { source: &self.source, actor: self.actor, roles: &self.roles }
+    }
+}
+
+/// Wraps the hash of one candidate. `None` when it stays as it is.
+async fn wrap(
+    passwords: &Passwords,
+    requester: HashRequester,
+    place: usize,
+    phc: Secret,
+) -> Result<(usize, Option<String>)> {
+    loop {
+        match passwords.wrap(requester, phc.expose()).await {
+            // Logins go first.
+            Err(error) if error.kind() == ErrorKind::Overloaded => sleep(Duration::from_millis(100)).await,
+            done => return Ok((place, done?)),
+        }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::{
     engine::{
         domain::role,
         journal::{
-            actor::Actor,
             event::Event,
             write::{Tx, Written},
         },
@@ -159,11 +158,11 @@ struct NewRole {
 /// Finds the roles of a source here, and creates those that are missing.
 pub(super) async fn resolve(
     tx: &Tx<'_>,
-    actor: &Actor,
     described: &[SourceRole],
     mapped: &BTreeMap<String, RoleName>,
     report: &mut ImportReport,
 ) -> Result<Written<RoleMap>> {
+    let actor = tx.operator()?;
     let mut map = RoleMap::read(tx, mapped).await?;
     let mut events = Vec::new();
     for source in described {
@@ -181,7 +180,7 @@ pub(super) async fn resolve(
         let row = role::sql::FIND_ID.row(tx, &[&name.key()]).await?.ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "a role was created by another at the same time: try again")
         })?;
-        events.push(Event::new(EventKind::RoleCreated, actor).detail(json!({ "role": name, "level": level })));
+        events.push(Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": name, "level": level })));
         map.add(source, row.get("role_id"), new);
     }
     Ok(Written::with_events(map, events))

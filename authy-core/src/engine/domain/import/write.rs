@@ -12,7 +12,7 @@ use super::{
     sql,
 };
 use crate::{
-    ClientInfo, Error, ErrorKind, Result, RoleName, Secret, UserId,
+    ClientInfo, Error, ErrorKind, Result, Secret, UserId,
     api::event::EventKind,
     engine::{
         domain::{alias, user},
@@ -64,7 +64,7 @@ impl Writer<'_> {
         let (owners, hashes): (Vec<Uuid>, Vec<&str>) = with_password.map(|(id, phc)| (id, phc.expose())).unzip();
         sql::CREATE_PASSWORDS.execute(tx, &[&owners, &hashes]).await.map_err(db_error)?;
         let granted = users.iter().map(|user| (user.id, user.candidate.roles.as_slice()));
-        self.grant(tx, granted).await?;
+        self.grant(tx, memberships(granted)).await?;
 
         let aliased: Vec<&NewUser> = users.iter().filter(|user| user.has_alias).collect();
         if !aliased.is_empty() {
@@ -82,8 +82,8 @@ impl Writer<'_> {
             email_written: Some(digest_of(&user.email_key)),
         });
         self.record(tx, &written.collect::<Vec<_>>()).await?;
-        let events = users.iter().map(|user| (user.id, self.roles.names(&user.candidate.roles), &[][..]));
-        self.append(tx, events).await
+        let events = users.iter().map(|user| self.event(user.id, &user.candidate.roles, &[]));
+        self.append(tx, events.collect()).await
     }
 
     /// Changes users, whose rows are locked.
@@ -129,20 +129,17 @@ impl Writer<'_> {
         sql::SET_PASSWORDS.execute(tx, &[&owners, &hashes]).await.map_err(db_error)?;
         let removed = of(&|update| matches!(update.password, PasswordChange::Removed));
         sql::REMOVE_PASSWORDS.execute(tx, &[&removed]).await.map_err(db_error)?;
-        self.grant(tx, updates.iter().map(|update| (update.user, update.granted.as_slice()))).await?;
+        self.grant(tx, memberships(updates.iter().map(|update| (update.user, update.granted.as_slice())))).await?;
         let (users, roles) = memberships(updates.iter().map(|update| (update.user, update.revoked.as_slice())));
         sql::REVOKE_ROLES.execute(tx, &[&users, &roles]).await.map_err(db_error)?;
 
         // Behind the changes, because it reads the new epochs. Not applied here at once: the next poll finds them.
         sql::REVOKE_USERS.execute(tx, &[&revoked]).await.map_err(db_error)?;
-        let events = updates
-            .iter()
-            .map(|update| (update.user, self.roles.names(&update.candidate.roles), update.changed.as_slice()));
-        self.append(tx, events).await
+        let events = updates.iter().map(|update| self.event(update.user, &update.candidate.roles, &update.changed));
+        self.append(tx, events.collect()).await
     }
 
-    async fn grant<'r>(&self, tx: &Tx<'_>, granted: impl Iterator<Item = (UserId, &'r [i32])>) -> Result<()> {
-        let (users, roles) = memberships(granted);
+    async fn grant(&self, tx: &Tx<'_>, (users, roles): (Vec<Uuid>, Vec<i32>)) -> Result<()> {
         sql::GRANT.execute(tx, &[&users, &roles]).await.map(drop).map_err(db_error)
     }
 
@@ -175,21 +172,18 @@ impl Writer<'_> {
         sql::SET_ORIGINS.execute(tx, params).await.map(drop).map_err(db_error)
     }
 
-    async fn append<'r>(
-        &self,
-        tx: &Tx<'_>,
-        users: impl Iterator<Item = (UserId, Vec<&'r RoleName>, &'r [&'static str])>,
-    ) -> Result<()> {
-        let (mut ids, mut subjects, mut details) = (Vec::new(), Vec::new(), Vec::new());
-        for (user, roles, changed) in users {
-            ids.push(Uuid::now_v7());
-            subjects.push(*user.as_uuid());
-            let mut detail = json!({ "source": self.source, "roles": roles });
-            if let (false, Some(detail)) = (changed.is_empty(), detail.as_object_mut()) {
-                detail.insert("changed".to_owned(), json!(changed));
-            }
-            details.push(detail.to_string());
+    /// Returns the subject and the detail of an event.
+    fn event(&self, user: UserId, roles: &[i32], changed: &[&'static str]) -> (Uuid, String) {
+        let mut detail = json!({ "source": self.source, "roles": self.roles.names(roles) });
+        if let (false, Some(detail)) = (changed.is_empty(), detail.as_object_mut()) {
+            detail.insert("changed".to_owned(), json!(changed));
         }
+        (*user.as_uuid(), detail.to_string())
+    }
+
+    async fn append(&self, tx: &Tx<'_>, events: Vec<(Uuid, String)>) -> Result<()> {
+        let ids: Vec<Uuid> = events.iter().map(|_| Uuid::now_v7()).collect();
+        let (subjects, details): (Vec<Uuid>, Vec<String>) = events.into_iter().unzip();
         let ClientInfo { ip, user_agent, request_id, .. } = self.actor.client_info();
         let params: Params<'_> = &[
             &ids,
