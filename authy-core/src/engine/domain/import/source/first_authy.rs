@@ -6,7 +6,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream::Fuse};
 use tokio_postgres::{
     Client, Row, RowStream,
     types::{FromSql, Type},
@@ -73,7 +73,8 @@ pub(in crate::engine::domain::import) struct Reader {
     /// The users and roles, by their IDs, of memberships that lack one of them.
     pub(super) orphans: Vec<(String, String)>,
     pub(super) total: u64,
-    users: Pin<Box<RowStream>>,
+    // It is asked again at its end, after which the client answers with an error.
+    users: Pin<Box<Fuse<RowStream>>>,
     // The transaction ends with it.
     _client: Client,
 }
@@ -107,7 +108,7 @@ impl Reader {
         let total = column_of::<i64>(&total, "total")?.unsigned_abs();
         let zones = [(&app_time_zone, Type::TEXT), (&database_time_zone, Type::TEXT)];
         let users = client.query_typed_raw(USERS, zones).await.map_err(unreadable)?;
-        let users = Box::pin(users);
+        let users = Box::pin(users.fuse());
         Ok(Self { app_time_zone, database_time_zone, roles, orphans, total, users, _client: client })
     }
 
