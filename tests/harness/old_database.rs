@@ -163,7 +163,7 @@ pub fn users() -> Vec<OldUser> {
     }
     add(&"n".repeat(50), &plain);
     add(&"ﷺ".repeat(50), &plain);
-    add("tab\there", &|user| user.fate = Fate::LeftOut);
+    add("tab\there", &plain);
     add("nobody", &|user| (user.username, user.fate) = (None, Fate::LeftOut));
     // Addresses.
     add("mail-one", &|user| user.email = Some("Me@Example.ORG".to_owned()));

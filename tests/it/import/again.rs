@@ -81,8 +81,8 @@ async fn what_changed_there_is_brought_and_revokes_tokens() {
              UPDATE users SET validated = true, email = 'three@example.org' WHERE username = 'mail-three';
              INSERT INTO user_role SELECT id, 2 FROM users WHERE username = 'fine';
              DELETE FROM user_role WHERE user_id = (SELECT id FROM users WHERE username = 'boss');
-             INSERT INTO users (public_id, username, password, email, created)
-             VALUES ('0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10', 'late', 'junk', 'late@example.org', '2024-01-01 12:00');",
+             INSERT INTO users (id, public_id, username, password, email, created)
+             VALUES (500, '0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10', 'late', 'junk', 'late@example.org', '2024-01-01 12:00');",
         )
         .await
         .unwrap();

@@ -24,7 +24,7 @@ async fn a_dry_run_writes_nothing_and_reports_what_an_import_does() {
     let id = |name: &str| users.iter().find(|user| user.username.as_deref() == Some(name)).unwrap().id.to_string();
     use ImportNoteKind::*;
     for (kind, row) in [
-        (InvalidUsername, id("tab\there")),
+        (InvalidUsername, (users.iter().find(|user| user.username.is_none()).unwrap().id).to_string()),
         (InvalidPublicId, id("no-id")),
         (InvalidPublicId, id("upper-id")),
         (InvalidPublicId, id("bad-id")),
