@@ -102,7 +102,7 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut
         return refuse(InvalidUsername, "there is no username: the row is left out");
     };
     let Ok(username) = Username::existing(name) else {
-        let message = "the username has control characters or more than 255 bytes: the row is left out";
+        let message = "the username has a NUL or more than 255 bytes: the row is left out";
         return refuse(InvalidUsername, message);
     };
     let username_key = username.key();

@@ -38,7 +38,7 @@ note_kinds! {
     InvalidPublicId "invalid_public_id" true;
     /// Another user has the public ID. The row is not imported.
     PublicIdTaken "public_id_taken" true;
-    /// The name is missing, or contains control characters, or is too long. The row is not imported.
+    /// The name is missing, contains a NUL, or is too long. The row is not imported.
     InvalidUsername "invalid_username" true;
     /// Another user has a name of exactly this spelling. The row is not imported.
     UsernameTaken "username_taken" true;
