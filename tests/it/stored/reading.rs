@@ -80,7 +80,7 @@ async fn every_endpoint_shows_what_is_stored() {
         let answer = send(imported.app.address, &path, "").await;
         assert_eq!((answer.status, &answer.json()["role"]), (200, &json!(found)), "{role_name:?}");
         assert!(admin.list_roles().await.unwrap().roles.contains(&found));
-        assert_eq!(admin.get_user_roles(id).await.unwrap().roles, [found.clone()]);
+        assert_eq!(admin.get_user_roles(id).await.unwrap().roles, std::slice::from_ref(&found));
         let of_role = admin.list_role_users(role(role_name), RoleUserQuery::default()).await.unwrap();
         assert!(of_role.users.iter().any(|user| user.public_id == id && user.name.as_str() == username));
 
@@ -91,7 +91,7 @@ async fn every_endpoint_shows_what_is_stored() {
         assert_eq!(identity.roles, Some(vec![role(role_name)]));
         let own = user.client.get_self().await.unwrap();
         assert_eq!((own.username.as_str(), own.email.as_str()), (username, email));
-        assert_eq!(user.client.get_own_roles().await.unwrap().roles, [found.clone()]);
+        assert_eq!(user.client.get_own_roles().await.unwrap().roles, std::slice::from_ref(&found));
         let access = user.client.check_access(Level::clamped(Level::MAX)).await;
         match found.level.at_least(Level::clamped(Level::MAX)) {
             true => shown("access", access.unwrap().username.as_str(), username),

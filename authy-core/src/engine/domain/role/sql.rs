@@ -50,11 +50,13 @@ statements! {
     /// Revokes a role.
     REVOKE(UUID, INT4) = "DELETE FROM authy.user_role WHERE user_id = $1 AND role_id = $2";
 
-    /// The most powerful role that a user has who is not deleted. One that nobody has, as an import may bring it, protects
-    /// nobody. A scalar subquery, because EXISTS could be planned as a join with all users.
+    /// The most powerful role. Not one that is more powerful than any that is made here, as an import may bring it, unless
+    /// a user has it who is not deleted: it would leave nobody protected. A scalar subquery, because EXISTS could be
+    /// planned as a join with all users.
     FIND_TOP() =
         "SELECT role_id FROM authy.role
-         WHERE (SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
+         WHERE level >= 0
+            OR (SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
                 WHERE user_role.role_id = role.role_id AND deleted_at IS NULL LIMIT 1) IS NOT NULL
          ORDER BY level LIMIT 1";
 
