@@ -39,6 +39,8 @@ pub mod fuzz;
 pub mod link;
 #[path = "harness/monitoring.rs"]
 pub mod monitoring;
+#[path = "harness/old_database.rs"]
+pub mod old_database;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
 #[path = "harness/pgbouncer.rs"]

@@ -55,6 +55,12 @@ pub use delivery::{
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
+    import::{
+        ImportOptions, ImportProgress,
+        record::ImportRecord,
+        report::{ImportNote, ImportNoteKind, ImportReport},
+        source::{FirebaseHash, FirstAuthy, ImportFormat, ImportSource},
+    },
     recovery::RecoveryReport,
     role::Roles,
     session::{

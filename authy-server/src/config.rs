@@ -15,4 +15,4 @@ pub use table::table_markdown;
 pub(crate) use table::{Settings, TABLE};
 #[cfg(feature = "webhook")]
 pub(crate) use value::AcceptedStatus;
-pub(crate) use value::{HmacSecret, List, ListenAddress, LogFormat, Pause, ReplicaUrl};
+pub(crate) use value::{DatabaseUrl, HmacSecret, List, ListenAddress, LogFormat, Pause, ReplicaUrl};

@@ -36,6 +36,7 @@ mod fuzz;
 mod guard;
 mod guessing;
 mod hijack;
+mod import;
 mod inspection;
 mod journey;
 mod keys;

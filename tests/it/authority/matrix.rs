@@ -54,7 +54,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
     ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
-    ("sessions.end_everyone", Operator), ("recover", Operator), ("users.wrap_passwords", Operator),
+    ("sessions.end_everyone", Operator), ("recover", Operator), ("users.wrap_passwords", Operator), ("import", Operator),
 ];
 
 /// Who calls, and what became of them since their token was verified.

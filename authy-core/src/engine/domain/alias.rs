@@ -17,8 +17,6 @@ const COLLISION: &str = " ALIAS ";
 
 /// Returns the `username_key` of a user whose name has the key of another user. No name has this key, so a search finds
 /// the user only by an alias; and it begins with the key of the name, by which lists are searched and ordered.
-// Imports need it.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(in crate::engine) fn collision_key(name: &Username, user: UserId) -> String {
     format!("{}{COLLISION}{user}", name.key())
 }

@@ -36,7 +36,6 @@ pub(in crate::engine) enum UnusableHash {
 ///
 /// # Errors
 /// Why the text matches no password.
-#[allow(dead_code, reason = "the import reports the formats of what it reads")]
 pub(in crate::engine) fn classify(stored: &str) -> Result<HashFormat, UnusableHash> {
     let hash = StoredHash::parse(stored)?;
     match hash.has_pepper() {

@@ -102,6 +102,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         &sql::ERASE_CLIENT_INFO,
         &sql::ERASE_DELIVERIES,
         &sql::ERASE_LOOKALIKES,
+        &sql::ERASE_ORIGIN,
     ] {
         statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
     }

@@ -6,15 +6,16 @@ use crate::engine::{
 };
 
 /// The users, with their roles, and with the state of the first delivery about each to the sink whose status is shown:
-/// that of the delivery, or `waiting` when the sink's cursor is older than the user. The users are selected first, so
-/// that only the roles and deliveries of the shown ones are looked up.
+/// that of the delivery, or `waiting` when the sink's cursor is older than the user, who was not imported. The users are
+/// selected first, so that only the roles and deliveries of the shown ones are looked up.
 macro_rules! user_view {
     ($($rest:expr),+) => {
         concat!(
             "SELECT public_id, username, email, created, last_login, validated_at, deleted_at, roles, level, coalesce(
                  (SELECT d.state FROM authy.delivery d
                   WHERE d.shows_status AND d.subject = public_id ORDER BY d.happened LIMIT 1),
-                 (SELECT 'waiting' FROM authy.event_cursor c WHERE c.shows_status AND c.begun <= created LIMIT 1)
+                 (SELECT 'waiting' FROM authy.event_cursor c WHERE c.shows_status AND c.begun <= created
+                  AND NOT EXISTS (SELECT FROM authy.import_origin o WHERE o.user_id = public_id) LIMIT 1)
              ) AS details
              FROM (SELECT public_id, username, email, created, last_login, validated_at, deleted_at FROM authy.users ",
             $($rest,)+
@@ -86,6 +87,16 @@ statements! {
 
     /// Deletes the skeletons of a user's name.
     ERASE_LOOKALIKES(UUID) = "DELETE FROM authy.administrator_name WHERE user_id = $1";
+
+    /// Whether there is an administrator with a role of this level or a smaller one, or a user who was not imported: then
+    /// the database needs no first administrator.
+    HAS_ADMINISTRATOR(INT4) =
+        "SELECT 1 FROM authy.user_role JOIN authy.role USING (role_id) JOIN authy.users ON public_id = user_id
+         WHERE level <= $1 AND deleted_at IS NULL
+         UNION ALL
+         SELECT 1 FROM authy.users
+         WHERE NOT EXISTS (SELECT FROM authy.import_origin WHERE user_id = public_id)
+         LIMIT 1";
 
     /// Whether any user exists.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
@@ -240,4 +251,9 @@ statements! {
     ERASE_CLIENT_INFO(UUID) =
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
          WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";
+
+    /// Forgets what an erased user was in the source of an import. The row stays, so that no import brings the user back.
+    ERASE_ORIGIN(UUID) =
+        "UPDATE authy.import_origin
+         SET digest = NULL, password_digest = NULL, email_digest = NULL, email_written = NULL WHERE user_id = $1";
 }
