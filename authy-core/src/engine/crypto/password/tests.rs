@@ -59,7 +59,7 @@ async fn an_unknown_user_costs_one_hash_like_a_known_one() {
 async fn forms_of_a_password_are_tried_in_order_and_an_unknown_user_costs_as_many_hashes() {
     let passwords = passwords(SMALL, &[1]);
     let stored = passwords.hash(HashRequester::default(), secret("second")).await.unwrap();
-    let mut count = async |forms: [&str; 2], stored: Option<&str>| {
+    let count = async |forms: [&str; 2], stored: Option<&str>| {
         let before = passwords.hasher.hashes();
         let forms = forms.map(Secret::from);
         let verdict = passwords.verify_any(HashRequester::default(), &forms.each_ref(), stored).await.unwrap();
