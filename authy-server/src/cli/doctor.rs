@@ -24,6 +24,8 @@ mod limits;
 #[cfg(feature = "mail")]
 mod mail;
 mod schema;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -58,7 +60,11 @@ pub(super) async fn run(matches: &ArgMatches, settings: &Settings) -> Result<Exi
         webhook_findings(settings),
     );
     let (url, disk, limits) = (url::findings(settings), disk::findings(settings), limits::findings());
-    print_findings(matches, &[configuration, url, database, broker, mail, webhook, disk, limits].concat())
+    #[cfg(feature = "tls")]
+    let tls = tls::findings(settings);
+    #[cfg(not(feature = "tls"))]
+    let tls = Vec::new();
+    print_findings(matches, &[configuration, url, tls, database, broker, mail, webhook, disk, limits].concat())
 }
 
 /// Prints the settings that cannot be read, which nothing can be checked without.
