@@ -66,6 +66,7 @@ mod start;
 mod stopping;
 mod swap;
 mod tls;
+mod tls_listener;
 mod token_lifetime;
 mod untrusted_input;
 mod upgrade;
