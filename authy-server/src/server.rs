@@ -79,8 +79,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` completes, and then stops without losing a request. For [`HttpConfig::stop_delay`] it
-    /// goes on accepting, `/readyz` is 503, and every answer ends its connection (`Connection: close`, or GOAWAY with
-    /// HTTP/2). Then it closes the listener and the idle connections, and returns when the requests under way are
+    /// goes on accepting, `/readyz` is 503, and every answer of HTTP/1.1 ends its connection (`Connection: close`). Then
+    /// it closes the listener and the idle connections, and returns when the requests under way are
     /// answered, or after [`HttpConfig::drain_timeout`]. Dropping the future closes all connections at once.
     ///
     /// Give the listener a queue of some thousand connections

@@ -61,8 +61,10 @@ where
                 let (mut head, body) = request.into_parts();
                 message::name_host(&mut head);
                 let response = service.answer(listener, peer, Request::from_parts(head, body)).await;
-                // HTTP/2 has no header for it: the connection says that it accepts no further request.
-                if places.is_full() || service.is_stopping() {
+                // HTTP/2 has no header for it: the connection says that it accepts no further request (GOAWAY). Not when the
+                // server is about to stop, because a proxy that has a request ready at that moment fails it: until the delay
+                // is over, the proxy has noticed it and sends none.
+                if places.is_full() {
                     activity.ask_for_end();
                 }
                 let is_event_stream = response.extensions().get::<IsEventStream>().is_some();
