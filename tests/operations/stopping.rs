@@ -91,7 +91,7 @@ impl Balancer {
         drop(free);
         let tls = authority.map_or(String::new(), |authority| {
             format!(
-                " ssl verify required verifyhost localhost sni str(localhost) alpn h2 ca-file {}",
+                " ssl verify required verifyhost localhost sni str(localhost) alpn h2 check-alpn h2 ca-file {}",
                 authority.display()
             )
         });
