@@ -26,13 +26,14 @@ mod listeners;
 mod places;
 mod refusal;
 mod refusing_stream;
+mod shared;
 mod shutdown;
 mod stream;
 
 use acceptor::Acceptors;
-use connection::Shared;
 #[cfg(feature = "tls")]
 use handshake::TlsListener;
+use shared::Shared;
 use shutdown::Shutdown;
 
 /// The JSON API of an [`Authy`], and the paths `/livez` and `/readyz`.

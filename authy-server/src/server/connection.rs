@@ -6,35 +6,13 @@ use super::{
     acceptor::Accepted,
     head_timer::ArrivalFlag,
     http1,
-    places::Places,
+    shared::{Connection, Shared},
     shutdown::ShutdownSignal,
     stream::{ClientStream, EventStreamFlag, WriteTimeouts},
 };
 #[cfg(feature = "tls")]
-use super::{
-    handshake::{Handshaken, TlsListener},
-    http2,
-};
-use crate::{http_config::HttpConfig, listener::Listener, mounted::AuthyService, peer::Peer};
-
-/// What all connections of a server share.
-pub(super) struct Shared {
-    pub(super) service: AuthyService,
-    pub(super) config: HttpConfig,
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<TlsListener>,
-}
-
-/// A connection on which HTTP is spoken.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
-    pub(super) listener: Listener,
-    pub(super) peer: Peer,
-    pub(super) places: Arc<Places>,
-    pub(super) arrival: ArrivalFlag,
-    pub(super) event_stream: EventStreamFlag,
-    pub(super) shutdown: ShutdownSignal,
-}
+use super::{handshake::Handshaken, http2};
+use crate::peer::Peer;
 
 /// Answers the requests of a connection, until it is closed.
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, shutdown: ShutdownSignal) {

@@ -7,7 +7,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{body::RequestBody, connection::Connection, head_timer::HeadTimer, refusing_stream::RefusingStream};
+use super::{body::RequestBody, head_timer::HeadTimer, refusing_stream::RefusingStream, shared::Connection};
 use crate::stream::IsEventStream;
 
 /// Maximum size of the head of a request in bytes; a larger one is answered 431.

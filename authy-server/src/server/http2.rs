@@ -10,7 +10,7 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{connection::Connection, http1::HEAD_LIMIT_BYTES};
+use super::{http1::HEAD_LIMIT_BYTES, shared::Connection};
 use crate::{message, stream::IsEventStream};
 
 mod activity;
