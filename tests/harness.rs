@@ -23,6 +23,8 @@ use authy_core::{
 use authy_server::{HttpConfig, RateLimit, RateLimits, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+#[path = "harness/certificates.rs"]
+pub mod certificates;
 #[path = "harness/collector.rs"]
 pub mod collector;
 #[path = "harness/database.rs"]

@@ -40,6 +40,9 @@ pub struct HttpConfig {
     /// Maximum time for the head of a request to arrive, from its first byte or from the beginning of the connection.
     /// [`Server`](crate::Server) only.
     pub header_timeout: Duration,
+    /// Maximum time for a TLS handshake, from the beginning of the connection; 2 seconds while others wait to begin
+    /// theirs. [`Server`](crate::Server) only.
+    pub handshake_timeout: Duration,
     /// Maximum time for a body to arrive.
     pub body_timeout: Duration,
     /// Maximum time for answering, including the arrival of the body.
@@ -81,6 +84,8 @@ impl Default for HttpConfig {
             keep_alive: Duration::from_secs(75),
             // A slow phone needs two seconds; much longer is an attempt to hold connections open.
             header_timeout: Duration::from_secs(10),
+            // As a head.
+            handshake_timeout: Duration::from_secs(10),
             // 64 KiB over the slowest mobile network.
             body_timeout: Duration::from_secs(10),
             // Clients and proxies give up after 30 to 60 seconds: a later answer would not be read.

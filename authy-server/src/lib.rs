@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `amqp` | [`sink::Amqp`]: events to RabbitMQ |
 //! | `mail` | [`sink::MailSink`]: mails by SMTP or into a folder |
+//! | `tls` | [`tls`]: TLS and HTTP/2 of the server's own listeners |
 //! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
 //! | `cli` | the program, with its settings |
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
@@ -51,6 +52,7 @@ mod metrics;
 mod mounted;
 mod operations;
 mod page;
+mod peer;
 mod reply;
 mod request;
 mod route;
@@ -61,6 +63,8 @@ mod service;
 mod start;
 mod stream;
 mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
 #[cfg(not(feature = "otlp"))]

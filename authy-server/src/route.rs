@@ -162,12 +162,12 @@ pub(crate) trait Routed: Endpoint + Sized {
     {
         Route::new::<Self>(move |raw| {
             async move {
-                let (headers, streams) = (raw.headers, raw.streams);
+                let (headers, streams, is_certified) = (raw.headers, raw.streams, raw.is_certified);
                 let address = raw.caller.client_info().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
                 let call = raw.read()?;
                 if stream::is_wanted(headers) {
                     let user = stream::user(call.authy, headers).await;
-                    let place = streams.enter(address, user)?;
+                    let place = streams.enter(address, user, is_certified)?;
                     let events = streamer.stream(call, stream::last_event_id(headers)).await?;
                     return Ok(streams.open(place, events));
                 }

@@ -38,10 +38,11 @@ use crate::{
     metrics::{RouteMetrics, Scrape, ServerCounts, method_name},
     operations::{Operation, Readiness},
     page,
+    peer::Peer,
     reply::{self, Response},
     request, routes,
     stream::Streams,
-    table::{Resource, RouteTable},
+    table::{Resource, RouteTable, is_forwarded},
     traces::RequestTracer,
 };
 
@@ -76,6 +77,8 @@ pub(crate) struct Service {
 struct Origin<'a> {
     listener: Listener,
     client: ClientAddress,
+    /// Whether the client itself has shown a certificate.
+    is_certified: bool,
     id: &'a str,
 }
 
@@ -139,7 +142,7 @@ impl Service {
     }
 
     /// Answers a request within the deadline, also when a handler panics.
-    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -148,8 +151,10 @@ impl Service {
         let (head, body) = request.into_parts();
         let id = request::id(&head.headers);
         let name = id.to_str().unwrap_or_default();
-        let client = self.proxies.client_address(peer, &head.headers);
-        let found = self.find(listener, peer, &head);
+        let client = self.client(peer, &head.headers);
+        // The certificate of a proxy says nothing about its clients.
+        let is_certified = peer.is_certified && !is_forwarded(&head.headers);
+        let found = self.find(listener, peer.ip, &head);
         let (metrics, is_frequent) = (self.metrics(&found), found.is_frequent());
         let (method, route) = (method_name(&head.method), metrics.route);
         // The route and not the path: paths contain one-time codes, and an unknown path may be that of a mistyped code.
@@ -160,8 +165,9 @@ impl Service {
         // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
         // transaction that is dropped before its commit is rolled back.
         let answered = {
+            let origin = Origin { listener, client, is_certified, id: name };
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(Origin { listener, client, id: name }, &head, body, &found, &mut progress));
+            let work = pin!(self.handle(origin, &head, body, &found, &mut progress));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
             // A token check logs nothing but its failure, and a span would be a noticeable part of its time.
             let span = match is_frequent {
@@ -224,7 +230,7 @@ impl Service {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Origin { listener, client, id } = origin;
+        let Origin { listener, client, is_certified, id } = origin;
         if listener.is_own() {
             message::check(head)?;
         }
@@ -273,8 +279,15 @@ impl Service {
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
-        let call = RawCall { authy, caller: &caller, is_head, segments, fields, headers, streams };
+        let call = RawCall { authy, caller: &caller, is_head, is_certified, segments, fields, headers, streams };
         Ok(route.answer(call).await?)
+    }
+
+    /// Returns the client of a request, and whether it arrived over https: as a trusted proxy says, else as this process sees it.
+    fn client(&self, peer: Peer, headers: &HeaderMap) -> ClientAddress {
+        let client = self.proxies.client_address(peer.ip, headers);
+        let https = client.https || peer.is_encrypted && !self.proxies.names_protocol(peer.ip, headers);
+        ClientAddress { https, ..client }
     }
 
     fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts) -> Found<'a> {

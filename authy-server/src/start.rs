@@ -21,11 +21,15 @@ mod listen;
 mod signals;
 mod sinks;
 mod systemd;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(crate) use database::{Database, NO_MASTER_KEY, Sharing, engine_config, explain};
 pub(crate) use error::BoxError;
 use signals::Signals;
 pub(crate) use sinks::problems as sink_problems;
+#[cfg(feature = "tls")]
+pub(crate) use tls::open as open_tls;
 
 /// Two or three health checks of a load balancer.
 const STOP_DELAY: Duration = Duration::from_secs(5);
@@ -52,11 +56,29 @@ fn http_config(settings: &Settings) -> HttpConfig {
     }
 }
 
+/// Returns whether the listeners speak TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn speaks_tls(settings: &Settings) -> bool {
+    settings.tls_cert.is_some()
+}
+
+/// Returns whether the listeners speak TLS: never, in a program that was built without it.
+#[cfg(not(feature = "tls"))]
+pub(crate) fn speaks_tls(_: &Settings) -> bool {
+    false
+}
+
+/// Returns the scheme of the URLs of the listeners.
+pub(crate) fn scheme(settings: &Settings) -> &'static str {
+    if speaks_tls(settings) { "https" } else { "http" }
+}
+
 /// Returns the URL of an address, from this machine when it stands for all addresses.
-pub(crate) fn url_of(address: SocketAddr) -> String {
+pub(crate) fn url_of(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = scheme(settings);
     match address.ip().is_unspecified() {
-        true => format!("http://localhost:{}", address.port()),
-        false => format!("http://{address}"),
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
     }
 }
 
@@ -105,12 +127,14 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
 
 async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxError> {
     sinks::check(settings)?;
+    #[cfg(feature = "tls")]
+    let tls = tls::open(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
     let listeners = listen::bind(&settings.listen.0).await?;
     let admin = settings.admin_listen.map(listen::bind_admin).transpose()?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let url = url_of(*addresses.first().ok_or("AUTHY_LISTEN names no address")?);
+    let url = url_of(settings, *addresses.first().ok_or("AUTHY_LISTEN names no address")?);
     let mut signals = Signals::new()?;
 
     // Both may wait long for the database.
@@ -142,11 +166,11 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
         if let Some(admin) = &admin {
-            println!("admin listener on {}", url_of(admin.local_addr()?));
+            println!("admin listener on {}", url_of(settings, admin.local_addr()?));
         }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {
-            println!("listening on {}", url_of(*address));
+            println!("listening on {}", url_of(settings, *address));
         }
         let http = exporter.configure(http_config(settings));
         let delay = http.stop_delay;
@@ -155,13 +179,24 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         if let Some(admin) = admin {
             server = server.with_admin_listener(admin);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &tls {
+            server = server.with_tls(tls.clone());
+        }
+        let reload = || {
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &tls {
+                tls::reload(tls);
+            }
+            sinks::reload(settings, speaks_tls(settings));
+        };
         let mut serving = tokio::spawn(server.serve_all(listeners, async { drop(stopped.await) }));
         systemd::ready();
         // Until the process ends.
         tokio::spawn(systemd::give_signs_of_life());
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
-            () = signals.stop(|| sinks::reload(settings)) => {}
+            () = signals.stop(reload) => {}
         }
         tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
         systemd::stopping();

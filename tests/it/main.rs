@@ -69,6 +69,7 @@ mod stopping;
 mod stored;
 mod swap;
 mod tls;
+mod tls_listener;
 mod token_lifetime;
 mod traces;
 mod untrusted_input;

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -17,19 +18,28 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// Starts it in front of these servers: `s0`, `s1` and so on in the header `x-served-by`. Waits until it listens.
-    pub(crate) async fn start(servers: &[SocketAddr]) -> Self {
+    /// Starts it in front of these servers: `s0`, `s1` and so on in the header `x-served-by`. With the certificate of an
+    /// authority it speaks HTTP/2 over TLS to them: the header `x-protocol` says so. Waits until it listens.
+    pub(crate) async fn start(servers: &[SocketAddr], authority: Option<&Path>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let lines: String = (0..).zip(servers).map(|(number, at)| format!("    server s{number} {at}\n")).collect();
+        let tls = authority.map_or(String::new(), |authority| {
+            format!(
+                " ssl verify required verifyhost localhost sni str(localhost) alpn h2 check-alpn h2 ca-file {}",
+                authority.display()
+            )
+        });
+        let lines: String =
+            (0..).zip(servers).map(|(number, at)| format!("    server s{number} {at}{tls}\n")).collect();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
         let config = format!(
             "defaults\n    mode http\n    retries 0\n    timeout connect 2s\n    timeout client 60s\n    \
              timeout server 60s\nfrontend all\n    bind {address}\n    default_backend authy\nbackend authy\n    \
              balance roundrobin\n    option httpchk\n    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host authy\n    \
-             default-server check inter 1s fall 2 rise 2\n    http-response set-header x-served-by %s\n{lines}"
+             default-server check inter 1s fall 2 rise 2\n    http-response set-header x-served-by %s\n    \
+             http-response set-header x-protocol %[ssl_bc_alpn]\n{lines}"
         );
         std::fs::write(&file, config).unwrap();
         let mut haproxy = Command::new("/usr/sbin/haproxy");

@@ -103,7 +103,7 @@ async fn a_server_without_its_database_is_taken_out_and_comes_back() {
     }
     let addresses: Vec<_> = servers.iter().map(|(address, _)| *address).collect();
     let max_staleness = cheap().max_staleness;
-    let balancer = Balancer::start(&addresses).await;
+    let balancer = Balancer::start(&addresses, None).await;
     let (ends, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let login = serde_json::to_string(&credentials(&visitor.username)).unwrap();
     let clients: Vec<_> = (0..8)

@@ -56,6 +56,12 @@ impl TrustedProxies {
         ClientAddress { ip, https }
     }
 
+    /// Returns whether `peer` is a trusted proxy that says by which protocol the request arrived. Only then
+    /// [`ClientAddress::https`] is its word; otherwise the connection to the peer itself decides.
+    pub fn names_protocol(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        headers.contains_key(FORWARDED_PROTO) && self.trusts(peer.to_canonical())
+    }
+
     /// Returns the first hop from the right that is not a trusted proxy: a client can forge all entries to its left.
     fn rightmost_untrusted<'a>(&self, peer: IpAddr, hops: impl Iterator<Item = &'a str>) -> IpAddr {
         let mut last = peer;

@@ -25,6 +25,8 @@ mod limits;
 #[cfg(feature = "mail")]
 mod mail;
 mod schema;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -60,7 +62,12 @@ pub(super) async fn run(matches: &ArgMatches, settings: &Settings) -> Result<Exi
     );
     let (url, disk, limits) = (url::findings(settings), disk::findings(settings), limits::findings());
     let compat = compat::findings(settings);
-    print_findings(matches, &[configuration, compat, url, database, broker, mail, webhook, disk, limits].concat())
+    #[cfg(feature = "tls")]
+    let tls = tls::findings(settings);
+    #[cfg(not(feature = "tls"))]
+    let tls = Vec::new();
+    let all = [configuration, compat, url, tls, database, broker, mail, webhook, disk, limits];
+    print_findings(matches, &all.concat())
 }
 
 /// Prints the settings that cannot be read, which nothing can be checked without.

@@ -66,6 +66,15 @@ settings! {
     listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
     /// Another address to listen on, for administrators and monitoring: then the endpoints that are for administrators alone, `/livez` and `/readyz` are there and nowhere else
     admin_listen: Option<SocketAddr> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the certificate of this server and those of its intermediate authorities: then every listener speaks TLS, with HTTP/2 and HTTP/1.1. Read again when it changes
+    tls_cert: Option<PathBuf> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the private key of the certificate; required with it
+    tls_key: Option<PathBuf> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the authorities of the certificates of clients: a client that shows one has a reserved place as a follower of revocations. Needs `AUTHY_TLS_CERT`
+    client_ca: Option<PathBuf> = "";
     /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// Number of database connections for transactions, at least 2. Five more are for reads and revocations, and two for each sink

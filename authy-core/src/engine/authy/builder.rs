@@ -27,6 +27,7 @@ use crate::{
             connector::check_encryption,
             db::Db,
             migrate::{MigrationReport, migrate, require_schema},
+            replica::Replica,
             wait::until_available,
         },
     },
@@ -267,7 +268,7 @@ impl Builder {
         let mut db = Db::new(database, config.connections, config.pooler, &roots)?;
         if let Some(replica) = replica {
             let replica = Db::standby(replica, config.connections, config.pooler, &roots)?;
-            db = db.with_replica(replica, config.max_replica_lag);
+            db = db.with_lagging_reads(Replica::new(replica, config.max_replica_lag));
         }
         let db = Arc::new(db);
         until_available(&db, start_timeout, || prepare(&db, is_beside_servers)).await?;

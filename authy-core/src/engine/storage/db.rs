@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
@@ -23,7 +24,6 @@ use crate::{
         generation::{Generation, shows_demotion},
         pooler::Pooler,
         read_pool::{Prepared, ReadPool},
-        replica::Replica,
         session,
         statement::{Params, Statement},
     },
@@ -56,7 +56,7 @@ pub(in crate::engine) struct Db {
     pool: Pool,
     reads: ReadPool,
     written: watch::Sender<()>,
-    replica: Option<Box<Replica>>,
+    lagging: Option<Box<dyn LaggingReads>>,
 }
 
 impl Db {
@@ -120,19 +120,19 @@ impl Db {
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         let reads = ReadPool::new(connector.clone());
-        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), replica: None })
+        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), lagging: None })
     }
 
-    /// Adds a replica, for reads that may lag by this time.
-    pub(in crate::engine) fn with_replica(mut self, replica: Db, max_lag: Duration) -> Self {
-        self.replica = Some(Box::new(Replica::new(replica, max_lag)));
+    /// Adds a source of reads that may lag.
+    pub(in crate::engine) fn with_lagging_reads(mut self, source: impl LaggingReads) -> Self {
+        self.lagging = Some(Box::new(source));
         self
     }
 
-    /// Watches how far the replica is behind. Never returns, unless there is none.
-    pub(in crate::engine) async fn follow_replica(&self) {
-        if let Some(replica) = &self.replica {
-            replica.follow(self).await;
+    /// Watches how far the source of reads that may lag is behind. Never returns, unless there is none.
+    pub(in crate::engine) async fn follow_lagging_reads(&self) {
+        if let Some(source) = &self.lagging {
+            source.follow(self).await;
         }
     }
 
@@ -344,8 +344,8 @@ impl Db {
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>> {
-        if let Some(replica) = &self.replica
-            && let Some(rows) = replica.list(statement, params).await
+        if let Some(source) = &self.lagging
+            && let Some(rows) = source.list(statement, params).await
         {
             return Ok(rows);
         }
@@ -385,6 +385,16 @@ impl Db {
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
+}
+
+/// Where reads come from that may miss what was written in the last seconds.
+#[async_trait]
+pub(in crate::engine) trait LaggingReads: Send + Sync + 'static {
+    /// Returns the rows of a read, unless this is too far behind or does not answer.
+    async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>>;
+
+    /// Watches how far this is behind the primary. Never returns.
+    async fn follow(&self, primary: &Db);
 }
 
 /// What has to hold of a server, or a read is not made.

@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Row;
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        db::{Condition, Db},
+        db::{Condition, Db, LaggingReads},
         statement::{Params, Statement},
     },
 };
@@ -57,46 +58,9 @@ struct State {
 
 impl Replica {
     /// Creates a replica that is read from while it is at most `max_lag` behind. It is not read from before
-    /// [`follow`](Self::follow) has seen it.
+    /// [`follow`](LaggingReads::follow) has seen it.
     pub(in crate::engine) fn new(db: Db, max_lag: Duration) -> Self {
         Self { db, max_lag, state: Mutex::default() }
-    }
-
-    /// Returns the rows of a read, unless the replica is behind or does not answer.
-    pub(super) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
-        let needed = self.lock().usable(self.max_lag, Instant::now())?;
-        let condition = Condition { statement: &sql::STANDBY_POSITION, accept: &|row| accept(row, needed) };
-        match self.db.list_if(Some(&condition), statement, params).await {
-            Ok(rows) => Some(rows),
-            Err(error) => {
-                // The next ones do not wait for it.
-                self.lock().tried = None;
-                tracing::debug!(%error, "the replica did not answer a read");
-                None
-            }
-        }
-    }
-
-    /// Notes the position of the primary once a second, and tries the replica. Never returns.
-    pub(in crate::engine) async fn follow(&self, primary: &Db) {
-        let mut ticks = interval(COMPARE_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let tried = self.compare(primary).await;
-            let mut state = self.lock();
-            state.tried = tried.is_ok().then(Instant::now);
-            if state.logged.replace(tried.is_ok()) != Some(tried.is_ok()) {
-                drop(state);
-                match tried {
-                    Ok(()) => tracing::info!("the replica is up to date: reads that may lag go to it"),
-                    Err(error) => {
-                        let error = crate::error::chain(&error).to_string();
-                        tracing::warn!(error, max_lag = ?self.max_lag, "the replica is not read from");
-                    }
-                }
-            }
-        }
     }
 
     /// Returns how many bytes of the write-ahead log the replica has to replay.
@@ -125,6 +89,44 @@ impl Replica {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl LaggingReads for Replica {
+    async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
+        let needed = self.lock().usable(self.max_lag, Instant::now())?;
+        let condition = Condition { statement: &sql::STANDBY_POSITION, accept: &|row| accept(row, needed) };
+        match self.db.list_if(Some(&condition), statement, params).await {
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                // The next ones do not wait for it.
+                self.lock().tried = None;
+                tracing::debug!(%error, "the replica did not answer a read");
+                None
+            }
+        }
+    }
+
+    async fn follow(&self, primary: &Db) {
+        let mut ticks = interval(COMPARE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let tried = self.compare(primary).await;
+            let mut state = self.lock();
+            state.tried = tried.is_ok().then(Instant::now);
+            if state.logged.replace(tried.is_ok()) != Some(tried.is_ok()) {
+                drop(state);
+                match tried {
+                    Ok(()) => tracing::info!("the replica is up to date: reads that may lag go to it"),
+                    Err(error) => {
+                        let error = crate::error::chain(&error).to_string();
+                        tracing::warn!(error, max_lag = ?self.max_lag, "the replica is not read from");
+                    }
+                }
+            }
+        }
     }
 }
 

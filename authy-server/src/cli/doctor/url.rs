@@ -44,7 +44,9 @@ fn of_url(what: &str, variable: &str, text: &str, settings: &Settings) -> Vec<Fi
         (false, false) => vec![Finding::warning(
             AREA,
             format!("{message}: passwords and tokens go there without encryption"),
-            format!("put a proxy that terminates https in front of the server, and set {variable} to its URL"),
+            format!(
+                "put a proxy that terminates https in front of the server, or set AUTHY_TLS_CERT, and set {variable} to the https URL"
+            ),
         )],
     }
 }
