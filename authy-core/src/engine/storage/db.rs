@@ -11,14 +11,13 @@ use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
 };
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction, config::Host};
+use tokio_postgres::{Client, Row, Transaction, config::Host};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by, db_error, not_in_time},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by},
         fault,
         generation::{Generation, shows_demotion},
         pooler::Pooler,
@@ -30,12 +29,14 @@ use crate::{
     tls::Roots,
 };
 
+mod slow_read;
+
+pub(in crate::engine::storage) use slow_read::SlowRead;
+
 /// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of
 /// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Maximum time of a read that may be slow: that of its statement, and of the round trips around it.
-const LIST_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() + 2);
 /// The connections of the pool at one time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -282,65 +283,6 @@ impl Db {
     /// Returns a receiver that changes when this instance writes an event. Events of other instances do not change it.
     pub(in crate::engine) fn written(&self) -> watch::Receiver<()> {
         self.written.subscribe()
-    }
-
-    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
-    /// its caller has gone.
-    pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let generation = self.generation();
-        let listed = self.try_list(statement, params).await;
-        listed.inspect_err(|error| self.leave_if_demoted(generation, error))
-    }
-
-    async fn try_list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut connection = self.connection().await?;
-        let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, statement, params)).await;
-        let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
-        if listed.as_ref().is_err_and(Error::is_unavailable) {
-            // The connection may still be waiting for its answer: it must not be reused.
-            drop(Object::take(connection));
-        }
-        listed
-    }
-
-    async fn list_on(
-        &self,
-        connection: &mut Object,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true);
-        let tx = begin.start().await.map_err(db_error)?;
-        self.set_local(&tx);
-        let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
-        let _ = tx.batch_execute(&limit).now_or_never();
-        let rows = statement.rows(&tx, params).await?;
-        tx.commit().await.map_err(db_error)?;
-        Ok(rows)
-    }
-
-    /// Returns the rows of a read that may be slow, and may miss what was written in the last seconds: from the replica, when there
-    /// is one that is up to date.
-    pub(in crate::engine) async fn list_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        if let Some(replica) = &self.replica
-            && let Some(rows) = replica.list(statement, params).await
-        {
-            return Ok(rows);
-        }
-        self.list(statement, params).await
-    }
-
-    /// Returns the only row of a read that may be slow, and may miss what was written in the last seconds.
-    pub(in crate::engine) async fn count_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Row> {
-        only(self.list_lagging(statement, params).await?.into_iter().next())
     }
 
     /// Returns the rows of a fast read.

@@ -16,7 +16,7 @@ use tokio_postgres::Row;
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        db::Db,
+        db::{Db, SlowRead},
         statement::{Params, Statement},
     },
 };
@@ -57,11 +57,16 @@ impl Replica {
     }
 
     /// Returns the rows of a read, unless the replica is behind or does not answer.
-    pub(super) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
+    pub(super) async fn read(
+        &self,
+        read: SlowRead,
+        statement: &'static Statement,
+        params: Params<'_>,
+    ) -> Option<Vec<Row>> {
         if !self.is_current() {
             return None;
         }
-        let listed = self.db.list(statement, params).await;
+        let listed = self.db.read_slowly(read, statement, params).await;
         listed.inspect_err(|error| tracing::debug!(%error, "the replica did not answer a read")).ok()
     }
 
