@@ -53,7 +53,9 @@ pub(crate) async fn fill(sql: &Client, users: usize, phc: &str) {
         format!("{event}\t{}\t{kind}\tuser\t{user}\t{user}\n", text(begin + step * n as u64))
     })
     .await;
-    sql.batch_execute("VACUUM ANALYZE; CHECKPOINT").await.unwrap();
+    for command in ["VACUUM ANALYZE", "CHECKPOINT"] {
+        sql.batch_execute(command).await.unwrap();
+    }
 }
 
 /// The time of a sign-up.
