@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Fields, Nothing, Reply, endpoints,
     field::{differ, unreported},
-    page::{PageNumber, PageSize},
+    page::{ListCursor, PageNumber, PageSize, either},
     requests,
     role::RoleView,
     vocabulary::existing_role,
@@ -56,10 +56,17 @@ endpoints! {
     CreateUser: POST "/authy/users" () NewAccount => Created, Access::Level(ADMIN);
         fails InvalidInput | WeakPassword | AlreadyRegistered | BeyondYourLevel | Overloaded;
 
-    /// List users, deleted ones included, ordered by creation, one page at a time.
+    /// List users, deleted ones included, one page at a time.
     ///
-    /// A user is listed when all given filters apply. The links to other pages keep them.
-    ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput;
+    /// They are ordered by creation; with `role`, in the order in which they were granted it; with `q`, by the username or the
+    /// address that begins with it, alphabetically. A user is listed when all given filters apply.
+    ///
+    /// `next_url` and `prev_url` lead from page to page: they keep the filters, and have a position (`after`) instead of a page
+    /// number, so that any page takes as long as the first one. A user who is there all the time is on exactly one of the pages,
+    /// whoever is added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the filters
+    /// select few of very many users, a page can have fewer users than `per_page`, or none, although `next_url` shows that there
+    /// are more. Only the first 100 pages have a number: a larger `page` is 400 `page_too_far`.
+    ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput | PageTooFar;
 
     /// Get a user, deleted or not.
     GetUser: GET "/authy/user/{public_id}" (UserId) Nothing => UserView, Access::Level(ADMIN); fails NotFound;
@@ -128,7 +135,7 @@ requests! {
     /// A page of users, and a filter. The default is the first page of all users.
     #[derive(Default)]
     pub struct UserQuery {
-        /// The page number, starting with 1.
+        /// The page number, starting with 1, at most 100.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub page: Option<PageNumber>,
         /// The number of users per page: 1 to 100, default 20.
@@ -147,7 +154,11 @@ requests! {
         /// Only users whose email address is confirmed (true), or only the others (false).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub validated: Option<bool>,
+        /// The position of the page, from a link to it, instead of `page` and with the same filters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub after: Option<ListCursor>,
     }
+    check page, after => either;
 }
 
 impl Deletion {
@@ -252,10 +263,13 @@ wire! {
 
     /// A page of users.
     pub struct UserPage {
-        /// The users of this page, in the order of their creation.
+        /// The users of this page, in the order of the list.
         pub users: Vec<UserView>,
-        /// The total number of users on all pages.
+        /// The total number of users on all pages: exact up to 10,000.
         pub total_records: u64,
+        /// Whether the total is an estimate, from the statistics of the database. Absent when it is exact.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub total_is_estimate: bool,
         /// The URL of the next page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_url: Option<String>,

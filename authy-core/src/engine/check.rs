@@ -35,6 +35,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         signing_key::sql::ALL,
         throttle::sql::ALL,
         user::sql::ALL,
+        user::list::sql::ALL,
         notification::sql::ALL,
         relay::sql::ALL,
         replica::sql::ALL,

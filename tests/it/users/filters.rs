@@ -120,7 +120,7 @@ async fn a_few_among_many_are_found_by_an_index() {
     for (index, query, found) in [
         ("users_deleted", UserQuery { deleted: Some(true), ..all() }, 1),
         ("users_unconfirmed", UserQuery { validated: Some(false), ..all() }, 1),
-        ("user_role_by_role", with_role("auctioneer"), 1),
+        ("user_role_by_grant", with_role("auctioneer"), 1),
     ] {
         let uses = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1";
         let before: i64 = sql.query_one(uses, &[&index]).await.unwrap().get(0);

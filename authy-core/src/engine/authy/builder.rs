@@ -268,7 +268,7 @@ impl Builder {
         let mut db = Db::new(database, config.connections, config.pooler, &roots)?;
         if let Some(replica) = replica {
             let replica = Db::standby(replica, config.connections, config.pooler, &roots)?;
-            db = db.with_lagging_reads(Replica::new(replica, config.max_replica_lag));
+            db = Replica::new(replica, config.max_replica_lag).of(db);
         }
         let db = Arc::new(db);
         until_available(&db, start_timeout, || prepare(&db, is_beside_servers)).await?;

@@ -26,7 +26,7 @@ mod claim;
 pub(in crate::engine) mod create;
 pub(in crate::engine) mod deletion;
 pub(in crate::engine) mod email_verification;
-mod list;
+pub(in crate::engine) mod list;
 pub(in crate::engine) mod password_reset;
 pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;

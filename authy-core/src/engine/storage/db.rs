@@ -6,20 +6,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
 };
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction, config::Host};
+use tokio_postgres::{Client, Row, Transaction, config::Host};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by, db_error, not_in_time},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by},
         fault,
         generation::{Generation, shows_demotion},
         pooler::Pooler,
@@ -30,12 +28,14 @@ use crate::{
     tls::Roots,
 };
 
+mod slow_read;
+
+pub(in crate::engine::storage) use slow_read::{Condition, LaggingReads, SlowRead};
+
 /// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of
 /// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Maximum time of a read that may be slow: that of its statement, and of the round trips around it.
-const LIST_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() + 2);
 /// The connections of the pool at one time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -124,7 +124,7 @@ impl Db {
     }
 
     /// Adds a source of reads that may lag.
-    pub(in crate::engine) fn with_lagging_reads(mut self, source: impl LaggingReads) -> Self {
+    pub(in crate::engine::storage) fn with_lagging_reads(mut self, source: impl LaggingReads) -> Self {
         self.lagging = Some(Box::new(source));
         self
     }
@@ -290,77 +290,6 @@ impl Db {
         self.written.subscribe()
     }
 
-    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
-    /// its caller has gone.
-    pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        self.list_if(None, statement, params).await
-    }
-
-    /// The same, if a condition on the server holds in the same transaction.
-    pub(in crate::engine) async fn list_if(
-        &self,
-        condition: Option<&Condition<'_>>,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        let generation = self.generation();
-        let listed = async {
-            let mut connection = self.connection().await?;
-            let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, condition, statement, params)).await;
-            let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
-            if listed.as_ref().is_err_and(Error::is_unavailable) {
-                // The connection may still be waiting for its answer: it must not be reused.
-                drop(Object::take(connection));
-            }
-            listed
-        };
-        listed.await.inspect_err(|error| self.leave_if_demoted(generation, error))
-    }
-
-    async fn list_on(
-        &self,
-        connection: &mut Object,
-        condition: Option<&Condition<'_>>,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true);
-        let tx = begin.start().await.map_err(db_error)?;
-        self.set_local(&tx);
-        let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
-        let _ = tx.batch_execute(&limit).now_or_never();
-        if let Some(condition) = condition {
-            (condition.accept)(&only(condition.statement.row(&tx, &[]).await?)?)?;
-        }
-        let rows = statement.rows(&tx, params).await?;
-        tx.commit().await.map_err(db_error)?;
-        Ok(rows)
-    }
-
-    /// Returns the rows of a read that may be slow, and may miss what was written in the last seconds: from the replica, when there
-    /// is one that is up to date.
-    pub(in crate::engine) async fn list_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        if let Some(source) = &self.lagging
-            && let Some(rows) = source.list(statement, params).await
-        {
-            return Ok(rows);
-        }
-        self.list(statement, params).await
-    }
-
-    /// Returns the only row of a read that may be slow, and may miss what was written in the last seconds.
-    pub(in crate::engine) async fn count_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Row> {
-        only(self.list_lagging(statement, params).await?.into_iter().next())
-    }
-
     /// Returns the rows of a fast read. It waits for no transaction: its connections are not those of the pool.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let shared = self.shares_sessions();
@@ -385,24 +314,6 @@ impl Db {
     pub(in crate::engine) async fn read_one(&self, statement: &'static Statement, params: Params<'_>) -> Result<Row> {
         only(self.read_opt(statement, params).await?)
     }
-}
-
-/// Where reads come from that may miss what was written in the last seconds.
-#[async_trait]
-pub(in crate::engine) trait LaggingReads: Send + Sync + 'static {
-    /// Returns the rows of a read, unless this is too far behind or does not answer.
-    async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>>;
-
-    /// Watches how far this is behind the primary. Never returns.
-    async fn follow(&self, primary: &Db);
-}
-
-/// What has to hold of a server, or a read is not made.
-pub(in crate::engine) struct Condition<'a> {
-    /// A statement with one row.
-    pub(in crate::engine) statement: &'static Statement,
-    /// Accepts the row.
-    pub(in crate::engine) accept: &'a (dyn Fn(&Row) -> Result<()> + Send + Sync),
 }
 
 fn only(row: Option<Row>) -> Result<Row> {

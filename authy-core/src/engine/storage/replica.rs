@@ -17,7 +17,7 @@ use tokio_postgres::Row;
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        db::{Condition, Db, LaggingReads},
+        db::{Condition, Db, LaggingReads, SlowRead},
         statement::{Params, Statement},
     },
 };
@@ -63,6 +63,11 @@ impl Replica {
         Self { db, max_lag, state: Mutex::default() }
     }
 
+    /// Adds the replica to the database.
+    pub(in crate::engine) fn of(self, primary: Db) -> Db {
+        primary.with_lagging_reads(self)
+    }
+
     /// Returns how many bytes of the write-ahead log the replica has to replay.
     ///
     /// # Errors
@@ -94,10 +99,10 @@ impl Replica {
 
 #[async_trait]
 impl LaggingReads for Replica {
-    async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
+    async fn read(&self, read: SlowRead, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
         let needed = self.lock().usable(self.max_lag, Instant::now())?;
         let condition = Condition { statement: &sql::STANDBY_POSITION, accept: &|row| accept(row, needed) };
-        match self.db.list_if(Some(&condition), statement, params).await {
+        match self.db.read_slowly(Some(&condition), read, statement, params).await {
             Ok(rows) => Some(rows),
             Err(error) => {
                 // The next ones do not wait for it.

@@ -42,6 +42,12 @@ impl Statement {
         Ok(self.rows(tx, params).await?.into_iter().next())
     }
 
+    /// Returns the planner's plan of the statement, with these parameters, as a JSON value. It is not executed.
+    pub(in crate::engine) async fn plan(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Vec<Row>> {
+        let explain = format!("EXPLAIN (FORMAT JSON) {}", self.sql);
+        tx.query_typed(&explain, &self.typed(params)).await.map_err(db_error)
+    }
+
     /// Executes the statement. Returns the number of affected rows. The caller interprets a violated constraint.
     pub(in crate::engine) async fn execute(
         &self,

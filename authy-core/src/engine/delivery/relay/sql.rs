@@ -176,8 +176,11 @@ statements! {
          ) AS stuck
          WHERE c.sink = ANY ($1) ORDER BY c.sink";
 
-    /// Deletes deliveries that were made one month ago, except those whose status is shown with the user.
-    FORGET() =
-        "DELETE FROM authy.delivery
-         WHERE state = 'delivered' AND NOT shows_status AND changed < now() - interval '30 days'";
+    /// Deletes at most a number of the deliveries that were made one month ago, except those whose status is shown with the
+    /// user.
+    FORGET(INT8) =
+        "DELETE FROM authy.delivery WHERE (sink, event_id) IN (
+             SELECT sink, event_id FROM authy.delivery
+             WHERE state = 'delivered' AND NOT shows_status AND changed < now() - interval '30 days'
+             ORDER BY changed LIMIT $1)";
 }

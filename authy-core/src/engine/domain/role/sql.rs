@@ -7,7 +7,7 @@ statements! {
     LIST() = "SELECT name, description, level FROM authy.role ORDER BY level LIMIT 1000";
 
     /// A role by its name.
-    FIND(TEXT) = "SELECT name, description, level FROM authy.role WHERE name_key = $1";
+    FIND(TEXT) = "SELECT role_id, name, description, level FROM authy.role WHERE name_key = $1";
 
     /// The ID of a role.
     FIND_ID(TEXT) = "SELECT role_id FROM authy.role WHERE name_key = $1";
@@ -29,19 +29,6 @@ statements! {
     IS_HELD(INT4) =
         "SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
          WHERE role_id = $1 AND deleted_at IS NULL LIMIT 1";
-
-    /// The users who have the role.
-    LIST_USERS(TEXT, INT8, INT8) =
-        "SELECT u.public_id, u.username
-         FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
-         WHERE r.name_key = $1 AND u.deleted_at IS NULL
-         ORDER BY u.username_key LIMIT $2 OFFSET $3";
-
-    /// The number of users who have the role.
-    COUNT_USERS(TEXT) =
-        "SELECT count(*)
-         FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
-         WHERE r.name_key = $1 AND u.deleted_at IS NULL";
 
     /// Grants a role.
     GRANT(UUID, INT4) =

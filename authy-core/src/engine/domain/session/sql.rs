@@ -182,9 +182,15 @@ statements! {
         "UPDATE authy.session SET ended_at = now()
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING session_id";
 
-    /// Deletes the sessions that ended at least one day ago, all of whose tokens have expired.
-    FORGET() =
-        "DELETE FROM authy.session
-         WHERE (ended_at < now() - interval '1 day' OR expires < now() - interval '1 day')
-           AND access_until < now() - interval '1 day'";
+    /// Deletes sessions that ended at least one day ago, all of whose tokens have expired: at most a number of those that
+    /// were ended, and of those that expired.
+    FORGET(INT8) =
+        "DELETE FROM authy.session WHERE session_id IN (
+             (SELECT session_id FROM authy.session
+              WHERE ended_at < now() - interval '1 day' AND access_until < now() - interval '1 day'
+              ORDER BY ended_at LIMIT $1)
+             UNION ALL
+             (SELECT session_id FROM authy.session
+              WHERE expires < now() - interval '1 day' AND access_until < now() - interval '1 day'
+              ORDER BY expires LIMIT $1))";
 }

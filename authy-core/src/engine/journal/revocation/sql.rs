@@ -71,6 +71,8 @@ statements! {
     /// whole database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
 
-    /// Deletes the revocations that expired at least one day ago: the clock of the database may have jumped ahead.
-    FORGET() = "DELETE FROM authy.revocation WHERE until < now() - interval '1 day'";
+    /// Deletes at most a number of the revocations that expired at least one day ago: the clock of the database may have jumped ahead.
+    FORGET(INT8) =
+        "DELETE FROM authy.revocation WHERE revocation_id IN (
+             SELECT revocation_id FROM authy.revocation WHERE until < now() - interval '1 day' ORDER BY until LIMIT $1)";
 }
