@@ -58,7 +58,6 @@ bench: ## Measure: ratios against this machine's own limits, in one run
 	$(CARGO) bench --locked -p authy-tests --bench load
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
-	$(CARGO) bench --locked -p authy-tests --bench scale
 	$(CARGO) bench --locked -p authy-tests --bench timing
 
 # Without a sanitizer the stable toolchain is enough, and there is no unsafe code of ours for one to watch. The targets are

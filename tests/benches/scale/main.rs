@@ -1,6 +1,6 @@
 //! How the time of each operation grows with the number of users: `cargo bench -p authy-tests --bench scale`.
 //!
-//! The sizes are 10,000 and 1,000,000 users; `SCALE_SIZES=10000,1000000,10000000` adds ten million, which need 20 GB in
+//! The sizes are 10,000 and 1,000,000 users; `SCALE_SIZES=10000,1000000,10000000` adds ten million, which need about 20 GB in
 //! `/dev/shm` or in the temporary folder. Everything is in the database's cache, so the ratios tell how much more work
 //! an operation is, and not how a disk behaves.
 
