@@ -11,6 +11,9 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
+/// Length of a `traceparent` of version 00 in bytes; that of a later version is at least as long.
+const TRACEPARENT_BYTES: usize = 55;
+
 /// Maximum length of an accepted `tracestate` in bytes: as much as the specification requires to be passed on. A client
 /// that sends more would otherwise decide how much the collector gets.
 const TRACESTATE_BYTES: usize = 512;
@@ -23,8 +26,8 @@ pub(super) fn of_request(headers: &HeaderMap) -> Option<Context> {
 }
 
 fn of_headers(headers: &HeaderMap) -> Option<Context> {
-    // Most requests have none.
-    headers.get(TRACEPARENT)?;
+    // Most requests have none. The library reads fields that are too short as well.
+    headers.get(TRACEPARENT).filter(|text| text.len() >= TRACEPARENT_BYTES)?;
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &CallerHeaders(headers));
     context.has_active_span().then_some(context)
 }
