@@ -146,12 +146,7 @@ impl Passwords {
     }
 
     #[cfg(test)]
-    async fn verify(
-        &self,
-        requester: HashRequester,
-        password: &Secret,
-        stored: Option<&str>,
-    ) -> Result<Verdict> {
+    async fn verify(&self, requester: HashRequester, password: &Secret, stored: Option<&str>) -> Result<Verdict> {
         self.verify_any(requester, &[password], stored).await
     }
 
