@@ -147,7 +147,7 @@ async fn migrate(settings: &Settings) -> Result<(), BoxError> {
 }
 
 async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
-    let (database, authy) = engine_beside(settings).await?;
+    let (database, authy) = engine_beside(settings, Sharing::Beside).await?;
     let caller = Caller::operator(ClientInfo::default());
     let done = match noun {
         "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
@@ -164,7 +164,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
 }
 
 async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, BoxError> {
-    let (database, authy) = engine_beside(settings).await?;
+    let (database, authy) = engine_beside(settings, Sharing::BesideOrFirst).await?;
     let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, settings).await;
     drop(authy);
     let closed = database.close().await;
@@ -172,9 +172,9 @@ async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, B
 }
 
 /// Starts the engine of a command, perhaps beside a server.
-async fn engine_beside(settings: &Settings) -> Result<(Database, Authy), BoxError> {
+async fn engine_beside(settings: &Settings, sharing: Sharing) -> Result<(Database, Authy), BoxError> {
     loop {
-        let database = Database::open(settings, Sharing::Beside).await?;
+        let database = Database::open(settings, sharing).await?;
         let engine = database.engine(settings).start_timeout(settings.command_timeout()).beside_servers();
         match engine.start().await {
             Ok(authy) => return Ok((database, authy)),

@@ -55,7 +55,12 @@ fn object(schema: &Value, schemas: &Map<String, Value>) -> Map<String, Value> {
         object.extend(part.as_object().cloned().unwrap_or_default());
     }
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    object.extend(properties.filter_map(|(name, property)| Some((name.clone(), example(property, schemas)?))));
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|required| required.iter().any(|other| other == name));
+    // An optional one is there only when it is true.
+    let is_absent = |name: &str, property: &Value| property["type"] == "boolean" && !is_required(name);
+    let shown = properties.filter(|(name, property)| !is_absent(name, property));
+    object.extend(shown.filter_map(|(name, property)| Some((name.clone(), example(property, schemas)?))));
     object
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Sharing {
     Alone,
     /// Yes: a command may run beside a server.
     Beside,
+    /// Perhaps: an import may run beside a server, and before its first start.
+    BesideOrFirst,
 }
 
 impl Database {

@@ -118,7 +118,9 @@ fn settings_that_do_not_suit_old_clients_are_found() {
     let folder = folder();
     let compatibility = |arguments: &[&str], secret: &str| {
         let mut command = authy(folder.path(), &[&["doctor", "--json", "--compat", "poptape"], arguments].concat());
-        command.env("AUTHY_LEGACY_HS512_SECRET", secret);
+        if !secret.is_empty() {
+            command.env("AUTHY_LEGACY_HS512_SECRET", secret);
+        }
         let (_, findings) = diagnosis(&mut command);
         let found = of(&findings, "compatibility").into_iter().cloned().collect::<Vec<_>>();
         assert!(!findings.to_string().contains("hunter2"), "{findings}");

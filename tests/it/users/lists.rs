@@ -305,7 +305,7 @@ impl Crowd {
 #[tokio::test]
 async fn nobody_who_is_there_all_the_time_is_missed_or_repeated_whatever_changes_meanwhile() {
     for (seed, walk) in Walk::ALL.into_iter().enumerate() {
-        let mut crowd = Crowd::new(seed as u64, 30).await;
+        let mut crowd = Crowd::new(seed as u64, 45).await;
         let per_page = crowd.random.random_range(1..7);
         let before = crowd.users.clone();
         let mut changed = BTreeSet::new();

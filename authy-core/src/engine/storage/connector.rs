@@ -27,7 +27,7 @@ use crate::{
     engine::storage::{
         generation::{Generation, Generations, is_demotion},
         pooler::{Pooler, Sessions},
-        statement::TransactionAccess,
+        session::TransactionAccess,
     },
     tls::Roots,
 };

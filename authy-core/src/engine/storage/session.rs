@@ -5,6 +5,15 @@
 use futures_util::FutureExt as _;
 use tokio_postgres::Transaction;
 
+/// What the transaction of a statement on its own may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum TransactionAccess {
+    /// A server that takes no writes refuses it.
+    ReadWrite,
+    /// On a standby.
+    ReadOnly,
+}
+
 /// The name and the value of each:
 ///
 /// - A write must see what the previous holder of a lock has committed, and a single-statement write has no transaction that could

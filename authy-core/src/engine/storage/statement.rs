@@ -9,7 +9,11 @@ use tokio_postgres::{
 
 use crate::{
     Result,
-    engine::storage::{connector::db_error, fault, session::SET_LOCAL},
+    engine::storage::{
+        connector::db_error,
+        fault,
+        session::{SET_LOCAL, TransactionAccess},
+    },
 };
 
 /// The parameters of a statement.
@@ -20,15 +24,6 @@ pub(in crate::engine) struct Statement {
     pub(in crate::engine) name: &'static str,
     pub(in crate::engine) sql: &'static str,
     pub(in crate::engine) types: &'static [Type],
-}
-
-/// What the transaction of a statement [on its own](Statement::run_alone) may do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum TransactionAccess {
-    /// A server that takes no writes refuses it.
-    ReadWrite,
-    /// On a standby.
-    ReadOnly,
 }
 
 /// In a transaction, a statement is sent unnamed, with its types: one round trip, and no state that must survive on the

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use super::{Database, Sharing};
 use crate::{config::Settings, start::BoxError};
 
-/// Opens the database in the data folder. A server creates it when there is none; a command does not, because it was probably run in
-/// the wrong folder.
+/// Opens the database in the data folder. A server creates it when there is none, and so does an import. Another command does not,
+/// because it was probably run in the wrong folder.
 pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Database, BoxError> {
     let data_dir = &settings.data_dir;
     if sharing == Sharing::Beside && !data_dir.join("postgres").exists() {
@@ -42,7 +42,7 @@ pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Databa
         Some(keys) => keys.clone(),
         None => master_key(&data_dir.join("master.key"), &data_dir.join("postgres"))?,
     };
-    if sharing == Sharing::Beside
+    if sharing != Sharing::Alone
         && let Some(config) = running(data_dir, settings.command_timeout()).await?
     {
         return Ok(Database { config, cluster: None, keys });

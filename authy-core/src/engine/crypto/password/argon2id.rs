@@ -9,10 +9,7 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use zeroize::Zeroizing;
 
-use super::{
-    format::{HashFormat, UnusableHash},
-    stored::StoredHash,
-};
+use super::format::{HashFormat, UnusableHash};
 use crate::{
     Error, ErrorKind, Result,
     engine::crypto::{hash_config::Argon2Params, hasher::Workspace, master::Key},
@@ -87,9 +84,9 @@ impl Argon2id {
 
     /// Performs the same work as verifying a current hash, including its parsing: for a user who does not exist.
     pub(super) fn verify_dummy(&self, workspace: &mut Workspace, password: &[u8]) -> Result<()> {
-        match StoredHash::parse(&self.dummy_hash) {
-            Ok(StoredHash::Argon2(hash)) => self.verify(workspace, password, &hash).map(drop),
-            _ => Err(Error::new(ErrorKind::Internal, "a new password hash cannot be parsed")),
+        match Argon2Hash::parse(&self.dummy_hash) {
+            Ok(hash) => self.verify(workspace, password, &hash).map(drop),
+            Err(_) => Err(Error::new(ErrorKind::Internal, "a new password hash cannot be parsed")),
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::stored::StoredHash;
-
 /// The format of a stored hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::engine) struct HashFormat(&'static str);
@@ -31,19 +29,6 @@ pub(in crate::engine) enum UnusableHash {
     Peppered,
 }
 
-/// Returns the format of a hash that another program has stored. The time is bounded for every text, and nothing is
-/// hashed.
-///
-/// # Errors
-/// Why the text matches no password.
-pub(in crate::engine) fn classify(stored: &str) -> Result<HashFormat, UnusableHash> {
-    let hash = StoredHash::parse(stored)?;
-    match hash.has_pepper() {
-        true => Err(UnusableHash::Peppered),
-        false => Ok(hash.format()),
-    }
-}
-
 impl HashFormat {
     pub(super) const fn new(name: &'static str) -> Self {
         Self(name)
@@ -63,7 +48,7 @@ impl fmt::Display for HashFormat {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::stored::classify, *};
 
     #[test]
     fn a_report_names_each_format() {

@@ -17,6 +17,19 @@ pub(super) enum StoredHash {
 /// No hash is longer. The parsers need to be quick for texts of this length only.
 const MAX_LEN: usize = 1024;
 
+/// Returns the format of a hash that another program has stored. The time is bounded for every text, and nothing is
+/// hashed.
+///
+/// # Errors
+/// Why the text matches no password.
+pub(in crate::engine) fn classify(stored: &str) -> Result<HashFormat, UnusableHash> {
+    let hash = StoredHash::parse(stored)?;
+    match hash.has_pepper() {
+        true => Err(UnusableHash::Peppered),
+        false => Ok(hash.format()),
+    }
+}
+
 impl StoredHash {
     /// Parses a hash of any program.
     ///

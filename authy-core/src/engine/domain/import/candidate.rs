@@ -13,7 +13,7 @@ use super::{
     },
     roles::RoleMap,
 };
-use crate::{Email, Secret, UserId, Username, engine::crypto::password::format::classify, name::Stored as _};
+use crate::{Email, Secret, UserId, Username, engine::crypto::password::stored::classify, name::Stored as _};
 
 /// Maximum length of a key in bytes: an index row has at most 2,704, and the key of a collision is longer than that of
 /// the name.
@@ -106,7 +106,7 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut
         return refuse(InvalidUsername, message);
     };
     let username_key = username.key();
-    let source_id = source_id(&record, public_id, &username_key);
+    let source_id = source_id(&record, public_id, name);
     if username_key.len() > MAX_KEY || source_id.len() > MAX_SOURCE_ID {
         return refuse(InvalidUsername, "the username or the ID is too long: the row is left out");
     }
@@ -151,13 +151,13 @@ fn canonical(text: &str) -> Option<UserId> {
     (!id.as_uuid().is_nil() && !id.as_uuid().is_max()).then_some(id)
 }
 
-/// Returns the ID in the source. A name is not stored in plain text, because it is personal data that is erased with the
+/// Returns the ID in the source. Without one it is the exact spelling of the name: two spellings are two users. A name is not stored in plain text, because it is personal data that is erased with the
 /// user.
-fn source_id(record: &ImportRecord, public_id: Option<UserId>, username_key: &str) -> String {
+fn source_id(record: &ImportRecord, public_id: Option<UserId>, name: &str) -> String {
     match (&record.id, public_id) {
         (Some(id), _) => id.clone(),
         (None, Some(id)) => id.to_string(),
-        (None, None) => format!("name:{}", hex::encode(digest_of(&username_key))),
+        (None, None) => format!("name:{}", hex::encode(digest_of(&name))),
     }
 }
 
