@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `amqp` | [`sink::Amqp`]: events to RabbitMQ |
 //! | `mail` | [`sink::MailSink`]: mails by SMTP or into a folder |
+//! | `ui` | [`Pages`]: sign up, log in and the account in a browser, under `/authy/ui` |
 //! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
 //! | `cli` | the program, with its settings |
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
@@ -59,6 +60,10 @@ mod service;
 mod start;
 mod stream;
 mod table;
+#[cfg(feature = "ui")]
+mod ui;
+#[cfg(any(feature = "mail", feature = "ui"))]
+mod user_agent;
 
 pub use access_log::AccessLog;
 pub use http_config::HttpConfig;
@@ -70,3 +75,5 @@ pub use mounted::{AuthyService, PeerAddress, service};
 pub use reply::ResponseBody;
 pub use server::Server;
 pub use stream::{StreamLimits, StreamShare};
+#[cfg(feature = "ui")]
+pub use ui::{Color, InvalidColor, InvalidLooks, Looks, Pages};
