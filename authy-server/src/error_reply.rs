@@ -53,7 +53,12 @@ impl ErrorReply {
 
     /// Logs the error, once, and returns the page of the user interface about it.
     #[cfg(feature = "ui")]
-    pub(crate) fn into_site_page(self, site: &crate::ui::Site, head: &http::request::Parts, request_id: &str) -> Response {
+    pub(crate) fn into_site_page(
+        self,
+        site: &crate::ui::Site,
+        head: &http::request::Parts,
+        request_id: &str,
+    ) -> Response {
         let mut response = site.error(head, self.error, request_id);
         response.headers_mut().extend(self.header);
         response

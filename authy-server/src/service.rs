@@ -26,6 +26,8 @@ use hyper::body::Body;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 
+#[cfg(feature = "ui")]
+use crate::ui::{Form, FoundPage, Site};
 use crate::{
     access_log::{AccessLog, AnsweredRequest},
     call::RawCall,
@@ -43,8 +45,6 @@ use crate::{
     stream::Streams,
     table::{Resource, RouteTable},
 };
-#[cfg(feature = "ui")]
-use crate::ui::{Form, FoundPage, Site};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

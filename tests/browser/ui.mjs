@@ -73,7 +73,8 @@ async function link(address, path, count = 1) {
   const deadline = Date.now() + 20000
   for (;;) {
     const found = readdirSync(mails).filter((file) => file.endsWith('.eml')).sort().flatMap((file) => {
-      const mail = readFileSync(`${mails}/${file}`, 'utf8')
+      // As a mail program joins lines.
+      const mail = readFileSync(`${mails}/${file}`, 'utf8').replaceAll(/=\r?\n/g, '')
       const link = mail.match(new RegExp(`${url}/authy/ui/${path}/[A-Za-z0-9_-]+`))
       return mail.includes(`To: ${address}\r\n`) && link ? [{ link: link[0], file }] : []
     })

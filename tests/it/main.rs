@@ -67,6 +67,7 @@ mod stopping;
 mod swap;
 mod tls;
 mod token_lifetime;
+mod ui;
 mod untrusted_input;
 mod upgrade;
 mod users;

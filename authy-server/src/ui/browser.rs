@@ -154,8 +154,11 @@ impl Frame {
     /// Returns the frame of a page.
     fn of(visit: &Visit<'_>) -> Self {
         let Site { skin, .. } = visit.site;
-        let here = match guard::is_own_page(visit.site, visit.target) {
-            true => visit.target.to_owned(),
+        // A parameter that leads elsewhere is not repeated.
+        let is_plain = visit.query.get("return").is_none() || visit.return_path().is_some();
+        let target = if is_plain { visit.target } else { visit.target.split('?').next().unwrap_or_default() };
+        let here = match guard::is_own_page(visit.site, target) {
+            true => target.to_owned(),
             false => String::new(),
         };
         Self::new(skin, visit.language, visit.user.as_ref(), here).with_notice(visit.notice())

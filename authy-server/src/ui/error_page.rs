@@ -30,9 +30,7 @@ pub(super) fn about(
         ErrorKind::NotFound | ErrorKind::MethodNotAllowed => {
             (texts.get("wrong.not_found_title"), vec![texts.get("wrong.not_found")])
         }
-        kind if texts.find(&format!("error.{kind}")).is_some() => {
-            (texts.get("wrong.title"), vec![texts.error(&error)])
-        }
+        kind if texts.find(&format!("error.{kind}")).is_some() => (texts.get("wrong.title"), vec![texts.error(&error)]),
         _ if status.is_client_error() => (texts.get("wrong.title"), vec![texts.get("error.other")]),
         _ => (texts.get("wrong.title"), vec![texts.get("wrong.here"), texts.format("wrong.id", &[("id", request_id)])]),
     };
@@ -49,27 +47,22 @@ pub(super) fn about(
 pub(super) fn foreign(site: &Site, head: &Parts) -> Response {
     let language = language_of(site, head);
     let texts = &language.texts;
-    let paragraphs = vec![
-        texts.get("wrong.foreign"),
-        texts.format("wrong.foreign_address", &[("origin", &site.skin.origin)]),
-    ];
+    let paragraphs =
+        vec![texts.get("wrong.foreign"), texts.format("wrong.foreign_address", &[("origin", &site.skin.origin)])];
     let view = MessageView { title: texts.get("wrong.foreign_title"), paragraphs, link: None };
     page(site, language, None, StatusCode::FORBIDDEN, view)
 }
 
-fn page(
-    site: &Site,
-    language: &Language,
-    user: Option<&Identity>,
-    status: StatusCode,
-    view: MessageView,
-) -> Response {
+fn page(site: &Site, language: &Language, user: Option<&Identity>, status: StatusCode, view: MessageView) -> Response {
     let frame = Frame::new(&site.skin, language, user, String::new());
     let rendered = language.render(MessageView::TEMPLATE, &frame, Value::from(Serde(&view)));
-    html(status, rendered.unwrap_or_else(|error| {
-        tracing::error!(%error, "the page about an error cannot be written");
-        String::new()
-    }))
+    html(
+        status,
+        rendered.unwrap_or_else(|error| {
+            tracing::error!(%error, "the page about an error cannot be written");
+            String::new()
+        }),
+    )
 }
 
 impl Site {

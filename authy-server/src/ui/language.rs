@@ -43,12 +43,7 @@ impl Language {
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "a page cannot be written", cause))
     }
 
-    pub(super) fn try_render(
-        &self,
-        template: &str,
-        frame: &Frame,
-        view: Value,
-    ) -> Result<String, minijinja::Error> {
+    pub(super) fn try_render(&self, template: &str, frame: &Frame, view: Value) -> Result<String, minijinja::Error> {
         self.templates.get_template(template)?.render(context! { frame => Value::from(Serde(frame)), view => view })
     }
 }

@@ -194,9 +194,9 @@ fn files(folder: &Path) -> Result<Vec<String>, InvalidLooks> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
-        let is_text = name.strip_suffix(".toml").is_some_and(|code| {
-            code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase())
-        });
+        let is_text = name
+            .strip_suffix(".toml")
+            .is_some_and(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase()));
         let is_known = is_text
             || name == STYLESHEET_FILE
             || LOGO_FILES.iter().any(|(known, _)| *known == name)

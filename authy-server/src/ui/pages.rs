@@ -2,6 +2,7 @@
 
 use authy_core::http_url::{HttpUrl, InvalidHttpUrl};
 use http::HeaderMap;
+use minijinja::Value;
 
 use super::{
     ROOT,
@@ -73,15 +74,15 @@ impl Skin {
         let mut templates = looks.templates().clone();
         let links: Vec<_> = assets.iter().map(|asset| (asset.key, format!("{base}{}", asset.path()))).collect();
         templates.add_function("asset", move |key: String| {
-            let link = links.iter().find(|(known, _)| *known == key).map(|(_, link)| link.clone());
-            link.ok_or_else(|| minijinja::Error::new(minijinja::ErrorKind::UndefinedError, format!("no asset {key}")))
+            let link = links.iter().find(|(known, _)| *known == key).map(|(_, link)| link);
+            link.map(|link| Value::from_safe_string(link.clone()))
+                .ok_or_else(|| minijinja::Error::new(minijinja::ErrorKind::UndefinedError, format!("no asset {key}")))
         });
         let before = base.clone();
-        templates.add_function("link", move |path: String| format!("{before}{ROOT}{path}"));
+        templates.add_function("link", move |path: String| Value::from_safe_string(format!("{before}{ROOT}{path}")));
         templates.add_global("service", name.as_str());
         let language = |(code, texts): &(String, _)| Language::new(code, Clone::clone(texts), templates.clone());
         Self {
-
             origin: format!("{scheme}://{authority}"),
             base,
             is_secure: public_url.is_https(),

@@ -20,7 +20,9 @@ impl Texts {
         let table: toml::Table = source.parse().map_err(|error: toml::de::Error| error.to_string())?;
         let mut texts = BTreeMap::new();
         for (section, entries) in table {
-            let toml::Value::Table(entries) = entries else { return Err(format!("{section} must be a table of texts")) };
+            let toml::Value::Table(entries) = entries else {
+                return Err(format!("{section} must be a table of texts"));
+            };
             for (name, value) in entries {
                 let toml::Value::String(text) = value else { return Err(format!("{section}.{name} must be a text")) };
                 texts.insert(format!("{section}.{name}"), text);
@@ -123,6 +125,9 @@ mod tests {
         }
         let texts = Texts::parse("[login]\ntitle = 'Hi'\n[sentence]\n'is taken' = 'ist vergeben.'").unwrap();
         assert_eq!((texts.get("login.title"), texts.keys().count()), ("Hi".to_owned(), 1));
-        assert_eq!((texts.sentence("is taken"), texts.sentence("is new")), ("ist vergeben.".to_owned(), "Is new.".to_owned()));
+        assert_eq!(
+            (texts.sentence("is taken"), texts.sentence("is new")),
+            ("ist vergeben.".to_owned(), "Is new.".to_owned())
+        );
     }
 }

@@ -68,7 +68,9 @@ fn every_text_is_used_and_every_error_has_its_own() {
 fn the_sentences_of_the_engine_are_translated() {
     let looks = Looks::built_in();
     let german = looks.texts("de").unwrap();
-    for password in ["password", "aaaaaaaa", "abcdefgh", "qwertyuiop", "1984", "2019-06-11", "drowssap", "p4ssw0rd", "ROBERT"] {
+    for password in
+        ["password", "aaaaaaaa", "abcdefgh", "qwertyuiop", "1984", "2019-06-11", "drowssap", "p4ssw0rd", "ROBERT"]
+    {
         let estimate = zxcvbn::zxcvbn(password, &[]);
         let feedback = estimate.feedback().unwrap();
         let said = feedback.suggestions().iter().map(ToString::to_string);
@@ -76,7 +78,9 @@ fn the_sentences_of_the_engine_are_translated() {
             assert!(german.find(&format!("sentence.{sentence}")).is_some(), "{sentence}");
         }
     }
-    for (name, address) in [("a", "b"), ("a b c", "ada@x"), ("\u{301}abc", "\"a\"@example.org"), ("ad\u{430}m", "a b@example.org")] {
+    for (name, address) in
+        [("a", "b"), ("a b c", "ada@x"), ("\u{301}abc", "\"a\"@example.org"), ("ad\u{430}m", "a b@example.org")]
+    {
         let name = name.parse::<authy_core::Username>().unwrap_err().message();
         let address = address.parse::<authy_core::Email>().unwrap_err().message();
         for sentence in [name, address] {
@@ -101,7 +105,10 @@ fn a_file_replaces_what_is_built_in_and_only_that() {
     assert_eq!(names, [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]);
     let texts = |code| looks.texts(code).unwrap();
     assert_eq!((texts("de").get("login.title"), texts("fr").get("login.title")), ("Hinein".into(), "Entrer".into()));
-    assert_eq!((texts("de").get("login.new"), texts("fr").get("login.new")), ("Noch kein Konto?".into(), "No account yet?".into()));
+    assert_eq!(
+        (texts("de").get("login.new"), texts("fr").get("login.new")),
+        ("Noch kein Konto?".into(), "No account yet?".into())
+    );
     assert!(skin.assets.iter().any(|asset| asset.path().ends_with("/logo.png")));
 }
 
