@@ -1,4 +1,5 @@
-//! Pages for people, under `/authy/ui`: sign up, log in, manage the account. HTML that works without JavaScript.
+//! Pages for people, under `/authy/ui`: sign up, log in, manage the account. HTML that works without JavaScript. Beside
+//! them, at `/authy/docs`, the API reference, which needs it.
 //!
 //! A browser's login is an ordinary session: its tokens are in cookies that no script can read, and the handlers call
 //! the engine as those of the API do. The API itself never reads a cookie.
@@ -14,6 +15,7 @@ mod asset;
 mod browser;
 mod color;
 mod cookie;
+mod docs;
 mod door;
 mod error_page;
 mod form;
@@ -74,7 +76,7 @@ impl Site {
         let found = self.router.at(path).ok()?;
         let row = self.rows.get(*found.value)?;
         // The program that mounts the API has a start page of its own.
-        let is_elsewhere = !row.path.starts_with(ROOT) && !listener.is_own();
+        let is_elsewhere = row.path == "/" && !listener.is_own();
         if is_elsewhere || row.access.is_administrative() && !listener.has_administration() {
             return None;
         }
@@ -87,7 +89,7 @@ impl Site {
 
     /// Returns whether errors at this path are pages.
     pub(crate) fn owns(&self, path: &str) -> bool {
-        path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path == table::DOCS || path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Returns a page that refuses a request which another site has sent; `None` for every other request.

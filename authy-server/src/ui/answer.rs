@@ -36,6 +36,8 @@ pub(super) struct Answer {
     pub(super) cookies: Option<SetCookies>,
     /// Why a form was refused.
     pub(super) refusal: Option<Error>,
+    /// The content policy, where it is not that of all pages.
+    pub(super) policy: Option<HeaderValue>,
 }
 
 /// The content of an answer.
@@ -66,7 +68,12 @@ impl Answer {
     }
 
     fn new(content: Content, status: StatusCode) -> Self {
-        Self { content, status, cookies: None, refusal: None }
+        Self { content, status, cookies: None, refusal: None, policy: None }
+    }
+
+    /// Sets another content policy than that of all pages.
+    pub(super) fn with_policy(self, policy: HeaderValue) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     /// Sets the status.

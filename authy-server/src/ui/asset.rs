@@ -1,11 +1,11 @@
-//! The stylesheet and the logo, at addresses that contain their hash: a browser keeps them, and asks for changed ones.
+//! What pages load: stylesheets, the logo, the scripts of the API reference, at addresses that contain their hash: a browser keeps them, and asks for changed ones.
 
 use authy_core::{Error, ErrorKind};
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{
     HeaderValue,
-    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
 };
 use http_body_util::{Either, Full};
 
@@ -19,6 +19,11 @@ use crate::reply::FullResponse;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Css,
+    Js,
+    /// Compressed; every browser reads it.
+    GzippedCss,
+    /// Compressed; every browser reads it.
+    GzippedJs,
     Svg,
     Png,
 }
@@ -54,11 +59,15 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(match asset.kind {
-            Kind::Css => "text/css; charset=utf-8",
+            Kind::Css | Kind::GzippedCss => "text/css; charset=utf-8",
+            Kind::Js | Kind::GzippedJs => "text/javascript; charset=utf-8",
             Kind::Svg => "image/svg+xml",
             Kind::Png => "image/png",
         }),
     );
+    if matches!(asset.kind, Kind::GzippedCss | Kind::GzippedJs) {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     // A page of a server that is being replaced names a file of another version: this one is better than none.
     let is_current = asset.hash == visit.parameter("hash");
     let caching = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };

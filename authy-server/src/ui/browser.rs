@@ -10,7 +10,7 @@ use authy_core::{
     engine::Caller,
     time::now,
 };
-use http::{HeaderValue, request::Parts};
+use http::{HeaderValue, header::CONTENT_SECURITY_POLICY, request::Parts};
 
 use super::{
     FoundPage, Site,
@@ -141,6 +141,9 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
             Err(error) => return error_page::about(site, visit.language, None, error, request_id),
         },
     };
+    if let Some(policy) = answer.policy {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
     if let Some(error) = &answer.refusal {
         add_refusal(&mut response, error, request_id);
     }

@@ -45,6 +45,7 @@ const TEMPLATES: &[(&str, &str)] = built_in![
     "password.html",
     "sessions.html",
     "delete.html",
+    "docs.html",
 ];
 
 /// The built-in texts. The first language is that of people whose browsers ask for none of these.

@@ -9,6 +9,7 @@ use super::{
     asset::Asset,
     color::Color,
     cookie::{Cookie, CookieJar},
+    docs,
     language::{Language, preferred},
     looks::Looks,
     view::{self, Frame},
@@ -60,7 +61,7 @@ pub(super) struct Skin {
     pub(super) is_secure: bool,
     /// The first is that of people whose browsers ask for none of these.
     pub(super) languages: Vec<Language>,
-    pub(super) assets: [Asset; 2],
+    pub(super) assets: Vec<Asset>,
     fallback: Language,
 }
 
@@ -70,7 +71,7 @@ impl Skin {
         let uri = public_url.uri();
         let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
         let base = uri.path().trim_end_matches('/').to_owned();
-        let assets = looks.assets(&color.properties());
+        let assets: Vec<_> = looks.assets(&color.properties()).into_iter().chain(docs::assets()).collect();
         let mut templates = looks.templates().clone();
         let links: Vec<_> = assets.iter().map(|asset| (asset.key, format!("{base}{}", asset.path()))).collect();
         templates.add_function("asset", move |key: String| {

@@ -5,7 +5,7 @@ use authy_core::{
     api::RateClass,
 };
 
-use super::{account, asset, door, row::PageRow};
+use super::{account, asset, docs, door, row::PageRow};
 
 pub(super) const LOGIN: &str = "/authy/ui/login";
 pub(super) const SIGN_UP: &str = "/authy/ui/signup";
@@ -14,6 +14,7 @@ pub(super) const SESSIONS: &str = "/authy/ui/account/sessions";
 pub(super) const DELETE: &str = "/authy/ui/account/delete";
 pub(super) const AGAIN: &str = "/authy/ui/again";
 pub(super) const FORGOT: &str = "/authy/ui/forgot";
+pub(super) const DOCS: &str = "/authy/docs";
 
 /// Returns every page. Those whose access is administrative are not on the listener for everybody beside an admin listener.
 pub(super) fn all() -> Vec<PageRow> {
@@ -23,6 +24,7 @@ pub(super) fn all() -> Vec<PageRow> {
         PageRow::new("/authy/ui", Public).get(door::start),
         PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(asset::show).asset(),
         PageRow::new("/authy/ui/language", Public).post(Default, door::choose_language),
+        PageRow::new(DOCS, Public).get(docs::reference),
         // Without a session.
         PageRow::new(LOGIN, Public).get(door::login).post(Login, door::log_in),
         PageRow::new("/authy/ui/logout", Public).post(Default, door::log_out),

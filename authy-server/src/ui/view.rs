@@ -160,6 +160,11 @@ views! {
         has_others: bool = false, true;
     }
 
+    "docs.html" DocsView {
+        openapi: String = text(), text();
+        asyncapi: String = text(), text();
+    }
+
     "delete.html" DeleteView {
         alert: Option<String> = None, Some(text());
         username: String = text(), text();

@@ -34,9 +34,6 @@ async fn live(script: bool) -> Value {
     .await;
     let shots = tools::target().join("screenshots").join(if script { "with-javascript" } else { "without-javascript" });
     std::fs::create_dir_all(&shots).unwrap();
-    // A script finds its packages from where it lies.
-    let path = tools::node().join("ui.mjs");
-    std::fs::copy(tools::root().join("tests/browser/ui.mjs"), &path).unwrap();
     let task = serde_json::json!({
         "browser": tools::browser(),
         "url": format!("http://localhost:{}", app.address.port()),
@@ -46,11 +43,39 @@ async fn live(script: bool) -> Value {
         "password": PASSWORD,
         "script": script,
     });
+    run("ui.mjs", &task).await
+}
+
+/// Runs a script, and returns what it prints.
+async fn run(script: &str, task: &Value) -> Value {
+    // A script finds its packages from where it lies. Another test may run the same one.
+    let own = fresh_name("script");
+    let path = tools::node().join(format!("{own}.mjs"));
+    std::fs::copy(tools::root().join("tests/browser").join(script), &path).unwrap();
     let mut command = Command::new("node");
     command.arg(&path).arg(task.to_string()).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.unwrap();
+    std::fs::remove_file(&path).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_api_reference_is_shown_and_an_endpoint_is_tried_with_a_token() {
+    let app = app().await;
+    let user = app.user().await;
+    let shots = tools::target().join("screenshots");
+    std::fs::create_dir_all(&shots).unwrap();
+    let task = serde_json::json!({
+        "browser": tools::browser(),
+        "url": format!("http://localhost:{}", app.address.port()),
+        "shots": shots,
+        "token": user.token.expose(),
+    });
+    let seen = run("docs.mjs", &task).await;
+    assert_eq!(seen["problems"], serde_json::json!([]), "{seen:#}");
+    assert_eq!((&seen["status"], &seen["username"]), (&"200".into(), &user.username.as_str().into()), "{seen:#}");
+    assert_eq!(seen["operations"], api::all().count(), "{seen:#}");
 }
 
 #[tokio::test]
