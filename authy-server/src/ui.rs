@@ -13,18 +13,22 @@ mod account;
 mod answer;
 mod asset;
 mod browser;
+mod check;
 mod color;
 mod cookie;
 mod docs;
 mod door;
 mod error_page;
 mod form;
+mod frame;
 mod guard;
 mod language;
 mod looks;
 mod moment;
 mod pages;
+mod path;
 mod row;
+mod static_file;
 mod table;
 mod texts;
 mod view;
@@ -89,7 +93,7 @@ impl Site {
 
     /// Returns whether errors at this path are pages.
     pub(crate) fn owns(&self, path: &str) -> bool {
-        path == table::DOCS || path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path == path::DOCS || path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Returns a page that refuses a request which another site has sent; `None` for every other request.

@@ -53,19 +53,18 @@ async fn app() -> TestApp {
 }
 
 /// A browser without a screen: its cookies, and what it sends along with every request.
-struct Visitor<'a> {
-    app: &'a TestApp,
+struct Visitor {
     cookies: BTreeMap<String, String>,
     address: std::net::SocketAddr,
 }
 
-impl<'a> Visitor<'a> {
-    fn new(app: &'a TestApp) -> Self {
-        Self { app, cookies: BTreeMap::new(), address: app.address }
+impl Visitor {
+    fn new(app: &TestApp) -> Self {
+        Self { cookies: BTreeMap::new(), address: app.address }
     }
 
     /// One that has opened the login page, and then logs in.
-    async fn logged_in(app: &'a TestApp, name: &str) -> Self {
+    async fn logged_in(app: &TestApp, name: &str) -> Self {
         let mut visitor = Self::new(app);
         visitor.get("/authy/ui/login").await;
         let answer = visitor.log_in(name, PASSWORD).await;

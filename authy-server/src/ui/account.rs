@@ -20,7 +20,7 @@ use super::{
     door::unless_internal,
     form::FormState,
     moment::Moment,
-    table::{ACCOUNT, LOGIN, SESSIONS},
+    path::{ACCOUNT, LOGIN, SESSIONS},
     view::{AccountView, AgainView, DeleteView, EmailView, PasswordView, RoleLine, SessionLine, SessionsView},
     visit::Visit,
 };

@@ -1,19 +1,7 @@
 //! What pages load: stylesheets, the logo, the scripts of the API reference, at addresses that contain their hash: a browser keeps them, and asks for changed ones.
 
-use authy_core::{Error, ErrorKind};
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::{
-    HeaderValue,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
-};
-use http_body_util::{Either, Full};
-
-use super::{
-    answer::{Answer, Shown},
-    visit::Visit,
-};
-use crate::reply::FullResponse;
 
 /// What an asset is.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +20,11 @@ pub(super) enum Kind {
 pub(super) struct Asset {
     /// By which templates name it.
     pub(super) key: &'static str,
-    file: &'static str,
-    kind: Kind,
-    hash: String,
-    content: Bytes,
+    /// The last part of its path.
+    pub(super) file: &'static str,
+    pub(super) kind: Kind,
+    pub(super) hash: String,
+    pub(super) content: Bytes,
 }
 
 impl Asset {
@@ -51,31 +40,15 @@ impl Asset {
     }
 }
 
-pub(super) async fn show(visit: &Visit<'_>) -> Shown {
-    let asset = visit.site.skin.assets.iter().find(|asset| asset.file == visit.parameter("name"));
-    let asset = asset.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such asset"))?;
-    let mut response = FullResponse::new(Full::from(asset.content.clone()));
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static(match asset.kind {
-            Kind::Css | Kind::GzippedCss => "text/css; charset=utf-8",
-            Kind::Js | Kind::GzippedJs => "text/javascript; charset=utf-8",
-            Kind::Svg => "image/svg+xml",
-            Kind::Png => "image/png",
-        }),
-    );
-    if matches!(asset.kind, Kind::GzippedCss | Kind::GzippedJs) {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    // A page of a server that is being replaced names a file of another version: this one is better than none.
-    let is_current = asset.hash == visit.parameter("hash");
-    let caching = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    // An image that is opened by itself is a document, and may contain a script.
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"),
-    );
-    Ok(Answer::raw(response.map(Either::Left)))
+/// Returns what the API reference loads.
+pub(super) fn reference() -> [Asset; 4] {
+    let swagger = include_bytes!("../../assets/swagger/swagger-ui-bundle.js.gz").as_slice();
+    let style = include_bytes!("../../assets/swagger/swagger-ui.css.gz").as_slice();
+    let (docs, docs_style) = (include_bytes!("../../assets/docs.js"), include_bytes!("../../assets/docs.css"));
+    [
+        Asset::new("swagger", "swagger-ui.js", Kind::GzippedJs, swagger.into()),
+        Asset::new("swagger_style", "swagger-ui.css", Kind::GzippedCss, style.into()),
+        Asset::new("docs", "docs.js", Kind::Js, docs.as_slice().into()),
+        Asset::new("docs_style", "docs.css", Kind::Css, docs_style.as_slice().into()),
+    ]
 }

@@ -10,7 +10,8 @@ use authy_core::{
     engine::Caller,
     time::now,
 };
-use http::{HeaderValue, header::CONTENT_SECURITY_POLICY, request::Parts};
+use http::{header::CONTENT_SECURITY_POLICY, request::Parts};
+use minijinja::Value;
 
 use super::{
     FoundPage, Site,
@@ -18,11 +19,10 @@ use super::{
     cookie::{Cookie, CookieJar, SetCookies},
     error_page,
     form::Form,
+    frame::Frame,
     guard,
-    language::Language,
+    path::LOGIN,
     row::PageRow,
-    table::LOGIN,
-    view::Frame,
     visit::Visit,
 };
 use crate::reply::Response;
@@ -136,7 +136,7 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
     let mut response = match answer.content {
         Content::Redirect(path) => see_other(&site.skin.url(&path)),
         Content::Raw(response) => response,
-        Content::Page(template, view) => match visit.language.render(template, &Frame::of(visit), view) {
+        Content::Page(template, view) => match visit.language.render(template, frame(visit), view) {
             Ok(text) => html(status, text),
             Err(error) => return error_page::about(site, visit.language, None, error, request_id),
         },
@@ -153,27 +153,12 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
     response
 }
 
-impl Frame {
-    /// Returns the frame of a page.
-    fn of(visit: &Visit<'_>) -> Self {
-        let Site { skin, .. } = visit.site;
-        // A parameter that leads elsewhere is not repeated.
-        let is_plain = visit.query.get("return").is_none() || visit.return_path().is_some();
-        let target = if is_plain { visit.target } else { visit.target.split('?').next().unwrap_or_default() };
-        let here = match guard::is_own_page(visit.site, target) {
-            true => target.to_owned(),
-            false => String::new(),
-        };
-        Self::new(skin, visit.language, visit.user.as_ref(), here).with_notice(visit.notice())
-    }
-}
-
-/// Returns a language for a request that no handler answers.
-pub(super) fn language_of<'a>(site: &'a Site, head: &Parts) -> &'a Language {
-    site.skin.language(&head.headers)
-}
-
-/// Returns the value of a header as text; empty when it is none.
-pub(super) fn text(value: Option<&HeaderValue>) -> &str {
-    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+/// Returns what is around a page.
+fn frame(visit: &Visit<'_>) -> Value {
+    // A parameter that leads elsewhere is not repeated.
+    let is_plain = visit.query.get("return").is_none() || visit.return_path().is_some();
+    let target = if is_plain { visit.target } else { visit.target.split('?').next().unwrap_or_default() };
+    let here = if guard::is_own_page(visit.site, target) { target } else { "" };
+    let frame = Frame::new(&visit.site.skin, visit.language, visit.user.as_ref(), here.to_owned());
+    frame.with_notice(visit.notice()).into()
 }

@@ -14,7 +14,7 @@ use http::StatusCode;
 use super::{
     answer::{Answer, Shown},
     form::FormState,
-    table::{ACCOUNT, FORGOT, LOGIN},
+    path::{ACCOUNT, FORGOT, LOGIN},
     view::{ConfirmView, ForgotView, Link, LoginView, MessageView, ResetView, SignUpView},
     visit::Visit,
 };

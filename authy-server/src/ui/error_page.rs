@@ -10,9 +10,9 @@ use minijinja::{Value, value::Serde};
 use super::{
     Site,
     answer::{add_refusal, html},
-    browser::language_of,
+    frame::Frame,
     language::Language,
-    view::{Frame, MessageView, View},
+    view::{MessageView, View},
 };
 use crate::reply::Response;
 
@@ -45,7 +45,7 @@ pub(super) fn about(
 
 /// Returns the page about a form that another site has sent.
 pub(super) fn foreign(site: &Site, head: &Parts) -> Response {
-    let language = language_of(site, head);
+    let language = site.skin.language(&head.headers);
     let texts = &language.texts;
     let paragraphs =
         vec![texts.get("wrong.foreign"), texts.format("wrong.foreign_address", &[("origin", &site.skin.origin)])];
@@ -55,7 +55,7 @@ pub(super) fn foreign(site: &Site, head: &Parts) -> Response {
 
 fn page(site: &Site, language: &Language, user: Option<&Identity>, status: StatusCode, view: MessageView) -> Response {
     let frame = Frame::new(&site.skin, language, user, String::new());
-    let rendered = language.render(MessageView::TEMPLATE, &frame, Value::from(Serde(&view)));
+    let rendered = language.render(MessageView::TEMPLATE, frame.into(), Value::from(Serde(&view)));
     html(
         status,
         rendered.unwrap_or_else(|error| {
@@ -68,6 +68,6 @@ fn page(site: &Site, language: &Language, user: Option<&Identity>, status: Statu
 impl Site {
     /// Returns the page about an error of a request that no handler has answered.
     pub(crate) fn error(&self, head: &Parts, error: Error, request_id: &str) -> Response {
-        about(self, language_of(self, head), None, error, request_id)
+        about(self, self.skin.language(&head.headers), None, error, request_id)
     }
 }

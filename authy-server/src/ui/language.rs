@@ -4,15 +4,9 @@ use std::sync::Arc;
 
 use authy_core::{Error, ErrorKind, Result};
 use http::{HeaderMap, header::ACCEPT_LANGUAGE};
-use minijinja::{
-    Environment, Value, context,
-    value::{Kwargs, Serde},
-};
+use minijinja::{Environment, Value, context, value::Kwargs};
 
-use super::{
-    texts::{Texts, fill},
-    view::Frame,
-};
+use super::texts::{Texts, fill};
 
 /// A language.
 pub(crate) struct Language {
@@ -38,13 +32,13 @@ impl Language {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the template is wrong, which the start would have found.
-    pub(super) fn render(&self, template: &str, frame: &Frame, view: Value) -> Result<String> {
+    pub(super) fn render(&self, template: &str, frame: Value, view: Value) -> Result<String> {
         self.try_render(template, frame, view)
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "a page cannot be written", cause))
     }
 
-    pub(super) fn try_render(&self, template: &str, frame: &Frame, view: Value) -> Result<String, minijinja::Error> {
-        self.templates.get_template(template)?.render(context! { frame => Value::from(Serde(frame)), view => view })
+    pub(super) fn try_render(&self, template: &str, frame: Value, view: Value) -> Result<String, minijinja::Error> {
+        self.templates.get_template(template)?.render(context! { frame => frame, view => view })
     }
 }
 

@@ -14,7 +14,6 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use super::{
     asset::{Asset, Kind},
-    pages::{Pages, Skin},
     texts::Texts,
 };
 
@@ -29,7 +28,7 @@ macro_rules! built_in {
 }
 
 /// The built-in templates, by file name.
-const TEMPLATES: &[(&str, &str)] = built_in![
+pub(super) const TEMPLATES: &[(&str, &str)] = built_in![
     "templates/ui":
     "base.html",
     "parts.html",
@@ -49,9 +48,9 @@ const TEMPLATES: &[(&str, &str)] = built_in![
 ];
 
 /// The built-in texts. The first language is that of people whose browsers ask for none of these.
-const TEXTS: &[(&str, &str)] = built_in!["texts": "en.toml", "de.toml"];
+pub(super) const TEXTS: &[(&str, &str)] = built_in!["texts": "en.toml", "de.toml"];
 
-const STYLESHEET: &str = include_str!("../../assets/app.css");
+pub(super) const STYLESHEET: &str = include_str!("../../assets/app.css");
 const LOGO: &str = include_str!("../../assets/logo.svg");
 
 /// The names of files that can replace what is built in, beside templates and texts.
@@ -87,26 +86,8 @@ impl Looks {
         })
     }
 
-    /// Reads the built-in looks, with the files of a folder in place of those of the same name: templates (`login.html`
-    /// …), the stylesheet (`app.css`), the logo (`logo.svg` or `logo.png`), and texts (`en.toml`, `de.toml`, and those of
-    /// other languages). A file of texts has only those that differ.
-    ///
-    /// # Errors
-    /// [`InvalidLooks`] when a file cannot be read, has an unknown name, or cannot be rendered.
-    pub fn load(folder: Option<&Path>) -> Result<Self, InvalidLooks> {
-        let looks = Self::read(folder)?;
-        // The built-in ones are checked by a test.
-        let Some(pages) = folder.and_then(|_| Pages::new("http://localhost").ok()) else { return Ok(looks) };
-        let pages = Pages { looks: looks.clone(), ..pages };
-        Skin::new(&pages).check().map_err(|source| {
-            let template = source.name().unwrap_or_default();
-            let template = looks.0.origins.get(template).cloned().unwrap_or_else(|| template.to_owned());
-            InvalidLooks::Template { template, source }
-        })?;
-        Ok(looks)
-    }
-
-    fn read(folder: Option<&Path>) -> Result<Self, InvalidLooks> {
+    /// Reads the files of a folder, without rendering them.
+    pub(super) fn read(folder: Option<&Path>) -> Result<Self, InvalidLooks> {
         let names = folder.map(files).transpose()?.unwrap_or_default();
         let own = |name: &str| match (folder, names.iter().any(|known| known == name)) {
             (Some(folder), true) => read(&folder.join(name)).map(Some),
@@ -140,6 +121,11 @@ impl Looks {
     /// Returns the templates.
     pub(super) fn templates(&self) -> &Environment<'static> {
         &self.0.templates
+    }
+
+    /// Returns the path of the file of a template, or its name.
+    pub(super) fn origin(&self, template: &str) -> String {
+        self.0.origins.get(template).cloned().unwrap_or_else(|| template.to_owned())
     }
 
     /// Returns the texts of every language, the default first.
@@ -246,6 +232,3 @@ impl Default for Looks {
         Self::built_in()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,13 +6,11 @@ use minijinja::Value;
 
 use super::{
     ROOT,
-    asset::Asset,
+    asset::{self, Asset},
     color::Color,
     cookie::{Cookie, CookieJar},
-    docs,
     language::{Language, preferred},
     looks::Looks,
-    view::{self, Frame},
 };
 
 /// The pages for people: where they are, and how they look.
@@ -71,7 +69,7 @@ impl Skin {
         let uri = public_url.uri();
         let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
         let base = uri.path().trim_end_matches('/').to_owned();
-        let assets: Vec<_> = looks.assets(&color.properties()).into_iter().chain(docs::assets()).collect();
+        let assets: Vec<_> = looks.assets(&color.properties()).into_iter().chain(asset::reference()).collect();
         let mut templates = looks.templates().clone();
         let links: Vec<_> = assets.iter().map(|asset| (asset.key, format!("{base}{}", asset.path()))).collect();
         templates.add_function("asset", move |key: String| {
@@ -104,21 +102,5 @@ impl Skin {
         let chosen = chosen.and_then(|code| self.languages.iter().find(|known| known.code == code));
         let preferred = || preferred(headers, &self.languages);
         chosen.or_else(preferred).or(self.languages.first()).unwrap_or(&self.fallback)
-    }
-
-    /// Renders every page in every language, with everything that it can show.
-    ///
-    /// # Errors
-    /// The first template that is wrong.
-    pub(super) fn check(&self) -> Result<(), minijinja::Error> {
-        for language in &self.languages {
-            let frames = Frame::samples(self, language);
-            for (template, sample) in view::samples() {
-                for frame in &frames {
-                    language.try_render(template, frame, sample.clone())?;
-                }
-            }
-        }
-        Ok(())
     }
 }

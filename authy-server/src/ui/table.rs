@@ -5,16 +5,12 @@ use authy_core::{
     api::RateClass,
 };
 
-use super::{account, asset, docs, door, row::PageRow};
-
-pub(super) const LOGIN: &str = "/authy/ui/login";
-pub(super) const SIGN_UP: &str = "/authy/ui/signup";
-pub(super) const ACCOUNT: &str = "/authy/ui/account";
-pub(super) const SESSIONS: &str = "/authy/ui/account/sessions";
-pub(super) const DELETE: &str = "/authy/ui/account/delete";
-pub(super) const AGAIN: &str = "/authy/ui/again";
-pub(super) const FORGOT: &str = "/authy/ui/forgot";
-pub(super) const DOCS: &str = "/authy/docs";
+use super::{
+    account, docs, door,
+    path::{ACCOUNT, AGAIN, DELETE, DOCS, FORGOT, LOGIN, SESSIONS, SIGN_UP},
+    row::PageRow,
+    static_file,
+};
 
 /// Returns every page. Those whose access is administrative are not on the listener for everybody beside an admin listener.
 pub(super) fn all() -> Vec<PageRow> {
@@ -22,7 +18,7 @@ pub(super) fn all() -> Vec<PageRow> {
     vec![
         PageRow::new("/", Public).get(door::start),
         PageRow::new("/authy/ui", Public).get(door::start),
-        PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(asset::show).asset(),
+        PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(static_file::show).asset(),
         PageRow::new("/authy/ui/language", Public).post(Default, door::choose_language),
         PageRow::new(DOCS, Public).get(docs::reference),
         // Without a session.

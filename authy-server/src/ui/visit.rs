@@ -15,7 +15,7 @@ use super::{
     form::Form,
     guard,
     language::Language,
-    table::AGAIN,
+    path::AGAIN,
 };
 
 /// Age of a login in seconds up to which nobody is asked to log in again: that of the engine, less the time in which a

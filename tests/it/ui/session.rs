@@ -29,7 +29,7 @@ async fn an_expired_access_token_is_replaced_also_in_tabs_that_load_at_once() {
     })
     .await;
     let cookies = visitor.cookies.clone();
-    let mut tab = Visitor { app: &app, cookies, address: app.address };
+    let mut tab = Visitor { cookies, address: app.address };
     assert_eq!(visitor.get("/authy/ui/account").await.status, 200);
     assert_eq!(tab.get("/authy/ui/account/sessions").await.status, 200);
     assert_ne!(visitor.cookie("authy-access"), first);
@@ -59,7 +59,7 @@ async fn a_login_again_replaces_the_session_and_then_more_is_permitted() {
     let after = sessions(&app, &user).await;
     assert_eq!(before.len(), after.len(), "one took the place of the other");
     assert_eq!(after.iter().filter(|id| !before.contains(id)).count(), 1);
-    let mut copy = Visitor { app: &app, cookies: old, address: app.address };
+    let mut copy = Visitor { cookies: old, address: app.address };
     assert_eq!(copy.get("/authy/ui/account").await.status, 303, "the old cookies are worth nothing");
     assert_eq!(visitor.get("/authy/ui/account/delete").await.status, 200);
 }
@@ -74,7 +74,7 @@ async fn a_second_login_in_a_browser_ends_the_first() {
     assert_eq!(visitor.log_in(&eve.username, PASSWORD).await.status, 303);
     assert!(visitor.get("/authy/ui/account").await.body.contains(&eve.username));
     assert_eq!(sessions(&app, &ada).await.len(), before - 1);
-    let mut copy = Visitor { app: &app, cookies: first, address: app.address };
+    let mut copy = Visitor { cookies: first, address: app.address };
     assert_eq!(copy.get("/authy/ui/account").await.status, 303);
 }
 
@@ -89,7 +89,7 @@ async fn a_logout_ends_the_session_everywhere_and_the_page_that_was_open_leads_t
     let answer = visitor.post("/authy/ui/logout", "").await;
     assert_eq!((answer.status, answer.header("location")), (303, "/authy/ui/login?notice=logged_out"));
     assert_eq!(send(app.address, &head, "").await.status, 401);
-    let mut copy = Visitor { app: &app, cookies: copied, address: app.address };
+    let mut copy = Visitor { cookies: copied, address: app.address };
     let answer = copy.post("/authy/ui/account/email", "email=x@example.org&current_password=x").await;
     let login = "/authy/ui/login?return=%2Fauthy%2Fui%2Faccount%2Femail";
     assert_eq!((answer.status, answer.header("location")), (303, login), "{answer:?}");
@@ -163,7 +163,7 @@ async fn a_mounted_api_brings_its_pages_and_leaves_the_start_page_to_the_program
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     tokio::spawn(async move { ::axum::serve(listener, service).await.unwrap() });
     let user = app.user().await;
-    let mut visitor = Visitor { app: &app, cookies: BTreeMap::new(), address };
+    let mut visitor = Visitor { cookies: BTreeMap::new(), address };
     assert_eq!(visitor.get("/").await.code(), "not_found");
     assert_eq!(visitor.get("/authy/ui/login").await.status, 200);
     assert_eq!(visitor.log_in(&user.username, PASSWORD).await.status, 303);

@@ -1,8 +1,12 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use authy_core::error::chain;
 
 use super::*;
+use crate::ui::{
+    looks::{STYLESHEET, TEMPLATES, TEXTS},
+    texts::Texts,
+};
 
 fn skin(looks: Looks) -> Skin {
     Skin::new(&Pages { looks, ..Pages::new("https://auth.example/sub").unwrap() })
