@@ -23,6 +23,10 @@ use authy_core::{
 use authy_server::{HttpConfig, RateLimit, RateLimits, Server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+#[path = "harness/certificates.rs"]
+pub mod certificates;
+#[path = "harness/collector.rs"]
+pub mod collector;
 #[path = "harness/database.rs"]
 pub mod database;
 #[path = "harness/essentials.rs"]
@@ -37,6 +41,8 @@ pub mod fuzz;
 pub mod link;
 #[path = "harness/monitoring.rs"]
 pub mod monitoring;
+#[path = "harness/old_database.rs"]
+pub mod old_database;
 #[path = "harness/patroni.rs"]
 pub mod patroni;
 #[path = "harness/pgbouncer.rs"]

@@ -15,7 +15,7 @@ use authy_core::{
 use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 
 use crate::{
-    Error, Result,
+    Error, Result, trace_context,
     transport::{HttpTransport, PreparedRequest},
 };
 
@@ -47,11 +47,13 @@ pub struct Client {
     device_token: Option<HeaderValue>,
     /// What is said about the user on whose behalf this client calls.
     forwarded: Option<Arc<HeaderMap>>,
+    /// The trace that its requests are a part of.
+    trace: Option<Arc<HeaderMap>>,
 }
 
 impl Client {
     pub(crate) fn new(transport: HttpTransport) -> Self {
-        Self { transport: Arc::new(transport), token: None, device_token: None, forwarded: None }
+        Self { transport: Arc::new(transport), token: None, device_token: None, forwarded: None, trace: None }
     }
 
     /// Returns the client with an access token, which is sent with every call.
@@ -105,7 +107,27 @@ impl Client {
             token: self.token.clone(),
             device_token: device_token.and_then(|token| sensitive(token.expose().to_owned())),
             forwarded: (!headers.is_empty()).then(|| Arc::new(headers)),
+            trace: self.trace.clone(),
         }
+    }
+
+    /// Returns the client whose requests are a part of a trace: they send the `traceparent` and `tracestate`
+    /// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)) in these headers, and no other of them.
+    ///
+    /// The headers are those of the request that this program answers, or what the propagator of a tracing library
+    /// writes. With the feature `opentelemetry`, a client for which no trace is given sends that of the current span.
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, Level};
+    /// use http::HeaderMap;
+    ///
+    /// async fn may_sell(authy: &Client, request: &HeaderMap) -> authy_client::Result<()> {
+    ///     authy.with_trace_context(request).check_access(Level::clamped(10)).await.map(drop)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_trace_context(&self, headers: &HeaderMap) -> Self {
+        Self { trace: trace_context::of_headers(headers), ..self.clone() }
     }
 
     /// Calls an endpoint.
@@ -124,14 +146,15 @@ impl Client {
     pub(crate) async fn send<R: Reply>(&self, mut request: PreparedRequest) -> Result<R> {
         request.token = self.token.clone();
         request.forwarded = self.forwarded.clone();
+        request.trace = self.trace.clone().or_else(trace_context::current);
         // No other endpoint reads it.
         request.device_token = self.device_token.clone().filter(|_| request.is_for(&Login::INFO));
         self.transport.send_with_retries(request).await
     }
 
-    /// Returns the client of this program itself, without the device and the address of a user.
+    /// Returns the client of this program itself, without the device, the address and the trace of a user.
     pub(crate) fn without_user(&self) -> Self {
-        Self { device_token: None, forwarded: None, ..self.clone() }
+        Self { device_token: None, forwarded: None, trace: None, ..self.clone() }
     }
 
     pub(crate) fn token(&self) -> Option<&HeaderValue> {

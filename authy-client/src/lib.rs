@@ -8,6 +8,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `axum` | extractors and responses for axum, as `authy_client::axum` |
+//! | `opentelemetry` | each request is a part of the current OpenTelemetry span, if there is one |
 //! | `test-util` | an authenticator for tests of services |
 //!
 //! ```no_run
@@ -38,6 +39,7 @@ mod local;
 mod pages;
 mod response;
 mod session;
+mod trace_context;
 mod transport;
 
 /// The crate of the shared types, with those that have no name here. Its `Error` is that of an [`Authenticator`].

@@ -1,10 +1,14 @@
 //! Lists as streams: the next page is requested when the items of the current one have been taken.
 
-use authy_core::api::{
-    Endpoint,
-    event::{EventPage, EventQuery, EventView},
-    page::PageSize,
-    user::{ListUsers, UserPage, UserQuery, UserView},
+use authy_core::{
+    RoleName,
+    api::{
+        Endpoint, PathParams as _,
+        event::{EventPage, EventQuery, EventView},
+        page::PageSize,
+        role::{ListRoleUsers, RoleUser, RoleUserPage, RoleUserQuery},
+        user::{ListUsers, UserPage, UserQuery, UserView},
+    },
 };
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -14,10 +18,11 @@ use futures_util::{
 use crate::{Client, Error, Result, Session, transport::PreparedRequest};
 
 impl Client {
-    /// Returns all users from a query, in the order of their creation, as a stream that requests page after page.
+    /// Returns all users from a query, in the order of the list, as a stream that requests page after page.
     ///
-    /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error. Users who sign up meanwhile are at its end. The
-    /// access token has to be valid until the last page: [`Session::users`] has a valid one for each.
+    /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error. A user
+    /// who is there all the time is in it once, whoever is added or deleted meanwhile. The access token has to be valid until
+    /// the last page: [`Session::users`] has a valid one for each.
     ///
     /// ```no_run
     /// use authy_client::{Client, api::user::UserQuery};
@@ -33,6 +38,24 @@ impl Client {
     /// ```
     pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
         users(Caller::Client(self.clone()), query)
+    }
+
+    /// Returns all members of a role, in the order in which they were granted it, as [`users`](Self::users).
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, RoleName};
+    /// use futures_util::TryStreamExt as _;
+    ///
+    /// async fn print(administrator: &Client, role: RoleName) -> authy_client::Result<()> {
+    ///     let mut members = administrator.role_users(role);
+    ///     while let Some(member) = members.try_next().await? {
+    ///         println!("{}", member.name);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn role_users(&self, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
+        role_users(Caller::Client(self.clone()), role)
     }
 
     /// Returns the events of the audit trail from a query, as a stream that requests page after page.
@@ -54,8 +77,8 @@ impl Client {
     }
 
     /// Requests another page of a list by its link.
-    async fn follow_link<E: Endpoint<Path = ()>>(&self, link: &str) -> Result<E::Response> {
-        if !is_link_to(E::INFO.path, link) {
+    async fn follow_link<E: Endpoint>(&self, path: &E::Path, link: &str) -> Result<E::Response> {
+        if !is_link_to(&path.fill(E::INFO.path), link) {
             return Err(Error::unexpected_response(200, "the link to the next page leads elsewhere"));
         }
         self.send(PreparedRequest::get(link.to_owned())).await
@@ -76,6 +99,11 @@ impl Session {
     /// ```
     pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
         users(Caller::Session(self.clone()), query)
+    }
+
+    /// Returns all members of a role, as [`Client::role_users`], with an access token that is valid for each page.
+    pub fn role_users(&self, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
+        role_users(Caller::Session(self.clone()), role)
     }
 
     /// Returns the events of the audit trail from a query, as [`Client::events`], with an access token that is valid
@@ -103,15 +131,29 @@ impl Caller {
 
 fn users(caller: Caller, mut query: UserQuery) -> BoxStream<'static, Result<UserView>> {
     query.per_page = query.per_page.or(Some(PageSize::MAX));
-    items(NextUsers::Query(query), move |next| {
+    items(NextPage::First(query), move |next| {
         let caller = caller.clone();
         async move {
             let client = caller.client().await?;
             let UserPage { users, next_url, .. } = match next {
-                NextUsers::Query(query) => client.list_users(query).await?,
-                NextUsers::Link(link) => client.follow_link::<ListUsers>(&link).await?,
+                NextPage::First(query) => client.list_users(query).await?,
+                NextPage::Link(link) => client.follow_link::<ListUsers>(&(), &link).await?,
             };
-            Ok((users, next_url.map(NextUsers::Link)))
+            Ok((users, next_url.map(NextPage::Link)))
+        }
+    })
+}
+
+fn role_users(caller: Caller, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
+    items(NextPage::First(RoleUserQuery::default()), move |next| {
+        let (caller, role) = (caller.clone(), role.clone());
+        async move {
+            let client = caller.client().await?;
+            let RoleUserPage { users, next_url, .. } = match next {
+                NextPage::First(query) => client.list_role_users(role, query).await?,
+                NextPage::Link(link) => client.follow_link::<ListRoleUsers>(&(role,), &link).await?,
+            };
+            Ok((users, next_url.map(NextPage::Link)))
         }
     })
 }
@@ -122,14 +164,17 @@ fn events(caller: Caller, mut query: EventQuery) -> BoxStream<'static, Result<Ev
         let caller = caller.clone();
         async move {
             let EventPage { events, next } = caller.client().await?.list_events(query.clone()).await?;
+            // An empty page is the last one: in ascending order its `next` is for a later request.
+            let next = next.filter(|_| !events.is_empty());
             Ok((events, next.map(|next| EventQuery { after: Some(next), ..query })))
         }
     })
 }
 
 /// The request for a page of users.
-enum NextUsers {
-    Query(UserQuery),
+enum NextPage<Q> {
+    First(Q),
+    /// Followed also from an empty page: the server examined a part of the list there, and found nobody.
     Link(String),
 }
 
@@ -144,21 +189,21 @@ where
         let page = next.map(&fetch);
         async move {
             let Some(page) = page else { return Ok(None) };
-            let (items, next) = page.await?;
-            // An empty page is the last one: with a link it would be one for a later request.
-            let next = next.filter(|_| !items.is_empty());
-            Ok::<_, Error>(Some((items, next)))
+            page.await.map(Some)
         }
     });
     pages.map_ok(|items| stream::iter(items.into_iter().map(Ok::<_, Error>))).try_flatten().boxed()
 }
+
+/// Maximum number of characters of a link's query: a cursor with the longest name or address, and the filters.
+const MAX_QUERY: usize = 8000;
 
 /// Returns whether a link is this path with a query, of the same server. With another one, the token would be sent to
 /// where the link leads.
 fn is_link_to(path: &str, link: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\');
     let query = link.strip_prefix(path).and_then(|rest| rest.strip_prefix('?'));
-    query.is_some_and(|query| query.len() <= 2000 && query.chars().all(is_plain))
+    query.is_some_and(|query| query.len() <= MAX_QUERY && query.chars().all(is_plain))
 }
 
 #[cfg(test)]

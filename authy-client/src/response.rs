@@ -15,7 +15,9 @@ use crate::{Error, Result};
 
 /// Reads an answer.
 pub(crate) fn read<R: Reply>(status: u16, headers: &HeaderMap, body: &[u8]) -> Result<R> {
-    if status == R::STATUS {
+    // A server with compatibility answers a POST without content with an empty object.
+    let is_empty_object = (status, R::STATUS, body) == (200, 204, b"{}");
+    if status == R::STATUS || is_empty_object {
         // No content is an empty object.
         let json = if status == 204 { b"{}" } else { body };
         let reply = serde_json::from_slice(json).map(|reply: R| reply.cached(headers.get(CACHE_CONTROL)));
@@ -82,6 +84,10 @@ mod tests {
             assert!(error.is_unavailable());
         }
         assert!(read::<Nothing>(204, &HeaderMap::new(), b"").is_ok());
+        assert!(read::<Nothing>(200, &HeaderMap::new(), b"{}").is_ok());
+        for body in ["", "<html>", r#"{"message":"welcome to this hotel"}"#] {
+            assert!(read::<Nothing>(200, &HeaderMap::new(), body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     proptest! {

@@ -56,6 +56,8 @@ pub(crate) struct PreparedRequest {
     pub(crate) device_token: Option<HeaderValue>,
     /// What is said about the user on whose behalf it is sent.
     pub(crate) forwarded: Option<Arc<HeaderMap>>,
+    /// The trace that it is a part of.
+    pub(crate) trace: Option<Arc<HeaderMap>>,
 }
 
 impl PreparedRequest {
@@ -73,13 +75,13 @@ impl PreparedRequest {
             false => None,
         };
         let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
-        Ok(Self { method, path_and_query, body, token: None, device_token: None, forwarded: None })
+        Ok(Self { method, path_and_query, body, token: None, device_token: None, forwarded: None, trace: None })
     }
 
     /// Writes a GET.
     pub(crate) fn get(path_and_query: String) -> Self {
         let method = Method::GET;
-        Self { method, path_and_query, body: None, token: None, device_token: None, forwarded: None }
+        Self { method, path_and_query, body: None, token: None, device_token: None, forwarded: None, trace: None }
     }
 
     /// Returns whether this is a request of an endpoint without parameters in its path.
@@ -170,6 +172,9 @@ impl HttpTransport {
         // What is said about a user replaces what this client says about itself.
         for (name, value) in prepared.forwarded.iter().flat_map(|forwarded| forwarded.iter()) {
             headers.insert(name, value.clone());
+        }
+        for (name, value) in prepared.trace.iter().flat_map(|trace| trace.iter()) {
+            headers.append(name, value.clone());
         }
         if let Some(token) = &prepared.token {
             headers.insert(AUTHORIZATION, token.clone());

@@ -228,12 +228,12 @@ macro_rules! endpoints {
 /// Declares request types: structs whose fields are checked types, all read at once, also by serde.
 ///
 /// A `check` gets the fields that it lists as `Option`s (`None` for an invalid field) and returns an error about their
-/// combination.
+/// combination. A field that is read differently from others of its type names the function that reads it (`=>`).
 macro_rules! requests {
     ($(
         $(#[$meta:meta])+
         pub struct $name:ident {
-            $( $(#[$attribute:meta])+ pub $field:ident: $type:ty, )+
+            $( $(#[$attribute:meta])+ pub $field:ident: $type:ty $(=> $read:path)?, )+
         }
         $(check $($seen:ident),+ => $check:expr;)?
     )+) => { $(
@@ -252,7 +252,7 @@ macro_rules! requests {
 
         impl $crate::api::FromFields for $name {
             fn take_from(fields: &mut $crate::api::Fields) -> Option<Self> {
-                $( let $field: Option<$type> = fields.take(stringify!($field)); )+
+                $( let $field: Option<$type> = $crate::api::requests!(@take fields $field $($read)?); )+
                 $( fields.also($check($($seen.as_ref()),+)); )?
                 Some(Self { $($field: $field?),+ })
             }
@@ -262,6 +262,8 @@ macro_rules! requests {
             const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
         }
     )+ };
+    (@take $fields:ident $field:ident) => { $fields.take(stringify!($field)) };
+    (@take $fields:ident $field:ident $read:path) => { $read($fields, stringify!($field)) };
 }
 
 pub(crate) use {endpoints, requests};

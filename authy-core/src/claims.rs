@@ -322,7 +322,7 @@ mod tests {
     fn holds_only_strings_numbers_and_arrays(value: &Value) -> bool {
         match value {
             Value::String(_) => true,
-            Value::Number(number) => number.is_u64(),
+            Value::Number(number) => number.is_i64(),
             Value::Array(values) => values.iter().all(Value::is_string),
             Value::Object(fields) => fields.values().all(holds_only_strings_numbers_and_arrays),
             Value::Null | Value::Bool(_) => false,

@@ -8,7 +8,7 @@ use crate::Secret;
 
 mod proxies;
 
-pub use proxies::{ClientAddress, FORWARDED_FOR, TrustedProxies};
+pub use proxies::{ClientAddress, FORWARDED_FOR, REAL_IP, TrustedProxies};
 
 /// The header with the ID of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +35,7 @@ pub struct ClientInfo {
 
 impl ClientInfo {
     /// Returns the client of a request with these headers that arrived from `peer`, the address of the connection. The
-    /// addresses in `X-Forwarded-For` count only when they come from trusted proxies.
+    /// addresses in `X-Forwarded-For`, and without it the one in `X-Real-IP`, count only when they come from trusted proxies.
     pub fn from_request(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -> Self {
         let request_id = request_id(headers).and_then(|id| id.to_str().ok()).map(str::to_owned);
         Self { request_id, ..Self::from_headers(headers, proxies.client_address(peer, headers).ip) }

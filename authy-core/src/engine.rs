@@ -38,7 +38,7 @@ pub use background::{Background, maintenance::MaintenanceReport};
 #[cfg(feature = "fuzz-entry-points")]
 #[doc(hidden)]
 pub use check::statements;
-pub use config::{Config, MIN_CONNECTIONS};
+pub use config::{Config, LegacyTokens, MIN_CONNECTIONS};
 pub use crypto::{
     hash_config::{Argon2Params, HashConfig, InvalidArgon2Params},
     hasher::statistics::HashStatistics,
@@ -55,6 +55,12 @@ pub use delivery::{
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
+    import::{
+        ImportOptions, ImportProgress,
+        record::ImportRecord,
+        report::{ImportNote, ImportNoteKind, ImportReport},
+        source::{FirebaseHash, FirstAuthy, ImportFormat, ImportSource},
+    },
     recovery::RecoveryReport,
     role::Roles,
     session::{
@@ -69,6 +75,7 @@ pub use domain::{
     throttle::statistics::GuessStatistics,
     user::{
         Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
+        wrap::WrapProgress,
     },
 };
 pub use journal::{

@@ -63,6 +63,8 @@ kinds! {
     PasswordsDiffer "passwords_differ" "The passwords differ";
     /// The password is too easy to guess; [`Error::strength`] returns the estimate.
     WeakPassword "weak_password" "The password is too weak";
+    /// The page has a number beyond 100: pages further on are reached by the links from page to page.
+    PageTooFar "page_too_far" "The page is too far to be reached by its number";
     /// The username is unknown, the password is wrong, or the user is deleted. The error does not say which.
     InvalidCredentials "invalid_credentials" "The credentials are wrong";
     /// The refresh token is forged, reused or expired, or its session has ended.
@@ -189,12 +191,21 @@ impl Error {
     }
 
     /// Creates the error of a request with invalid fields. A single field error that has its own kind
-    /// (`passwords_differ`) determines the kind.
+    /// (`passwords_differ`, `page_too_far`) determines the kind.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
-        let differ = matches!(fields.as_slice(), [only] if only.code == ErrorKind::PasswordsDiffer.code());
-        let mut error = match differ {
-            true => Self::new(ErrorKind::PasswordsDiffer, "password and confirm_password are not the same"),
-            false => Self::new(ErrorKind::InvalidInput, "some fields are wrong: see fields"),
+        let kind = match fields.as_slice() {
+            [only] => ErrorKind::from_code(&only.code),
+            _ => None,
+        };
+        let mut error = match kind {
+            Some(ErrorKind::PasswordsDiffer) => {
+                Self::new(ErrorKind::PasswordsDiffer, "password and confirm_password are not the same")
+            }
+            Some(ErrorKind::PageTooFar) => Self::new(
+                ErrorKind::PageTooFar,
+                "only the first 100 pages have a number: follow next_url from page to page, or send its after instead of page",
+            ),
+            _ => Self::new(ErrorKind::InvalidInput, "some fields are wrong: see fields"),
         };
         error.0.fields = fields;
         error

@@ -6,22 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
-/// A level from 0 to 99999. A *smaller* level is *more* powerful.
+/// A level. A *smaller* level is *more* powerful.
+///
+/// A new role, and what a check requires, has a level from 0 to 99999: `FromStr`, `TryFrom` and the fields of requests
+/// check that. A role that came from an earlier system may have any other, and is shown and compared with it: −5 is more
+/// powerful than 0, and a level over 99999 passes no check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Level(u32);
+#[serde(transparent)]
+pub struct Level(i32);
 
 impl Level {
-    /// The largest level, which is the least powerful.
+    /// The largest level that a new role can have.
     pub const MAX: u32 = 99_999;
 
     /// Returns the level with this number, or the largest level when the number is larger.
     pub const fn clamped(level: u32) -> Self {
-        if level > Self::MAX { Self(Self::MAX) } else { Self(level) }
+        if level > Self::MAX { Self(Self::MAX.cast_signed()) } else { Self(level.cast_signed()) }
+    }
+
+    /// Creates the level without checking it, because it was stored under the rules of its time. It is never brought
+    /// into the range: that could make a user more powerful, or another user powerful enough to act on this one.
+    #[cfg(feature = "engine")]
+    pub(crate) const fn stored(level: i32) -> Self {
+        Self(level)
     }
 
     /// Returns the number.
-    pub fn get(self) -> u32 {
+    pub fn get(self) -> i32 {
         self.0
     }
 
@@ -36,14 +47,14 @@ impl TryFrom<u32> for Level {
 
     fn try_from(level: u32) -> Result<Self, Invalid> {
         match level {
-            0..=Self::MAX => Ok(Self(level)),
+            0..=Self::MAX => Ok(Self(level.cast_signed())),
             _ => Err(Invalid::new("invalid_level", "must be a whole number from 0 to 99999")),
         }
     }
 }
 
-impl From<Level> for u32 {
-    fn from(level: Level) -> u32 {
+impl From<Level> for i32 {
+    fn from(level: Level) -> i32 {
         level.0
     }
 }
@@ -64,7 +75,11 @@ impl FromStr for Level {
     }
 }
 
-described!(Level, { "type": "integer", "minimum": 0, "maximum": 99999, "examples": [7] });
+described!(
+    Level,
+    { "type": "integer", "minimum": 0, "maximum": 99999, "examples": [7] },
+    stored { "type": "integer", "format": "int32", "examples": [7] }
+);
 
 #[cfg(test)]
 mod tests {
@@ -76,5 +91,20 @@ mod tests {
             assert!(wrong.parse::<Level>().is_err(), "{wrong:?}");
         }
         assert_eq!("99999".parse(), Ok(Level(99_999)));
+    }
+
+    #[test]
+    fn a_level_from_before_the_rule_is_as_powerful_as_it_says() {
+        let [beyond, top, most, below] = [-5, 0, 99_999, 100_000].map(|level| {
+            let read: Level = serde_json::from_str(&level.to_string()).unwrap();
+            assert_eq!(
+                (serde_json::to_string(&read).unwrap(), read.to_string()),
+                (level.to_string(), level.to_string())
+            );
+            read
+        });
+        assert!(beyond.at_least(top) && !top.at_least(beyond));
+        assert!(most.at_least(Level::clamped(Level::MAX)) && !below.at_least(Level::clamped(u32::MAX)));
+        assert!(serde_json::from_str::<Level>("2147483648").is_err() && serde_json::from_str::<Level>("1.5").is_err());
     }
 }

@@ -46,7 +46,10 @@ macro_rules! sent {
 /// Implements the JSON Schema of a checked type when the feature `schema` is enabled.
 #[cfg(feature = "schema")]
 macro_rules! described {
-    ($name:ident, $($schema:tt)+) => {
+    ($name:ident, $schema:tt) => {
+        described!($name, $schema, stored $schema);
+    };
+    ($name:ident, $schema:tt, stored $stored:tt) => {
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -54,15 +57,18 @@ macro_rules! described {
             fn inline_schema() -> bool {
                 true
             }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!($($schema)+)
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                match generator.contract().is_deserialize() {
+                    true => schemars::json_schema!($schema),
+                    false => schemars::json_schema!($stored),
+                }
             }
         }
     };
 }
 #[cfg(not(feature = "schema"))]
 macro_rules! described {
-    ($name:ident, $($schema:tt)+) => {};
+    ($($description:tt)+) => {};
 }
 
 /// A type with a JSON Schema: every wire type has one.

@@ -11,10 +11,9 @@ mod address;
 pub(crate) mod identifier;
 
 pub use address::AddrSpec;
-use identifier::identifier;
 
 macro_rules! checked_text {
-    ($($(#[doc = $doc:literal])+ $name:ident, $schema:tt)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident, $schema:tt, stored $stored:tt)+) => { $(
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(into = "String")]
@@ -65,7 +64,7 @@ macro_rules! checked_text {
             }
         }
 
-        described!($name, $schema);
+        described!($name, $schema, stored $stored);
     )+ };
 }
 
@@ -81,22 +80,26 @@ checked_text! {
     /// It is stored in Unicode's compatibility form (NFKC) and compared by [`key`](Username::key), so that two names
     /// that look the same are equal. It does not mix scripts that no language mixes (UTS 39, "highly restrictive").
     /// Joiners (U+200C, U+200D) are accepted only where they change how letters are joined.
-    Username, { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["ada"] }
+    Username,
+    { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["ada"] },
+    stored { "type": "string", "examples": ["ada"] }
     /// An email address of 5 to 100 characters, compared by [`key`](Email::key): a local part without quotes and a
     /// domain name.
-    Email, {
-        "type": "string", "format": "email", "minLength": 5, "maxLength": 100, "examples": ["ada@example.org"],
-    }
-    /// A role's name: 3 to 50 characters, letters and digits of any script plus `._-`.
-    RoleName, { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["auctioneer"] }
+    Email,
+    { "type": "string", "format": "email", "minLength": 5, "maxLength": 100, "examples": ["ada@example.org"] },
+    stored { "type": "string", "examples": ["ada@example.org"] }
+    /// A role's name: 3 to 50 characters, letters and digits of any script plus `._-`, and single spaces inside.
+    RoleName,
+    { "type": "string", "minLength": 3, "maxLength": 50, "examples": ["auctioneer"] },
+    stored { "type": "string", "examples": ["auctioneer"] }
     /// A role's description: 5 to 100 characters on one line.
-    Description, {
-        "type": "string", "minLength": 5, "maxLength": 100, "examples": ["Opens and closes auctions"],
-    }
+    Description,
+    { "type": "string", "minLength": 5, "maxLength": 100, "examples": ["Opens and closes auctions"] },
+    stored { "type": "string", "examples": ["Opens and closes auctions"] }
 }
 
 macro_rules! identifiers {
-    ($($name:ident $code:literal)+) => { $(
+    ($($name:ident $code:literal $parse:path)+) => { $(
         impl $name {
             /// Returns the form used for comparison: without joiners, case-folded, in NFKC.
             pub fn key(&self) -> String {
@@ -106,9 +109,9 @@ macro_rules! identifiers {
             /// Parses a name for a search. It may have been stored under earlier rules.
             ///
             /// # Errors
-            /// When it has more than 255 bytes or contains control characters: no stored name does.
+            /// When it is empty, has more than 255 bytes or contains a NUL: no stored name does.
             pub fn existing(text: &str) -> Result<Self, Invalid> {
-                match text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
+                match text.is_empty() || text.len() > 255 || text.contains('\0') {
                     true => Err(Invalid::new($code, "cannot be a name")),
                     false => Ok(Self(text.to_owned())),
                 }
@@ -119,15 +122,15 @@ macro_rules! identifiers {
             type Err = Invalid;
 
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                identifier(text).map(Self).map_err(|message| Invalid::new($code, message))
+                $parse(text).map(Self).map_err(|message| Invalid::new($code, message))
             }
         }
     )+ };
 }
 
 identifiers! {
-    Username "invalid_username"
-    RoleName "invalid_role_name"
+    Username "invalid_username" identifier::word
+    RoleName "invalid_role_name" identifier::words
 }
 
 impl FromStr for Description {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use authy_core::{UserId, api::StatusCode};
 use hyper::body::Body as _;
 
-use crate::reply::Response;
+use crate::{reply::Response, traces::TraceId};
 
 /// The access log: a message at the level `info` for each request, with the target `authy_server::access_log`. It
 /// contains the route and never the path, which may contain a one-time code, and no header, query or body.
@@ -30,6 +30,8 @@ pub(crate) struct AnsweredRequest<'a> {
     pub(crate) duration: Duration,
     pub(crate) ip: IpAddr,
     pub(crate) request_id: &'a str,
+    /// The trace that the request is a part of, when that is exported.
+    pub(crate) trace_id: Option<TraceId>,
     /// The owner of the token of the request, when it was checked.
     pub(crate) user: Option<UserId>,
     /// Whether it was sent to an endpoint that other services call on every request of theirs.
@@ -40,7 +42,7 @@ impl AccessLog {
     /// Writes the line of a request, unless the request is left out of the sample.
     pub(crate) fn write(&self, request: &AnsweredRequest<'_>, response: &Response) {
         if self.wants(request.is_frequent, response.status()) {
-            let AnsweredRequest { method, route, duration, ip, request_id, user, .. } = request;
+            let AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, .. } = request;
             tracing::info!(
                 method,
                 route,
@@ -50,6 +52,7 @@ impl AccessLog {
                 bytes = response.body().size_hint().exact(),
                 %ip,
                 request_id,
+                trace_id = trace_id.map(tracing::field::display),
                 user = user.map(tracing::field::display),
                 "request"
             );

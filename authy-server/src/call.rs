@@ -29,6 +29,8 @@ pub(crate) struct RawCall<'a> {
     pub(crate) caller: &'a Caller,
     /// Whether only the head of the answer is sent.
     pub(crate) is_head: bool,
+    /// Whether the client has shown a certificate of an authority for clients.
+    pub(crate) is_certified: bool,
     /// The parameters in the path, decoded, each with its name.
     pub(crate) segments: &'a [(&'a str, String)],
     /// The fields of the query or the body.

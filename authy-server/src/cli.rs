@@ -17,6 +17,7 @@ mod doctor;
 mod event;
 mod flags;
 mod health;
+mod import;
 mod in_force;
 mod issuer;
 mod key;
@@ -93,6 +94,7 @@ async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings
         Some(("doctor", matches)) => doctor::run(matches, settings).await,
         Some(("health", _)) => done(health::run(settings).await),
         Some(("migrate", _)) => done(migrate(settings).await),
+        Some(("import", matches)) => import(matches, settings).await,
         Some((noun, matches)) => done(command_on_engine(noun, matches, settings).await),
     }
 }
@@ -105,7 +107,7 @@ fn command() -> Command {
             "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every setting is a \
              flag, a variable and a key of the file; a flag overrides the environment, and the environment the file: \
              `authy-server config --help` describes all of them. Secrets are never flags: AUTHY_DATABASE_URL, \
-             AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE behind.",
+             AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_IMPORT_FROM, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE behind.",
         )
         .after_help(
             "Settings are flags of every command, such as --listen 127.0.0.1:8080: see `authy-server config --help`.\n\
@@ -128,6 +130,7 @@ fn command() -> Command {
         .subcommand(issuer::command())
         .subcommand(recover::command())
         .subcommand(event::command())
+        .subcommand(import::command())
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommands(shell::commands())
 }
@@ -160,11 +163,19 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
     done.and(closed)
 }
 
+async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, BoxError> {
+    let (database, authy) = engine_beside(settings).await?;
+    let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, settings).await;
+    drop(authy);
+    let closed = database.close().await;
+    imported.and_then(|code| closed.map(|()| code))
+}
+
 /// Starts the engine of a command, perhaps beside a server.
 async fn engine_beside(settings: &Settings) -> Result<(Database, Authy), BoxError> {
     loop {
         let database = Database::open(settings, Sharing::Beside).await?;
-        let engine = database.engine(settings).start_timeout(settings.command_timeout()).without_background();
+        let engine = database.engine(settings).start_timeout(settings.command_timeout()).beside_servers();
         match engine.start().await {
             Ok(authy) => return Ok((database, authy)),
             // The server was killed just before. Now the command starts the database itself.

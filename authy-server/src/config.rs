@@ -13,4 +13,6 @@ pub(crate) use source::Sources;
 pub(crate) use source::parse_file;
 pub use table::table_markdown;
 pub(crate) use table::{Settings, TABLE};
-pub(crate) use value::{List, ListenAddress, LogFormat, Pause, ReplicaUrl};
+#[cfg(feature = "webhook")]
+pub(crate) use value::AcceptedStatus;
+pub(crate) use value::{DatabaseUrl, HmacSecret, List, ListenAddress, LogFormat, Pause, ReplicaUrl};

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{access_log::AccessLog, limit::RateLimits, stream::StreamLimits};
+use crate::{access_log::AccessLog, compat::Compat, limit::RateLimits, stream::StreamLimits};
 
 /// Timeouts, limits and trust of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// The networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// The networks of the proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count.
     pub trusted_proxies: Vec<IpNet>,
     /// The networks of services that follow revocations as event streams: places are reserved for them.
     pub follower_networks: Vec<IpNet>,
@@ -22,8 +22,13 @@ pub struct HttpConfig {
     pub require_https: bool,
     /// The origins whose pages may call from a browser, such as `https://shop.example`.
     pub cors_origins: Vec<String>,
+    /// The earlier system for whose clients some answers are changed; `None` for none.
+    pub compat: Option<Compat>,
     /// The access log; `None` for no lines.
     pub access_log: Option<AccessLog>,
+    /// Whether requests are spans of the global tracer provider that the process has when the server is created.
+    #[cfg(feature = "otlp")]
+    pub traces: bool,
     /// Maximum number of requests per address.
     pub limits: RateLimits,
     /// Maximum number of connections at a time; further clients wait. When not set, as many as the limit of open files
@@ -38,6 +43,9 @@ pub struct HttpConfig {
     /// Maximum time for the head of a request to arrive, from its first byte or from the beginning of the connection.
     /// [`Server`](crate::Server) only.
     pub header_timeout: Duration,
+    /// Maximum time for a TLS handshake, from the beginning of the connection; 2 seconds while others wait to begin
+    /// theirs. [`Server`](crate::Server) only.
+    pub handshake_timeout: Duration,
     /// Maximum time for a body to arrive.
     pub body_timeout: Duration,
     /// Maximum time for answering, including the arrival of the body.
@@ -68,8 +76,13 @@ impl Default for HttpConfig {
             require_https: false,
             // No page of another origin may call until the origin is configured.
             cors_origins: Vec::new(),
+            // It is for the months after a move, and what it accepts of passwords is ambiguous.
+            compat: None,
             // The proxy in front of a server has one, and its lines contain the addresses of users.
             access_log: None,
+            // A program that has traces of its own may not want a span for each request to authy.
+            #[cfg(feature = "otlp")]
+            traces: false,
             limits: RateLimits::default(),
             // What else would run out first is the descriptors, and then no database connection could be opened either.
             max_connections: None,
@@ -77,6 +90,8 @@ impl Default for HttpConfig {
             keep_alive: Duration::from_secs(75),
             // A slow phone needs two seconds; much longer is an attempt to hold connections open.
             header_timeout: Duration::from_secs(10),
+            // As a head.
+            handshake_timeout: Duration::from_secs(10),
             // 64 KiB over the slowest mobile network.
             body_timeout: Duration::from_secs(10),
             // Clients and proxies give up after 30 to 60 seconds: a later answer would not be read.

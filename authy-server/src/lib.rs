@@ -8,16 +8,18 @@
 //!
 //! # Features
 //!
-//! All but `axum` are on by default, and each can be left out.
+//! All but `axum` and `otlp` are on by default, and each can be left out.
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `amqp` | [`sink::Amqp`]: events to RabbitMQ |
 //! | `mail` | [`sink::MailSink`]: mails by SMTP or into a folder |
+//! | `tls` | [`tls`]: TLS and HTTP/2 of the server's own listeners |
 //! | `ui` | [`Pages`]: sign up, log in and the account in a browser, under `/authy/ui` |
 //! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
 //! | `cli` | the program, with its settings |
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
+//! | `otlp` | traces: [`HttpConfig::traces`], spans of deliveries, and an exporter in the program |
 //! | `axum` | [`service`] reads the address of the client from axum's `ConnectInfo` |
 
 // docs.rs compiles with nightly and shows which feature an item needs.
@@ -36,6 +38,7 @@ pub mod sink;
 
 mod access_log;
 mod call;
+mod compat;
 mod cors;
 mod error_reply;
 mod handlers;
@@ -50,6 +53,7 @@ mod metrics;
 mod mounted;
 mod operations;
 mod page;
+mod peer;
 mod reply;
 mod request;
 mod route;
@@ -60,12 +64,20 @@ mod service;
 mod start;
 mod stream;
 mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
 #[cfg(feature = "ui")]
 mod ui;
 #[cfg(any(feature = "mail", feature = "ui"))]
 mod user_agent;
 
 pub use access_log::AccessLog;
+pub use compat::{Compat, UnknownCompat};
 pub use http_config::HttpConfig;
 pub use limit::{InvalidRateLimit, RateLimit, RateLimiter, RateLimits};
 #[cfg(any(feature = "cli", feature = "mail"))]

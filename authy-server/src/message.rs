@@ -1,4 +1,4 @@
-//! Rules of HTTP/1.1 about the head of a request that hyper leaves to its users.
+//! Rules about the head of a request that hyper leaves to its users.
 
 use authy_core::ErrorKind;
 use http::{
@@ -9,6 +9,20 @@ use http::{
 
 use crate::error_reply::ErrorReply;
 
+/// Adds the `Host` of a request of HTTP/2, which names it elsewhere (RFC 9113, section 8.3.1), so that all that follows reads one
+/// header.
+#[cfg(feature = "tls")]
+pub(crate) fn name_host(head: &mut Parts) {
+    let authority = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(authority) = authority {
+        // Both, and different: they stay two, and are refused.
+        let is_named = head.headers.get_all(HOST).iter().any(|host| *host == authority);
+        if !is_named {
+            head.headers.append(HOST, authority);
+        }
+    }
+}
+
 /// Refuses a head that names no host, or more than one, and a body in a coding other than `chunked`.
 ///
 /// # Errors
@@ -17,7 +31,11 @@ pub(crate) fn check(head: &Parts) -> Result<(), ErrorReply> {
     // Closed, because a proxy in front may have read another host in the same head, or another end of the message.
     let refuse = |detail| {
         let refused = ErrorReply::new(ErrorKind::MalformedRequest, detail);
-        Err(refused.with_header(CONNECTION, HeaderValue::from_static("close")))
+        // HTTP/2 has no such header, and no proxy can read its messages differently.
+        Err(match head.version {
+            Version::HTTP_2 => refused,
+            _ => refused.with_header(CONNECTION, HeaderValue::from_static("close")),
+        })
     };
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -73,6 +91,27 @@ mod tests {
             assert!(!is_accepted(Version::HTTP_11, hosts), "{hosts:?}");
         }
         assert!(is_accepted(Version::HTTP_10, &[]) && !is_accepted(Version::HTTP_10, &["a", "b"]));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_request_of_http_2_names_its_host_in_its_authority() {
+        let named = |uri: &str, hosts: &[&str]| {
+            let lines: Vec<_> = hosts.iter().map(|host| (HOST, *host)).collect();
+            let mut head = head(Version::HTTP_2, &lines);
+            head.uri = uri.parse().unwrap();
+            name_host(&mut head);
+            check(&head).ok().map(|()| head.headers[HOST].clone())
+        };
+        for hosts in [&[][..], &["a.example"]] {
+            assert_eq!(named("https://a.example/authy", hosts).unwrap(), "a.example");
+        }
+        assert_eq!(named("/authy", &["a.example"]).unwrap(), "a.example");
+        for (uri, hosts) in
+            [("https://a/", &["b"][..]), ("https://a/", &["a", "b"]), ("/authy", &[]), ("https://u@a/", &[])]
+        {
+            assert!(named(uri, hosts).is_none(), "{uri} {hosts:?}");
+        }
     }
 
     #[test]

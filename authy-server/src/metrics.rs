@@ -10,6 +10,6 @@ mod scrape;
 mod server;
 
 pub(crate) use answer::{answer, is_local};
-pub(crate) use requests::{RouteMetrics, method_name};
+pub(crate) use requests::{RouteMetrics, UNKNOWN_ROUTE, method_name};
 pub(crate) use scrape::{Format, Scrape};
 pub(crate) use server::{OpenConnection, ServerCounts};

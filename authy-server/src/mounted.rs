@@ -24,6 +24,7 @@ use crate::{
     limit::RateLimiter,
     listener::Listener,
     metrics::{Format, OpenConnection},
+    peer::Peer,
     reply::{Response, ResponseBody},
     request,
     service::Service,
@@ -125,8 +126,14 @@ impl AuthyService {
         self.0.counts.open_connection()
     }
 
+    /// Adds the certificate of the listeners to the metrics.
+    #[cfg(feature = "tls")]
+    pub(crate) fn count_tls(&self, tls: &crate::tls::Tls) {
+        self.0.counts.set_tls_expiry(tls.expiry());
+    }
+
     /// Answers a request that came from `peer`.
-    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -152,7 +159,7 @@ where
         let service = self.clone();
         Box::pin(async move {
             Ok(match peer(&request) {
-                Some(peer) => service.answer(Listener::Mounted, peer, request).await,
+                Some(peer) => service.answer(Listener::Mounted, Peer::plain(peer), request).await,
                 // The limits count by it: without it, one client could use up the allowance of all.
                 None => {
                     let missing = "the request has no PeerAddress in its extensions";

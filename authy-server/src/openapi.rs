@@ -51,23 +51,23 @@ pub(crate) fn public_document() -> Map<String, Value> {
 }
 
 fn document_of(includes: fn(&Info) -> bool) -> Map<String, Value> {
-    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut operations = Operations::new(settings.into_generator(), includes);
+    // What is stored may be outside of the limits for what is sent, so the schemas of responses do not have them.
+    let (sent, shown) = (settings.clone().for_deserialize(), settings.for_serialize());
+    let mut operations = Operations::new(sent.into_generator(), shown.into_generator(), includes);
     api::visit(&mut operations);
-    let Operations { mut generator, mut paths, responses, bodies, .. } = operations;
-    generator.subschema_for::<Problem>();
-    let events = event::schemas(&mut generator);
-    let mut schemas = generator.take_definitions(true);
+    let Operations { mut sent, mut shown, mut paths, responses, .. } = operations;
+    shown.subschema_for::<Problem>();
+    let events = event::schemas(&mut shown);
+    let mut schemas = shown.take_definitions(true);
     schemas.extend(events);
-    for (name, schema) in &mut schemas {
-        match bodies.contains(name) {
-            true => schema::close(schema),
-            false => schema::omit_null(schema),
-        }
-    }
+    schemas.values_mut().for_each(schema::omit_null);
+    let mut bodies = sent.take_definitions(true);
+    bodies.values_mut().for_each(schema::close);
+    schemas.extend(bodies);
     if let Some(code) = schemas.get_mut("Problem").and_then(|problem| problem.pointer_mut("/properties/code")) {
         insert(code, "enum", ErrorKind::ALL.iter().map(|kind| kind.code()).collect());
     }

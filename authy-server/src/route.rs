@@ -33,15 +33,22 @@ pub(crate) struct Route {
 type AnswerFn = dyn for<'a> Fn(RawCall<'a>) -> BoxFuture<'a, Result<Response>> + Send + Sync;
 
 impl Route {
-    fn new<E: Endpoint>(
+    /// Creates the route of an endpoint from what answers its calls.
+    pub(crate) fn new<E: Endpoint>(
         answer: impl for<'a> Fn(RawCall<'a>) -> BoxFuture<'a, Result<Response>> + Send + Sync + 'static,
     ) -> Self {
         Self { info: const { &E::INFO }, answer: Box::new(answer) }
     }
 
     /// Answers a call.
-    pub(crate) async fn answer(&self, raw: RawCall<'_>) -> Result<Response> {
-        (self.answer)(raw).await
+    pub(crate) fn answer<'a>(&self, raw: RawCall<'a>) -> BoxFuture<'a, Result<Response>> {
+        (self.answer)(raw)
+    }
+
+    /// Returns the route with changed answers of success.
+    pub(crate) fn map(self, change: fn(Response) -> Response) -> Self {
+        let Self { info, answer } = self;
+        Self { info, answer: Box::new(move |raw| answer(raw).map(move |answered| answered.map(change)).boxed()) }
     }
 }
 
@@ -155,12 +162,12 @@ pub(crate) trait Routed: Endpoint + Sized {
     {
         Route::new::<Self>(move |raw| {
             async move {
-                let (headers, streams) = (raw.headers, raw.streams);
+                let (headers, streams, is_certified) = (raw.headers, raw.streams, raw.is_certified);
                 let address = raw.caller.client_info().ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
                 let call = raw.read()?;
                 if stream::is_wanted(headers) {
                     let user = stream::user(call.authy, headers).await;
-                    let place = streams.enter(address, user)?;
+                    let place = streams.enter(address, user, is_certified)?;
                     let events = streamer.stream(call, stream::last_event_id(headers)).await?;
                     return Ok(streams.open(place, events));
                 }

@@ -40,10 +40,12 @@ use crate::{
     metrics::{RouteMetrics, Scrape, ServerCounts, method_name},
     operations::{Operation, Readiness},
     page,
+    peer::Peer,
     reply::{self, Response},
     request, routes,
     stream::Streams,
-    table::{Resource, RouteTable},
+    table::{Resource, RouteTable, is_forwarded},
+    traces::RequestTracer,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -65,6 +67,7 @@ pub(crate) struct Service {
     /// What is counted beside requests.
     pub(crate) counts: Arc<ServerCounts>,
     access_log: Option<AccessLog>,
+    tracer: RequestTracer,
     cors: Cors,
     require_https: bool,
     body_timeout: Duration,
@@ -79,6 +82,8 @@ pub(crate) struct Service {
 struct Origin<'a> {
     listener: Listener,
     client: ClientAddress,
+    /// Whether the client itself has shown a certificate.
+    is_certified: bool,
     id: &'a str,
 }
 
@@ -122,7 +127,11 @@ impl Found<'_> {
 
 impl Service {
     pub(crate) fn new(authy: Authy, config: &HttpConfig) -> Self {
-        let table = RouteTable::new(routes::all());
+        let adapted = |routes| match config.compat {
+            Some(compat) => compat.adapt(routes),
+            None => routes,
+        };
+        let table = RouteTable::new(adapted(routes::all()));
         #[cfg(feature = "ui")]
         let site = config.pages.as_ref().map(Site::new);
         #[cfg(feature = "ui")]
@@ -131,7 +140,7 @@ impl Service {
             #[cfg(feature = "ui")]
             site,
             authy,
-            public_table: table.part(routes::public()),
+            public_table: table.part(adapted(routes::public())),
             table,
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
@@ -139,6 +148,7 @@ impl Service {
             readiness: Readiness::default(),
             counts: Arc::default(),
             access_log: config.access_log,
+            tracer: RequestTracer::new(config),
             cors: Cors::new(&config.cors_origins),
             require_https: config.require_https,
             body_timeout: config.body_timeout,
@@ -147,7 +157,7 @@ impl Service {
     }
 
     /// Answers a request within the deadline, also when a handler panics.
-    pub(crate) async fn answer<B>(&self, listener: Listener, peer: IpAddr, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -156,19 +166,23 @@ impl Service {
         let (head, body) = request.into_parts();
         let id = request::id(&head.headers);
         let name = id.to_str().unwrap_or_default();
-        let client = self.proxies.client_address(peer, &head.headers);
-        let found = self.find(listener, peer, &head);
+        let client = self.client(peer, &head.headers);
+        // The certificate of a proxy says nothing about its clients.
+        let is_certified = peer.is_certified && !is_forwarded(&head.headers);
+        let found = self.find(listener, peer.ip, &head);
         let (metrics, is_frequent) = (self.metrics(&found), found.is_frequent());
         let (method, route) = (method_name(&head.method), metrics.route);
         // The route and not the path: paths contain one-time codes, and an unknown path may be that of a mistyped code.
         let span = || tracing::error_span!("request", request_id = name, method, route);
+        let traced = self.tracer.begin(&head, route, is_frequent);
         let mut progress = Progress::default();
 
         // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
         // transaction that is dropped before its commit is rolled back.
         let answered = {
+            let origin = Origin { listener, client, is_certified, id: name };
             // Pinned here, so that the wrappers around it move a pointer.
-            let work = pin!(self.handle(Origin { listener, client, id: name }, &head, body, &found, &mut progress));
+            let work = pin!(self.handle(origin, &head, body, &found, &mut progress));
             let work = AssertUnwindSafe(timeout(self.request_timeout, work)).catch_unwind();
             // A token check logs nothing but its failure, and a span would be a noticeable part of its time.
             let span = match is_frequent {
@@ -190,9 +204,11 @@ impl Service {
         let duration = began.elapsed();
         metrics.record(&head.method, response.status(), duration);
         if let Some(log) = &self.access_log {
-            let (ip, user) = (client.ip, progress.user);
-            log.write(&AnsweredRequest { method, route, duration, ip, request_id: name, user, is_frequent }, &response);
+            let (ip, request_id, trace_id, user) = (client.ip, name, traced.trace_id(), progress.user);
+            let request = AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, is_frequent };
+            log.write(&request, &response);
         }
+        traced.end(client, name, &response);
         let headers = response.headers_mut();
         headers.extend(progress.rate_limit_headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -238,7 +254,7 @@ impl Service {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Origin { listener, client, id } = origin;
+        let Origin { listener, client, is_certified, id } = origin;
         if listener.is_own() {
             message::check(head)?;
         }
@@ -278,12 +294,12 @@ impl Service {
         // Refuses early, before the body is read. The engine proves the caller again in the transaction of a write.
         let caller = if route.info.access.needs_token() {
             let identity = self.authy.authenticate(access_token(&head.headers)?).await?;
+            progress.user = Some(identity.public_id);
             let user = segments.iter().find(|(name, _)| *name == "public_id").and_then(|(_, id)| id.parse().ok());
             if !listener.has_administration() && user.is_some_and(|user| user != identity.public_id) {
                 return Err(not_found());
             }
             route.info.access.permit(&identity, user)?;
-            progress.user = Some(identity.public_id);
             Caller::user(identity, info)
         } else {
             Caller::anonymous(info)
@@ -291,7 +307,7 @@ impl Service {
         let fields = request::fields(route.info, head, body, self.body_timeout).await?;
         let (authy, headers, streams) = (&self.authy, &head.headers, &self.streams);
         let is_head = head.method == Method::HEAD;
-        let call = RawCall { authy, caller: &caller, is_head, segments, fields, headers, streams };
+        let call = RawCall { authy, caller: &caller, is_head, is_certified, segments, fields, headers, streams };
         Ok(route.answer(call).await?)
     }
 
@@ -333,6 +349,13 @@ impl Service {
         };
         let info = ClientInfo { request_id: Some(id.to_owned()), ..ClientInfo::from_headers(&head.headers, client.ip) };
         Ok(site.answer(&self.authy, page, (head, form), info, &mut progress.user).await)
+    }
+
+    /// Returns the client of a request, and whether it arrived over https: as a trusted proxy says, else as this process sees it.
+    fn client(&self, peer: Peer, headers: &HeaderMap) -> ClientAddress {
+        let client = self.proxies.client_address(peer.ip, headers);
+        let https = client.https || peer.is_encrypted && !self.proxies.names_protocol(peer.ip, headers);
+        ClientAddress { https, ..client }
     }
 
     fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts) -> Found<'a> {

@@ -12,6 +12,7 @@ use crate::{
     http_config::HttpConfig,
     limit::RateLimits,
     server::Server,
+    traces::Exporter,
 };
 
 mod database;
@@ -23,12 +24,16 @@ mod reached_at;
 mod signals;
 mod sinks;
 mod systemd;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(crate) use database::{Database, NO_MASTER_KEY, Sharing, engine_config, explain};
 pub(crate) use error::BoxError;
 pub(crate) use reached_at::ReachedAt;
 use signals::Signals;
 pub(crate) use sinks::problems as sink_problems;
+#[cfg(feature = "tls")]
+pub(crate) use tls::open as open_tls;
 
 /// Two or three health checks of a load balancer.
 const STOP_DELAY: Duration = Duration::from_secs(5);
@@ -43,6 +48,7 @@ fn http_config(settings: &Settings, reached_at: &ReachedAt) -> HttpConfig {
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
         cors_origins: settings.cors_origins.0.iter().map(|origin| origin.0.clone()).collect(),
+        compat: settings.compat,
         access_log: settings.access_log.then_some(AccessLog { sample: settings.access_log_sample.0 }),
         limits: RateLimits {
             login: settings.limit_login.clone(),
@@ -58,11 +64,29 @@ fn http_config(settings: &Settings, reached_at: &ReachedAt) -> HttpConfig {
     }
 }
 
+/// Returns whether the listeners speak TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn speaks_tls(settings: &Settings) -> bool {
+    settings.tls_cert.is_some()
+}
+
+/// Returns whether the listeners speak TLS: never, in a program that was built without it.
+#[cfg(not(feature = "tls"))]
+pub(crate) fn speaks_tls(_: &Settings) -> bool {
+    false
+}
+
+/// Returns the scheme of the URLs of the listeners.
+pub(crate) fn scheme(settings: &Settings) -> &'static str {
+    if speaks_tls(settings) { "https" } else { "http" }
+}
+
 /// Returns the URL of an address, from this machine when it stands for all addresses.
-pub(crate) fn url_of(address: SocketAddr) -> String {
+pub(crate) fn url_of(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = scheme(settings);
     match address.ip().is_unspecified() {
-        true => format!("http://localhost:{}", address.port()),
-        false => format!("http://{address}"),
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
     }
 }
 
@@ -103,13 +127,22 @@ fn raise_file_limit() {
 
 /// Serves until the process gets SIGINT or SIGTERM.
 pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
+    let exporter = Exporter::start(&settings.roots())?;
+    let served = serve_with(settings, &exporter).await;
+    exporter.stop().await;
+    served
+}
+
+async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxError> {
     sinks::check(settings)?;
+    #[cfg(feature = "tls")]
+    let tls = tls::open(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
     let listeners = listen::bind(&settings.listen.0).await?;
     let admin = settings.admin_listen.map(listen::bind_admin).transpose()?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let url = url_of(*addresses.first().ok_or("AUTHY_LISTEN names no address")?);
+    let url = url_of(settings, *addresses.first().ok_or("AUTHY_LISTEN names no address")?);
     let mut signals = Signals::new()?;
 
     // Both may wait long for the database.
@@ -126,6 +159,12 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
             () = signals.stop(|| ()) => return Ok(()),
         };
         check_issuer(settings, &authy);
+        if settings.legacy_hs512_secret.is_some() {
+            tracing::warn!(
+                "tokens of an earlier system are accepted, and whoever knows their secret can be anybody: leave out \
+                 AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
+            );
+        }
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
@@ -136,7 +175,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
         if let Some(admin) = &admin {
-            println!("admin listener on {}", url_of(admin.local_addr()?));
+            println!("admin listener on {}", url_of(settings, admin.local_addr()?));
         }
         #[cfg(feature = "ui")]
         if let Some(url) = pages::page_url(settings, &reached_at, "") {
@@ -144,22 +183,33 @@ pub(crate) async fn serve(settings: &Settings) -> Result<(), BoxError> {
         }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {
-            println!("listening on {}", url_of(*address));
+            println!("listening on {}", url_of(settings, *address));
         }
-        let http = http_config(settings, &reached_at);
+        let http = exporter.configure(http_config(settings, &reached_at));
         let delay = http.stop_delay;
         let (stop, stopped) = oneshot::channel::<()>();
         let mut server = Server::new(authy.clone(), http);
         if let Some(admin) = admin {
             server = server.with_admin_listener(admin);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &tls {
+            server = server.with_tls(tls.clone());
+        }
+        let reload = || {
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &tls {
+                tls::reload(tls);
+            }
+            sinks::reload(settings, speaks_tls(settings));
+        };
         let mut serving = tokio::spawn(server.serve_all(listeners, async { drop(stopped.await) }));
         systemd::ready();
         // Until the process ends.
         tokio::spawn(systemd::give_signs_of_life());
         tokio::select! {
             ended = &mut serving => return Ok::<_, BoxError>(ended??),
-            () = signals.stop(|| sinks::reload(settings)) => {}
+            () = signals.stop(reload) => {}
         }
         tracing::info!(?delay, "stopping: after the delay, the requests under way are answered");
         systemd::stopping();

@@ -52,8 +52,8 @@ impl Streams {
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`](authy_core::ErrorKind::Overloaded) when too many are open.
-    pub(crate) fn enter(&self, address: IpAddr, user: Option<UserId>) -> Result<StreamPlace> {
-        self.places.take(address, user)
+    pub(crate) fn enter(&self, address: IpAddr, user: Option<UserId>, is_certified: bool) -> Result<StreamPlace> {
+        if is_certified { self.places.take_certified(address, user) } else { self.places.take(address, user) }
     }
 
     /// Returns the number of open streams of each kind of followers.

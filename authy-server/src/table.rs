@@ -6,7 +6,11 @@ use authy_core::api::{Info, Method, RateClass};
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use crate::{metrics::RouteMetrics, operations::Operation, route::Route};
+use crate::{
+    metrics::{RouteMetrics, UNKNOWN_ROUTE},
+    operations::Operation,
+    route::Route,
+};
 
 /// Finds a route by path and method.
 pub(crate) struct RouteTable {
@@ -48,7 +52,7 @@ impl RouteTable {
     /// Builds the table of all routes.
     pub(crate) fn new(routes: Vec<Route>) -> Self {
         // Paths that are not those of the API share one, however many clients try.
-        let unknown = Arc::new(RouteMetrics::new("(none)", iter::empty()));
+        let unknown = Arc::new(RouteMetrics::new(UNKNOWN_ROUTE, iter::empty()));
         let operations = Operation::ALL.map(|operation| RouteMetrics::new(operation.path(), iter::once(&Method::GET)));
         let mut metrics = vec![unknown.clone()];
         metrics.extend(operations.map(Arc::new));

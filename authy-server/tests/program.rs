@@ -29,6 +29,9 @@ mod doctor;
 #[path = "program/documents.rs"]
 mod documents;
 
+#[path = "program/import.rs"]
+mod import;
+
 #[path = "program/operator.rs"]
 mod operator;
 

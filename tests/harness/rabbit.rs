@@ -30,7 +30,7 @@ use crate::until_within;
 pub const PASSWORD: &str = "carrots-and-lettuce";
 
 /// As many tests as can have a virtual host.
-const HOSTS: u32 = 12;
+const HOSTS: u32 = 16;
 
 /// How long a node may take to start: twenty times as long as it does, for a machine that has other things to do.
 const STARTING: Duration = Duration::from_secs(150);

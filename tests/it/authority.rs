@@ -4,7 +4,7 @@
 use authy_core::{
     Authenticator as _, Authy, ClientInfo, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
     api::{account::AccountChange, event::EventQuery, role::NewRole},
-    engine::{Caller, MasterKeys},
+    engine::{Caller, ImportOptions, ImportRecord, ImportSource, MasterKeys},
 };
 use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_account, new_user, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -85,7 +85,11 @@ impl AuthorityFixture {
             "deliveries.skip" => later(|| authy.deliveries().skip(caller, SINK, self.stuck)),
             "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
             "sessions.end_everyone" => later(|| ignore(authy.sessions().end_everyone(caller))),
+            "import" => later(|| async {
+                authy.import(caller, user_source(), &ImportOptions::default(), |_| ()).await.map(drop)
+            }),
             "recover" => later(|| ignore(authy.recover(caller))),
+            "users.wrap_passwords" => later(|| ignore(authy.users().wrap_passwords(caller, |_| ()))),
             "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),
             "deliveries.list_notifications" => later(|| async {
                 let events = authy.events().list(&query).await.unwrap().events;
@@ -156,6 +160,13 @@ fn later<'a, F: Future<Output = Result<()>> + Send + 'a>(call: impl FnOnce() -> 
 /// What a call made is of no interest here.
 async fn ignore<T>(call: impl Future<Output = Result<T>>) -> Result<()> {
     call.await.map(drop)
+}
+
+/// Another user to import.
+fn user_source() -> ImportSource {
+    let mut record = ImportRecord::default();
+    record.username = Some(fresh_name("imported"));
+    ImportSource::records([record])
 }
 
 fn named(role: &str) -> RoleName {

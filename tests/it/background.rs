@@ -203,3 +203,21 @@ async fn a_sink_that_cannot_be_made_or_would_get_nothing_is_said_at_the_start() 
     let idle = builder(&database, &keys).sink(GatedSink::new(PACES[0])).without_background();
     assert_eq!(idle.start().await.err().unwrap().kind(), ErrorKind::InvalidInput);
 }
+
+#[tokio::test]
+async fn maintenance_after_a_long_time_without_it_is_done_in_parts() {
+    let database = database::fresh().await;
+    let builder = Authy::builder(database.clone()).without_background().config(cheap());
+    let authy = builder.master_keys(MasterKeys::generate().unwrap()).start().await.unwrap();
+    let expired = "INSERT INTO authy.throttle (key, failures, counted, forgotten)
+                   SELECT n::text, 1, now(), now() - interval '1 day' FROM generate_series(1, 100001) AS n;
+                   INSERT INTO authy.revocation (kid, until)
+                   SELECT n::text, now() - interval '2 days' FROM generate_series(1, 100002) AS n";
+    database::connect(&database).await.batch_execute(expired).await.unwrap();
+    let mut deleted = Vec::new();
+    for _ in 0..3 {
+        let report = authy.maintain().await.unwrap();
+        deleted.push((report.throttles, report.revocations));
+    }
+    assert_eq!(deleted, [(100_000, 100_000), (1, 2), (0, 0)]);
+}

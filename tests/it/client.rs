@@ -6,3 +6,4 @@ mod pages;
 mod retries;
 mod session;
 mod settings;
+mod trace_context;

@@ -142,7 +142,7 @@ async fn every_endpoint_answers_the_client_as_its_types_say() {
     assert_eq!(coverage.ok::<GetRole>(&root.client, (auctioneer.clone(),), Nothing {}).await.role.level.get(), 7);
     assert_eq!(coverage.ok::<ListRoles>(&root.client, (), Nothing {}).await.roles.len(), 5);
     coverage.ok::<GrantRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
-    let holders = coverage.ok::<ListRoleUsers>(&root.client, (auctioneer.clone(),), RoleUserQuery { page: None }).await;
+    let holders = coverage.ok::<ListRoleUsers>(&root.client, (auctioneer.clone(),), RoleUserQuery::default()).await;
     assert_eq!((holders.total_records, holders.users[0].public_id), (1, id));
     coverage.ok::<RevokeRole>(&root.client, (auctioneer.clone(), id), Nothing {}).await;
     coverage.ok::<DeleteRole>(&root.client, (auctioneer,), Nothing {}).await;

@@ -3,7 +3,7 @@
 use authy_core::{
     Level,
     api::{
-        event::{EventOrder, EventQuery},
+        event::{EventKind, EventOrder, EventQuery},
         role::NewRole,
         user::Deletion,
     },
@@ -186,4 +186,26 @@ async fn nothing_secret_is_in_the_database() {
         }
     }
     until("the server is still there", || async { app.anonymous().get_status().await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn the_events_of_a_rare_kind_are_found_by_an_index() {
+    let app = TestApp::new().await;
+    let sql = app.sql().await;
+    let many = "INSERT INTO authy.event (event_id, kind, origin)
+                SELECT gen_random_uuid(), 'session.opened', 'user' FROM generate_series(1, 20000)";
+    sql.batch_execute(many).await.unwrap();
+    sql.batch_execute("ANALYZE authy.event").await.unwrap();
+    let user = app.user().await;
+    let query = EventQuery { kind: Some(EventKind::UserRegistered), ..EventQuery::default() };
+    let uses = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes
+                WHERE indexrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'authy.event_by_kind'::regclass)";
+    let before: i64 = sql.query_one(uses, &[]).await.unwrap().get(0);
+    // PostgreSQL publishes its counts with some delay.
+    until("the index is used", || async {
+        let found = app.authy.events().list(&query).await.unwrap().events;
+        assert_eq!(found.iter().map(|event| event.subject).collect::<Vec<_>>(), [Some(user.id)]);
+        sql.query_one(uses, &[]).await.unwrap().get::<_, i64>(0) > before
+    })
+    .await;
 }

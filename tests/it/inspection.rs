@@ -10,6 +10,7 @@ use authy_core::{
 use authy_server::sink::{Amqp, Mailer, WebhookUrl};
 use authy_tests::{
     TestApp, cheap, database,
+    failover::FailoverPair,
     pgbouncer::PgBouncer,
     rabbit,
     receiver::{Reaction, Receiver},
@@ -65,6 +66,22 @@ async fn an_inspection_finds_the_rights_that_a_role_lacks_and_its_limit_of_conne
     let report = inspect(&database, &app.master_keys).await;
     assert_eq!((report.schema, report.forbidden_tables.len()), (Some(report.newest_schema), 0));
     sql.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_inspection_knows_the_issuer_and_what_is_wrong_with_a_standby_for_reads() {
+    let (app, pair) = (TestApp::new().await, FailoverPair::start().await);
+    let report = inspect(&app.database, &app.master_keys).await;
+    assert_eq!((report.issuer, report.replica), (Some(app.url()), None));
+    let inspect = async |primary: &tokio_postgres::Config, standby: tokio_postgres::Config| {
+        let builder = Authy::builder(primary.clone()).master_keys(app.master_keys.clone()).replica(standby);
+        builder.inspect().await.unwrap().replica.unwrap()
+    };
+    let why = |found: Result<u64, String>| found.unwrap_err();
+    assert!(why(inspect(&app.database, app.database.clone()).await).contains("not a standby"));
+    assert!(why(inspect(&app.database, pair.standby_config()).await).contains("another database cluster"));
+    pair.until_the_standby_has_everything().await;
+    inspect(&pair.primary_config(), pair.standby_config()).await.unwrap();
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ async fn a_name_from_before_the_rule_is_shown_and_logs_in() {
     assert_eq!(root.client.find_user(name).await.unwrap().public_id, test_user.id);
     let listed = app.authy.users().list(&UserQuery::default()).await.unwrap();
     assert!(listed.items.iter().any(|user| user.username.as_str() == stored));
-    let of_role = root.client.list_role_users("user".parse().unwrap(), RoleUserQuery { page: None }).await.unwrap();
+    let of_role = root.client.list_role_users("user".parse().unwrap(), RoleUserQuery::default()).await.unwrap();
     assert!(of_role.users.iter().any(|user| user.name.as_str() == stored));
     let tokens =
         app.authy.sessions().login(&Caller::anonymous(ClientInfo::default()), credentials(stored)).await.unwrap();

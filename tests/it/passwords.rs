@@ -6,6 +6,8 @@ use authy_core::{ErrorKind, Secret, api::session::Credentials};
 use authy_tests::{FOREIGN_HASH, FOREIGN_PASSWORD, PASSWORD, TestApp, at_once, credentials, new_user, wire::post};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
+mod foreign;
+
 async fn stored(app: &TestApp, username: &str) -> String {
     let sql = app.sql().await;
     let row = sql

@@ -35,7 +35,8 @@ async fn a_refresh_token_that_the_database_has_forgotten_ends_its_session() {
     let newest = present(&app, &newer.refresh_token).await.unwrap();
     assert_eq!(lost_history(&app), 0);
     // As after a restore to the time of the login, when the first token was the current one.
-    let back = "UPDATE authy.session SET generation = 0, rotated = NULL";
+    let back = "UPDATE authy.session SET generation = 0, rotated = NULL, last_used = created,
+                    access_until = created + (access_until - last_used)";
     app.sql().await.batch_execute(back).await.unwrap();
 
     let refused = Some(ErrorKind::InvalidRefreshToken);
@@ -49,6 +50,57 @@ async fn a_refresh_token_that_the_database_has_forgotten_ends_its_session() {
     let query = EventQuery { user: Some(user.id), kind: Some(EventKind::SessionEnded), ..EventQuery::default() };
     let events = app.authy.events().list(&query).await.unwrap().events;
     assert_eq!(events.first().unwrap().detail["reason"], "lost_history");
+}
+
+/// Returns when the revocation of a user's only session ends, in seconds from now.
+async fn revoked_for(app: &TestApp, user: &TestUser) -> f64 {
+    let until =
+        "SELECT extract(epoch FROM until - now())::float8 FROM authy.revocation JOIN authy.session USING (session_id)
+                 WHERE session.user_id = $1";
+    app.sql().await.query_one(until, &[user.id.as_uuid()]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_logout_lasts_as_long_as_tokens_of_an_exchange_that_the_database_has_forgotten() {
+    let app = TestApp::new().await;
+    let other = app.user().await;
+    let ttl = present(&app, &other.refresh_token).await.unwrap().expires_in as f64;
+    // The tokens that the database knows expire within a minute, or have expired.
+    for (age, is_refresh) in [(ttl - 30.0, false), (ttl + 3600.0, false), (ttl + 3600.0, true)] {
+        let user = app.user().await;
+        let newer = present(&app, &user.refresh_token).await.unwrap();
+        let back = "UPDATE authy.session SET generation = 0, rotated = NULL,
+                        last_used = now() - make_interval(secs => $2),
+                        access_until = now() + make_interval(secs => $3 - $2)
+                    WHERE user_id = $1";
+        app.sql().await.execute(back, &[user.id.as_uuid(), &age, &ttl]).await.unwrap();
+        match is_refresh {
+            false => drop(user.client.with_token(newer.token).logout().await.unwrap()),
+            true => drop(present(&app, &newer.refresh_token).await.unwrap_err()),
+        }
+        let revoked = revoked_for(&app, &user).await;
+        assert!((ttl..ttl + 120.0).contains(&revoked), "{age} {is_refresh}: {revoked} s");
+    }
+}
+
+#[tokio::test]
+async fn a_dump_that_is_restored_under_a_running_server_is_noticed() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    user.client.logout().await.unwrap();
+    assert_eq!(lost_history(&app), 0);
+    // The cluster, its timeline and its transaction numbers are the same.
+    let sql = app.sql().await;
+    sql.batch_execute("DELETE FROM authy.revocation").await.unwrap();
+    let leave = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sql.execute(leave, &[]).await.unwrap();
+    until("the loss is noticed", || async { lost_history(&app) == 1 }).await;
+    // Once, although it is still missing.
+    sql.execute(leave, &[]).await.unwrap();
+    let fresh = app.user().await;
+    fresh.client.logout().await.unwrap();
+    assert_eq!((lost_history(&app), verdict(&app.authy, &user).await), (1, REVOKED));
 }
 
 #[tokio::test]

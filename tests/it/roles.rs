@@ -5,10 +5,11 @@ use authy_core::{
     ErrorKind, Level, RoleName, UserId,
     api::{
         event::{EventKind, EventQuery},
-        role::{NewRole, RoleUserQuery},
+        role::{NewRole, RoleUser, RoleUserQuery},
     },
 };
 use authy_tests::{TestApp, TestUser, at_once, operator};
+use futures_util::TryStreamExt as _;
 
 fn role(name: &str, level: u32) -> NewRole {
     let description = "A role of the tests".parse().unwrap();
@@ -151,12 +152,17 @@ async fn those_who_have_a_role_are_listed_in_pages_without_the_deleted() {
     users.pop().unwrap().client.delete_self().await.unwrap();
     let list = |page: Option<u32>| {
         let page = page.map(|page| authy_core::api::page::PageNumber::new(page).unwrap());
-        root.client.list_role_users(named("guest"), RoleUserQuery { page })
+        root.client.list_role_users(named("guest"), RoleUserQuery { page, after: None })
     };
     let first = list(None).await.unwrap();
     assert_eq!((first.total_records, first.users.len(), first.role.level.get()), (21, 20, 99));
-    assert_eq!(first.next_url.as_deref(), Some("/authy/role/guest/users?page=2"));
+    let granted: Vec<_> = users.iter().map(|user| user.id).collect();
+    let ids = |users: &[RoleUser]| users.iter().map(|user| user.public_id).collect::<Vec<_>>();
+    assert_eq!(ids(&first.users), granted[..20], "in the order of the grants");
+    assert!(first.next_url.unwrap().starts_with("/authy/role/guest/users?after=") && first.prev_url.is_none());
     let second = list(Some(2)).await.unwrap();
-    assert_eq!((second.users.len(), second.next_url), (1, None));
-    assert_eq!(second.prev_url.as_deref(), Some("/authy/role/guest/users?page=1"));
+    assert_eq!((ids(&second.users), second.next_url), (granted[20..].to_vec(), None));
+    assert!(second.prev_url.unwrap().starts_with("/authy/role/guest/users?after="));
+    let all: Vec<_> = root.client.role_users(named("guest")).try_collect().await.unwrap();
+    assert_eq!(ids(&all), granted);
 }

@@ -5,6 +5,7 @@ use std::{os::unix::fs::symlink, path::Path, time::Duration};
 
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Result,
+    claims::SigningAlgorithm,
     engine::{Builder, Config, MasterKeys},
     error::chain,
 };
@@ -23,6 +24,38 @@ fn by(link: &Path, database: &tokio_postgres::Config) -> tokio_postgres::Config 
     let mut config = tokio_postgres::Config::new();
     config.host_path(link).user(database.get_user().unwrap()).dbname(database.get_dbname().unwrap());
     config
+}
+
+/// What a start may change: the schema, the keys, and the lifetimes of tokens.
+async fn prepared(database: &tokio_postgres::Config) -> (i64, i64, i64) {
+    let state = "SELECT (SELECT max(version) FROM authy.migration)::int8, (SELECT count(*) FROM authy.signing_key),
+                        (SELECT coalesce(max(seconds), 0) FROM authy.token_life)::int8";
+    let row = database::connect(database).await.query_one(state, &[]).await.unwrap();
+    (row.get(0), row.get(1), row.get(2))
+}
+
+#[tokio::test]
+async fn a_command_beside_servers_leaves_their_schema_and_keys_as_they_are() {
+    let (app, mut config) = (TestApp::new().await, cheap());
+    let before = prepared(&app.database).await;
+    // As in a shell without the settings of the servers.
+    config.access_ttl = Duration::from_secs(20 * 3600);
+    config.signing_algorithm = SigningAlgorithm::ES256;
+    let beside = || builder(&app.database, &app.master_keys).config(config.clone()).beside_servers().start();
+    let authy = beside().await.unwrap();
+    authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    assert_eq!(prepared(&app.database).await, before);
+    // Servers of an earlier version.
+    let sql = app.sql().await;
+    sql.execute("DELETE FROM authy.migration WHERE version = $1", &[&i32::try_from(before.0).unwrap()]).await.unwrap();
+    let refused = beside().await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert!(chain(&refused).to_string().contains("authy-server migrate"), "{}", chain(&refused));
+    assert_eq!(prepared(&app.database).await, (before.0 - 1, before.1, before.2));
+    // A new database has no servers.
+    let (database, keys) = (database::empty().await, MasterKeys::generate().unwrap());
+    builder(&database, &keys).beside_servers().start().await.unwrap();
+    assert_eq!(prepared(&database).await.1, 1);
 }
 
 #[tokio::test]

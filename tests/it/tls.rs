@@ -18,7 +18,7 @@ use authy_core::{
 };
 use authy_postgres::Cluster;
 use authy_server::sink::Amqp;
-use authy_tests::{TestApp, cheap, credentials, database, rabbit, until};
+use authy_tests::{TestApp, certificates::certify, cheap, credentials, database, rabbit, until};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -31,22 +31,6 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
 };
-
-/// A private authority, and a certificate of its for localhost: `ca.pem`, `server.pem`, `server.key`.
-fn certify(folder: &Path) -> Vec<u8> {
-    let openssl = |arguments: &str| {
-        let mut command = Command::new("openssl");
-        let output = command.args(arguments.split(' ')).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    const NEW: &str = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
-    openssl(&format!("{NEW} -keyout ca.key -out ca.pem -subj /CN=authority"));
-    openssl(&format!(
-        "{NEW} -keyout server.key -out server.pem -subj /CN=localhost -CA ca.pem -CAkey ca.key \
-         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
-    ));
-    std::fs::read(folder.join("ca.pem")).unwrap()
-}
 
 struct AbortOnDrop(JoinHandle<()>);
 

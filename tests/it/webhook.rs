@@ -29,6 +29,7 @@ use authy_tests::{
 };
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::StatusCode;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpSocket,
@@ -168,6 +169,67 @@ async fn is_tried_again_after(reaction: Reaction, reason: &'static str) {
     assert!(received.iter().all(|request| is_signed(request, SECRET) && request.line.contains(" /details")));
     let ids: Vec<_> = received.iter().map(|request| request.header("webhook-id")).collect();
     assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "a repetition is known by its id: {ids:?}");
+}
+
+/// An app whose webhook is this receiver, with other settings than the defaults.
+async fn app_with_settings(receiver: &Receiver, change: impl FnOnce(Webhook) -> Webhook) -> (TestApp, Background) {
+    let app = TestApp::new().await;
+    let url = format!("http://{}/details", receiver.address).parse().unwrap();
+    let webhook = change(Webhook::new(app.authy.clone(), url, SECRET.parse().unwrap()).unwrap());
+    let background = app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap();
+    (app, background)
+}
+
+#[tokio::test]
+async fn an_answer_that_the_settings_accept_is_the_last() {
+    let receiver = Receiver::start(|_| Reaction::Status(500)).await;
+    let accepted = vec![StatusCode::CONFLICT, StatusCode::INTERNAL_SERVER_ERROR];
+    let (app, _background) = app_with_settings(&receiver, |webhook| webhook.with_accepted(accepted)).await;
+    let user = sign_up(&app).await;
+    until_details_are(&app, user, Details::Created).await;
+    assert_eq!(requests_about(&receiver, user), 1);
+    // Only those: what is not named is a failure, 201 as well.
+    receiver.react(|_| Reaction::Status(201));
+    let user = sign_up(&app).await;
+    let error = until_stuck(&app).await.error.unwrap();
+    assert!(error.contains("did not answer with an accepted status: 201"), "{error}");
+    receiver.react(|_| Reaction::Status(409));
+    until_details_are(&app, user, Details::Created).await;
+}
+
+#[tokio::test]
+async fn a_sign_up_that_is_not_accepted_for_too_long_is_given_up_and_others_go_on() {
+    let (poor, seen) = (Arc::new(std::sync::Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
+    let handler = {
+        let (poor, seen) = (poor.clone(), seen.clone());
+        move |request: &Received| {
+            let is_poor = *poor.lock().unwrap().get_or_insert_with(|| request.body.clone()) == request.body;
+            seen.fetch_add(usize::from(is_poor), Ordering::SeqCst);
+            Reaction::Status(if is_poor { 500 } else { 201 })
+        }
+    };
+    let receiver = Receiver::start(handler).await;
+    let limit = Duration::from_secs(2);
+    let (app, _background) = app_with_settings(&receiver, |webhook| webhook.with_give_up_after(Some(limit))).await;
+    let begun = Instant::now();
+    let unlucky = sign_up(&app).await;
+    until("the first attempt", || async { seen.load(Ordering::SeqCst) > 0 }).await;
+    let lucky = sign_up(&app).await;
+    until_details_are(&app, lucky, Details::Created).await;
+    until_details_are(&app, unlucky, Details::Failed).await;
+    assert!(begun.elapsed() >= limit, "{:?}", begun.elapsed());
+    let stuck = app.authy.deliveries().list_stuck(2).await.unwrap().remove(0);
+    assert_eq!((stuck.subject, stuck.is_given_up), (Some(unlucky), true));
+    assert!(stuck.attempts >= 3 && stuck.error.unwrap().contains("500"));
+    assert_eq!(app.authy.deliveries().list_sinks().await.unwrap()[0].stuck, 1);
+    let attempts = seen.load(Ordering::SeqCst);
+
+    // The operator tries again: the time begins anew.
+    app.authy.deliveries().retry(&operator(), "webhook", stuck.event_id).await.unwrap();
+    until("another attempt", || async { seen.load(Ordering::SeqCst) > attempts }).await;
+    assert_eq!(details(&app, unlucky).await, Some(Details::Pending));
+    receiver.react(|_| Reaction::Status(201));
+    until_details_are(&app, unlucky, Details::Created).await;
 }
 
 #[tokio::test]

@@ -12,10 +12,12 @@
 )]
 #![allow(clippy::wildcard_imports, reason = "a test file uses what its subject has")]
 
+mod balancer;
 mod clocks;
 mod full_disk;
 mod monitoring;
 mod nemesis;
+mod partition;
 mod patroni;
 mod relay;
 mod stopping;

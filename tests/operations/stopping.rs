@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::pending,
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,16 +18,21 @@ use authy_core::{
     api::event::EventView,
     engine::{Delivery, DeliveryError, MasterKeys, Sink},
 };
-use authy_server::Server;
+use authy_server::{
+    Server,
+    tls::{Tls, TlsFiles},
+};
 use authy_tests::{
-    TestApp, cheap, credentials, database, fresh_name, new_user, operator, unlimited, until_within,
+    TestApp, certificates, cheap, credentials, database, fresh_name, new_user, operator, unlimited, until_within,
     wire::KeptConnection,
 };
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::TcpSocket,
     sync::{Semaphore, oneshot},
     task::JoinHandle,
 };
+
+use crate::balancer::Balancer;
 
 /// What the program `authy-server` has by default.
 const STOP_DELAY: Duration = Duration::from_secs(5);
@@ -40,7 +45,7 @@ struct Instance {
 }
 
 impl Instance {
-    async fn start(app: &TestApp, address: SocketAddr) -> Self {
+    async fn start(app: &TestApp, address: SocketAddr, tls: Option<Tls>) -> Self {
         let mut config = cheap();
         config.issuer = Some(app.url());
         let builder = Authy::builder(app.database.clone()).master_keys(app.master_keys.clone()).config(config);
@@ -53,7 +58,10 @@ impl Instance {
         let (stop, stopped) = oneshot::channel();
         let mut http = unlimited();
         http.stop_delay = STOP_DELAY;
-        let server = Server::new(authy.clone(), http);
+        let mut server = Server::new(authy.clone(), http);
+        if let Some(tls) = tls {
+            server = server.with_tls(tls);
+        }
         let serving = tokio::spawn(async move {
             let served = server.serve(listener, async { drop(stopped.await) }).await;
             authy.stop().await;
@@ -69,47 +77,13 @@ impl Instance {
     }
 }
 
-/// HAProxy, which repeats no request.
-struct Balancer {
-    address: SocketAddr,
-    process: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Balancer {
-    async fn start(servers: &[SocketAddr]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let lines: String = (0..).zip(servers).map(|(number, at)| format!("    server s{number} {at}\n")).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("haproxy.cfg");
-        let config = format!(
-            "defaults\n    mode http\n    retries 0\n    timeout connect 2s\n    timeout client 60s\n    \
-             timeout server 60s\nfrontend all\n    bind {address}\n    default_backend authy\nbackend authy\n    \
-             balance roundrobin\n    option httpchk\n    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host authy\n    \
-             default-server check inter 1s fall 2 rise 2\n    http-response set-header x-served-by %s\n{lines}"
-        );
-        std::fs::write(&file, config).unwrap();
-        let mut haproxy = Command::new("/usr/sbin/haproxy");
-        haproxy.arg("-db").arg("-f").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { address, process: haproxy.spawn().unwrap(), _folder: folder }
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// What the clients of the balancer have seen.
 #[derive(Default)]
 struct Seen {
     ends: AtomicBool,
     answered: AtomicUsize,
     by_server: Mutex<BTreeMap<String, usize>>,
+    by_protocol: Mutex<BTreeMap<String, usize>>,
     /// Statuses other than 200.
     failed: Mutex<BTreeMap<u16, usize>>,
 }
@@ -139,6 +113,7 @@ impl Seen {
             }
             self.answered.fetch_add(1, Ordering::Relaxed);
             *self.by_server.lock().unwrap().entry(answer.header("x-served-by").to_owned()).or_default() += 1;
+            *self.by_protocol.lock().unwrap().entry(answer.header("x-protocol").to_owned()).or_default() += 1;
             // Below what the machine can do: the subject is the restart.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -148,21 +123,36 @@ impl Seen {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "operations: make test-operations"]
 async fn a_rolling_restart_behind_a_balancer_without_retries_fails_no_request() {
+    rolling_restart(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "operations: make test-operations"]
+async fn a_rolling_restart_with_http2_over_tls_fails_no_request() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates::certify(folder.path());
+    let seen = rolling_restart(Some(folder.path())).await;
+    let by_protocol = seen.by_protocol.lock().unwrap().clone();
+    assert!(by_protocol.keys().eq(["h2"]), "{by_protocol:?}");
+}
+
+/// Restarts three servers one after the other, which speak HTTP/2 over TLS when there is a folder of certificates.
+async fn rolling_restart(certificates: Option<&Path>) -> Arc<Seen> {
+    let tls = certificates.map(|folder| {
+        let [certificate, key] = ["server.pem", "server.key"].map(|file| folder.join(file));
+        Tls::open(TlsFiles { certificate, key, client_authorities: None }).unwrap()
+    });
     let app = TestApp::new().await;
     // Two, because many logins of one user end the earliest session.
     let (user, visitor) = (app.user().await, app.user().await);
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let mut instances = Vec::new();
     for _ in 0..3 {
-        instances.push(Instance::start(&app, any).await);
+        instances.push(Instance::start(&app, any, tls.clone()).await);
     }
     let addresses: Vec<_> = instances.iter().map(|instance| instance.address).collect();
-    let balancer = Balancer::start(&addresses).await;
-    until_within(Duration::from_secs(20), "the balancer listens", || async {
-        tokio::net::TcpStream::connect(balancer.address).await.is_ok()
-    })
-    .await;
-
+    let authority = certificates.map(|folder| folder.join("ca.pem"));
+    let balancer = Balancer::start(&addresses, authority.as_deref()).await;
     let seen = Arc::new(Seen::default());
     let login = serde_json::to_string(&credentials(&visitor.username)).unwrap();
     let load = |_| seen.clone().load(balancer.address, user.token.expose().to_owned(), login.clone());
@@ -170,7 +160,7 @@ async fn a_rolling_restart_behind_a_balancer_without_retries_fails_no_request() 
     for number in 0..3 {
         let address = instances.remove(0).stop().await;
         let before = seen.by(number);
-        instances.push(Instance::start(&app, address).await);
+        instances.push(Instance::start(&app, address, tls.clone()).await);
         until_within(Duration::from_secs(30), "the server gets requests again", || async {
             seen.by(number) > before + 200
         })
@@ -184,6 +174,7 @@ async fn a_rolling_restart_behind_a_balancer_without_retries_fails_no_request() 
     let (answered, failed) = (seen.answered.load(Ordering::Relaxed), seen.failed.lock().unwrap().clone());
     println!("{answered} requests, failed by status: {failed:?}, {:?}", seen.by_server.lock().unwrap());
     assert!(failed.is_empty() && answered > 3000, "{answered} requests, failed by status: {failed:?}");
+    seen
 }
 
 #[tokio::test]

@@ -200,6 +200,16 @@ impl Fields {
         self.take(name).flatten()
     }
 
+    /// Replaces the text of the field with this name, when it was sent as text and `decode` returns another one: before the
+    /// fields are taken, for clients that encode a value.
+    pub fn decode(&mut self, name: &str, decode: impl FnOnce(&str) -> Option<String>) {
+        if let Some(Value::String(text)) = self.sent.get_mut(name)
+            && let Some(decoded) = decode(text)
+        {
+            *text = decoded;
+        }
+    }
+
     /// Returns a value that was checked elsewhere. Returns `None` and records the error when it is invalid.
     pub fn check<T>(&mut self, name: &str, checked: Result<T, Invalid>) -> Option<T> {
         checked.map_err(|why| self.wrong.push(why.of(name))).ok()

@@ -81,9 +81,8 @@ impl Problem {
 pub fn status(kind: ErrorKind) -> StatusCode {
     use ErrorKind::*;
     match kind {
-        InvalidInput | MalformedJson | MalformedRequest | ConflictingTokens | PasswordsDiffer | WeakPassword => {
-            StatusCode::BAD_REQUEST
-        }
+        InvalidInput | MalformedJson | MalformedRequest | ConflictingTokens | PasswordsDiffer | WeakPassword
+        | PageTooFar => StatusCode::BAD_REQUEST,
         InvalidCredentials | InvalidRefreshToken | ReauthenticationRequired | TokenRequired | InvalidToken => {
             StatusCode::UNAUTHORIZED
         }

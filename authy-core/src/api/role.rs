@@ -1,6 +1,10 @@
 //! Roles and their users.
 
-use super::{Nothing, Reply, endpoints, page::PageNumber, requests};
+use super::{
+    Nothing, Reply, endpoints,
+    page::{ListCursor, PageNumber, either},
+    requests,
+};
 use crate::{Access, Description, Level, RoleName, UserId, Username, access::ADMIN};
 
 const SUBJECT: &str = "role";
@@ -22,9 +26,12 @@ endpoints! {
     DeleteRole: DELETE "/authy/role/{role_name}" (RoleName) Nothing => Nothing, Access::Level(ADMIN);
         fails NotFound | RoleInUse | BeyondYourLevel;
 
-    /// List the users who have a role, one page at a time. Deleted users are not included.
+    /// List the users who have a role, one page at a time, in the order in which they were granted it. Deleted users are not
+    /// included.
+    ///
+    /// The links lead from page to page as those of `GET /authy/users`.
     ListRoleUsers: GET "/authy/role/{role_name}/users" (RoleName) RoleUserQuery => RoleUserPage, Access::Level(ADMIN);
-        fails NotFound | InvalidInput;
+        fails NotFound | InvalidInput | PageTooFar;
 
     /// Grant a role to a user. Revokes the user's tokens immediately.
     GrantRole: POST "/authy/role/{role_name}/users/{public_id}" (RoleName, UserId) Nothing => Message,
@@ -51,10 +58,14 @@ requests! {
     /// The page of a role's users to list, with 20 users per page.
     #[derive(Default)]
     pub struct RoleUserQuery {
-        /// The page number, starting with 1.
+        /// The page number, starting with 1, at most 100.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub page: Option<PageNumber>,
+        /// The position of the page, from a link to it, instead of `page`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub after: Option<ListCursor>,
     }
+    check page, after => either;
 }
 
 wire! {
@@ -98,10 +109,13 @@ wire! {
     pub struct RoleUserPage {
         /// The role.
         pub role: RoleView,
-        /// The users of this page, ordered by name.
+        /// The users of this page, in the order in which they were granted the role.
         pub users: Vec<RoleUser>,
-        /// The total number of users on all pages.
+        /// The total number of users on all pages: exact up to 10,000.
         pub total_records: u64,
+        /// Whether the total is an estimate, from the statistics of the database. Absent when it is exact.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub total_is_estimate: bool,
         /// The URL of the next page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_url: Option<String>,

@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use super::{
     Fields, Nothing, Reply, endpoints,
     field::{differ, unreported},
-    page::{PageNumber, PageSize},
+    page::{ListCursor, PageNumber, PageSize, either},
     requests,
     role::RoleView,
+    vocabulary::existing_role,
 };
 use crate::{
     Access, Email, Level, NewPassword, Result, RoleName, Secret, UserId, Username,
@@ -55,10 +56,17 @@ endpoints! {
     CreateUser: POST "/authy/users" () NewAccount => Created, Access::Level(ADMIN);
         fails InvalidInput | WeakPassword | AlreadyRegistered | BeyondYourLevel | Overloaded;
 
-    /// List users, deleted ones included, ordered by creation, one page at a time.
+    /// List users, deleted ones included, one page at a time.
     ///
-    /// A user is listed when all given filters apply. The links to other pages keep them.
-    ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput;
+    /// They are ordered by creation; with `role`, in the order in which they were granted it; with `q`, by the username or the
+    /// address that begins with it, alphabetically. A user is listed when all given filters apply.
+    ///
+    /// `next_url` and `prev_url` lead from page to page: they keep the filters, and have a position (`after`) instead of a page
+    /// number, so that any page takes as long as the first one. A user who is there all the time is on exactly one of the pages,
+    /// whoever is added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the filters
+    /// select few of very many users, a page can have fewer users than `per_page`, or none, although `next_url` shows that there
+    /// are more. Only the first 100 pages have a number: a larger `page` is 400 `page_too_far`.
+    ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput | PageTooFar;
 
     /// Get a user, deleted or not.
     GetUser: GET "/authy/user/{public_id}" (UserId) Nothing => UserView, Access::Level(ADMIN); fails NotFound;
@@ -109,7 +117,8 @@ requests! {
         pub password: Option<NewPassword>,
         /// The name of the role. Default: `user`.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub role: Option<RoleName>,
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"auctioneer"))]
+        pub role: Option<RoleName> => existing_role,
         /// Whether the creator vouches for the email address, so that it is confirmed from the beginning. Default: false.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub validated: Option<bool>,
@@ -126,7 +135,7 @@ requests! {
     /// A page of users, and a filter. The default is the first page of all users.
     #[derive(Default)]
     pub struct UserQuery {
-        /// The page number, starting with 1.
+        /// The page number, starting with 1, at most 100.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub page: Option<PageNumber>,
         /// The number of users per page: 1 to 100, default 20.
@@ -137,14 +146,19 @@ requests! {
         pub q: Option<String>,
         /// Only users who have the role with this name. 400 when there is no such role.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub role: Option<RoleName>,
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"auctioneer"))]
+        pub role: Option<RoleName> => existing_role,
         /// Only deleted users (true), or only users who are not deleted (false).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub deleted: Option<bool>,
         /// Only users whose email address is confirmed (true), or only the others (false).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub validated: Option<bool>,
+        /// The position of the page, from a link to it, instead of `page` and with the same filters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub after: Option<ListCursor>,
     }
+    check page, after => either;
 }
 
 impl Deletion {
@@ -249,10 +263,13 @@ wire! {
 
     /// A page of users.
     pub struct UserPage {
-        /// The users of this page, in the order of their creation.
+        /// The users of this page, in the order of the list.
         pub users: Vec<UserView>,
-        /// The total number of users on all pages.
+        /// The total number of users on all pages: exact up to 10,000.
         pub total_records: u64,
+        /// Whether the total is an estimate, from the statistics of the database. Absent when it is exact.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub total_is_estimate: bool,
         /// The URL of the next page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_url: Option<String>,
@@ -298,7 +315,8 @@ pub enum Details {
     Pending,
     /// The service has created its record.
     Created,
-    /// It will not be notified any more: the user was deleted before, or an operator skipped the event.
+    /// It will not be notified any more: the user was deleted before, it has not accepted the event for too long, or an
+    /// operator skipped the event.
     Failed,
 }
 

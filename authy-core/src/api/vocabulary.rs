@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Field, PathParam};
+use super::{Field, Fields, PathParam};
 use crate::{
     Description, Email, EventId, Invalid, Level, NewPassword, RoleName, Secret, SessionId, UserId, Username,
     revocation::Cursor, time::Timestamp,
@@ -34,6 +34,20 @@ impl PathParam for RoleName {
     fn from_segment(text: &str) -> Result<Self, Invalid> {
         Self::existing(text)
     }
+}
+
+/// The name of a role that exists. It may have been stored under earlier rules.
+struct ExistingRole(RoleName);
+
+impl Field for ExistingRole {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        RoleName::existing(text).map(Self)
+    }
+}
+
+/// Reads an optional field that names a role which exists.
+pub(super) fn existing_role(fields: &mut Fields, name: &str) -> Option<Option<RoleName>> {
+    fields.take::<Option<ExistingRole>>(name).map(|role| role.map(|ExistingRole(role)| role))
 }
 
 impl Field for Level {

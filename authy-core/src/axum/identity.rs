@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
 }
 
 /// A caller with this level or a smaller one: a smaller level is more power. `RequireLevel<{ Level::MAX }>` is any
-/// caller with a valid token.
+/// caller with a valid token, unless the caller's role has a larger level from an earlier system.
 ///
 /// It takes the caller from the layer [`RequireAuth`] where there is one, and otherwise authenticates the request with
 /// the `RequireAuth` of the router's state, whose level and role are required as well. So a route without a layer lets

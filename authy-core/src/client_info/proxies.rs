@@ -10,6 +10,10 @@ use ipnet::IpNet;
 
 /// The header in which a proxy names the client whose request it passes on.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The header in which some proxies name the client instead. It is a single address, without the proxies in between.
+pub const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The address of a client, and how its request arrived.
@@ -44,7 +48,18 @@ impl TrustedProxies {
         // Every proxy appends, so the rightmost entry was written by the peer itself.
         let proto = values(headers, &FORWARDED_PROTO).next();
         let https = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-        ClientAddress { ip: self.rightmost_untrusted(peer, values(headers, &FORWARDED_FOR)), https }
+        let ip = match headers.contains_key(FORWARDED_FOR) {
+            true => self.rightmost_untrusted(peer, values(headers, &FORWARDED_FOR)),
+            // A proxy that writes `X-Forwarded-For` passes on whatever `X-Real-IP` the client sent, so it comes second.
+            false => real_ip(headers).unwrap_or(peer),
+        };
+        ClientAddress { ip, https }
+    }
+
+    /// Returns whether `peer` is a trusted proxy that says by which protocol the request arrived. Only then
+    /// [`ClientAddress::https`] is its word; otherwise the connection to the peer itself decides.
+    pub fn names_protocol(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        headers.contains_key(FORWARDED_PROTO) && self.trusts(peer.to_canonical())
     }
 
     /// Returns the first hop from the right that is not a trusted proxy: a client can forge all entries to its left.
@@ -67,10 +82,10 @@ impl TrustedProxies {
 
     fn warn(&self, headers: &HeaderMap) {
         let trusts_none = self.trusted.is_empty() && !self.warned.load(Ordering::Relaxed);
-        if trusts_none && (headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED_PROTO)) {
+        if trusts_none && [FORWARDED_FOR, FORWARDED_PROTO, REAL_IP].iter().any(|name| headers.contains_key(name)) {
             self.warned.store(true, Ordering::Relaxed);
             tracing::warn!(
-                "a request has an X-Forwarded header, and no proxy is trusted: behind a proxy, every client seems to \
+                "a request has the header X-Real-IP or an X-Forwarded one, and no proxy is trusted: behind a proxy, every client seems to \
                  have the proxy's address until AUTHY_TRUSTED_PROXIES names it (in a program: `TrustedProxies`)"
             );
         }
@@ -82,6 +97,14 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     let lines = headers.get_all(name).into_iter().rev();
     // A line that is not text is an invalid entry.
     lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(',').map(str::trim))
+}
+
+/// Returns the address in `X-Real-IP`; `None` when there is none, and when there are several: a proxy that adds a line
+/// to that of the client does not say which is its own.
+fn real_ip(headers: &HeaderMap) -> Option<IpAddr> {
+    let mut lines = headers.get_all(REAL_IP).into_iter();
+    let only = lines.next().filter(|_| lines.next().is_none())?;
+    address(only.to_str().ok()?.trim())
 }
 
 /// Reads an address with or without a port, as proxies write it.
@@ -137,7 +160,37 @@ mod tests {
         assert_eq!(forwarded("fd00::1", "[2001:db8::1]"), "2001:db8::1");
     }
 
+    #[test]
+    fn the_real_ip_counts_from_a_trusted_peer_when_nothing_was_forwarded() {
+        let one = |peer, ip| client(peer, &[(&REAL_IP, ip)]).0;
+        assert_eq!(one("10.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(one("10.0.0.1", "[2001:db8::1]:4711"), "2001:db8::1");
+        assert_eq!(one("10.0.0.1", "::ffff:198.51.100.1"), "198.51.100.1");
+        assert_eq!(one("192.0.2.1", "198.51.100.1"), "192.0.2.1", "not from a stranger");
+        for nothing in ["", "nonsense", "198.51.100.1, 203.0.113.9"] {
+            assert_eq!(one("10.0.0.1", nothing), "10.0.0.1", "{nothing}");
+        }
+        let lines = [(&REAL_IP, "203.0.113.9"), (&REAL_IP, "198.51.100.1")];
+        assert_eq!(client("10.0.0.1", &lines).0, "10.0.0.1", "one of them is the client's own");
+        for forwarded in ["198.51.100.1", ""] {
+            let lines = [(&REAL_IP, "203.0.113.9"), (&FORWARDED_FOR, forwarded)];
+            assert_ne!(client("10.0.0.1", &lines).0, "203.0.113.9", "{forwarded}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_real_ip_moves_nobody_who_was_forwarded_and_no_stranger(
+            forged in prop_oneof![any::<IpAddr>().prop_map(|ip| ip.to_string()), "[ -~]{0,40}"],
+            stranger in any::<u32>().prop_map(|bits| IpAddr::from(bits.to_be_bytes())),
+        ) {
+            prop_assume!(!stranger.to_string().starts_with("10."));
+            let stranger = stranger.to_string();
+            prop_assert_eq!(client(&stranger, &[(&REAL_IP, &forged)]).0, stranger.clone());
+            let lines = [(&REAL_IP, &*forged), (&FORWARDED_FOR, &*stranger)];
+            prop_assert_eq!(client("10.0.0.1", &lines).0, stranger);
+        }
+
         #[test]
         fn nothing_a_client_writes_moves_it(
             forged in "[ -~]{0,40}",

@@ -20,6 +20,8 @@ use crate::{
         delivery::{Deliveries, relay::lag::RelayLag, sink::Sink},
         domain::{
             credential::PasswordVerifier,
+            erased_name::ErasedNames,
+            import::{self, ImportOptions, ImportProgress, report::ImportReport, source::ImportSource},
             issuer,
             recovery::{self, RecoveryReport},
             role::Roles,
@@ -89,6 +91,7 @@ struct Handles {
     deliveries: Deliveries,
     passwords: PasswordVerifier,
     relay_lag: Arc<RelayLag>,
+    erased: ErasedNames,
 }
 
 impl Authy {
@@ -223,6 +226,31 @@ impl Authy {
     pub async fn recover(&self, caller: &Caller) -> Result<RecoveryReport> {
         let Handles { journal, keys, .. } = &*self.handles;
         recovery::recover(journal, keys, caller).await
+    }
+
+    /// Imports users from another system, with their names, addresses, password hashes, roles and times. Each user gets an
+    /// event `user.imported`. No mail is sent and no webhook is called. For the operator only.
+    ///
+    /// It writes batch by batch, and continues where an earlier import was interrupted. An import of the same source again
+    /// brings what has changed there; where it has changed here, too, what is here stays. `on_progress` is called after
+    /// each batch.
+    ///
+    /// Rows that cannot be imported are in the report, and do not stop the import.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) unless the caller is the operator;
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when the source cannot be read or has no users, or a role
+    /// is mapped to one that does not exist; [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when one of the
+    /// databases is not available: import again.
+    pub async fn import(
+        &self,
+        caller: &Caller,
+        source: ImportSource,
+        options: &ImportOptions,
+        mut on_progress: impl FnMut(&ImportProgress) + Send,
+    ) -> Result<ImportReport> {
+        let Handles { journal, erased, passwords, .. } = &*self.handles;
+        import::run(journal, (&passwords.passwords, erased), caller, source, options, &mut on_progress).await
     }
 
     /// Checks that the database responds.

@@ -78,7 +78,7 @@ impl Background {
             maintenance.run_at_intervals(kept_for).await
         })));
         let db = journal.db.clone();
-        background.tasks.push(tokio::spawn(fault::on(Track::Follow, async move { db.follow_replica().await })));
+        background.tasks.push(tokio::spawn(fault::on(Track::Follow, async move { db.follow_lagging_reads().await })));
         if let Some(interval) = config.self_test {
             background.tasks.push(tokio::spawn(fault::on(Track::Follow, feed.clone().test_at_intervals(interval))));
         }

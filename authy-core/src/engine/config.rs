@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
+    Secret,
     claims::SigningAlgorithm,
     engine::{crypto::hash_config::HashConfig, storage::pooler::Pooler},
 };
@@ -77,9 +78,28 @@ pub struct Config {
     pub connections: usize,
     /// Whether there is a connection pooler in front of the database. Default: finds out.
     pub pooler: Pooler,
+    /// Tokens of an earlier system that are accepted until they expire; `None` for none.
+    pub legacy_tokens: Option<LegacyTokens>,
     /// Maximum time by which the [replica](crate::engine::Builder::replica) may be behind; reads go to the primary when it is more.
     /// Default: 10 seconds.
     pub max_replica_lag: Duration,
+}
+
+/// Access tokens of an earlier system, whose users need not log in again after a move. They are JWTs that are signed with
+/// HS512 (RFC 7518, section 3.2), with the claims `public_id`, `username` and `exp`.
+///
+/// Such a token is accepted until it expires, with the level and the roles of the database, by this engine alone:
+/// services that verify tokens themselves refuse it. Its first use opens a session, which can be ended like any other. It
+/// is void as soon as password, address or roles of its user change, or the user is deleted; and, unless it was used
+/// before, as soon as any session of its user is ended. None is ever issued.
+#[derive(Clone, Debug)]
+pub struct LegacyTokens {
+    /// The secret of the earlier system, of any length: anybody who guesses it can forge tokens, so remove it once the last
+    /// token has expired.
+    pub secret: Secret,
+    /// Maximum time that is left until a token expires: those that live longer are refused. At most 30 days; longer
+    /// counts as 30 days.
+    pub max_lifetime: Duration,
 }
 
 /// Minimum of [`Config::connections`]: the maintenance may need one for minutes.
@@ -164,6 +184,8 @@ impl Default for Config {
             // A small PostgreSQL has few cores: more concurrent transactions do not increase the throughput.
             connections: 8,
             pooler: Pooler::Auto,
+            // Whoever knows the secret of the earlier system can be anybody.
+            legacy_tokens: None,
             // A replica is usually behind by milliseconds. Longer, and an administrator would look for a user in vain.
             max_replica_lag: Duration::from_secs(10),
         }

@@ -5,14 +5,22 @@ use uuid::Uuid;
 
 use crate::{
     Result, Secret, SessionId,
+    api::page::ListCursor,
     engine::{
         crypto::{mac::MacKeys, master::MasterKeys},
         domain::{
             code::Codes,
             session::{DeviceToken, REFRESH_PURPOSE, Ticket},
+            user::list,
         },
     },
 };
+
+/// Returns the `after` of the last page of all users or, with the ID of a role, of its members: for a benchmark, which would
+/// otherwise have to request all pages before.
+pub fn last_page(members_of: Option<i32>) -> ListCursor {
+    list::last_page(members_of)
+}
 
 pub use crate::engine::crypto::password::fuzz::{HashCost, hash_cost, verify_hash};
 

@@ -22,8 +22,20 @@ pub(super) const COMPOSED: usize = 4;
 const JOINERS: [char; 2] = [NON_JOINER, '\u{200d}'];
 const NON_JOINER: char = '\u{200c}';
 
-/// Returns the compatibility form of a name, or the reason why it is not a valid name.
-pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
+/// Returns the compatibility form of a name of one word, or the reason why it is not a valid name.
+pub(super) fn word(text: &str) -> Result<String, &'static str> {
+    checked(text, &['.', '_', '-'], "must have only letters and digits of any script, and . _ -")
+}
+
+/// Returns the compatibility form of a name of one or more words with single spaces between them, or the reason why it
+/// is not a valid name.
+pub(super) fn words(text: &str) -> Result<String, &'static str> {
+    let characters = "must have only letters and digits of any script, . _ - and single spaces between them";
+    checked(text, &['.', '_', '-', ' '], characters)
+}
+
+/// Returns the compatibility form of a name, which may have these characters beside letters, marks and digits.
+fn checked(text: &str, others: &[char], characters: &'static str) -> Result<String, &'static str> {
     const LENGTH: &str = "must have 3 to 50 characters";
     // Checked before any computation, so that the length of the text limits the work.
     if text.chars().nth(50 * COMPOSED).is_some() {
@@ -34,12 +46,13 @@ pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
     if shown < 3 || name.chars().count() > 50 {
         return Err(LENGTH);
     }
-    if !name.chars().all(|c| matches!(c, '.' | '_' | '-') || JOINERS.contains(&c) || is_letter_mark_or_digit(c)) {
-        return Err("must have only letters and digits of any script, and . _ -");
+    let is_allowed = |c| others.contains(&c) || JOINERS.contains(&c) || is_letter_mark_or_digit(c);
+    if !name.chars().all(is_allowed) || name.split(' ').any(str::is_empty) {
+        return Err(characters);
     }
     // A combining mark needs a base character. At the start it would attach to the text that a page prints before the
     // name.
-    if name.starts_with(is_mark) {
+    if name.split(' ').any(|word| word.starts_with(is_mark)) {
         return Err("must not start with a combining mark");
     }
     if !joiners_are_in_place(&name) {
@@ -193,6 +206,24 @@ mod tests {
         {
             assert!(name.parse::<Username>().is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn only_the_name_of_a_role_has_spaces_and_only_between_its_words() {
+        use crate::RoleName;
+        let named = |text: &str| text.parse::<RoleName>().map(String::from);
+        assert_eq!(named("Mega Guest of all"), Ok("Mega Guest of all".to_owned()));
+        assert_eq!(named("mega\u{a0}guest"), Ok("mega guest".to_owned()), "a no-break space in NFKC");
+        assert_eq!(
+            named("ночной сторож").map(|name| name.parse::<RoleName>().unwrap().key()),
+            Ok("ночной сторож".to_owned())
+        );
+        for name in
+            [" mega guest", "mega guest ", "mega  guest", "mega\tguest", "mega \u{301}guest", "   ", "a \u{200d}b"]
+        {
+            assert!(named(name).is_err(), "{name:?}");
+        }
+        assert!("mega guest".parse::<Username>().is_err());
     }
 
     #[test]

@@ -74,7 +74,20 @@ async fn find_by_id(authy: &Authy, id: UserId) -> Result<Option<UserView>, BoxEr
 }
 
 fn no_user(named: &impl std::fmt::Display) -> BoxError {
-    format!("there is no user {named}").into()
+    format!("there is no user {}", plain(&named.to_string())).into()
+}
+
+/// Returns a stored text for a terminal, on which control characters would act. Names and addresses from before the rules
+/// may have them.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            true => plain.extend(c.escape_unicode()),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// Prints a line. `println!` would panic when the reader of a pipe has ended.
@@ -99,5 +112,16 @@ pub(super) fn print_list<T: Serialize>(
     match matches.get_flag("json") {
         true => print_json(&list),
         false => list.iter().try_for_each(|entry| print(&line(entry))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_text_does_not_act_on_a_terminal() {
+        assert_eq!(plain("Ольга <a@b.c> 😀"), "Ольга <a@b.c> 😀");
+        assert_eq!(plain("a\u{1b}[31m\tb\u{202e}c\n"), "a\\u{1b}[31m\\u{9}b\\u{202e}c\\u{a}");
     }
 }

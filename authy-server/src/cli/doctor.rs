@@ -15,6 +15,7 @@ use crate::{
 #[cfg(feature = "amqp")]
 mod broker;
 mod clock;
+mod compat;
 mod configuration;
 mod database;
 mod disk;
@@ -24,6 +25,8 @@ mod limits;
 #[cfg(feature = "mail")]
 mod mail;
 mod schema;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -58,7 +61,13 @@ pub(super) async fn run(matches: &ArgMatches, settings: &Settings) -> Result<Exi
         webhook_findings(settings),
     );
     let (url, disk, limits) = (url::findings(settings), disk::findings(settings), limits::findings());
-    print_findings(matches, &[configuration, url, database, broker, mail, webhook, disk, limits].concat())
+    let compat = compat::findings(settings);
+    #[cfg(feature = "tls")]
+    let tls = tls::findings(settings);
+    #[cfg(not(feature = "tls"))]
+    let tls = Vec::new();
+    let all = [configuration, compat, url, tls, database, broker, mail, webhook, disk, limits];
+    print_findings(matches, &all.concat())
 }
 
 /// Prints the settings that cannot be read, which nothing can be checked without.

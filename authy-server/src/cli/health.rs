@@ -10,14 +10,21 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::arguments::print;
 use crate::{
     config::Settings,
     operations::{READINESS, ReadinessReport},
-    start::BoxError,
+    start::{self, BoxError},
 };
+
+#[cfg(feature = "tls")]
+mod tls;
 
 /// Maximum time for the answer. A server that is busy hashing answers in milliseconds.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,7 +43,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), BoxError> {
             reachable(*first, "AUTHY_LISTEN")?
         }
     };
-    let asked = timeout(HEALTH_TIMEOUT, ask(address)).await;
+    let asked = timeout(HEALTH_TIMEOUT, connect_and_ask(address, start::speaks_tls(settings))).await;
     let (status, body) = asked.map_err(|_| format!("{address} did not answer in time"))??;
     if status == StatusCode::OK {
         return print(&format!("{address} answers"));
@@ -60,8 +67,19 @@ fn reachable(listen: SocketAddr, setting: &str) -> Result<SocketAddr, BoxError> 
     }
 }
 
-async fn ask(address: SocketAddr) -> Result<(StatusCode, Bytes), BoxError> {
+async fn connect_and_ask(address: SocketAddr, speaks_tls: bool) -> Result<(StatusCode, Bytes), BoxError> {
     let stream = TcpStream::connect(address).await.map_err(|error| format!("{address} cannot be reached: {error}"))?;
+    match speaks_tls {
+        #[cfg(feature = "tls")]
+        true => ask(address, tls::connect(address, stream).await?).await,
+        _ => ask(address, stream).await,
+    }
+}
+
+async fn ask<S>(address: SocketAddr, stream: S) -> Result<(StatusCode, Bytes), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(READINESS).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let mut answer = pin!(async {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::{ListenAddress, Settings},
-    start::{ReachedAt, engine_config, public_url, url_of},
+    start::{ReachedAt, engine_config, public_url, scheme, url_of},
 };
 
 /// The addresses by which the server is known.
@@ -22,9 +22,11 @@ pub(super) struct Urls {
 /// Returns the URLs in force.
 pub(super) fn urls(settings: &Settings) -> Urls {
     let listening = match settings.listen.0.first() {
-        Some(ListenAddress::Ip(address)) if address.port() == 0 => format!("http://{}:PORT", address.ip()),
-        Some(ListenAddress::Ip(address)) => url_of(*address),
-        Some(address) => format!("http://{address}"),
+        Some(ListenAddress::Ip(address)) if address.port() == 0 => {
+            format!("{}://{}:PORT", scheme(settings), address.ip())
+        }
+        Some(ListenAddress::Ip(address)) => url_of(settings, *address),
+        Some(address) => format!("{}://{address}", scheme(settings)),
         None => String::new(),
     };
     let public_url = public_url(settings, &listening);

@@ -3,11 +3,10 @@
 use authy_core::{Authy, Description, Level, RoleName, api::role::NewRole, engine::Caller};
 use clap::{ArgMatches, Command};
 
-use super::arguments::{given, json, print, print_list, required};
+use super::arguments::{existing, given, json, plain, print, print_list, required};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
-    let name = || required::<RoleName>("name", "The role's name");
     Command::new("role")
         .about("Create, list and delete roles")
         .subcommand_required(true)
@@ -15,7 +14,7 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("create")
                 .about("Create a role")
-                .arg(name())
+                .arg(required::<RoleName>("name", "The role's name"))
                 .arg(required::<Description>("description", "What it is for"))
                 .arg(required::<Level>(
                     "level",
@@ -23,7 +22,11 @@ pub(super) fn command() -> Command {
                 )),
         )
         .subcommand(Command::new("list").about("List the roles, most powerful first").arg(json()))
-        .subcommand(Command::new("delete").about("Delete a role that no user has").arg(name()))
+        .subcommand(Command::new("delete").about("Delete a role that no user has").arg(existing(
+            "name",
+            "The role's name",
+            RoleName::existing,
+        )))
 }
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
@@ -35,12 +38,12 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
             print(&format!("the role {} has level {}", made.name, made.level))
         }
         Some(("list", matches)) => print_list(matches, &authy.roles().list().await?, |role| {
-            format!("{:>5}  {:<20}  {}", role.level.get(), role.name.as_str(), role.description)
+            format!("{:>5}  {:<20}  {}", role.level.get(), plain(role.name.as_str()), plain(role.description.as_str()))
         }),
         Some(("delete", matches)) => {
             let name = given::<RoleName>(matches, "name")?;
             authy.roles().delete(caller, &name).await?;
-            print(&format!("the role {name} is deleted"))
+            print(&format!("the role {} is deleted", plain(name.as_str())))
         }
         _ => Ok(()),
     }

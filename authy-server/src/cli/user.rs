@@ -8,12 +8,13 @@ use authy_core::{
 use clap::{ArgMatches, Command};
 
 use super::{
-    arguments::{existing, find_user, given, print, required, with_user},
+    arguments::{existing, find_user, given, plain, print, required, with_user},
     password,
 };
 use crate::{link_template::LinkTemplate, start::BoxError};
 
 mod show;
+mod wrap;
 
 pub(super) fn command() -> Command {
     let role = || existing("role", "The role's name", RoleName::existing);
@@ -33,6 +34,7 @@ pub(super) fn command() -> Command {
                     "Read the password from the first line of standard input, instead of inviting the user",
                 )),
         )
+        .subcommand(wrap::command())
         .subcommand(on_user("grant", "Grant a role to a user").arg(role()))
         .subcommand(on_user("revoke", "Take a role away from a user").arg(role()))
         .subcommand(on_user("logout", "End all sessions of a user"))
@@ -66,6 +68,7 @@ pub(super) async fn run(
     match name {
         "create" => return create(authy, caller, matches).await,
         "list" | "find" => return show::list(authy, matches).await,
+        "wrap-passwords" => return wrap::run(authy, caller).await,
         _ => {}
     }
     let view = find_user(authy, matches).await?;
@@ -75,12 +78,12 @@ pub(super) async fn run(
         "grant" => {
             let role = given::<RoleName>(matches, "role")?;
             authy.roles().grant(caller, &role, user).await?;
-            print(&format!("{user} has the role {role} now"))
+            print(&format!("{user} has the role {} now", plain(role.as_str())))
         }
         "revoke" => {
             let role = given::<RoleName>(matches, "role")?;
             authy.roles().revoke(caller, &role, user).await?;
-            print(&format!("{user} no longer has the role {role}"))
+            print(&format!("{user} no longer has the role {}", plain(role.as_str())))
         }
         "logout" => {
             authy.sessions().end_all(caller, user).await?;
@@ -119,14 +122,17 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
     let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
     let role = given::<RoleName>(matches, "role")?;
     let password = matches.get_flag("password-stdin").then(password::read_line).transpose()?;
-    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {role}"));
+    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {}", plain(role.as_str())));
     let recipient = email.clone();
     // The operator vouches for the address.
     let account = NewAccount { username, email, password, role: Some(role), validated: Some(true) };
     let created = authy.users().create(caller, account).await.map_err(password::advised)?;
     print(&format!("{created} {done}"))?;
     match is_invited {
-        true => print(&format!("an invitation to choose a password is mailed to {recipient}")),
+        true => print(&format!(
+            "an invitation to choose a password is mailed to {recipient} by a server with AUTHY_SMTP_URL; without one, \
+             `authy-server user reset-link` prints the link"
+        )),
         false => Ok(()),
     }
 }

@@ -14,11 +14,11 @@ use super::{
     resolved::{Problems, Resolved},
     setting::Setting,
     value::{
-        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, List, ListenAddress, LogFilter, LogFormat, NonEmptyList,
-        Pause, ReplicaUrl, Share, TlsCa,
+        BaseUrl, CorsOrigin, DatabaseConnections, DatabaseUrl, HmacSecret, List, ListenAddress, LogFilter, LogFormat,
+        NonEmptyList, Pause, ReplicaUrl, Share, TlsCa,
     },
 };
-use crate::{limit::RateLimit, link_template::LinkTemplate};
+use crate::{compat::Compat, limit::RateLimit, link_template::LinkTemplate};
 
 macro_rules! settings {
     (@secret) => { false };
@@ -66,6 +66,15 @@ settings! {
     listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
     /// Another address to listen on, for administrators and monitoring: then the endpoints that are for administrators alone, `/livez` and `/readyz` are there and nowhere else
     admin_listen: Option<SocketAddr> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the certificate of this server and those of its intermediate authorities: then every listener speaks TLS, with HTTP/2 and HTTP/1.1. Read again when it changes
+    tls_cert: Option<PathBuf> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the private key of the certificate; required with it
+    tls_key: Option<PathBuf> = "";
+    #[cfg(feature = "tls")]
+    /// A PEM file with the authorities of the certificates of clients: a client that shows one has a reserved place as a follower of revocations. Needs `AUTHY_TLS_CERT`
+    client_ca: Option<PathBuf> = "";
     /// A PostgreSQL URL, several hosts allowed. For another machine it needs `sslmode=verify-full`, or `sslmode=disable` for no encryption. When left out, the server runs its own PostgreSQL in the data folder
     database_url: Option<DatabaseUrl> = "" secret;
     /// Number of database connections for transactions, at least 2. Five more are for reads and revocations, and two for each sink
@@ -78,6 +87,8 @@ settings! {
     database_replica_url: Option<ReplicaUrl> = "" secret;
     /// Maximum time by which the standby may be behind; beyond it reads go to the database itself
     database_replica_max_lag: Duration = "10s";
+    /// The PostgreSQL URL of the first authy, for `authy-server import`
+    import_from: Option<DatabaseUrl> = "" secret;
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]
@@ -137,6 +148,12 @@ settings! {
     #[cfg(feature = "webhook")]
     /// Secrets used to sign webhook requests: `whsec_` and base64 of 24 to 64 bytes, several separated by commas. Required with a webhook URL
     webhook_secret: Option<crate::sink::WebhookSecrets> = "" secret;
+    #[cfg(feature = "webhook")]
+    /// The statuses with which the webhook says that it has its record of the user, comma separated; a sign-up is sent again after any other
+    webhook_accept: NonEmptyList<super::value::AcceptedStatus> = "201";
+    #[cfg(feature = "webhook")]
+    /// How long after its first failed attempt a sign-up is given up; without limit when left out. `authy-server event retry` sends it again
+    webhook_give_up: Option<Duration> = "";
     #[cfg(feature = "amqp")]
     /// The URL of the RabbitMQ that every event is published to: `amqps://…`, or `amqp://…` on this machine (on another one only with `?tls=none`)
     amqp_url: Option<crate::sink::AmqpUrl> = "" secret;
@@ -152,7 +169,7 @@ settings! {
     limit_forgot: RateLimit = "10/hour";
     /// All other requests per address, except token checks and public keys; `off` for no limit
     limit_default: RateLimit = "500/minute,50/second";
-    /// The networks or addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, comma separated
+    /// The networks or addresses of proxies whose `X-Forwarded-For` (without it, `X-Real-IP`) and `X-Forwarded-Proto` count, comma separated
     trusted_proxies: List<IpNet> = "";
     /// The networks or addresses of services that follow revocations as event streams, comma separated: half of the places for streams are reserved for them
     follower_networks: List<IpNet> = "";
@@ -164,6 +181,12 @@ settings! {
     stop_delay: Option<Pause> = "";
     /// Whether requests that did not arrive over https are refused
     require_https: bool = "false";
+    /// The earlier system for whose clients some answers are changed: `poptape` for the first authy, in Python. docs/poptape.md lists what changes
+    compat: Option<Compat> = "";
+    /// The secret of an earlier system whose HS512 tokens are accepted until they expire. Leave it out once the last has expired
+    legacy_hs512_secret: Option<HmacSecret> = "" secret;
+    /// How long a token of the earlier system may still live, at most 30 days; those that live longer are refused
+    legacy_hs512_lifetime: Duration = "1d";
     /// The origins whose pages may call from a browser, such as `https://shop.example`, comma separated
     cors_origins: List<CorsOrigin> = "";
     /// The URL at which users reach this server, for links in mails. When left out: `AUTHY_ISSUER` if it is a URL, otherwise the address it listens on, or `localhost` when it listens on all. Required with a mail server when it listens on all addresses and there is neither

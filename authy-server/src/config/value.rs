@@ -8,15 +8,18 @@ use std::{
 };
 
 use authy_core::{
+    Secret,
     claims::SigningAlgorithm,
     engine::{Argon2Params, MIN_CONNECTIONS, MasterKeys, Pooler},
     file::{self, Content},
     http_url::{HttpUrl, InvalidHttpUrl},
     tls::Roots,
 };
+#[cfg(feature = "webhook")]
+use http::StatusCode;
 use ipnet::IpNet;
 
-use crate::{cors, limit::RateLimit, link_template::LinkTemplate};
+use crate::{compat::Compat, cors, limit::RateLimit, link_template::LinkTemplate};
 
 mod database_url;
 mod listen;
@@ -149,7 +152,7 @@ macro_rules! parsed {
     )+ };
 }
 
-parsed!(RateLimit, SigningAlgorithm, Argon2Params, LinkTemplate, Pooler);
+parsed!(RateLimit, SigningAlgorithm, Argon2Params, Compat, LinkTemplate, Pooler);
 #[cfg(feature = "amqp")]
 parsed!(crate::sink::AmqpUrl);
 #[cfg(feature = "mail")]
@@ -158,6 +161,29 @@ parsed!(crate::sink::Sender, crate::sink::SmtpUrl);
 parsed!(crate::ui::Color);
 #[cfg(feature = "webhook")]
 parsed!(crate::sink::WebhookSecrets, crate::sink::WebhookUrl);
+
+/// A status of an HTTP answer that counts as success.
+#[cfg(feature = "webhook")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AcceptedStatus(pub(crate) StatusCode);
+
+#[cfg(feature = "webhook")]
+impl SettingValue for AcceptedStatus {
+    fn parse(text: &str) -> Result<Self, String> {
+        let status = text.parse().ok().filter(|status: &StatusCode| (200..600).contains(&status.as_u16()));
+        status.map(Self).ok_or_else(|| "must be HTTP statuses from 200 to 599, such as 201,409".to_owned())
+    }
+}
+
+/// The secret of tokens that another system has signed: any text.
+#[derive(Clone, Debug)]
+pub(crate) struct HmacSecret(pub(crate) Secret);
+
+impl SettingValue for HmacSecret {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(Secret::new(text)))
+    }
+}
 
 impl SettingValue for MasterKeys {
     fn parse(text: &str) -> Result<Self, String> {
@@ -303,6 +329,9 @@ mod tests {
         ]);
         refuses::<HttpUrl>(&["", "shop.example/account", "https://", "/account"]);
         refuses::<Share>(&["", "-0.1", "1.1", "NaN", "inf", "1%"]);
+        #[cfg(feature = "webhook")]
+        refuses::<NonEmptyList<AcceptedStatus>>(&["", ",", "2xx", "100", "600", "201;202", "OK"]);
+        refuses::<Option<Compat>>(&["flask", "Poptape", "true"]);
         refuses::<List<IpNet>>(&["10.0.0.0/8;11.0.0.0/8", "10.0.0.0/8,proxy"]);
         refuses::<NonEmptyList<ListenAddress>>(&["", ",", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999"]);
     }

@@ -4,12 +4,12 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         Endpoint as _, Nothing, PathParams as _,
-        page::{PageNumber, PageSize},
         role::{
             CreateRole, DeleteRole, GetRole, GrantRole, ListRoleUsers, ListRoles, Message, OneRole, RevokeRole,
             RoleList, RoleMade, RoleUserPage, RoleUserQuery,
         },
     },
+    engine::ListPage,
 };
 
 use super::links::links;
@@ -34,12 +34,13 @@ pub(crate) async fn delete(call: Call<'_, DeleteRole>) -> Result<Nothing> {
 }
 
 pub(crate) async fn users(call: Call<'_, ListRoleUsers>) -> Result<RoleUserPage> {
-    let page = call.request.page.unwrap_or(PageNumber::FIRST);
-    let (role, found) = call.authy.roles().list_users(&call.path.0, page).await?.ok_or_else(no_such_role)?;
+    let found = call.authy.roles().list_users(&call.path.0, &call.request).await?;
+    let (role, found) = found.ok_or_else(no_such_role)?;
+    let other = |after| RoleUserQuery { page: None, after: Some(after) };
     let path = call.path.fill(ListRoleUsers::INFO.path);
-    let other = |page| RoleUserQuery { page: Some(page) };
-    let (next_url, prev_url) = links(&path, (page, PageSize::DEFAULT, found.total), other);
-    Ok(RoleUserPage { role, users: found.items, total_records: found.total, next_url, prev_url })
+    let (next_url, prev_url) = links(&path, (found.next, found.previous), other);
+    let ListPage { items: users, total: total_records, total_is_estimate, .. } = found;
+    Ok(RoleUserPage { role, users, total_records, total_is_estimate, next_url, prev_url })
 }
 
 pub(crate) async fn grant(call: Call<'_, GrantRole>) -> Result<Message> {

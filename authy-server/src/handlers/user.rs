@@ -4,13 +4,13 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{
         Endpoint as _, Nothing,
-        page::{PageNumber, PageSize},
         user::{
             CreateUser, Created, DeleteSelf, DeleteUser, FindUser, GetOwnRoles, GetSelf, GetUser, GetUserRoles,
             GetUsername, IdOfUser, ListUsers, NameOfUser, OwnRoles, OwnView, Register, UserPage, UserQuery, UserRoles,
             UserView,
         },
     },
+    engine::ListPage,
 };
 
 use super::links::links;
@@ -40,12 +40,16 @@ pub(crate) async fn own_roles(call: Call<'_, GetOwnRoles>) -> Result<OwnRoles> {
 }
 
 pub(crate) async fn list(call: Call<'_, ListUsers>) -> Result<UserPage> {
-    let query = call.request;
-    let found = call.authy.users().list(&query).await?;
-    let (page, size) = (query.page.unwrap_or(PageNumber::FIRST), query.per_page.unwrap_or(PageSize::DEFAULT));
-    let other = |page| UserQuery { page: Some(page), ..query.clone() };
-    let (next_url, prev_url) = links(ListUsers::INFO.path, (page, size, found.total), other);
-    Ok(UserPage { users: found.items, total_records: found.total, next_url, prev_url })
+    let found = call.authy.users().list(&call.request).await?;
+    Ok(user_page(&call.request, found))
+}
+
+/// Returns the response to a query, with the links to other pages.
+pub(crate) fn user_page(query: &UserQuery, found: ListPage<UserView>) -> UserPage {
+    let other = |after| UserQuery { page: None, after: Some(after), ..query.clone() };
+    let (next_url, prev_url) = links(ListUsers::INFO.path, (found.next, found.previous), other);
+    let ListPage { items: users, total: total_records, total_is_estimate, .. } = found;
+    UserPage { users, total_records, total_is_estimate, next_url, prev_url }
 }
 
 pub(crate) async fn get(call: Call<'_, GetUser>) -> Result<UserView> {

@@ -64,9 +64,9 @@ impl Families<'_> {
         self.gauge(name, Some(&Unit::Seconds), help, time.map(|time| (NO_LABELS, time.as_secs_f64())))
     }
 
-    /// Writes a point in time, in seconds since 1970.
-    pub(super) fn time(&mut self, name: &str, help: &str, time: SystemTime) -> fmt::Result {
-        self.seconds(name, help, time.duration_since(SystemTime::UNIX_EPOCH).ok())
+    /// Writes a point in time, in seconds since 1970; no sample when it is not known.
+    pub(super) fn time(&mut self, name: &str, help: &str, time: impl Into<Option<SystemTime>>) -> fmt::Result {
+        self.seconds(name, help, time.into().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()))
     }
 
     /// Writes histograms of times.

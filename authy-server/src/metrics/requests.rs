@@ -17,6 +17,9 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// The classes of status codes. The server answers no 1xx of its own.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
+/// The route of the requests to all unknown paths.
+pub(crate) const UNKNOWN_ROUTE: &str = "(none)";
+
 /// The counts of one path.
 #[derive(Debug)]
 pub(crate) struct RouteMetrics {

@@ -86,6 +86,8 @@ impl Scrape {
         let limited = self.server.limited().map(|(limit, count)| ([("limit", limit)], count));
         out.counter("authy_rate_limited_requests", "Requests refused by a rate limit, by limit", limited)?;
         out.number("authy_http_connections", "Open connections of clients", self.server.connections())?;
+        let help = "Expiry of the TLS certificate in use, in seconds since 1970; no sample without TLS";
+        out.time("authy_tls_not_after", help, self.server.tls_expiry())?;
         let streams = self.streams.map(|(kind, open)| ([("kind", kind)], open));
         out.gauge("authy_event_streams", None, "Open event streams, by kind of follower", streams)
     }

@@ -1,8 +1,11 @@
 //! What the server counts beside requests.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use authy_core::api::RateClass;
@@ -21,6 +24,8 @@ const LIMITED: [(RateClass, &str); 5] = [
 pub(crate) struct ServerCounts {
     connections: AtomicUsize,
     limited: [AtomicU64; LIMITED.len()],
+    /// When the TLS certificate expires, in seconds since 1970.
+    tls_expiry: OnceLock<Arc<AtomicI64>>,
 }
 
 /// An open connection, which counts until this is dropped.
@@ -39,6 +44,19 @@ impl ServerCounts {
         if let Some(count) = index.and_then(|index| self.limited.get(index)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Adds the expiry of the TLS certificate in use, in seconds since 1970.
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_tls_expiry(&self, expiry: Arc<AtomicI64>) {
+        // Another server on the same service has another certificate: the first counts.
+        let _ = self.tls_expiry.set(expiry);
+    }
+
+    /// Returns when the TLS certificate expires.
+    pub(super) fn tls_expiry(&self) -> Option<SystemTime> {
+        let seconds = u64::try_from(self.tls_expiry.get()?.load(Ordering::Relaxed)).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     pub(super) fn connections(&self) -> usize {

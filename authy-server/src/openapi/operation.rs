@@ -1,9 +1,8 @@
 //! Operations: the endpoints with their parameters, bodies and responses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use authy_core::{
-    Schema as _,
     api::{
         Endpoint, Info, ParamVisitor, PathParam, PathParams, Request, Visitor,
         session::{GetRevocations, Login},
@@ -17,13 +16,14 @@ use super::{insert, response, schema, text};
 
 /// The operations of the endpoints that were visited.
 pub(super) struct Operations {
-    pub(super) generator: SchemaGenerator,
+    /// Makes the schemas of bodies and queries.
+    pub(super) sent: SchemaGenerator,
+    /// Makes the schemas of responses.
+    pub(super) shown: SchemaGenerator,
     /// By path and method.
     pub(super) paths: BTreeMap<&'static str, BTreeMap<String, Value>>,
     /// The responses that operations share, by name.
     pub(super) responses: BTreeMap<String, Value>,
-    /// The names of the schemas of bodies, in which unknown fields are errors.
-    pub(super) bodies: BTreeSet<String>,
     /// Which endpoints are described.
     includes: fn(&Info) -> bool,
 }
@@ -39,7 +39,7 @@ impl Visitor for Operations {
             "operationId": info.name,
             "tags": [info.subject],
             "summary": text(summary),
-            "responses": response::responses::<E>(&mut self.generator, &mut self.responses),
+            "responses": response::responses::<E>(&mut self.shown, &mut self.responses),
             // An empty list: no token is needed.
             "security": [],
         });
@@ -51,8 +51,7 @@ impl Visitor for Operations {
         }
         let mut parameters = self.path_parameters::<E>();
         if info.has_body() && !E::Request::FIELDS.is_empty() {
-            let schema = self.generator.subschema_for::<E::Request>();
-            self.bodies.insert(E::Request::schema_name().into_owned());
+            let schema = self.sent.subschema_for::<E::Request>();
             let content = json!({ "application/json": { "schema": schema } });
             insert(&mut operation, "requestBody", json!({ "required": true, "content": content }));
         } else {
@@ -68,20 +67,20 @@ impl Visitor for Operations {
 
 impl Operations {
     /// No operations yet.
-    pub(super) fn new(generator: SchemaGenerator, includes: fn(&Info) -> bool) -> Self {
-        Self { generator, paths: BTreeMap::new(), responses: BTreeMap::new(), bodies: BTreeSet::new(), includes }
+    pub(super) fn new(sent: SchemaGenerator, shown: SchemaGenerator, includes: fn(&Info) -> bool) -> Self {
+        Self { sent, shown, paths: BTreeMap::new(), responses: BTreeMap::new(), includes }
     }
 
     fn path_parameters<E: Endpoint>(&mut self) -> Vec<Value> {
         let names = E::INFO.path.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
-        let mut schemas = ParamSchemas { generator: &mut self.generator, schemas: Vec::new() };
+        let mut schemas = ParamSchemas { sent: &mut self.sent, shown: &mut self.shown, schemas: Vec::new() };
         E::Path::visit(&mut schemas);
         let parameter = |(name, schema)| json!({ "name": name, "in": "path", "required": true, "schema": schema });
         names.zip(schemas.schemas).map(parameter).collect()
     }
 
     fn query_parameters<R: Request>(&mut self) -> Vec<Value> {
-        let mut generator = self.generator.settings().clone().into_generator();
+        let mut generator = self.sent.settings().clone().into_generator();
         let mut schema = generator.root_schema_for::<R>().to_value();
         // A query has no `null`.
         schema::omit_null(&mut schema);
@@ -99,13 +98,16 @@ impl Operations {
 }
 
 struct ParamSchemas<'a> {
-    generator: &'a mut SchemaGenerator,
+    sent: &'a mut SchemaGenerator,
+    shown: &'a mut SchemaGenerator,
     schemas: Vec<Value>,
 }
 
 impl ParamVisitor for ParamSchemas<'_> {
     fn visit<T: PathParam>(&mut self) {
-        self.schemas.push(self.generator.subschema_for::<T>().to_value());
+        // What identifies a resource may be as it is stored.
+        let generator = if T::WRONG_IS_NOT_FOUND { &mut *self.shown } else { &mut *self.sent };
+        self.schemas.push(generator.subschema_for::<T>().to_value());
     }
 }
 

@@ -1,9 +1,8 @@
-//! A client's connection as hyper sees it, with what hyper lacks for writing and closing.
+//! A client's connection below TLS and HTTP, with what hyper lacks for writing and closing.
 //!
 //! - A client that takes no bytes of its answer is closed after a time.
 //! - When a server closes while a client is still sending, the client's system may discard the answer that says what
 //!   was wrong: what still arrives is read for a while (RFC 9112, section 9.6).
-//! - Heads that hyper refuses get a problem document: see [`refusal`].
 
 use std::{
     future::Future as _,
@@ -24,7 +23,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{head_timer::ArrivalFlag, refusal};
+use super::head_timer::ArrivalFlag;
 
 /// Maximum time for reading what arrives after the last answer: a few round trips of a slow network.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,8 +40,6 @@ const EVENT_SEND_BUFFER_BYTES: usize = 16 * 1024;
 /// The connection of one client.
 pub(super) struct ClientStream {
     tcp: TcpStream,
-    /// What is left to write of a problem document in place of hyper's refusal.
-    refusal: Vec<u8>,
     lingering: Option<Lingering>,
     timeouts: WriteTimeouts,
     arrival: ArrivalFlag,
@@ -89,8 +86,8 @@ impl ClientStream {
         arrival: ArrivalFlag,
         event_stream: EventStreamFlag,
     ) -> Self {
-        let (refusal, lingering, stalled) = (Vec::new(), None, None);
-        Self { tcp, refusal, lingering, timeouts, arrival, event_stream, has_events: false, stalled }
+        let (lingering, stalled) = (None, None);
+        Self { tcp, lingering, timeouts, arrival, event_stream, has_events: false, stalled }
     }
 
     /// Fails a write that the client has not taken in time.
@@ -116,21 +113,6 @@ impl ClientStream {
         // When this fails, it only takes longer until a stream that is never read is found.
         let _ = sockopt::set_socket_send_buffer_size(&self.tcp, EVENT_SEND_BUFFER_BYTES);
     }
-
-    /// Writes the problem document in place of a refusal of hyper's; `None` when `answer` is something else.
-    fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) -> Option<Poll<io::Result<usize>>> {
-        if self.refusal.is_empty() {
-            self.refusal = refusal::with_problem(answer)?;
-        }
-        while !self.refusal.is_empty() {
-            match Pin::new(&mut self.tcp).poll_write(cx, &self.refusal) {
-                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(written)) => drop(self.refusal.drain(..written)),
-                unfinished => return Some(unfinished),
-            }
-        }
-        Some(Poll::Ready(Ok(answer.len())))
-    }
 }
 
 impl AsyncRead for ClientStream {
@@ -147,10 +129,7 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.prepare_for_events();
-        let written = match self.refuse(cx, buf) {
-            Some(refused) => refused,
-            None => Pin::new(&mut self.tcp).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
         self.bound(cx, written)
     }
 
@@ -160,10 +139,7 @@ impl AsyncWrite for ClientStream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.prepare_for_events();
-        let written = match bufs.first().and_then(|head| self.refuse(cx, head)) {
-            Some(refused) => refused,
-            None => Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
         self.bound(cx, written)
     }
 

@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::traces::{DeliverySpan, DeliveryTracer};
+
 mod connection;
 mod inspect;
 mod url;
@@ -36,6 +38,7 @@ pub struct Amqp {
     url: AmqpUrl,
     roots: Roots,
     broker: Mutex<BrokerState>,
+    tracer: DeliveryTracer,
 }
 
 /// The connection, and the failure of the last attempt to connect.
@@ -53,7 +56,7 @@ struct ConnectFailure {
 impl Amqp {
     /// Creates a sink that publishes to this broker, verified with the platform's certificate authorities.
     pub fn new(url: AmqpUrl) -> Self {
-        Self { url, roots: Roots::platform(), broker: Mutex::default() }
+        Self { url, roots: Roots::platform(), broker: Mutex::default(), tracer: DeliveryTracer::new() }
     }
 
     /// Verifies the broker with these certificate authorities, instead of the platform's.
@@ -96,6 +99,18 @@ impl Amqp {
         }
     }
 
+    async fn publish(&self, event: &EventView, span: &DeliverySpan) -> Result<(), DeliveryError> {
+        let connection = self.connection().await?;
+        let published = match timeout(AMQP_CONFIRM_TIMEOUT, connection.publish(event, span.headers())).await {
+            Ok(published) => published,
+            Err(_) => Err(DeliveryError::retryable("RabbitMQ confirms nothing: it is overloaded, or has no room")),
+        };
+        if published.is_err() {
+            self.discard(&connection).await;
+        }
+        published
+    }
+
     /// Closes a connection, so that the next event opens a new one.
     async fn discard(&self, connection: &Arc<BrokerConnection>) {
         let mut broker = self.broker.lock().await;
@@ -116,15 +131,11 @@ impl Sink for Amqp {
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
-        let connection = self.connection().await?;
-        let published = match timeout(AMQP_CONFIRM_TIMEOUT, connection.publish(event)).await {
-            Ok(published) => published,
-            Err(_) => Err(DeliveryError::retryable("RabbitMQ confirms nothing: it is overloaded, or has no room")),
-        };
-        if published.is_err() {
-            self.discard(&connection).await;
-        }
-        published
+        let (host, port) = self.url.host_and_port();
+        let span = self.tracer.message(event, host, port);
+        let delivered = self.publish(event, &span).await;
+        span.end(&delivered);
+        delivered
     }
 }
 

@@ -1,5 +1,5 @@
 //! Notifies a service of each sign-up, with an access token of the new user that the service can use. The service may
-//! be slow or down: the relay repeats a request until the answer is 201.
+//! be slow or down: the relay repeats a request until the answer is 201, or another status that counts.
 
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
+use crate::traces::{DeliverySpan, DeliveryTracer};
+
 mod setting;
 mod signature;
 
@@ -50,8 +52,11 @@ pub struct Webhook {
     caller: Caller,
     url: WebhookUrl,
     secrets: WebhookSecrets,
+    accepted: Vec<StatusCode>,
+    give_up_after: Option<Duration>,
     timeout: Duration,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tracer: DeliveryTracer,
 }
 
 impl Webhook {
@@ -78,13 +83,56 @@ impl Webhook {
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector(&url, roots)?);
         let caller =
             Caller::operator(ClientInfo { user_agent: Some(WEBHOOK_USER_AGENT.to_owned()), ..ClientInfo::default() });
-        Ok(Self { authy, caller, url, secrets, timeout: WEBHOOK_TIMEOUT, http })
+        let (accepted, timeout, tracer) = (vec![StatusCode::CREATED], WEBHOOK_TIMEOUT, DeliveryTracer::new());
+        Ok(Self { authy, caller, url, secrets, accepted, give_up_after: None, timeout, http, tracer })
     }
 
     /// Sets the maximum time for an answer; 100 seconds when not set.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Sets the statuses of an answer that says that the service has its record of the user; 201 alone when not set.
+    #[must_use]
+    pub fn with_accepted(self, accepted: Vec<StatusCode>) -> Self {
+        Self { accepted, ..self }
+    }
+
+    /// Sets the time, from the first failed attempt on, after which a sign-up is given up; never when not set.
+    #[must_use]
+    pub fn with_give_up_after(self, give_up_after: Option<Duration>) -> Self {
+        Self { give_up_after, ..self }
+    }
+
+    /// Returns whether a status says that the service has its record of the user.
+    fn accept(&self, status: StatusCode) -> Result<(), DeliveryError> {
+        let reason = match *self.accepted {
+            _ if self.accepted.contains(&status) => return Ok(()),
+            [StatusCode::CREATED] => "the webhook did not answer 201",
+            _ => "the webhook did not answer with an accepted status",
+        };
+        Err(DeliveryError::retryable(reason).with_source(status.to_string()))
+    }
+
+    /// Sends the request about an event, and returns the status of the answer.
+    async fn send(&self, event: &EventView, span: &DeliverySpan) -> Result<StatusCode, DeliveryError> {
+        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
+        // Each attempt has its own token: the token of an earlier one may have expired.
+        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
+        let mut request = self.request(event.event_id, user, &token)?;
+        for (name, value) in span.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let answer = timeout(self.timeout, self.http.request(request)).await;
+        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
+        // The body is not read: it may be endless, and may contain the token.
+        answer.map(|answer| answer.status()).map_err(|cause| match cause.is_connect() {
+            true => DeliveryError::retryable("the webhook cannot be reached").with_source(cause),
+            false => DeliveryError::retryable("the webhook gave no answer").with_source(cause),
+        })
     }
 
     /// Writes the request about a user.
@@ -127,24 +175,21 @@ impl Sink for Webhook {
         Delivery::PerSubject { in_flight: WEBHOOK_REQUESTS_IN_FLIGHT }
     }
 
+    fn give_up_after(&self) -> Option<Duration> {
+        self.give_up_after
+    }
+
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
-        let user = event.subject.ok_or(DeliveryError::permanent("the event names no user"))?;
-        // Each attempt has its own token: the token of an earlier one may have expired.
-        let token = self.authy.sessions().issue_token(&self.caller, user).await.map_err(no_token)?;
-        let request = self.request(event.event_id, user, &token)?;
-        let answer = timeout(self.timeout, self.http.request(request)).await;
-        let answer = answer.map_err(|_| DeliveryError::retryable("the webhook did not answer in time"))?;
-        // The body is not read: it may be endless, and may contain the token.
-        match answer.map(|answer| answer.status()) {
-            Ok(StatusCode::CREATED) => Ok(()),
+        let mut span = self.tracer.request(event, self.url.uri());
+        let delivered = match self.send(event, &span).await {
             Ok(status) => {
-                Err(DeliveryError::retryable("the webhook did not answer 201").with_source(status.to_string()))
+                span.record_status(status);
+                self.accept(status)
             }
-            Err(cause) if cause.is_connect() => {
-                Err(DeliveryError::retryable("the webhook cannot be reached").with_source(cause))
-            }
-            Err(cause) => Err(DeliveryError::retryable("the webhook gave no answer").with_source(cause)),
-        }
+            Err(error) => Err(error),
+        };
+        span.end(&delivered);
+        delivered
     }
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use authy_core::{
     Authy, Error, ErrorKind,
-    engine::{Builder, Config, HashConfig, MasterKeys},
+    engine::{Builder, Config, HashConfig, LegacyTokens, MasterKeys},
     error::chain,
 };
 
 use super::{error::BoxError, reached_at::ReachedAt};
-use crate::config::{List, ReplicaUrl, Settings};
+use crate::config::{HmacSecret, List, ReplicaUrl, Settings};
 
 #[cfg(feature = "embedded-postgres")]
 mod embedded;
@@ -135,6 +135,10 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         pwned_passwords: settings.pwned_passwords.clone(),
         connections: settings.database_connections.0,
         pooler: settings.database_pooler,
+        legacy_tokens: settings
+            .legacy_hs512_secret
+            .clone()
+            .map(|HmacSecret(secret)| LegacyTokens { secret, max_lifetime: settings.legacy_hs512_lifetime }),
         max_replica_lag: settings.database_replica_max_lag,
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
     }

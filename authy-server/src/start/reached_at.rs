@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::Settings;
+use crate::{config::Settings, start::scheme};
 
 /// The URLs at which users reach this server, each without a slash at its end.
 pub(crate) struct ReachedAt {
@@ -18,7 +18,7 @@ impl ReachedAt {
         let is_configured = settings.public_url.is_some() || settings.issuer.as_deref() == Some(public_url);
         let local = listening.first().filter(|address| address.ip().is_loopback() && !is_configured);
         let browser_url = match local {
-            Some(address) => format!("http://localhost:{}", address.port()),
+            Some(address) => format!("{}://localhost:{}", scheme(settings), address.port()),
             None => public_url.to_owned(),
         };
         Self { public_url: public_url.to_owned(), browser_url }

@@ -55,10 +55,10 @@ const RELOADS: &[Reload] = &[
     mail::reload,
 ];
 
-/// Reads the files again that may change while the server runs, and logs which.
-pub(super) fn reload(settings: &Settings) {
+/// Reads the files again that may change while the server runs, and logs which; also when there are none, and no others.
+pub(super) fn reload(settings: &Settings, has_others: bool) {
     let read = RELOADS.iter().filter(|reload| reload(settings)).count();
-    if read == 0 {
+    if read == 0 && !has_others {
         tracing::info!("SIGHUP: there is no file to read again; settings apply from the next start");
     }
 }

@@ -1,7 +1,7 @@
 //! The places of event streams, each of which is a connection that nothing but its client ends.
 //!
-//! Three kinds of followers have shares of their own: those from configured networks, those with a good token, and all
-//! others. A crowd of one kind takes no place of another kind.
+//! Three kinds of followers have shares of their own: those from configured networks or with a certificate, those with a
+//! good token, and all others. A crowd of one kind takes no place of another kind.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -19,7 +19,8 @@ use ipnet::IpNet;
 /// How many event streams may be open, and for how long one may take no bytes.
 #[derive(Clone, Debug)]
 pub struct StreamLimits {
-    /// The places of followers from [`HttpConfig::follower_networks`](crate::HttpConfig::follower_networks).
+    /// The places of followers from [`HttpConfig::follower_networks`](crate::HttpConfig::follower_networks), and of those with a
+    /// certificate of an authority for clients.
     pub configured: StreamShare,
     /// The places of followers with a valid token. There may be one for each sign-up, so they do not share with the
     /// configured.
@@ -115,6 +116,18 @@ impl StreamPlaces {
     pub(super) fn take(&self, address: IpAddr, user: Option<UserId>) -> Result<StreamPlace> {
         let address = address.to_canonical();
         let is_configured = self.configured.iter().any(|network| network.contains(&address));
+        self.take_first(is_configured, address, user)
+    }
+
+    /// Takes a place for a follower with a certificate, who has the places of configured networks.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn take_certified(&self, address: IpAddr, user: Option<UserId>) -> Result<StreamPlace> {
+        self.take_first(true, address.to_canonical(), user)
+    }
+
+    fn take_first(&self, is_configured: bool, address: IpAddr, user: Option<UserId>) -> Result<StreamPlace> {
         let kinds = [
             is_configured.then_some(FollowerKind::Configured),
             user.and(Some(FollowerKind::Token)),

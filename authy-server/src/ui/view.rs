@@ -136,7 +136,7 @@ pub(super) struct Link {
 pub(super) struct RoleLine {
     name: String,
     description: String,
-    level: u32,
+    level: i32,
 }
 
 impl From<&RoleView> for RoleLine {

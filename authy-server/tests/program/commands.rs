@@ -36,7 +36,18 @@ fn a_user_is_found_by_name_and_by_id_deleted_or_not() {
 
     let listed = json(path, &["user", "list", "--role", "user", "--per-page", "1"]);
     assert_eq!((listed["total_records"].as_u64(), &listed["users"][0]), (Some(2), &user));
-    assert!(succeeds(path, &["user", "list", "--per-page", "1", "--page", "2"]).ends_with("page 2: 1 of 3 users\n"));
+    let second = succeeds(path, &["user", "list", "--per-page", "1", "--page", "2"]);
+    assert!(second.contains("1 of 3 users\n"), "{second}");
+    let position = |page: &str, name: &str| {
+        let line = page.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{page}"));
+        line.split("--after ").nth(1).unwrap().to_owned()
+    };
+    let at = |position: &str| succeeds(path, &["user", "list", "--per-page", "1", "--after", position]);
+    let (third, first) = (at(&position(&second, "next page:")), at(&position(&second, "previous page:")));
+    assert!(third.contains("eve@example.org") && !third.contains("next page:"), "{third}");
+    assert!(first.contains(" admin ") && !first.contains("previous page:"), "{first}");
+    assert!(listed["next_url"].as_str().unwrap().starts_with("/authy/users?per_page=1&role=user&after="), "{listed}");
+    assert!(fails(path, &["user", "list", "--page", "101"]).contains("next_url"), "it says how to go on");
     let found = json(path, &["user", "find", "eve@"]);
     assert_eq!(found["users"][0]["username"], id);
 

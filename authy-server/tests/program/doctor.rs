@@ -29,7 +29,9 @@ fn before_the_first_start_and_beside_a_server_everything_is_well() {
 
     let server = ServerProgram::start(folder.path());
     let (_, findings) = diagnosis(&mut authy(folder.path(), &["doctor", "--json"]));
-    for area in ["configuration", "url", "database", "clock", "schema", "keys", "broker", "mail", "webhook"] {
+    for area in
+        ["configuration", "compatibility", "url", "database", "clock", "schema", "keys", "broker", "mail", "webhook"]
+    {
         let found = of(&findings, area);
         assert!(!found.is_empty() && found.iter().all(|finding| finding["level"] == "ok"), "{area}: {findings}");
     }
@@ -109,4 +111,32 @@ fn a_wrong_master_key_and_wrong_settings_are_found_without_a_start() {
     let (code, findings) = diagnosis(&mut authy(folder.path(), &["doctor", "--json", "--listen", "8080"]));
     assert_eq!(code, 2);
     assert!(findings[0]["message"].as_str().unwrap().contains("AUTHY_LISTEN"), "{findings}");
+}
+
+#[test]
+fn settings_that_do_not_suit_old_clients_are_found() {
+    let folder = folder();
+    let compatibility = |arguments: &[&str], secret: &str| {
+        let mut command = authy(folder.path(), &[&["doctor", "--json", "--compat", "poptape"], arguments].concat());
+        command.env("AUTHY_LEGACY_HS512_SECRET", secret);
+        let (_, findings) = diagnosis(&mut command);
+        let found = of(&findings, "compatibility").into_iter().cloned().collect::<Vec<_>>();
+        assert!(!findings.to_string().contains("hunter2"), "{findings}");
+        found
+    };
+    let suitable = ["--access-ttl", "4h", "--trusted-proxies", "10.0.0.1"];
+    let fine = compatibility(&suitable, "");
+    assert_eq!((fine.len(), &fine[0]["level"]), (1, &"ok".into()), "{fine:?}");
+    let wrong = compatibility(&["--signing-alg", "RS256", "--require-validated", "true"], "hunter2");
+    for setting in [
+        "AUTHY_LEGACY_HS512_SECRET",
+        "AUTHY_ACCESS_TTL",
+        "AUTHY_SIGNING_ALG",
+        "AUTHY_TRUSTED_PROXIES",
+        "AUTHY_REQUIRE_VALIDATED",
+    ] {
+        let named = wrong.iter().filter(|found| found["level"] == "warning" && found.to_string().contains(setting));
+        assert_eq!(named.count(), 1, "{setting}: {wrong:?}");
+    }
+    assert_eq!(wrong.len(), 5);
 }

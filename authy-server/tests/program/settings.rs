@@ -114,3 +114,20 @@ fn a_command_is_quiet_unless_a_log_is_asked_for() {
     assert!(stderr(&["role", "list", "--log", "info"]).contains("breached passwords"));
     drop(server);
 }
+
+#[test]
+fn a_server_with_compatibility_answers_old_clients() {
+    let folder = folder();
+    let server = ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--compat", "poptape"]));
+    // base64 of the password.
+    let encoded = "dGFuZ2VyaW5lLWxpZ2h0aG91c2UtNDI=";
+    let body = format!(
+        r#"{{"username":"ada","email":"ada@example.org","password":"{encoded}","confirm_password":"{encoded}"}}"#
+    );
+    let json = ["-H", "content-type: application/json", "-d"];
+    let answer = server.curl(&[&json[..], &[&body, &format!("{}/authy/user", server.url())]].concat());
+    assert!(answer.contains("\"token\":"), "{answer}");
+    let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+    let answer = server.curl(&[&json[..], &[&body, &format!("{}/authy/login", server.url())]].concat());
+    assert!(answer.contains("\"token\":"), "{answer}");
+}

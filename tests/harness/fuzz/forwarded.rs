@@ -13,7 +13,7 @@ const UNTRUSTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
 static TRUSTED: LazyLock<Vec<ipnet::IpNet>> =
     LazyLock::new(|| ["10.0.0.0/8", "fd00::/8"].iter().map(|text| text.parse().unwrap()).collect());
 
-/// Lines: those that begin with `p` are of `x-forwarded-proto`, others of `x-forwarded-for`.
+/// Lines: those that begin with `p` are of `x-forwarded-proto`, with `r` of `x-real-ip`, others of `x-forwarded-for`.
 pub(super) const FORWARDED: FuzzTarget = FuzzTarget {
     name: "forwarded",
     run: |input| {
@@ -21,8 +21,11 @@ pub(super) const FORWARDED: FuzzTarget = FuzzTarget {
         let mut headers = HeaderMap::new();
         for line in input.split(|&byte| byte == b'\n').take(100) {
             let Some((first, value)) = line.split_first() else { continue };
-            let name =
-                if *first == b'p' { HeaderName::from_static("x-forwarded-proto") } else { forwarded_for.clone() };
+            let name = match *first {
+                b'p' => HeaderName::from_static("x-forwarded-proto"),
+                b'r' => HeaderName::from_static("x-real-ip"),
+                _ => forwarded_for.clone(),
+            };
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.append(name, value);
             }
@@ -40,6 +43,7 @@ pub(super) const FORWARDED: FuzzTarget = FuzzTarget {
             "f203.0.113.9, 198.51.100.1, 10.0.0.2\npHTTPS",
             "f[2001:db8::1]:4711,fd00::1\nf198.51.100.1:1\nphttps, http",
             "f",
+            "r198.51.100.1:1",
         ]
         .map(|text| text.as_bytes().to_vec())
         .into()
@@ -48,6 +52,7 @@ pub(super) const FORWARDED: FuzzTarget = FuzzTarget {
         "\n",
         "f",
         "p",
+        "r",
         ",",
         " ",
         "10.0.0.2",

@@ -40,6 +40,13 @@ pub(super) const STORED_HASH: FuzzTarget = FuzzTarget {
             "$2y$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK",
             "$scrypt$ln=4,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$++SlT8EnaXXV47/iAhJ5r/fnZNl2v94WLwTMNjqJBUU",
             "$pbkdf2-sha512$i=100,l=64$MDEyMzQ1Njc4OWFiY2RlZg$NCuETqc5+tUHGbFTvUcbw6R0azA7KiSadjktzSgbYe/k",
+            "scrypt$16$salt$8$1$++SlT8EnaXXV47/iAhJ5r/fnZNl2v94WLwTMNjqJBUU=",
+            "{SSHA}hOplQEZAg+uqUKjjWpeJb6WCXUx2LkXI",
+            "{CRYPT}$5$rounds=1000$TqDXF.6dn4Gad5X7$.VubKF.vIiXUhlMr47kijiDb0YD3XiagftFeepXbfo3",
+            "$6$rounds=1337$dg1wqOfL$0VBMi7m.uHBY3plb5FsvFWNpspkPEUqSow21WHX0zES3BdxHyPplnf4oHtoovj7MjMWqJXF8vqcYmJ9dv9E1L.",
+            "$fbscrypt$v=1,n=4,r=8,p=1,ss=Bw==,sk=MDEyMzQ1Njc4OWFiY2RlZg==$zFs+4HfDPAvUnQ==$FvK/0fy7lYXpfBTdmWYrAg==",
+            "$authy-wrap$pbkdf2-sha512$i=10,l=64$c2FsdA$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$JGwlTNIqpjxdKbPcmqZJ1Q9Cxk2pFDqUYp1pTXEzX9w",
+            "$authy-wrap$salted-sha1$$c2FsdA$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$JGwlTNIqpjxdKbPcmqZJ1Q9Cxk2pFDqUYp1pTXEzX9w",
         ]
         .map(|text| text.as_bytes().to_vec())
         .into()
@@ -65,6 +72,19 @@ pub(super) const STORED_HASH: FuzzTarget = FuzzTarget {
         "pbkdf2:sha256:",
         "pbkdf2_sha1",
         "scrypt:",
+        "{SSHA512}",
+        "{crypt}",
+        "$5$",
+        "$6$",
+        "rounds=1000$",
+        "rounds=999999999$",
+        "$fbscrypt$v=1,",
+        "n=10,",
+        "ss=",
+        "sk=",
+        "$authy-wrap$",
+        "crypt-sha256$",
+        "bcrypt-hex-sha256$c=4$",
         "$scrypt",
         "ln=63",
         "r=8",
@@ -79,6 +99,9 @@ pub(super) const STORED_HASH: FuzzTarget = FuzzTarget {
     dearest: |length| {
         vec![
             format!("pbkdf2:sha256:1${}${}", "s".repeat(length / 2), "0".repeat(64)).into(),
+            format!("{{SSHA}}{}", "A".repeat(length)).into(),
+            format!("$authy-wrap$salted-sha1$${}$argon2id$", "A".repeat(length)).into(),
+            format!("$5${}${}", "s".repeat(length / 2), "0".repeat(43)).into(),
             format!("scrypt:2:1:1${}${}", "s".repeat(length / 2), "0".repeat(64)).into(),
             format!(
                 "$argon2id$v=19${}$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",

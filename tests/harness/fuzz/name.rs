@@ -17,6 +17,7 @@ pub(super) const NAME: FuzzTarget = FuzzTarget {
         }
         if let Ok(name) = text.parse::<RoleName>() {
             assert_eq!(name.as_str().parse::<RoleName>().as_ref(), Ok(&name));
+            assert!(!name.as_str().split(' ').any(str::is_empty), "a space at an end, or two: {name:?}");
         }
         if let Ok(email) = text.parse::<Email>() {
             assert_eq!(email.as_str().parse::<Email>().as_ref(), Ok(&email));
@@ -29,7 +30,7 @@ pub(super) const NAME: FuzzTarget = FuzzTarget {
             assert!(!description.as_str().chars().any(char::is_control));
         }
         if let Ok(level) = text.parse::<Level>() {
-            assert!(level.get() <= Level::MAX);
+            assert!((0..=Level::MAX.cast_signed()).contains(&level.get()));
         }
     },
     seeds: || {

@@ -58,6 +58,9 @@ pub(super) const QUERY: FuzzTarget = FuzzTarget {
     seeds: || {
         [
             "page=2&per_page=50&q=ad%C3%A4",
+            "page=101",
+            "per_page=7&after=AQAAAAAAAAAAAA",
+            "after=AQMDAwMDAwMDAwMAAAAAAAAABwAAAAAAAAAAAAAAAAAAAAA&deleted=true",
             "erase=true",
             "role=shop%20keeper&deleted=true&validated=false&q=a",
             "after=7312345678901234567-3-4711",

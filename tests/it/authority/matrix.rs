@@ -36,7 +36,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
     ("check_writable", Instance), ("statistics", Instance), ("keys.can_sign", Instance), ("revocations.is_current", Instance), ("ping", Instance), ("pool", Instance), ("start_background_with", Instance), ("stop", Instance), ("maintain", Instance),
-    ("users.find_validation", Anyone), ("users.forgot_password", Anyone), ("sessions.login", Anyone), ("users.prepare_change", Anyone),
+    ("users.find_validation", Anyone), ("users.forgot_password", Anyone), ("sessions.login", Anyone), ("sessions.login_with_either", Anyone), ("users.prepare_change", Anyone),
     ("users.prepare_account", Anyone), ("users.prepare_registration", Anyone), ("users.prepare_reset", Anyone), ("sessions.refresh", Anyone), ("users.register", Anyone),
     ("within.users.register", Anyone), ("users.reset_password", Anyone), ("within.users.reset_password", Anyone), ("users.validate", Anyone),
     ("within.users.validate", Anyone),
@@ -54,7 +54,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("users.erase", FullPower), ("within.users.erase", FullPower), ("keys.reseal", FullPower), ("deliveries.retry", FullPower),
     ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
-    ("sessions.end_everyone", Operator), ("recover", Operator),
+    ("sessions.end_everyone", Operator), ("recover", Operator), ("users.wrap_passwords", Operator), ("import", Operator),
 ];
 
 /// Who calls, and what became of them since their token was verified.

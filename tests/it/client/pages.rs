@@ -23,14 +23,16 @@ async fn a_stream_of_users_has_each_of_them_once_in_the_order_of_the_pages() {
     let admin = app.admin().await;
     let mut expected = Vec::new();
     for _ in 0..7 {
-        let user = new_account(&fresh_name("page"), "user");
-        expected.push(app.authy.users().create(&operator(), user).await.unwrap());
+        let name = fresh_name("page");
+        expected.push((name.clone(), app.authy.users().create(&operator(), new_account(&name, "user")).await.unwrap()));
     }
     let query = |per_page: u32, q: Option<&str>| UserQuery {
         per_page: Some(PageSize::new(per_page).unwrap()),
         q: q.map(str::to_owned),
         ..UserQuery::default()
     };
+    expected.sort();
+    let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
     for per_page in [1, 3, 7, 100] {
         let users: Vec<_> = admin.client.users(query(per_page, Some("page"))).try_collect().await.unwrap();
         let ids: Vec<_> = users.iter().map(|user| user.public_id).collect();

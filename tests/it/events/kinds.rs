@@ -11,9 +11,9 @@ use authy_core::{
         page::PageSize,
         session::Credentials,
     },
-    engine::{Delivery, DeliveryError, MasterKeys, Sink},
+    engine::{Delivery, DeliveryError, ImportOptions, ImportRecord, ImportSource, MasterKeys, Sink},
 };
-use authy_tests::{TestApp, operator, tools, until};
+use authy_tests::{FOREIGN_HASH, TestApp, operator, tools, until};
 use serde_json::{Value, json};
 
 use crate::crash::write_cases;
@@ -101,6 +101,14 @@ async fn write_every_kind(app: &TestApp) {
         app.anonymous().login(guess).await.unwrap_err();
     }
     app.authy.users().unlock(&operator(), user.id).await.unwrap();
+    let mut record = ImportRecord::default();
+    record.username = Some("imported".to_owned());
+    let options = ImportOptions::default();
+    for hash in [None, Some(Secret::new(FOREIGN_HASH))] {
+        record.password_hash = hash;
+        let source = ImportSource::records([record.clone()]);
+        app.authy.import(&operator(), source, &options, |_| ()).await.unwrap();
+    }
     decide_about_a_delivery(&app.authy).await;
     app.authy.sessions().end_everyone(&operator()).await.unwrap();
     change_keys(app).await;

@@ -10,10 +10,14 @@ async fn refusals_reveal_neither_whether_an_account_exists_nor_whether_a_passwor
     let app = TestApp::with(|config, _| config.require_validated = true).await;
     let [known, deleted, foreign, replaced] = [(); 4].map(|()| app.user());
     let (known, deleted, foreign, replaced) = tokio::join!(known, deleted, foreign, replaced);
+    let [wrapped, junk] = [(); 2].map(|()| Box::pin(app.user()));
+    let (wrapped, junk) = tokio::join!(wrapped, junk);
     app.authy.users().delete(&operator(), deleted.id).await.unwrap();
     let import = "UPDATE authy.password SET phc = $1 WHERE user_id = $2";
-    for user in [&foreign, &replaced] {
-        app.sql().await.execute(import, &[&FOREIGN_HASH, user.id.as_uuid()]).await.unwrap();
+    app.sql().await.execute(import, &[&FOREIGN_HASH, wrapped.id.as_uuid()]).await.unwrap();
+    assert_eq!(app.authy.users().wrap_passwords(&operator(), |_| ()).await.unwrap().wrapped, 1);
+    for (user, hash) in [(&foreign, FOREIGN_HASH), (&replaced, FOREIGN_HASH), (&junk, "scrypt:1048576:8:1$salt$00")] {
+        app.sql().await.execute(import, &[&hash, user.id.as_uuid()]).await.unwrap();
     }
     // Its first login has replaced the hash.
     let owner = Credentials::new(&replaced.username, Secret::new(FOREIGN_PASSWORD));
@@ -25,6 +29,8 @@ async fn refusals_reveal_neither_whether_an_account_exists_nor_whether_a_passwor
         deleted.username,
         foreign.username,
         replaced.username,
+        wrapped.username,
+        junk.username,
         unvalidated,
         fresh_name("unknown"),
         "no name at all".to_owned(),
@@ -46,7 +52,7 @@ async fn refusals_reveal_neither_whether_an_account_exists_nor_whether_a_passwor
     assert!(answers.iter().flatten().all(|answer| *answer == first), "{answers:#?}");
     // And neither does the table, which holds no name and no address.
     let counted = "SELECT count(*) FROM authy.throttle WHERE failures = 5 AND refused = 5 AND pending = 0";
-    assert_eq!(number(&app, counted).await, 7);
+    assert_eq!(number(&app, counted).await, 9);
     let named = "SELECT count(*) FROM authy.throttle WHERE key ILIKE '%unknown%' OR key LIKE '%127.0.0.1%'";
     assert_eq!(number(&app, named).await, 0);
 }

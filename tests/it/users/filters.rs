@@ -75,7 +75,8 @@ async fn an_unknown_role_is_an_error_and_no_empty_list() {
     let token = fixture.admin.token.expose();
     for (filter, field, code) in [
         ("role=picker", "role", "unknown_role"),
-        ("role=a", "role", "invalid_role_name"),
+        ("role=a", "role", "unknown_role"),
+        ("role=%00", "role", "invalid_role_name"),
         ("deleted=yes", "deleted", "wrong_type"),
         ("validated=", "validated", "wrong_type"),
     ] {
@@ -119,7 +120,7 @@ async fn a_few_among_many_are_found_by_an_index() {
     for (index, query, found) in [
         ("users_deleted", UserQuery { deleted: Some(true), ..all() }, 1),
         ("users_unconfirmed", UserQuery { validated: Some(false), ..all() }, 1),
-        ("user_role_by_role", with_role("auctioneer"), 1),
+        ("user_role_by_grant", with_role("auctioneer"), 1),
     ] {
         let uses = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1";
         let before: i64 = sql.query_one(uses, &[&index]).await.unwrap().get(0);
@@ -133,7 +134,7 @@ async fn a_few_among_many_are_found_by_an_index() {
 }
 
 /// The names of a user's roles, and the level.
-fn power(user: &UserView) -> (Vec<&str>, Option<u32>) {
+fn power(user: &UserView) -> (Vec<&str>, Option<i32>) {
     (user.roles.iter().map(|role| role.as_str()).collect(), user.level.map(Level::get))
 }
 

@@ -24,6 +24,21 @@ wire! {
         pub invited: bool,
     }
 
+    /// The detail of an import of a user.
+    pub struct ImportDetail {
+        /// The name of the source.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy-1"))]
+        pub source: String,
+        /// The roles that the user has by the import.
+        #[cfg_attr(feature = "schema", schemars(example = ["user"]))]
+        pub roles: Vec<RoleName>,
+        /// What an import of a user who was imported before has changed: `created`, `last_login`, `email`, `validated`,
+        /// `password`, `roles`, `deleted` or `restored`. Absent for a new user.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(feature = "schema", schemars(example = ["password"]))]
+        pub changed: Vec<String>,
+    }
+
     /// The one-time code of an event.
     pub struct CodeDetail {
         /// The ID of the code. It is not the code itself, and grants nothing.
@@ -52,6 +67,9 @@ wire! {
         /// Whether the device had not logged in before. Absent when it had.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pub new_device: bool,
+        /// Whether the login was at an earlier system, whose token was used here for the first time. Otherwise absent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub legacy: bool,
     }
 
     /// The detail of a refresh.

@@ -5,9 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail,
-    NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail,
-    ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
+    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail,
+    LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail,
+    ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 
@@ -80,6 +80,10 @@ macro_rules! kinds {
 kinds! {
     /// A user signed up or was created.
     UserRegistered "user.registered" RegistrationDetail;
+    /// A user was imported from another system, or was changed by another import of the same source: `changed` says what.
+    /// No mail is sent and no webhook is called. An import that changes password, address, roles or deletion revokes all
+    /// access tokens, and ends the sessions where a login would no longer succeed.
+    UserImported "user.imported" ImportDetail;
     /// A user was deleted. The row remains.
     UserDeleted "user.deleted" NoDetail;
     /// A deleted user was restored.

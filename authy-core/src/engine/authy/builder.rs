@@ -26,7 +26,8 @@ use crate::{
         storage::{
             connector::check_encryption,
             db::Db,
-            migrate::{MigrationReport, migrate},
+            migrate::{MigrationReport, migrate, require_schema},
+            replica::Replica,
             wait::until_available,
         },
     },
@@ -61,6 +62,7 @@ pub struct Builder {
     master_keys: Option<MasterKeys>,
     config: Config,
     default_issuer: Option<String>,
+    is_beside_servers: bool,
     start_timeout: Duration,
     allows_plain_text: bool,
     roots: Roots,
@@ -90,6 +92,7 @@ impl Builder {
             master_keys: None,
             config,
             default_issuer: None,
+            is_beside_servers: false,
             start_timeout: Duration::ZERO,
             allows_plain_text: false,
             roots,
@@ -180,6 +183,14 @@ impl Builder {
         self
     }
 
+    /// For a program of an operator beside the servers: starts without background work, leaves the schema and the keys of the
+    /// servers as they are, and only creates those of a new database.
+    #[must_use]
+    pub fn beside_servers(mut self) -> Self {
+        (self.is_beside_servers, self.has_background) = (true, false);
+        self
+    }
+
     fn check_databases(&self) -> Result<()> {
         if self.config.connections < MIN_CONNECTIONS {
             return Err(Error::new(
@@ -241,16 +252,26 @@ impl Builder {
 
     async fn open(self) -> Result<Authy> {
         self.check_databases()?;
-        let Self { database, replica, master_keys, config, default_issuer, start_timeout, roots, .. } = self;
+        let Self {
+            database,
+            replica,
+            master_keys,
+            config,
+            default_issuer,
+            start_timeout,
+            roots,
+            is_beside_servers,
+            ..
+        } = self;
         let master = master_keys.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a master key is required"))?;
         let config = Arc::new(config);
         let mut db = Db::new(database, config.connections, config.pooler, &roots)?;
         if let Some(replica) = replica {
             let replica = Db::standby(replica, config.connections, config.pooler, &roots)?;
-            db = db.with_replica(replica, config.max_replica_lag);
+            db = Replica::new(replica, config.max_replica_lag).of(db);
         }
         let db = Arc::new(db);
-        until_available(&db, start_timeout, || prepare(&db)).await?;
+        until_available(&db, start_timeout, || prepare(&db, is_beside_servers)).await?;
         let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer }.resolve(&db).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
         let journal = Arc::new(Journal { db: db.clone(), feed });
@@ -267,16 +288,19 @@ impl Builder {
             master: master.clone(),
             pepper_id: passwords.pepper_id(),
         };
-        let keys = Arc::new(SigningKeys::start(journal.clone(), settings).await?);
+        let keys = Arc::new(SigningKeys::start(journal.clone(), settings, is_beside_servers).await?);
         let limiter = GuessLimiter::new(db.clone(), &master)?;
         let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter);
-        lookalike::fill_in(&db).await?;
+        if !is_beside_servers {
+            lookalike::fill_in(&db).await?;
+        }
         let handles = Handles {
             sessions: Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?,
             users: Users::new(journal.clone(), &config, passwords.clone(), codes.clone(), erased.clone()),
             roles: Roles::new(journal.clone()),
             events: Events::new(db.clone()),
-            deliveries: Deliveries::new(journal.clone(), codes, erased),
+            deliveries: Deliveries::new(journal.clone(), codes, erased.clone()),
+            erased,
             passwords,
             relay_lag: Arc::new(RelayLag::new(db)),
             config,
@@ -297,8 +321,11 @@ impl Builder {
     }
 }
 
-/// Brings the schema up to date, and checks that every statement fits it.
-async fn prepare(db: &Db) -> Result<()> {
-    migrate(db).await?;
+/// Brings the schema up to date, unless that is for the servers to do, and checks that every statement fits it.
+async fn prepare(db: &Db, is_beside_servers: bool) -> Result<()> {
+    match is_beside_servers {
+        true => require_schema(db).await?,
+        false => migrate(db).await.map(drop)?,
+    }
     check::check(&db.connect().await?).await.map(drop)
 }

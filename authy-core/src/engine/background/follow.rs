@@ -12,7 +12,11 @@ use crate::{
     Error, ErrorKind, Result,
     engine::{
         domain::signing_key::SigningKeys,
-        journal::revocation::{RevocationFeed, poll::batch, sql},
+        journal::revocation::{
+            RevocationFeed,
+            poll::{FULL_READ_TIMEOUT, batch},
+            sql,
+        },
         storage::{
             connector::{ANSWER_TIMEOUT, bounded_by},
             db::Db,
@@ -29,9 +33,6 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Maximum time between two batches for the followers of this instance.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// Maximum time for reading all revocations: a million rows take some seconds.
-const FULL_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The position of the follower. It advances only after everything that a poll found is in force.
 struct Follower<'a> {
@@ -65,8 +66,9 @@ impl Follower<'_> {
         // A new connection may lead to another server, which may reuse transaction IDs of the previous server's lost
         // transactions. So all revocations in force are read again; those that are already known are not sent again.
         let mut xmin = 0;
-        let mut known = None;
         loop {
+            // All are read: what was known before and is not there was lost.
+            let known = (xmin == 0).then(|| self.feed.known());
             let requested = self.feed.now();
             let after = xmin.to_string();
             let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
@@ -80,12 +82,11 @@ impl Follower<'_> {
                 // Other connections may lead to a server that is no longer the primary.
                 self.db.leave_connections();
                 generation = self.db.generation();
-                // Rows before the cursor may have changed. They are compared with what was known before they are read.
+                // Rows before the cursor may have changed.
                 (self.cursor, xmin) = (found.cursor, 0);
-                known = Some(self.feed.known());
                 continue;
             }
-            if let Some(known) = known.take() {
+            if let Some(known) = known {
                 self.feed.report_lost(known, &found);
             }
             if self.feed.compare_clocks(found.as_of_ms, requested) && xmin > 0 {

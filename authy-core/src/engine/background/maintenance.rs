@@ -18,7 +18,10 @@ use crate::{
             event, revocation,
             write::{Journal, Tx, Written},
         },
-        storage::{connector::db_error, statement::Params},
+        storage::{
+            connector::db_error,
+            statement::{Params, Statement},
+        },
     },
 };
 
@@ -29,6 +32,11 @@ const MONTHS_AHEAD: i32 = 2;
 
 /// Maximum time to clean up: moving events to another partition takes a while.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Maximum number of rows that one run deletes from a table, twice for sessions: seconds of work. All in one transaction
+/// would never be done after a long time without maintenance, because [`CLEAN_UP_TIMEOUT`] would end it each time. The runs
+/// of a day delete 144 million.
+const ROWS_A_RUN: i64 = 100_000;
 
 /// The result of one run of the maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,17 +112,17 @@ impl Maintenance {
                 event::sql::DROP_PARTITIONS.row(tx, params).await?
             }
         };
-        let spent = code::sql::FORGET_SPENT
-            .execute(tx, &[&code::SPENT_CODE_RETENTION.as_secs_f64()])
-            .await
-            .map_err(db_error)?;
+        let forget =
+            async |statement: &'static Statement| statement.execute(tx, &[&ROWS_A_RUN]).await.map_err(db_error);
+        let retention = code::SPENT_CODE_RETENTION.as_secs_f64();
+        let spent = code::sql::FORGET_SPENT.execute(tx, &[&retention, &ROWS_A_RUN]).await.map_err(db_error)?;
         Ok(MaintenanceReport {
             key_steps: 0,
-            revocations: revocation::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            sessions: session::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            codes: spent + code::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            deliveries: relay::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
-            throttles: throttle::sql::FORGET.execute(tx, &[]).await.map_err(db_error)?,
+            revocations: forget(&revocation::sql::FORGET).await?,
+            sessions: forget(&session::sql::FORGET).await?,
+            codes: spent + forget(&code::sql::FORGET).await?,
+            deliveries: forget(&relay::sql::FORGET).await?,
+            throttles: forget(&throttle::sql::FORGET).await?,
             months_made: count(&made, 0),
             months_dropped: count(&dropped, 0),
             months_undelivered: count(&dropped, 1),

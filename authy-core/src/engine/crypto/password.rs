@@ -8,7 +8,7 @@ use std::{fmt, io, path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    Result,
+    Result, Secret,
     engine::crypto::{
         hash_config::HashConfig,
         hasher::{HashRequester, Hasher, Workspace, statistics::HashStatistics},
@@ -19,12 +19,17 @@ use crate::{
 mod argon2id;
 mod breached;
 mod foreign;
+pub(in crate::engine) mod format;
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) mod fuzz;
+mod stored;
 mod strength;
+mod wrapped;
 
-use argon2id::{Argon2id, Pepper, StoredHash};
+use argon2id::{Argon2id, Pepper};
 use breached::Breached;
+use stored::StoredHash;
+use wrapped::Wrapped;
 
 pub(in crate::engine) use strength::UserInputs;
 
@@ -106,25 +111,56 @@ impl Passwords {
         password: Zeroizing<String>,
     ) -> Result<String> {
         let current = Arc::clone(&self.current);
-        self.hasher.run(requester, move |workspace| current.hash(workspace, &password)).await?
+        self.hasher.run(requester, move |workspace| current.hash(workspace, password.as_bytes())).await?
     }
 
-    /// Verifies whether `stored` is a hash of `password`. `None` stands for an unknown user and takes as long as a
-    /// known one: one hash with the current parameters.
+    /// Verifies whether `stored` is a hash of a password, of which any of these forms may be the one that was hashed. They
+    /// are tried in this order, as one job. `None` stands for an unknown user and takes as long as a known one: one hash
+    /// with the current parameters for each form.
     ///
-    /// A stored hash that cannot be parsed, or whose cost exceeds the limits, matches no password.
+    /// Our own hashes are of the password in NFC. Other programs hash what they receive, so their hashes are compared with
+    /// the password as it is first, and then in NFC. A stored hash that cannot be parsed, or whose cost exceeds the limits,
+    /// matches no password.
     ///
     /// # Errors
     /// `overloaded` when the queue is full; `internal` when the pepper of the hash is not configured.
-    pub(in crate::engine) async fn verify(
+    pub(in crate::engine) async fn verify_any(
         &self,
         requester: HashRequester,
-        password: Zeroizing<String>,
+        forms: &[&Secret],
         stored: Option<&str>,
     ) -> Result<Verdict> {
         let current = Arc::clone(&self.current);
         let stored = stored.map(str::to_owned);
-        self.hasher.run(requester, move |workspace| verify(&current, workspace, &password, stored.as_deref())).await?
+        let forms: Vec<_> = forms.iter().map(|password| PasswordForms::new(password)).collect();
+        let verify_each = move |workspace: &mut Workspace| {
+            for form in &forms {
+                match verify(&current, workspace, form, stored.as_deref())? {
+                    Verdict::Mismatch => {}
+                    matched => return Ok(matched),
+                }
+            }
+            Ok(Verdict::Mismatch)
+        };
+        self.hasher.run(requester, verify_each).await?
+    }
+
+    #[cfg(test)]
+    async fn verify(&self, requester: HashRequester, password: &Secret, stored: Option<&str>) -> Result<Verdict> {
+        self.verify_any(requester, &[password], stored).await
+    }
+
+    /// Returns argon2id over a stored hash of another program, which is verified like the hash itself: what is stored is no
+    /// longer a weak hash, although the password is not known. `None` when the hash is argon2 or wrapped already, or
+    /// cannot be used.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash).
+    pub(in crate::engine) async fn wrap(&self, requester: HashRequester, stored: &str) -> Result<Option<String>> {
+        let Ok(StoredHash::Foreign(foreign)) = StoredHash::parse(stored) else { return Ok(None) };
+        let current = Arc::clone(&self.current);
+        let wrap = move |workspace: &mut Workspace| Wrapped::wrap(&current, workspace, &foreign);
+        self.hasher.run(requester, wrap).await?.map(Some)
     }
 
     /// Checks the strength of a new password for its user, and hashes it. Returns a PHC string.
@@ -142,32 +178,60 @@ impl Passwords {
         let admit = move |workspace: &mut Workspace| {
             let is_breached = breached.is_some_and(|breached| breached.contains(&password));
             strength::require(&password, &inputs, is_breached)?;
-            current.hash(workspace, &password)
+            current.hash(workspace, password.as_bytes())
         };
         self.hasher.run(requester, admit).await?
     }
 }
 
-fn verify(current: &Argon2id, workspace: &mut Workspace, password: &str, stored: Option<&str>) -> Result<Verdict> {
+/// A password as it was received, and in NFC.
+struct PasswordForms {
+    received: Zeroizing<String>,
+    nfc: Zeroizing<String>,
+}
+
+impl PasswordForms {
+    fn new(password: &Secret) -> Self {
+        Self { received: Zeroizing::new(password.expose().to_owned()), nfc: password.normalized() }
+    }
+
+    /// Returns whether a foreign hash matches one of the forms.
+    fn any(&self, mut matches: impl FnMut(&str) -> Result<bool>) -> Result<bool> {
+        Ok(matches(&self.received)? || (self.nfc != self.received && matches(&self.nfc)?))
+    }
+}
+
+fn verify(
+    current: &Argon2id,
+    workspace: &mut Workspace,
+    password: &PasswordForms,
+    stored: Option<&str>,
+) -> Result<Verdict> {
+    let nfc = password.nfc.as_bytes();
     let Some(stored) = stored else {
-        current.verify_dummy(workspace, password)?;
+        current.verify_dummy(workspace, nfc)?;
         return Ok(Verdict::Mismatch);
     };
-    let matches = match StoredHash::parse(stored) {
-        Some(StoredHash::Argon2(hash)) => match current.verify(workspace, password, &hash)? {
-            true if current.is_current(&hash) => return Ok(Verdict::Match),
-            matches => matches,
-        },
-        Some(StoredHash::Foreign(hash)) => hash.verify(password),
-        None => {
-            tracing::warn!("a stored password hash cannot be parsed, or exceeds the cost limits");
-            current.verify_dummy(workspace, password)?;
-            false
+    let hash = match StoredHash::parse(stored) {
+        Ok(hash) => hash,
+        Err(reason) => {
+            tracing::warn!(%reason, "a stored password hash cannot be used");
+            current.verify_dummy(workspace, nfc)?;
+            return Ok(Verdict::Mismatch);
         }
     };
-    match matches {
-        true => current.hash(workspace, password).map(|new_phc| Verdict::MatchButOutdated { new_phc }),
-        false => Ok(Verdict::Mismatch),
+    let matches = match &hash {
+        StoredHash::Argon2(hash) if hash.has_pepper() => current.verify(workspace, nfc, hash)?,
+        StoredHash::Argon2(hash) => password.any(|form| current.verify(workspace, form.as_bytes(), hash))?,
+        StoredHash::Wrapped(hash) => password.any(|form| hash.verify(current, workspace, form))?,
+        StoredHash::Foreign(hash) => password.any(|form| Ok(hash.verify(form)))?,
+    };
+    match (matches, hash) {
+        (true, StoredHash::Argon2(hash)) if current.is_current(&hash) => Ok(Verdict::Match),
+        (true, _) => current.hash(workspace, nfc).map(|new_phc| Verdict::MatchButOutdated { new_phc }),
+        // As for an unknown user, beside the foreign hash: a cheap one does not show in the time.
+        (false, StoredHash::Foreign(_)) => current.verify_dummy(workspace, nfc).map(|()| Verdict::Mismatch),
+        (false, _) => Ok(Verdict::Mismatch),
     }
 }
 

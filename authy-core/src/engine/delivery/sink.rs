@@ -1,6 +1,6 @@
 //! The destinations of committed events.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -54,6 +54,13 @@ pub trait Sink: Send + Sync + 'static {
     /// Returns how events are delivered.
     fn delivery(&self) -> Delivery;
 
+    /// Returns the time, from the first failed attempt on, after which the delivery of an event is given up; `None` to
+    /// repeat it for ever. Only with [`Delivery::PerSubject`]. A delivery that was given up is
+    /// [stuck](crate::engine::StuckDelivery), and an operator can retry it. Default: `None`.
+    fn give_up_after(&self) -> Option<Duration> {
+        None
+    }
+
     /// Delivers an event. Returns `Ok` once the sink has taken responsibility for it.
     ///
     /// # Errors
@@ -79,6 +86,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn delivery(&self) -> Delivery {
         (**self).delivery()
+    }
+
+    fn give_up_after(&self) -> Option<Duration> {
+        (**self).give_up_after()
     }
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {

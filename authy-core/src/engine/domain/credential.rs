@@ -51,7 +51,7 @@ impl PasswordVerifier {
     /// searching for it takes as long as any other refusal.
     pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
         let Some(name) = name else { return Ok(None) };
-        let row = self.journal.db.read_opt(&sql::FIND, &[&name.key()]).await?;
+        let row = self.journal.db.read_opt(&sql::FIND, &[&name.as_str(), &name.key()]).await?;
         let row = row.filter(|row| row.get("is_found") && !row.get::<_, bool>("deleted"));
         Ok(row.and_then(|row| {
             let phc = row.get::<_, Option<String>>("phc")?;
@@ -81,22 +81,23 @@ impl PasswordVerifier {
             return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.verify(caller.hash_requester(), attempt, password, phc).await?;
+        let (attempt, _) = self.verify(caller.hash_requester(), attempt, &[password], phc).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
-    /// Verifies a password as one attempt. A failed attempt is ended; otherwise returns the attempt, and the hash that
+    /// Verifies a password, of which any of these forms may be the one that was hashed, as one attempt. A failed attempt is
+    /// ended; otherwise returns the attempt, and the hash that
     /// should replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has
     /// the same result.
     pub(in crate::engine) async fn verify(
         &self,
         requester: HashRequester,
         attempt: Attempt,
-        password: &Secret,
+        forms: &[&Secret],
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords.verify(requester, password.normalized(), phc).await {
+        match self.passwords.verify_any(requester, forms, phc).await {
             Ok(Verdict::Match) => Ok((attempt, None)),
             Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
             Ok(Verdict::Mismatch) => {

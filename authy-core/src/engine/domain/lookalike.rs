@@ -115,7 +115,7 @@ pub(in crate::engine) async fn fill_in(db: &Db) -> Result<()> {
 /// Stores the skeletons of a user who gets a role, when the role makes the user an administrator, so that no new name
 /// can look alike.
 pub(in crate::engine) async fn protect(tx: &Transaction<'_>, user: UserId, role: Level) -> Result<()> {
-    if role.get() > ADMIN {
+    if role.get() > ADMINISTRATOR_LEVEL {
         return Ok(());
     }
     let row = sql::FIND_NAME.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;

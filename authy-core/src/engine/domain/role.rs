@@ -9,8 +9,7 @@ use crate::{
     Error, ErrorKind, Invalid, Result, RoleName, UserId,
     api::{
         event::EventKind,
-        page::PageNumber,
-        role::{NewRole, RoleUser, RoleView},
+        role::{NewRole, RoleView},
     },
     engine::{
         domain::{
@@ -25,17 +24,13 @@ use crate::{
         storage::{
             connector::db_error,
             db::Db,
-            page::{ListPage, window},
-            row::{level, stored, user_id},
+            row::{level, stored},
             statement::Params,
         },
     },
 };
 
 pub(in crate::engine) mod sql;
-
-/// Number of users per page.
-const USERS_A_PAGE: u32 = 20;
 
 /// Roles: [`Authy::roles`](crate::Authy::roles).
 ///
@@ -62,7 +57,7 @@ impl Roles {
         Self { journal }
     }
 
-    fn db(&self) -> &Db {
+    pub(super) fn db(&self) -> &Db {
         &self.journal.db
     }
 
@@ -80,24 +75,6 @@ impl Roles {
     /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn find(&self, name: &RoleName) -> Result<Option<RoleView>> {
         Ok(self.db().read_opt(&sql::FIND, &[&name.key()]).await?.as_ref().map(view))
-    }
-
-    /// Returns a page of 20 users who have the role, ordered by name; `None` when there is no such role.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] when the database is not available.
-    pub async fn list_users(
-        &self,
-        name: &RoleName,
-        page: PageNumber,
-    ) -> Result<Option<(RoleView, ListPage<RoleUser>)>> {
-        let Some(role) = self.find(name).await? else { return Ok(None) };
-        let key = name.key();
-        let (limit, offset) = window(page.get(), USERS_A_PAGE);
-        let users = self.db().list_lagging(&sql::LIST_USERS, &[&key, &limit, &offset]).await?;
-        let total: i64 = self.db().count_lagging(&sql::COUNT_USERS, &[&key]).await?.get(0);
-        let user = |row: &Row| RoleUser { name: stored(row, "username"), public_id: user_id(row, "public_id") };
-        Ok(Some((role, ListPage { items: users.iter().map(user).collect(), total: total.unsigned_abs() })))
     }
 
     /// Creates a role, at most as powerful as the caller. A level belongs to one role only.
@@ -172,7 +149,7 @@ async fn insert(tx: &Tx<'_>, role: &NewRole) -> Result<Option<Event>> {
     let actor = tx.prove().await?;
     actor.require_power_over(Some(role.level))?;
     let NewRole { name, description, level } = role;
-    let params: Params<'_> = &[&name.as_str(), &name.key(), &description.as_str(), &level.get().cast_signed()];
+    let params: Params<'_> = &[&name.as_str(), &name.key(), &description.as_str(), &level.get()];
     let created = sql::CREATE.execute(tx, params).await.map_err(db_error)?;
     let event = || Event::new(EventKind::RoleCreated, &actor).detail(json!({ "role": name, "level": level }));
     Ok((created > 0).then(event))
@@ -252,7 +229,8 @@ pub(in crate::engine) fn views(rows: &[Row]) -> Vec<RoleView> {
     rows.iter().map(view).collect()
 }
 
-fn view(row: &Row) -> RoleView {
+/// Returns the role in a row.
+pub(in crate::engine) fn view(row: &Row) -> RoleView {
     RoleView { name: stored(row, "name"), description: stored(row, "description"), level: level(row) }
 }
 

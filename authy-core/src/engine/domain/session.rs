@@ -15,7 +15,7 @@ use crate::{
         journal::write::Journal,
         storage::{
             db::Db,
-            row::{stored, user_id},
+            row::{optional_level, stored, user_id},
         },
     },
     name::Stored as _,
@@ -27,6 +27,7 @@ mod authenticate;
 mod device;
 mod end;
 mod issue;
+mod legacy;
 mod limit;
 mod login;
 mod refresh;
@@ -37,6 +38,7 @@ pub(in crate::engine) mod statistics;
 pub(in crate::engine) use device::DeviceToken;
 pub use end::AllSessionsEnded;
 pub(in crate::engine) use end::{EVERYONE_TIMEOUT, end_all, end_everyone};
+use legacy::LegacyVerifier;
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) use refresh::REFRESH_PURPOSE;
 pub(in crate::engine) use refresh::Ticket;
@@ -70,6 +72,7 @@ pub struct Sessions {
     cache: TokenCache,
     refresh_mac: MacKeys,
     device_mac: MacKeys,
+    legacy: Option<LegacyVerifier>,
     counts: SessionCounts,
 }
 
@@ -83,8 +86,9 @@ impl Sessions {
     ) -> Result<Self> {
         let refresh_mac = MacKeys::new(master, refresh::REFRESH_PURPOSE)?;
         let device_mac = MacKeys::new(master, "authy device tokens")?;
+        let legacy = config.legacy_tokens.as_ref().map(LegacyVerifier::new);
         let (cache, counts) = (TokenCache::new(), SessionCounts::default());
-        Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, counts })
+        Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, legacy, counts })
     }
 
     /// Returns how logins and refreshes ended.
@@ -145,12 +149,11 @@ struct TokenSubject {
 impl TokenSubject {
     /// Reads the claims from the row of a statement.
     fn of(row: &Row) -> Result<Self> {
-        let level: Option<i32> = row.get("level");
         Ok(Self {
             id: user_id(row, "public_id"),
             username: stored(row, "username"),
             ver: row.get::<_, i64>("ver").unsigned_abs(),
-            level: Level::clamped(level.ok_or_else(no_role)?.unsigned_abs()),
+            level: optional_level(row).ok_or_else(no_role)?,
             roles: row.get::<_, Vec<String>>("roles").into_iter().map(RoleName::stored).collect(),
         })
     }

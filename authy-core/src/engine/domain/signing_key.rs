@@ -85,15 +85,23 @@ impl SigningKeys {
         self.current.load().published.clone()
     }
 
-    /// Loads the keys. Creates the first one of this algorithm when there is none.
+    /// Loads the keys. Creates the first one of this algorithm when there is none; beside servers, only when there are none
+    /// of any.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the master key is not the one that encrypted the keys.
-    pub(in crate::engine) async fn start(journal: Arc<Journal>, settings: KeySettings) -> Result<Self> {
+    pub(in crate::engine) async fn start(
+        journal: Arc<Journal>,
+        settings: KeySettings,
+        is_beside_servers: bool,
+    ) -> Result<Self> {
         let (loader, db) = (Loader::default(), &journal.db);
-        token_lifetime::introduce(db, settings.access_ttl).await?;
+        if !is_beside_servers {
+            token_lifetime::introduce(db, settings.access_ttl).await?;
+        }
         let mut loaded = loader.load(db, &settings, None).await?.check_master_key()?;
-        if !loaded.has_active {
+        // A command may lack the settings of the servers, and with them their algorithm.
+        if !loaded.has_active && (!is_beside_servers || loaded.counts.is_empty()) {
             rotation::ensure_active(&journal, &settings).await?;
             loaded = loader.load(db, &settings, None).await?;
         }

@@ -24,7 +24,7 @@ use tokio_postgres::Transaction;
 use tracing::Instrument as _;
 
 use crate::{
-    Error, ErrorKind, Result, UserId, Username,
+    Error, ErrorKind, Result, UserId,
     engine::{
         crypto::{mac::MacKeys, master::MasterKeys},
         journal::caller::Caller,
@@ -66,9 +66,14 @@ pub(in crate::engine) struct GuessTarget {
 }
 
 impl GuessTarget {
-    /// The password for a username, whether or not the account exists, from an unknown device.
-    pub(in crate::engine) fn password_of(name: &str, account: Option<UserId>) -> Self {
-        Self { kind: "login", of: name.to_owned(), account, counts_address: true }
+    /// The password for an account, from an unknown device. All spellings of its name have one count.
+    pub(in crate::engine) fn password_of(account: UserId) -> Self {
+        Self { kind: "login", of: format!("account\0{account}"), account: Some(account), counts_address: true }
+    }
+
+    /// The password for a username that no account has: counted in the same way, so that it looks like any other.
+    pub(in crate::engine) fn password_of_unknown(name: &str) -> Self {
+        Self { kind: "login", of: format!("name\0{name}"), account: None, counts_address: true }
     }
 
     /// The password for an account, from a device on which it logged in. The address does not count: a user who shares
@@ -161,19 +166,14 @@ impl GuessLimiter {
         Record { db, caller, counts, target, key, address, failures: None, wait: None }
     }
 
-    /// Deletes the failed guesses at the password for a username, because the password was changed.
-    pub(in crate::engine) async fn forget_guesses(&self, tx: &Transaction<'_>, name: &Username) -> Result<()> {
-        self.clear(tx, GuessTarget::password_of(&name.key(), None)).await
+    /// Deletes the failed guesses at the password of an account, because the password was changed.
+    pub(in crate::engine) async fn forget_guesses(&self, tx: &Transaction<'_>, account: UserId) -> Result<()> {
+        self.clear(tx, GuessTarget::password_of(account)).await
     }
 
     /// Deletes the failed guesses at the password of an account, those of its owner before a change included.
-    pub(in crate::engine) async fn forget_all_guesses(
-        &self,
-        tx: &Transaction<'_>,
-        name: &Username,
-        account: UserId,
-    ) -> Result<()> {
-        self.forget_guesses(tx, name).await?;
+    pub(in crate::engine) async fn forget_all_guesses(&self, tx: &Transaction<'_>, account: UserId) -> Result<()> {
+        self.forget_guesses(tx, account).await?;
         self.clear(tx, GuessTarget::password_again(account)).await
     }
 

@@ -26,11 +26,12 @@ mod claim;
 pub(in crate::engine) mod create;
 pub(in crate::engine) mod deletion;
 pub(in crate::engine) mod email_verification;
-mod list;
+pub(in crate::engine) mod list;
 pub(in crate::engine) mod password_reset;
 pub(in crate::engine) mod register;
 pub(in crate::engine) mod sql;
 mod unlock;
+pub(in crate::engine) mod wrap;
 
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
 ///
@@ -85,10 +86,13 @@ impl Users {
 
     /// Returns the user with a username, deleted or not. An erased user has lost the name.
     ///
+    /// Take the name as it was typed ([`Username::existing`]): parsing it as a new name changes the spelling, and the
+    /// exact spelling decides between accounts of an earlier system whose names differ only in case or width.
+    ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find_named(&self, name: &Username) -> Result<Option<UserView>> {
-        Ok(self.db().read_opt(&sql::FIND_NAMED, &[&name.key()]).await?.as_ref().map(view))
+        Ok(self.db().read_opt(&sql::FIND_NAMED, &[&name.as_str(), &name.key()]).await?.as_ref().map(view))
     }
 
     /// Returns the username of a user who is not deleted.
@@ -100,12 +104,13 @@ impl Users {
         Ok(row.map(|row| stored(&row, "username")))
     }
 
-    /// Returns the ID of the user with a username, unless the user is deleted.
+    /// Returns the ID of the user with a username, unless the user is deleted. Take the name as it was typed, as for
+    /// [`find_named`](Self::find_named).
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find_id(&self, name: &Username) -> Result<Option<UserId>> {
-        let row = self.db().read_opt(&sql::FIND_ID, &[&name.key()]).await?;
+        let row = self.db().read_opt(&sql::FIND_ID, &[&name.as_str(), &name.key()]).await?;
         Ok(row.map(|row| user_id(&row, "public_id")))
     }
 

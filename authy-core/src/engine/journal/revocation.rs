@@ -39,7 +39,7 @@ pub(in crate::engine) mod sql;
 pub(in crate::engine) mod status;
 pub(in crate::engine) mod target;
 
-use poll::read;
+use poll::{read, read_all};
 use self_test::SelfTest;
 use snapshot::{RevocationSnapshot, Snapshots};
 use status::History;
@@ -325,7 +325,7 @@ impl RevocationFeed {
     /// Reads all revocations once. From then on the feed is current.
     pub(in crate::engine) async fn prime(&self) -> Result<Cursor> {
         let requested = self.clock.now();
-        let found = read(&self.db, None).await?;
+        let found = read_all(&self.db).await?;
         let mut set = self.write_set();
         for revocation in &found.revocations {
             set.insert(revocation);

@@ -27,6 +27,7 @@ use crate::{
     engine::storage::{
         generation::{Generation, Generations, is_demotion},
         pooler::{Pooler, Sessions},
+        statement::TransactionAccess,
     },
     tls::Roots,
 };
@@ -115,6 +116,14 @@ impl Connector {
         };
         let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
         Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls, generations: Generations::new(), role })
+    }
+
+    /// Returns what a transaction on a connection may do.
+    pub(in crate::engine) fn access(&self) -> TransactionAccess {
+        match self.role {
+            ServerRole::Primary => TransactionAccess::ReadWrite,
+            ServerRole::Standby => TransactionAccess::ReadOnly,
+        }
     }
 
     /// Returns the generations of the connections.

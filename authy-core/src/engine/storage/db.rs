@@ -11,31 +11,31 @@ use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
 };
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction, config::Host};
+use tokio_postgres::{Client, Row, Transaction, config::Host};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by, db_error, not_in_time},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, ServerRole, bounded, bounded_by},
         fault,
         generation::{Generation, shows_demotion},
         pooler::Pooler,
         read_pool::{Prepared, ReadPool},
-        replica::Replica,
         session,
         statement::{Params, Statement},
     },
     tls::Roots,
 };
 
+mod slow_read;
+
+pub(in crate::engine::storage) use slow_read::{Condition, LaggingReads, SlowRead};
+
 /// Maximum time that a write waits for a locked row. Shorter than a caller waits for an answer, so that a connection of
 /// the pool is not held after the caller has gone.
 pub(in crate::engine) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Maximum time of a read that may be slow: that of its statement, and of the round trips around it.
-const LIST_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() + 2);
 /// The connections of the pool at one time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -56,7 +56,7 @@ pub(in crate::engine) struct Db {
     pool: Pool,
     reads: ReadPool,
     written: watch::Sender<()>,
-    replica: Option<Box<Replica>>,
+    lagging: Option<Box<dyn LaggingReads>>,
 }
 
 impl Db {
@@ -120,19 +120,19 @@ impl Db {
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         let reads = ReadPool::new(connector.clone());
-        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), replica: None })
+        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), lagging: None })
     }
 
-    /// Adds a replica, for reads that may lag by this time.
-    pub(in crate::engine) fn with_replica(mut self, replica: Db, max_lag: Duration) -> Self {
-        self.replica = Some(Box::new(Replica::new(replica, max_lag)));
+    /// Adds a source of reads that may lag.
+    pub(in crate::engine::storage) fn with_lagging_reads(mut self, source: impl LaggingReads) -> Self {
+        self.lagging = Some(Box::new(source));
         self
     }
 
-    /// Watches how far the replica is behind. Never returns, unless there is none.
-    pub(in crate::engine) async fn follow_replica(&self) {
-        if let Some(replica) = &self.replica {
-            replica.follow(self).await;
+    /// Watches how far the source of reads that may lag is behind. Never returns, unless there is none.
+    pub(in crate::engine) async fn follow_lagging_reads(&self) {
+        if let Some(source) = &self.lagging {
+            source.follow(self).await;
         }
     }
 
@@ -143,7 +143,12 @@ impl Db {
 
     /// Opens a dedicated connection, outside of the pool.
     pub(in crate::engine) async fn connect(&self) -> Result<Client> {
-        self.connector.connect().await.map(|opened| opened.client)
+        self.open().await.map(|opened| opened.client)
+    }
+
+    /// Opens a dedicated connection, and returns what belongs to it.
+    pub(in crate::engine) async fn open(&self) -> Result<Opened> {
+        self.connector.connect().await
     }
 
     /// Opens a dedicated connection for reads.
@@ -175,7 +180,7 @@ impl Db {
         params: Params<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         match self.shares_sessions() {
-            true => statement.run_alone(client, params, "").await,
+            true => statement.run_alone(client, self.connector.access(), params, "").await,
             false => statement.run_unnamed(client, params).await,
         }
     }
@@ -235,7 +240,8 @@ impl Db {
                     done => return done,
                 }
             }
-            Ok(statement.run_alone(&connection, params, "").await?.into_iter().next())
+            let rows = statement.run_alone(&connection, self.connector.access(), params, "").await?;
+            Ok(rows.into_iter().next())
         });
         let written = written.await.inspect_err(|error| self.leave_if_demoted(generation, error));
         if written.as_ref().is_err_and(Error::is_unavailable) {
@@ -284,92 +290,14 @@ impl Db {
         self.written.subscribe()
     }
 
-    /// Returns the rows of a read that may be slow. It runs on a dedicated connection, and the database aborts it when
-    /// its caller has gone.
-    pub(in crate::engine) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let generation = self.generation();
-        let listed = self.try_list(statement, params).await;
-        listed.inspect_err(|error| self.leave_if_demoted(generation, error))
-    }
-
-    async fn try_list(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut connection = self.connection().await?;
-        let listed = timeout(LIST_TIMEOUT, self.list_on(&mut connection, statement, params)).await;
-        let listed = listed.unwrap_or_else(|_| Err(not_in_time()));
-        if listed.as_ref().is_err_and(Error::is_unavailable) {
-            // The connection may still be waiting for its answer: it must not be reused.
-            drop(Object::take(connection));
-        }
-        listed
-    }
-
-    async fn list_on(
-        &self,
-        connection: &mut Object,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        let begin = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true);
-        let tx = begin.start().await.map_err(db_error)?;
-        self.set_local(&tx);
-        let limit = format!("SET LOCAL statement_timeout = {}", ANSWER_TIMEOUT.as_millis());
-        let _ = tx.batch_execute(&limit).now_or_never();
-        let rows = statement.rows(&tx, params).await?;
-        tx.commit().await.map_err(db_error)?;
-        Ok(rows)
-    }
-
-    /// Returns the rows of a read that may be slow, and may miss what was written in the last seconds: from the replica, when there
-    /// is one that is up to date.
-    pub(in crate::engine) async fn list_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>> {
-        if let Some(replica) = &self.replica
-            && let Some(rows) = replica.list(statement, params).await
-        {
-            return Ok(rows);
-        }
-        self.list(statement, params).await
-    }
-
-    /// Returns the only row of a read that may be slow, and may miss what was written in the last seconds.
-    pub(in crate::engine) async fn count_lagging(
-        &self,
-        statement: &'static Statement,
-        params: Params<'_>,
-    ) -> Result<Row> {
-        only(self.list_lagging(statement, params).await?.into_iter().next())
-    }
-
-    /// Returns the rows of a fast read.
+    /// Returns the rows of a fast read. It waits for no transaction: its connections are not those of the pool.
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        if !self.shares_sessions() {
-            let rows = self.reads.read(statement, params).await;
-            // An error may have shown that there are no sessions.
-            if rows.is_ok() || !self.shares_sessions() {
-                return rows;
-            }
-        }
-        self.read_alone(statement, params).await
-    }
-
-    /// Behind a pooler in transaction mode, shared connections have no advantage: there are no prepared statements.
-    async fn read_alone(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut is_repeated = false;
-        loop {
-            let connection = self.connection().await?;
-            let rows = bounded(statement.run_alone(&connection, params, "")).await;
-            match rows {
-                // The connection was closed during the read. A read can be repeated, once, on another one.
-                Err(_) if connection.is_closed() && !is_repeated => is_repeated = true,
-                Err(error) if error.is_unavailable() => {
-                    drop(Object::take(connection));
-                    return Err(error);
-                }
-                done => return done,
-            }
+        let shared = self.shares_sessions();
+        let rows = self.reads.read(statement, params).await;
+        // An error may have shown that connections have no session. The statement was not executed.
+        match rows.is_err() && shared != self.shares_sessions() {
+            true => self.reads.read(statement, params).await,
+            false => rows,
         }
     }
 

@@ -1,15 +1,26 @@
 //! Pages of lists.
 
+use crate::api::page::ListCursor;
+
 /// A page of a list.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ListPage<T> {
     /// The items on this page.
     pub items: Vec<T>,
-    /// The number of items on all pages.
+    /// The number of items on all pages: exact up to 10,000.
     pub total: u64,
+    /// Whether the total is an estimate from the statistics of the database.
+    pub total_is_estimate: bool,
+    /// The `after` of the next page; `None` on the last one.
+    pub next: Option<ListCursor>,
+    /// The `after` of the previous page; `None` on the first one.
+    pub previous: Option<ListCursor>,
 }
 
-/// Returns the LIMIT and OFFSET of a page. Pages are numbered from 1.
-pub(in crate::engine) fn window(page: u32, size: u32) -> (i64, i64) {
-    (i64::from(size), i64::from(page.saturating_sub(1)) * i64::from(size))
+impl<T> ListPage<T> {
+    /// Returns the only page of a list without items.
+    pub(in crate::engine) fn empty() -> Self {
+        Self { items: Vec::new(), total: 0, total_is_estimate: false, next: None, previous: None }
+    }
 }

@@ -48,6 +48,8 @@ pub(in crate::engine) struct Prepared {
     pub(in crate::engine) generation: Generation,
     connector: Arc<Connector>,
     prepared: RwLock<HashMap<&'static str, tokio_postgres::Statement>>,
+    /// Held by a statement that is run on its own.
+    alone: Mutex<()>,
 }
 
 impl ReadPool {
@@ -119,7 +121,7 @@ impl Slot {
 
 impl Prepared {
     pub(in crate::engine) fn new(Opened { client, generation, .. }: Opened, connector: Arc<Connector>) -> Self {
-        Self { client, generation, connector, prepared: RwLock::default() }
+        Self { client, generation, connector, prepared: RwLock::default(), alone: Mutex::default() }
     }
 
     /// Returns the rows of a statement, within a time limit. The statement is planned once: for some, planning takes
@@ -132,11 +134,21 @@ impl Prepared {
     ) -> Result<Vec<Row>> {
         bounded_by(limit, async {
             match self.connector.sessions.are_shared() {
-                true => statement.run_alone(&self.client, params, "").await,
+                true => self.run_alone(statement, params, "").await,
                 false => self.read_prepared(statement, params).await,
             }
         })
         .await
+    }
+
+    async fn run_alone(
+        &self,
+        statement: &'static Statement,
+        params: Params<'_>,
+        more_settings: &str,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let _alone = self.alone.lock().await;
+        statement.run_alone(&self.client, self.connector.access(), params, more_settings).await
     }
 
     async fn read_prepared(
@@ -168,7 +180,7 @@ impl Prepared {
     ) -> Result<Vec<Row>> {
         const ALONG_INDEX: &str = "SET LOCAL enable_sort = off";
         if self.connector.sessions.are_shared() {
-            return bounded_by(limit, statement.run_alone(&self.client, params, ALONG_INDEX)).await;
+            return bounded_by(limit, self.run_alone(statement, params, ALONG_INDEX)).await;
         }
         bounded(self.client.batch_execute(&format!("BEGIN READ ONLY; {ALONG_INDEX}"))).await?;
         let rows = self.read(statement, limit, params).await?;

@@ -1,129 +1,174 @@
 //! Reads that may lag, from a replica of the database.
 //!
 //! How far the replica is behind is measured by positions in the write-ahead log, because the clocks of two machines differ: once a
-//! second the position of the primary is noted, and the replica has everything up to the newest noted position that it has
-//! replayed.
+//! second the position of the primary is noted. Each read proves, in its own transaction, that its server has replayed a position
+//! that was noted recently: the address of the replica may lead to several servers, and to a wrong one.
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Row;
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        db::Db,
+        db::{Condition, Db, LaggingReads, SlowRead},
         statement::{Params, Statement},
     },
 };
 
 pub(in crate::engine) mod sql;
 
-/// Interval at which the positions are compared.
+/// Interval at which the position of the primary is noted, and the replica is tried.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time after a trial of the replica for which its result counts. A replica that does not answer any more costs a read at most
+/// the time limit of a query, and only for this long.
+const TRIAL_VALIDITY: Duration = Duration::from_secs(3);
 
 /// A replica of the database.
 pub(in crate::engine) struct Replica {
     db: Db,
     max_lag: Duration,
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
 }
 
-/// A position in the write-ahead log of a timeline, in bytes.
+/// A position in the write-ahead log of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
-    timeline: u32,
+    cluster: i64,
+    timeline: i64,
     bytes: i64,
 }
 
 #[derive(Default)]
-struct Progress {
-    /// Where the primary was, and when: what the replica has not replayed yet.
+struct State {
+    /// Where the primary was, and when. All in one history: positions of different timelines are not comparable.
     noted: VecDeque<(Instant, Position)>,
-    /// The replica has everything that was committed before this time.
-    complete_until: Option<Instant>,
-    was_current: bool,
+    /// When the replica last was up to date. `None` after a failure.
+    tried: Option<Instant>,
+    /// What was logged last: whether the replica is read from.
+    logged: Option<bool>,
 }
 
 impl Replica {
     /// Creates a replica that is read from while it is at most `max_lag` behind. It is not read from before
-    /// [`follow`](Self::follow) has seen it.
+    /// [`follow`](LaggingReads::follow) has seen it.
     pub(in crate::engine) fn new(db: Db, max_lag: Duration) -> Self {
-        Self { db, max_lag, progress: Mutex::default() }
+        Self { db, max_lag, state: Mutex::default() }
     }
 
-    /// Returns the rows of a read, unless the replica is behind or does not answer.
-    pub(super) async fn list(&self, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
-        if !self.is_current() {
-            return None;
-        }
-        let listed = self.db.list(statement, params).await;
-        listed.inspect_err(|error| tracing::debug!(%error, "the replica did not answer a read")).ok()
+    /// Adds the replica to the database.
+    pub(in crate::engine) fn of(self, primary: Db) -> Db {
+        primary.with_lagging_reads(self)
     }
 
-    fn is_current(&self) -> bool {
-        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.complete_until.is_some_and(|time| time.elapsed() <= self.max_lag)
-    }
-
-    /// Compares the replica with the primary once a second. Never returns.
-    pub(in crate::engine) async fn follow(&self, primary: &Db) {
-        let mut ticks = interval(COMPARE_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let compared = self.compare(primary).await;
-            let is_current = self.is_current();
-            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            match (std::mem::replace(&mut progress.was_current, is_current), is_current) {
-                (true, false) => {
-                    let error = compared.err().map(|error| error.to_string());
-                    tracing::warn!(max_lag = ?self.max_lag, error, "the replica is behind: reads go to the primary");
-                }
-                (false, true) => tracing::info!("the replica is up to date: reads that may lag go to it"),
-                _ => {}
-            }
-        }
+    /// Returns how many bytes of the write-ahead log the replica has to replay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when it cannot be used.
+    pub(in crate::engine) async fn bytes_behind(&self, primary: &Db) -> Result<u64> {
+        let replica = Position::of(&self.db.read_one(&sql::STANDBY_POSITION, &[]).await?).ok_or_else(not_a_standby)?;
+        let primary = Position::of(&primary.read_one(&sql::PRIMARY_POSITION, &[]).await?).ok_or_else(is_standby)?;
+        replica.require(Position { bytes: replica.bytes, ..primary })?;
+        Ok(primary.bytes.saturating_sub(replica.bytes).max(0).unsigned_abs())
     }
 
     async fn compare(&self, primary: &Db) -> Result<()> {
         // Before the question: what is committed later is not in the answer.
         let asked = Instant::now();
-        let position = position(&primary.read_one(&sql::PRIMARY_POSITION, &[]).await?)?;
-        let replayed = self.db.read_one(&sql::REPLAYED, &[]).await?.get::<_, Option<i64>>("bytes");
-        // A server that is not a standby is the primary itself, which needs no replica, or one that was the primary and lives on.
-        let replayed = replayed.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the replica is not a standby"))?;
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).note(asked, position, replayed);
-        Ok(())
+        let position = Position::of(&primary.read_one(&sql::PRIMARY_POSITION, &[]).await?);
+        let position = position.ok_or_else(is_standby)?;
+        let needed = {
+            let mut state = self.lock();
+            state.note(asked, position, self.max_lag);
+            state.needed(self.max_lag, asked).unwrap_or(position)
+        };
+        accept(&self.db.read_one(&sql::STANDBY_POSITION, &[]).await?, needed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Progress {
-    fn note(&mut self, asked: Instant, primary: Position, replayed: i64) {
-        // Positions of different timelines are not comparable: the replica may have replayed what the new primary lost.
-        if self.noted.back().is_some_and(|(_, last)| last.timeline != primary.timeline) {
-            *self = Self { was_current: self.was_current, ..Self::default() };
-        }
-        // A primary without writes stays where it is, and a replica that has everything has it until now.
-        self.noted.push_back((asked, primary));
-        while let Some((time, position)) = self.noted.front()
-            && position.bytes <= replayed
-        {
-            self.complete_until = Some(*time);
-            // The last one stays, because it names the timeline.
-            if self.noted.len() == 1 {
-                break;
+#[async_trait]
+impl LaggingReads for Replica {
+    async fn read(&self, read: SlowRead, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
+        let needed = self.lock().usable(self.max_lag, Instant::now())?;
+        let condition = Condition { statement: &sql::STANDBY_POSITION, accept: &|row| accept(row, needed) };
+        match self.db.read_slowly(Some(&condition), read, statement, params).await {
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                // The next ones do not wait for it.
+                self.lock().tried = None;
+                tracing::debug!(%error, "the replica did not answer a read");
+                None
             }
+        }
+    }
+
+    async fn follow(&self, primary: &Db) {
+        let mut ticks = interval(COMPARE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let tried = self.compare(primary).await;
+            let mut state = self.lock();
+            state.tried = tried.is_ok().then(Instant::now);
+            if state.logged.replace(tried.is_ok()) != Some(tried.is_ok()) {
+                drop(state);
+                match tried {
+                    Ok(()) => tracing::info!("the replica is up to date: reads that may lag go to it"),
+                    Err(error) => {
+                        let error = crate::error::chain(&error).to_string();
+                        tracing::warn!(error, max_lag = ?self.max_lag, "the replica is not read from");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Position {
+    /// Reads the row of a position.
+    fn of(row: &Row) -> Option<Self> {
+        let (timeline, bytes): (Option<i64>, Option<i64>) = (row.get("timeline"), row.get("bytes"));
+        Some(Self { cluster: row.get("cluster"), timeline: timeline?, bytes: bytes? })
+    }
+}
+
+impl State {
+    fn note(&mut self, asked: Instant, position: Position, max_lag: Duration) {
+        let is_same_history = |last: &Position| (last.cluster, last.timeline) == (position.cluster, position.timeline);
+        if self.noted.back().is_some_and(|(_, last)| !is_same_history(last)) {
+            self.noted.clear();
+        }
+        self.noted.push_back((asked, position));
+        while self.noted.front().is_some_and(|(time, _)| asked.duration_since(*time) > max_lag) {
             self.noted.pop_front();
         }
         self.thin_out();
     }
 
-    /// Halves the notes when the replica is far behind, so that they take little memory however long that lasts.
+    /// Returns the oldest position that is recent enough: whoever has replayed it is at most `max_lag` behind.
+    fn needed(&self, max_lag: Duration, now: Instant) -> Option<Position> {
+        let is_recent = |time: Instant| now.saturating_duration_since(time) <= max_lag;
+        self.noted.iter().find(|(time, _)| is_recent(*time)).map(|(_, position)| *position)
+    }
+
+    /// Returns what a read needs; `None` when the replica was not up to date a moment ago.
+    fn usable(&self, max_lag: Duration, now: Instant) -> Option<Position> {
+        let tried = self.tried?;
+        if now.saturating_duration_since(tried) > TRIAL_VALIDITY { None } else { self.needed(max_lag, now) }
+    }
+
+    /// Halves the notes when there are many, so that they take little memory however long the lag may be.
     fn thin_out(&mut self) {
         const MAX_NOTES: usize = 512;
         if self.noted.len() > MAX_NOTES {
@@ -136,64 +181,98 @@ impl Progress {
     }
 }
 
-fn position(row: &Row) -> Result<Position> {
-    let timeline = row.get::<_, Option<&str>>("timeline").and_then(|hex| u32::from_str_radix(hex, 16).ok());
-    let timeline = timeline.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the database is a standby"))?;
-    Ok(Position { timeline, bytes: row.get("bytes") })
+/// Checks that a server has replayed a position.
+fn accept(row: &Row, needed: Position) -> Result<()> {
+    // A server that is not a standby is the primary itself, which needs no replica, or one that was the primary and lives on.
+    Position::of(row).ok_or_else(not_a_standby)?.require(needed)
+}
+
+impl Position {
+    fn require(self, needed: Self) -> Result<()> {
+        if self.cluster != needed.cluster {
+            return Err(unusable("the replica is of another database cluster"));
+        }
+        if self.timeline != needed.timeline {
+            return Err(unusable(
+                "the replica is on another timeline, or has not said yet that it follows the new primary",
+            ));
+        }
+        match self.bytes >= needed.bytes {
+            true => Ok(()),
+            false => Err(unusable("the replica is too far behind")),
+        }
+    }
+}
+
+fn is_standby() -> Error {
+    unusable("the database is a standby")
+}
+
+fn not_a_standby() -> Error {
+    unusable("the replica is not a standby")
+}
+
+fn unusable(why: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(timeline: u32, bytes: i64) -> Position {
-        Position { timeline, bytes }
+    const MAX_LAG: Duration = Duration::from_secs(10);
+
+    fn at(timeline: i64, bytes: i64) -> Position {
+        Position { cluster: 7, timeline, bytes }
     }
 
     #[test]
-    fn a_replica_is_complete_until_the_newest_note_that_it_has_replayed() {
+    fn the_oldest_position_that_is_recent_enough_is_needed() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut progress = Progress::default();
-        progress.note(after(0), at(1, 100), 50);
-        assert_eq!(progress.complete_until, None);
-        progress.note(after(1), at(1, 200), 100);
-        assert_eq!(progress.complete_until, Some(after(0)));
-        progress.note(after(2), at(1, 300), 250);
-        assert_eq!(progress.complete_until, Some(after(1)));
-        // Without writes it is complete whenever it is asked.
-        for seconds in 3..6 {
-            progress.note(after(seconds), at(1, 300), 300);
-            assert_eq!(progress.complete_until, Some(after(seconds)));
+        let mut state = State::default();
+        assert_eq!(state.needed(MAX_LAG, start), None);
+        for seconds in 0..20 {
+            state.note(after(seconds), at(1, 100 + i64::try_from(seconds).unwrap()), MAX_LAG);
         }
-        // It stops.
-        progress.note(after(6), at(1, 400), 300);
-        progress.note(after(7), at(1, 500), 300);
-        assert_eq!(progress.complete_until, Some(after(5)));
+        assert_eq!(state.needed(MAX_LAG, after(19)), Some(at(1, 109)));
+        assert_eq!(state.needed(MAX_LAG, after(25)), Some(at(1, 115)));
+        // The primary has not answered for so long that nothing is known about the replica.
+        assert_eq!(state.needed(MAX_LAG, after(30)), None);
     }
 
     #[test]
-    fn positions_of_another_timeline_do_not_count() {
+    fn only_a_replica_that_was_up_to_date_a_moment_ago_is_read_from() {
         let start = Instant::now();
-        let mut progress = Progress::default();
-        progress.note(start, at(1, 100), 100);
-        assert_eq!(progress.complete_until, Some(start));
-        progress.note(start, at(2, 90), 80);
-        assert_eq!(progress.complete_until, None);
-        progress.note(start, at(2, 95), 90);
-        assert_eq!(progress.complete_until, Some(start));
+        let mut state = State::default();
+        state.note(start, at(1, 100), MAX_LAG);
+        assert_eq!(state.usable(MAX_LAG, start), None);
+        state.tried = Some(start);
+        assert_eq!(state.usable(MAX_LAG, start), Some(at(1, 100)));
+        assert_eq!(state.usable(MAX_LAG, start + TRIAL_VALIDITY + Duration::from_secs(1)), None);
     }
 
     #[test]
-    fn a_replica_that_stays_behind_takes_little_memory_and_catches_up() {
+    fn positions_of_another_timeline_or_cluster_do_not_count() {
         let start = Instant::now();
-        let mut progress = Progress::default();
+        let mut state = State::default();
+        state.note(start, at(1, 100), MAX_LAG);
+        state.note(start, at(2, 90), MAX_LAG);
+        assert_eq!(state.needed(MAX_LAG, start), Some(at(2, 90)));
+        at(2, 90).require(at(2, 90)).unwrap();
+        at(1, 200).require(at(2, 90)).unwrap_err();
+        at(2, 89).require(at(2, 90)).unwrap_err();
+        Position { cluster: 8, ..at(2, 100) }.require(at(2, 90)).unwrap_err();
+    }
+
+    #[test]
+    fn a_long_lag_takes_little_memory() {
+        let start = Instant::now();
+        let mut state = State::default();
+        let lag = Duration::from_secs(100_000);
         for seconds in 0..10_000 {
-            progress.note(start + Duration::from_secs(seconds), at(1, i64::try_from(seconds).unwrap() + 1), 0);
+            state.note(start + Duration::from_secs(seconds), at(1, i64::try_from(seconds).unwrap()), lag);
         }
-        assert!(progress.noted.len() <= 512 && progress.complete_until.is_none());
-        let last = start + Duration::from_secs(10_000);
-        progress.note(last, at(1, 20_000), 20_000);
-        assert_eq!(progress.complete_until, Some(last));
+        assert!(state.noted.len() <= 512);
     }
 }

@@ -18,10 +18,10 @@ pub(in crate::engine) fn stored<T: Stored>(row: &Row, column: &str) -> T {
 
 /// Returns the level in the column `level`, which may be NULL.
 pub(in crate::engine) fn optional_level(row: &Row) -> Option<Level> {
-    row.get::<_, Option<i32>>("level").map(|level| Level::clamped(level.unsigned_abs()))
+    row.get::<_, Option<i32>>("level").map(Level::stored)
 }
 
 /// Returns the level in the column `level`.
 pub(in crate::engine) fn level(row: &Row) -> Level {
-    Level::clamped(row.get::<_, i32>("level").unsigned_abs())
+    Level::stored(row.get("level"))
 }

@@ -1,7 +1,7 @@
 //! SQL statements with a name, an owner and a test: each is declared in the `sql.rs` of its subject, and
 //! [`check`](crate::engine::check) prepares all of them against the live schema at start and in the tests.
 
-use futures_util::{FutureExt as _, future::join};
+use futures_util::future::join3;
 use tokio_postgres::{
     Client, Row, Transaction,
     types::{ToSql, Type},
@@ -22,6 +22,15 @@ pub(in crate::engine) struct Statement {
     pub(in crate::engine) types: &'static [Type],
 }
 
+/// What the transaction of a statement [on its own](Statement::run_alone) may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum TransactionAccess {
+    /// A server that takes no writes refuses it.
+    ReadWrite,
+    /// On a standby.
+    ReadOnly,
+}
+
 /// In a transaction, a statement is sent unnamed, with its types: one round trip, and no state that must survive on the
 /// connection, so that a pooler in transaction mode can be in between.
 impl Statement {
@@ -31,6 +40,12 @@ impl Statement {
 
     pub(in crate::engine) async fn row(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Option<Row>> {
         Ok(self.rows(tx, params).await?.into_iter().next())
+    }
+
+    /// Returns the planner's plan of the statement, with these parameters, as a JSON value. It is not executed.
+    pub(in crate::engine) async fn plan(&self, tx: &Transaction<'_>, params: Params<'_>) -> Result<Vec<Row>> {
+        let explain = format!("EXPLAIN (FORMAT JSON) {}", self.sql);
+        tx.query_typed(&explain, &self.typed(params)).await.map_err(db_error)
     }
 
     /// Executes the statement. Returns the number of affected rows. The caller interprets a violated constraint.
@@ -44,20 +59,31 @@ impl Statement {
 
     /// Runs the statement in a transaction of its own, which sets everything that it relies on, and more settings if there are any.
     ///
-    /// Everything is sent at once. So it takes one round trip, statements of other tasks on the same connection come before or
-    /// after it, and the transaction ends even when the caller does not wait for it.
+    /// Everything is sent at once. So it takes one round trip, and the transaction ends even when the caller does not wait for it.
+    /// Two tasks must not do this on one connection at the same time: what they send could be mixed.
     pub(in crate::engine) async fn run_alone(
         &self,
         client: &Client,
+        access: TransactionAccess,
         params: Params<'_>,
         more_settings: &str,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let work = async {
-            let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; {SET_LOCAL}; {more_settings}");
-            // Not awaited: when it fails, so does the statement.
-            let _ = client.batch_execute(&begin).now_or_never();
+            let access = match access {
+                TransactionAccess::ReadWrite => "READ WRITE",
+                TransactionAccess::ReadOnly => "READ ONLY",
+            };
+            let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED, {access}; {SET_LOCAL}; {more_settings}");
             let typed = self.typed(params);
-            let (rows, committed) = join(client.query_typed(self.sql, &typed), client.batch_execute("COMMIT")).await;
+            // Polled in this order, so they are sent in this order.
+            let (begun, rows, committed) = join3(
+                client.batch_execute(&begin),
+                client.query_typed(self.sql, &typed),
+                client.batch_execute("COMMIT"),
+            )
+            .await;
+            // Without its transaction, the statement was executed all the same, but not as it has to be.
+            begun?;
             let rows = rows?;
             committed.map(|()| rows)
         };

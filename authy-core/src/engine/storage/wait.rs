@@ -42,5 +42,7 @@ pub(in crate::engine) async fn until_available<T, F: Future<Output = Result<T>>>
 }
 
 fn report(db: &Db, left: Duration, error: &Error) {
-    tracing::warn!(hosts = ?db.hosts(), error = chain(error), seconds_left = left.as_secs(), "waiting for the database");
+    // The time is a part of the text: a line that is repeated literally may be left out of a log.
+    let left = left.as_secs();
+    tracing::warn!(hosts = ?db.hosts(), error = chain(error), "waiting for the database, at most {left} s longer");
 }

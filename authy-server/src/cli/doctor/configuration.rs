@@ -45,10 +45,14 @@ pub(in crate::cli) async fn problems(settings: &Settings) -> Vec<Finding> {
     if let Err(error) = settings.roots().certificates() {
         problem(error.to_string(), "without them only servers on this machine, and those without TLS, can be used");
     }
-    if settings.require_https && settings.trusted_proxies.0.is_empty() {
+    if settings.require_https && settings.trusted_proxies.0.is_empty() && !start::speaks_tls(settings) {
         let message =
             "AUTHY_REQUIRE_HTTPS refuses every request, because no proxy is trusted to say that one came by https";
-        problem(message.to_owned(), "name the proxy in AUTHY_TRUSTED_PROXIES");
+        problem(message.to_owned(), "name the proxy in AUTHY_TRUSTED_PROXIES, or set AUTHY_TLS_CERT");
+    }
+    #[cfg(feature = "tls")]
+    if let Err(error) = start::open_tls(settings) {
+        problem(chain(&error).to_string(), "correct the settings or the files: the server does not start with them");
     }
     #[cfg(feature = "embedded-postgres")]
     if let Some(folder) = settings.pg_bin.as_deref().filter(|folder| !folder.join("postgres").exists()) {

@@ -85,6 +85,8 @@ fn of_report(report: &DatabaseReport, settings: &Settings) -> Vec<Finding> {
     }
     findings.push(durability(report));
     findings.extend(pooler(report, settings.database_pooler));
+    findings.extend(issuer(report, settings));
+    findings.extend(replica(report));
     let is_remote = settings.database_url.as_ref().is_some_and(|url| !is_local(&url.config));
     // Behind a pooler it is the connection of the pooler that PostgreSQL sees.
     if is_remote && !report.is_encrypted && !report.has_pooler {
@@ -95,6 +97,30 @@ fn of_report(report: &DatabaseReport, settings: &Settings) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Returns whether a server would start with the issuer that is configured.
+fn issuer(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
+    let kept = report.issuer.as_ref()?;
+    match &settings.issuer {
+        Some(configured) if configured != kept => Some(Finding::problem(
+            AREA,
+            format!("the issuer of tokens is {kept}, and AUTHY_ISSUER is {configured}: a server does not start"),
+            "leave AUTHY_ISSUER out, or change the issuer with `authy-server issuer set`",
+        )),
+        _ => Some(Finding::ok(AREA, format!("the issuer of tokens is {kept}"))),
+    }
+}
+
+fn replica(report: &DatabaseReport) -> Option<Finding> {
+    Some(match report.replica.as_ref()? {
+        Ok(behind) => Finding::ok(AREA, format!("the standby for reads is {behind} bytes behind")),
+        Err(why) => Finding::warning(
+            AREA,
+            format!("the standby for reads is not used: {why}"),
+            "correct AUTHY_DATABASE_REPLICA_URL, or leave it out",
+        ),
+    })
 }
 
 /// Returns what the settings should say about a pooler.

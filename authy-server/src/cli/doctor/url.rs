@@ -12,7 +12,7 @@ const AREA: &str = "url";
 
 pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     let in_force = in_force::urls(settings);
-    let mut findings = of_url("the issuer of tokens", "AUTHY_ISSUER", &in_force.issuer, settings);
+    let mut findings = of_url("the issuer of a new database", "AUTHY_ISSUER", &in_force.issuer, settings);
     if in_force.public_url != in_force.issuer {
         findings.extend(of_url("the URL in mails", "AUTHY_PUBLIC_URL", &in_force.public_url, settings));
     }
@@ -44,7 +44,9 @@ fn of_url(what: &str, variable: &str, text: &str, settings: &Settings) -> Vec<Fi
         (false, false) => vec![Finding::warning(
             AREA,
             format!("{message}: passwords and tokens go there without encryption"),
-            format!("put a proxy that terminates https in front of the server, and set {variable} to its URL"),
+            format!(
+                "put a proxy that terminates https in front of the server, or set AUTHY_TLS_CERT, and set {variable} to the https URL"
+            ),
         )],
     }
 }

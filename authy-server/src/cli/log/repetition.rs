@@ -121,7 +121,7 @@ impl Text {
         // Writing into memory cannot fail.
         let _ = match field.name() {
             "message" => self.0.write_fmt(value),
-            name @ ("detail" | "error" | "kind" | "sink") => write!(self.0, " {name}={value}"),
+            name @ ("detail" | "error" | "kind" | "reason" | "sink") => write!(self.0, " {name}={value}"),
             _ => Ok(()),
         };
         self.0.truncate(self.0.floor_char_boundary(MAX_TEXT_BYTES));

@@ -3,15 +3,16 @@
 use authy_core::{
     Authy, RoleName,
     api::{
-        page::{PageNumber, PageSize},
-        user::{UserPage, UserQuery, UserView},
+        page::{ListCursor, PageNumber, PageSize},
+        user::{UserQuery, UserView},
     },
     time::HttpDate,
 };
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::{
-    cli::arguments::{existing, json, print, print_json, with_user},
+    cli::arguments::{existing, json, plain, print, print_json, with_user},
+    handlers::user::user_page,
     start::BoxError,
 };
 
@@ -22,12 +23,20 @@ pub(super) fn commands() -> [Command; 3] {
     let number = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32).range(1..)).help(help)
     };
+    let after = || {
+        Arg::new("after")
+            .long("after")
+            .value_name("POSITION")
+            .value_parser(value_parser!(ListCursor))
+            .help("The page at a position, which the page before it names, with the same filters")
+    };
     let filters = || {
         [
             existing("role", "Only users who have this role", RoleName::existing).required(false),
             either("deleted", "Only deleted users (true), or only the others (false)"),
             either("validated", "Only users whose address is confirmed (true), or only the others (false)"),
-            number("page", "Which page").default_value("1"),
+            number("page", "Which page, at most 100").conflicts_with("after"),
+            after(),
             number("per-page", "Users per page, at most 100").default_value("20"),
             json(),
         ]
@@ -45,33 +54,41 @@ pub(super) fn commands() -> [Command; 3] {
 
 /// Prints a page of users.
 pub(super) async fn list(authy: &Authy, matches: &ArgMatches) -> Result<(), BoxError> {
-    let number = |name| matches.get_one::<u32>(name).copied().unwrap_or(1);
+    let number = |name| matches.get_one::<u32>(name).copied();
     let query = UserQuery {
-        page: Some(PageNumber::new(number("page"))?),
-        per_page: Some(PageSize::new(number("per-page"))?),
+        page: number("page").map(PageNumber::new).transpose()?,
+        per_page: number("per-page").map(PageSize::new).transpose()?,
         q: matches.try_get_one::<String>("beginning").ok().flatten().cloned(),
         role: matches.get_one("role").cloned(),
         deleted: matches.get_one("deleted").copied(),
         validated: matches.get_one("validated").copied(),
+        after: matches.get_one("after").cloned(),
     };
     let page = authy.users().list(&query).await?;
     if matches.get_flag("json") {
-        let (users, total_records) = (page.items, page.total);
-        return print_json(&UserPage { users, total_records, next_url: None, prev_url: None });
+        return print_json(&user_page(&query, page));
     }
     for user in &page.items {
         print(&line(user))?;
     }
-    match page.total > page.items.len() as u64 {
-        true => print(&format!("page {}: {} of {} users", number("page"), page.items.len(), page.total)),
-        false => Ok(()),
+    if page.next.is_none() && page.previous.is_none() {
+        return Ok(());
     }
+    let about = if page.total_is_estimate { "about " } else { "" };
+    print(&format!("{} of {about}{} users", page.items.len(), page.total))?;
+    for (name, position) in [("previous", page.previous), ("next", page.next)] {
+        if let Some(position) = position {
+            print(&format!("{name} page: --after {position}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn line(user: &UserView) -> String {
     let UserView { public_id, username, email, roles, .. } = user;
-    let roles: Vec<_> = roles.iter().map(RoleName::as_str).collect();
+    let roles: Vec<_> = roles.iter().map(|role| plain(role.as_str())).collect();
     let deleted = if user.deleted { "  deleted" } else { "" };
+    let (username, email) = (plain(username.as_str()), plain(email.as_str()));
     format!("{public_id}  {username}  {email}  {}{deleted}", roles.join(","))
 }
 
@@ -80,7 +97,7 @@ pub(super) fn show(matches: &ArgMatches, user: &UserView) -> Result<(), BoxError
     if matches.get_flag("json") {
         return print_json(user);
     }
-    let roles: Vec<_> = user.roles.iter().map(RoleName::as_str).collect();
+    let roles: Vec<_> = user.roles.iter().map(|role| plain(role.as_str())).collect();
     let roles = match user.level {
         Some(level) => format!("{} (level {level})", roles.join(", ")),
         None => "none: the user cannot log in".to_owned(),
@@ -89,8 +106,8 @@ pub(super) fn show(matches: &ArgMatches, user: &UserView) -> Result<(), BoxError
     let date = |date: Option<_>| date.map_or_else(|| "never".to_owned(), |date| HttpDate(date).to_string());
     for (name, value) in [
         ("public id", user.public_id.to_string()),
-        ("username", user.username.to_string()),
-        ("address", format!("{} ({confirmed})", user.email)),
+        ("username", plain(user.username.as_str())),
+        ("address", format!("{} ({confirmed})", plain(user.email.as_str()))),
         ("roles", roles),
         ("created", date(Some(user.created))),
         ("last login", date(user.last_login)),

@@ -23,7 +23,7 @@ pub(crate) struct DatabaseUrl {
 
 impl DatabaseUrl {
     /// Reads the URL. A message may name a parameter, and never repeats a value.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let scheme = ["postgresql://", "postgres://"].into_iter().find(|scheme| text.starts_with(scheme));
         // Anything else goes to the library's other parser, which panics at letters that are not ASCII.
         let Some(rest) = scheme.and_then(|scheme| text.strip_prefix(scheme)) else { return Err(EXPECTED.to_owned()) };

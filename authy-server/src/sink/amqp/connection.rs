@@ -17,7 +17,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     runtime::default_runtime,
     tcp::OwnedTLSConfig,
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
     uri::AMQPScheme,
 };
 use rustls::pki_types::CertificateDer;
@@ -59,8 +59,12 @@ impl BrokerConnection {
         self.connection.status().connected()
     }
 
-    /// Publishes an event; returns when RabbitMQ has confirmed it.
-    pub(super) async fn publish(&self, event: &EventView) -> Result<(), DeliveryError> {
+    /// Publishes an event with these headers; returns when RabbitMQ has confirmed it.
+    pub(super) async fn publish(
+        &self,
+        event: &EventView,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<(), DeliveryError> {
         if self.connection.status().blocked() {
             return Err(DeliveryError::retryable(
                 "RabbitMQ accepts no messages now: it is short of memory or disk space",
@@ -75,7 +79,7 @@ impl BrokerConnection {
             None => open_channel(&self.connection).await?,
         };
         // After a failure the channel is dropped: it is not known whether its message was taken.
-        send(&channel, event, &body).await?;
+        send(&channel, event, headers, &body).await?;
         self.idle().push(channel);
         Ok(())
     }
@@ -115,7 +119,12 @@ pub(super) async fn open_channel(connection: &Connection) -> Result<Channel, Del
     Ok(channel)
 }
 
-async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), DeliveryError> {
+async fn send(
+    channel: &Channel,
+    event: &EventView,
+    headers: Vec<(&'static str, String)>,
+    body: &[u8],
+) -> Result<(), DeliveryError> {
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_message_id(event.event_id.to_string().into())
@@ -123,6 +132,10 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
         .with_timestamp(unix_seconds(event.happened))
         .with_content_type(EventMessage::CONTENT_TYPE.into())
         .with_app_id("authy".into());
+    let properties = match headers.is_empty() {
+        true => properties,
+        false => properties.with_headers(table(headers)),
+    };
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let failed = |error| because("RabbitMQ has not taken a message", &error);
     let confirm = channel.basic_publish(EXCHANGE.into(), event.kind.as_str().into(), options, body, properties);
@@ -136,6 +149,14 @@ async fn send(channel: &Channel, event: &EventView, body: &[u8]) -> Result<(), D
         }
         Confirmation::NotRequested => Err(DeliveryError::retryable("RabbitMQ confirms nothing")),
     }
+}
+
+fn table(headers: Vec<(&'static str, String)>) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in headers {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    table
 }
 
 /// Declares the exchange, and a queue that takes every event, so that no event is unroutable. Each declaration has its

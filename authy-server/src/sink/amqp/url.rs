@@ -25,6 +25,11 @@ const CONNECTION: ConnectionKind = ConnectionKind {
 };
 
 impl AmqpUrl {
+    /// Returns the host and the port.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        (&self.0.authority.host, self.0.authority.port)
+    }
+
     /// Returns scheme, host and port, which can be shown.
     pub(crate) fn address(&self) -> String {
         let authority = &self.0.authority;

@@ -3,7 +3,7 @@
 use authy_core::engine::Builder;
 
 use crate::{
-    config::Settings,
+    config::{AcceptedStatus, Settings},
     sink::{Webhook, WebhookSecrets, WebhookUrl},
 };
 
@@ -26,5 +26,10 @@ pub(super) fn settings_of(settings: &Settings) -> Result<Option<(&WebhookUrl, &W
 pub(super) fn add(engine: Builder, settings: &Settings) -> Result<Builder, NoWebhookSecret> {
     let Some((url, secrets)) = settings_of(settings)? else { return Ok(engine) };
     let (url, secrets, roots) = (url.clone(), secrets.clone(), settings.roots());
-    Ok(engine.sink_with(move |authy| Ok(Webhook::with_roots(authy.clone(), url, secrets, &roots)?)))
+    let accepted = settings.webhook_accept.0.iter().map(|AcceptedStatus(status)| *status).collect();
+    let give_up_after = settings.webhook_give_up;
+    Ok(engine.sink_with(move |authy| {
+        let webhook = Webhook::with_roots(authy.clone(), url, secrets, &roots)?;
+        Ok(webhook.with_accepted(accepted).with_give_up_after(give_up_after))
+    }))
 }

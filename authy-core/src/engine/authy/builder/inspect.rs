@@ -11,8 +11,9 @@ use crate::{
     engine::{
         config::MIN_CONNECTIONS,
         domain::signing_key::{self, rotation::KeyView},
-        storage::{connector::bounded, db::Db, migrate::newest_version, pooler::Pooler},
+        storage::{connector::bounded, db::Db, migrate::newest_version, pooler::Pooler, replica::Replica},
     },
+    error::chain,
     time::now,
 };
 
@@ -58,6 +59,11 @@ pub struct DatabaseReport {
     pub can_migrate: bool,
     /// The tables that the user may not read and write.
     pub forbidden_tables: Vec<String>,
+    /// The issuer of the tokens, which the database keeps; `None` before the first start of a server.
+    pub issuer: Option<String>,
+    /// The standby for reads that may lag, if one is configured: how far it is behind in bytes of the write-ahead log, or why it
+    /// cannot be used.
+    pub replica: Option<Result<u64, String>>,
     /// The signing keys, newest first; none without a schema.
     pub keys: Vec<InspectedKey>,
 }
@@ -147,8 +153,20 @@ impl Builder {
             newest_schema: newest_version(),
             can_migrate: rights.get("can_migrate"),
             forbidden_tables,
+            issuer: if has_tables { kept_issuer(&client).await? } else { None },
+            replica: match &self.replica {
+                Some(replica) => {
+                    Some(self.inspect_replica(&db, replica).await.map_err(|error| chain(&error).to_string()))
+                }
+                None => None,
+            },
             keys: if has_tables { self.inspect_keys(&client).await? } else { Vec::new() },
         })
+    }
+
+    async fn inspect_replica(&self, primary: &Db, replica: &tokio_postgres::Config) -> Result<u64> {
+        let replica = Db::standby(replica.clone(), MIN_CONNECTIONS, Pooler::Auto, &self.roots)?;
+        Replica::new(replica, self.config.max_replica_lag).bytes_behind(primary).await
     }
 
     async fn inspect_keys(&self, client: &Client) -> Result<Vec<InspectedKey>> {
@@ -174,6 +192,15 @@ async fn compare_clocks(client: &Client) -> Result<(i64, Duration)> {
     let accuracy = asked.elapsed() / 2;
     let ours = clock + TimeDelta::from_std(accuracy).unwrap_or_default();
     Ok(((theirs - ours).num_milliseconds(), accuracy))
+}
+
+async fn kept_issuer(client: &Client) -> Result<Option<String>> {
+    let exists = "SELECT 1 FROM pg_tables WHERE schemaname = 'authy' AND tablename = 'installation'";
+    if bounded(client.query_typed_opt(exists, &[])).await?.is_none() {
+        return Ok(None);
+    }
+    let row = bounded(client.query_typed_opt("SELECT issuer FROM authy.installation", &[])).await?;
+    Ok(row.and_then(|row| row.get("issuer")))
 }
 
 async fn schema_version(client: &Client) -> Result<u32> {

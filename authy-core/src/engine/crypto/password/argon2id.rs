@@ -9,7 +9,10 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use zeroize::Zeroizing;
 
-use super::foreign::Foreign;
+use super::{
+    format::{HashFormat, UnusableHash},
+    stored::StoredHash,
+};
 use crate::{
     Error, ErrorKind, Result,
     engine::crypto::{hash_config::Argon2Params, hasher::Workspace, master::Key},
@@ -34,12 +37,6 @@ pub(super) struct Argon2id {
     peppers: Vec<Pepper>,
     /// The hash that is verified when there is no stored hash. Its output is all zeros, which no password produces.
     dummy_hash: String,
-}
-
-/// A parsed hash.
-pub(super) enum StoredHash {
-    Argon2(Argon2Hash),
-    Foreign(Foreign),
 }
 
 /// A parsed argon2 hash, whose cost is within the limits.
@@ -78,30 +75,30 @@ impl Argon2id {
     }
 
     /// Creates a new hash.
-    pub(super) fn hash(&self, workspace: &mut Workspace, password: &str) -> Result<String> {
+    pub(super) fn hash(&self, workspace: &mut Workspace, password: &[u8]) -> Result<String> {
         let mut salt = [0; SALT_LEN];
         rand::fill(&mut salt)
             .map_err(|_| Error::new(ErrorKind::Internal, "the system's random number generator failed"))?;
         let argon2 = self.argon2(Algorithm::Argon2id, Version::V0x13, &self.params)?;
         let mut output = Zeroizing::new([0; OUTPUT_LEN]);
-        workspace.argon2(&argon2, password.as_bytes(), &salt, &mut *output).map_err(failed)?;
+        workspace.argon2(&argon2, password, &salt, &mut *output).map_err(failed)?;
         phc(&self.params, &salt, &*output)
     }
 
     /// Performs the same work as verifying a current hash, including its parsing: for a user who does not exist.
-    pub(super) fn verify_dummy(&self, workspace: &mut Workspace, password: &str) -> Result<()> {
+    pub(super) fn verify_dummy(&self, workspace: &mut Workspace, password: &[u8]) -> Result<()> {
         match StoredHash::parse(&self.dummy_hash) {
-            Some(StoredHash::Argon2(hash)) => self.verify(workspace, password, &hash).map(drop),
+            Ok(StoredHash::Argon2(hash)) => self.verify(workspace, password, &hash).map(drop),
             _ => Err(Error::new(ErrorKind::Internal, "a new password hash cannot be parsed")),
         }
     }
 
     /// Returns whether `stored` is a hash of `password`.
-    pub(super) fn verify(&self, workspace: &mut Workspace, password: &str, stored: &Argon2Hash) -> Result<bool> {
+    pub(super) fn verify(&self, workspace: &mut Workspace, password: &[u8], stored: &Argon2Hash) -> Result<bool> {
         let Argon2Hash { algorithm, version, params, salt, output } = stored;
         let argon2 = self.argon2(*algorithm, *version, params)?;
         let mut computed = Zeroizing::new(vec![0; output.len()]);
-        workspace.argon2(&argon2, password.as_bytes(), salt.as_ref(), &mut computed).map_err(failed)?;
+        workspace.argon2(&argon2, password, salt.as_ref(), &mut computed).map_err(failed)?;
         Ok(constant_time::verify_slices_are_equal(&computed, output.as_ref()).is_ok())
     }
 
@@ -126,22 +123,6 @@ impl Argon2id {
     }
 }
 
-impl StoredHash {
-    /// Parses a hash of any program. `None` when it is unknown or malformed, or its cost exceeds the limits.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        // No hash is longer, and short texts are parsed quickly.
-        if text.len() > 1024 {
-            return None;
-        }
-        // Django writes `argon2` before the PHC string.
-        let phc = text.strip_prefix("argon2").unwrap_or(text);
-        match phc.starts_with("$argon2") {
-            true => Argon2Hash::parse(phc).map(Self::Argon2),
-            false => Foreign::parse(text).map(Self::Foreign),
-        }
-    }
-}
-
 impl Argon2Hash {
     /// Returns the parameters of the hash.
     #[cfg(feature = "fuzz-entry-points")]
@@ -149,18 +130,30 @@ impl Argon2Hash {
         &self.params
     }
 
-    fn parse(phc: &str) -> Option<Self> {
-        let phc = PasswordHash::new(phc).ok()?;
-        let params = Params::try_from(&phc).ok()?;
-        Argon2Params::new(params.m_cost(), params.t_cost(), params.p_cost()).ok()?;
-        Some(Self {
-            algorithm: Algorithm::try_from(phc.algorithm.as_str()).ok()?,
-            // A PHC string without a version was written by argon2 1.0, before the version field existed.
-            version: phc.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?,
+    /// Parses a PHC string.
+    pub(super) fn parse(phc: &str) -> std::result::Result<Self, UnusableHash> {
+        let phc = PasswordHash::new(phc).map_err(|_| UnusableHash::Malformed)?;
+        let params = Params::try_from(&phc).map_err(|_| UnusableHash::Malformed)?;
+        Argon2Params::new(params.m_cost(), params.t_cost(), params.p_cost()).map_err(|_| UnusableHash::TooExpensive)?;
+        // A PHC string without a version was written by argon2 1.0, before the version field existed.
+        let version = phc.version.map_or(Ok(Version::V0x10), Version::try_from);
+        Ok(Self {
+            algorithm: Algorithm::try_from(phc.algorithm.as_str()).map_err(|_| UnusableHash::Unknown)?,
+            version: version.map_err(|_| UnusableHash::Unknown)?,
             params,
-            salt: phc.salt?,
-            output: phc.hash?,
+            salt: phc.salt.ok_or(UnusableHash::Malformed)?,
+            output: phc.hash.ok_or(UnusableHash::Malformed)?,
         })
+    }
+
+    /// Returns the format, for reports.
+    pub(super) fn format(&self) -> HashFormat {
+        HashFormat::new(self.algorithm.as_str())
+    }
+
+    /// Returns whether a pepper is a part of the hash: it is one of ours.
+    pub(super) fn has_pepper(&self) -> bool {
+        !self.params.keyid().is_empty()
     }
 }
 

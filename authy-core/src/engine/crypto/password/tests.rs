@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{format::UnusableHash, *};
 use crate::ErrorKind;
 
 const SMALL: &str = "m=8,t=1,p=1";
@@ -28,7 +28,7 @@ fn inputs() -> UserInputs {
 /// Returns the result, and the number of argon2 hashes that it cost.
 async fn verify_counting(passwords: &Passwords, password: &str, stored: Option<&str>) -> (Verdict, u64) {
     let before = passwords.hasher.hashes();
-    let verdict = passwords.verify(HashRequester::default(), secret(password), stored).await.unwrap();
+    let verdict = passwords.verify(HashRequester::default(), &Secret::from(password), stored).await.unwrap();
     (verdict, passwords.hasher.hashes() - before)
 }
 
@@ -56,6 +56,23 @@ async fn an_unknown_user_costs_one_hash_like_a_known_one() {
 }
 
 #[tokio::test]
+async fn forms_of_a_password_are_tried_in_order_and_an_unknown_user_costs_as_many_hashes() {
+    let passwords = passwords(SMALL, &[1]);
+    let stored = passwords.hash(HashRequester::default(), secret("second")).await.unwrap();
+    let count = async |forms: [&str; 2], stored: Option<&str>| {
+        let before = passwords.hasher.hashes();
+        let forms = forms.map(Secret::from);
+        let verdict = passwords.verify_any(HashRequester::default(), &forms.each_ref(), stored).await.unwrap();
+        (verdict, passwords.hasher.hashes() - before)
+    };
+    assert_eq!(count(["first", "second"], Some(&stored)).await, (Verdict::Match, 2));
+    assert_eq!(count(["second", "third"], Some(&stored)).await, (Verdict::Match, 1));
+    for stored in [Some(&*stored), Some("unreadable"), None] {
+        assert_eq!(count(["first", "third"], stored).await, (Verdict::Mismatch, 2), "{stored:?}");
+    }
+}
+
+#[tokio::test]
 async fn unreadable_and_too_expensive_hashes_match_nothing_and_cost_one_hash() {
     let passwords = passwords(SMALL, &[1]);
     let huge = "$argon2id$v=19$m=4294967295,t=9,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ag6UM1k3HVQdoYmRRrOntTL7iHPYTv/Ugw8TUS3YOmo";
@@ -80,18 +97,22 @@ async fn other_parameters_are_verified_and_replaced_in_the_same_job() {
 async fn a_pepper_is_introduced_and_rotated_by_logins() {
     let bare = passwords(SMALL, &[]).hash(HashRequester::default(), secret("pass")).await.unwrap();
     let first = passwords(SMALL, &[1]);
-    let peppered = replaced(first.verify(HashRequester::default(), secret("pass"), Some(&bare)).await.unwrap());
+    let peppered = replaced(first.verify(HashRequester::default(), &Secret::from("pass"), Some(&bare)).await.unwrap());
     assert!(peppered.contains(",keyid="), "{peppered}");
-    assert_eq!(first.verify(HashRequester::default(), secret("pass"), Some(&peppered)).await.unwrap(), Verdict::Match);
+    assert_eq!(
+        first.verify(HashRequester::default(), &Secret::from("pass"), Some(&peppered)).await.unwrap(),
+        Verdict::Match
+    );
 
     let rotated = passwords(SMALL, &[2, 1]);
     assert_eq!(
-        rotated.verify(HashRequester::default(), secret("wrong"), Some(&peppered)).await.unwrap(),
+        rotated.verify(HashRequester::default(), &Secret::from("wrong"), Some(&peppered)).await.unwrap(),
         Verdict::Mismatch
     );
-    let renewed = replaced(rotated.verify(HashRequester::default(), secret("pass"), Some(&peppered)).await.unwrap());
+    let renewed =
+        replaced(rotated.verify(HashRequester::default(), &Secret::from("pass"), Some(&peppered)).await.unwrap());
     assert_eq!(
-        passwords(SMALL, &[2]).verify(HashRequester::default(), secret("pass"), Some(&renewed)).await.unwrap(),
+        passwords(SMALL, &[2]).verify(HashRequester::default(), &Secret::from("pass"), Some(&renewed)).await.unwrap(),
         Verdict::Match
     );
 }
@@ -100,13 +121,18 @@ async fn a_pepper_is_introduced_and_rotated_by_logins() {
 async fn a_pepper_that_is_not_configured_fails_closed() {
     let stored = passwords(SMALL, &[1]).hash(HashRequester::default(), secret("pass")).await.unwrap();
     for others in [[2].as_slice(), &[]] {
-        let error =
-            passwords(SMALL, others).verify(HashRequester::default(), secret("pass"), Some(&stored)).await.unwrap_err();
+        let error = passwords(SMALL, others)
+            .verify(HashRequester::default(), &Secret::from("pass"), Some(&stored))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
     // The pepper is part of the hash: another one with the same key ID does not match.
     let wrong = start(SMALL, vec![Pepper::new([1; 4], Zeroizing::new([9; 32]))]).unwrap();
-    assert_eq!(wrong.verify(HashRequester::default(), secret("pass"), Some(&stored)).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(
+        wrong.verify(HashRequester::default(), &Secret::from("pass"), Some(&stored)).await.unwrap(),
+        Verdict::Mismatch
+    );
 }
 
 #[test]
@@ -130,12 +156,14 @@ async fn every_kind_of_argon2_hash_is_verified_and_replaced() {
         "argon2$argon2id$v=19$m=64,t=2,p=2$c2Vhc2FsdDEyMzQ1Njc4OTBhYmNkZQ$rO80Pmr3PTCKauT/THi9yszEGwg7z+nxtmKe2Dfuzis",
     ] {
         assert_eq!(
-            passwords.verify(HashRequester::default(), secret("wrong"), Some(stored)).await.unwrap(),
+            passwords.verify(HashRequester::default(), &Secret::from("wrong"), Some(stored)).await.unwrap(),
             Verdict::Mismatch,
             "{stored}"
         );
-        let verdict =
-            passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap();
+        let verdict = passwords
+            .verify(HashRequester::default(), &Secret::from("pässword with spaces 🔑"), Some(stored))
+            .await
+            .unwrap();
         assert!(matches!(verdict, Verdict::MatchButOutdated { .. }), "{stored}");
     }
 }
@@ -145,16 +173,105 @@ async fn a_foreign_hash_is_replaced_by_ours() {
     let stored = "$pbkdf2-sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg$fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo";
     let passwords = passwords(SMALL, &[1]);
     let replaced = replaced(
-        passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(stored)).await.unwrap(),
+        passwords
+            .verify(HashRequester::default(), &Secret::from("pässword with spaces 🔑"), Some(stored))
+            .await
+            .unwrap(),
     );
     assert_eq!(
-        passwords.verify(HashRequester::default(), secret("pässword with spaces 🔑"), Some(&replaced)).await.unwrap(),
+        passwords
+            .verify(HashRequester::default(), &Secret::from("pässword with spaces 🔑"), Some(&replaced))
+            .await
+            .unwrap(),
         Verdict::Match
     );
     assert_eq!(
-        passwords.verify(HashRequester::default(), secret("wrong"), Some(stored)).await.unwrap(),
+        passwords.verify(HashRequester::default(), &Secret::from("wrong"), Some(stored)).await.unwrap(),
         Verdict::Mismatch
     );
+}
+
+/// A cheap hash of "pass" by LDAP, and one of a decomposed password by werkzeug.
+const SSHA: &str = "{SSHA}Y0inhK117YaH0DaKasW4ha+ijnxzYWx0c2FsdA==";
+const DECOMPOSED: &str = "pbkdf2:sha256:1000$salt$72635b42ca494fa5e588180a267c791b0ab1070ca47260065ef80fe1040d9cc4";
+
+#[tokio::test]
+async fn a_wrong_password_for_a_foreign_hash_costs_one_argon2_hash_like_an_unknown_user() {
+    let passwords = passwords(SMALL, &[1]);
+    let wrapped = passwords.wrap(HashRequester::default(), SSHA).await.unwrap().unwrap();
+    for stored in [SSHA, &wrapped, "{SSHA}junk", ""] {
+        assert_eq!(verify_counting(&passwords, "wrong", Some(stored)).await, (Verdict::Mismatch, 1), "{stored}");
+    }
+    // The right one gets a new hash, and nothing else.
+    let (verdict, hashes) = verify_counting(&passwords, "pass", Some(SSHA)).await;
+    assert!(matches!(verdict, Verdict::MatchButOutdated { .. }) && hashes == 1, "{verdict:?} {hashes}");
+}
+
+#[tokio::test]
+async fn a_foreign_hash_is_of_the_password_as_it_was_received_or_of_its_composed_form() {
+    let (composed, decomposed) = ("caf\u{e9} au lait", "cafe\u{301} au lait");
+    let passwords = passwords(SMALL, &[1]);
+    let of_composed = "pbkdf2:sha256:1000$salt$d6d49cfd9563322063ac7a79ea5d6988ba3b774e14f8442179b2913006195547";
+    for (stored, accepted, refused) in [
+        (DECOMPOSED, vec![decomposed], vec![composed, "cafe au lait"]),
+        (of_composed, vec![composed, decomposed], vec!["cafe au lait"]),
+    ] {
+        let wrapped = passwords.wrap(HashRequester::default(), stored).await.unwrap().unwrap();
+        for stored in [stored, &wrapped] {
+            for password in &refused {
+                assert_eq!(verify_counting(&passwords, password, Some(stored)).await.0, Verdict::Mismatch, "{stored}");
+            }
+            for password in &accepted {
+                let new = replaced(verify_counting(&passwords, password, Some(stored)).await.0);
+                // The new hash is of the composed form, so that both get in from now on.
+                for password in [composed, decomposed] {
+                    assert_eq!(
+                        verify_counting(&passwords, password, Some(&new)).await,
+                        (Verdict::Match, 1),
+                        "{stored}"
+                    );
+                }
+            }
+        }
+    }
+    // As is argon2 of another program.
+    let stored = "$argon2id$v=19$m=64,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$jZjkx55F13LHQnKcabIMRTc71F3ru2tI1WTEUV9FzcI";
+    assert!(matches!(verify_counting(&passwords, decomposed, Some(stored)).await.0, Verdict::MatchButOutdated { .. }));
+    assert_eq!(verify_counting(&passwords, composed, Some(stored)).await.0, Verdict::Mismatch);
+}
+
+#[tokio::test]
+async fn a_wrapped_hash_has_no_weak_hash_and_is_replaced_by_ours() {
+    let passwords = passwords(SMALL, &[1]);
+    let wrap = async |stored| passwords.wrap(HashRequester::default(), stored).await.unwrap();
+    let wrapped = wrap(SSHA).await.unwrap();
+    assert!(wrapped.starts_with("$authy-wrap$salted-sha1$$") && wrapped.contains(",keyid="), "{wrapped}");
+    assert!(!wrapped.contains("Y0inhK117YaH0DaKasW4ha+ijnxzYWx0c2FsdA==".get(..20).unwrap()), "{wrapped}");
+    let replaced = replaced(verify_counting(&passwords, "pass", Some(&wrapped)).await.0);
+    assert!(replaced.starts_with("$argon2id$"), "{replaced}");
+    assert_eq!(verify_counting(&passwords, "pass", Some(&replaced)).await, (Verdict::Match, 1));
+    // The weak hash itself is no password.
+    for password in [SSHA, "", "wrong"] {
+        assert_eq!(verify_counting(&passwords, password, Some(&wrapped)).await.0, Verdict::Mismatch);
+    }
+    // Nothing else is wrapped: ours, argon2 of others, what is wrapped already, and what is no hash.
+    let foreign = "$argon2i$v=19$m=64,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$LNlNEy6l1rZZGCSyh+FfDvpdrVwJUc9+T4cmFzwmimk";
+    for stored in [&replaced, &wrapped, foreign, "junk", ""] {
+        assert_eq!(wrap(stored).await, None, "{stored}");
+    }
+    // It depends on the pepper.
+    assert_eq!(format::classify(&wrapped), Err(UnusableHash::Peppered));
+    let (other, password) = (self::passwords(SMALL, &[2]), Secret::from("pass"));
+    let error = other.verify(HashRequester::default(), &password, Some(&wrapped)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_long_wrapped_hash_is_verified() {
+    let passwords = passwords(SMALL, &[1]);
+    let stored = "pbkdf2:sha256:1000$ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss$561837f7a1f01ca17c4c806f31fff4b42c28e9642bdc7d033bb9411f3563e4a0";
+    let wrapped = passwords.wrap(HashRequester::default(), stored).await.unwrap().unwrap();
+    assert!(matches!(verify_counting(&passwords, "pass", Some(&wrapped)).await.0, Verdict::MatchButOutdated { .. }));
 }
 
 #[tokio::test]
@@ -166,8 +283,10 @@ async fn a_weak_password_is_refused_unhashed_and_a_strong_one_comes_back_hashed(
     assert_eq!(passwords.hasher.hashes(), 0);
     let phc =
         passwords.admit(HashRequester::default(), secret("correct horse battery staple"), inputs()).await.unwrap();
-    let verdict =
-        passwords.verify(HashRequester::default(), secret("correct horse battery staple"), Some(&phc)).await.unwrap();
+    let verdict = passwords
+        .verify(HashRequester::default(), &Secret::from("correct horse battery staple"), Some(&phc))
+        .await
+        .unwrap();
     assert_eq!(verdict, Verdict::Match);
 }
 

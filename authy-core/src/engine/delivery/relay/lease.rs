@@ -23,8 +23,9 @@ use super::{TAKE_OVER_INTERVAL, sql};
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{bounded, bounded_by},
+        connector::{Opened, bounded, bounded_by},
         db::Db,
+        generation::Generation,
         read_pool::Prepared,
         statement::{Params, Statement},
     },
@@ -57,6 +58,7 @@ pub(super) struct Lease {
     /// The connection whose transaction holds the lock. No table is read in that transaction: because it stays open, it
     /// would lock every table that it had read, and no partition could be created or dropped.
     holder: Client,
+    generation: Generation,
     db: Arc<Db>,
     reader: Prepared,
     /// When the last heartbeat that was answered was sent.
@@ -67,7 +69,7 @@ impl Lease {
     /// Waits until no other instance relays to the sink.
     pub(super) async fn take(db: &Arc<Db>, sink: &str) -> Result<Self> {
         let number: i32 = db.read_one(&sql::LOCK_NUMBER, &[&sink]).await?.get("number");
-        let holder = db.connect().await?;
+        let Opened { client: holder, generation, .. } = db.open().await?;
         // The transaction holds no snapshot between its statements, so it does not delay vacuum: it is READ COMMITTED, and
         // uses the simple protocol, because a portal of the extended protocol keeps its snapshot until the next statement.
         // `transaction_timeout` exists from PostgreSQL 17 on.
@@ -79,11 +81,14 @@ impl Lease {
             LEASE_TIME.as_millis()
         );
         loop {
+            if !db.is_present(generation) {
+                return Err(ended());
+            }
             let sent = BootTime::now();
             let answered = bounded(holder.simple_query(&try_lock)).await?;
             if answered.iter().any(is_taken) {
                 let reader = db.connect_for_reads().await?;
-                return Ok(Self { holder, db: db.clone(), reader, confirmed: Mutex::new(sent) });
+                return Ok(Self { holder, generation, db: db.clone(), reader, confirmed: Mutex::new(sent) });
             }
             // Without a transaction, a pooler can lend the connection to others meanwhile.
             bounded(holder.batch_execute("ROLLBACK")).await?;
@@ -138,12 +143,11 @@ impl Lease {
     /// Returns an error when another instance may have taken the lease.
     fn check(&self) -> Result<()> {
         let is_open = !self.holder.is_closed() && !self.reader.client.is_closed();
-        match is_open && self.db.is_present(self.reader.generation) && self.confirmed().elapsed() < RELIANCE_TIME {
+        // The holder and the reader may have been opened before and after a failover.
+        let is_present = [self.generation, self.reader.generation].into_iter().all(|opened| self.db.is_present(opened));
+        match is_open && is_present && self.confirmed().elapsed() < RELIANCE_TIME {
             true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the lease of the sink has ended: another instance may relay to it",
-            )),
+            false => Err(ended()),
         }
     }
 
@@ -162,6 +166,10 @@ impl Lease {
         let row = self.read(statement, params).await?.into_iter().next();
         row.ok_or_else(|| Error::new(ErrorKind::Internal, "a row was expected"))
     }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Unavailable, "the lease of the sink has ended: another instance may relay to it")
 }
 
 /// Whether an answer says that the lock was taken.

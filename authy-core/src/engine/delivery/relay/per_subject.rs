@@ -54,7 +54,7 @@ pub(super) async fn work(
         }
         tokio::select! {
             Some(Attempted { event, attempts, outcome }) = under_way.next(), if !under_way.is_empty() => {
-                settle(db, sink.name(), &event, attempts, outcome).await?;
+                settle(db, sink, &event, attempts, outcome).await?;
                 ids.retain(|id| id != event.event_id.as_uuid());
             }
             () = stop.requested(), if !stops => {}
@@ -78,32 +78,47 @@ async fn attempt(lease: &Lease, sink: &dyn Sink, event: EventView, attempts: i32
 
 async fn settle(
     db: &Db,
-    sink: &str,
+    sink: &dyn Sink,
     event: &EventView,
     attempts: i32,
     outcome: Result<(), DeliveryError>,
 ) -> Result<()> {
-    let id = event.event_id.as_uuid();
+    let (id, give_up_after) = (event.event_id.as_uuid(), sink.give_up_after());
+    let sink = sink.name();
     let Err(failure) = outcome else {
         let params: Params<'_> = &[&sink, id, &"delivered", &None::<&str>];
         return db.write(&sql::FINISH, params).await.map(drop);
     };
     let reason = failure.describe();
     if failure.is_permanent() {
-        tracing::warn!(sink, event = %event.event_id, kind = event.kind.as_str(), reason, "an event was given up");
+        // The ID is a part of the text, so that no log takes two of these for the same.
+        tracing::warn!(sink, kind = event.kind.as_str(), reason, "the event {} was given up", event.event_id);
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];
         return db.write(&sql::FINISH, params).await.map(drop);
     }
     let wait = retry_wait(usize::try_from(attempts).unwrap_or_default());
-    tracing::warn!(
-        sink,
-        event = %event.event_id,
-        kind = event.kind.as_str(),
-        reason,
-        attempts = attempts + 1,
-        wait_seconds = wait.as_secs_f64(),
-        "an event was not accepted: retrying"
-    );
-    let params: Params<'_> = &[&sink, id, &reason, &wait.as_secs_f64()];
-    db.write(&sql::POSTPONE, params).await.map(drop)
+    let limit = give_up_after.map(|limit| limit.as_secs_f64());
+    let params: Params<'_> = &[&sink, id, &reason, &wait.as_secs_f64(), &limit];
+    let postponed = db.write(&sql::POSTPONE, params).await?;
+    let (kind, attempts) = (event.kind.as_str(), attempts + 1);
+    match postponed.is_some_and(|row| row.get("is_given_up")) {
+        true => tracing::warn!(
+            sink,
+            event = %event.event_id,
+            kind,
+            reason,
+            attempts,
+            "an event was given up, because it was not accepted for too long: `authy-server event list --stuck` shows it"
+        ),
+        false => tracing::warn!(
+            sink,
+            event = %event.event_id,
+            kind,
+            reason,
+            attempts,
+            wait_seconds = wait.as_secs_f64(),
+            "an event was not accepted: retrying"
+        ),
+    }
+    Ok(())
 }

@@ -99,11 +99,16 @@ statements! {
         "UPDATE authy.delivery SET state = $3, error = $4, attempts = attempts + 1, changed = now()
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting'";
 
-    /// Postpones a delivery that was not accepted by a number of seconds.
-    POSTPONE(TEXT, UUID, TEXT, FLOAT8) =
+    /// Postpones a delivery that was not accepted by a number of seconds, or gives it up when the first failure was a
+    /// number of seconds ago. The last attempt is at that time.
+    POSTPONE(TEXT, UUID, TEXT, FLOAT8, FLOAT8) =
         "UPDATE authy.delivery
-         SET error = $3, attempts = attempts + 1, changed = now(), next_attempt = now() + make_interval(secs => $4)
-         WHERE sink = $1 AND event_id = $2 AND state = 'waiting'";
+         SET error = $3, attempts = attempts + 1, changed = now(), first_failure = coalesce(first_failure, now()),
+             next_attempt = least(now() + make_interval(secs => $4),
+                                  coalesce(first_failure, now()) + make_interval(secs => $5)),
+             state = CASE WHEN first_failure + make_interval(secs => $5) <= now() THEN 'given_up' ELSE 'waiting' END
+         WHERE sink = $1 AND event_id = $2 AND state = 'waiting'
+         RETURNING state = 'given_up' AS is_given_up";
 
     /// The deliveries that failed and wait, or were given up.
     LIST_STUCK(INT8) =
@@ -112,9 +117,9 @@ statements! {
          WHERE d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)
          ORDER BY d.happened, d.event_id LIMIT $1";
 
-    /// Retries a stuck delivery immediately.
+    /// Retries a stuck delivery immediately. The time after which it is given up begins again.
     RETRY(TEXT, UUID) =
-        "UPDATE authy.delivery SET state = 'waiting', next_attempt = now(), changed = now()
+        "UPDATE authy.delivery SET state = 'waiting', next_attempt = now(), changed = now(), first_failure = NULL
          WHERE sink = $1 AND event_id = $2 AND state <> 'delivered' RETURNING subject";
 
     /// Gives up a stuck delivery.
@@ -171,8 +176,11 @@ statements! {
          ) AS stuck
          WHERE c.sink = ANY ($1) ORDER BY c.sink";
 
-    /// Deletes deliveries that were made one month ago, except those whose status is shown with the user.
-    FORGET() =
-        "DELETE FROM authy.delivery
-         WHERE state = 'delivered' AND NOT shows_status AND changed < now() - interval '30 days'";
+    /// Deletes at most a number of the deliveries that were made one month ago, except those whose status is shown with the
+    /// user.
+    FORGET(INT8) =
+        "DELETE FROM authy.delivery WHERE (sink, event_id) IN (
+             SELECT sink, event_id FROM authy.delivery
+             WHERE state = 'delivered' AND NOT shows_status AND changed < now() - interval '30 days'
+             ORDER BY changed LIMIT $1)";
 }

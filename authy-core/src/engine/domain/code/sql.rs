@@ -48,8 +48,10 @@ statements! {
     /// Deletes the codes that confirmed a former address of a user.
     FORGET_SPENT_OF(UUID) = "DELETE FROM authy.spent_code WHERE user_id = $1";
 
-    /// Deletes the codes that confirmed an address a number of seconds ago or earlier.
-    FORGET_SPENT(FLOAT8) = "DELETE FROM authy.spent_code WHERE spent < now() - make_interval(secs => $1)";
+    /// Deletes at most a number of the codes that confirmed an address a number of seconds ago or earlier.
+    FORGET_SPENT(FLOAT8, INT8) =
+        "DELETE FROM authy.spent_code WHERE code_id IN (
+             SELECT code_id FROM authy.spent_code WHERE spent < now() - make_interval(secs => $1) ORDER BY spent LIMIT $2)";
 
     /// Revokes a user's codes for one purpose, or all.
     REVOKE(UUID, TEXT) = "DELETE FROM authy.code WHERE user_id = $1 AND ($2 IS NULL OR purpose = $2)";
@@ -62,5 +64,7 @@ statements! {
         "SELECT count(*) FROM authy.event WHERE subject = $1 AND kind = $2 AND happened > now() - interval '1 hour'";
 
     /// Deletes expired codes.
-    FORGET() = "DELETE FROM authy.code WHERE expires < now()";
+    FORGET(INT8) =
+        "DELETE FROM authy.code WHERE code_id IN (
+             SELECT code_id FROM authy.code WHERE expires < now() ORDER BY expires LIMIT $1)";
 }

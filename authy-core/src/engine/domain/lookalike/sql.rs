@@ -28,10 +28,17 @@ statements! {
          ON CONFLICT (user_id, skeleton) DO UPDATE SET rule = excluded.rule";
 
     /// Administrators whose skeletons by a rule are not stored.
+    ///
+    /// The members of each role are read in the order of an index. Otherwise the planner, which does not know the role,
+    /// expects as many members as the average role has, and reads the members of all roles.
     LIST_UNPROTECTED(INT4, TEXT, INT8) =
-        "SELECT public_id, username FROM authy.users
-         WHERE public_id IN (SELECT user_id FROM authy.user_role JOIN authy.role USING (role_id) WHERE level <= $1)
-           AND NOT EXISTS (SELECT FROM authy.administrator_name a WHERE a.user_id = public_id AND a.rule = $2)
+        "SELECT user_id AS public_id, (SELECT username FROM authy.users WHERE public_id = user_id) AS username
+         FROM (SELECT role_id FROM authy.role WHERE level <= $1) AS powerful
+         CROSS JOIN LATERAL (
+             SELECT user_id FROM authy.user_role AS member WHERE member.role_id = powerful.role_id
+             ORDER BY granted, user_id OFFSET 0
+         ) AS administrator
+         WHERE NOT EXISTS (SELECT FROM authy.administrator_name a WHERE a.user_id = administrator.user_id AND a.rule = $2)
          LIMIT $3";
 
     /// The name of a user, deleted or not.

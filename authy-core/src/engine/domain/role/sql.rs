@@ -7,7 +7,7 @@ statements! {
     LIST() = "SELECT name, description, level FROM authy.role ORDER BY level LIMIT 1000";
 
     /// A role by its name.
-    FIND(TEXT) = "SELECT name, description, level FROM authy.role WHERE name_key = $1";
+    FIND(TEXT) = "SELECT role_id, name, description, level FROM authy.role WHERE name_key = $1";
 
     /// The ID of a role.
     FIND_ID(TEXT) = "SELECT role_id FROM authy.role WHERE name_key = $1";
@@ -30,19 +30,6 @@ statements! {
         "SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
          WHERE role_id = $1 AND deleted_at IS NULL LIMIT 1";
 
-    /// The users who have the role.
-    LIST_USERS(TEXT, INT8, INT8) =
-        "SELECT u.public_id, u.username
-         FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
-         WHERE r.name_key = $1 AND u.deleted_at IS NULL
-         ORDER BY u.username_key LIMIT $2 OFFSET $3";
-
-    /// The number of users who have the role.
-    COUNT_USERS(TEXT) =
-        "SELECT count(*)
-         FROM authy.role r JOIN authy.user_role g USING (role_id) JOIN authy.users u ON u.public_id = g.user_id
-         WHERE r.name_key = $1 AND u.deleted_at IS NULL";
-
     /// Grants a role.
     GRANT(UUID, INT4) =
         "INSERT INTO authy.user_role (user_id, role_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -50,8 +37,15 @@ statements! {
     /// Revokes a role.
     REVOKE(UUID, INT4) = "DELETE FROM authy.user_role WHERE user_id = $1 AND role_id = $2";
 
-    /// The most powerful role.
-    FIND_TOP() = "SELECT role_id FROM authy.role ORDER BY level LIMIT 1";
+    /// The most powerful role. Not one that is more powerful than any that is made here, as an import may bring it, unless
+    /// a user has it who is not deleted: it would leave nobody protected. A scalar subquery, because EXISTS could be
+    /// planned as a join with all users.
+    FIND_TOP() =
+        "SELECT role_id FROM authy.role
+         WHERE level >= 0
+            OR (SELECT 1 FROM authy.user_role JOIN authy.users ON public_id = user_id
+                WHERE user_role.role_id = role.role_id AND deleted_at IS NULL LIMIT 1) IS NOT NULL
+         ORDER BY level LIMIT 1";
 
     /// Locks a role until the transaction ends, against revocations of the role but not against grants.
     HOLD(INT4) = "SELECT 1 FROM authy.role WHERE role_id = $1 FOR NO KEY UPDATE";

@@ -16,10 +16,13 @@ impl Sessions {
         let verified = match self.keys.get_or_verify(&self.cache, token) {
             Ok(verified) => verified,
             // The rare case is boxed, so that the future of the frequent one stays small.
-            Err(refused) => {
-                let again = Box::pin(self.keys.verify_again(token, refused)).await;
-                Arc::new(again.map_err(|refused| self.journal.feed.explain(refused))?)
-            }
+            Err(refused) => match Box::pin(self.keys.verify_again(token, refused)).await {
+                Ok(verified) => Arc::new(verified),
+                Err(refused) => {
+                    let refused = self.journal.feed.explain(refused);
+                    return Box::pin(self.authenticate_legacy(token, refused)).await;
+                }
+            },
         };
         let feed = &self.journal.feed;
         let is_good = match feed.is_current() {
@@ -54,6 +57,6 @@ impl Sessions {
     }
 }
 
-fn revoked() -> Error {
+pub(super) fn revoked() -> Error {
     Error::new(ErrorKind::InvalidToken, "the token is no longer valid")
 }

@@ -37,10 +37,23 @@ impl Sessions {
     /// verified; [`ErrorKind::Unavailable`] when the database is not available, or its clock and this machine's differ by
     /// more than 30 seconds.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
-        self.counts.logins.count(self.log_in(caller, credentials).await)
+        let Credentials { username, password } = credentials;
+        self.counts.logins.count(self.log_in(caller, &username, &[&password]).await)
     }
 
-    async fn log_in(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
+    /// Logs in with the password of `credentials` or with `other`, which is tried second: for clients of which some send
+    /// passwords encoded and others do not. Both together are one attempt, counted once. A refusal takes two hashes in
+    /// place of one, whether or not the user exists.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    pub async fn login_with_either(&self, caller: &Caller, credentials: Credentials, other: Secret) -> Result<Tokens> {
+        let Credentials { username, password } = credentials;
+        self.counts.logins.count(self.log_in(caller, &username, &[&password, &other]).await)
+    }
+
+    /// Logs in with a password in any of these forms.
+    async fn log_in(&self, caller: &Caller, username: &str, password: &[&Secret]) -> Result<Tokens> {
         self.journal.feed.require_right_clock()?;
         let verifier = &self.passwords;
         // A flood is refused before it costs a query.
@@ -51,22 +64,22 @@ impl Sessions {
             None => unknown,
         };
         verifier.passwords.has_room(unknown).or_else(|_| verifier.passwords.has_room(hoped))?;
-        let name = Username::existing(&credentials.username).ok();
+        let name = Username::existing(username).ok();
         let known = verifier.find(name.as_ref()).await?;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
         let requester = if device.is_some() { caller.hash_requester_on_known_device() } else { unknown };
         verifier.passwords.has_room(requester)?;
         let target = match (&known, &device) {
             (Some(known), Some(device)) => GuessTarget::password_on(device, known.user),
-            _ => {
+            (Some(known), None) => GuessTarget::password_of(known.user),
+            (None, _) => {
                 let key = name.as_ref().map(Username::key);
-                let name = key.as_deref().unwrap_or(&credentials.username);
-                GuessTarget::password_of(name, known.as_ref().map(|known| known.user))
+                GuessTarget::password_of_unknown(key.as_deref().unwrap_or(username))
             }
         };
         let attempt = verifier.limiter.attempt(caller, target).await?;
         let phc = known.as_ref().map(|known| known.phc.as_str());
-        let (attempt, new_phc) = verifier.verify(requester, attempt, &credentials.password, phc).await?;
+        let (attempt, new_phc) = verifier.verify(requester, attempt, password, phc).await?;
         let Some(mut known) = known else { return Err(refused()) };
         if self.config.require_validated && !known.is_validated {
             attempt.end(Outcome::Succeeded).await?;

@@ -118,6 +118,39 @@ statements! {
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM authy.signing_key WHERE kid = $3 AND state <> 'retired')";
 
+    /// The user of a token of an earlier system, whether the token has a session already, and the claims. Nothing when the
+    /// user was revoked in any way (begins another epoch), or the session has ended.
+    FIND_LEGACY(UUID, UUID) =
+        "SELECT public_id, username, ver, session_id IS NOT NULL AS is_open, granted.roles, granted.level
+         FROM authy.users LEFT JOIN authy.session ON session_id = $1 AND user_id = public_id,
+              LATERAL (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
+                       FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id) AS granted
+         WHERE public_id = $2 AND deleted_at IS NULL AND ver = 1 AND granted.level IS NOT NULL AND ended_at IS NULL";
+
+    /// Opens the session of a token of an earlier system, and writes the event. Nothing when the user was revoked in any
+    /// way: the token may be older than the end of any session, because its time of issue is not known. The trail is
+    /// searched, because sessions are forgotten a day after their end.
+    ///
+    /// The user is locked first, as by all code that ends sessions.
+    OPEN_LEGACY(UUID, UUID, TIMESTAMPTZ, UUID, TEXT, UUID, TEXT) =
+        "WITH owner AS (
+             SELECT public_id FROM authy.users WHERE public_id = $2 AND deleted_at IS NULL AND ver = 1 FOR KEY SHARE
+         ), opened AS (
+             INSERT INTO authy.session (session_id, user_id, expires, access_until, issued)
+             SELECT $1, public_id, $3, $3, true FROM owner
+             WHERE NOT EXISTS (SELECT FROM authy.event
+                               WHERE subject = $2 AND kind IN ('session.ended', 'sessions.ended', 'session.replayed'))
+             ON CONFLICT DO NOTHING
+             RETURNING user_id
+         ), event AS (
+             INSERT INTO authy.event (event_id, kind, actor, origin, subject, session_id, detail)
+             SELECT $4, $5, $6, $7, user_id, $1, jsonb_build_object('legacy', true, 'level', (
+                 SELECT min(role.level) FROM authy.user_role JOIN authy.role USING (role_id)
+                 WHERE user_role.user_id = opened.user_id))
+             FROM opened
+         )
+         SELECT user_id FROM opened";
+
     /// A user's sessions, most recently used first. All of them: their number is limited, except for those that were
     /// opened without a login.
     LIST(UUID, FLOAT8) =
@@ -149,9 +182,15 @@ statements! {
         "UPDATE authy.session SET ended_at = now()
          WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING session_id";
 
-    /// Deletes the sessions that ended at least one day ago, all of whose tokens have expired.
-    FORGET() =
-        "DELETE FROM authy.session
-         WHERE (ended_at < now() - interval '1 day' OR expires < now() - interval '1 day')
-           AND access_until < now() - interval '1 day'";
+    /// Deletes sessions that ended at least one day ago, all of whose tokens have expired: at most a number of those that
+    /// were ended, and of those that expired.
+    FORGET(INT8) =
+        "DELETE FROM authy.session WHERE session_id IN (
+             (SELECT session_id FROM authy.session
+              WHERE ended_at < now() - interval '1 day' AND access_until < now() - interval '1 day'
+              ORDER BY ended_at LIMIT $1)
+             UNION ALL
+             (SELECT session_id FROM authy.session
+              WHERE expires < now() - interval '1 day' AND access_until < now() - interval '1 day'
+              ORDER BY expires LIMIT $1))";
 }

@@ -65,8 +65,8 @@ statements! {
     /// Replaces the encrypted key.
     RESEAL(TEXT, BYTEA) = "UPDATE authy.signing_key SET sealed = $2 WHERE kid = $1";
 
-    /// The number of passwords that are not hashed with this pepper.
+    /// The number of passwords that are hashed with another pepper than this one. The hashes of other programs have none.
     COUNT_OTHER_PEPPERS(TEXT) =
         "SELECT count(*) FROM authy.password JOIN authy.users ON public_id = user_id
-         WHERE deleted_at IS NULL AND phc NOT LIKE $1";
+         WHERE deleted_at IS NULL AND phc LIKE '%,keyid=%' AND phc NOT LIKE $1";
 }

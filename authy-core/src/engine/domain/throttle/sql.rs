@@ -79,6 +79,8 @@ statements! {
     /// Ends a successful attempt, and deletes all failures.
     CLEAR(TEXT) = "DELETE FROM authy.throttle WHERE key = $1 RETURNING 1";
 
-    /// Deletes counts that have no effect any more.
-    FORGET() = "DELETE FROM authy.throttle WHERE forgotten < now()";
+    /// Deletes at most a number of the counts that have no effect any more.
+    FORGET(INT8) =
+        "DELETE FROM authy.throttle WHERE forgotten < now() AND key IN (
+             SELECT key FROM authy.throttle WHERE forgotten < now() ORDER BY forgotten LIMIT $1)";
 }

@@ -97,7 +97,7 @@ impl Users {
             None => None,
         };
         let email = email.filter(|email| email.key() != account.email.key());
-        Ok(PreparedChange { user, proof, username: account.username, phc, email })
+        Ok(PreparedChange { user, proof, phc, email })
     }
 }
 
@@ -106,7 +106,6 @@ impl Users {
 pub struct PreparedChange {
     user: UserId,
     proof: Proof,
-    username: Username,
     phc: Option<String>,
     email: Option<Email>,
 }
@@ -147,7 +146,7 @@ impl Proof {
 /// Performs a change. Appends an event for the requested address and one for the password; none for an address that is
 /// already the current one.
 pub(in crate::engine) async fn apply(tx: &Tx<'_>, users: &Users, change: &PreparedChange) -> Result<Written> {
-    let PreparedChange { user, proof, username, phc, email } = change;
+    let PreparedChange { user, proof, phc, email } = change;
     let user = *user;
     let (actor, subject) = tx.prove_on(user).await?;
     proof.require(tx, &actor, &subject.live()?).await?;
@@ -155,7 +154,7 @@ pub(in crate::engine) async fn apply(tx: &Tx<'_>, users: &Users, change: &Prepar
         Some(phc) => {
             let own = actor.session().filter(|_| actor.user() == Some(user));
             let effect = own.map_or(SessionEffect::Ended, SessionEffect::EndedExcept);
-            let event = set_password(tx, &users.passwords.limiter, &actor, (user, username), phc, effect).await?;
+            let event = set_password(tx, &users.passwords.limiter, &actor, user, phc, effect).await?;
             Some(event.detail(json!({ "reset": false })))
         }
         None => None,
@@ -192,18 +191,18 @@ pub(super) async fn set_password(
     tx: &Transaction<'_>,
     limiter: &GuessLimiter,
     actor: &Actor,
-    (user, username): (UserId, &Username),
+    user: UserId,
     phc: &str,
     effect: SessionEffect,
 ) -> Result<Event> {
-    limiter.forget_guesses(tx, username).await?;
+    limiter.forget_guesses(tx, user).await?;
     sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
     apply_account_change(tx, actor, user, EventKind::PasswordChanged, effect).await
 }
 
 /// The state of an account before its change.
 pub(super) struct CurrentAccount {
-    pub(super) username: Username,
+    username: Username,
     email: Email,
     phc: Option<String>,
     level: Option<Level>,

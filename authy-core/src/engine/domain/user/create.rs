@@ -10,7 +10,7 @@ use crate::{
     api::user::NewAccount,
     engine::{
         crypto::{hasher::HashRequester, random::random_text},
-        domain::role,
+        domain::{lookalike, role},
         journal::{
             actor::Actor,
             caller::Caller,
@@ -23,6 +23,9 @@ use crate::{
 
 /// The role of the first administrator.
 const SUPERADMIN_ROLE: &str = "superadmin";
+
+/// The name of the first administrator.
+const FIRST_ADMINISTRATOR: &str = "admin";
 
 /// A checked account: the name is available, and the password, if there is one, is strong and hashed.
 #[derive(Debug)]
@@ -76,21 +79,30 @@ impl Users {
         Ok(PreparedAccount { registration, role: role.unwrap_or_else(user_role) })
     }
 
-    /// Creates the first administrator of a database without users, for the operator. Returns the name and the
-    /// password, which is not available later; `None` when there are users, or another instance has just created one.
+    /// Creates the first administrator of a database without users, or with imported users none of whom is an
+    /// administrator, for the operator. Returns the name and the password, which is not available later; `None` when there
+    /// are other users or an administrator, or another instance has just created one.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database
     /// is not available.
     pub async fn create_first_administrator(&self, caller: &Caller) -> Result<Option<(Username, Secret)>> {
         Actor::operator(caller)?;
-        if self.db().read_opt(&sql::ANY, &[]).await?.is_some() {
+        let level = lookalike::ADMINISTRATOR_LEVEL;
+        if self.db().read_opt(&sql::HAS_ADMINISTRATOR, &[&level]).await?.is_some() {
             return Ok(None);
         }
+        let user = UserId::random();
+        // An imported user may have the name.
+        let taken = self.find_named(&Username::stored(FIRST_ADMINISTRATOR.to_owned())).await?;
+        let name = taken.map_or_else(
+            || FIRST_ADMINISTRATOR.to_owned(),
+            |_| format!("{FIRST_ADMINISTRATOR}-{}", user.as_uuid().simple()),
+        );
         let password = Secret::new(random_text::<15>()?);
-        let username = Username::stored("admin".to_owned());
+        let username = Username::stored(name);
         let registration = Registration {
-            user: UserId::random(),
+            user,
             username: username.clone(),
             // Its domain never exists (RFC 2606), so no mail can be sent there.
             email: Email::stored("admin@authy.invalid".to_owned()),
@@ -101,7 +113,7 @@ impl Users {
         let account = PreparedAccount { registration, role: RoleName::stored(SUPERADMIN_ROLE.to_owned()) };
         let is_first = self.journal.write(caller, async |tx| {
             sql::LOCK_FIRST.rows(tx, &[]).await?;
-            if sql::ANY.row(tx, &[]).await?.is_some() {
+            if sql::HAS_ADMINISTRATOR.row(tx, &[&level]).await?.is_some() {
                 return Ok(Written::unchanged(false));
             }
             Ok(create(tx, self, &account).await?.map(|_| true))

@@ -8,7 +8,7 @@ use crate::{
     api::event::EventKind,
     engine::{
         domain::{
-            code,
+            alias, code,
             epoch::{SessionEffect, apply_account_change},
             erased_name::ErasedNames,
             role,
@@ -76,6 +76,8 @@ pub(in crate::engine) async fn restore(tx: &Tx<'_>, user: UserId) -> Result<Even
 pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -> Result<Event> {
     let (actor, subject) = tx.prove_on(user).await?;
     actor.require_full_power()?;
+    // A role from an earlier system can be more powerful than any that is made here.
+    actor.require_power_over(subject.level)?;
     if subject.is_erased {
         return Err(Error::new(ErrorKind::AlreadyDeleted, "the user was erased before"));
     }
@@ -88,6 +90,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         false => ErasedNames::unconfirmed(user),
     };
     code::forget_spent(tx, user).await?;
+    alias::erase(tx, &users.erased, user).await?;
     // The replacement of the name is a valid name, because every view of a user contains one.
     let username = format!("erased-{}", user.as_uuid().simple());
     let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
@@ -99,6 +102,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         &sql::ERASE_CLIENT_INFO,
         &sql::ERASE_DELIVERIES,
         &sql::ERASE_LOOKALIKES,
+        &sql::ERASE_ORIGIN,
     ] {
         statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
     }

@@ -15,7 +15,7 @@ use super::{
     sql,
 };
 use crate::{
-    Email, Error, ErrorKind, Result, Secret, UserId, Username,
+    Email, Error, ErrorKind, Result, Secret, UserId,
     api::{
         account::{ForgottenPassword, PasswordReset},
         event::EventKind,
@@ -100,7 +100,7 @@ impl Users {
         let account = find_changeable(self.db(), user).await.map_err(unless_gone)?;
         let (password, inputs) = (reset.password.as_secret().normalized(), account.password_inputs(None));
         let phc = self.passwords.passwords.admit(caller.hash_requester(), password, inputs).await?;
-        Ok(PreparedReset { code, user, username: account.username, phc, email })
+        Ok(PreparedReset { code, user, phc, email })
     }
 }
 
@@ -109,14 +109,13 @@ impl Users {
 pub struct PreparedReset {
     code: Uuid,
     user: UserId,
-    username: Username,
     phc: String,
     /// The address that the code was sent to.
     email: Option<Email>,
 }
 
 pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &PreparedReset) -> Result<Event> {
-    let PreparedReset { code, user, username, phc, email } = reset;
+    let PreparedReset { code, user, phc, email } = reset;
     if let Some(email) = email {
         claim::lock(tx, Some(*user), email).await?;
     }
@@ -127,9 +126,7 @@ pub(in crate::engine) async fn set_by_code(tx: &Tx<'_>, users: &Users, reset: &P
         // may belong to the owner, and a reset of an account that got the address later must not destroy it.
         confirm(tx, *user, email).await?;
     }
-    let event =
-        set_password(tx, &users.passwords.limiter, &tx.by_secret(), (*user, username), phc, SessionEffect::Ended)
-            .await?;
+    let event = set_password(tx, &users.passwords.limiter, &tx.by_secret(), *user, phc, SessionEffect::Ended).await?;
     Ok(event.detail(json!({ "reset": true })))
 }
 

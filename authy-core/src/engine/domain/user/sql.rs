@@ -1,60 +1,80 @@
 //! The statements of users and their passwords.
 
 use crate::engine::{
-    domain::{epoch::sql::next_epoch, lookalike::sql::administrators_who_look_like},
+    domain::{alias::sql::user_named, epoch::sql::next_epoch, lookalike::sql::administrators_who_look_like},
     storage::statement::statements,
 };
 
-/// The users, with their roles, and with the state of the first delivery about each to the sink whose status is shown:
-/// that of the delivery, or `waiting` when the sink's cursor is older than the user. The users are selected first, so
-/// that only the roles and deliveries of the shown ones are looked up.
-macro_rules! user_view {
-    ($($rest:expr),+) => {
+/// The columns of a user that are shown.
+macro_rules! user_columns {
+    () => {
+        "public_id, username, email, created, last_login, validated_at, deleted_at"
+    };
+}
+
+/// Users, with these columns, from a query in this order, with their roles, and with the state of the first delivery about
+/// each to the sink whose status is shown: that of the delivery, or `waiting` when the sink's cursor is older than the
+/// user, who was not imported. The users are selected first, so that only the roles and deliveries of the shown ones are
+/// looked up.
+macro_rules! shown_users {
+    ($columns:expr, $users:expr, $order:expr) => {
         concat!(
-            "SELECT public_id, username, email, created, last_login, validated_at, deleted_at, roles, level, coalesce(
+            "SELECT ",
+            $columns,
+            ", roles, level, coalesce(
                  (SELECT d.state FROM authy.delivery d
                   WHERE d.shows_status AND d.subject = public_id ORDER BY d.happened LIMIT 1),
-                 (SELECT 'waiting' FROM authy.event_cursor c WHERE c.shows_status AND c.begun <= created LIMIT 1)
+                 (SELECT 'waiting' FROM authy.event_cursor c WHERE c.shows_status AND c.begun <= created
+                  AND NOT EXISTS (SELECT FROM authy.import_origin o WHERE o.user_id = public_id) LIMIT 1)
              ) AS details
-             FROM (SELECT public_id, username, email, created, last_login, validated_at, deleted_at FROM authy.users ",
-            $($rest,)+
+             FROM (",
+            $users,
             ") AS picked
              CROSS JOIN LATERAL (
                  SELECT coalesce(array_agg(name ORDER BY role.level), '{}') AS roles, min(role.level) AS level
                  FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id
              ) AS granted
-             ORDER BY created, public_id"
+             ORDER BY ",
+            $order
         )
     };
 }
 
-/// The condition of a filter of users: a range of keys from a prefix to just before the next one, and whether they are
-/// deleted and have a confirmed address. NULL excludes nobody. A statement is planned with its parameters, so that a
-/// condition which excludes nobody costs nothing.
-macro_rules! is_selected {
-    () => {
-        "($1 IS NULL OR (username_key >= $1 AND username_key < $2) OR (email_key >= $1 AND email_key < $2))
-         AND ($3 IS NULL OR (deleted_at IS NOT NULL) = $3) AND ($4 IS NULL OR (validated_at IS NOT NULL) = $4)"
+/// One user, as shown.
+macro_rules! user_view {
+    ($condition:expr) => {
+        shown_users!(
+            user_columns!(),
+            concat!("SELECT ", user_columns!(), " FROM authy.users WHERE ", $condition),
+            "public_id"
+        )
     };
 }
 
-/// The condition that a user has a role. Not a part of [`is_selected`]: as an alternative to NULL, no index would serve
-/// it.
-macro_rules! has_role {
-    ($role:literal) => {
-        concat!("EXISTS (SELECT FROM authy.user_role WHERE role_id = ", $role, " AND user_id = public_id)")
-    };
-}
+pub(in crate::engine) use {shown_users, user_columns};
 
 statements! {
-    /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's.
+    /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's, or an alias has
+    /// its key.
     CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = concat!(
         "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
          SELECT $1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END
          WHERE NOT EXISTS (",
         administrators_who_look_like!("$7", "$8"),
-        ")"
+        ") AND NOT EXISTS (SELECT FROM authy.alias WHERE spelling_key = $3)"
     );
+
+    /// Creates users of an earlier system as they are: their names and addresses with the keys of these, and the times of
+    /// their creation, last login, confirmation and deletion. Returns the IDs of the created ones. Nobody is created
+    /// whose ID or key, or confirmed address, is taken.
+    CREATE_STORED(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY,
+                  TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY) =
+        "INSERT INTO authy.users
+             (public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at)
+         SELECT public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS stored
+             (public_id, username, username_key, email, email_key, created, last_login, validated_at, deleted_at)
+         ON CONFLICT DO NOTHING RETURNING public_id";
 
     /// Stores the first password of a user.
     CREATE_PASSWORD(UUID, TEXT) = "INSERT INTO authy.password (user_id, phc) VALUES ($1, $2)";
@@ -62,13 +82,27 @@ statements! {
     /// A user, deleted or not, who has a name or an address in any of these forms; of two, the one with the name. An
     /// address is taken once it is confirmed.
     FIND_TAKEN(TEXT_ARRAY, TEXT_ARRAY) =
-        "SELECT username_key = ANY ($1) AS has_name FROM authy.users
-         WHERE username_key = ANY ($1)
-            OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL))
+        "SELECT has_name FROM (
+             SELECT username_key = ANY ($1) AS has_name FROM authy.users
+             WHERE username_key = ANY ($1)
+                OR (email_key = ANY ($2) AND (validated_at IS NOT NULL OR erased_at IS NOT NULL))
+             UNION ALL
+             SELECT true FROM authy.alias WHERE spelling_key = ANY ($1)
+         ) AS taken
          ORDER BY has_name DESC LIMIT 1";
 
     /// Deletes the skeletons of a user's name.
     ERASE_LOOKALIKES(UUID) = "DELETE FROM authy.administrator_name WHERE user_id = $1";
+
+    /// Whether there is an administrator with a role of this level or a smaller one, or a user who was not imported: then
+    /// the database needs no first administrator.
+    HAS_ADMINISTRATOR(INT4) =
+        "SELECT 1 FROM authy.user_role JOIN authy.role USING (role_id) JOIN authy.users ON public_id = user_id
+         WHERE level <= $1 AND deleted_at IS NULL
+         UNION ALL
+         SELECT 1 FROM authy.users
+         WHERE NOT EXISTS (SELECT FROM authy.import_origin WHERE user_id = public_id)
+         LIMIT 1";
 
     /// Whether any user exists.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
@@ -77,32 +111,19 @@ statements! {
     LOCK_FIRST() = "SELECT pg_advisory_xact_lock(418313730682)";
 
     /// One user.
-    FIND(UUID) = user_view!("WHERE public_id = $1");
+    FIND(UUID) = user_view!("public_id = $1");
 
-    /// The user with a username, deleted or not.
-    FIND_NAMED(TEXT) = user_view!("WHERE username_key = $1");
+    /// The user whom a spelling with a key means, deleted or not.
+    FIND_NAMED(TEXT, TEXT) = user_view!(concat!("public_id = ", user_named!("$1", "$2")));
 
     /// The username of a user who is not deleted.
     FIND_USERNAME(UUID) = "SELECT username FROM authy.users WHERE public_id = $1 AND deleted_at IS NULL";
 
-    /// The ID of the user with a username, unless deleted.
-    FIND_ID(TEXT) = "SELECT public_id FROM authy.users WHERE username_key = $1 AND deleted_at IS NULL";
-
-    /// A page of the users whom a filter selects.
-    LIST(TEXT, TEXT, BOOL, BOOL, INT8, INT8) =
-        user_view!("WHERE ", is_selected!(), " ORDER BY created, public_id LIMIT $5 OFFSET $6");
-
-    /// The number of users whom a filter selects.
-    COUNT(TEXT, TEXT, BOOL, BOOL) = concat!("SELECT count(*) FROM authy.users WHERE ", is_selected!());
-
-    /// A page of the users whom a filter selects and who have a role.
-    LIST_WITH_ROLE(TEXT, TEXT, BOOL, BOOL, INT4, INT8, INT8) = user_view!(
-        "WHERE ", is_selected!(), " AND ", has_role!("$5"), " ORDER BY created, public_id LIMIT $6 OFFSET $7"
+    /// The ID of the user whom a spelling with a key means, unless deleted.
+    FIND_ID(TEXT, TEXT) = concat!(
+        "SELECT public_id FROM authy.users WHERE deleted_at IS NULL AND public_id = ",
+        user_named!("$1", "$2")
     );
-
-    /// The number of users whom a filter selects and who have a role.
-    COUNT_WITH_ROLE(TEXT, TEXT, BOOL, BOOL, INT4) =
-        concat!("SELECT count(*) FROM authy.users WHERE ", is_selected!(), " AND ", has_role!("$5"));
 
     /// Marks a user as deleted.
     DELETE(UUID) = "UPDATE authy.users SET deleted_at = now() WHERE public_id = $1";
@@ -220,4 +241,9 @@ statements! {
     ERASE_CLIENT_INFO(UUID) =
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
          WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";
+
+    /// Forgets what an erased user was in the source of an import. The row stays, so that no import brings the user back.
+    ERASE_ORIGIN(UUID) =
+        "UPDATE authy.import_origin
+         SET digest = NULL, password_digest = NULL, email_digest = NULL, email_written = NULL WHERE user_id = $1";
 }

@@ -1,13 +1,10 @@
 //! Ends the waits that wrong passwords have caused.
 
-use super::{Users, sql};
+use super::Users;
 use crate::{
-    Result, UserId, Username,
+    Result, UserId,
     api::event::EventKind,
-    engine::{
-        journal::{actor::no_such_user, caller::Caller, event::Event},
-        storage::row::stored,
-    },
+    engine::journal::{caller::Caller, event::Event},
 };
 
 impl Users {
@@ -25,9 +22,7 @@ impl Users {
             .write(caller, async |tx| {
                 let (actor, subject) = tx.prove_on(user).await?;
                 actor.require_power_over(subject.live()?.level)?;
-                let row = sql::FIND_USERNAME.row(tx, &[user.as_uuid()]).await?.ok_or_else(no_such_user)?;
-                let name: Username = stored(&row, "username");
-                self.passwords.limiter.forget_all_guesses(tx, &name, user).await?;
+                self.passwords.limiter.forget_all_guesses(tx, user).await?;
                 Ok(Event::new(EventKind::AccountUnlocked, &actor).about(user))
             })
             .await

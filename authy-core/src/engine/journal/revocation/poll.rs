@@ -4,6 +4,8 @@
 //! that commits late is not skipped, and reading a revocation twice is harmless. NOTIFY only makes the next poll
 //! earlier.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -15,6 +17,15 @@ use crate::{
     revocation::{Cursor, Revocation, RevocationSet},
     time::to_second,
 };
+
+/// Maximum time for reading all revocations: a million rows take some seconds.
+pub(in crate::engine) const FULL_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Returns all revocations in force, over a connection of its own: other reads must not wait for it.
+pub(in crate::engine) async fn read_all(db: &Db) -> Result<RevocationBatch> {
+    let connection = db.connect_for_reads().await?;
+    batch(&connection.read(&sql::POLL, FULL_READ_TIMEOUT, &[&"0"]).await?)
+}
 
 /// Returns the revocations in force that are newer than the cursor. Several of one user are merged.
 pub(in crate::engine) async fn read(db: &Db, after: Option<&Cursor>) -> Result<RevocationBatch> {

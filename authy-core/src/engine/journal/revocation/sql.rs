@@ -4,10 +4,15 @@ use crate::engine::storage::statement::statements;
 
 statements! {
     /// Revokes the tokens of a session, if any has not expired. One minute is added, because clocks differ.
+    ///
+    /// A database that has gone back in time does not know the last tokens of a session that ends in this transaction. None of
+    /// them expires later than one that is issued now.
     REVOKE_SESSION(UUID) =
         "INSERT INTO authy.revocation (session_id, until)
-         SELECT session_id, access_until + interval '1 minute' FROM authy.session
-         WHERE session_id = $1 AND access_until > now() - interval '1 minute'
+         SELECT session_id, greatest(access_until, now() + (access_until - last_used)) + interval '1 minute'
+         FROM authy.session
+         WHERE session_id = $1
+           AND (access_until > now() - interval '1 minute' OR (ended_at = now() AND expires > now()))
          RETURNING until";
 
     /// Revokes the tokens of a session that the database has lost, and with it their expiry. One minute is added, because
@@ -66,6 +71,8 @@ statements! {
     /// whole database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";
 
-    /// Deletes the revocations that expired at least one day ago: the clock of the database may have jumped ahead.
-    FORGET() = "DELETE FROM authy.revocation WHERE until < now() - interval '1 day'";
+    /// Deletes at most a number of the revocations that expired at least one day ago: the clock of the database may have jumped ahead.
+    FORGET(INT8) =
+        "DELETE FROM authy.revocation WHERE revocation_id IN (
+             SELECT revocation_id FROM authy.revocation WHERE until < now() - interval '1 day' ORDER BY until LIMIT $1)";
 }

@@ -40,6 +40,8 @@ pub struct DatabaseStatus {
 pub(in crate::engine) struct History {
     latest: Mutex<Option<Cursor>>,
     lost: AtomicU64,
+    // The lost revocations that were reported, and stay in force here.
+    reported: Mutex<HashSet<RevokedTokens>>,
 }
 
 impl History {
@@ -88,15 +90,21 @@ impl RevocationFeed {
     /// force here until their tokens have expired.
     pub(in crate::engine) fn report_lost(&self, known: KnownRevocations, found: &RevocationBatch) {
         let lost = lost(known, found);
-        if lost > 0 {
-            tracing::warn!(lost, cursor = %found.cursor, "revocations that are known here are not in the database any more");
+        // Each is reported once, although it is missed with every new connection until it expires.
+        let mut reported = self.history.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = lost.iter().any(|tokens| !reported.contains(tokens));
+        let number = lost.len();
+        *reported = lost;
+        drop(reported);
+        if is_new {
+            tracing::warn!(lost = number, cursor = %found.cursor, "revocations that are known here are not in the database any more");
             self.history.report_loss("revocations are missing");
         }
     }
 }
 
-/// Returns the number of known revocations that were not found, although they have not expired.
-fn lost(known: KnownRevocations, found: &RevocationBatch) -> usize {
+/// Returns the known revocations that were not found, although they have not expired.
+fn lost(known: KnownRevocations, found: &RevocationBatch) -> HashSet<RevokedTokens> {
     // Those that expire while they are read are not found either.
     let soon = from_unix_seconds(found.as_of_ms / 1000) + Duration::from_secs(1);
     let others: HashSet<_> = found.revocations.iter().map(|revocation| &revocation.tokens).collect();
@@ -105,7 +113,8 @@ fn lost(known: KnownRevocations, found: &RevocationBatch) -> usize {
         Some((user, ver)) => epochs.get(&user).is_none_or(|found| *found < ver),
         None => !others.contains(&revocation.tokens),
     };
-    known.0.iter().filter(|revocation| revocation.until > soon).filter(is_lost).count()
+    let lost = known.0.iter().filter(|revocation| revocation.until > soon).filter(is_lost);
+    lost.map(|revocation| revocation.tokens.clone()).collect()
 }
 
 fn epoch(revocation: &Revocation) -> Option<(IdHash, u64)> {
@@ -131,7 +140,8 @@ mod tests {
         let cursor = Cursor { cluster: 1, timeline: 2, xmin: 700 };
         let found = [revocation(&kept, 200), revocation(&epoch(user, 7), 150), revocation(&epoch(other, 2), 200)];
         let found = RevocationBatch::new(found.to_vec(), cursor, 100_000);
-        let lost = |tokens: &RevokedTokens, until| lost(KnownRevocations(vec![revocation(tokens, until)]), &found);
+        let lost =
+            |tokens: &RevokedTokens, until| lost(KnownRevocations(vec![revocation(tokens, until)]), &found).len();
         assert_eq!([lost(&kept, 200), lost(&epoch(user, 7), 200), lost(&epoch(user, 6), 200)], [0, 0, 0]);
         assert_eq!([lost(&gone, 200), lost(&epoch(user, 8), 200), lost(&epoch(other, 3), 102)], [1, 1, 1]);
         assert_eq!([lost(&gone, 101), lost(&epoch(user, 8), 90)], [0, 0]);

@@ -1,0 +1,385 @@
+//! Imports of users from other systems: [`Authy::import`](crate::Authy::import).
+//!
+//! Rows are read and written in batches, each in a transaction of its own. `authy.import_origin` remembers every user that
+//! was imported, so that an import that was interrupted continues, and another one brings only what has changed.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::sleep;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{
+    Error, ErrorKind, Result, RoleName, Secret, UserId,
+    engine::{
+        crypto::{hasher::HashRequester, password::Passwords},
+        domain::{erased_name::ErasedNames, lookalike, role, user},
+        journal::{
+            actor::Actor,
+            caller::Caller,
+            write::{Journal, Tx, Written},
+        },
+        storage::row::user_id,
+    },
+};
+
+mod candidate;
+mod merge;
+mod plan;
+pub(in crate::engine) mod record;
+pub(in crate::engine) mod report;
+mod roles;
+pub(in crate::engine) mod source;
+pub(in crate::engine) mod sql;
+mod write;
+
+use candidate::{Candidate, Rules};
+use merge::{Addresses, Here, Origin, Update, merge};
+use plan::{NewUser, Taken, place};
+use record::SourceRow;
+use report::{ImportNoteKind, ImportReport};
+use roles::RoleMap;
+use source::ImportSource;
+use write::Writer;
+
+/// Maximum time to write a batch, which takes less than a second.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Number of hashes that are wrapped at a time: enough for the hashing threads of any machine, and few of the places in their
+/// queue.
+const WRAPS_AT_A_TIME: usize = 16;
+
+/// Number of times that a batch is tried, when another transaction is in the way.
+const ATTEMPTS: u32 = 5;
+
+/// How users are imported.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// Writes nothing, and reports what would be done.
+    pub dry_run: bool,
+    /// The roles here for roles of the source, by their names there.
+    pub role_names: BTreeMap<String, RoleName>,
+    /// Computes argon2id over every hash of another program at once, so that no weak hash is stored until its user logs in.
+    /// It takes as long as a login per user.
+    pub wrap: bool,
+    /// The number of rows per transaction, at most 10,000.
+    pub batch: usize,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        // Large enough that the round trips and the commit cost little, small enough that a batch holds its locks for
+        // less than a second.
+        Self { dry_run: false, role_names: BTreeMap::new(), wrap: false, batch: 2000 }
+    }
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ImportProgress {
+    /// The number of rows that were read.
+    pub read: u64,
+    /// The number of rows in the source, where it is known.
+    pub total: Option<u64>,
+    /// The number of new users.
+    pub created: u64,
+    /// The number of users who were imported before and have been changed.
+    pub changed: u64,
+    /// The number of rows that were not imported.
+    pub refused: u64,
+}
+
+/// Imports the users of a source.
+pub(in crate::engine) async fn run(
+    journal: &Arc<Journal>,
+    (passwords, erased): (&Passwords, &ErasedNames),
+    caller: &Caller,
+    source: ImportSource,
+    options: &ImportOptions,
+    on_progress: &mut (dyn FnMut(&ImportProgress) + Send),
+) -> Result<ImportReport> {
+    let actor = Actor::operator(caller)?;
+    let mut reader = source.open().await?;
+    let report = reader.begin_report(options.dry_run);
+    let (described, mapped, in_report) = (reader.roles(), options.role_names.clone(), report);
+    let resolved = journal.write(caller, async move |tx| {
+        let mut report = in_report;
+        let map = roles::resolve(tx, &described, &mapped, &mut report).await?;
+        Ok(map.map(|map| (map, report)))
+    });
+    let (roles, mut report) = resolved.await?;
+    let any_erased = journal.db.read_opt(&sql::ANY_ERASED, &[]).await?.is_some();
+    let mut import = Import {
+        journal,
+        caller,
+        actor: &actor,
+        source: report.source.clone(),
+        roles,
+        erased: any_erased.then_some(erased),
+        wrapper: (options.wrap && !options.dry_run).then_some(passwords),
+        is_dry_run: options.dry_run,
+        seen: Taken::default(),
+        imagined: Taken::default(),
+    };
+    let (size, total, needs_public_id) = (options.batch.clamp(1, 10_000), reader.total(), reader.needs_public_id());
+    let mut rows = reader.next(size).await?;
+    while !rows.is_empty() {
+        // The next batch is read while this one is written.
+        let (written, next) = tokio::join!(import.write(rows, needs_public_id), reader.next(size));
+        report.add(written?);
+        rows = next?;
+        let ImportReport { read, created, changed, refused, .. } = report;
+        on_progress(&ImportProgress { read, total, created, changed, refused });
+    }
+    if report.read == 0 {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the source has no users: if they are in other files, import each of those",
+        ));
+    }
+    if !options.dry_run {
+        lookalike::fill_in(&journal.db).await?;
+    }
+    Ok(report)
+}
+
+/// An import under way.
+struct Import<'a> {
+    journal: &'a Arc<Journal>,
+    caller: &'a Caller,
+    actor: &'a Actor,
+    source: String,
+    roles: RoleMap,
+    erased: Option<&'a ErasedNames>,
+    /// What wraps hashes, if they are to be wrapped.
+    wrapper: Option<&'a Passwords>,
+    is_dry_run: bool,
+    /// The IDs in the source that were read.
+    seen: Taken,
+    /// What the users have that a dry run does not write.
+    imagined: Taken,
+}
+
+impl Import<'_> {
+    /// Writes one batch, in a transaction. Returns the report about it.
+    async fn write(&mut self, rows: Vec<SourceRow>, needs_public_id: bool) -> Result<ImportReport> {
+        let mut report = ImportReport::default();
+        let rules = Rules { roles: &self.roles, needs_public_id };
+        let mut candidates = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(candidate) = Candidate::new(row, &rules, &mut report) else { continue };
+            if self.seen.add("row", &candidate.source_id) {
+                candidates.push(candidate);
+            } else {
+                report.refused += 1;
+                let message = "the source has another row with this ID or name: this one is left out";
+                report.note(ImportNoteKind::DuplicateRow, &candidate.source_id, message);
+            }
+        }
+        if let Some(passwords) = self.wrapper {
+            self.wrap(passwords, &mut candidates).await?;
+        }
+        let mut attempt = 1;
+        loop {
+            let mut written = ImportReport::default();
+            match self.try_write(candidates.clone(), &mut written).await {
+                Ok(()) => {
+                    report.add(written);
+                    break;
+                }
+                // A dry run is not in the way of others, and remembers what it has compared.
+                Err(error) if error.is_unavailable() && attempt < ATTEMPTS && !self.is_dry_run => {
+                    tracing::debug!(attempt, error = crate::error::chain(&error), "a batch is tried again");
+                    sleep(Duration::from_millis(100) * attempt).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.is_dry_run {
+            self.journal.db.wake_relay();
+            if report.changed > 0 {
+                self.journal.feed.notify_others();
+            }
+        }
+        Ok(report)
+    }
+
+    /// Wraps the hashes that are new, outside of a transaction, because it takes long.
+    async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
+        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
+        let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
+        let known: BTreeMap<String, Option<Vec<u8>>> =
+            origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
+        let is_new = |(_, candidate): &(usize, &Candidate)| {
+            known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
+        };
+        let requester = self.caller.hash_requester();
+        let new = candidates.iter().enumerate().filter(is_new);
+        let hashes = new.filter_map(|(place, candidate)| Some((place, candidate.phc.clone()?)));
+        let wraps: Vec<_> = hashes.map(|(place, phc)| wrap(passwords, requester, place, phc).boxed()).collect();
+        let wrapped: Vec<_> = stream::iter(wraps).buffer_unordered(WRAPS_AT_A_TIME).try_collect().await?;
+        for (place, wrapped) in wrapped {
+            if let (Some(candidate), Some(wrapped)) = (candidates.get_mut(place), wrapped) {
+                candidate.phc = Some(Secret::new(wrapped));
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_write(&mut self, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
+        let (journal, caller, is_dry_run) = (self.journal, self.caller, self.is_dry_run);
+        journal
+            .write_within(BATCH_TIMEOUT, caller, async |tx| {
+                self.write_in(tx, candidates, report).await?;
+                Ok(match is_dry_run {
+                    true => Written::unchanged(()),
+                    // The statements have written an event for each user.
+                    false => Written::without_event(()),
+                })
+            })
+            .await
+    }
+
+    async fn write_in(&mut self, tx: &Tx<'_>, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
+        // Two imports at the same time take turns, and no first administrator is created meanwhile.
+        user::sql::LOCK_FIRST.rows(tx, &[]).await?;
+        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
+        let origins = sql::FIND_ORIGINS.rows(tx, &[&self.source, &ids]).await?;
+        let origins = origins.iter().map(|row| (row.get::<_, String>("source_id"), Origin::from(row)));
+        let mut origins: BTreeMap<String, Origin> = origins.collect();
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for candidate in candidates {
+            match origins.remove(&candidate.source_id) {
+                None => new.push(candidate),
+                Some(origin) if origin.digest.as_ref() == Some(&candidate.digests.all) => report.unchanged += 1,
+                Some(origin) => known.push((candidate, origin)),
+            }
+        }
+        self.update(tx, known, report).await?;
+        self.create(tx, new, report).await
+    }
+
+    /// Compares users who were imported before with what is here, and takes what has changed in the source.
+    async fn update(&self, tx: &Tx<'_>, known: Vec<(Candidate, Origin)>, report: &mut ImportReport) -> Result<()> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        let users: Vec<Uuid> = known.iter().map(|(_, origin)| *origin.user.as_uuid()).collect();
+        sql::LOCK.rows(tx, &[&users]).await?;
+        let states = sql::FIND_STATES.rows(tx, &[&users]).await?;
+        let states: BTreeMap<UserId, Here> = states.iter().map(|row| (user_id(row, "public_id"), row.into())).collect();
+        let keys: Vec<&str> =
+            known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
+        let mut addresses = Addresses::new();
+        for row in sql::FIND_EMAILS.rows(tx, &[&keys]).await? {
+            let owner = (row.get("public_id"), row.get("is_owner"));
+            addresses.entry(row.get("email_key")).or_default().push(owner);
+        }
+        let top = role::sql::FIND_TOP.row(tx, &[]).await?.map(|row| row.get::<_, i32>("role_id"));
+        let writer = self.writer();
+        let (mut updates, mut of_top) = (Vec::new(), Vec::new());
+        for (candidate, origin) in known {
+            let Some(here) = states.get(&origin.user) else { continue };
+            if here.is_erased {
+                // Nothing is recorded either: the digests would be of the erased data.
+                report.unchanged += 1;
+                let message = "the user was erased here, and stays so";
+                report.note(ImportNoteKind::KeptHere, &candidate.source_id, message);
+                continue;
+            }
+            let update = merge(candidate, &origin, here, &mut addresses, report);
+            match update.may_be_the_last(here, top) {
+                true => of_top.push(update),
+                false => updates.push(update),
+            }
+        }
+        if !self.is_dry_run {
+            writer.update(tx, &updates.iter().collect::<Vec<_>>()).await?;
+        }
+        for mut update in of_top {
+            self.keep_last(tx, &mut update, top, report).await?;
+            if !self.is_dry_run {
+                writer.update(tx, &[&update]).await?;
+            }
+            updates.push(update);
+        }
+        let changed = updates.iter().filter(|update| !update.changed.is_empty()).count();
+        report.changed += u64::try_from(changed).unwrap_or(u64::MAX);
+        report.unchanged += u64::try_from(updates.len() - changed).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Leaves out what would take the most powerful role from its last user.
+    async fn keep_last(
+        &self,
+        tx: &Tx<'_>,
+        update: &mut Update,
+        top: Option<i32>,
+        report: &mut ImportReport,
+    ) -> Result<()> {
+        // Deleting the user, or revoking the role.
+        let lost = if update.deleted_at.is_some() { None } else { top };
+        match role::keep_last_of_its_kind(tx, update.user, lost).await {
+            Err(error) if error.kind() == ErrorKind::LastOfItsKind => {
+                let message = "no other user has the most powerful role: the user keeps it";
+                report.note(ImportNoteKind::KeptHere, &update.candidate.source_id, message);
+                update.keep_power();
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Stores users who were not imported before.
+    async fn create(&mut self, tx: &Tx<'_>, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let forms = |key: &str| self.erased.map_or_else(|| vec![key.to_owned()], |erased| erased.forms(key));
+        let ids: Vec<Uuid> = candidates.iter().filter_map(|user| Some(*user.public_id?.as_uuid())).collect();
+        let names: Vec<String> = candidates.iter().flat_map(|user| forms(&user.username_key)).collect();
+        let emails = candidates.iter().filter_map(|user| Some(forms(&user.email.as_ref()?.1)));
+        let emails: Vec<String> = emails.flatten().collect();
+        let spellings: Vec<&str> = candidates.iter().map(|user| user.username.as_str()).collect();
+        let found = sql::FIND_TAKEN.rows(tx, &[&ids, &names, &emails, &spellings]).await?;
+        let mut fresh = Taken::default();
+        let taken = if self.is_dry_run { &mut self.imagined } else { &mut fresh };
+        add_all(taken, &found);
+        let placed = candidates.into_iter().filter_map(|candidate| place(candidate, taken, self.erased, report));
+        let users: Vec<NewUser> = placed.collect();
+        report.created += u64::try_from(users.len()).unwrap_or(u64::MAX);
+        match self.is_dry_run {
+            true => Ok(()),
+            false => self.writer().create(tx, &users).await,
+        }
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer { source: &self.source, actor: self.actor, roles: &self.roles }
+    }
+}
+
+/// Wraps the hash of one candidate. `None` when it stays as it is.
+async fn wrap(
+    passwords: &Passwords,
+    requester: HashRequester,
+    place: usize,
+    phc: Secret,
+) -> Result<(usize, Option<String>)> {
+    loop {
+        match passwords.wrap(requester, phc.expose()).await {
+            // Logins go first.
+            Err(error) if error.kind() == ErrorKind::Overloaded => sleep(Duration::from_millis(100)).await,
+            done => return Ok((place, done?)),
+        }
+    }
+}
+
+fn add_all(taken: &mut Taken, found: &[Row]) {
+    for row in found {
+        taken.add(row.get("what"), row.get("value"));
+    }
+}

@@ -1,0 +1,255 @@
+//! A row of the source that can be imported: its values are checked, and nothing is known of other users yet.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    record::{ImportRecord, SourceRow},
+    report::{
+        ImportNoteKind::{self, *},
+        ImportReport,
+    },
+    roles::RoleMap,
+};
+use crate::{Email, Secret, UserId, Username, engine::crypto::password::format::classify, name::Stored as _};
+
+/// Maximum length of a key in bytes: an index row has at most 2,704, and the key of a collision is longer than that of
+/// the name.
+const MAX_KEY: usize = 2000;
+
+/// Maximum length of the ID in the source, in bytes.
+const MAX_SOURCE_ID: usize = 500;
+
+/// A user to be imported.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) source_id: String,
+    /// The public ID that is kept.
+    pub(super) public_id: Option<UserId>,
+    pub(super) username: Username,
+    pub(super) username_key: String,
+    pub(super) email: Option<(Email, String)>,
+    pub(super) phc: Option<Secret>,
+    pub(super) created: DateTime<Utc>,
+    pub(super) last_login: Option<DateTime<Utc>>,
+    pub(super) validated_at: Option<DateTime<Utc>>,
+    pub(super) deleted_at: Option<DateTime<Utc>>,
+    /// In ascending order.
+    pub(super) roles: Vec<i32>,
+    pub(super) digests: Digests,
+}
+
+/// Digests of a user in the source.
+#[derive(Clone)]
+pub(super) struct Digests {
+    pub(super) all: Vec<u8>,
+    pub(super) password: Vec<u8>,
+    pub(super) email: Vec<u8>,
+}
+
+/// Returns the digest of a value: SHA-256, cut to 16 bytes, because only accidental matches matter.
+pub(super) fn digest_of(value: &impl Serialize) -> Vec<u8> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    digest(&SHA256, &text).as_ref().iter().take(16).copied().collect()
+}
+
+/// What the rows of a source have in common.
+pub(super) struct Rules<'a> {
+    pub(super) roles: &'a RoleMap,
+    /// Whether every user must have a public ID.
+    pub(super) needs_public_id: bool,
+}
+
+impl Candidate {
+    /// Checks a row. `None` when it is refused; the report says why.
+    pub(super) fn new(row: SourceRow, rules: &Rules<'_>, report: &mut ImportReport) -> Option<Self> {
+        report.read += 1;
+        let checked = check(row, rules, report);
+        if checked.is_none() {
+            report.refused += 1;
+        }
+        checked
+    }
+}
+
+fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut ImportReport) -> Option<Candidate> {
+    let record = match record {
+        Ok(record) => record,
+        Err(reason) => {
+            report.note(Unreadable, &place, reason);
+            return None;
+        }
+    };
+    let phc = usable_hash(&place, record.password_hash.as_ref(), report);
+    let mut refuse = |kind: ImportNoteKind, message: &str| {
+        report.note(kind, &place, message);
+        None
+    };
+    let public_id = match record.public_id.as_deref().map(canonical) {
+        Some(Some(id)) => Some(id),
+        Some(None) => {
+            let message = "the public ID is not a UUID in lower case with dashes: the row is left out";
+            return refuse(InvalidPublicId, message);
+        }
+        None if rules.needs_public_id => {
+            return refuse(InvalidPublicId, "there is no public ID: the row is left out");
+        }
+        None => None,
+    };
+    let Some(name) = record.username.as_deref().filter(|name| !name.is_empty()) else {
+        return refuse(InvalidUsername, "there is no username: the row is left out");
+    };
+    let Ok(username) = Username::existing(name) else {
+        let message = "the username has a NUL or more than 255 bytes: the row is left out";
+        return refuse(InvalidUsername, message);
+    };
+    let username_key = username.key();
+    let source_id = source_id(&record, public_id, &username_key);
+    if username_key.len() > MAX_KEY || source_id.len() > MAX_SOURCE_ID {
+        return refuse(InvalidUsername, "the username or the ID is too long: the row is left out");
+    }
+    if let Some(id) = public_id.filter(|id| id.as_uuid().get_version_num() != 4) {
+        let version = id.as_uuid().get_version_num();
+        let message =
+            format!("the public ID is a UUID of version {version}: it is kept, but other services may refuse it");
+        report.note(PublicIdVersion, &place, message);
+    }
+    let email = email(&place, record.email.as_deref(), report);
+    let times = times(&place, &record, report);
+    let roles = roles(&place, &record, rules.roles, report);
+    let hash = record.password_hash.as_ref().map(Secret::expose);
+    let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
+    let digests = Digests {
+        all: digest_of(&(
+            (name, &record.email, hash, record.validated, record.deleted),
+            (micros(Some(times.created)), micros(times.last_login), micros(times.deleted_at), &roles),
+        )),
+        password: digest_of(&hash),
+        email: digest_of(&record.email),
+    };
+    Some(Candidate {
+        source_id,
+        public_id,
+        username,
+        username_key,
+        email,
+        phc,
+        created: times.created,
+        last_login: times.last_login,
+        validated_at: record.validated.then_some(times.created),
+        deleted_at: times.deleted_at,
+        roles,
+        digests,
+    })
+}
+
+/// Returns a public ID in its only spelling. The nil and the max UUID identify nobody.
+fn canonical(text: &str) -> Option<UserId> {
+    let id: UserId = text.parse().ok()?;
+    (!id.as_uuid().is_nil() && !id.as_uuid().is_max()).then_some(id)
+}
+
+/// Returns the ID in the source. A name is not stored in plain text, because it is personal data that is erased with the
+/// user.
+fn source_id(record: &ImportRecord, public_id: Option<UserId>, username_key: &str) -> String {
+    match (&record.id, public_id) {
+        (Some(id), _) => id.clone(),
+        (None, Some(id)) => id.to_string(),
+        (None, None) => format!("name:{}", hex::encode(digest_of(&username_key))),
+    }
+}
+
+fn usable_hash(place: &str, hash: Option<&Secret>, report: &mut ImportReport) -> Option<Secret> {
+    // PostgreSQL stores no NUL, and no format has one.
+    let Some(hash) = hash.filter(|hash| !hash.expose().contains('\0')) else {
+        report.count_hash("none");
+        return None;
+    };
+    match classify(hash.expose()) {
+        Ok(format) => {
+            report.count_hash(format.name());
+            Some(hash.clone())
+        }
+        Err(reason) => {
+            report.count_hash(&format!("unusable: {reason}"));
+            let message = format!("the password hash cannot be used ({reason}): the user has to set a new password");
+            report.note(UnusablePassword, place, message);
+            None
+        }
+    }
+}
+
+fn email(place: &str, email: Option<&str>, report: &mut ImportReport) -> Option<(Email, String)> {
+    let email = email.filter(|email| !email.is_empty() && !email.contains('\0'));
+    let keyed = email.map(|email| Email::stored(email.to_owned())).map(|email| {
+        let key = email.key();
+        (email, key)
+    });
+    let Some((email, key)) = keyed.filter(|(email, key)| email.as_str().len().max(key.len()) <= MAX_KEY) else {
+        report.note(NoEmail, place, "there is no address that can be stored: the user gets a placeholder");
+        return None;
+    };
+    if email.addr_spec().is_err() {
+        report.note(EmailUnusable, place, "no mail can be sent to the address: it is kept as it is");
+    }
+    Some((email, key))
+}
+
+struct Times {
+    created: DateTime<Utc>,
+    last_login: Option<DateTime<Utc>>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+fn times(place: &str, record: &ImportRecord, report: &mut ImportReport) -> Times {
+    // PostgreSQL stores microseconds.
+    let known = |time: Option<DateTime<Utc>>| {
+        time.filter(|time| (1..=9999).contains(&time.year())).map(|time| time.trunc_subsecs(6))
+    };
+    let created = known(record.created).unwrap_or_else(|| {
+        report.note(TimeOutOfRange, place, "the time of the sign-up is missing or out of range: 1970 is taken");
+        DateTime::UNIX_EPOCH
+    });
+    let last_login = known(record.last_login);
+    let deleted_at = match (record.deleted, known(record.delete_date)) {
+        (true, Some(date)) => Some(date),
+        (true, None) => {
+            let message = "the user is deleted, without a date: the time of the last login or the sign-up is taken";
+            report.note(DeletedWithoutDate, place, message);
+            Some(last_login.unwrap_or(created).max(created))
+        }
+        (false, Some(_)) => {
+            report.note(DateWithoutDeleted, place, "there is a date of a deletion, but the user is not deleted");
+            None
+        }
+        (false, None) => None,
+    };
+    Times { created, last_login, deleted_at }
+}
+
+fn roles(place: &str, record: &ImportRecord, map: &RoleMap, report: &mut ImportReport) -> Vec<i32> {
+    let Some(keys) = &record.roles else { return map.default_role().into_iter().collect() };
+    let mut roles = Vec::with_capacity(keys.len());
+    for key in keys {
+        match map.find(key) {
+            Some(role) => roles.push(role),
+            None if map.is_left_out(key) => {
+                report.note(MembershipDropped, place, "the user has a role that is not imported");
+            }
+            None => {
+                let message = format!("there is no role {key:?}: create it and import again, or map it to another");
+                report.note(UnknownRole, place, message);
+            }
+        }
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+/// Returns the ID of a new user.
+pub(super) fn id_of(candidate: &Candidate) -> UserId {
+    candidate.public_id.unwrap_or_else(|| Uuid::new_v4().into())
+}

@@ -1,0 +1,173 @@
+//! The report of an import.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+/// Maximum number of notes in a report. All are counted; a million of them would be of no use to anybody.
+const MAX_NOTES: usize = 10_000;
+
+macro_rules! note_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal;)+) => {
+        /// The kind of a note about a row.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ImportNoteKind { $($(#[doc = $doc])+ $name,)+ }
+
+        impl ImportNoteKind {
+            /// Returns the name, as in the JSON report.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Returns whether the user or the role is not imported.
+            pub fn is_refusal(self) -> bool {
+                match self { $(Self::$name => $is_refusal,)+ }
+            }
+        }
+    };
+}
+
+note_kinds! {
+    /// The row cannot be read.
+    Unreadable "unreadable" true;
+    /// The source has another row with the same ID or name, which comes first. The row is not imported.
+    DuplicateRow "duplicate_row" true;
+    /// The public ID is missing or is not a UUID in lower case with dashes. The row is not imported.
+    InvalidPublicId "invalid_public_id" true;
+    /// Another user has the public ID. The row is not imported.
+    PublicIdTaken "public_id_taken" true;
+    /// The name is missing, contains a NUL, or is too long. The row is not imported.
+    InvalidUsername "invalid_username" true;
+    /// Another user has a name of exactly this spelling. The row is not imported.
+    UsernameTaken "username_taken" true;
+    /// The role has no level. It is not imported, and nobody has it.
+    RoleWithoutLevel "role_without_level" true;
+    /// There is no role of this name, and the source does not describe it. Users do not get it.
+    UnknownRole "unknown_role" true;
+    /// The public ID is kept, although it is not a random UUID (version 4): other services may refuse it.
+    PublicIdVersion "public_id_version" false;
+    /// The name equals another one except for case or width. The user logs in with exactly this spelling.
+    NameCollision "name_collision" false;
+    /// There is no address, and the user gets a placeholder.
+    NoEmail "no_email" false;
+    /// Another user has the address, and this one gets a placeholder.
+    EmailTaken "email_taken" false;
+    /// No mail can be sent to the address. It is kept as it is.
+    EmailUnusable "email_unusable" false;
+    /// The password hash cannot be used. The user is imported without a password.
+    UnusablePassword "unusable_password" false;
+    /// A time is missing or out of range (years 1 to 9999).
+    TimeOutOfRange "time_out_of_range" false;
+    /// The user is deleted, and there is no time of the deletion.
+    DeletedWithoutDate "deleted_without_date" false;
+    /// There is a time of a deletion, and the user is not deleted.
+    DateWithoutDeleted "date_without_deleted" false;
+    /// The role becomes another one with the same level.
+    RoleMerged "role_merged" false;
+    /// The role gets another name.
+    RoleRenamed "role_renamed" false;
+    /// The level of the role is outside of 0 to 99999. It is kept.
+    RoleLevelUnusual "role_level_unusual" false;
+    /// A membership of a user or a role that does not exist.
+    MembershipWithoutRow "membership_without_row" false;
+    /// A user has a role that is not imported.
+    MembershipDropped "membership_dropped" false;
+    /// The user was changed here and in the source since the last import. What is here stays.
+    KeptHere "kept_here" false;
+}
+
+impl fmt::Display for ImportNoteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A note about a row of the source: what is unusual about it, and what is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImportNote {
+    /// The kind.
+    pub kind: ImportNoteKind,
+    /// The ID of the user in the source, or the name of a role.
+    pub row: String,
+    /// What is done, for people.
+    pub message: String,
+}
+
+impl fmt::Display for ImportNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.kind, self.row, self.message)
+    }
+}
+
+/// What an import did or, for a dry run, would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// The name of the source.
+    pub source: String,
+    /// Whether nothing was written.
+    pub is_dry_run: bool,
+    /// The time zone in which the times of sign-ups and deletions were read, where the source has none.
+    pub app_time_zone: Option<String>,
+    /// The time zone in which the times of logins were read, where the source has none.
+    pub database_time_zone: Option<String>,
+    /// The number of rows that were read.
+    pub read: u64,
+    /// The number of new users.
+    pub created: u64,
+    /// The number of users who were imported before and have been changed.
+    pub changed: u64,
+    /// The number of users who were imported before and are unchanged.
+    pub unchanged: u64,
+    /// The number of rows that were not imported.
+    pub refused: u64,
+    /// The number of new roles.
+    pub roles_created: u64,
+    /// The number of rows for each format of password hashes, and for each reason why one cannot be used.
+    pub hashes: BTreeMap<String, u64>,
+    /// The number of notes of each kind.
+    pub counts: BTreeMap<ImportNoteKind, u64>,
+    /// The notes; the first 10,000 of them.
+    pub notes: Vec<ImportNote>,
+}
+
+impl ImportReport {
+    /// Returns whether everything was imported: no row and no role was refused.
+    pub fn is_complete(&self) -> bool {
+        !self.counts.keys().any(|kind| kind.is_refusal())
+    }
+
+    pub(super) fn note(&mut self, kind: ImportNoteKind, row: &str, message: impl Into<String>) {
+        *self.counts.entry(kind).or_default() += 1;
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(ImportNote { kind, row: row.to_owned(), message: message.into() });
+        }
+    }
+
+    pub(super) fn count_hash(&mut self, format: &str) {
+        match self.hashes.get_mut(format) {
+            Some(count) => *count += 1,
+            None => drop(self.hashes.insert(format.to_owned(), 1)),
+        }
+    }
+
+    /// Adds what was found out about one batch.
+    pub(super) fn add(&mut self, batch: Self) {
+        let Self { read, created, changed, unchanged, refused, hashes, counts, notes, .. } = batch;
+        self.read += read;
+        self.created += created;
+        self.changed += changed;
+        self.unchanged += unchanged;
+        self.refused += refused;
+        for (format, count) in hashes {
+            *self.hashes.entry(format).or_default() += count;
+        }
+        for (kind, count) in counts {
+            *self.counts.entry(kind).or_default() += count;
+        }
+        let room = MAX_NOTES.saturating_sub(self.notes.len());
+        self.notes.extend(notes.into_iter().take(room));
+    }
+}

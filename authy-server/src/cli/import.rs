@@ -1,0 +1,242 @@
+//! `authy-server import`
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use authy_core::{
+    Authy, RoleName,
+    engine::{
+        Caller, FirebaseHash, FirstAuthy, ImportFormat, ImportOptions, ImportProgress, ImportReport, ImportSource,
+    },
+};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser, value_parser};
+
+use super::arguments::{json, print, print_json};
+use crate::{
+    config::{DatabaseUrl, Settings},
+    start::BoxError,
+};
+
+/// The exit code when rows were not imported.
+const INCOMPLETE: u8 = 3;
+
+/// Interval of the progress lines where they cannot replace each other.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) fn command() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).value_parser(NonEmptyStringValueParser::new())
+    };
+    Command::new("import")
+        .about("Import users from another system, once or repeatedly, with their passwords and roles")
+        .after_help(
+            "The exit code is 0 when everything was imported, 3 when rows were left out, which the report names, and 1 when \
+             the import failed: run it again, and it continues.",
+        )
+        .arg(text(
+            "from",
+            "URL|FILE",
+            "The PostgreSQL URL of the first authy, or a file. A password in it can be read by other users of this machine: \
+             leave it out and set AUTHY_IMPORT_FROM",
+        ))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(str::parse::<ImportFormat>)
+                .help("The format of the file: jsonl, keycloak, auth0, firebase or supabase [default: jsonl]"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Import nothing, and report what would be done"),
+        )
+        .arg(json())
+        .arg(text(
+            "app-time-zone",
+            "ZONE",
+            "The time zone of the program that wrote the database, such as Europe/Berlin [default: UTC]",
+        ))
+        .arg(text(
+            "database-time-zone",
+            "ZONE",
+            "The time zone of its database sessions [default: that of a session of this role]",
+        ))
+        .arg(
+            Arg::new("map-role")
+                .long("map-role")
+                .value_name("OLD=NEW")
+                .action(ArgAction::Append)
+                .value_parser(mapped_role)
+                .help("Users with the role OLD there get the role NEW here, which must exist. Can be repeated"),
+        )
+        .arg(text(
+            "source",
+            "NAME",
+            "The name of the source, by which the next import recognizes its users [default: authy-1, or the format]",
+        ))
+        .arg(
+            Arg::new("firebase-hash-config")
+                .long("firebase-hash-config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A file with the password hash parameters of the Firebase project, as its console shows them"),
+        )
+        .arg(Arg::new("wrap").long("wrap").action(ArgAction::SetTrue).help(
+            "Compute argon2id over every hash of another program at once, so that no weak hash is stored until its user logs \
+             in; it takes as long as a login per user",
+        ))
+        .arg(
+            Arg::new("batch")
+                .long("batch")
+                .value_name("ROWS")
+                .value_parser(value_parser!(u16).range(1..=10_000))
+                .default_value("2000")
+                .help("The number of rows per transaction"),
+        )
+}
+
+/// Reads `OLD=NEW`. The old name may contain an equals sign.
+fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
+    let (old, new) = text.rsplit_once('=').ok_or("must be OLD=NEW")?;
+    Ok((old.to_owned(), RoleName::existing(new).map_err(|error| error.to_string())?))
+}
+
+/// Imports, prints the report, and returns the exit code.
+pub(super) async fn run(
+    authy: &Authy,
+    caller: &Caller,
+    matches: &ArgMatches,
+    settings: &Settings,
+) -> Result<ExitCode, BoxError> {
+    let source = source(matches, settings)?;
+    let source = match matches.get_one::<String>("source") {
+        Some(name) => source.named(name),
+        None => source,
+    };
+    let mapped = matches.get_many::<(String, RoleName)>("map-role").into_iter().flatten().cloned();
+    let options = ImportOptions {
+        dry_run: matches.get_flag("dry-run"),
+        role_names: mapped.collect::<BTreeMap<_, _>>(),
+        wrap: matches.get_flag("wrap"),
+        batch: matches.get_one::<u16>("batch").copied().unwrap_or_default().into(),
+    };
+    let mut line = ProgressLine::new();
+    let imported = authy.import(caller, source, &options, |progress| line.show(progress)).await;
+    line.end();
+    let report = imported?;
+    match matches.get_flag("json") {
+        true => print_json(&report)?,
+        false => print(&text(&report))?,
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}
+
+fn source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, BoxError> {
+    let from = matches.get_one::<String>("from");
+    let format = matches.get_one::<ImportFormat>("format").cloned();
+    let is_url = |from: &str| from.starts_with("postgresql://") || from.starts_with("postgres://");
+    let url = match (from, &settings.import_from) {
+        (Some(from), _) if !is_url(from) => {
+            return Ok(ImportSource::file(from, file_format(matches, format.unwrap_or(ImportFormat::JsonLines))?));
+        }
+        (Some(from), _) => DatabaseUrl::read(from).map_err(|problem| format!("--from {problem}"))?,
+        (None, Some(url)) => url.clone(),
+        (None, None) => return Err("--from or AUTHY_IMPORT_FROM is required".into()),
+    };
+    if let Some(format) = format {
+        return Err(format!("--format {format} is for a file, and --from is the URL of a database").into());
+    }
+    let zone = |name| matches.get_one::<String>(name).cloned();
+    Ok(ImportSource::first_authy(FirstAuthy {
+        roots: url.roots.unwrap_or_else(|| settings.roots()),
+        database: url.config,
+        app_time_zone: zone("app-time-zone"),
+        database_time_zone: zone("database-time-zone"),
+    }))
+}
+
+/// Adds the parameters of the hashes of Firebase, which are not in its export.
+fn file_format(matches: &ArgMatches, format: ImportFormat) -> Result<ImportFormat, BoxError> {
+    match (format, matches.get_one::<PathBuf>("firebase-hash-config")) {
+        (ImportFormat::Firebase(_), Some(path)) => {
+            let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let hash: FirebaseHash = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok(ImportFormat::Firebase(Some(hash)))
+        }
+        (format, Some(_)) => Err(format!("--firebase-hash-config is not for --format {format}").into()),
+        (format, None) => Ok(format),
+    }
+}
+
+/// The progress on standard error: one line that is replaced on a terminal, and otherwise a line from time to time.
+struct ProgressLine {
+    is_terminal: bool,
+    started: Instant,
+    shown: Option<Instant>,
+}
+
+impl ProgressLine {
+    fn new() -> Self {
+        Self { is_terminal: io::stderr().is_terminal(), started: Instant::now(), shown: None }
+    }
+
+    fn show(&mut self, progress: &ImportProgress) {
+        let ImportProgress { read, total, created, changed, refused, .. } = progress;
+        let is_due = self.is_terminal || self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_INTERVAL);
+        if !is_due && *total != Some(*read) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let seconds = self.started.elapsed().as_secs();
+        let text = format!(
+            "read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out, after {seconds} s"
+        );
+        // A reader that has gone is no reason to stop.
+        let _ = match self.is_terminal {
+            true => write!(io::stderr(), "\r\x1b[K{text}"),
+            false => writeln!(io::stderr(), "{text}"),
+        };
+    }
+
+    fn end(&self) {
+        if self.is_terminal && self.shown.is_some() {
+            let _ = writeln!(io::stderr());
+        }
+    }
+}
+
+/// Returns the report for people.
+fn text(report: &ImportReport) -> String {
+    let ImportReport { source, read, created, changed, unchanged, refused, roles_created, .. } = report;
+    let mut lines = Vec::new();
+    if report.is_dry_run {
+        lines.push("dry run: nothing was written".to_owned());
+    }
+    lines.push(format!(
+        "{source}: read {read} users: {created} created, {changed} changed, {unchanged} unchanged, {refused} left out; \
+         {roles_created} roles created"
+    ));
+    if let (Some(app), Some(database)) = (&report.app_time_zone, &report.database_time_zone) {
+        lines.push(format!("times of sign-ups and deletions are in {app}, those of logins in {database}"));
+    }
+    lines.extend(report.hashes.iter().map(|(format, count)| format!("password hashes: {count} {format}")));
+    lines.extend(report.counts.iter().map(|(kind, count)| format!("notes: {count} {kind}")));
+    lines.extend(report.notes.iter().map(ToString::to_string));
+    let noted: u64 = report.counts.values().sum();
+    let omitted = noted.saturating_sub(u64::try_from(report.notes.len()).unwrap_or(u64::MAX));
+    if omitted > 0 {
+        lines.push(format!("and {omitted} further notes"));
+    }
+    // A name may contain what moves the cursor of a terminal.
+    let clean = |line: String| line.replace(|c: char| c.is_control(), "\u{fffd}");
+    lines.into_iter().map(clean).collect::<Vec<_>>().join("\n")
+}

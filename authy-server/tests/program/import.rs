@@ -1,0 +1,64 @@
+//! `authy-server import`: what it prints, and its exit codes.
+
+use super::*;
+
+/// Imports a file; returns the exit code, standard output and standard error.
+fn import(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = authy(folder, &[&["import"], arguments].concat()).output().unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn an_import_says_what_it_does_and_whether_anything_was_left_out() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("good.jsonl"), "{\"username\":\"ada\",\"roles\":[\"admin\"]}\n{\"username\":\"bo\\u009bb\"}\n")
+        .unwrap();
+    fs::write(path.join("bad.jsonl"), "{\"username\":\"eve\"}\nnonsense\n").unwrap();
+
+    let (code, report, progress) = import(path, &["--from", "bad.jsonl", "--dry-run"]);
+    assert_eq!(code, Some(3), "{report}{progress}");
+    assert!(
+        report.starts_with("dry run") && report.contains("1 created") && report.contains("unreadable line 2"),
+        "{report}"
+    );
+    assert!(progress.contains("read 2 rows"), "{progress}");
+    let (code, report, _) = import(path, &["--from", "bad.jsonl", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((code, &report["created"], &report["refused"]), (Some(3), &1.into(), &1.into()), "{report}");
+    assert_eq!(report["notes"][1]["kind"], "unreadable", "{report}");
+    // A name with a control character is stored, and not printed as it is.
+    let (code, report, _) = import(path, &["--from", "good.jsonl"]);
+    assert!(code == Some(0) && !report.contains('\u{9b}'), "{report}");
+    fs::write(path.join("good.jsonl"), "{\"username\":\"bob\",\"email\":\"bob@example.org\"}\n").unwrap();
+    assert_eq!(import(path, &["--from", "good.jsonl", "--source", "shop"]).0, Some(0));
+    assert!(succeeds(path, &["user", "show", "bob"]).contains("bob@example.org"));
+    assert!(succeeds(path, &["user", "show", "ada"]).contains("admin"));
+
+    // Before the first start: an imported administrator replaces the first one.
+    let server = ServerProgram::start(path);
+    assert_eq!(server.password(), None);
+    drop(server);
+}
+
+#[test]
+fn an_import_that_cannot_be_done_says_why_and_repeats_no_secret() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("empty.jsonl"), "\n").unwrap();
+    let url = "postgresql://authy:hunter2@127.0.0.1:1/old";
+    for (arguments, part) in [
+        (&["--from", "missing.jsonl"][..], "cannot be read"),
+        (&["--from", "empty.jsonl"], "has no users"),
+        (&["--from", url], "the source cannot be opened"),
+        (&["--from", url, "--format", "jsonl"], "is for a file"),
+        (&["--from", "postgresql://authy:hunter2@db.example/old"], "encrypted"),
+        (&["--from", "empty.jsonl", "--firebase-hash-config", "x"], "is not for --format jsonl"),
+        (&[], "AUTHY_IMPORT_FROM"),
+    ] {
+        let (code, report, said) = import(path, arguments);
+        assert!(code == Some(1) && said.contains(part), "{arguments:?}: {code:?} {report}{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert_eq!(import(path, &["--from", "empty.jsonl", "--map-role", "nonsense"]).0, Some(2));
+}

@@ -1,0 +1,147 @@
+//! Files: JSON lines, and small exports of other systems, made by hand from their documentation.
+
+use authy_core::engine::{FirebaseHash, ImportFormat, ImportNoteKind, ImportRecord};
+
+use super::*;
+
+/// A hash of the password `letmein-please`, with werkzeug's pbkdf2.
+const PASSWORD: &str = "pässword with spaces 🔑";
+
+/// Imports a text as a file.
+async fn import_text(app: &TestApp, text: &str, format: ImportFormat) -> ImportReport {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    import(&app.authy, ImportSource::file(file.path(), format)).await
+}
+
+#[tokio::test]
+async fn lines_of_json_are_users_and_a_line_that_is_none_stops_nothing() {
+    let app = TestApp::new().await;
+    let long = format!("{{\"username\":\"{}\"}}", "x".repeat(1 << 20));
+    let lines = [
+        r#"{"username":"ada","email":"ada@example.org","password_hash":"HASH","created":"2020-01-01T00:00:00+02:00","roles":["guest"]}"#,
+        "",
+        r#"{"username":"bob","public_id":"0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10","validated":true,"email":"bob@example.org"}"#,
+        r#"{"username":"ada","email":"again@example.org"}"#,
+        r#"{"username":"eve","roles":["nonesuch"]}"#,
+        r#"{"username":"typo","pasword_hash":"x"}"#,
+        "{nonsense",
+        r#"{"username":"nul\u0000","email":"nul@example.org"}"#,
+        &long,
+        r#"{"username":"last","created":null}"#,
+    ];
+    let text = lines.join("\n").replace("HASH", authy_tests::FOREIGN_HASH);
+    let report = import_text(&app, &text, ImportFormat::JsonLines).await;
+    assert_eq!((report.read, report.created, report.refused), (9, 4, 5), "{report:#?}");
+    use ImportNoteKind::*;
+    for (kind, row) in
+        [(Unreadable, "line 6"), (Unreadable, "line 7"), (Unreadable, "line 9"), (InvalidUsername, "line 8")]
+    {
+        assert!(
+            report.notes.iter().any(|note| note.kind == kind && note.row.contains(row)),
+            "{kind} {row}: {report:#?}"
+        );
+    }
+    assert!(report.counts.contains_key(&DuplicateRow) && report.counts.contains_key(&UnknownRole), "{report:#?}");
+    let opened = log_in(&app, &app.anonymous(), "ada", PASSWORD).await;
+    assert_eq!(opened.map(|(_, level)| level), Some(99));
+    let ada = app.authy.users().find_named(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(ada.created.to_rfc3339(), "2019-12-31T22:00:00+00:00");
+
+    // The same file changes nothing.
+    let report = import_text(&app, &text, ImportFormat::JsonLines).await;
+    assert_eq!((report.created, report.changed, report.unchanged), (0, 0, 4), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_program_that_embeds_the_crate_imports_its_own_records() {
+    let app = TestApp::new().await;
+    let record = |name: &str| {
+        let mut record = ImportRecord::default();
+        record.username = Some(name.to_owned());
+        record
+    };
+    let source = || ImportSource::records([record("ada"), record("bob")]).named("shop");
+    assert_eq!(import(&app.authy, source()).await.created, 2);
+    assert_eq!(import(&app.authy, source()).await.unchanged, 2);
+    // Another source is about other users.
+    assert_eq!(import(&app.authy, source().named("other shop")).await.refused, 2);
+}
+
+#[tokio::test]
+async fn a_realm_of_keycloak() {
+    let app = TestApp::new().await;
+    // pbkdf2-sha256 and argon2 of the same password, as credentials have them since version 24.
+    let text = r#"{"realm":"shop","enabled":true,"roles":{"realm":[]},"users":[
+        {"id":"5c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","createdTimestamp":1583064000000,"username":"ada","enabled":true,
+         "emailVerified":true,"email":"ada@example.org","realmRoles":["default-roles-shop","offline_access","admin"],
+         "credentials":[{"type":"otp"},{"id":"x","type":"password","secretData":"{\"value\":\"fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo=\",\"salt\":\"MDEyMzQ1Njc4OWFiY2RlZg==\",\"additionalParameters\":{}}",
+          "credentialData":"{\"hashIterations\":1000,\"algorithm\":\"pbkdf2-sha256\",\"additionalParameters\":{}}"}]},
+        {"id":"6c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","username":"off","enabled":false,"credentials":[]}]}"#;
+    let report = import_text(&app, text, ImportFormat::Keycloak).await;
+    assert_eq!((report.created, report.refused), (2, 0), "{report:#?}");
+    let opened = log_in(&app, &app.anonymous(), "ada", PASSWORD).await;
+    assert_eq!(opened, Some(("5c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11".parse().unwrap(), 1)));
+    let off = app.authy.users().find_named(&"off".parse().unwrap()).await.unwrap().unwrap();
+    assert!(off.deleted, "a disabled user must not log in");
+
+    // An export whose users are in other files has none.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"{"realm":"shop"}"#).unwrap();
+    let options = ImportOptions::default();
+    let source = ImportSource::file(file.path(), ImportFormat::Keycloak);
+    assert!(app.authy.import(&operator(), source, &options, |_| ()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_export_of_auth0() {
+    let app = TestApp::new().await;
+    let text = r#"{"_id":{"$oid":"60425dc43519d90068f82973"},"email_verified":true,"email":"ada@example.org","passwordHash":"$2b$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","tenant":"shop","connection":"Username-Password-Authentication","_tmp_is_unique":true}
+{"user_id":"auth0|60425dc43519d90068f82974","email":"bob@example.org","email_verified":false,"created_at":"2021-03-05T16:34:12.123Z","custom_password_hash":{"algorithm":"md5","hash":{"value":"5f4dcc3b5aa765d61d8327deb882cf99"}}}
+{"user_id":"auth0|60425dc43519d90068f82975","username":"eve","email":"eve@example.org","blocked":true,"custom_password_hash":{"algorithm":"pbkdf2","hash":{"value":"$pbkdf2-sha256$i=1000,l=32$MDEyMzQ1Njc4OWFiY2RlZg$fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo"}}}"#;
+    let report = import_text(&app, text, ImportFormat::Auth0).await;
+    assert_eq!((report.created, report.refused), (3, 0), "{report:#?}");
+    assert_eq!(report.counts.get(&ImportNoteKind::UnusablePassword), Some(&1), "{report:#?}");
+    // Without a username, the address is the name.
+    assert!(log_in(&app, &app.anonymous(), "ada@example.org", PASSWORD).await.is_some());
+    assert!(app.authy.users().find_named(&"eve".parse().unwrap()).await.unwrap().unwrap().deleted);
+}
+
+#[tokio::test]
+async fn an_export_of_supabase() {
+    let app = TestApp::new().await;
+    let rows = r#"{"id":"7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"ada@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","created_at":"2022-01-01T00:00:00.123456+00:00","last_sign_in_at":"2022-02-01 10:00:00.5+00","banned_until":null,"deleted_at":null,"raw_user_meta_data":{"username":"ada"}},
+                  {"id":"8c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"bob@example.org","encrypted_password":"","banned_until":"2999-01-01T00:00:00+00:00"}"#;
+    let report = import_text(&app, &format!("[{rows}]"), ImportFormat::Supabase).await;
+    assert_eq!((report.created, report.refused), (2, 0), "{report:#?}");
+    let opened = log_in(&app, &app.anonymous(), "ada", PASSWORD).await;
+    assert_eq!(opened.map(|(id, _)| id.to_string()).as_deref(), Some("7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"));
+    let bob = app
+        .authy
+        .users()
+        .find_named(&authy_core::Username::existing("bob@example.org").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(bob.deleted, "a banned user must not log in");
+}
+
+#[tokio::test]
+async fn an_export_of_firebase() {
+    let app = TestApp::new().await;
+    // The published test vector: https://github.com/firebase/scrypt, password user1password.
+    let config = "hash_config {\n  algorithm: SCRYPT,\n  base64_signer_key: jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==,\n  \
+                  base64_salt_separator: Bw==,\n  rounds: 8,\n  mem_cost: 14,\n}";
+    let text = r#"{"users":[{"localId":"aVm3K1","email":"ada@example.org","emailVerified":true,
+        "passwordHash":"lSrfV15cpx95_sZS2W9c9Kp6i_LVgQNDNC_qzrCnh1SAyZvqmZqAjTdn3aoItz-VHjoZilo78198JAdRuid5lQ==","salt":"42xEC-ixf3L2lw==",
+        "createdAt":"1583064000000","lastSignedInAt":"1583064001000","providerUserInfo":[]}]}"#;
+    let hash: FirebaseHash = config.parse().unwrap();
+    let report = import_text(&app, text, ImportFormat::Firebase(Some(hash))).await;
+    assert_eq!((report.created, report.refused), (1, 0), "{report:#?}");
+    assert!(log_in(&app, &app.anonymous(), "ada@example.org", "user1password").await.is_some(), "{report:#?}");
+
+    let other = TestApp::new().await;
+    let report = import_text(&other, text, ImportFormat::Firebase(None)).await;
+    assert_eq!(report.hashes.get("none"), Some(&1), "{report:#?}");
+    assert!("hash_config {}".parse::<FirebaseHash>().is_err());
+}
