@@ -35,14 +35,9 @@ impl Moment {
 fn relative(seconds: i64, texts: &Texts) -> String {
     let direction = if seconds >= 0 { "ago" } else { "in" };
     let seconds = seconds.abs();
-    let (unit, length) = match seconds {
-        ..MINUTE => return texts.get("time.now"),
-        ..HOUR => ("minute", MINUTE),
-        ..DAY => ("hour", HOUR),
-        ..MONTH => ("day", DAY),
-        ..YEAR => ("month", MONTH),
-        _ => ("year", YEAR),
-    };
+    let units = [("year", YEAR), ("month", MONTH), ("day", DAY), ("hour", HOUR), ("minute", MINUTE)];
+    let largest = units.into_iter().find(|(_, length)| seconds >= *length);
+    let Some((unit, length)) = largest else { return texts.get("time.now") };
     let count = seconds / length;
     let number = if count == 1 { "one" } else { "many" };
     texts.format(&format!("time.{unit}_{direction}_{number}"), &[("count", &count.to_string())])
