@@ -20,6 +20,7 @@ pages! {
     Embedding = "../docs/embedding.md";
     EventsAndSinks = "../docs/events-and-sinks.md";
     SessionsAndTokens = "../docs/sessions-and-tokens.md";
+    Ui = "../docs/ui.md";
 }
 
 /// What an example may fail with.

@@ -51,6 +51,19 @@ impl ErrorReply {
         response.map(Either::Left)
     }
 
+    /// Logs the error, once, and returns the page of the user interface about it.
+    #[cfg(feature = "ui")]
+    pub(crate) fn into_site_page(
+        self,
+        site: &crate::ui::Site,
+        head: &http::request::Parts,
+        request_id: &str,
+    ) -> Response {
+        let mut response = site.error(head, self.error, request_id);
+        response.headers_mut().extend(self.header);
+        response
+    }
+
     /// Logs the error, once, and returns a page about it.
     pub(crate) fn into_page(self, request_id: &str) -> Response {
         let Ok(mut response) = page::error_page(self.error.kind()).into_response(status(self.error.kind())) else {

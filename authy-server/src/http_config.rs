@@ -13,6 +13,9 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// The networks of services that follow revocations as event streams: places are reserved for them.
     pub follower_networks: Vec<IpNet>,
+    /// The pages for people, under `/authy/ui`; `None` for none.
+    #[cfg(feature = "ui")]
+    pub pages: Option<crate::ui::Pages>,
     /// Limits of event streams.
     pub streams: StreamLimits,
     /// Whether requests that did not arrive over https are refused, except for the status.
@@ -65,6 +68,9 @@ impl Default for HttpConfig {
             trusted_proxies: Vec::new(),
             // Other followers use a token, or share the anonymous places.
             follower_networks: Vec::new(),
+            // They need the URL at which browsers reach the server.
+            #[cfg(feature = "ui")]
+            pages: None,
             streams: StreamLimits::default(),
             // A first start is on the user's own machine, without a certificate.
             require_https: false,

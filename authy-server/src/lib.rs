@@ -15,6 +15,7 @@
 //! | `amqp` | [`sink::Amqp`]: events to RabbitMQ |
 //! | `mail` | [`sink::MailSink`]: mails by SMTP or into a folder |
 //! | `tls` | [`tls`]: TLS and HTTP/2 of the server's own listeners |
+//! | `ui` | [`Pages`]: sign up, log in and the account in a browser, under `/authy/ui` |
 //! | `webhook` | [`sink::Webhook`]: a signed request for each sign-up |
 //! | `cli` | the program, with its settings |
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
@@ -70,6 +71,10 @@ mod traces;
 #[cfg(not(feature = "otlp"))]
 #[path = "no_traces.rs"]
 mod traces;
+#[cfg(feature = "ui")]
+mod ui;
+#[cfg(any(feature = "mail", feature = "ui"))]
+mod user_agent;
 
 pub use access_log::AccessLog;
 pub use compat::{Compat, UnknownCompat};
@@ -82,3 +87,5 @@ pub use mounted::{AuthyService, PeerAddress, service};
 pub use reply::ResponseBody;
 pub use server::Server;
 pub use stream::{StreamLimits, StreamShare};
+#[cfg(feature = "ui")]
+pub use ui::{Color, InvalidColor, InvalidLooks, Looks, Pages};

@@ -46,27 +46,37 @@ where
     if body.is_end_stream() {
         return Ok(Fields::none());
     }
-    // Checked before a byte is read: a client that waits for "100 Continue" need not send the body.
-    if body.size_hint().lower() > body::MAX_BYTES as u64 {
-        return Err(body::too_large().into());
-    }
-    // The form of the page has a button and no fields. It is read like any other, so that the connection is kept.
+    // Checked before a byte is read, as the size is: a client that waits for "100 Continue" need not send the body. The
+    // form of the page has a button and no fields. It is read like any other, so that the connection is kept.
     let is_form = info.has_page && is_form(&head.headers);
-    if !is_form {
+    if !is_form && body.size_hint().lower() <= body::MAX_BYTES as u64 {
         require_json(&head.headers)?;
     }
-    let body = match timeout(body_timeout, Limited::new(body, body::MAX_BYTES).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(body::too_large().into()),
-        Ok(Err(_)) => {
-            return Err(ErrorReply::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed"));
-        }
-        Err(_) => return Err(ErrorReply::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
-    };
+    let body = self::body(body, body_timeout).await?;
     if body.is_empty() || is_form {
         return Ok(Fields::none());
     }
     Fields::from_json(&body).map_err(|why| ErrorReply::from(body::malformed()).with_message(why.to_string()))
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// [`ErrorKind::BodyTooLarge`], [`ErrorKind::RequestTimeout`], [`ErrorKind::MalformedRequest`].
+pub(crate) async fn body<B>(body: B, timeout_after: Duration) -> Result<Bytes, ErrorReply>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    if body.size_hint().lower() > body::MAX_BYTES as u64 {
+        return Err(body::too_large().into());
+    }
+    match timeout(timeout_after, Limited::new(body, body::MAX_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(body::too_large().into()),
+        Ok(Err(_)) => Err(ErrorReply::new(ErrorKind::MalformedRequest, "the body ended early or is not well-formed")),
+        Err(_) => Err(ErrorReply::new(ErrorKind::RequestTimeout, "the body did not arrive in time")),
+    }
 }
 
 /// Checks that the body is JSON, in UTF-8 and not compressed. The answer to a compressed one names the coding that is

@@ -26,6 +26,8 @@ use hyper::body::Body;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 
+#[cfg(feature = "ui")]
+use crate::ui::{Form, FoundPage, Site};
 use crate::{
     access_log::{AccessLog, AnsweredRequest},
     call::RawCall,
@@ -70,6 +72,9 @@ pub(crate) struct Service {
     require_https: bool,
     body_timeout: Duration,
     request_timeout: Duration,
+    /// The pages for people, if they are on.
+    #[cfg(feature = "ui")]
+    site: Option<Site>,
 }
 
 /// Where a request came from, and its ID.
@@ -95,6 +100,8 @@ enum Found<'a> {
     /// Endpoints, and the parameters in the path.
     Endpoints(&'a Resource, Vec<(&'a str, String)>),
     Operation(Operation),
+    #[cfg(feature = "ui")]
+    Page(&'a Site, FoundPage<'a>),
     Nothing,
 }
 
@@ -111,6 +118,8 @@ impl Found<'_> {
         match self {
             Self::Endpoints(resource, _) => resource.is_frequent(),
             Self::Operation(_) => true,
+            #[cfg(feature = "ui")]
+            Self::Page(_, page) => page.row().limit(&Method::GET) == RateClass::Exempt,
             Self::Nothing => false,
         }
     }
@@ -123,7 +132,13 @@ impl Service {
             None => routes,
         };
         let table = RouteTable::new(adapted(routes::all()));
+        #[cfg(feature = "ui")]
+        let site = config.pages.as_ref().map(Site::new);
+        #[cfg(feature = "ui")]
+        let table = table.with_pages(site.iter().flat_map(Site::paths));
         Self {
+            #[cfg(feature = "ui")]
+            site,
             authy,
             public_table: table.part(adapted(routes::public())),
             table,
@@ -184,10 +199,7 @@ impl Service {
 
         let mut response = answered.unwrap_or_else(|failure| {
             let span = if failure.is_server_error() { span() } else { Span::none() };
-            span.in_scope(|| match Self::wants_page(&head, &found) {
-                true => failure.into_page(name),
-                false => failure.into_response(name),
-            })
+            span.in_scope(|| self.failure(failure, &head, &found, name))
         });
         let duration = began.elapsed();
         metrics.record(&head.method, response.status(), duration);
@@ -206,6 +218,18 @@ impl Service {
         self.cors.add_headers(&head, headers);
         headers.insert(REQUEST_ID, id);
         response
+    }
+
+    /// Returns the response to a request that failed.
+    fn failure(&self, failure: ErrorReply, head: &Parts, found: &Found<'_>, request_id: &str) -> Response {
+        #[cfg(feature = "ui")]
+        if let Some(site) = self.site.as_ref().filter(|site| site.owns(head.uri.path())) {
+            return failure.into_site_page(site, head, request_id);
+        }
+        match Self::wants_page(head, found) {
+            true => failure.into_page(request_id),
+            false => failure.into_response(request_id),
+        }
     }
 
     /// Returns everything that is counted.
@@ -237,6 +261,10 @@ impl Service {
         if let Found::Operation(operation) = found {
             // Boxed, because it is rare: the future of every request would be as large.
             return Box::pin(operation.answer(head, &self.authy, &self.readiness, || self.scrape())).await;
+        }
+        #[cfg(feature = "ui")]
+        if let Found::Page(site, page) = found {
+            return Box::pin(self.show(origin, head, body, (site, page), progress)).await;
         }
         let found = found.endpoints();
         let route = found.and_then(|(resource, _)| resource.route(head, self.cors.is_preflight(head)));
@@ -283,6 +311,46 @@ impl Service {
         Ok(route.answer(call).await?)
     }
 
+    /// Answers a request for a page.
+    #[cfg(feature = "ui")]
+    async fn show<B>(
+        &self,
+        origin: Origin<'_>,
+        head: &Parts,
+        body: B,
+        (site, page): (&Site, &FoundPage<'_>),
+        progress: &mut Progress,
+    ) -> Result<Response, ErrorReply>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let Origin { client, id, .. } = origin;
+        if self.require_https && !client.https {
+            return Err(ErrorReply::new(ErrorKind::HttpsRequired, "this server accepts requests over https only"));
+        }
+        // Before the limit of its class is touched: another site must not use up the logins of its visitors.
+        let foreign = site.refuse_foreign(head);
+        let class = if foreign.is_some() { RateClass::Default } else { page.row().limit(&head.method) };
+        self.limit(class, client, &mut progress.rate_limit_headers)?;
+        if let Some(refused) = foreign {
+            return Ok(refused);
+        }
+        if !page.row().answers(&head.method) {
+            if head.method == Method::OPTIONS {
+                return Ok(reply::options(&page.allow()));
+            }
+            let wrong = ErrorReply::new(ErrorKind::MethodNotAllowed, "this page does not answer this method");
+            return Err(wrong.with_header(ALLOW, page.allow()));
+        }
+        let form = match head.method == Method::POST {
+            true => Form::read(head, body, self.body_timeout).await?,
+            false => Form::default(),
+        };
+        let info = ClientInfo { request_id: Some(id.to_owned()), ..ClientInfo::from_headers(&head.headers, client.ip) };
+        Ok(site.answer(&self.authy, page, (head, form), info, &mut progress.user).await)
+    }
+
     /// Returns the client of a request, and whether it arrived over https: as a trusted proxy says, else as this process sees it.
     fn client(&self, peer: Peer, headers: &HeaderMap) -> ClientAddress {
         let client = self.proxies.client_address(peer.ip, headers);
@@ -293,14 +361,30 @@ impl Service {
     fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts) -> Found<'a> {
         match self.table(listener).find(head.uri.path()) {
             Some((resource, segments)) => Found::Endpoints(resource, segments),
-            None => Operation::find(listener, peer, head).map_or(Found::Nothing, Found::Operation),
+            None => match Operation::find(listener, peer, head) {
+                Some(operation) => Found::Operation(operation),
+                None => self.find_page(listener, head),
+            },
         }
+    }
+
+    #[cfg(feature = "ui")]
+    fn find_page<'a>(&'a self, listener: Listener, head: &'a Parts) -> Found<'a> {
+        let found = self.site.as_ref().and_then(|site| Some((site, site.find(listener, head.uri.path())?)));
+        found.map_or(Found::Nothing, |(site, page)| Found::Page(site, page))
+    }
+
+    #[cfg(not(feature = "ui"))]
+    fn find_page(&self, _: Listener, _: &Parts) -> Found<'_> {
+        Found::Nothing
     }
 
     fn metrics<'a>(&'a self, found: &Found<'a>) -> &'a RouteMetrics {
         match found {
             Found::Endpoints(resource, _) => &resource.metrics,
             Found::Operation(operation) => self.table.operation(*operation),
+            #[cfg(feature = "ui")]
+            Found::Page(_, page) => self.table.page(page.path()),
             Found::Nothing => self.table.unknown(),
         }
     }

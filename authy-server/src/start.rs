@@ -18,6 +18,9 @@ use crate::{
 mod database;
 mod error;
 mod listen;
+#[cfg(feature = "ui")]
+mod pages;
+mod reached_at;
 mod signals;
 mod sinks;
 mod systemd;
@@ -26,6 +29,7 @@ mod tls;
 
 pub(crate) use database::{Database, NO_MASTER_KEY, Sharing, engine_config, explain};
 pub(crate) use error::BoxError;
+pub(crate) use reached_at::ReachedAt;
 use signals::Signals;
 pub(crate) use sinks::problems as sink_problems;
 #[cfg(feature = "tls")]
@@ -34,8 +38,12 @@ pub(crate) use tls::open as open_tls;
 /// Two or three health checks of a load balancer.
 const STOP_DELAY: Duration = Duration::from_secs(5);
 
-fn http_config(settings: &Settings) -> HttpConfig {
+fn http_config(settings: &Settings, reached_at: &ReachedAt) -> HttpConfig {
+    #[cfg(not(feature = "ui"))]
+    let _ = reached_at;
     HttpConfig {
+        #[cfg(feature = "ui")]
+        pages: pages::pages(settings, reached_at),
         trusted_proxies: settings.trusted_proxies.0.clone(),
         follower_networks: settings.follower_networks.0.clone(),
         require_https: settings.require_https,
@@ -144,7 +152,8 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
     };
     let served = async {
         let public_url = public_url(settings, &url);
-        let engine = sinks::add(database.server_engine(settings, &public_url), settings, &public_url)?;
+        let reached_at = ReachedAt::new(settings, &public_url, &addresses);
+        let engine = sinks::add(database.server_engine(settings, &reached_at), settings, &reached_at)?;
         let authy = tokio::select! {
             started = engine.start() => started.map_err(explain)?,
             () = signals.stop(|| ()) => return Ok(()),
@@ -168,11 +177,15 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         if let Some(admin) = &admin {
             println!("admin listener on {}", url_of(settings, admin.local_addr()?));
         }
+        #[cfg(feature = "ui")]
+        if let Some(url) = pages::page_url(settings, &reached_at, "") {
+            println!("open {url}");
+        }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {
             println!("listening on {}", url_of(settings, *address));
         }
-        let http = exporter.configure(http_config(settings));
+        let http = exporter.configure(http_config(settings, &reached_at));
         let delay = http.stop_delay;
         let (stop, stopped) = oneshot::channel::<()>();
         let mut server = Server::new(authy.clone(), http);

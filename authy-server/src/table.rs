@@ -59,6 +59,19 @@ impl RouteTable {
         Self { router: matchit::Router::new(), unknown, metrics }.with(routes)
     }
 
+    /// Adds the counts of pages.
+    #[cfg(feature = "ui")]
+    pub(crate) fn with_pages(mut self, pages: impl Iterator<Item = (&'static str, Vec<Method>)>) -> Self {
+        self.metrics.extend(pages.map(|(path, methods)| Arc::new(RouteMetrics::new(path, methods.iter()))));
+        self
+    }
+
+    /// Returns the counts of a page.
+    #[cfg(feature = "ui")]
+    pub(crate) fn page(&self, path: &str) -> &RouteMetrics {
+        self.metrics.iter().find(|known| known.route == path).unwrap_or(&self.unknown)
+    }
+
     /// Builds the table of some of these routes, whose requests are counted together with those of this table.
     pub(crate) fn part(&self, routes: Vec<Route>) -> Self {
         let (unknown, metrics) = (self.unknown.clone(), self.metrics.clone());

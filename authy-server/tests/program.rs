@@ -130,6 +130,12 @@ impl ServerProgram {
         self.banner.last().unwrap().strip_prefix("listening on ").unwrap()
     }
 
+    /// Where a browser reaches it.
+    fn page_url(&self) -> &str {
+        let open = self.banner.iter().find_map(|line| line.strip_prefix("open "));
+        open.unwrap().strip_suffix("/authy/ui").unwrap()
+    }
+
     /// The first administrator's password.
     fn password(&self) -> Option<&str> {
         self.banner

@@ -72,6 +72,7 @@ mod tls;
 mod tls_listener;
 mod token_lifetime;
 mod traces;
+mod ui;
 mod untrusted_input;
 mod upgrade;
 mod users;

@@ -293,6 +293,11 @@ impl Authy {
         self.handles.config.change_password_url.as_deref()
     }
 
+    /// Returns whether only a user with a confirmed address can log in.
+    pub fn requires_validated(&self) -> bool {
+        self.handles.config.require_validated
+    }
+
     /// Returns the metadata for verifiers of the access tokens of this instance and of all other instances on its
     /// database.
     pub fn metadata(&self) -> ServerMetadata {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::{ListenAddress, Settings},
-    start::{engine_config, public_url, scheme, url_of},
+    start::{ReachedAt, engine_config, public_url, scheme, url_of},
 };
 
 /// The addresses by which the server is known.
@@ -16,6 +16,7 @@ pub(super) struct Urls {
     pub(super) issuer: String,
     /// The beginning of links in mails.
     pub(super) public_url: String,
+    browser_url: String,
 }
 
 /// Returns the URLs in force.
@@ -30,12 +31,18 @@ pub(super) fn urls(settings: &Settings) -> Urls {
     };
     let public_url = public_url(settings, &listening);
     let issuer = settings.issuer.clone().unwrap_or_else(|| public_url.clone());
-    Urls { issuer, public_url }
+    let addresses: Vec<_> = match settings.listen.0.first() {
+        Some(ListenAddress::Ip(address)) => vec![*address],
+        _ => Vec::new(),
+    };
+    let browser_url = ReachedAt::new(settings, &public_url, &addresses).browser_url;
+    Urls { issuer, public_url, browser_url }
 }
 
 /// Returns the values of settings that are left out, by key.
 pub(super) fn computed(settings: &Settings) -> BTreeMap<&'static str, String> {
-    let Urls { issuer, public_url } = urls(settings);
+    #[cfg_attr(not(feature = "ui"), expect(unused_variables, reason = "for the pages"))]
+    let Urls { issuer, public_url, browser_url } = urls(settings);
     let engine = engine_config(settings);
     let folder = settings.data_dir.display();
     let format = if io::stderr().is_terminal() { "text" } else { "json" };
@@ -50,6 +57,15 @@ pub(super) fn computed(settings: &Settings) -> BTreeMap<&'static str, String> {
         ("validate_url", format!("{public_url}/authy/validate/{{code}}")),
         ("public_url", public_url),
     ]);
+    #[cfg(feature = "ui")]
+    if settings.ui {
+        let page = |path| format!("{browser_url}/authy/ui{path}");
+        values.extend([
+            ("validate_url", page("/confirm/{code}")),
+            ("reset_url", page("/reset/{code}")),
+            ("change_password_url", page("/account/password")),
+        ]);
+    }
     match settings.database_url {
         None => values.extend([
             ("database_url", format!("the server's own PostgreSQL in {folder}")),

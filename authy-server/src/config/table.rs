@@ -128,8 +128,20 @@ settings! {
     require_validated: bool = "false";
     /// Whether an administrator can set the password and the address of a user who is not more powerful, or only send a reset or an invitation
     admin_sets_passwords: bool = "true";
-    /// The page where users change their password; `/.well-known/change-password` redirects to it
+    /// The page where users change their password; `/.well-known/change-password` redirects to it. With pages, theirs when left out
     change_password_url: Option<HttpUrl> = "";
+    #[cfg(feature = "ui")]
+    /// Whether the server has pages for people, under `/authy/ui`: sign up, log in, the account
+    ui: bool = "true";
+    #[cfg(feature = "ui")]
+    /// A folder with files that replace templates, texts, stylesheet and logo of the pages
+    ui_dir: crate::ui::Looks = "";
+    #[cfg(feature = "ui")]
+    /// The name of the service, in the titles of the pages
+    ui_name: String = "authy";
+    #[cfg(feature = "ui")]
+    /// The colour of buttons and links, as `#rrggbb`. Where text would not be readable, it is darkened or lightened
+    ui_color: crate::ui::Color = "#3355cc";
     #[cfg(feature = "webhook")]
     /// The URL that every sign-up is sent to: `https://…`, or `http://…` on this machine (on another one only with `#tls=none` at the end)
     webhook_url: Option<crate::sink::WebhookUrl> = "";
@@ -189,9 +201,9 @@ settings! {
     /// A folder with files that replace the texts of mails
     mail_templates: crate::sink::Templates = "";
     #[cfg(feature = "mail")]
-    /// The page that confirms an address, with `{code}` in its URL; `/authy/validate/{code}` of this server when left out. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
+    /// The page that confirms an address, with `{code}` in its URL; when left out, `/authy/ui/confirm/{code}` of this server, or without pages `/authy/validate/{code}`. It must send `POST /authy/validate/{code}` when the user confirms, not when the page is opened
     validate_url: Option<LinkTemplate> = "";
-    /// The page that sets a new password, also that of an invited user, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, the mail contains the code itself
+    /// The page that sets a new password, also that of an invited user, with `{code}` in its URL, such as `https://shop.example/reset?code={code}`; when left out, `/authy/ui/reset/{code}` of this server, or without pages the mail contains the code itself
     reset_url: Option<LinkTemplate> = "";
     /// Number of threads that hash passwords; one per core when left out
     hash_threads: Option<usize> = "";

@@ -157,6 +157,8 @@ parsed!(RateLimit, SigningAlgorithm, Argon2Params, Compat, LinkTemplate, Pooler)
 parsed!(crate::sink::AmqpUrl);
 #[cfg(feature = "mail")]
 parsed!(crate::sink::Sender, crate::sink::SmtpUrl);
+#[cfg(feature = "ui")]
+parsed!(crate::ui::Color);
 #[cfg(feature = "webhook")]
 parsed!(crate::sink::WebhookSecrets, crate::sink::WebhookUrl);
 
@@ -192,6 +194,15 @@ impl SettingValue for MasterKeys {
 /// A folder, read at once, so that errors in it are reported before anything starts.
 #[cfg(feature = "mail")]
 impl SettingValue for crate::sink::Templates {
+    fn parse(text: &str) -> Result<Self, String> {
+        let folder = (!text.is_empty()).then_some(Path::new(text));
+        Self::load(folder).map_err(|error| format!("cannot be used: {}", authy_core::error::chain(&error)))
+    }
+}
+
+/// A folder, read at once.
+#[cfg(feature = "ui")]
+impl SettingValue for crate::ui::Looks {
     fn parse(text: &str) -> Result<Self, String> {
         let folder = (!text.is_empty()).then_some(Path::new(text));
         Self::load(folder).map_err(|error| format!("cannot be used: {}", authy_core::error::chain(&error)))

@@ -22,7 +22,6 @@ mod sender;
 mod smtp;
 mod smtp_url;
 mod template;
-mod user_agent;
 
 pub use folder::MailFolderError;
 pub use mailer::Mailer;

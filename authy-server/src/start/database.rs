@@ -8,7 +8,7 @@ use authy_core::{
     error::chain,
 };
 
-use super::error::BoxError;
+use super::{error::BoxError, reached_at::ReachedAt};
 use crate::config::{HmacSecret, List, ReplicaUrl, Settings};
 
 #[cfg(feature = "embedded-postgres")]
@@ -64,9 +64,14 @@ impl Database {
     }
 
     /// Returns the engine of a server, which insists on the issuer that is configured, if any.
-    pub(crate) fn server_engine(&self, settings: &Settings, default_issuer: &str) -> Builder {
-        let config = Config { issuer: settings.issuer.clone(), ..engine_config(settings) };
-        self.engine_with(config, settings).default_issuer(default_issuer).start_timeout(settings.start_timeout)
+    pub(super) fn server_engine(&self, settings: &Settings, reached_at: &ReachedAt) -> Builder {
+        #[cfg_attr(not(feature = "ui"), expect(unused_mut, reason = "the pages set more"))]
+        let mut config = Config { issuer: settings.issuer.clone(), ..engine_config(settings) };
+        #[cfg(feature = "ui")]
+        if config.change_password_url.is_none() {
+            config.change_password_url = super::pages::page_url(settings, reached_at, "/account/password");
+        }
+        self.engine_with(config, settings).default_issuer(&*reached_at.public_url).start_timeout(settings.start_timeout)
     }
 
     fn engine_with(&self, config: Config, settings: &Settings) -> Builder {

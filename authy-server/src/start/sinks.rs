@@ -2,6 +2,7 @@
 
 use authy_core::engine::Builder;
 
+use super::reached_at::ReachedAt;
 use crate::{config::Settings, sink::LogSink};
 
 #[cfg(feature = "mail")]
@@ -30,8 +31,8 @@ const CHECKS: &[Check] = &[
     |settings| Ok(mail::server_of(settings).map(drop)?),
 ];
 
-/// Adds a sink when the settings ask for it. The text is the URL where users reach this server.
-type Add = fn(Builder, &Settings, &str) -> Result<Builder, InvalidSinks>;
+/// Adds a sink when the settings ask for it.
+type Add = fn(Builder, &Settings, &ReachedAt) -> Result<Builder, InvalidSinks>;
 
 const SINKS: &[Add] = &[
     |engine, settings, _| Ok(if settings.log_events { engine.sink(LogSink) } else { engine }),
@@ -41,7 +42,7 @@ const SINKS: &[Add] = &[
         Ok(engine.sink(crate::sink::Amqp::new(url.clone()).with_roots(settings.roots())))
     },
     #[cfg(feature = "mail")]
-    |engine, settings, public_url| Ok(mail::add(engine, settings, public_url)?),
+    |engine, settings, reached_at| Ok(mail::add(engine, settings, reached_at)?),
     #[cfg(feature = "webhook")]
     |engine, settings, _| Ok(webhook::add(engine, settings)?),
 ];
@@ -72,7 +73,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<InvalidSinks> {
     CHECKS.iter().filter_map(|check| check(settings).err()).collect()
 }
 
-/// Adds the sinks that are configured. `public_url` is where users reach this server.
-pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Result<Builder, InvalidSinks> {
-    SINKS.iter().try_fold(engine, |engine, add| add(engine, settings, public_url))
+/// Adds the sinks that are configured.
+pub(super) fn add(engine: Builder, settings: &Settings, reached_at: &ReachedAt) -> Result<Builder, InvalidSinks> {
+    SINKS.iter().try_fold(engine, |engine, add| add(engine, settings, reached_at))
 }

@@ -16,7 +16,7 @@ fn without_a_mail_server_mails_are_files_that_only_their_owner_can_read() {
     assert_eq!(fs::metadata(&mails).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(&mail).unwrap().permissions().mode() & 0o777, 0o600);
     // As it is in the file: the link can be copied from there.
-    let (mail, link) = (fs::read_to_string(&mail).unwrap(), format!("\r\n{}/authy/validate/", server.url()));
+    let (mail, link) = (fs::read_to_string(&mail).unwrap(), format!("\r\n{}/authy/ui/confirm/", server.page_url()));
     assert!(mail.contains("To: ada@example.org\r\n") && mail.contains("From: authy <authy@localhost>\r\n"), "{mail}");
     assert!(mail.contains(&link), "{mail}");
 }

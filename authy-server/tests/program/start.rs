@@ -51,6 +51,52 @@ fn a_new_database_takes_the_public_url_as_its_issuer() {
 }
 
 #[test]
+fn the_banner_has_the_address_to_open_and_there_is_a_page() {
+    let folder = folder();
+    let server = ServerProgram::start(folder.path());
+    let port = server.url().rsplit(':').next().unwrap();
+    assert_eq!(server.page_url(), format!("http://localhost:{port}"));
+    let page = server.curl(&["-L", &format!("http://localhost:{port}/")]);
+    assert!(page.contains("<h1>Log in</h1>") && page.contains("<title>Log in – authy</title>"), "{page}");
+    let next = server.curl(&[
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{redirect_url}",
+        &format!("{}/.well-known/change-password", server.page_url()),
+    ]);
+    assert_eq!(next, format!("http://localhost:{port}/authy/ui/account/password"));
+}
+
+#[test]
+fn the_pages_can_be_turned_off_and_have_the_looks_that_are_configured() {
+    let (folder, looks) = (folder(), folder());
+    fs::write(looks.path().join("en.toml"), "[login]\ntitle = \"Welcome back\"\n").unwrap();
+    let looks_path = looks.path().to_str().unwrap();
+    let flags = ["--listen", "127.0.0.1:0", "--ui-dir", looks_path, "--ui-name", "The shop", "--ui-color", "#8a3ffc"];
+    let mut server = ServerProgram::with(&mut authy(folder.path(), &flags));
+    let page = server.curl(&[&format!("{}/authy/ui/login", server.page_url())]);
+    assert!(page.contains("<title>Welcome back – The shop</title>"), "{page}");
+    let stylesheet = page.split('"').find(|part| part.ends_with("/app.css")).unwrap();
+    let stylesheet = server.curl(&[&format!("{}{stylesheet}", server.page_url())]);
+    assert!(stylesheet.contains("--accent:#8a3ffc"), "{stylesheet}");
+    server.signal(Signal::TERM);
+    server.ends();
+
+    let mut server = ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--ui", "false"]));
+    assert!(!server.banner.iter().any(|line| line.starts_with("open ")), "{:?}", server.banner);
+    assert!(server.curl(&[&format!("{}/authy/ui/login", server.url())]).contains("not_found"));
+    server.signal(Signal::TERM);
+    server.ends();
+
+    fs::write(looks.path().join("login.html"), "{{ view.form }}\n{{ view.pasword }}").unwrap();
+    let error = fails(folder.path(), &["--ui-dir", looks_path, "--ui-color", "red"]);
+    for part in ["AUTHY_UI_DIR", "login.html", "line 2", "AUTHY_UI_COLOR", "#3355cc"] {
+        assert!(error.contains(part), "{part} is missing from {error}");
+    }
+}
+
+#[test]
 fn an_address_that_stands_for_all_is_in_no_url() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let folder = folder();
@@ -58,7 +104,7 @@ fn an_address_that_stands_for_all_is_in_no_url() {
         assert!(server.url().starts_with("http://localhost:"), "{}", server.url());
         assert_eq!(issuer(&server), server.url());
         server.sign_up("ada");
-        let link = format!("\r\n{}/authy/validate/", server.url());
+        let link = format!("\r\n{}/authy/ui/confirm/", server.url());
         let mails = folder.path().join(".authy/mail");
         mail::until("the mail is there", || {
             let mut mails = fs::read_dir(&mails).ok()?.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());

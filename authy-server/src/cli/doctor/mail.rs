@@ -19,7 +19,7 @@ pub(super) async fn findings(settings: &Settings) -> Vec<Finding> {
         Ok(()) => Finding::ok(AREA, format!("{address} accepts the connection, and the login if there is one")),
         Err(why) => Finding::problem(AREA, format!("{address}: {why}"), remedy),
     }];
-    if settings.reset_url.is_none() {
+    if settings.reset_url.is_none() && !has_pages(settings) {
         findings.push(Finding::warning(
             AREA,
             "AUTHY_RESET_URL is left out, so that mails contain a bare code to set a password with",
@@ -27,6 +27,17 @@ pub(super) async fn findings(settings: &Settings) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Returns whether the server has a page that sets a new password.
+fn has_pages(settings: &Settings) -> bool {
+    #[cfg(feature = "ui")]
+    return settings.ui;
+    #[cfg(not(feature = "ui"))]
+    {
+        let _ = settings;
+        false
+    }
 }
 
 fn without_server(settings: &Settings) -> Finding {

@@ -14,12 +14,11 @@ use lettre::{
     },
 };
 
-use crate::link_template::LinkTemplate;
+use crate::{link_template::LinkTemplate, user_agent};
 
 use super::{
     sender::{Sender, address, is_invisible},
     template::Templates,
-    user_agent,
 };
 
 /// Maximum length of a subject and of a value in a mail, in characters: templates and the name of the sender may be any

@@ -2,10 +2,13 @@
 
 use authy_core::{engine::Builder, error::chain, http_url::HttpUrl};
 
+#[cfg(feature = "ui")]
+use crate::start::pages::page_url;
 use crate::{
     config::{ListenAddress, Settings},
     link_template::{InvalidLinkTemplate, LinkTemplate},
     sink::{InvalidSender, MailConfig, MailFolderError, MailSink, Mailer, Sender, SmtpTlsError, SmtpUrl},
+    start::reached_at::ReachedAt,
 };
 
 /// Settings of mails that cannot be used.
@@ -58,7 +61,11 @@ pub(super) fn reload(settings: &Settings) -> bool {
 
 /// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database
 /// is configured: then the server is not a first trial, and mail is off.
-pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Result<Builder, InvalidMailSettings> {
+pub(super) fn add(
+    engine: Builder,
+    settings: &Settings,
+    reached_at: &ReachedAt,
+) -> Result<Builder, InvalidMailSettings> {
     let (mailer, from) = match server_of(settings)? {
         Some((url, from)) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),
         None if settings.database_url.is_some() => {
@@ -70,12 +77,29 @@ pub(super) fn add(engine: Builder, settings: &Settings, public_url: &str) -> Res
             (Mailer::folder(&settings.data_dir.join("mail"))?, from)
         }
     };
-    let validate_url: LinkTemplate = match &settings.validate_url {
-        Some(link) => link.clone(),
-        None => format!("{public_url}/authy/validate/{{code}}").parse()?,
+    let public_url = &reached_at.public_url;
+    let validate_url: LinkTemplate = match (&settings.validate_url, page(settings, reached_at, "/confirm/{code}")) {
+        (Some(link), _) => link.clone(),
+        (None, Some(page)) => page.parse()?,
+        (None, None) => format!("{public_url}/authy/validate/{{code}}").parse()?,
     };
-    let service = settings.issuer.clone().unwrap_or_else(|| public_url.to_owned());
-    let (reset_url, templates) = (settings.reset_url.clone(), settings.mail_templates.clone());
+    let reset_url = match (&settings.reset_url, page(settings, reached_at, "/reset/{code}")) {
+        (None, Some(page)) => Some(page.parse()?),
+        (configured, _) => configured.clone(),
+    };
+    let service = settings.issuer.clone().unwrap_or_else(|| public_url.clone());
+    let templates = settings.mail_templates.clone();
     let config = MailConfig { from, service, validate_url, reset_url, templates };
     Ok(engine.sink_with(|authy| Ok(MailSink::new(authy.clone(), mailer, config))))
+}
+
+/// Returns the URL of a page of this server; `None` when it has none.
+#[cfg(feature = "ui")]
+fn page(settings: &Settings, reached_at: &ReachedAt, path: &str) -> Option<String> {
+    page_url(settings, reached_at, path)
+}
+
+#[cfg(not(feature = "ui"))]
+fn page(_: &Settings, _: &ReachedAt, _: &str) -> Option<String> {
+    None
 }

@@ -32,18 +32,24 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("FreeBSD", "FreeBSD"),
 ];
 
-/// Returns the program and the system of a user agent; `None` when neither is known.
-pub(super) fn describe(user_agent: &str) -> Option<String> {
+/// Returns the program and the system of a user agent, as far as they are known.
+pub(crate) fn program_and_system(user_agent: &str) -> (Option<&'static str>, Option<&'static str>) {
     let find = |known: &[(&str, &'static str)]| {
         known.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
     };
-    match (find(&PROGRAMS), find(&SYSTEMS)) {
+    (find(&PROGRAMS), find(&SYSTEMS))
+}
+
+/// Returns the program and the system of a user agent in words; `None` when neither is known.
+#[cfg(feature = "mail")]
+pub(crate) fn describe(user_agent: &str) -> Option<String> {
+    match program_and_system(user_agent) {
         (Some(program), Some(system)) => Some(format!("{program} on {system}")),
         (known, other) => known.or(other).map(str::to_owned),
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mail"))]
 mod tests {
     use super::*;
 

@@ -1,0 +1,137 @@
+//! Pages for people, under `/authy/ui`: sign up, log in, manage the account. HTML that works without JavaScript. Beside
+//! them, at `/authy/docs`, the API reference, which needs it.
+//!
+//! A browser's login is an ordinary session: its tokens are in cookies that no script can read, and the handlers call
+//! the engine as those of the API do. The API itself never reads a cookie.
+
+use authy_core::{Authy, ClientInfo, UserId, api::Method};
+use http::{HeaderValue, request::Parts};
+
+use crate::{listener::Listener, reply::Response};
+
+mod account;
+mod answer;
+mod asset;
+mod browser;
+mod check;
+mod color;
+mod cookie;
+mod docs;
+mod door;
+mod error_page;
+mod form;
+mod frame;
+mod guard;
+mod language;
+mod looks;
+mod moment;
+mod pages;
+mod path;
+mod row;
+mod static_file;
+mod table;
+mod texts;
+mod view;
+mod visit;
+
+pub use color::{Color, InvalidColor};
+pub use looks::{InvalidLooks, Looks};
+pub use pages::Pages;
+
+pub(crate) use form::Form;
+use pages::Skin;
+use row::PageRow;
+
+/// The folder of all pages but the first.
+const ROOT: &str = "/authy/ui";
+
+/// All pages, ready to be answered.
+pub(crate) struct Site {
+    skin: Skin,
+    rows: Vec<PageRow>,
+    router: matchit::Router<usize>,
+}
+
+/// A page that a path leads to, with the parameters in the path.
+pub(crate) struct FoundPage<'a> {
+    row: &'a PageRow,
+    parameters: Vec<(&'a str, String)>,
+}
+
+impl Site {
+    pub(crate) fn new(pages: &Pages) -> Self {
+        let (rows, mut router) = (table::all(), matchit::Router::new());
+        for (index, row) in rows.iter().enumerate() {
+            if let Err(conflict) = router.insert(row.path, index) {
+                // Two rows for the same path are an error in the source, which the tests find.
+                tracing::error!(path = row.path, %conflict, "a page cannot be reached");
+            }
+        }
+        Self { skin: Skin::new(pages), rows, router }
+    }
+
+    /// Returns the paths of all pages, each with its methods.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&'static str, Vec<Method>)> {
+        self.rows.iter().map(|row| (row.path, row.methods()))
+    }
+
+    /// Returns the page of a path on this listener.
+    pub(crate) fn find<'a>(&'a self, listener: Listener, path: &'a str) -> Option<FoundPage<'a>> {
+        let found = self.router.at(path).ok()?;
+        let row = self.rows.get(*found.value)?;
+        // The program that mounts the API has a start page of its own.
+        let is_elsewhere = row.path == "/" && !listener.is_own();
+        if is_elsewhere || row.access.is_administrative() && !listener.has_administration() {
+            return None;
+        }
+        let decode = |(name, text)| {
+            let decoded = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+            Some((name, decoded.into_owned()))
+        };
+        Some(FoundPage { row, parameters: found.params.iter().map(decode).collect::<Option<_>>()? })
+    }
+
+    /// Returns whether errors at this path are pages.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        path == path::DOCS || path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Returns a page that refuses a request which another site has sent; `None` for every other request.
+    pub(crate) fn refuse_foreign(&self, head: &Parts) -> Option<Response> {
+        guard::is_foreign(head, &self.skin.origin).then(|| error_page::foreign(self, head))
+    }
+
+    /// Answers a request for a page, whose method it has. `user` becomes the owner of the session.
+    pub(crate) async fn answer(
+        &self,
+        authy: &Authy,
+        page: &FoundPage<'_>,
+        (head, form): (&Parts, Form),
+        client: ClientInfo,
+        user: &mut Option<UserId>,
+    ) -> Response {
+        browser::answer(self, authy, page, (head, form), client, user).await
+    }
+}
+
+impl FoundPage<'_> {
+    /// Returns the path in the table, with parameters in braces.
+    pub(crate) fn path(&self) -> &'static str {
+        self.row.path
+    }
+
+    /// Returns the row, with its access and limit.
+    pub(crate) fn row(&self) -> &PageRow {
+        self.row
+    }
+
+    /// Returns the value of the header `Allow`.
+    pub(crate) fn allow(&self) -> HeaderValue {
+        let methods = self.row.methods();
+        let names: Vec<_> = std::iter::once("OPTIONS")
+            .chain(methods.contains(&Method::GET).then_some("HEAD"))
+            .chain(methods.iter().map(Method::as_str))
+            .collect();
+        HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
+    }
+}

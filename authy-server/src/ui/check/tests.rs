@@ -1,0 +1,158 @@
+use std::{collections::BTreeSet, fs};
+
+use authy_core::error::chain;
+
+use super::*;
+use crate::ui::{
+    looks::{STYLESHEET, TEMPLATES, TEXTS},
+    texts::Texts,
+};
+
+fn skin(looks: Looks) -> Skin {
+    Skin::new(&Pages { looks, ..Pages::new("https://auth.example/sub").unwrap() })
+}
+
+/// Returns the names that a text has in braces.
+fn placeholders(text: &str) -> BTreeSet<&str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn every_built_in_page_is_rendered_in_every_language() {
+    let looks = Looks::built_in();
+    assert_eq!(looks.languages().len(), TEXTS.len());
+    skin(looks).check().unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+#[test]
+fn every_language_has_the_same_texts_with_the_same_values() {
+    let parsed = |source| Texts::parse(source).unwrap();
+    let (_, english) = TEXTS[0];
+    let english = parsed(english);
+    for (file, source) in TEXTS {
+        let texts = parsed(source);
+        let (own, expected): (BTreeSet<_>, BTreeSet<_>) = (texts.keys().collect(), english.keys().collect());
+        let missing: Vec<_> = expected.symmetric_difference(&own).collect();
+        assert!(missing.is_empty(), "{file}: {missing:?}");
+        for key in own {
+            assert_eq!(placeholders(&texts.get(key)), placeholders(&english.get(key)), "{file}: {key}");
+        }
+    }
+}
+
+#[test]
+fn every_text_is_used_and_every_error_has_its_own() {
+    let sources: String = TEMPLATES.iter().map(|(_, source)| *source).collect();
+    let code = [
+        include_str!("../account.rs"),
+        include_str!("../door.rs"),
+        include_str!("../error_page.rs"),
+        include_str!("../form.rs"),
+        include_str!("../language.rs"),
+        include_str!("../texts.rs"),
+    ]
+    .concat();
+    // Keys that are put together.
+    let is_derived = |key: &str| {
+        ["error.", "field.", "notice.", "strength.score_", "time.", "wrong."].iter().any(|part| key.starts_with(part))
+    };
+    for key in Looks::built_in().texts("en").unwrap().keys() {
+        let quoted = format!("\"{key}\"");
+        assert!(is_derived(key) || sources.contains(&quoted) || code.contains(&quoted), "{key} is not used");
+    }
+    let notices = code.split("notice=").skip(1).filter_map(|rest| rest.split(['"', '{']).next());
+    let notices: Vec<_> = notices.filter(|notice| !notice.is_empty()).collect();
+    assert!(notices.len() > 5, "{notices:?}");
+    for notice in notices {
+        assert!(Looks::built_in().texts("en").unwrap().find(&format!("notice.{notice}")).is_some(), "{notice}");
+    }
+}
+
+#[test]
+fn the_sentences_of_the_engine_are_translated() {
+    let looks = Looks::built_in();
+    let german = looks.texts("de").unwrap();
+    for password in
+        ["password", "aaaaaaaa", "abcdefgh", "qwertyuiop", "1984", "2019-06-11", "drowssap", "p4ssw0rd", "ROBERT"]
+    {
+        let estimate = zxcvbn::zxcvbn(password, &[]);
+        let feedback = estimate.feedback().unwrap();
+        let said = feedback.suggestions().iter().map(ToString::to_string);
+        for sentence in said.chain(feedback.warning().map(|warning| warning.to_string())) {
+            assert!(german.find(&format!("sentence.{sentence}")).is_some(), "{sentence}");
+        }
+    }
+    for (name, address) in
+        [("a", "b"), ("a b c", "ada@x"), ("\u{301}abc", "\"a\"@example.org"), ("ad\u{430}m", "a b@example.org")]
+    {
+        let name = name.parse::<authy_core::Username>().unwrap_err().message();
+        let address = address.parse::<authy_core::Email>().unwrap_err().message();
+        for sentence in [name, address] {
+            assert!(german.find(&format!("sentence.{sentence}")).is_some(), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn a_file_replaces_what_is_built_in_and_only_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+    write("message.html", "<p>{{ view.title }} {{ t(\"login.title\") }} {{ service }}");
+    write("de.toml", "[login]\ntitle = 'Hinein'");
+    write("fr.toml", "[language]\nname = 'Français'\n[login]\ntitle = 'Entrer'");
+    write("app.css", "body { margin: 0 }");
+    write("logo.png", "not checked");
+    write("README.md", "What these are.");
+    let looks = Looks::load(Some(folder.path())).unwrap();
+    let skin = skin(looks.clone());
+    let names: Vec<_> = skin.languages.iter().map(|language| (&*language.code, &*language.name)).collect();
+    assert_eq!(names, [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]);
+    let texts = |code| looks.texts(code).unwrap();
+    assert_eq!((texts("de").get("login.title"), texts("fr").get("login.title")), ("Hinein".into(), "Entrer".into()));
+    assert_eq!(
+        (texts("de").get("login.new"), texts("fr").get("login.new")),
+        ("Noch kein Konto?".into(), "No account yet?".into())
+    );
+    assert!(skin.assets.iter().any(|asset| asset.path().ends_with("/logo.png")));
+}
+
+#[test]
+fn an_error_in_a_file_names_it_and_the_line() {
+    for (name, source, expected) in [
+        ("login.html", "a\n{% if view %}", "line 2"),
+        ("login.html", "a\n\n{{ view.passwort }}", "line 3"),
+        ("login.html", "{{ t('login.titel') }}", "login.titel"),
+        ("parts.html", "{% macro notice(text) %}{{ text | rot13 }}{% endmacro %}", "rot13"),
+        ("logn.html", "", "replaces nothing"),
+        ("deutsch.toml", "", "replaces nothing"),
+        ("de.toml", "[login]\ntitel = 'x'", "login.titel"),
+        ("de.toml", "[login]\ntitle = ", "line 2"),
+        ("app.css", "\u{feff}", "without BOM"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), source).unwrap();
+        let error = chain(&Looks::load(Some(folder.path())).unwrap_err());
+        assert!(error.contains(name) && error.contains(expected), "{source}: {error}");
+    }
+    let nowhere = chain(&Looks::load(Some(Path::new("/nowhere/at/all"))).unwrap_err());
+    assert!(nowhere.contains("cannot be read"), "{nowhere}");
+}
+
+#[test]
+fn the_stylesheet_is_small_and_loads_nothing() {
+    assert!(STYLESHEET.len() < 20_000, "{}", STYLESHEET.len());
+    for part in ["url(", "@import", "http"] {
+        assert!(!STYLESHEET.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn the_pages_have_nothing_inline_and_load_nothing_from_elsewhere() {
+    for (name, source) in TEMPLATES {
+        // The API reference is the only page with a script, which is a file.
+        assert!(!source.contains("<script>") && (*name == "docs.html" || !source.contains("<script")), "{name}");
+        for part in ["<style", "style=", "onclick", "onsubmit", "javascript:", "http:", "https:"] {
+            assert!(!source.contains(part), "{name}: {part}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The API reference: Swagger UI, on the OpenAPI document of this server.
+
+use authy_core::api::{
+    Endpoint as _,
+    system::{GetAsyncApi, GetOpenApi},
+};
+use http::HeaderValue;
+
+use super::{
+    answer::{Answer, Shown},
+    view::DocsView,
+    visit::Visit,
+};
+
+/// The policy of the page. It is that of the others without trusted types, which Swagger UI does not know: the page
+/// shows nothing but a document of ours, and reads no cookie.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+pub(super) async fn reference(visit: &Visit<'_>) -> Shown {
+    let url = |path| visit.site.skin.url(path);
+    let view = DocsView { openapi: url(GetOpenApi::INFO.path), asyncapi: url(GetAsyncApi::INFO.path) };
+    Ok(Answer::page(&view).with_policy(POLICY))
+}

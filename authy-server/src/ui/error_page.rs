@@ -1,0 +1,73 @@
+//! Errors, as pages.
+
+use authy_core::{
+    Error, ErrorKind, Identity,
+    api::{failure::whole_seconds, status},
+};
+use http::{StatusCode, request::Parts};
+use minijinja::{Value, value::Serde};
+
+use super::{
+    Site,
+    answer::{add_refusal, html},
+    frame::Frame,
+    language::Language,
+    view::{MessageView, View},
+};
+use crate::reply::Response;
+
+/// Returns the page about an error, which is logged once. That of a server error says nothing about the cause.
+pub(super) fn about(
+    site: &Site,
+    language: &Language,
+    user: Option<&Identity>,
+    error: Error,
+    request_id: &str,
+) -> Response {
+    let texts = &language.texts;
+    let status = status(error.kind());
+    let (title, mut paragraphs) = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::MethodNotAllowed => {
+            (texts.get("wrong.not_found_title"), vec![texts.get("wrong.not_found")])
+        }
+        kind if texts.find(&format!("error.{kind}")).is_some() => (texts.get("wrong.title"), vec![texts.error(&error)]),
+        _ if status.is_client_error() => (texts.get("wrong.title"), vec![texts.get("error.other")]),
+        _ => (texts.get("wrong.title"), vec![texts.get("wrong.here"), texts.format("wrong.id", &[("id", request_id)])]),
+    };
+    if let Some(wait) = error.retry_after() {
+        let seconds = whole_seconds(wait).to_string();
+        paragraphs.push(texts.format("wrong.wait", &[("seconds", &seconds)]));
+    }
+    let mut response = page(site, language, user, status, MessageView { title, paragraphs, link: None });
+    add_refusal(&mut response, &error, request_id);
+    response
+}
+
+/// Returns the page about a form that another site has sent.
+pub(super) fn foreign(site: &Site, head: &Parts) -> Response {
+    let language = site.skin.language(&head.headers);
+    let texts = &language.texts;
+    let paragraphs =
+        vec![texts.get("wrong.foreign"), texts.format("wrong.foreign_address", &[("origin", &site.skin.origin)])];
+    let view = MessageView { title: texts.get("wrong.foreign_title"), paragraphs, link: None };
+    page(site, language, None, StatusCode::FORBIDDEN, view)
+}
+
+fn page(site: &Site, language: &Language, user: Option<&Identity>, status: StatusCode, view: MessageView) -> Response {
+    let frame = Frame::new(&site.skin, language, user, String::new());
+    let rendered = language.render(MessageView::TEMPLATE, frame.into(), Value::from(Serde(&view)));
+    html(
+        status,
+        rendered.unwrap_or_else(|error| {
+            tracing::error!(%error, "the page about an error cannot be written");
+            String::new()
+        }),
+    )
+}
+
+impl Site {
+    /// Returns the page about an error of a request that no handler has answered.
+    pub(crate) fn error(&self, head: &Parts, error: Error, request_id: &str) -> Response {
+        about(self, self.skin.language(&head.headers), None, error, request_id)
+    }
+}

@@ -1,0 +1,61 @@
+//! Why the looks of the pages cannot be used.
+
+use std::{io, path::PathBuf};
+
+use super::known_files;
+
+/// A file that cannot replace what is built in.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidLooks {
+    /// The folder cannot be read.
+    #[error("the folder {} cannot be read", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file of the folder replaces nothing: its name is probably misspelt.
+    #[error("{} replaces nothing; the files are {}, and texts such as en.toml", .file.display(), known_files())]
+    UnknownFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A template cannot be parsed or rendered.
+    #[error("the template {template} is wrong{}", line(.source))]
+    Template {
+        /// The path of the file, or the name of a built-in template.
+        template: String,
+        /// What the template engine says.
+        source: minijinja::Error,
+    },
+    /// A file of texts cannot be read as such.
+    #[error("{file} is wrong: {why}")]
+    Texts {
+        /// The name of the file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file has a text that no page shows.
+    #[error("{file} has the text {key}, which no page shows; en.toml has all that there are")]
+    UnknownText {
+        /// The name of the file.
+        file: String,
+        /// The key of the text.
+        key: String,
+    },
+}
+
+fn line(error: &minijinja::Error) -> String {
+    error.line().map_or(String::new(), |line| format!(" (line {line})"))
+}

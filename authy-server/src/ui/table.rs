@@ -1,0 +1,43 @@
+//! Every page, one row each.
+
+use authy_core::{
+    Access::{Authenticated, Public},
+    api::RateClass,
+};
+
+use super::{
+    account, docs, door,
+    path::{ACCOUNT, AGAIN, DELETE, DOCS, FORGOT, LOGIN, SESSIONS, SIGN_UP},
+    row::PageRow,
+    static_file,
+};
+
+/// Returns every page. Those whose access is administrative are not on the listener for everybody beside an admin listener.
+pub(super) fn all() -> Vec<PageRow> {
+    use RateClass::{Default, Forgot, Login, Register, Validate};
+    vec![
+        PageRow::new("/", Public).get(door::start),
+        PageRow::new("/authy/ui", Public).get(door::start),
+        PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(static_file::show).asset(),
+        PageRow::new("/authy/ui/language", Public).post(Default, door::choose_language),
+        PageRow::new(DOCS, Public).get(docs::reference),
+        // Without a session.
+        PageRow::new(LOGIN, Public).get(door::login).post(Login, door::log_in),
+        PageRow::new("/authy/ui/logout", Public).post(Default, door::log_out),
+        PageRow::new(SIGN_UP, Public).get(door::sign_up).post(Register, door::register),
+        PageRow::new("/authy/ui/confirm/{code}", Public).get(door::confirmation).post(Validate, door::confirm),
+        PageRow::new(FORGOT, Public).get(door::forgot).post(Forgot, door::send_reset),
+        PageRow::new("/authy/ui/reset/{code}", Public).get(door::new_password).post(Validate, door::reset),
+        // The account.
+        PageRow::new(AGAIN, Authenticated).get(account::again).post(Login, account::log_in_again),
+        PageRow::new(ACCOUNT, Authenticated).get(account::overview),
+        PageRow::new("/authy/ui/account/confirm", Authenticated).post(Validate, account::resend),
+        PageRow::new("/authy/ui/account/email", Authenticated).get(account::email).post(Default, account::change_email),
+        PageRow::new("/authy/ui/account/password", Authenticated)
+            .get(account::password)
+            .post(Default, account::change_password),
+        PageRow::new(SESSIONS, Authenticated).get(account::sessions).post(Default, account::end_sessions),
+        PageRow::new("/authy/ui/account/export", Authenticated).get(account::export),
+        PageRow::new(DELETE, Authenticated).get(account::deletion).post(Default, account::delete),
+    ]
+}

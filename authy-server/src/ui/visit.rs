@@ -1,0 +1,143 @@
+//! A visit of a page: what a handler gets of a request.
+
+use authy_core::{
+    Authy, ClientInfo, Error, ErrorKind, Identity, Result,
+    api::{Fields, session::Tokens},
+    engine::Caller,
+    time::now,
+};
+use chrono::{DateTime, Utc};
+
+use super::{
+    Site,
+    answer::Interruption,
+    cookie::{Cookie, SetCookies},
+    form::Form,
+    guard,
+    language::Language,
+    path::AGAIN,
+};
+
+/// Age of a login in seconds up to which nobody is asked to log in again: that of the engine, less the time in which a
+/// page is read.
+const RECENT_SECONDS: i64 = 540;
+
+/// A visit of a page.
+pub(crate) struct Visit<'a> {
+    pub(super) site: &'a Site,
+    pub(super) authy: &'a Authy,
+    pub(super) language: &'a Language,
+    /// The path and the query.
+    pub(super) target: &'a str,
+    pub(super) parameters: &'a [(&'a str, String)],
+    /// The parameters of the query.
+    pub(super) query: Form,
+    /// The fields of the form that was sent; empty for a GET.
+    pub(super) form: Form,
+    pub(super) client: ClientInfo,
+    /// The owner of the session of the browser.
+    pub(super) user: Option<Identity>,
+    /// Whether the browser has shown that it keeps cookies, and that the form is not of another site.
+    pub(super) has_flow: bool,
+    /// Whether the browser keeps the session when it is closed.
+    pub(super) is_kept: bool,
+    pub(super) is_head: bool,
+    /// When it began.
+    pub(super) now: DateTime<Utc>,
+}
+
+impl<'a> Visit<'a> {
+    /// Returns a parameter in the path; empty when there is none.
+    pub(super) fn parameter(&self, name: &str) -> &'a str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns the fields of the form with these names. Others are ignored: a password manager may have added them.
+    pub(super) fn fields(&self, names: &[&str]) -> Fields {
+        Fields::from_query(self.sent(names))
+    }
+
+    /// Returns the fields of the form with these names, and another one, which is not from the form.
+    pub(super) fn fields_and(&self, names: &[&str], another: (String, String)) -> Fields {
+        Fields::from_query(self.sent(names).chain([another]))
+    }
+
+    fn sent(&self, names: &[&str]) -> impl Iterator<Item = (String, String)> {
+        self.form.pairs().filter(|(name, _)| names.contains(&name.as_str())).cloned()
+    }
+
+    /// Returns the caller without a session.
+    pub(super) fn anonymous(&self) -> Caller {
+        Caller::anonymous(self.client.clone())
+    }
+
+    /// Returns the owner of the session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`] when nobody is logged in.
+    pub(super) fn identity(&self) -> Result<&Identity> {
+        self.user.as_ref().ok_or_else(|| Error::new(ErrorKind::TokenRequired, "this page needs a login"))
+    }
+
+    /// Returns the owner of the session as a caller.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenRequired`] when nobody is logged in.
+    pub(super) fn caller(&self) -> Result<Caller> {
+        Ok(Caller::user(self.identity()?.clone(), self.client.clone()))
+    }
+
+    /// Returns the page to continue with, when the request names one of ours.
+    pub(super) fn return_path(&self) -> Option<String> {
+        let named = self.form.get("return").or(self.query.get("return"))?;
+        guard::is_own_page(self.site, named).then(|| named.to_owned())
+    }
+
+    /// Returns the message that the page before has asked for.
+    pub(super) fn notice(&self) -> Option<String> {
+        let key = format!("notice.{}", self.query.get("notice")?);
+        self.language.texts.find(&key).map(str::to_owned)
+    }
+
+    /// Checks that the owner of the session has logged in a short time ago.
+    ///
+    /// # Errors
+    /// The page that asks for the password again, and then leads back.
+    pub(super) async fn require_recent(&self) -> Result<(), Interruption> {
+        let sessions = self.authy.sessions().list(self.identity()?).await?;
+        let created = sessions.iter().find(|session| session.current).map(|session| session.created);
+        match created.is_some_and(|created| (now() - created).num_seconds() < RECENT_SECONDS) {
+            true => Ok(()),
+            false => Err(Interruption::Redirect(self.with_return(AGAIN))),
+        }
+    }
+
+    /// Returns a path with the parameter that leads back to this page.
+    pub(super) fn with_return(&self, path: &str) -> String {
+        match serde_urlencoded::to_string([("return", self.target)]) {
+            Ok(query) if guard::is_own_page(self.site, self.target) => format!("{path}?{query}"),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Returns the cookies of a login. Without `is_kept` the browser forgets them when it is closed.
+    pub(super) fn login_cookies(&self, tokens: &Tokens, is_kept: bool) -> SetCookies {
+        let mut cookies = SetCookies::new(self.site.skin.is_secure);
+        cookies.set_tokens(tokens, is_kept);
+        cookies.forget(Cookie::Flow);
+        cookies
+    }
+
+    /// Returns cookies to set.
+    pub(super) fn no_cookies(&self) -> SetCookies {
+        SetCookies::new(self.site.skin.is_secure)
+    }
+
+    /// Ends the session of the browser, which another one replaces. What fails does not stop the new one.
+    pub(super) async fn end_replaced(&self) {
+        let Ok(caller) = self.caller() else { return };
+        if let Err(error) = self.authy.sessions().logout(&caller).await {
+            tracing::warn!(%error, "the session that a login has replaced could not be ended");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The pages in a real browser: the whole life of an account, with the mails read from their folder.
+
+use std::{process::Stdio, sync::Arc};
+
+use authy_server::sink::{MailConfig, MailSink, Mailer, Sender, Templates};
+use authy_tests::tools;
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::*;
+
+/// Runs the script; what it notes is returned, and its screenshots are left in `target/screenshots`.
+async fn live(script: bool) -> Value {
+    let mails = tempfile::tempdir().unwrap();
+    let folder = mails.path().to_owned();
+    let app = TestApp::build(
+        database::fresh().await,
+        MasterKeys::generate().unwrap(),
+        |_, http| http.pages = Some(Pages { name: "The shop".to_owned(), ..Pages::new("http://localhost").unwrap() }),
+        |authy| {
+            let issuer = authy.metadata().issuer;
+            let url = issuer.replace("127.0.0.1", "localhost");
+            let page = |path: &str| format!("{url}/authy/ui/{path}/{{code}}").parse().unwrap();
+            let config = MailConfig {
+                from: Sender::local().unwrap(),
+                service: "The shop".to_owned(),
+                validate_url: page("confirm"),
+                reset_url: Some(page("reset")),
+                templates: Templates::load(None).unwrap(),
+            };
+            vec![Arc::new(MailSink::new(authy.clone(), Mailer::folder(&folder).unwrap(), config))]
+        },
+    )
+    .await;
+    let shots = tools::target().join("screenshots").join(if script { "with-javascript" } else { "without-javascript" });
+    std::fs::create_dir_all(&shots).unwrap();
+    let task = serde_json::json!({
+        "browser": tools::browser(),
+        "url": format!("http://localhost:{}", app.address.port()),
+        "mails": mails.path(),
+        "shots": shots,
+        "name": fresh_name("ada"),
+        "password": PASSWORD,
+        "script": script,
+    });
+    run("ui.mjs", &task).await
+}
+
+/// Runs a script, and returns what it prints.
+async fn run(script: &str, task: &Value) -> Value {
+    // A script finds its packages from where it lies. Another test may run the same one.
+    let own = fresh_name("script");
+    let path = tools::node().join(format!("{own}.mjs"));
+    std::fs::copy(tools::root().join("tests/browser").join(script), &path).unwrap();
+    let mut command = Command::new("node");
+    command.arg(&path).arg(task.to_string()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_api_reference_is_shown_and_an_endpoint_is_tried_with_a_token() {
+    let app = app().await;
+    let user = app.user().await;
+    let shots = tools::target().join("screenshots");
+    std::fs::create_dir_all(&shots).unwrap();
+    let task = serde_json::json!({
+        "browser": tools::browser(),
+        "url": format!("http://localhost:{}", app.address.port()),
+        "shots": shots,
+        "token": user.token.expose(),
+    });
+    let seen = run("docs.mjs", &task).await;
+    assert_eq!(seen["problems"], serde_json::json!([]), "{seen:#}");
+    assert_eq!((&seen["status"], &seen["username"]), (&"200".into(), &user.username.as_str().into()), "{seen:#}");
+    assert_eq!(seen["operations"], api::all().count(), "{seen:#}");
+}
+
+#[tokio::test]
+async fn an_account_lives_in_a_browser_from_sign_up_to_deletion() {
+    let seen = live(true).await;
+    assert_eq!(seen["problems"], serde_json::json!([]), "{seen:#}");
+    assert!(seen["steps"].as_array().is_some_and(|steps| steps.len() > 60), "{seen:#}");
+}
+
+#[tokio::test]
+async fn an_account_lives_in_a_browser_without_javascript() {
+    let seen = live(false).await;
+    assert_eq!(seen["problems"], serde_json::json!([]), "{seen:#}");
+}
