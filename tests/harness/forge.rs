@@ -187,7 +187,7 @@ impl Forger {
             ("sub", json!("")),
             ("public_id", json!(other)),
             ("public_id", json!("1")),
-            ("level", json!(-1)),
+            ("level", json!(-3_000_000_000_i64)),
             ("level", json!("0")),
             ("level", json!(1e9)),
             ("level", json!(null)),

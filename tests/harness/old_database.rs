@@ -36,7 +36,7 @@ pub enum Fate {
     LeftOut,
 }
 
-/// A user of the old database. What is not special about one is as [`OldUser::new`] makes it.
+/// A user of the old database. What is not special about one is as `OldUser::new` makes it.
 #[derive(Clone, Debug)]
 pub struct OldUser {
     pub id: i32,

@@ -22,7 +22,7 @@ mod foreign;
 pub(in crate::engine) mod format;
 #[cfg(feature = "fuzz-entry-points")]
 pub(in crate::engine) mod fuzz;
-mod stored;
+pub(in crate::engine) mod stored;
 mod strength;
 mod wrapped;
 

@@ -260,7 +260,7 @@ async fn a_wrapped_hash_has_no_weak_hash_and_is_replaced_by_ours() {
         assert_eq!(wrap(stored).await, None, "{stored}");
     }
     // It depends on the pepper.
-    assert_eq!(format::classify(&wrapped), Err(UnusableHash::Peppered));
+    assert_eq!(stored::classify(&wrapped), Err(UnusableHash::Peppered));
     let (other, password) = (self::passwords(SMALL, &[2]), Secret::from("pass"));
     let error = other.verify(HashRequester::default(), &password, Some(&wrapped)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
