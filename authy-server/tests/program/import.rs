@@ -26,7 +26,8 @@ fn an_import_says_what_it_does_and_whether_anything_was_left_out() {
     let (code, report, _) = import(path, &["--from", "bad.jsonl", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((code, &report["created"], &report["refused"]), (Some(3), &1.into(), &1.into()), "{report}");
-    assert_eq!(report["notes"][1]["kind"], "unreadable", "{report}");
+    let kinds: Vec<_> = report["notes"].as_array().unwrap().iter().map(|note| &note["kind"]).collect();
+    assert!(kinds.contains(&&"unreadable".into()), "{report}");
     // A name with a control character is stored, and not printed as it is.
     let (code, report, _) = import(path, &["--from", "good.jsonl"]);
     assert!(code == Some(0) && !report.contains('\u{9b}'), "{report}");
@@ -52,7 +53,7 @@ fn an_import_that_cannot_be_done_says_why_and_repeats_no_secret() {
         (&["--from", "empty.jsonl"], "has no users"),
         (&["--from", url], "the source cannot be opened"),
         (&["--from", url, "--format", "jsonl"], "is for a file"),
-        (&["--from", "postgresql://authy:hunter2@db.example/old"], "encrypted"),
+        (&["--from", "postgresql://authy:hunter2@db.example/old"], "without encryption"),
         (&["--from", "empty.jsonl", "--firebase-hash-config", "x"], "is not for --format jsonl"),
         (&[], "AUTHY_IMPORT_FROM"),
     ] {

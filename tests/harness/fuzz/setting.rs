@@ -11,8 +11,8 @@ pub(super) const SETTING: FuzzTarget = FuzzTarget {
         let Some((first, text)) = input.split_first() else { return };
         let all: Vec<_> = settings().collect();
         let (key, is_secret) = all[usize::from(*first) % all.len()];
-        // Reads the folder that its text names.
-        if key == "mail_templates" {
+        // They read the folder that their text names.
+        if ["mail_templates", "ui_dir"].contains(&key) {
             return;
         }
         let text = String::from_utf8_lossy(text);

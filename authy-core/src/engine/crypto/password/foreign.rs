@@ -10,6 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use super::format::{HashFormat, UnusableHash};
 
 mod crypt;
+mod crypt_digest;
 mod ldap;
 mod limit;
 mod phc;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Result,
-    crypt::{bcrypt_digest, sha_crypt_text},
+    crypt_digest::{bcrypt_digest, sha_crypt_text},
     limit,
 };
 use crate::engine::crypto::password::format::UnusableHash;
