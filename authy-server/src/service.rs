@@ -44,9 +44,13 @@ use crate::{
     reply::{self, Response},
     request, routes,
     stream::Streams,
-    table::{Resource, RouteTable, is_forwarded},
+    table::{RouteTable, is_forwarded},
     traces::RequestTracer,
 };
+
+mod found;
+
+use found::Found;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -93,36 +97,6 @@ struct Progress {
     rate_limit_headers: HeaderMap,
     /// The owner of its token.
     user: Option<UserId>,
-}
-
-/// What the path of a request leads to.
-enum Found<'a> {
-    /// Endpoints, and the parameters in the path.
-    Endpoints(&'a Resource, Vec<(&'a str, String)>),
-    Operation(Operation),
-    #[cfg(feature = "ui")]
-    Page(&'a Site, FoundPage<'a>),
-    Nothing,
-}
-
-impl Found<'_> {
-    fn endpoints(&self) -> Option<(&Resource, &[(&str, String)])> {
-        match self {
-            Self::Endpoints(resource, segments) => Some((resource, segments)),
-            _ => None,
-        }
-    }
-
-    /// Returns whether other programs call it all the time.
-    fn is_frequent(&self) -> bool {
-        match self {
-            Self::Endpoints(resource, _) => resource.is_frequent(),
-            Self::Operation(_) => true,
-            #[cfg(feature = "ui")]
-            Self::Page(_, page) => page.row().limit(&Method::GET) == RateClass::Exempt,
-            Self::Nothing => false,
-        }
-    }
 }
 
 impl Service {

@@ -38,6 +38,7 @@ mod guessing;
 mod hijack;
 mod import;
 mod inspection;
+mod issued_token;
 mod journey;
 mod keys;
 mod languages;
