@@ -25,7 +25,7 @@ impl Access {
         self != Access::Public
     }
 
-    /// Returns whether only administrators have it, whoever the request is about.
+    /// Returns whether only administrators have it, even for requests about themselves.
     pub fn is_administrative(self) -> bool {
         matches!(self, Access::Level(level) if level <= ADMIN)
     }

@@ -11,7 +11,7 @@ use crate::{Invalid, api::Field};
 /// A position in a list of users, from which a page is listed: the `after` in the links between pages.
 ///
 /// Its text is opaque. It belongs to one list with certain filters, and is refused with others. It remains valid when
-/// the user at the position is deleted, and grants nothing: whoever has one still needs the power to list users.
+/// the user at the position is deleted, and grants nothing: its bearer still needs the power to list users.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ListCursor {

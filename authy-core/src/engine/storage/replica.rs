@@ -156,7 +156,7 @@ impl State {
         self.thin_out();
     }
 
-    /// Returns the oldest position that is recent enough: whoever has replayed it is at most `max_lag` behind.
+    /// Returns the oldest position that is recent enough: a server that has replayed it is at most `max_lag` behind.
     fn needed(&self, max_lag: Duration, now: Instant) -> Option<Position> {
         let is_recent = |time: Instant| now.saturating_duration_since(time) <= max_lag;
         self.noted.iter().find(|(time, _)| is_recent(*time)).map(|(_, position)| *position)
