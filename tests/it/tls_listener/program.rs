@@ -24,6 +24,13 @@ fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
+/// Whether `doctor` says with this mark that the certificate, made for so many days, has them left: or one less, since the days are
+/// whole ones and a clock may be set back a little meanwhile.
+fn expires(doctor: &str, mark: &str, days: u32) -> bool {
+    let says = |days: u32| format!("{mark}  tls            the key is that of the certificate, which expires in {days} days");
+    doctor.contains(&says(days)) || doctor.contains(&says(days - 1))
+}
+
 struct Program(Child);
 
 impl Drop for Program {
@@ -50,10 +57,7 @@ async fn the_program_speaks_tls_and_reads_its_files_again_on_sighup() {
     let health = authy(folder.path(), &["health", "--listen", &address]).output().unwrap();
     assert_eq!(text(&health), format!("{address} answers\n"));
     let doctor = text(&authy(folder.path(), &["doctor", "--listen", &address]).output().unwrap());
-    assert!(
-        doctor.contains("warning  tls            the key is that of the certificate, which expires in 1 days"),
-        "{doctor}"
-    );
+    assert!(expires(&doctor, "warning", 2), "{doctor}");
     assert!(doctor.contains("ok       configuration"), "{doctor}");
 
     let logged = |part: &str| std::fs::read_to_string(&log).unwrap().contains(part);
@@ -73,10 +77,7 @@ async fn the_program_speaks_tls_and_reads_its_files_again_on_sighup() {
     kill_process(Pid::from_child(&program.0), Signal::HUP).unwrap();
     until("it is replaced", || async { logged("the TLS certificate was replaced") }).await;
     let doctor = text(&authy(folder.path(), &["doctor", "--listen", &address]).output().unwrap());
-    assert!(
-        doctor.contains("ok       tls            the key is that of the certificate, which expires in 39 days"),
-        "{doctor}"
-    );
+    assert!(expires(&doctor, "ok     ", 40), "{doctor}");
 }
 
 #[tokio::test]
