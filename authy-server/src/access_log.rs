@@ -3,9 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use authy_core::{UserId, api::StatusCode};
-use hyper::body::Body as _;
 
-use crate::{reply::Response, traces::TraceId};
+use crate::traces::TraceId;
 
 /// The access log: a message at the level `info` for each request, with the target `authy_server::access_log`. It
 /// contains the route and never the path, which may contain a one-time code, and no header, query or body.
@@ -23,33 +22,41 @@ impl Default for AccessLog {
     }
 }
 
-/// A request that was answered.
-pub(crate) struct AnsweredRequest<'a> {
+/// What is logged of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct LoggedRequest<'a> {
     pub(crate) method: &'static str,
     pub(crate) route: &'static str,
-    pub(crate) duration: Duration,
     pub(crate) ip: IpAddr,
     pub(crate) request_id: &'a str,
     /// The trace that the request is a part of, when that is exported.
     pub(crate) trace_id: Option<TraceId>,
-    /// The owner of the token of the request, when it was checked.
-    pub(crate) user: Option<UserId>,
     /// Whether it was sent to an endpoint that other services call on every request of theirs.
     pub(crate) is_frequent: bool,
 }
 
+/// What is logged of its answer.
+pub(crate) struct LoggedAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) duration: Duration,
+    /// Length of the body. Not known of one that is written while it is sent.
+    pub(crate) bytes: Option<u64>,
+    /// The owner of the token of the request, when it was checked.
+    pub(crate) user: Option<UserId>,
+}
+
 impl AccessLog {
     /// Writes the line of a request, unless the request is left out of the sample.
-    pub(crate) fn write(&self, request: &AnsweredRequest<'_>, response: &Response) {
-        if self.wants(request.is_frequent, response.status()) {
-            let AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, .. } = request;
+    pub(crate) fn write(&self, request: LoggedRequest<'_>, answer: &LoggedAnswer) {
+        if self.wants(request.is_frequent, answer.status) {
+            let LoggedRequest { method, route, ip, request_id, trace_id, .. } = request;
+            let LoggedAnswer { status, duration, bytes, user } = answer;
             tracing::info!(
                 method,
                 route,
-                status = response.status().as_u16(),
+                status = status.as_u16(),
                 duration_ms = duration.as_micros() as f64 / 1000.0,
-                // Not known of an answer that is written while it is sent.
-                bytes = response.body().size_hint().exact(),
+                bytes,
                 %ip,
                 request_id,
                 trace_id = trace_id.map(tracing::field::display),

@@ -29,7 +29,7 @@ use tracing::{Instrument as _, Span};
 #[cfg(feature = "ui")]
 use crate::ui::{Form, FoundPage, Site};
 use crate::{
-    access_log::{AccessLog, AnsweredRequest},
+    access_log::{AccessLog, LoggedRequest},
     call::RawCall,
     cors::Cors,
     error_reply::ErrorReply,
@@ -49,8 +49,10 @@ use crate::{
 };
 
 mod found;
+mod unanswered;
 
 use found::Found;
+use unanswered::Unanswered;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -150,6 +152,9 @@ impl Service {
         let span = || tracing::error_span!("request", request_id = name, method, route);
         let traced = self.tracer.begin(&head, route, is_frequent);
         let mut progress = Progress::default();
+        let (ip, request_id, trace_id) = (client.ip, name, traced.trace_id());
+        let request = LoggedRequest { method, route, ip, request_id, trace_id, is_frequent };
+        let unanswered = Unanswered { log: self.access_log, metrics, method: &head.method, request, began };
 
         // Work that is dropped, by this deadline or because the client hangs up, leaves no write half done: a
         // transaction that is dropped before its commit is rolled back.
@@ -175,13 +180,7 @@ impl Service {
             let span = if failure.is_server_error() { span() } else { Span::none() };
             span.in_scope(|| self.failure(failure, &head, &found, name))
         });
-        let duration = began.elapsed();
-        metrics.record(&head.method, response.status(), duration);
-        if let Some(log) = &self.access_log {
-            let (ip, request_id, trace_id, user) = (client.ip, name, traced.trace_id(), progress.user);
-            let request = AnsweredRequest { method, route, duration, ip, request_id, trace_id, user, is_frequent };
-            log.write(&request, &response);
-        }
+        unanswered.answer(response.status(), response.body().size_hint().exact(), progress.user);
         traced.end(client, name, &response);
         let headers = response.headers_mut();
         headers.extend(progress.rate_limit_headers);

@@ -5,7 +5,8 @@ use authy_server::AccessLog;
 use authy_tests::{
     TestApp, credentials, database,
     trace::Captured,
-    wire::{get, post, send},
+    until,
+    wire::{KeptConnection, get, post, send},
 };
 
 async fn app(sample: f64) -> TestApp {
@@ -84,4 +85,25 @@ async fn every_warning_of_a_request_names_its_route_and_its_id() {
         let warned = log.lines(&[" WARN ", &span, "could not answer a request"]);
         assert_eq!(warned.len(), 1, "{id}: {:?}", log.lines(&[" WARN "]));
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hangs_up_is_logged_and_counted() {
+    let (log, app) = (Captured::begin(), app(0.0).await);
+    let user = app.user().await;
+    let mut sql = app.sql().await;
+    let lock = sql.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE authy.users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut client = KeptConnection::open(app.address).await;
+    let token = user.token.expose();
+    client.write(&format!("GET /authy/user HTTP/1.1\r\nhost: a\r\nx-access-token: {token}\r\n\r\n")).await;
+    let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'authy.users'::regclass";
+    until("it waits for the database", || async { !lock.query(waits, &[]).await.unwrap().is_empty() }).await;
+    drop(client);
+    let line = ["method=\"GET\"", "route=\"/authy/user\"", "status=499", "duration_ms="];
+    until("it is logged", || async { lines(&log, &line).len() == 1 }).await;
+    lock.rollback().await.unwrap();
+    let counted = "authy_http_requests_total{route=\"/authy/user\",method=\"GET\",status=\"4xx\"} 1";
+    let metrics = get(app.address, "/metrics").await;
+    assert!(metrics.body.contains(counted), "{}", metrics.body);
 }
