@@ -53,6 +53,7 @@ coverage: tools ## Run every test and print the line coverage of each crate: ins
 bench: ## Measure: ratios against this machine's own limits, in one run
 	@scripts/deps --tests
 	$(CARGO) bench --locked -p authy-tests --bench abuse
+	$(CARGO) bench --locked -p authy-tests --bench cost
 	$(CARGO) bench --locked -p authy-tests --bench hashes
 	$(CARGO) bench --locked -p authy-tests --bench import
 	$(CARGO) bench --locked -p authy-tests --bench load

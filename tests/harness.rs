@@ -27,6 +27,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub mod certificates;
 #[path = "harness/collector.rs"]
 pub mod collector;
+#[path = "harness/cost.rs"]
+pub mod cost;
 #[path = "harness/database.rs"]
 pub mod database;
 #[path = "harness/essentials.rs"]

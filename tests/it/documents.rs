@@ -62,13 +62,22 @@ async fn the_asyncapi_document_is_valid_by_the_schema_of_asyncapi_3_0() {
     tools::validate(&schema, &[asyncapi()]).await;
 }
 
+/// That a page has a table between its marks.
+fn has_table(page: &str, mark: &str, table: &str) {
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let file = tools::root().join(page);
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    is_up_to_date(&file, &format!("{before}{begin}{table}{end}{after}"));
+}
+
 #[test]
 fn the_page_on_configuration_has_the_table_of_settings() {
-    const MARKS: [&str; 2] = ["<!-- configuration -->\n", "<!-- /configuration -->"];
-    let file = tools::root().join("docs/configuration.md");
-    let page = fs::read_to_string(&file).unwrap();
-    let (before, rest) = page.split_once(MARKS[0]).unwrap();
-    let (_, after) = rest.split_once(MARKS[1]).unwrap();
-    let table = authy_server::config::table_markdown();
-    is_up_to_date(&file, &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));
+    has_table("docs/configuration.md", "configuration", &authy_server::config::table_markdown());
+}
+
+#[test]
+fn the_page_on_scaling_has_the_figures_of_the_example() {
+    has_table("docs/scaling.md", "figures", &crate::capacity::figures::table());
 }
