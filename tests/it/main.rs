@@ -17,6 +17,7 @@ mod authority;
 mod axum;
 mod background;
 mod browser;
+mod checks;
 mod client;
 mod clients;
 mod compat;
