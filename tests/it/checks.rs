@@ -115,10 +115,12 @@ async fn a_check_fails_as_soon_as_its_token_is_void() {
         }
         let by = operator();
         match number {
-            0 => drop(user.client.logout().await.unwrap()),
-            1 => drop(app.authy.users().delete(&by, user.id).await.unwrap()),
-            2 => drop(app.authy.roles().grant(&by, &"admin".parse().unwrap(), user.id).await.unwrap()),
-            3 => drop(app.authy.sessions().end_all(&by, user.id).await.unwrap()),
+            0 => {
+                user.client.logout().await.unwrap();
+            }
+            1 => app.authy.users().delete(&by, user.id).await.unwrap(),
+            2 => app.authy.roles().grant(&by, &"admin".parse().unwrap(), user.id).await.unwrap(),
+            3 => app.authy.sessions().end_all(&by, user.id).await.unwrap(),
             _ => {
                 let keys = app.authy.keys().list().await.unwrap();
                 app.authy.keys().revoke(&by, &keys.first().unwrap().kid).await.unwrap();

@@ -59,7 +59,8 @@ async fn measure() -> Result {
     );
 
     let authy = AuthyServer::start().await?;
-    println!("idle memory of the server: {:.1} MB\n", authy.megabytes()?);
+    let memory = authy.memory()?;
+    println!("memory of the server: {:.1} MB, {:.1} of it heap\n", memory.resident, memory.anonymous);
     println!("{:<12}{:>5}{:>12}{:>10}{:>10}{:>9}  ratio", "", "conn", "req/s", "p50 ms", "p99 ms", "MB");
     let token = authy.token().await?;
     for (name, request) in [("checkaccess", check(&token)), ("own user", own_user(&token))] {
