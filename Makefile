@@ -51,12 +51,13 @@ coverage: tools ## Run every test and print the line coverage of each crate: ins
 	@scripts/coverage
 
 bench: ## Measure: ratios against this machine's own limits, in one run
-	@scripts/deps --tests
+	@scripts/deps --benches
 	$(CARGO) bench --locked -p authy-tests --bench abuse
 	$(CARGO) bench --locked -p authy-tests --bench cost
 	$(CARGO) bench --locked -p authy-tests --bench hashes
 	$(CARGO) bench --locked -p authy-tests --bench import
 	$(CARGO) bench --locked -p authy-tests --bench load
+	$(CARGO) bench --locked -p authy-tests --bench memory
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
 	$(CARGO) bench --locked -p authy-tests --bench timing

@@ -197,7 +197,7 @@ impl Authenticator for LocalVerifier {
             Ok(verified) => verified,
             Err(refused) => {
                 let again = state.keys.verify_anew(token, refused).await;
-                Arc::new(again.map_err(|refused| state.explain(refused))?)
+                Arc::new(again.map_err(|refused| state.explain(refused))?.into())
             }
         };
         if !state.is_current() {

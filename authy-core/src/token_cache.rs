@@ -1,6 +1,10 @@
 //! A cache of verified tokens: in the steady state, a check costs one hash and one look-up.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
@@ -16,12 +20,48 @@ const MAX_CACHED_TOKENS: usize = 100_000;
 
 /// Caches verified tokens by their SHA-256 until they expire, their key is no longer valid, or their lifetime is no
 /// longer allowed. Does not check revocation: query the [`RevocationSet`](crate::revocation::RevocationSet) each time.
-pub struct TokenCache(Cache<[u8; 32], Arc<Token>>);
+///
+/// Beside each token it can keep a `T`, which is made once from the token.
+pub struct TokenCache<T = ()>(Cache<[u8; 32], Arc<CachedToken<T>>>);
 
-impl TokenCache {
+/// A verified token, and what was made from it.
+#[derive(Debug)]
+pub struct CachedToken<T = ()> {
+    token: Token,
+    derived: OnceLock<T>,
+}
+
+impl<T> CachedToken<T> {
+    /// Returns the result of the first call of `derive` for this token.
+    pub fn derived(&self, derive: impl FnOnce(&Token) -> T) -> &T {
+        self.derived.get_or_init(|| derive(&self.token))
+    }
+}
+
+impl<T> From<Token> for CachedToken<T> {
+    fn from(token: Token) -> Self {
+        Self { token, derived: OnceLock::new() }
+    }
+}
+
+impl<T> Deref for CachedToken<T> {
+    type Target = Token;
+
+    fn deref(&self) -> &Token {
+        &self.token
+    }
+}
+
+impl<T> TokenCache<T> {
     /// Creates an empty cache.
     pub fn new() -> Self {
         Self(Cache::new(MAX_CACHED_TOKENS))
+    }
+
+    /// Returns the content of a token that was verified earlier, when it expires later than `now`, in seconds since 1970, and
+    /// `verifier` still has its key and allows its lifetime.
+    pub fn get(&self, token: &str, verifier: &Verifier, now: u64) -> Option<Arc<CachedToken<T>>> {
+        self.get_by_key(&cache_key(token), verifier, now)
     }
 
     /// Returns the content of a token: from the cache when it was verified earlier, has not expired, and `verifier`
@@ -30,29 +70,31 @@ impl TokenCache {
     ///
     /// # Errors
     /// As [`Verifier::verify`].
-    pub fn get_or_verify(&self, token: &str, verifier: &Verifier) -> Result<Arc<Token>> {
-        let digest = cache_key(token);
-        if let Some(known) = self.0.get(&digest)
-            // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the
-            // clock.
-            && time::unix_seconds(known.identity.expires) > time::unix_now()
-            && verifier.still_accepts(&known)
-        {
+    pub fn get_or_verify(&self, token: &str, verifier: &Verifier) -> Result<Arc<CachedToken<T>>> {
+        let key = cache_key(token);
+        if let Some(known) = self.get_by_key(&key, verifier, time::unix_now()) {
             return Ok(known);
         }
-        let verified = Arc::new(verifier.verify(token)?);
-        self.0.insert(digest, verified.clone());
+        let verified = Arc::new(CachedToken::from(verifier.verify(token)?));
+        self.0.insert(key, verified.clone());
         Ok(verified)
+    }
+
+    fn get_by_key(&self, key: &[u8; 32], verifier: &Verifier, now: u64) -> Option<Arc<CachedToken<T>>> {
+        let known = self.0.get(key)?;
+        // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the clock.
+        let is_live = time::unix_seconds(known.identity.expires) > now && verifier.still_accepts(&known);
+        is_live.then_some(known)
     }
 }
 
-impl Default for TokenCache {
+impl<T> Default for TokenCache<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for TokenCache {
+impl<T> fmt::Debug for TokenCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCache").field("tokens", &self.0.len()).finish()
     }
@@ -104,34 +146,49 @@ mod tests {
         claims.sign(SigningAlgorithm::EdDSA, "key", |input| Ok(pair.sign(input).as_ref().to_vec())).unwrap()
     }
 
-    fn refusal(answer: Result<Arc<Token>>) -> ErrorKind {
+    fn refusal(answer: Result<Arc<CachedToken>>) -> ErrorKind {
         answer.unwrap_err().kind()
     }
 
     #[test]
     fn a_token_is_verified_once_and_not_returned_after_it_expired() {
-        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::<()>::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let long = token(&pair, Duration::from_secs(900));
         let first = cache.get_or_verify(&long, &verifier).unwrap();
         assert!(Arc::ptr_eq(&first, &cache.get_or_verify(&long, &verifier).unwrap()));
-        let mut expired = (*first).clone();
+        let mut expired = Token::clone(&first);
         expired.identity.expires = time::from_unix_seconds(0);
-        cache.0.insert(cache_key("expired"), Arc::new(expired));
+        cache.0.insert(cache_key("expired"), Arc::new(expired.into()));
         assert_eq!(refusal(cache.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
     }
 
     #[test]
     fn a_token_is_returned_only_while_its_key_is_known() {
-        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::<()>::new(), Ed25519KeyPair::generate().unwrap());
         let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));
         cache.get_or_verify(&token, &verifier).unwrap();
         assert_eq!(refusal(cache.get_or_verify(&token, &Verifier::default())), ErrorKind::InvalidToken);
     }
+
+    #[test]
+    fn what_is_made_from_a_token_is_made_once_and_goes_with_it() {
+        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let verifier = Verifier::new("issuer", "audience", Duration::from_secs(900), [&jwk(&pair)]).unwrap();
+        let token = token(&pair, Duration::from_secs(900));
+        assert!(cache.get(&token, &verifier, time::unix_now()).is_none(), "it was not verified");
+        let verified = cache.get_or_verify(&token, &verifier).unwrap();
+        assert_eq!(*verified.derived(|token| token.identity.ver), 1);
+        let known = || cache.get(&token, &verifier, time::unix_now());
+        assert_eq!(*known().unwrap().derived(|_| unreachable!("it is there")), 1);
+        assert!(cache.get(&token, &verifier, time::unix_now() + 900).is_none(), "it has expired");
+        assert!(cache.get(&token, &Verifier::default(), time::unix_now()).is_none(), "its key has gone");
+    }
+
     #[test]
     fn a_token_is_returned_only_while_its_lifetime_is_allowed() {
-        let (cache, pair) = (TokenCache::new(), Ed25519KeyPair::generate().unwrap());
+        let (cache, pair) = (TokenCache::<()>::new(), Ed25519KeyPair::generate().unwrap());
         let verifier =
             |seconds| Verifier::new("issuer", "audience", Duration::from_secs(seconds), [&jwk(&pair)]).unwrap();
         let token = token(&pair, Duration::from_secs(900));

@@ -38,6 +38,11 @@ impl Cors {
             && request.headers.get(ORIGIN).is_some_and(|origin| self.0.contains(origin))
     }
 
+    /// Returns whether a page asks, of any origin, and the answer depends on which.
+    pub(crate) fn is_asked(&self, headers: &HeaderMap) -> bool {
+        !self.0.is_empty() && headers.contains_key(ORIGIN)
+    }
+
     /// Adds the headers that let a browser hand the answer to `request` to its page, also for errors.
     pub(crate) fn add_headers(&self, request: &Parts, headers: &mut HeaderMap) {
         if self.0.is_empty() {

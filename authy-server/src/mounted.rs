@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     error::Error as StdError,
     fmt,
-    future::Future,
+    future::{Future, ready},
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -14,7 +14,7 @@ use std::{
 
 use authy_core::{Authy, ErrorKind};
 use bytes::Bytes;
-use http::Request;
+use http::{Extensions, Request, request::Parts};
 use hyper::body::Body;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -132,13 +132,18 @@ impl AuthyService {
         self.0.counts.set_tls_expiry(tls.expiry());
     }
 
+    /// Answers a token check from memory; `None` for every other request, whose head is as it was.
+    pub(crate) fn answer_from_memory(&self, listener: Listener, peer: Peer, head: &mut Parts) -> Option<Response> {
+        self.0.answer_from_memory(listener, peer, head)
+    }
+
     /// Answers a request that came from `peer`.
-    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, head: Parts, body: B) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.0.answer(listener, peer, request).await
+        self.0.answer(listener, peer, head, body).await
     }
 }
 
@@ -156,23 +161,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let Some(peer) = peer(&head.extensions).map(Peer::plain) else {
+            // The limits count by it: without it, one client could use up the allowance of all.
+            let missing = "the request has no PeerAddress in its extensions";
+            let id = request::id(&head.headers);
+            let failure = ErrorReply::new(ErrorKind::Internal, missing);
+            return Box::pin(ready(Ok(failure.into_response(id.to_str().unwrap_or_default()))));
+        };
+        if let Some(response) = self.answer_from_memory(Listener::Mounted, peer, &mut head) {
+            return Box::pin(ready(Ok(response)));
+        }
         let service = self.clone();
-        Box::pin(async move {
-            Ok(match peer(&request) {
-                Some(peer) => service.answer(Listener::Mounted, Peer::plain(peer), request).await,
-                // The limits count by it: without it, one client could use up the allowance of all.
-                None => {
-                    let missing = "the request has no PeerAddress in its extensions";
-                    let id = request::id(request.headers());
-                    ErrorReply::new(ErrorKind::Internal, missing).into_response(id.to_str().unwrap_or_default())
-                }
-            })
-        })
+        Box::pin(async move { Ok(service.answer(Listener::Mounted, peer, head, body).await) })
     }
 }
 
-fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
-    let extensions = request.extensions();
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
     let peer = extensions.get::<PeerAddress>().map(|peer| peer.0);
     #[cfg(feature = "axum")]
     let peer = peer.or_else(|| {

@@ -18,7 +18,7 @@ use authy_core::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue,
     header::{ALLOW, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS},
     request::Parts,
 };
@@ -49,9 +49,11 @@ use crate::{
 };
 
 mod found;
+mod memory;
 mod unanswered;
 
 use found::Found;
+use memory::MemoryRoute;
 use unanswered::Unanswered;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -63,6 +65,7 @@ pub(crate) struct Service {
     table: RouteTable,
     /// The routes of the listener for everybody beside an admin listener.
     public_table: RouteTable,
+    memory_route: Option<MemoryRoute>,
     proxies: TrustedProxies,
     /// Counts the requests of every address.
     pub(crate) limiter: RateLimiter,
@@ -117,6 +120,7 @@ impl Service {
             site,
             authy,
             public_table: table.part(adapted(routes::public())),
+            memory_route: MemoryRoute::new(&table),
             table,
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             limiter: RateLimiter::new(&config.limits),
@@ -133,13 +137,12 @@ impl Service {
     }
 
     /// Answers a request within the deadline, also when a handler panics.
-    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(&self, listener: Listener, peer: Peer, head: Parts, body: B) -> Response
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let began = Instant::now();
-        let (head, body) = request.into_parts();
         let id = request::id(&head.headers);
         let name = id.to_str().unwrap_or_default();
         let client = self.client(peer, &head.headers);
@@ -184,13 +187,18 @@ impl Service {
         traced.end(client, name, &response);
         let headers = response.headers_mut();
         headers.extend(progress.rate_limit_headers);
+        self.add_headers(&head, client, id, headers);
+        response
+    }
+
+    /// Adds the headers of every response.
+    fn add_headers(&self, head: &Parts, client: ClientAddress, id: HeaderValue, headers: &mut HeaderMap) {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if client.https {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         }
-        self.cors.add_headers(&head, headers);
+        self.cors.add_headers(head, headers);
         headers.insert(REQUEST_ID, id);
-        response
     }
 
     /// Returns the response to a request that failed.

@@ -18,6 +18,7 @@ mod axum;
 mod background;
 mod browser;
 mod capacity;
+mod checks;
 mod client;
 mod clients;
 mod compat;

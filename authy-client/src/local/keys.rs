@@ -14,7 +14,7 @@ use authy_core::{
     Error, ErrorKind, Result,
     api::{session::JwkSet, system::ServerMetadata},
     claims::{LifetimeTooLong, MAX_TOKEN_LIFETIME, Token, Verifier, unverified_kid},
-    token_cache::TokenCache,
+    token_cache::{CachedToken, TokenCache},
 };
 use tokio::sync::Mutex;
 
@@ -104,7 +104,7 @@ impl VerificationKeys {
     }
 
     /// Verifies a token, from the cache when its key is still cached.
-    pub(super) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<Token>> {
+    pub(super) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<CachedToken>> {
         cache.get_or_verify(token, &self.verifier.load())
     }
 

@@ -20,6 +20,9 @@ pub const LEVEL: HeaderName = HeaderName::from_static("x-authy-level");
 /// The names of the caller's roles, each percent-encoded, separated by commas. Empty when they exceed 2 KiB.
 pub const ROLES: HeaderName = HeaderName::from_static("x-authy-roles");
 
+/// All of them, in the order in which they are sent.
+pub(super) const NAMES: [HeaderName; 4] = [PUBLIC_ID, USERNAME, LEVEL, ROLES];
+
 /// Maximum length of the roles in bytes. A proxy refuses an answer whose headers exceed its buffer, which has 4 KiB by default in
 /// nginx: a caller with many roles would be refused everywhere.
 const MAX_ROLES_LENGTH: usize = 2048;
@@ -58,7 +61,7 @@ pub(super) fn add_headers<'a>(
         roles.end = text.len();
     }
     let text = Bytes::from(text);
-    for (name, range) in [(PUBLIC_ID, id), (USERNAME, username), (LEVEL, level), (ROLES, roles)] {
+    for (name, range) in NAMES.into_iter().zip([id, username, level, roles]) {
         // Unreserved characters, percent signs and commas are valid in a header.
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(range)) {
             headers.insert(name, value);

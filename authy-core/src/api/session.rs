@@ -13,6 +13,10 @@ use crate::{
     time::HttpDate,
 };
 
+mod encoded;
+
+pub use encoded::EncodedGrant;
+
 const SUBJECT: &str = "session";
 
 endpoints! {

@@ -8,7 +8,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -16,8 +16,7 @@ use std::{
 };
 
 use hyper::rt::Timer;
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::places::Places;
 
@@ -42,15 +41,26 @@ impl ArrivalFlag {
 
 /// The timer of one connection. The timeout that hyper is given is the idle time.
 pub(super) struct HeadTimer {
+    idle_time: Duration,
+    had_head: AtomicBool,
+    waiting: Arc<Waiting>,
+}
+
+/// What the timer and the waits for heads share.
+struct Waiting {
     head_timeout: Duration,
     arrival: ArrivalFlag,
     places: Arc<Places>,
-    had_head: AtomicBool,
+    /// The alarm of the connection, which is kept from one head to the next: to set it takes a lock that all connections share. So it
+    /// may ring too early, and is set again then.
+    alarm: Mutex<Pin<Box<Sleep>>>,
 }
 
 impl HeadTimer {
-    pub(super) fn new(head_timeout: Duration, arrival: ArrivalFlag, places: Arc<Places>) -> Self {
-        Self { head_timeout, arrival, places, had_head: AtomicBool::new(false) }
+    pub(super) fn new(head_timeout: Duration, idle_time: Duration, arrival: ArrivalFlag, places: Arc<Places>) -> Self {
+        let alarm = Mutex::new(Box::pin(sleep(head_timeout)));
+        let waiting = Arc::new(Waiting { head_timeout, arrival, places, alarm });
+        Self { idle_time, had_head: AtomicBool::new(false), waiting }
     }
 }
 
@@ -61,17 +71,13 @@ impl Timer for HeadTimer {
 
     fn sleep_until(&self, idle_deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
         // Bytes of a next head that came together with the previous request do not count: its client has the idle time.
-        self.arrival.clear();
+        self.waiting.arrival.clear();
         let has_begun = !self.had_head.swap(true, Ordering::Relaxed);
-        let (deadline, head_deadline) = (idle_deadline.into(), Instant::now() + self.head_timeout);
-        Box::pin(HeadSleep {
-            sleep: sleep_until(head_deadline.min(deadline)),
-            deadline,
-            has_begun,
-            head_timeout: self.head_timeout,
-            arrival: self.arrival.clone(),
-            places: self.places.clone(),
-        })
+        let deadline = Instant::from(idle_deadline);
+        // hyper has read the clock for the deadline.
+        let now = deadline.checked_sub(self.idle_time).unwrap_or(deadline);
+        let next = deadline.min(now + self.waiting.head_timeout);
+        Box::pin(HeadSleep { deadline, next, has_begun, waiting: self.waiting.clone() })
     }
 
     fn now(&self) -> std::time::Instant {
@@ -79,18 +85,14 @@ impl Timer for HeadTimer {
     }
 }
 
-pin_project! {
-    /// Ends when the connection is to be closed.
-    struct HeadSleep {
-        #[pin]
-        sleep: Sleep,
-        // When the idle time is over.
-        deadline: Instant,
-        has_begun: bool,
-        head_timeout: Duration,
-        arrival: ArrivalFlag,
-        places: Arc<Places>,
-    }
+/// Ends when the connection is to be closed.
+struct HeadSleep {
+    // When the idle time is over.
+    deadline: Instant,
+    // When to look again.
+    next: Instant,
+    has_begun: bool,
+    waiting: Arc<Waiting>,
 }
 
 impl hyper::rt::Sleep for HeadSleep {}
@@ -98,21 +100,30 @@ impl hyper::rt::Sleep for HeadSleep {}
 impl Future for HeadSleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let HeadSleep { deadline, next, has_begun, waiting } = &mut *self;
+        let Waiting { head_timeout, arrival, places, alarm } = &**waiting;
         // hyper polls this after each read.
-        if !*this.has_begun && this.arrival.is_set() {
-            *this.has_begun = true;
-            this.sleep.as_mut().reset(Instant::now() + *this.head_timeout);
+        if !*has_begun && arrival.is_set() {
+            *has_begun = true;
+            *next = Instant::now() + *head_timeout;
         }
+        let mut alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            ready!(this.sleep.as_mut().poll(cx));
+            if alarm.deadline() > *next {
+                alarm.as_mut().reset(*next);
+            }
+            ready!(alarm.as_mut().poll(cx));
             let now = Instant::now();
+            if now < *next {
+                alarm.as_mut().reset(*next);
+                continue;
+            }
             // While others wait for its place, an idle connection has no more time than a head.
-            if *this.has_begun || now >= *this.deadline || this.places.is_full() {
+            if *has_begun || now >= *deadline || places.is_full() {
                 return Poll::Ready(());
             }
-            this.sleep.as_mut().reset((now + *this.head_timeout).min(*this.deadline));
+            *next = (now + *head_timeout).min(*deadline);
         }
     }
 }
@@ -135,7 +146,7 @@ mod tests {
     impl Connection {
         fn new(head_timeout: Duration) -> Self {
             let (arrival, places) = (ArrivalFlag::default(), Arc::new(Places::new(1)));
-            Self { timer: HeadTimer::new(head_timeout, arrival.clone(), places.clone()), arrival, places }
+            Self { timer: HeadTimer::new(head_timeout, LONG, arrival.clone(), places.clone()), arrival, places }
         }
 
         /// A connection that had its first request.

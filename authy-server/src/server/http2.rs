@@ -60,7 +60,10 @@ where
             async move {
                 let (mut head, body) = request.into_parts();
                 message::name_host(&mut head);
-                let response = service.answer(listener, peer, Request::from_parts(head, body)).await;
+                let response = match service.answer_from_memory(listener, peer, &mut head) {
+                    Some(response) => response,
+                    None => service.answer(listener, peer, head, body).await,
+                };
                 // HTTP/2 has no header for it: the connection says that it accepts no further request (GOAWAY). Not when the
                 // server is about to stop, because a proxy that has a request ready at that moment fails it: until the delay
                 // is over, the proxy has noticed it and sends none.

@@ -1,6 +1,10 @@
 //! Tells every connection that the server stops, and waits until all have ended.
 
-use std::pin::pin;
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    task::{Poll, Waker, ready},
+};
 
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::sync::watch;
@@ -38,9 +42,28 @@ impl ShutdownSignal {
     /// Drives a connection until it is closed. It accepts no further request once the server ends its connections.
     pub(super) async fn watch<C: GracefulConnection>(mut self, connection: C) -> Result<(), C::Error> {
         let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => return ended,
-            () = self.begun() => {}
+        let ended = {
+            let signal = self.0.clone();
+            let mut begun = pin!(self.begun());
+            let mut registered = None::<Waker>;
+            poll_fn(|cx| {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                // Polled with each new waker, of which a task has one, and when there is something to learn: each time takes a lock
+                // that all connections share.
+                let is_registered = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+                if !is_registered || signal.has_changed().unwrap_or(true) {
+                    registered = Some(cx.waker().clone());
+                    ready!(begun.as_mut().poll(cx));
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        if let Some(ended) = ended {
+            return ended;
         }
         connection.as_mut().graceful_shutdown();
         connection.await

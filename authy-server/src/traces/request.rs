@@ -2,7 +2,7 @@
 //! never the path, no query, no header, no body, and nothing about the user.
 
 use authy_core::client_info::ClientAddress;
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 use opentelemetry::{
     Context, KeyValue, TraceId,
     global::{BoxedSpan, BoxedTracer},
@@ -25,6 +25,12 @@ pub(crate) struct RequestSpan(Option<BoxedSpan>);
 impl RequestTracer {
     pub(crate) fn new(config: &HttpConfig) -> Self {
         Self(config.traces.then(tracer))
+    }
+
+    /// Returns whether a request is a part of a trace, so that it may have a span although it is one that other programs send all the
+    /// time.
+    pub(crate) fn is_part_of_trace(&self, headers: &HeaderMap) -> bool {
+        self.0.is_some() && context::of_request(headers).is_some()
     }
 
     /// Begins the span of a request.

@@ -3,7 +3,8 @@
 //!
 //! `LOAD_ONLY` picks one part by its name.
 //!
-//! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash. Server,
+//! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash. wrk measures the token
+//! checks a second time, when it is installed (`scripts/deps --benches`). Server,
 //! database and load share the machine, so only the ratios mean anything elsewhere.
 
 #![allow(
@@ -19,6 +20,7 @@ use std::{env, time::Duration};
 mod generator;
 mod hash;
 mod servers;
+mod wrk;
 
 use generator::{Load, Measured, hammer};
 use servers::{AuthyServer, BareServer};
@@ -57,7 +59,8 @@ async fn measure() -> Result {
     );
 
     let authy = AuthyServer::start().await?;
-    println!("idle memory of the server: {:.1} MB\n", authy.megabytes()?);
+    let memory = authy.memory()?;
+    println!("memory of the server: {:.1} MB, {:.1} of it heap\n", memory.resident, memory.anonymous);
     println!("{:<12}{:>5}{:>12}{:>10}{:>10}{:>9}  ratio", "", "conn", "req/s", "p50 ms", "p99 ms", "MB");
     let token = authy.token().await?;
     for (name, request) in [("checkaccess", check(&token)), ("own user", own_user(&token))] {
@@ -72,6 +75,9 @@ async fn measure() -> Result {
             print(name, connections, &measured, authy.megabytes()?, &ratio);
         }
     }
+    if wanted("wrk") {
+        check_by_wrk(&authy, &token).await?;
+    }
     for (name, logins) in [("login", authy.logins()), ("login of one", Load::Same(authy.login()))] {
         for connections in CONNECTIONS.into_iter().filter(|_| wanted(name)) {
             let login = hammer(authy.address, &logins, connections, duration()).await?;
@@ -83,6 +89,23 @@ async fn measure() -> Result {
         print("sign-up", connections, &sign_up, authy.megabytes()?, &of_hashes(&sign_up, limit));
     }
     if wanted("storm") { storm(&authy, &token).await } else { Ok(()) }
+}
+
+/// Token checks as wrk measures them, and a bare hyper server that answers the same bytes.
+async fn check_by_wrk(authy: &AuthyServer, token: &str) -> Result {
+    if !wrk::is_installed().await {
+        println!("wrk is not installed: scripts/deps --benches");
+        return Ok(());
+    }
+    let path = "/authy/checkaccess/10";
+    let bare = BareServer::start(&authy.answer(&get(path, token)).await?).await?;
+    for connections in CONNECTIONS {
+        let limit = wrk::rate(bare.address, path, token, connections, duration()).await?;
+        let rate = wrk::rate(authy.address, path, token, connections, duration()).await?;
+        let name = "by wrk";
+        println!("{name:<12}{connections:>5}{rate:>12.0}  {:.2} of bare hyper ({limit:.0} req/s)", rate / limit);
+    }
+    Ok(())
 }
 
 /// Token checks, alone and while sixteen connections do nothing but log in.

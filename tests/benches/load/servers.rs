@@ -52,23 +52,44 @@ pub(crate) struct AuthyServer {
     _folder: tempfile::TempDir,
 }
 
+/// Memory of a process, in MB.
+pub(crate) struct Memory {
+    /// All that is in RAM.
+    pub(crate) resident: f64,
+    /// The part of it that is no content of files.
+    pub(crate) anonymous: f64,
+}
+
 impl AuthyServer {
+    /// A server with users.
     pub(crate) async fn start() -> Result<Self> {
+        let authy = Self::start_empty().await?;
+        authy.sign_up().await?;
+        Ok(authy)
+    }
+
+    /// A server that has just started.
+    pub(crate) async fn start_empty() -> Result<Self> {
         let folder = authy_tests::database::folder_on_disk();
         let mut command = Command::new(std::env::current_exe()?);
         command.env("LOAD_ROLE", "authy").env("AUTHY_DATA_DIR", folder.path()).env("AUTHY_LISTEN", "127.0.0.1:0");
         for limit in ["LOGIN", "REGISTER", "DEFAULT"] {
             command.env(format!("AUTHY_LIMIT_{limit}"), "off");
         }
+        command.env("AUTHY_FOLLOWER_NETWORKS", "127.0.0.0/8");
         let (child, address) = start(command.env("AUTHY_LOG", "warn"))?;
-        let authy = Self { address, child, _folder: folder };
+        Ok(Self { address, child, _folder: folder })
+    }
+
+    /// Signs up the users.
+    pub(crate) async fn sign_up(&self) -> Result {
         for name in names() {
             let body = format!(
                 r#"{{"username":"{name}","email":"{name}@example.org","password":"{PASSWORD}","confirm_password":"{PASSWORD}"}}"#
             );
-            authy.answer(&post("/authy/user", &body)).await?;
+            self.answer(&post("/authy/user", &body)).await?;
         }
-        Ok(authy)
+        Ok(())
     }
 
     /// A login that succeeds.
@@ -99,11 +120,19 @@ impl AuthyServer {
     }
 
     /// The memory of the server, without its database.
-    pub(crate) fn megabytes(&self) -> Result<f64> {
+    pub(crate) fn memory(&self) -> Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line.and_then(|line| line.split_whitespace().next()).unwrap_or("NaN").parse()?;
-        Ok(kib / 1024.0)
+        let megabytes = |name: &str| -> Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib: f64 = line.and_then(|line| line.split_whitespace().next()).unwrap_or("NaN").parse()?;
+            Ok(kib / 1024.0)
+        };
+        Ok(Memory { resident: megabytes("VmRSS:")?, anonymous: megabytes("RssAnon:")? })
+    }
+
+    /// The resident memory of the server, without its database.
+    pub(crate) fn megabytes(&self) -> Result<f64> {
+        Ok(self.memory()?.resident)
     }
 }
 

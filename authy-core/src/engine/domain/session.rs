@@ -6,7 +6,7 @@ use tokio_postgres::{Row, Transaction};
 
 use crate::{
     Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId, Username,
-    api::session::Tokens,
+    api::session::{EncodedGrant, Tokens},
     claims::Claims,
     engine::{
         config::Config,
@@ -69,7 +69,7 @@ pub struct Sessions {
     config: Arc<Config>,
     keys: Arc<SigningKeys>,
     passwords: PasswordVerifier,
-    cache: TokenCache,
+    cache: TokenCache<Option<EncodedGrant>>,
     refresh_mac: MacKeys,
     device_mac: MacKeys,
     legacy: Option<LegacyVerifier>,

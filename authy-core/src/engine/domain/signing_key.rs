@@ -16,7 +16,7 @@ use crate::{
         crypto::{keypair::KeyPair, master::MasterKeys},
         journal::write::Journal,
     },
-    token_cache::TokenCache,
+    token_cache::{CachedToken, TokenCache},
 };
 
 mod load;
@@ -153,8 +153,22 @@ impl SigningKeys {
 
     /// Returns the content of a token: from the cache while its key is valid, otherwise after verification with the
     /// loaded keys.
-    pub(in crate::engine) fn get_or_verify(&self, cache: &TokenCache, token: &str) -> Result<Arc<Token>> {
+    pub(in crate::engine) fn get_or_verify<T>(
+        &self,
+        cache: &TokenCache<T>,
+        token: &str,
+    ) -> Result<Arc<CachedToken<T>>> {
         cache.get_or_verify(token, &self.current.load().verifier)
+    }
+
+    /// Returns the content of a token from the cache, while its key is valid and it expires later than `now`, in seconds since 1970.
+    pub(in crate::engine) fn get<T>(
+        &self,
+        cache: &TokenCache<T>,
+        token: &str,
+        now: u64,
+    ) -> Option<Arc<CachedToken<T>>> {
+        cache.get(token, &self.current.load().verifier, now)
     }
 
     /// Verifies a `refused` token again, after loading new keys, and longer lifetimes, of other instances.

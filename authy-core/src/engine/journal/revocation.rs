@@ -172,7 +172,12 @@ impl RevocationFeed {
     /// Returns whether every revocation is known here that is older than
     /// [`Config::max_staleness`](crate::engine::Config::max_staleness). Otherwise each token check queries the database.
     pub fn is_current(&self) -> bool {
-        self.is_younger(self.max_staleness)
+        self.is_current_at(self.clock.now())
+    }
+
+    /// As [`is_current`](Self::is_current), for a caller who has just read the clocks.
+    pub(in crate::engine) fn is_current_at(&self, now: Moment) -> bool {
+        self.is_younger(self.max_staleness, now)
     }
 
     /// Returns the result of the last self-test; `None` before the first one, and without
@@ -276,16 +281,16 @@ impl RevocationFeed {
     }
 
     fn require_age(&self, max_age: Duration) -> Result<()> {
-        match self.is_younger(max_age) {
+        match self.is_younger(max_age, self.clock.now()) {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Unavailable, "the known revocations are too old")
                 .with_retry_after(Duration::from_secs(1))),
         }
     }
 
-    fn is_younger(&self, max_age: Duration) -> bool {
-        let is_younger = self.age().is_some_and(|age| age <= max_age);
-        is_younger && !self.freshness.was_set_back(self.clock.now())
+    fn is_younger(&self, max_age: Duration, now: Moment) -> bool {
+        let is_younger = self.freshness.age(now).is_some_and(|age| age <= max_age);
+        is_younger && !self.freshness.was_set_back(now)
     }
 
     fn write_set(&self) -> RwLockWriteGuard<'_, RevocationSet> {
@@ -295,7 +300,7 @@ impl RevocationFeed {
 
 /// The methods for the follower of the database.
 impl RevocationFeed {
-    /// Returns the time before a poll, to be passed to [`confirm`](Self::confirm) after it.
+    /// Returns the time: before a poll, to be passed to [`confirm`](Self::confirm) after it.
     pub(in crate::engine) fn now(&self) -> Moment {
         self.clock.now()
     }

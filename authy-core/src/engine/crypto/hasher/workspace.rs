@@ -9,13 +9,16 @@ use std::{
     },
 };
 
+use allocator_api2::{alloc::System, vec::Vec};
 use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
 /// The memory that a hashing thread lends to its jobs. Fresh memory for each hash would cost thousands of page faults
 /// and up to half of the speed.
 pub(in crate::engine) struct Workspace {
-    blocks: Vec<Block>,
+    // From the allocator of the system, whichever the program uses for all else: it gives a large allocation a mapping of its own,
+    // which goes back to the system as a whole. Others keep it, or add it to their heap.
+    blocks: Vec<Block, System>,
     kept: usize,
     wiped: bool,
     hashes: Arc<AtomicU64>,
@@ -28,7 +31,12 @@ const MIN_RESERVED_BLOCKS: usize = 33 * 1024;
 impl Workspace {
     /// Creates a workspace that keeps up to `memory_kib` KiB after their first use, and counts its hashes.
     pub(in crate::engine) fn new(memory_kib: u32, hashes: Arc<AtomicU64>) -> Self {
-        Self { blocks: Vec::new(), kept: usize::try_from(memory_kib).unwrap_or(usize::MAX), wiped: true, hashes }
+        Self {
+            blocks: Vec::new_in(System),
+            kept: usize::try_from(memory_kib).unwrap_or(usize::MAX),
+            wiped: true,
+            hashes,
+        }
     }
 
     /// Computes one argon2 hash. Parameters that need more memory than the workspace keeps get it temporarily.
@@ -71,7 +79,7 @@ impl Workspace {
     /// Overwrites the memory and returns it to the system.
     pub(in crate::engine) fn release(&mut self) {
         self.wipe();
-        self.blocks = Vec::new();
+        self.blocks = Vec::new_in(System);
     }
 }
 
