@@ -8,6 +8,7 @@ use super::*;
 
 mod access;
 mod actions;
+mod browser;
 mod listener;
 mod recent;
 mod roles;
