@@ -78,7 +78,9 @@ impl Skin {
                 .ok_or_else(|| minijinja::Error::new(minijinja::ErrorKind::UndefinedError, format!("no asset {key}")))
         });
         let before = base.clone();
-        templates.add_function("link", move |path: String| Value::from_safe_string(format!("{before}{ROOT}{path}")));
+        templates.add_function("link", move |path: String| {
+            Value::from_safe_string(attribute(&format!("{before}{ROOT}{path}")))
+        });
         templates.add_global("service", name.as_str());
         let language = |(code, texts): &(String, _)| Language::new(code, Clone::clone(texts), templates.clone());
         Self {
@@ -102,5 +104,22 @@ impl Skin {
         let chosen = chosen.and_then(|code| self.languages.iter().find(|known| known.code == code));
         let preferred = || preferred(headers, &self.languages);
         chosen.or_else(preferred).or(self.languages.first()).unwrap_or(&self.fallback)
+    }
+}
+
+/// Escapes a URL for an attribute in quotes. The escaping of templates would also replace every slash.
+fn attribute(url: &str) -> String {
+    url.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_stays_within_its_attribute_and_keeps_its_slashes() {
+        let url = "/authy/ui/admin/users?q=a&role=b\"><script>'";
+        let escaped = "/authy/ui/admin/users?q=a&amp;role=b&quot;&gt;&lt;script&gt;&#39;";
+        assert_eq!(attribute(url), escaped);
     }
 }
