@@ -37,6 +37,8 @@ pub mod failover;
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/legacy.rs"]
+pub mod legacy;
 #[path = "harness/link.rs"]
 pub mod link;
 #[path = "harness/monitoring.rs"]
