@@ -33,6 +33,8 @@ pub mod database;
 pub mod essentials;
 #[path = "harness/failover.rs"]
 pub mod failover;
+#[path = "harness/first_authy.rs"]
+pub mod first_authy;
 #[path = "harness/forge.rs"]
 pub mod forge;
 #[path = "harness/fuzz.rs"]
