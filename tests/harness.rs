@@ -35,10 +35,14 @@ pub mod database;
 pub mod essentials;
 #[path = "harness/failover.rs"]
 pub mod failover;
+#[path = "harness/first_authy.rs"]
+pub mod first_authy;
 #[path = "harness/forge.rs"]
 pub mod forge;
 #[path = "harness/fuzz.rs"]
 pub mod fuzz;
+#[path = "harness/legacy.rs"]
+pub mod legacy;
 #[path = "harness/link.rs"]
 pub mod link;
 #[path = "harness/monitoring.rs"]

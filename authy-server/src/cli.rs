@@ -23,13 +23,17 @@ mod issuer;
 mod key;
 mod log;
 mod password;
+mod progress;
 mod recover;
 mod role;
 mod session;
+mod shadow;
 mod shell;
 mod user;
 
 use arguments::print;
+#[cfg(feature = "fuzz-entry-points")]
+pub(crate) use shadow::fuzz_recording;
 
 /// The version, with the commit that it was built from when that is known.
 const VERSION: &str = env!("PROGRAM_VERSION");
@@ -95,6 +99,7 @@ async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings
         Some(("health", _)) => done(health::run(settings).await),
         Some(("migrate", _)) => done(migrate(settings).await),
         Some(("import", matches)) => import(matches, settings).await,
+        Some(("shadow", matches)) => shadow::run(matches, settings).await,
         Some((noun, matches)) => done(command_on_engine(noun, matches, settings).await),
     }
 }
@@ -131,6 +136,7 @@ fn command() -> Command {
         .subcommand(recover::command())
         .subcommand(event::command())
         .subcommand(import::command())
+        .subcommand(shadow::command())
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommands(shell::commands())
 }

@@ -80,3 +80,11 @@ pub fn settings_file(text: &str) -> Result<(), String> {
     config::parse_file(Path::new("authy.toml"), text, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.to_string()) }
 }
+
+/// Reads a file of recorded requests. Returns the path and the query of each request to authy.
+///
+/// # Errors
+/// What an operator is shown.
+pub fn recording(bytes: &[u8]) -> Result<Vec<String>, String> {
+    crate::cli::fuzz_recording(bytes)
+}

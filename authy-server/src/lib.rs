@@ -52,6 +52,8 @@ mod message;
 mod metrics;
 mod mounted;
 mod operations;
+#[cfg(any(feature = "cli", feature = "otlp", feature = "webhook"))]
+mod outgoing;
 mod page;
 mod peer;
 mod reply;

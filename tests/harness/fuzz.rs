@@ -13,6 +13,8 @@ mod forwarded;
 mod hash;
 #[path = "fuzz/name.rs"]
 mod name;
+#[path = "fuzz/recording.rs"]
+mod recording;
 #[path = "fuzz/request.rs"]
 mod request;
 #[path = "fuzz/secret.rs"]
@@ -56,6 +58,7 @@ pub const TARGETS: &[FuzzTarget] = &[
     hash::STORED_HASH,
     setting::SETTING,
     setting::SETTINGS_FILE,
+    recording::RECORDING,
     forwarded::FORWARDED,
     name::NAME,
 ];

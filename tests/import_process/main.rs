@@ -1,6 +1,6 @@
 //! An import for the tests to kill: it kills itself at the n-th step of the import.
 //!
-//! `authy-import-process DATABASE SOURCE N`, with the master key in `IMPORT_PROCESS_MASTER_KEY`.
+//! `authy-import-process DATABASE SOURCE N`, or `wrap` in place of the source for the wrapping of imported hashes, with the master key in `IMPORT_PROCESS_MASTER_KEY`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,13 +29,19 @@ async fn main() {
         .start()
         .await
         .unwrap();
+    let nth = arguments[2].parse().unwrap();
+    if arguments[1] == "wrap" {
+        dangerous_die_at(Track::Request, nth);
+        authy.users().wrap_passwords(&operator(), |_| ()).await.unwrap();
+        return;
+    }
     let source = ImportSource::first_authy(FirstAuthy {
         database: arguments[1].parse().unwrap(),
         roots: Roots::platform(),
         app_time_zone: Some("Europe/Berlin".to_owned()),
         database_time_zone: None,
     });
-    dangerous_die_at(Track::Request, arguments[2].parse().unwrap());
+    dangerous_die_at(Track::Request, nth);
     let options = ImportOptions { batch: 7, ..ImportOptions::default() };
     authy.import(&operator(), source, &options, |_| ()).await.unwrap();
 }

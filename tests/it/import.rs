@@ -12,7 +12,7 @@ use authy_core::{
 use authy_tests::{
     TestApp, cheap, database,
     old_database::{self, Fate, OldUser},
-    operator,
+    operator, until,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ mod files;
 mod fixture;
 mod kill;
 mod report;
+mod sinks;
 
 /// The source, read in the time zone of its program.
 fn first_authy(old: &tokio_postgres::Config) -> ImportSource {

@@ -67,6 +67,7 @@ mod roles;
 mod rotation;
 mod schema;
 mod secrecy;
+mod shadow;
 mod start;
 mod stopping;
 mod stored;

@@ -30,7 +30,7 @@ use authy_core::{
     engine::{Delivery, MasterKeys, Track, dangerous_die_at},
 };
 use authy_server::{HttpConfig, Server};
-use authy_tests::{SERVER_PROCESS_ISSUER, cheap, recording_sink::RecordingSink, unlimited};
+use authy_tests::{SERVER_PROCESS_ISSUER, cheap, legacy, recording_sink::RecordingSink, unlimited};
 use tokio::{net::TcpListener, runtime};
 
 fn main() {
@@ -59,6 +59,7 @@ async fn serve(arguments: &[String]) {
     let keys = MasterKeys::parse(&std::env::var("SERVER_PROCESS_MASTER_KEY").unwrap()).unwrap();
     let mut config = cheap();
     config.issuer = Some(SERVER_PROCESS_ISSUER.to_owned());
+    config.legacy_tokens = Some(legacy::accepted());
     let authy = Authy::builder(arguments[0].parse().unwrap())
         .without_background()
         .master_keys(keys)

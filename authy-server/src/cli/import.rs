@@ -1,13 +1,6 @@
 //! `authy-server import`
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use authy_core::{
     Authy, RoleName,
@@ -17,7 +10,10 @@ use authy_core::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser, value_parser};
 
-use super::arguments::{json, print, print_json};
+use super::{
+    arguments::{json, print, print_json},
+    progress::ProgressLine,
+};
 use crate::{
     config::{DatabaseUrl, Settings},
     start::BoxError,
@@ -25,9 +21,6 @@ use crate::{
 
 /// The exit code when rows were not imported.
 const INCOMPLETE: u8 = 3;
-
-/// Interval of the progress lines where they cannot replace each other.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) fn command() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
@@ -129,7 +122,10 @@ pub(super) async fn run(
         batch: matches.get_one::<u16>("batch").copied().unwrap_or_default().into(),
     };
     let mut line = ProgressLine::new();
-    let imported = authy.import(caller, source, &options, |progress| line.show(progress)).await;
+    let on_progress = |progress: &ImportProgress| {
+        line.show(progress.total == Some(progress.read), |seconds| progress_text(progress, seconds));
+    };
+    let imported = authy.import(caller, source, &options, on_progress).await;
     line.end();
     let report = imported?;
     match matches.get_flag("json") {
@@ -176,42 +172,10 @@ fn file_format(matches: &ArgMatches, format: ImportFormat) -> Result<ImportForma
     }
 }
 
-/// The progress on standard error: one line that is replaced on a terminal, and otherwise a line from time to time.
-struct ProgressLine {
-    is_terminal: bool,
-    started: Instant,
-    shown: Option<Instant>,
-}
-
-impl ProgressLine {
-    fn new() -> Self {
-        Self { is_terminal: io::stderr().is_terminal(), started: Instant::now(), shown: None }
-    }
-
-    fn show(&mut self, progress: &ImportProgress) {
-        let ImportProgress { read, total, created, changed, refused, .. } = progress;
-        let is_due = self.is_terminal || self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_INTERVAL);
-        if !is_due && *total != Some(*read) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
-        let seconds = self.started.elapsed().as_secs();
-        let text = format!(
-            "read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out, after {seconds} s"
-        );
-        // A reader that has gone is no reason to stop.
-        let _ = match self.is_terminal {
-            true => write!(io::stderr(), "\r\x1b[K{text}"),
-            false => writeln!(io::stderr(), "{text}"),
-        };
-    }
-
-    fn end(&self) {
-        if self.is_terminal && self.shown.is_some() {
-            let _ = writeln!(io::stderr());
-        }
-    }
+fn progress_text(progress: &ImportProgress, seconds: u64) -> String {
+    let ImportProgress { read, total, created, changed, refused, .. } = progress;
+    let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
+    format!("read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out, after {seconds} s")
 }
 
 /// Returns the report for people.

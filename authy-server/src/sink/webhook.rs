@@ -9,7 +9,7 @@ use authy_core::{
     api::event::{EventKind, EventView},
     engine::{Caller, Delivery, DeliveryError, Sink},
     time::unix_now,
-    tls::{self, Roots},
+    tls::Roots,
 };
 use bytes::Bytes;
 use http::{
@@ -17,7 +17,7 @@ use http::{
     header::{CONTENT_TYPE, USER_AGENT},
 };
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -26,7 +26,10 @@ use serde_json::json;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
-use crate::traces::{DeliverySpan, DeliveryTracer};
+use crate::{
+    outgoing,
+    traces::{DeliverySpan, DeliveryTracer},
+};
 
 mod setting;
 mod signature;
@@ -222,16 +225,5 @@ impl WebhookUrl {
 
 /// Returns what opens connections to the receiver.
 fn connector(url: &WebhookUrl, roots: &Roots) -> Result<HttpsConnector<HttpConnector>, InvalidWebhook> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(WEBHOOK_CONNECT_TIMEOUT));
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls(url, roots)?).https_or_http().enable_http1();
-    Ok(connector.wrap_connector(tcp))
-}
-
-/// Returns the TLS configuration, which verifies the receiver when the URL is https.
-fn tls(url: &WebhookUrl, roots: &Roots) -> Result<rustls::ClientConfig, InvalidWebhook> {
-    let config = if url.is_https() { roots.client_config() } else { tls::without_roots() };
-    config.map_err(InvalidWebhook::Tls)
+    outgoing::connector(url.is_https(), roots, WEBHOOK_CONNECT_TIMEOUT).map_err(InvalidWebhook::Tls)
 }

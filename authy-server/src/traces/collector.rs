@@ -5,13 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authy_core::tls::{Roots, TlsError};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::{runtime::Handle, time::timeout};
+
+use crate::outgoing;
 
 /// Maximum size of an answer in bytes: a collector answers a few, or why it refuses something.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -27,13 +29,7 @@ pub(super) struct CollectorClient {
 impl CollectorClient {
     /// Creates a client whose requests the current runtime sends, because the thread that exports has none.
     pub(super) fn new(roots: &Roots, is_https: bool, timeout: Duration) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(timeout));
-        let tls = if is_https { roots.client_config() } else { authy_core::tls::without_roots() };
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls?).https_or_http().enable_http1();
-        let http = Client::builder(TokioExecutor::new()).build(connector.wrap_connector(tcp));
+        let http = Client::builder(TokioExecutor::new()).build(outgoing::connector(is_https, roots, timeout)?);
         Ok(Self { http, timeout, runtime: Handle::current() })
     }
 }

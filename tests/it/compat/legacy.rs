@@ -8,13 +8,14 @@ use authy_core::{
     engine::LegacyTokens,
     time::unix_now,
 };
-use authy_tests::{TestUser, until};
-use aws_lc_rs::hmac;
+use authy_tests::{
+    TestUser,
+    legacy::{self, SECRET, header, sign},
+    until,
+};
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::*;
-
-const SECRET: &str = "27-characters-of-a-secret-x";
 
 /// An app that accepts tokens of the earlier system for an hour.
 async fn accepting() -> TestApp {
@@ -25,22 +26,9 @@ fn tokens_of(secret: &str) -> LegacyTokens {
     LegacyTokens { secret: Secret::new(secret), max_lifetime: Duration::from_secs(3600) }
 }
 
-fn sign(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let input = format!("{}.{}", part(header), part(claims));
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, secret), input.as_bytes());
-    format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac))
-}
-
-fn header() -> Value {
-    json!({ "alg": "HS512", "typ": "JWT" })
-}
-
 /// A token as the first authy issued it. No two are the same.
 fn token(user: &TestUser) -> String {
-    let exp = unix_now() + 600 + u64::from(rand::random::<u8>());
-    let claims = json!({ "public_id": user.id, "username": user.username, "exp": exp, "nonce": rand::random::<u32>() });
-    sign(&header(), &claims, SECRET.as_bytes())
+    legacy::token(user.id, &user.username)
 }
 
 async fn status(app: &TestApp, token: &str) -> u16 {

@@ -128,7 +128,8 @@ impl StateSnapshot {
                 self.begin_epoch(subject.unwrap());
             }
             "session.opened" => {
-                self.user(subject).has_logged_in = true;
+                // The first use of a token of an earlier system is no login.
+                self.user(subject).has_logged_in |= detail["legacy"] != true;
                 let opened = Session { user: subject.unwrap(), ..Session::default() };
                 assert!(self.sessions.insert(session.unwrap(), opened).is_none(), "opened twice");
             }

@@ -12,7 +12,7 @@ use authy_core::{
     },
     engine::Caller,
 };
-use authy_tests::{PASSWORD, code, credentials, fresh_name, new_account, new_user, operator, until};
+use authy_tests::{PASSWORD, code, credentials, fresh_name, legacy, new_account, new_user, operator, until};
 use uuid::Uuid;
 
 /// Declares the cases, and the list of them.
@@ -36,6 +36,8 @@ write_cases! {
     /// Another code for a user without a password.
     InviteAgain,
     LogIn,
+    /// The first use of a token of an earlier system.
+    OpenLegacy,
     GrantRole,
     RevokeRole,
     DeleteUser,
@@ -76,7 +78,7 @@ pub(crate) struct Fixture {
     user: UserId,
     /// The one that is used, and two more of the same user's.
     sessions: Vec<Tokens>,
-    /// Presented to be exchanged.
+    /// Presented to be exchanged, or as a token of an earlier system.
     presented: Option<Secret>,
     /// What came by mail.
     code: Option<Secret>,
@@ -123,11 +125,14 @@ impl WriteCase {
             }
             _ => engine.users().create(&operator(), new_account(&fixture.name, role)).await.unwrap(),
         };
-        let sessions = if matches!(self, LogIn) { 0 } else { 3 };
+        let sessions = if matches!(self, LogIn | OpenLegacy) { 0 } else { 3 };
         for _ in 0..sessions {
             fixture.sessions.push(engine.sessions().login(&anonymous(), credentials(&fixture.name)).await.unwrap());
         }
-        fixture.presented = fixture.sessions.first().map(|tokens| tokens.refresh_token.clone());
+        fixture.presented = match self {
+            OpenLegacy => Some(legacy::token(fixture.user, &fixture.name).into()),
+            _ => fixture.sessions.first().map(|tokens| tokens.refresh_token.clone()),
+        };
         match self {
             ConfirmEmail => {
                 engine.users().change(&operator(), fixture.user, fixture.other_email(None)).await.unwrap();
@@ -166,6 +171,7 @@ impl WriteCase {
             InviteUser => root().create_user(fixture.invited()).await.map(|_| None),
             InviteAgain => root().send_reset(fixture.user).await.map(|_| None),
             LogIn => client.login(credentials(&fixture.name)).await.map(|_| None),
+            OpenLegacy => client.with_token(fixture.presented.clone().unwrap()).get_self().await.map(|_| None),
             GrantRole => root().grant_role(role("admin"), fixture.user).await.map(|_| None),
             RevokeRole => root().revoke_role(role("superadmin"), fixture.user).await.map(|_| None),
             DeleteUser => root().delete_user(fixture.user, Deletion::PLAIN).await.map(|_| None),
@@ -227,6 +233,7 @@ impl WriteCase {
             }
             InviteAgain => count("code WHERE user_id = $1", &user).await >= 2,
             LogIn => count("session WHERE user_id = $1", &user).await >= 1,
+            OpenLegacy => count("session WHERE user_id = $1", &user).await == 1,
             GrantRole => count(&format!("{has}'admin'"), &user).await == 1,
             RevokeRole => count(&format!("{has}'superadmin'"), &user).await == 0,
             DeleteUser => count("users WHERE public_id = $1 AND deleted_at IS NOT NULL", &user).await == 1,
@@ -300,7 +307,7 @@ impl WriteCase {
     fn revokes(self) -> bool {
         match self {
             SignUp | CreateUser | InviteUser | AcceptInvitation | InviteAgain => false,
-            LogIn | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
+            LogIn | OpenLegacy | Refresh | RefreshAgain | CreateRole | DeleteRole => false,
             Validate | ConfirmContested | ResendValidation | RequestEmail | ForgetPassword => false,
             // It was before.
             RestoreUser => false,
@@ -319,7 +326,8 @@ impl WriteCase {
             RestoreUser => Some(ErrorKind::NotDeleted),
             LogOut | ChangePassword => Some(ErrorKind::InvalidToken),
             CreateRole => Some(ErrorKind::RoleExists),
-            LogIn | Refresh | RefreshAgain | Replay | EndOtherSessions | EndUserSessions => None,
+            LogIn | OpenLegacy | Refresh | RefreshAgain | Replay => None,
+            EndOtherSessions | EndUserSessions => None,
             // The code has done its work.
             Validate | ConfirmEmail | ConfirmContested => None,
             ResendValidation | RequestEmail | ForgetPassword | InviteAgain => None,

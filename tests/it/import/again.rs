@@ -7,7 +7,6 @@ use authy_core::{
         session::{Refresh, RefreshToken, Tokens},
     },
 };
-use authy_tests::until;
 
 use super::*;
 

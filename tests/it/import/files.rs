@@ -54,6 +54,26 @@ async fn lines_of_json_are_users_and_a_line_that_is_none_stops_nothing() {
 }
 
 #[tokio::test]
+async fn an_address_that_looks_like_one_that_was_lost_is_replaced_and_reported() {
+    let app = TestApp::new().await;
+    let addresses =
+        ["released:ada@example.org", "Released:bob@example.org", "ｒｅｌｅａｓｅｄ:eve@example.org", "released:"];
+    let line = |(number, address): (usize, &&str)| {
+        format!(r#"{{"username":"user{number}","email":"{address}","validated":true}}"#)
+    };
+    let mut lines: Vec<_> = addresses.iter().enumerate().map(line).collect();
+    lines.push(r#"{"username":"mary","email":"mary@released.example","validated":true}"#.to_owned());
+    let report = import_text(&app, &lines.join("\n"), ImportFormat::JsonLines).await;
+    assert_eq!((report.created, report.counts.get(&ImportNoteKind::EmailReserved)), (5, Some(&4)), "{report:#?}");
+    for number in 0..addresses.len() {
+        let user = app.authy.users().find_named(&format!("user{number}").parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(user.email.as_str(), format!("{}@authy.invalid", user.public_id));
+    }
+    let released = "SELECT count(*) FROM authy.users WHERE email_key LIKE 'released:%'";
+    assert_eq!(app.sql().await.query_one(released, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
 async fn a_program_that_embeds_the_crate_imports_its_own_records() {
     let app = TestApp::new().await;
     let record = |name: &str| {

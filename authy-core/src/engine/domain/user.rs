@@ -33,6 +33,8 @@ pub(in crate::engine) mod sql;
 mod unlock;
 pub(in crate::engine) mod wrap;
 
+pub(in crate::engine::domain) use claim::RELEASED_KEY_PREFIX;
+
 /// Users and their accounts: [`Authy::users`](crate::Authy::users).
 ///
 /// ```

@@ -13,7 +13,11 @@ use super::{
     },
     roles::RoleMap,
 };
-use crate::{Email, Secret, UserId, Username, engine::crypto::password::stored::classify, name::Stored as _};
+use crate::{
+    Email, Secret, UserId, Username,
+    engine::{crypto::password::stored::classify, domain::user::RELEASED_KEY_PREFIX},
+    name::Stored as _,
+};
 
 /// Maximum length of a key in bytes: an index row has at most 2,704, and the key of a collision is longer than that of
 /// the name.
@@ -191,6 +195,12 @@ fn email(place: &str, email: Option<&str>, report: &mut ImportReport) -> Option<
         report.note(NoEmail, place, "there is no address that can be stored: the user gets a placeholder");
         return None;
     };
+    if key.starts_with(RELEASED_KEY_PREFIX) {
+        let message =
+            format!("an address that begins with {RELEASED_KEY_PREFIX} cannot be stored: the user gets a placeholder");
+        report.note(EmailReserved, place, message);
+        return None;
+    }
     if email.addr_spec().is_err() {
         report.note(EmailUnusable, place, "no mail can be sent to the address: it is kept as it is");
     }

@@ -54,6 +54,8 @@ note_kinds! {
     NoEmail "no_email" false;
     /// Another user has the address, and this one gets a placeholder.
     EmailTaken "email_taken" false;
+    /// The address looks like the mark of one that an account has lost. The user gets a placeholder.
+    EmailReserved "email_reserved" false;
     /// No mail can be sent to the address. It is kept as it is.
     EmailUnusable "email_unusable" false;
     /// The password hash cannot be used. The user is imported without a password.

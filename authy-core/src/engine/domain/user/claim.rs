@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Prefix of the key of an address that an account has lost. No valid address has this prefix.
-const RELEASED_KEY_PREFIX: &str = "released:";
+pub(in crate::engine::domain) const RELEASED_KEY_PREFIX: &str = "released:";
 
 /// The address that such an account shows instead: its domain never exists (RFC 2606), so no mail can be sent there.
 const RELEASED_EMAIL: &str = "unconfirmed@authy.invalid";
