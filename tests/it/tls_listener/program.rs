@@ -27,7 +27,8 @@ fn text(output: &Output) -> String {
 /// Whether `doctor` says with this mark that the certificate, made for so many days, has them left: or one less, since the days are
 /// whole ones and a clock may be set back a little meanwhile.
 fn expires(doctor: &str, mark: &str, days: u32) -> bool {
-    let says = |days: u32| format!("{mark}  tls            the key is that of the certificate, which expires in {days} days");
+    let says =
+        |days: u32| format!("{mark}  tls            the key is that of the certificate, which expires in {days} days");
     doctor.contains(&says(days)) || doctor.contains(&says(days - 1))
 }
 
