@@ -201,7 +201,11 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
             if let Some(tls) = &tls {
                 tls::reload(tls);
             }
-            sinks::reload(settings, speaks_tls(settings));
+            #[cfg(feature = "ui")]
+            let has_looks = pages::reload(settings);
+            #[cfg(not(feature = "ui"))]
+            let has_looks = false;
+            sinks::reload(settings, has_looks || speaks_tls(settings));
         };
         let mut serving = tokio::spawn(server.serve_all(listeners, async { drop(stopped.await) }));
         systemd::ready();
