@@ -11,6 +11,7 @@ use crate::{
     config::{Pause, Settings},
     http_config::HttpConfig,
     limit::RateLimits,
+    link_template::LinkTemplate,
     server::Server,
     traces::Exporter,
 };
@@ -114,6 +115,16 @@ pub(crate) fn public_url(settings: &Settings, listening: &str) -> String {
     let configured = settings.public_url.as_ref().map(|url| url.0.clone());
     let issuer = || HttpUrl::parse_base(settings.issuer.as_deref()?).ok();
     configured.or_else(issuer).map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())
+}
+
+/// Returns the link that resets a password, as a command prints it: as configured, or to the page of the server. `None` when
+/// there is no page.
+pub(crate) async fn reset_link(settings: &Settings) -> Option<LinkTemplate> {
+    #[cfg(feature = "ui")]
+    let page = pages::reset_link(settings).await;
+    #[cfg(not(feature = "ui"))]
+    let page = None;
+    settings.reset_url.clone().or(page)
 }
 
 /// Raises the limit of open files, which is that of connections, to the maximum: many systems start at 1024 and allow
