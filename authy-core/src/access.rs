@@ -5,6 +5,11 @@ use crate::{Error, ErrorKind, Identity, Level, Result, UserId};
 /// The level of an administrator: users with this level or a smaller one may manage users and roles.
 pub const ADMIN: u32 = 5;
 
+/// Returns whether `level` is not more powerful than `own`. `None` is less powerful than any level.
+pub(crate) fn is_within(own: Option<Level>, level: Option<Level>) -> bool {
+    level.is_none_or(|level| own.is_some_and(|own| own.at_least(level)))
+}
+
 /// The access that an endpoint requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

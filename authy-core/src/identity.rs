@@ -5,7 +5,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{Level, Result, RoleName, SessionId, UserId, Username};
+use crate::{
+    Access, Level, Result, RoleName, SessionId, UserId, Username,
+    access::{ADMIN, is_within},
+};
 
 /// The user that a valid token belongs to, with its permissions.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,14 @@ impl Identity {
     /// Returns whether the user is as powerful as this level, or more powerful.
     pub fn at_least(&self, level: Level) -> bool {
         self.level.at_least(level)
+    }
+
+    /// Returns whether the user may act on accounts and roles of this level: an administrator, who is at least as powerful.
+    /// `None` is the level of an account without roles.
+    ///
+    /// This is what the token says, for a user interface. The engine proves it in the transaction of each write.
+    pub fn can_act_on(&self, level: Option<Level>) -> bool {
+        Access::Level(ADMIN).permit(self, None).is_ok() && is_within(Some(self.level), level)
     }
 
     /// Returns whether the user has a role. False for every role when the token was too short for the roles: then

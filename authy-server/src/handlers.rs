@@ -2,7 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod event;
-mod links;
+pub(crate) mod links;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod system;

@@ -1,5 +1,5 @@
-//! Pages for people, under `/authy/ui`: sign up, log in, manage the account. HTML that works without JavaScript. Beside
-//! them, at `/authy/docs`, the API reference, which needs it.
+//! Pages for people, under `/authy/ui`: sign up, log in, manage the account; and the console of administrators. HTML that
+//! works without JavaScript. Beside them, at `/authy/docs`, the API reference, which needs it.
 //!
 //! A browser's login is an ordinary session: its tokens are in cookies that no script can read, and the handlers call
 //! the engine as those of the API do. The API itself never reads a cookie.
@@ -13,6 +13,7 @@ use http::{HeaderValue, request::Parts};
 use crate::{listener::Listener, reply::Response};
 
 mod account;
+mod admin;
 mod answer;
 mod asset;
 mod browser;
@@ -88,6 +89,7 @@ pub(crate) struct Site {
 /// A page that a path leads to, with the parameters in the path.
 pub(crate) struct FoundPage<'a> {
     row: &'a PageRow,
+    listener: Listener,
     parameters: Vec<(&'a str, String)>,
 }
 
@@ -121,7 +123,7 @@ impl Site {
             let decoded = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
             Some((name, decoded.into_owned()))
         };
-        Some(FoundPage { row, parameters: found.params.iter().map(decode).collect::<Option<_>>()? })
+        Some(FoundPage { row, listener, parameters: found.params.iter().map(decode).collect::<Option<_>>()? })
     }
 
     /// Returns a page that refuses a request which another site has sent; `None` for every other request.

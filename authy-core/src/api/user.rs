@@ -322,6 +322,18 @@ pub enum Details {
 
 described!(Details, { "type": "string", "enum": ["pending", "created", "failed"] });
 
+impl UserView {
+    /// Returns whether the personal data was erased, so that the user cannot be restored.
+    pub fn is_erased(&self) -> bool {
+        self.deleted && self.username.as_str() == erased_username(self.public_id)
+    }
+}
+
+/// Returns the name of an erased user. No other user can have it, because it contains the ID.
+pub(crate) fn erased_username(user: UserId) -> String {
+    format!("erased-{}", user.as_uuid().simple())
+}
+
 impl Reply for Created {
     const STATUS: u16 = 201;
 

@@ -24,7 +24,7 @@ use super::{
     view::{AccountView, AgainView, DeleteView, EmailView, PasswordView, RoleLine, SessionLine, SessionsView},
     visit::Visit,
 };
-use crate::{reply, user_agent::program_and_system};
+use crate::reply;
 
 pub(super) async fn overview(visit: &Visit<'_>) -> Shown {
     account(visit, None).await
@@ -151,22 +151,8 @@ async fn change(visit: &Visit<'_>, fields: &[&str]) -> Result<(), Error> {
 pub(super) async fn sessions(visit: &Visit<'_>) -> Shown {
     let sessions = visit.authy.sessions().list(visit.identity()?).await?;
     let has_others = sessions.iter().any(|session| !session.current);
-    let sessions = sessions.iter().map(|session| line(visit, session)).collect();
-    Ok(Answer::page(&SessionsView { sessions, has_others }))
-}
-
-fn line(visit: &Visit<'_>, session: &SessionView) -> SessionLine {
-    let (program, system) = session.user_agent.as_deref().map(program_and_system).unwrap_or_default();
-    let moment = |time| Moment::new(time, visit.now, &visit.language.texts);
-    SessionLine {
-        id: session.session_id.to_string(),
-        program,
-        system,
-        ip: session.ip.clone(),
-        created: moment(session.created),
-        last_used: moment(session.last_used),
-        is_current: session.current,
-    }
+    let line = |session: &SessionView| SessionLine::new(session, session.current, visit.now, &visit.language.texts);
+    Ok(Answer::page(&SessionsView { sessions: sessions.iter().map(line).collect(), has_others }))
 }
 
 /// Ends the session that the form names, or all others.

@@ -21,7 +21,7 @@ use super::{
     form::Form,
     frame::Frame,
     guard,
-    path::LOGIN,
+    path::{LOGIN, section},
     row::PageRow,
     visit::Visit,
 };
@@ -51,6 +51,8 @@ pub(super) async fn answer(
         site,
         authy,
         language,
+        listener: page.listener,
+        route: page.row.path,
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
         parameters: &page.parameters,
         query: Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
@@ -60,6 +62,7 @@ pub(super) async fn answer(
         has_flow: jar.get(Cookie::Flow).is_some(),
         is_kept: jar.refresh_token().is_some_and(|(_, is_kept)| is_kept),
         is_head: head.method == Method::HEAD,
+        is_form: head.method == Method::POST,
         now: now(),
     };
     let shown = match identified {
@@ -115,6 +118,9 @@ async fn call(row: &PageRow, method: &Method, visit: &Visit<'_>) -> Shown {
             None => return Err(Interruption::Redirect(visit.with_return(LOGIN))),
         }
     }
+    if row.needs_recent_login {
+        visit.require_recent().await?;
+    }
     let Some(handler) = row.handler(method) else {
         return Err(Error::new(ErrorKind::MethodNotAllowed, "this page does not answer this method").into());
     };
@@ -129,7 +135,7 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
         Err(Interruption::Error(error)) => match error.kind() {
             // The session has ended, or the account has changed, since the request began: the next request finds out.
             ErrorKind::InvalidToken | ErrorKind::TokenRequired => Answer::redirect(visit.with_return(LOGIN)),
-            _ => return error_page::about(site, visit.language, visit.user.as_ref(), error, request_id),
+            _ => return error_page::about(site, visit.language, Some(visit), error, request_id),
         },
     };
     let status = answer.refusal.as_ref().map_or(answer.status, |error| status(error.kind()));
@@ -160,5 +166,5 @@ fn frame(visit: &Visit<'_>) -> Value {
     let target = if is_plain { visit.target } else { visit.target.split('?').next().unwrap_or_default() };
     let here = if guard::is_own_page(visit.site, target) { target } else { "" };
     let frame = Frame::new(&visit.site.skin, visit.language, visit.user.as_ref(), here.to_owned());
-    frame.with_notice(visit.notice()).into()
+    frame.with_notice(visit.notice()).with_console(visit.has_console(), section(visit.route)).into()
 }

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
+    admin,
     frame::Frame,
     looks::{InvalidLooks, Looks, Parts},
     pages::{Pages, Skin},
@@ -47,7 +48,7 @@ impl Skin {
     /// Renders every page in every language, with everything that it can show.
     fn check(&self) -> Result<(), minijinja::Error> {
         for language in &self.languages {
-            for (template, sample) in view::samples() {
+            for (template, sample) in view::samples().into_iter().chain(admin::samples()) {
                 for frame in Frame::samples(self, language) {
                     language.try_render(template, frame.into(), sample.clone())?;
                 }

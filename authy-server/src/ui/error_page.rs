@@ -1,7 +1,7 @@
 //! Errors, as pages.
 
 use authy_core::{
-    Error, ErrorKind, Identity,
+    Error, ErrorKind,
     api::{failure::whole_seconds, status},
 };
 use http::{StatusCode, request::Parts};
@@ -13,6 +13,7 @@ use super::{
     frame::Frame,
     language::Language,
     view::{MessageView, View},
+    visit::Visit,
 };
 use crate::reply::Response;
 
@@ -20,7 +21,7 @@ use crate::reply::Response;
 pub(super) fn about(
     site: &Site,
     language: &Language,
-    user: Option<&Identity>,
+    visit: Option<&Visit<'_>>,
     error: Error,
     request_id: &str,
 ) -> Response {
@@ -38,7 +39,7 @@ pub(super) fn about(
         let seconds = whole_seconds(wait).to_string();
         paragraphs.push(texts.format("wrong.wait", &[("seconds", &seconds)]));
     }
-    let mut response = page(site, language, user, status, MessageView { title, paragraphs, link: None });
+    let mut response = page(site, language, visit, status, MessageView { title, paragraphs, link: None });
     add_refusal(&mut response, &error, request_id);
     response
 }
@@ -53,8 +54,15 @@ pub(super) fn foreign(site: &Site, head: &Parts) -> Response {
     page(site, language, None, StatusCode::FORBIDDEN, view)
 }
 
-fn page(site: &Site, language: &Language, user: Option<&Identity>, status: StatusCode, view: MessageView) -> Response {
-    let frame = Frame::new(&site.skin, language, user, String::new());
+fn page(
+    site: &Site,
+    language: &Language,
+    visit: Option<&Visit<'_>>,
+    status: StatusCode,
+    view: MessageView,
+) -> Response {
+    let frame = Frame::new(&site.skin, language, visit.and_then(|visit| visit.user.as_ref()), String::new());
+    let frame = frame.with_console(visit.is_some_and(Visit::has_console), "");
     let rendered = language.render(MessageView::TEMPLATE, frame.into(), Value::from(Serde(&view)));
     html(
         status,

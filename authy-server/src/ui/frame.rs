@@ -15,6 +15,10 @@ pub(super) struct Frame {
     user: Option<String>,
     languages: Vec<LanguageLink>,
     notice: Option<String>,
+    /// Whether there is a link to the console.
+    has_console: bool,
+    /// The part of the console that the page belongs to; empty elsewhere.
+    section: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -36,18 +40,22 @@ impl Frame {
             None => identity.public_id.to_string(),
         };
         let languages = skin.languages.iter().map(link).collect();
-        Self { here, user: user.map(name), languages, notice: None }
+        Self { here, user: user.map(name), languages, notice: None, has_console: false, section: "" }
     }
 
     pub(super) fn with_notice(self, notice: Option<String>) -> Self {
         Self { notice, ..self }
     }
 
+    pub(super) fn with_console(self, has_console: bool, section: &'static str) -> Self {
+        Self { has_console, section, ..self }
+    }
+
     pub(super) fn samples(skin: &Skin, language: &Language) -> [Self; 2] {
         let least = Self::new(skin, language, None, String::new());
         let (here, user, notice) =
             ("/authy/ui/account".to_owned(), Some("sample".to_owned()), Some("sample".to_owned()));
-        let most = Self { here, user, notice, ..least.clone() };
+        let most = Self { here, user, notice, has_console: true, section: "users", ..least.clone() };
         [least, most]
     }
 }

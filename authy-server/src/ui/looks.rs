@@ -46,6 +46,15 @@ pub(super) const TEMPLATES: &[(&str, &str)] = built_in![
     "sessions.html",
     "delete.html",
     "docs.html",
+    "admin.html",
+    "admin-parts.html",
+    "admin-question.html",
+    "admin-users.html",
+    "admin-create-user.html",
+    "admin-user.html",
+    "admin-roles.html",
+    "admin-create-role.html",
+    "admin-role.html",
 ];
 
 /// The built-in texts. The first language is that of people whose browsers ask for none of these.

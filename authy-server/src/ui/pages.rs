@@ -83,7 +83,9 @@ impl Skin {
                 .ok_or_else(|| minijinja::Error::new(minijinja::ErrorKind::UndefinedError, format!("no asset {key}")))
         });
         let before = base.clone();
-        templates.add_function("link", move |path: String| Value::from_safe_string(format!("{before}{ROOT}{path}")));
+        templates.add_function("link", move |path: String| {
+            Value::from_safe_string(attribute(&format!("{before}{ROOT}{path}")))
+        });
         templates.add_global("service", name.as_str());
         let language = |(code, texts): &(String, _)| Language::new(code, Clone::clone(texts), templates.clone());
         Self {
@@ -109,4 +111,9 @@ impl Skin {
         let preferred = || preferred(headers, &self.languages);
         chosen.or_else(preferred).or(self.languages.first()).unwrap_or(&self.fallback)
     }
+}
+
+/// Escapes a URL for an attribute in quotes. The escaping of templates would also replace every slash.
+fn attribute(url: &str) -> String {
+    url.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;")
 }

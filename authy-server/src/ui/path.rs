@@ -7,4 +7,18 @@ pub(super) const SESSIONS: &str = "/authy/ui/account/sessions";
 pub(super) const DELETE: &str = "/authy/ui/account/delete";
 pub(super) const AGAIN: &str = "/authy/ui/again";
 pub(super) const FORGOT: &str = "/authy/ui/forgot";
+pub(super) const CONSOLE: &str = "/authy/ui/admin";
+pub(super) const USERS: &str = "/authy/ui/admin/users";
+pub(super) const ROLES: &str = "/authy/ui/admin/roles";
 pub(super) const DOCS: &str = "/authy/docs";
+
+/// Returns the part of the console that a page of the table belongs to; empty for pages of people.
+pub(super) fn section(route: &'static str) -> &'static str {
+    let Some(rest) = route.strip_prefix(CONSOLE) else { return "" };
+    match rest.trim_start_matches('/').split('/').next() {
+        None | Some("") => "overview",
+        Some("create-user") => "users",
+        Some("create-role") => "roles",
+        Some(section) => section,
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) struct PageRow {
     post: Option<(RateClass, Box<AnswerFn>)>,
     /// Whether it is the same for everybody: no cookie is read.
     pub(super) is_asset: bool,
+    /// Whether it asks for the password when the login is not recent.
+    pub(super) needs_recent_login: bool,
 }
 
 type AnswerFn = dyn for<'a> Fn(&'a Visit<'a>) -> BoxFuture<'a, Shown> + Send + Sync;
@@ -47,7 +49,7 @@ where
 
 impl PageRow {
     pub(super) fn new(path: &'static str, access: Access) -> Self {
-        Self { path, access, get: None, post: None, is_asset: false }
+        Self { path, access, get: None, post: None, is_asset: false, needs_recent_login: false }
     }
 
     /// Sets what answers GET and HEAD. It changes nothing.
@@ -65,6 +67,13 @@ impl PageRow {
     /// Declares that it is the same for everybody.
     pub(super) fn asset(mut self) -> Self {
         self.is_asset = true;
+        self
+    }
+
+    /// Declares that it asks for the password, before it is shown and before anything is done, when the login is not
+    /// recent.
+    pub(super) fn recent(mut self) -> Self {
+        self.needs_recent_login = true;
         self
     }
 

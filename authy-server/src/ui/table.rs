@@ -6,16 +6,16 @@ use authy_core::{
 };
 
 use super::{
-    account, docs, door,
+    account, admin, docs, door,
     path::{ACCOUNT, AGAIN, DELETE, DOCS, FORGOT, LOGIN, SESSIONS, SIGN_UP},
     row::PageRow,
     static_file,
 };
 
-/// Returns every page. Those whose access is administrative are not on the listener for everybody beside an admin listener.
+/// Returns every page: those of people, and those of the console. Those whose access is administrative are not on the listener for everybody beside an admin listener.
 pub(super) fn all() -> Vec<PageRow> {
     use RateClass::{Default, Forgot, Login, Register, Validate};
-    vec![
+    let people = [
         PageRow::new("/", Public).get(door::start),
         PageRow::new("/authy/ui", Public).get(door::start),
         PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(static_file::show).asset(),
@@ -39,5 +39,6 @@ pub(super) fn all() -> Vec<PageRow> {
         PageRow::new(SESSIONS, Authenticated).get(account::sessions).post(Default, account::end_sessions),
         PageRow::new("/authy/ui/account/export", Authenticated).get(account::export),
         PageRow::new(DELETE, Authenticated).get(account::deletion).post(Default, account::delete),
-    ]
+    ];
+    people.into_iter().chain(admin::rows()).collect()
 }

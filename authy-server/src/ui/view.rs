@@ -2,33 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use authy_core::api::role::RoleView;
-use minijinja::{Value, value::Serde};
+use authy_core::api::{role::RoleView, session::SessionView};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
     form::{FormState, ShownStrength},
     moment::Moment,
+    texts::Texts,
 };
+use crate::user_agent::program_and_system;
 
 /// What a template shows.
-pub(super) trait View: Serialize + Sized {
+pub(in crate::ui) trait View: Serialize + Sized {
     const TEMPLATE: &'static str;
 
     /// Returns one with as little and one with as much as possible.
     fn samples() -> Vec<Self>;
 }
 
+/// Declares views, each with its template and the values of its samples, and a function `samples` that returns all samples.
 macro_rules! views {
     ($( $(#[$meta:meta])* $template:literal $name:ident {
         $( $(#[$about:meta])* $field:ident: $type:ty = $least:expr, $most:expr; )*
     } )+) => {
         $(
             $(#[$meta])*
-            #[derive(Clone, Debug, Serialize)]
-            pub(super) struct $name { $( $(#[$about])* pub(super) $field: $type, )* }
+            #[derive(Clone, Debug, ::serde::Serialize)]
+            pub(in crate::ui) struct $name { $( $(#[$about])* pub(in crate::ui) $field: $type, )* }
 
-            impl View for $name {
+            impl $crate::ui::view::View for $name {
                 const TEMPLATE: &'static str = $template;
 
                 fn samples() -> Vec<Self> {
@@ -37,14 +40,19 @@ macro_rules! views {
             }
         )+
 
-        /// Returns samples of what every template shows.
-        pub(super) fn samples() -> Vec<(&'static str, Value)> {
+        /// Returns samples of what these templates show.
+        pub(in crate::ui) fn samples() -> Vec<(&'static str, ::minijinja::Value)> {
+            use $crate::ui::view::View as _;
             let mut samples = Vec::new();
-            $(samples.extend($name::samples().iter().map(|sample| ($template, Value::from(Serde(sample)))));)+
+            $(samples.extend($name::samples().iter().map(|sample| {
+                ($template, ::minijinja::Value::from(::minijinja::value::Serde(sample)))
+            }));)+
             samples
         }
     };
 }
+
+pub(in crate::ui) use views;
 
 views! {
     /// A message, and where to go on.
@@ -126,14 +134,14 @@ views! {
 
 /// A link to a page below `/authy/ui`.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Link {
+pub(in crate::ui) struct Link {
     pub(super) path: String,
     pub(super) text: String,
 }
 
 /// A role of a user.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct RoleLine {
+pub(in crate::ui) struct RoleLine {
     name: String,
     description: String,
     level: i32,
@@ -148,7 +156,7 @@ impl From<&RoleView> for RoleLine {
 
 /// A session of a user.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct SessionLine {
+pub(in crate::ui) struct SessionLine {
     pub(super) id: String,
     pub(super) program: Option<&'static str>,
     pub(super) system: Option<&'static str>,
@@ -158,19 +166,38 @@ pub(super) struct SessionLine {
     pub(super) is_current: bool,
 }
 
-fn text() -> String {
+impl SessionLine {
+    pub(in crate::ui) fn new(session: &SessionView, is_current: bool, now: DateTime<Utc>, texts: &Texts) -> Self {
+        let (program, system) = session.user_agent.as_deref().map(program_and_system).unwrap_or_default();
+        Self {
+            id: session.session_id.to_string(),
+            program,
+            system,
+            ip: session.ip.clone(),
+            created: Moment::new(session.created, now, texts),
+            last_used: Moment::new(session.last_used, now, texts),
+            is_current,
+        }
+    }
+}
+
+/// A text of a sample.
+pub(in crate::ui) fn text() -> String {
     "sample".to_owned()
 }
 
-fn moment() -> Moment {
+/// A time of a sample.
+pub(in crate::ui) fn moment() -> Moment {
     Moment { iso: "2019-06-11T10:03:09Z".to_owned(), exact: text(), relative: text() }
 }
 
-fn role() -> RoleLine {
+/// A role of a sample.
+pub(in crate::ui) fn role() -> RoleLine {
     RoleLine { name: text(), description: text(), level: 10 }
 }
 
-fn session(is_known: bool) -> SessionLine {
+/// A session of a sample.
+pub(in crate::ui) fn session(is_known: bool) -> SessionLine {
     let name = is_known.then_some("sample");
     SessionLine {
         id: text(),
@@ -183,9 +210,10 @@ fn session(is_known: bool) -> SessionLine {
     }
 }
 
-/// A form with everything wrong.
-fn refused() -> FormState {
-    let fields = ["username", "email", "password", "confirm_password", "current_password"];
+/// A form of a sample, with everything wrong.
+pub(in crate::ui) fn refused() -> FormState {
+    let fields =
+        ["username", "email", "password", "confirm_password", "current_password", "name", "description", "level"];
     let all = || BTreeMap::from(fields.map(|field| (field.to_owned(), text())));
     let strength = Some(ShownStrength { score: 1, suggestions: vec![text()] });
     FormState { values: all(), errors: all(), focus: Some("password".to_owned()), alert: Some(text()), strength }

@@ -1,10 +1,12 @@
 //! A visit of a page: what a handler gets of a request.
 
+use std::time::Duration;
+
 use authy_core::{
-    Authy, ClientInfo, Error, ErrorKind, Identity, Result,
+    Access, Authy, ClientInfo, Error, ErrorKind, Identity, Result,
+    access::ADMIN,
     api::{Fields, session::Tokens},
     engine::Caller,
-    time::now,
 };
 use chrono::{DateTime, Utc};
 
@@ -17,16 +19,22 @@ use super::{
     language::Language,
     path::AGAIN,
 };
+use crate::listener::Listener;
 
-/// Age of a login in seconds up to which nobody is asked to log in again: that of the engine, less the time in which a
-/// page is read.
-const RECENT_SECONDS: i64 = 540;
+/// Maximum age of a login up to which nobody is asked to log in again: that of the engine.
+const RECENT_LOGIN: Duration = Duration::from_secs(600);
+
+/// How long a page can be read before its form asks for the password after all, which would lose what was typed.
+const READING_TIME: Duration = Duration::from_secs(60);
 
 /// A visit of a page.
 pub(crate) struct Visit<'a> {
     pub(super) site: &'a Site,
     pub(super) authy: &'a Authy,
     pub(super) language: &'a Language,
+    pub(super) listener: Listener,
+    /// The path in the table, with parameters in braces.
+    pub(super) route: &'static str,
     /// The path and the query.
     pub(super) target: &'a str,
     pub(super) parameters: &'a [(&'a str, String)],
@@ -42,6 +50,8 @@ pub(crate) struct Visit<'a> {
     /// Whether the browser keeps the session when it is closed.
     pub(super) is_kept: bool,
     pub(super) is_head: bool,
+    /// Whether a form was sent.
+    pub(super) is_form: bool,
     /// When it began.
     pub(super) now: DateTime<Utc>,
 }
@@ -87,6 +97,12 @@ impl<'a> Visit<'a> {
         Ok(Caller::user(self.identity()?.clone(), self.client.clone()))
     }
 
+    /// Returns whether the console is here, and the owner of the session may enter it.
+    pub(super) fn has_console(&self) -> bool {
+        let permits = |identity| Access::Level(ADMIN).permit(identity, None).is_ok();
+        self.listener.has_administration() && self.user.as_ref().is_some_and(permits)
+    }
+
     /// Returns the page to continue with, when the request names one of ours.
     pub(super) fn return_path(&self) -> Option<String> {
         let named = self.form.get("return").or(self.query.get("return"))?;
@@ -104,9 +120,8 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// The page that asks for the password again, and then leads back.
     pub(super) async fn require_recent(&self) -> Result<(), Interruption> {
-        let sessions = self.authy.sessions().list(self.identity()?).await?;
-        let created = sessions.iter().find(|session| session.current).map(|session| session.created);
-        match created.is_some_and(|created| (now() - created).num_seconds() < RECENT_SECONDS) {
+        let age = if self.is_form { RECENT_LOGIN } else { RECENT_LOGIN - READING_TIME };
+        match self.authy.users().has_logged_in_within(self.identity()?, age).await? {
             true => Ok(()),
             false => Err(Interruption::Redirect(self.with_return(AGAIN))),
         }

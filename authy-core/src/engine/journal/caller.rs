@@ -1,7 +1,8 @@
 //! The caller of an operation and the client of the request. Every event records them.
 
 use crate::{
-    Access, ClientInfo, Error, ErrorKind, Identity, Level, Result, UserId, access::ADMIN,
+    Access, ClientInfo, Error, ErrorKind, Identity, Level, Result, UserId,
+    access::{ADMIN, is_within},
     engine::crypto::hasher::HashRequester,
 };
 
@@ -114,7 +115,7 @@ pub(in crate::engine) fn token_required() -> Error {
 
 /// Returns an error when `level` is more powerful than `own`.
 pub(in crate::engine) fn require_at_least(own: Option<Level>, level: Option<Level>) -> Result<()> {
-    match level.is_none_or(|level| own.is_some_and(|own| own.at_least(level))) {
+    match is_within(own, level) {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::BeyondYourLevel, "it is more powerful than your level")),
     }

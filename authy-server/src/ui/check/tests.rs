@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, fs};
 
-use authy_core::error::chain;
+use authy_core::{api::event::EventKind, error::chain};
 
 use super::*;
 use crate::ui::{
@@ -41,21 +41,32 @@ fn every_language_has_the_same_texts_with_the_same_values() {
     }
 }
 
+/// Returns the source code of the pages.
+fn code() -> String {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ui")];
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.ends_with("tests.rs") => {}
+                false => code.push_str(&fs::read_to_string(path).unwrap()),
+            }
+        }
+    }
+    code
+}
+
 #[test]
 fn every_text_is_used_and_every_error_has_its_own() {
     let sources: String = TEMPLATES.iter().map(|(_, source)| *source).collect();
-    let code = [
-        include_str!("../account.rs"),
-        include_str!("../door.rs"),
-        include_str!("../error_page.rs"),
-        include_str!("../form.rs"),
-        include_str!("../language.rs"),
-        include_str!("../texts.rs"),
-    ]
-    .concat();
+    let code = code();
     // Keys that are put together.
     let is_derived = |key: &str| {
-        ["error.", "field.", "notice.", "strength.score_", "time.", "wrong."].iter().any(|part| key.starts_with(part))
+        ["ask.", "error.", "event.", "field.", "notice.", "strength.score_", "time.", "user.webhook_", "wrong."]
+            .iter()
+            .any(|part| key.starts_with(part))
     };
     let looks = Looks::built_in().parts();
     for key in looks.texts("en").unwrap().keys() {
@@ -92,6 +103,21 @@ fn the_sentences_of_the_engine_are_translated() {
         for sentence in [name, address] {
             assert!(german.find(&format!("sentence.{sentence}")).is_some(), "{sentence}");
         }
+    }
+    for (name, description, level) in [("a", "b", "-1"), ("a  b", "b", "100000"), ("a\u{301}|b", "b", "x")] {
+        let name = name.parse::<authy_core::RoleName>().unwrap_err().message();
+        let description = description.parse::<authy_core::Description>().unwrap_err().message();
+        let level = level.parse::<authy_core::Level>().unwrap_err().message();
+        for sentence in [name, description, level] {
+            assert!(german.find(&format!("sentence.{sentence}")).is_some(), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_event_has_a_text() {
+    for kind in EventKind::ALL {
+        assert!(Looks::built_in().texts("en").unwrap().find(&format!("event.{kind}")).is_some(), "{kind}");
     }
 }
 

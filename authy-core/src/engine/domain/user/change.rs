@@ -7,7 +7,7 @@ use tokio_postgres::{Row, Transaction};
 
 use super::{Users, sql};
 use crate::{
-    Access, Email, Error, ErrorKind, Level, Result, SessionId, UserId, Username,
+    Access, Email, Error, ErrorKind, Identity, Level, Result, SessionId, UserId, Username,
     access::ADMIN,
     api::{account::AccountChange, event::EventKind, user::UserView},
     engine::{
@@ -98,6 +98,16 @@ impl Users {
         };
         let email = email.filter(|email| email.key() != account.email.key());
         Ok(PreparedChange { user, proof, phc, email })
+    }
+
+    /// Returns whether the session of a token began with a login at most `age` ago. A session that was opened without one,
+    /// for a token of an earlier system or for the operator, does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn has_logged_in_within(&self, caller: &Identity, age: Duration) -> Result<bool> {
+        let params: Params<'_> = &[caller.session_id.as_uuid(), caller.public_id.as_uuid(), &age.as_secs_f64()];
+        Ok(self.db().read_opt(&sql::IS_RECENT, params).await?.is_some())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Users, sql};
 use crate::{
     Error, ErrorKind, Result, UserId,
-    api::event::EventKind,
+    api::{event::EventKind, user::erased_username},
     engine::{
         domain::{
             alias, code,
@@ -92,7 +92,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
     code::forget_spent(tx, user).await?;
     alias::erase(tx, &users.erased, user).await?;
     // The replacement of the name is a valid name, because every view of a user contains one.
-    let username = format!("erased-{}", user.as_uuid().simple());
+    let username = erased_username(user);
     let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
     sql::ERASE.execute(tx, params).await.map_err(db_error)?;
     for statement in [

@@ -1,0 +1,49 @@
+//! Events of the audit trail, as people read them.
+
+use std::collections::BTreeMap;
+
+use authy_core::{Result, UserId, api::event::EventView};
+
+use super::view::EventLine;
+use crate::ui::{moment::Moment, view::Link, visit::Visit};
+
+/// The parts of a detail that are shown, in this order.
+const SHOWN_DETAILS: [&str; 6] = ["role", "sink", "kid", "source", "of", "reason"];
+
+/// Describes events for people. Who did what to whom is left out where it is `owner`, whom the page is about.
+pub(in crate::ui) async fn lines(
+    visit: &Visit<'_>,
+    events: &[EventView],
+    owner: Option<UserId>,
+) -> Result<Vec<EventLine>> {
+    let mut people = BTreeMap::new();
+    let ids: Vec<_> = events.iter().flat_map(|event| [event.actor, event.subject]).flatten().collect();
+    for id in ids.into_iter().filter(|id| Some(*id) != owner) {
+        // At most two a line of a page. One person has usually done most of it.
+        if !people.contains_key(&id.to_string()) {
+            let user = visit.authy.users().find(id).await?;
+            let text = user.map_or_else(|| id.to_string(), |user| user.username.as_str().to_owned());
+            people.insert(id.to_string(), Link { path: format!("/admin/users/{id}"), text });
+        }
+    }
+    let person = |id: UserId| people.get(&id.to_string()).cloned();
+    Ok(events.iter().map(|event| line(visit, event, person)).collect())
+}
+
+fn line(visit: &Visit<'_>, event: &EventView, person: impl Fn(UserId) -> Option<Link>) -> EventLine {
+    let texts = &visit.language.texts;
+    let kind = event.kind.as_str();
+    let detail = |name: &&str| event.detail.get(*name)?.as_str().map(str::to_owned);
+    EventLine {
+        happened: Moment::new(event.happened, visit.now, texts),
+        kind: kind.to_owned(),
+        text: texts.find(&format!("event.{kind}")).unwrap_or(kind).to_owned(),
+        details: SHOWN_DETAILS.iter().filter_map(detail).collect(),
+        // One's own doing is named once.
+        actor: event.actor.filter(|actor| Some(*actor) != event.subject).and_then(&person),
+        is_by_operator: event.actor_kind == "operator",
+        subject: event.subject.and_then(&person),
+        ip: event.ip.clone(),
+        request_id: event.request_id.clone(),
+    }
+}
