@@ -23,6 +23,7 @@ mod cookie;
 mod docs;
 mod door;
 mod error_page;
+mod event_docs;
 mod form;
 mod frame;
 mod guard;

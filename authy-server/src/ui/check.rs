@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    admin,
+    admin, event_docs,
     frame::Frame,
     looks::{InvalidLooks, Looks, Parts},
     pages::{Pages, Skin},
@@ -47,8 +47,10 @@ fn checked(folder: Option<&Path>) -> Result<Arc<Parts>, InvalidLooks> {
 impl Skin {
     /// Renders every page in every language, with everything that it can show.
     fn check(&self) -> Result<(), minijinja::Error> {
+        let samples: Vec<_> =
+            [view::samples(), event_docs::view::samples(), admin::samples()].into_iter().flatten().collect();
         for language in &self.languages {
-            for (template, sample) in view::samples().into_iter().chain(admin::samples()) {
+            for (template, sample) in &samples {
                 for frame in Frame::samples(self, language) {
                     language.try_render(template, frame.into(), sample.clone())?;
                 }

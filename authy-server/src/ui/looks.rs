@@ -55,6 +55,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = built_in![
     "admin-roles.html",
     "admin-create-role.html",
     "admin-role.html",
+    "admin-overview.html",
+    "admin-events.html",
+    "admin-keys.html",
+    "admin-sinks.html",
+    "event-docs.html",
 ];
 
 /// The built-in texts. The first language is that of people whose browsers ask for none of these.
