@@ -17,6 +17,7 @@ mod browser;
 mod forged;
 mod limits;
 mod session;
+mod system;
 
 /// Who may open a page, and its methods, written down a second time.
 const MATRIX: &[(&str, &str, bool)] = &[

@@ -27,7 +27,7 @@ pub(super) fn rows() -> Vec<PageRow> {
     vec![
         reads(CONSOLE).get(overview::show),
         reads(events::PATH).get(events::list),
-        reads("/authy/ui/admin/events/download").get(event_file::download),
+        reads("/authy/ui/admin/events/export").get(event_file::download),
         reads(keys::PATH).get(keys::list),
         changes("/authy/ui/admin/keys/rotate").get(keys::ask_rotate).post(Default, keys::rotate),
         changes("/authy/ui/admin/keys/{kid}/revoke").get(keys::ask_revoke).post(Default, keys::revoke),

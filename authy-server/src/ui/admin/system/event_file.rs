@@ -73,9 +73,9 @@ struct Download {
 /// Answers with the events of a filter as a file, the newest first.
 pub(super) async fn download(visit: &Visit<'_>) -> Shown {
     let format = match visit.query.get("format") {
-        Some("csv") => FileFormat::Csv,
+        None | Some("csv") => FileFormat::Csv,
         Some("jsonl") => FileFormat::JsonLines,
-        _ => return Err(Error::new(ErrorKind::NotFound, "events can be downloaded as csv or jsonl").into()),
+        Some(_) => return Err(Error::new(ErrorKind::InvalidInput, "events can be downloaded as csv or jsonl").into()),
     };
     let filter = TrailFilter::read(visit).await?;
     if !filter.is_good() {

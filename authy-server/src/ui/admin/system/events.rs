@@ -41,7 +41,7 @@ pub(super) async fn list(visit: &Visit<'_>) -> Shown {
         text: texts.find(&format!("event.{kind}")).unwrap_or(kind.as_str()).to_owned(),
         is_chosen: chosen == Some(kind.as_str()),
     };
-    let download = |format: &str| format!("{LINK}/download?{}", filter.address(&[("format", format.to_owned())]));
+    let download = |format: &str| format!("{LINK}/export?{}", filter.address(&[("format", format.to_owned())]));
     let is_later = visit.query.get("after").is_some_and(|after| !after.is_empty());
     let first = |query: String| if query.is_empty() { LINK.to_owned() } else { format!("{LINK}?{query}") };
     let answer = Answer::page(&EventsView {

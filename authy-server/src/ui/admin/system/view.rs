@@ -35,10 +35,10 @@ views! {
         /// The page of the newest events with the same filter, on other pages.
         newest: Option<String> = None, Some("/admin/events".to_owned());
         older: Option<String> = None, Some("/admin/events?after=x".to_owned());
-        csv: Option<String> = None, Some("/admin/events/download?format=csv".to_owned());
+        csv: Option<String> = None, Some("/admin/events/export?format=csv".to_owned());
         /// The URL of the reference of events.
         reference: String = text(), text();
-        json: Option<String> = None, Some("/admin/events/download?format=jsonl".to_owned());
+        json: Option<String> = None, Some("/admin/events/export?format=jsonl".to_owned());
     }
 
     "admin-keys.html" KeysView {
