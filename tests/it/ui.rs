@@ -13,33 +13,62 @@ use authy_tests::{
     wire::{Answer, get, post, send},
 };
 
+mod admin;
 mod browser;
 mod forged;
 mod limits;
 mod session;
 mod system;
 
+/// Who may open a page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Visitors {
+    Everybody,
+    /// Whoever is logged in.
+    User,
+    Administrator,
+}
+
+use Visitors::{Administrator, Everybody, User};
+
 /// Who may open a page, and its methods, written down a second time.
-const MATRIX: &[(&str, &str, bool)] = &[
-    ("/", "GET", false),
-    ("/authy/ui", "GET", false),
-    ("/authy/ui/assets/{hash}/{name}", "GET", false),
-    ("/authy/ui/language", "POST", false),
-    ("/authy/docs", "GET", false),
-    ("/authy/ui/login", "GET POST", false),
-    ("/authy/ui/logout", "POST", false),
-    ("/authy/ui/signup", "GET POST", false),
-    ("/authy/ui/confirm/{code}", "GET POST", false),
-    ("/authy/ui/forgot", "GET POST", false),
-    ("/authy/ui/reset/{code}", "GET POST", false),
-    ("/authy/ui/again", "GET POST", true),
-    ("/authy/ui/account", "GET", true),
-    ("/authy/ui/account/confirm", "POST", true),
-    ("/authy/ui/account/email", "GET POST", true),
-    ("/authy/ui/account/password", "GET POST", true),
-    ("/authy/ui/account/sessions", "GET POST", true),
-    ("/authy/ui/account/export", "GET", true),
-    ("/authy/ui/account/delete", "GET POST", true),
+const MATRIX: &[(&str, &str, Visitors)] = &[
+    ("/", "GET", Everybody),
+    ("/authy/ui", "GET", Everybody),
+    ("/authy/ui/assets/{hash}/{name}", "GET", Everybody),
+    ("/authy/ui/language", "POST", Everybody),
+    ("/authy/docs", "GET", Everybody),
+    ("/authy/ui/login", "GET POST", Everybody),
+    ("/authy/ui/logout", "POST", Everybody),
+    ("/authy/ui/signup", "GET POST", Everybody),
+    ("/authy/ui/confirm/{code}", "GET POST", Everybody),
+    ("/authy/ui/forgot", "GET POST", Everybody),
+    ("/authy/ui/reset/{code}", "GET POST", Everybody),
+    ("/authy/ui/again", "GET POST", User),
+    ("/authy/ui/account", "GET", User),
+    ("/authy/ui/account/confirm", "POST", User),
+    ("/authy/ui/account/email", "GET POST", User),
+    ("/authy/ui/account/password", "GET POST", User),
+    ("/authy/ui/account/sessions", "GET POST", User),
+    ("/authy/ui/account/export", "GET", User),
+    ("/authy/ui/account/delete", "GET POST", User),
+    ("/authy/ui/admin", "GET", Administrator),
+    ("/authy/ui/admin/users", "GET", Administrator),
+    ("/authy/ui/admin/create-user", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}", "GET", Administrator),
+    ("/authy/ui/admin/users/{public_id}/grant", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/revoke", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/sessions/{session_id}", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/reset", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/unlock", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/end-sessions", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/delete", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/restore", "GET POST", Administrator),
+    ("/authy/ui/admin/users/{public_id}/erase", "GET POST", Administrator),
+    ("/authy/ui/admin/roles", "GET", Administrator),
+    ("/authy/ui/admin/create-role", "GET POST", Administrator),
+    ("/authy/ui/admin/roles/{role_name}", "GET", Administrator),
+    ("/authy/ui/admin/roles/{role_name}/delete", "GET POST", Administrator),
 ];
 
 /// The URL that the pages are told to have. `Origin` is compared with it.
@@ -107,7 +136,9 @@ impl Visitor {
 }
 
 fn path(template: &str) -> String {
-    template.replace("{code}", "nonsense").replace("{hash}", "0").replace("{name}", "app.css")
+    let path = template.replace("{code}", "nonsense").replace("{hash}", "0").replace("{name}", "app.css");
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    path.replace("{public_id}", nobody).replace("{session_id}", nobody).replace("{role_name}", "nonsense")
 }
 
 #[tokio::test]
@@ -129,13 +160,14 @@ async fn every_page_is_in_the_matrix_and_is_for_those_it_says() {
     let expected: BTreeMap<_, _> = MATRIX.iter().map(|(route, methods, _)| (*route, (*methods).to_owned())).collect();
     assert_eq!(found, expected);
 
-    for (route, methods, needs_login) in MATRIX {
+    for (route, methods, visitors) in MATRIX {
+        let needs_login = *visitors != Everybody;
         for method in methods.split(' ') {
             let head = format!("{method} {} HTTP/1.1\nsec-fetch-site: same-origin", path(route));
             let answer = send(app.address, &head, "").await;
             let login = answer.header("location").starts_with("/authy/ui/login");
             let leads_to_login = ["/", "/authy/ui", "/authy/ui/logout"].contains(route);
-            assert_eq!(answer.status == 303 && login, *needs_login || leads_to_login, "{method} {route}: {answer:?}");
+            assert_eq!(answer.status == 303 && login, needs_login || leads_to_login, "{method} {route}: {answer:?}");
             // Neither a token of the API nor a wrong cookie opens a page.
             let token = app.user().await.token;
             let token = token.expose();
@@ -144,7 +176,7 @@ async fn every_page_is_in_the_matrix_and_is_for_those_it_says() {
                 let login = answer.header("location").starts_with("/authy/ui/login");
                 assert_eq!(
                     answer.status == 303 && login,
-                    *needs_login || leads_to_login,
+                    needs_login || leads_to_login,
                     "{method} {route}: {answer:?}"
                 );
             }
@@ -175,7 +207,7 @@ async fn the_api_reads_no_cookie() {
 #[tokio::test]
 async fn every_page_has_the_headers_that_protect_it() {
     let app = app().await;
-    let user = app.user().await;
+    let user = app.superadmin().await;
     let mut visitor = Visitor::logged_in(&app, &user.username).await;
     for (route, methods, _) in
         MATRIX.iter().filter(|(route, ..)| !route.contains("assets") && !route.contains("export"))

@@ -47,15 +47,18 @@ async fn live(script: bool) -> Value {
 }
 
 /// Runs a script, and returns what it prints.
-async fn run(script: &str, task: &Value) -> Value {
-    // A script finds its packages from where it lies. Another test may run the same one.
-    let own = fresh_name("script");
-    let path = tools::node().join(format!("{own}.mjs"));
-    std::fs::copy(tools::root().join("tests/browser").join(script), &path).unwrap();
+pub(super) async fn run(script: &str, task: &Value) -> Value {
+    // A script finds its packages in a folder above its own. Another test may run the same one.
+    let folder = tools::node().join(fresh_name("scripts"));
+    std::fs::create_dir(&folder).unwrap();
+    for entry in std::fs::read_dir(tools::root().join("tests/browser")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
     let mut command = Command::new("node");
-    command.arg(&path).arg(task.to_string()).stdin(Stdio::null()).kill_on_drop(true);
+    command.arg(folder.join(script)).arg(task.to_string()).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.unwrap();
-    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -20,7 +20,7 @@ const SENDERS: [(&str, bool); 11] = [
 #[tokio::test]
 async fn no_form_of_another_site_is_accepted() {
     let app = app().await;
-    let user = app.user().await;
+    let user = app.superadmin().await;
     let visitor = Visitor::logged_in(&app, &user.username).await;
     let cookies: Vec<_> = visitor.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let cookies = cookies.join("; ");
