@@ -1,66 +1,16 @@
 // The console's pages about the service, as a superadmin and as an administrator see them: overview, events, keys, sinks.
 // `node service.mjs '{"browser":…,"url":…,"shots":…,"root":…,"admin":…,"user":…,"password":…}'` prints what was seen as JSON.
 
-import { chromium } from 'playwright-core'
 import { readFileSync } from 'node:fs'
+import { fill, follow, press, says, start } from './harness.mjs'
 
-const { browser: executablePath, url, shots, root, admin, user, password } = JSON.parse(process.argv[2])
-const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
-const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync']
-// As root Chromium has no sandbox to start in.
-if (process.getuid() === 0) flags.push('--no-sandbox')
-const browser = await chromium.launch({ executablePath, headless: true, args: flags })
-
-const problems = []
-const steps = []
-
-// A browser of its own, with its own cookies.
-async function open(options) {
-  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1100, height: 800 }, ...options })
-  const page = await context.newPage()
-  page.setDefaultTimeout(20000)
-  await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
-    (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
-  page.on('console', (message) => {
-    // Chromium reports every answer that is an error; the texts of the pages are checked instead.
-    const isStatus = message.text().startsWith('Failed to load resource: the server responded with a status')
-    if (['error', 'warning'].includes(message.type()) && !isStatus) problems.push(message.text())
-  })
-  page.on('pageerror', (error) => problems.push(String(error)))
-  page.on('request', (request) => {
-    if (new URL(request.url()).origin !== url) problems.push(`asks ${request.url()}`)
-  })
-  return page
-}
-
-// Notes what the page says, and what is wrong with it: accessibility, width.
-async function look(page, about) {
-  await page.waitForLoadState()
-  steps.push(`${about}: ${await page.locator('h1').first().innerText()}`)
-  await page.screenshot({ path: `${shots}/${about.replaceAll(/[^a-z0-9]+/gi, '-')}.png`, fullPage: true })
-  const { scroll, width } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }))
-  if (scroll > width) problems.push(`${about}: ${scroll} px on a screen of ${width} px`)
-  await page.evaluate(axe)
-  const found = await page.evaluate(() => globalThis.axe.run(document,
-    { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
-  for (const { id, nodes } of found.violations) {
-    problems.push(`${about}: ${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`)
-  }
-}
-
-const press = (page, label) => page.getByRole('button', { name: label, exact: true }).click()
-const follow = (page, label) => page.getByRole('link', { name: label, exact: true }).click()
-const says = (page, text) => page.getByText(text, { exact: false }).first().waitFor()
-
-function expect(is, what) {
-  if (!is) throw new Error(`${what}; after ${steps.at(-1)}`)
-}
+const task = { ...JSON.parse(process.argv[2]), script: true }
+const { url, root, admin, user, password } = task
+const { browser, open, look, expect, problems, steps } = await start(task)
 
 async function logIn(page, name) {
   await page.goto(`${url}/authy/ui/login?return=/authy/ui/admin`)
-  await page.getByLabel('Username', { exact: true }).fill(name)
-  await page.getByLabel('Password', { exact: true }).fill(password)
+  await fill(page, { Username: name, Password: password })
   await press(page, 'Log in')
 }
 

@@ -5,6 +5,7 @@ use authy_tests::TestUser;
 
 use super::*;
 
+mod browser;
 mod events;
 mod keys;
 mod overview;

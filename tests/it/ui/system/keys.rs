@@ -61,7 +61,10 @@ async fn a_revoked_key_is_refused_and_the_browser_that_did_it_goes_on() {
     assert!(app.authy.authenticate(token.expose()).await.is_err(), "its tokens are void");
     let page = visitor.get(answer.header("location")).await;
     assert!(page.body.contains("The key is revoked"), "{page:?}");
-    assert_eq!((keys(&app, KeyState::Active).await.len(), keys(&app, KeyState::Retired).await[0].kid.clone()), (1, kid));
+    assert_eq!(
+        (keys(&app, KeyState::Active).await.len(), keys(&app, KeyState::Retired).await[0].kid.clone()),
+        (1, kid)
+    );
     let query = api::event::EventQuery { kind: Some(EventKind::KeyRevoked), ..Default::default() };
     assert_eq!(app.authy.events().list(&query).await.unwrap().events[0].actor, Some(root.id));
     assert_eq!(visitor.post(&format!("{PAGE}/nonsense/revoke"), "").await.status, 404);
