@@ -1,7 +1,7 @@
 //! One user: everything that is known, and what can be done; and how a user is created.
 
 use authy_core::{
-    ErrorKind, Level, RoleName,
+    ErrorKind, RoleName,
     api::{
         FromFields as _,
         event::EventQuery,
@@ -49,7 +49,6 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         user: line(visit, &user),
         deleted: user.delete_date.map(moment),
         delivery: user.details.map(delivery),
-        level: user.level.map(Level::get),
         is_own: id == caller.public_id,
         roles: Vec::new(),
         grantable: Vec::new(),
@@ -64,7 +63,8 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         let path = || format!("/admin/users/{id}/revoke?{}", role_query(&role.name));
         view.roles.push(HeldRole { role: RoleEntry::new(role), revoke: is_permitted(role).then(path) });
     }
-    let grantable = all.iter().filter(|role| is_permitted(role) && !is_held(role));
+    // The least powerful first, so that nobody gets much by mistake.
+    let grantable = all.iter().rev().filter(|role| is_permitted(role) && !is_held(role));
     view.grantable = grantable.map(|role| role.name.as_str().to_owned()).collect();
     Ok(Answer::page(&view))
 }

@@ -47,7 +47,6 @@ views! {
         deleted: Option<Moment> = None, Some(moment());
         /// What became of the webhook of the sign-up: `pending`, `created` or `failed`.
         delivery: Option<&'static str> = None, Some("pending");
-        level: Option<i32> = None, Some(10);
         /// Whether it is the account of the administrator who looks at it.
         is_own: bool = false, true;
         roles: Vec<HeldRole> = Vec::new(), vec![HeldRole::sample(false), HeldRole::sample(true)];

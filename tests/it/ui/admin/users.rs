@@ -1,6 +1,12 @@
 //! The list of users, one user's page, and the creation of users.
 
-use authy_tests::{new_account, operator};
+use std::sync::Arc;
+
+use authy_server::sink::Webhook;
+use authy_tests::{
+    new_account, operator,
+    receiver::{Reaction, Receiver},
+};
 
 use super::*;
 
@@ -114,6 +120,26 @@ async fn the_page_of_a_user_tells_the_whole_story() {
     let older = body.split("href=\"").find(|link| link.contains("?after=")).unwrap().split('"').next().unwrap();
     let older = visitor.get(older).await;
     assert!(older.body.contains("Account created") && older.body.contains("Newest events"), "{older:?}");
+}
+
+#[tokio::test]
+async fn what_became_of_the_webhook_of_a_sign_up_is_told() {
+    let app = app().await;
+    let (_, mut visitor) = Visitor::with_role(&app, "admin").await;
+    let receiver = Receiver::start(|_| Reaction::Status(201)).await;
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+    let webhook =
+        Webhook::new(app.authy.clone(), format!("http://{}/", receiver.address).parse().unwrap(), secret).unwrap();
+    let without = visitor.get(&of(app.user().await.id, "")).await.body;
+    assert!(!without.contains("<dt>Webhook</dt>"), "{without}");
+    let _background = app.authy.start_background_with(vec![Arc::new(webhook)]).await.unwrap();
+    let id = app.anonymous().register(new_user(&fresh_name("ada"))).await.unwrap().public_id;
+    until("the receiver has it", || async {
+        app.authy.users().find(id).await.unwrap().unwrap().details == Some(api::user::Details::Created)
+    })
+    .await;
+    let page = visitor.get(&of(id, "")).await.body;
+    assert!(page.contains("<dt>Webhook</dt><dd>the service has its record</dd>"), "{page}");
 }
 
 #[tokio::test]
