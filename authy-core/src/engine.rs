@@ -65,7 +65,7 @@ pub use domain::{
     role::Roles,
     session::{
         AllSessionsEnded, Sessions,
-        statistics::{SessionOutcome, SessionStatistics},
+        statistics::{LoginHour, SessionOutcome, SessionStatistics},
     },
     signing_key::{
         SigningKeys,
@@ -92,5 +92,6 @@ pub use journal::{
 #[cfg(feature = "dangerous-fault-points")]
 pub use storage::fault::{DangerousHold, Track, dangerous_die_at};
 pub use storage::{
-    connector::check_encryption, db::ConnectionStatistics, migrate::MigrationReport, page::ListPage, pooler::Pooler,
+    connector::check_encryption, count::BoundedCount, db::ConnectionStatistics, migrate::MigrationReport,
+    page::ListPage, pooler::Pooler,
 };

@@ -156,7 +156,7 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
     let (database, authy) = engine_beside(settings, Sharing::Beside).await?;
     let caller = Caller::operator(ClientInfo::default());
     let done = match noun {
-        "user" => user::run(&authy, &caller, matches, settings.reset_url.as_ref()).await,
+        "user" => user::run(&authy, &caller, matches, start::reset_link(settings).await.as_ref()).await,
         "session" => session::run(&authy, &caller, matches).await,
         "role" => role::run(&authy, &caller, matches).await,
         "event" => event::run(&authy, &caller, matches).await,

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 
 #[cfg(feature = "ui")]
-use crate::ui::{Form, FoundPage, Site};
+use crate::ui::{self, Form, FoundPage, Sites};
 use crate::{
     access_log::{AccessLog, LoggedRequest},
     call::RawCall,
@@ -52,7 +52,7 @@ mod found;
 mod memory;
 mod unanswered;
 
-use found::Found;
+use found::{Found, Site};
 use memory::MemoryRoute;
 use unanswered::Unanswered;
 
@@ -83,7 +83,7 @@ pub(crate) struct Service {
     request_timeout: Duration,
     /// The pages for people, if they are on.
     #[cfg(feature = "ui")]
-    site: Option<Site>,
+    sites: Option<Sites>,
 }
 
 /// Where a request came from, and its ID.
@@ -112,12 +112,15 @@ impl Service {
         };
         let table = RouteTable::new(adapted(routes::all()));
         #[cfg(feature = "ui")]
-        let site = config.pages.as_ref().map(Site::new);
+        let sites = config.pages.as_ref().map(Sites::new);
         #[cfg(feature = "ui")]
-        let table = table.with_pages(site.iter().flat_map(Site::paths));
+        let table = match &sites {
+            Some(sites) => table.with_pages(sites.current().paths()),
+            None => table,
+        };
         Self {
             #[cfg(feature = "ui")]
-            site,
+            sites,
             authy,
             public_table: table.part(adapted(routes::public())),
             memory_route: MemoryRoute::new(&table),
@@ -148,7 +151,9 @@ impl Service {
         let client = self.client(peer, &head.headers);
         // The certificate of a proxy says nothing about its clients.
         let is_certified = peer.is_certified && !is_forwarded(&head.headers);
-        let found = self.find(listener, peer.ip, &head);
+        let site = self.site(&head);
+        let site = site.as_deref();
+        let found = self.find(listener, peer.ip, &head, site);
         let (metrics, is_frequent) = (self.metrics(&found), found.is_frequent());
         let (method, route) = (method_name(&head.method), metrics.route);
         // The route and not the path: paths contain one-time codes, and an unknown path may be that of a mistyped code.
@@ -181,7 +186,7 @@ impl Service {
 
         let mut response = answered.unwrap_or_else(|failure| {
             let span = if failure.is_server_error() { span() } else { Span::none() };
-            span.in_scope(|| self.failure(failure, &head, &found, name))
+            span.in_scope(|| self.failure(failure, &head, &found, site, name))
         });
         unanswered.answer(response.status(), response.body().size_hint().exact(), progress.user);
         traced.end(client, name, &response);
@@ -202,9 +207,18 @@ impl Service {
     }
 
     /// Returns the response to a request that failed.
-    fn failure(&self, failure: ErrorReply, head: &Parts, found: &Found<'_>, request_id: &str) -> Response {
+    fn failure(
+        &self,
+        failure: ErrorReply,
+        head: &Parts,
+        found: &Found<'_>,
+        site: Option<&Site>,
+        request_id: &str,
+    ) -> Response {
+        #[cfg(not(feature = "ui"))]
+        let _ = site;
         #[cfg(feature = "ui")]
-        if let Some(site) = self.site.as_ref().filter(|site| site.owns(head.uri.path())) {
+        if let Some(site) = site.filter(|_| ui::owns(head.uri.path())) {
             return failure.into_site_page(site, head, request_id);
         }
         match Self::wants_page(head, found) {
@@ -339,25 +353,14 @@ impl Service {
         ClientAddress { https, ..client }
     }
 
-    fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts) -> Found<'a> {
+    fn find<'a>(&'a self, listener: Listener, peer: IpAddr, head: &'a Parts, site: Option<&'a Site>) -> Found<'a> {
         match self.table(listener).find(head.uri.path()) {
             Some((resource, segments)) => Found::Endpoints(resource, segments),
             None => match Operation::find(listener, peer, head) {
                 Some(operation) => Found::Operation(operation),
-                None => self.find_page(listener, head),
+                None => Found::page(site, listener, head),
             },
         }
-    }
-
-    #[cfg(feature = "ui")]
-    fn find_page<'a>(&'a self, listener: Listener, head: &'a Parts) -> Found<'a> {
-        let found = self.site.as_ref().and_then(|site| Some((site, site.find(listener, head.uri.path())?)));
-        found.map_or(Found::Nothing, |(site, page)| Found::Page(site, page))
-    }
-
-    #[cfg(not(feature = "ui"))]
-    fn find_page(&self, _: Listener, _: &Parts) -> Found<'_> {
-        Found::Nothing
     }
 
     fn metrics<'a>(&'a self, found: &Found<'a>) -> &'a RouteMetrics {

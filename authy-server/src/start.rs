@@ -11,6 +11,7 @@ use crate::{
     config::{Pause, Settings},
     http_config::HttpConfig,
     limit::RateLimits,
+    link_template::LinkTemplate,
     server::Server,
     traces::Exporter,
 };
@@ -116,6 +117,16 @@ pub(crate) fn public_url(settings: &Settings, listening: &str) -> String {
     configured.or_else(issuer).map_or_else(|| listening.to_owned(), |url| url.as_str().to_owned())
 }
 
+/// Returns the link that resets a password, as a command prints it: as configured, or to the page of the server. `None` when
+/// there is no page.
+pub(crate) async fn reset_link(settings: &Settings) -> Option<LinkTemplate> {
+    #[cfg(feature = "ui")]
+    let page = pages::reset_link(settings).await;
+    #[cfg(not(feature = "ui"))]
+    let page = None;
+    settings.reset_url.clone().or(page)
+}
+
 /// Raises the limit of open files, which is that of connections, to the maximum: many systems start at 1024 and allow
 /// more.
 fn raise_file_limit() {
@@ -206,7 +217,11 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
             if let Some(tls) = &tls {
                 tls::reload(tls);
             }
-            sinks::reload(settings, speaks_tls(settings));
+            #[cfg(feature = "ui")]
+            let has_looks = pages::reload(settings);
+            #[cfg(not(feature = "ui"))]
+            let has_looks = false;
+            sinks::reload(settings, has_looks || speaks_tls(settings));
         };
         let mut serving = tokio::spawn(server.serve_all(listeners, async { drop(stopped.await) }));
         systemd::ready();

@@ -4,6 +4,9 @@
 //! A browser's login is an ordinary session: its tokens are in cookies that no script can read, and the handlers call
 //! the engine as those of the API do. The API itself never reads a cookie.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use authy_core::{Authy, ClientInfo, UserId, api::Method};
 use http::{HeaderValue, request::Parts};
 
@@ -20,6 +23,7 @@ mod cookie;
 mod docs;
 mod door;
 mod error_page;
+mod event_docs;
 mod form;
 mod frame;
 mod guard;
@@ -46,6 +50,36 @@ use row::PageRow;
 
 /// The folder of all pages but the first.
 const ROOT: &str = "/authy/ui";
+
+/// The pages, as they look now.
+pub(crate) struct Sites {
+    pages: Pages,
+    current: ArcSwap<Site>,
+}
+
+impl Sites {
+    pub(crate) fn new(pages: &Pages) -> Self {
+        Self { pages: pages.clone(), current: ArcSwap::from_pointee(Site::new(pages)) }
+    }
+
+    /// Returns the pages: made again when the files of their looks were read again.
+    pub(crate) fn current(&self) -> Arc<Site> {
+        let site = self.current.load_full();
+        if Arc::ptr_eq(&site.skin.parts, &self.pages.looks.parts()) {
+            return site;
+        }
+        // Two requests may do so at the same time, with the same result.
+        let site = Arc::new(Site::new(&self.pages));
+        self.current.store(site.clone());
+        site
+    }
+}
+
+/// Returns whether errors at this path are pages.
+pub(crate) fn owns(path: &str) -> bool {
+    let rest = path.strip_prefix(path::DOCS).or_else(|| path.strip_prefix(ROOT));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// All pages, ready to be answered.
 pub(crate) struct Site {
@@ -92,11 +126,6 @@ impl Site {
             Some((name, decoded.into_owned()))
         };
         Some(FoundPage { row, listener, parameters: found.params.iter().map(decode).collect::<Option<_>>()? })
-    }
-
-    /// Returns whether errors at this path are pages.
-    pub(crate) fn owns(&self, path: &str) -> bool {
-        path == path::DOCS || path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Returns a page that refuses a request which another site has sent; `None` for every other request.

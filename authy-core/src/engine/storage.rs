@@ -2,6 +2,7 @@
 
 mod announced;
 pub(in crate::engine) mod connector;
+pub(in crate::engine) mod count;
 pub(in crate::engine) mod db;
 mod embedder;
 pub(in crate::engine) mod fault;

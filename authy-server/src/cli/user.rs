@@ -54,7 +54,7 @@ pub(super) fn command() -> Command {
         ))
         .subcommand(on_user(
             "reset-link",
-            "Print a one-time link that resets the password of a user; it works for an hour. Without AUTHY_RESET_URL, print the code alone",
+            "Print a one-time link that resets the password of a user; it works for an hour. Without pages and AUTHY_RESET_URL, print the code alone",
         ))
 }
 

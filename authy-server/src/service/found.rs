@@ -1,11 +1,21 @@
 //! What the path of a request leads to.
 
-#[cfg(feature = "ui")]
-use authy_core::api::{Method, RateClass};
+use std::sync::Arc;
 
 #[cfg(feature = "ui")]
-use crate::ui::{FoundPage, Site};
-use crate::{operations::Operation, table::Resource};
+use authy_core::api::{Method, RateClass};
+use http::request::Parts;
+
+use super::Service;
+#[cfg(feature = "ui")]
+pub(super) use crate::ui::Site;
+#[cfg(feature = "ui")]
+use crate::ui::{FoundPage, Sites, owns};
+use crate::{listener::Listener, operations::Operation, table::Resource};
+
+/// There are no pages.
+#[cfg(not(feature = "ui"))]
+pub(super) type Site = std::convert::Infallible;
 
 /// What the path of a request leads to.
 pub(super) enum Found<'a> {
@@ -15,6 +25,34 @@ pub(super) enum Found<'a> {
     #[cfg(feature = "ui")]
     Page(&'a Site, FoundPage<'a>),
     Nothing,
+}
+
+impl<'a> Found<'a> {
+    /// Returns the page of a path, if there is one.
+    #[cfg(feature = "ui")]
+    pub(super) fn page(site: Option<&'a Site>, listener: Listener, head: &'a Parts) -> Self {
+        let found = site.and_then(|site| Some((site, site.find(listener, head.uri.path())?)));
+        found.map_or(Self::Nothing, |(site, page)| Self::Page(site, page))
+    }
+
+    #[cfg(not(feature = "ui"))]
+    pub(super) fn page(_: Option<&'a Site>, _: Listener, _: &'a Parts) -> Self {
+        Self::Nothing
+    }
+}
+
+impl Service {
+    /// Returns the pages, for a path that may be one of theirs. Most requests are for others.
+    #[cfg(feature = "ui")]
+    pub(super) fn site(&self, head: &Parts) -> Option<Arc<Site>> {
+        let path = head.uri.path();
+        self.sites.as_ref().filter(|_| path == "/" || owns(path)).map(Sites::current)
+    }
+
+    #[cfg(not(feature = "ui"))]
+    pub(super) fn site(&self, _: &Parts) -> Option<Arc<Site>> {
+        None
+    }
 }
 
 impl Found<'_> {

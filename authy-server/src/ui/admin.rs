@@ -7,12 +7,7 @@
 use authy_core::{Access, access::ADMIN, api::RateClass::Default};
 use minijinja::Value;
 
-use super::{
-    answer::{Answer, Shown},
-    path::{CONSOLE, USERS},
-    row::PageRow,
-    visit::Visit,
-};
+use super::{path::USERS, row::PageRow};
 
 mod account_action;
 mod event;
@@ -21,6 +16,7 @@ mod question;
 mod role;
 mod session;
 mod subject;
+mod system;
 mod user;
 mod user_list;
 mod view;
@@ -31,7 +27,6 @@ use account_action::AccountAction;
 pub(super) fn rows() -> Vec<PageRow> {
     let row = |path| PageRow::new(path, Access::Level(ADMIN));
     let mut rows = vec![
-        row(CONSOLE).get(start),
         row(USERS).get(user_list::list),
         row("/authy/ui/admin/create-user").get(user::new).post(Default, user::create).recent(),
         row("/authy/ui/admin/users/{public_id}").get(user::show),
@@ -50,14 +45,11 @@ pub(super) fn rows() -> Vec<PageRow> {
         let row = row(action.route()).get(account_action::ask).post(Default, account_action::perform);
         rows.push(row.recent());
     }
+    rows.extend(system::rows());
     rows
 }
 
 /// Returns samples of what the templates of the console show.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
-    view::samples()
-}
-
-async fn start(_: &Visit<'_>) -> Shown {
-    Ok(Answer::redirect(USERS))
+    view::samples().into_iter().chain(system::samples()).collect()
 }

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use authy_core::file::refuse_byte_order_mark;
 use bytes::Bytes;
 use minijinja::{Environment, UndefinedBehavior};
@@ -54,6 +55,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = built_in![
     "admin-roles.html",
     "admin-create-role.html",
     "admin-role.html",
+    "admin-overview.html",
+    "admin-events.html",
+    "admin-keys.html",
+    "admin-sinks.html",
+    "event-docs.html",
 ];
 
 /// The built-in texts. The first language is that of people whose browsers ask for none of these.
@@ -69,11 +75,15 @@ const LOGO_FILES: [(&str, Kind); 2] = [("logo.svg", Kind::Svg), ("logo.png", Kin
 /// Maximum size of a file in bytes: they are kept in memory.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// The looks of the pages. Clones share them.
+/// The looks of the pages. Clones share them, also those that are read again.
 #[derive(Clone)]
-pub struct Looks(Arc<Parts>);
+pub struct Looks {
+    folder: Option<PathBuf>,
+    loaded: Arc<ArcSwap<Parts>>,
+}
 
-struct Parts {
+/// What was read at one time.
+pub(super) struct Parts {
     templates: Environment<'static>,
     /// The path of the file of a template, or its name.
     origins: BTreeMap<String, String>,
@@ -87,14 +97,36 @@ impl Looks {
     /// Returns the built-in looks.
     pub fn built_in() -> Self {
         // A built-in part that is wrong is missing, which fails the tests.
-        Self::read(None).unwrap_or_else(|error| {
+        let parts = Parts::read(None).unwrap_or_else(|error| {
             tracing::error!(%error, "the built-in pages are wrong");
             let logo = ("logo.svg", Kind::Svg, Bytes::new());
             let (templates, origins) = (Environment::new(), BTreeMap::new());
-            Self(Arc::new(Parts { templates, origins, texts: Vec::new(), stylesheet: String::new(), logo }))
-        })
+            Parts { templates, origins, texts: Vec::new(), stylesheet: String::new(), logo }
+        });
+        Self::of(None, Arc::new(parts))
     }
 
+    pub(super) fn of(folder: Option<&Path>, parts: Arc<Parts>) -> Self {
+        Self { folder: folder.map(Path::to_owned), loaded: Arc::new(ArcSwap::new(parts)) }
+    }
+
+    /// Returns the folder with files in place of what is built in, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// Returns what was read last.
+    pub(super) fn parts(&self) -> Arc<Parts> {
+        self.loaded.load_full()
+    }
+
+    /// Replaces what was read, for all clones.
+    pub(super) fn replace(&self, parts: Arc<Parts>) {
+        self.loaded.store(parts);
+    }
+}
+
+impl Parts {
     /// Reads the files of a folder, without rendering them.
     pub(super) fn read(folder: Option<&Path>) -> Result<Self, InvalidLooks> {
         let names = folder.map(files).transpose()?.unwrap_or_default();
@@ -124,33 +156,33 @@ impl Looks {
         };
         let stylesheet = own_text(STYLESHEET_FILE)?.unwrap_or_else(|| STYLESHEET.to_owned());
         let texts = texts(&names, own_text)?;
-        Ok(Self(Arc::new(Parts { templates, origins, texts, stylesheet, logo })))
+        Ok(Self { templates, origins, texts, stylesheet, logo })
     }
 
     /// Returns the templates.
     pub(super) fn templates(&self) -> &Environment<'static> {
-        &self.0.templates
+        &self.templates
     }
 
     /// Returns the path of the file of a template, or its name.
     pub(super) fn origin(&self, template: &str) -> String {
-        self.0.origins.get(template).cloned().unwrap_or_else(|| template.to_owned())
+        self.origins.get(template).cloned().unwrap_or_else(|| template.to_owned())
     }
 
     /// Returns the texts of every language, the default first.
     pub(super) fn languages(&self) -> &[(String, Texts)] {
-        &self.0.texts
+        &self.texts
     }
 
     #[cfg(test)]
     pub(super) fn texts(&self, code: &str) -> Option<&Texts> {
-        self.0.texts.iter().find(|(known, _)| known == code).map(|(_, texts)| texts)
+        self.texts.iter().find(|(known, _)| known == code).map(|(_, texts)| texts)
     }
 
     /// Returns the stylesheet and the logo. `properties` is added to the stylesheet.
     pub(super) fn assets(&self, properties: &str) -> [Asset; 2] {
-        let (name, kind, logo) = &self.0.logo;
-        let stylesheet = format!("{}{properties}", self.0.stylesheet);
+        let (name, kind, logo) = &self.logo;
+        let stylesheet = format!("{}{properties}", self.stylesheet);
         [
             Asset::new("stylesheet", STYLESHEET_FILE, Kind::Css, stylesheet.into()),
             Asset::new("logo", name, *kind, logo.clone()),

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_time_is_shown_in_the_largest_unit_that_fits() {
-        let looks = Looks::built_in();
+        let looks = Looks::built_in().parts();
         let (english, german) = (looks.texts("en").unwrap(), looks.texts("de").unwrap());
         for (seconds, in_english, in_german) in [
             (0, "just now", "gerade eben"),

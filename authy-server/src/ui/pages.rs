@@ -1,5 +1,7 @@
 //! What is configured of the pages, and what is derived from it once.
 
+use std::sync::Arc;
+
 use authy_core::http_url::{HttpUrl, InvalidHttpUrl};
 use http::HeaderMap;
 use minijinja::Value;
@@ -10,7 +12,7 @@ use super::{
     color::Color,
     cookie::{Cookie, CookieJar},
     language::{Language, preferred},
-    looks::Looks,
+    looks::{Looks, Parts},
 };
 
 /// The pages for people: where they are, and how they look.
@@ -60,17 +62,20 @@ pub(super) struct Skin {
     /// The first is that of people whose browsers ask for none of these.
     pub(super) languages: Vec<Language>,
     pub(super) assets: Vec<Asset>,
+    /// What it was made of.
+    pub(super) parts: Arc<Parts>,
     fallback: Language,
 }
 
 impl Skin {
     pub(super) fn new(pages: &Pages) -> Self {
         let Pages { public_url, name, color, looks } = pages;
+        let parts = looks.parts();
         let uri = public_url.uri();
         let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()));
         let base = uri.path().trim_end_matches('/').to_owned();
-        let assets: Vec<_> = looks.assets(&color.properties()).into_iter().chain(asset::reference()).collect();
-        let mut templates = looks.templates().clone();
+        let assets: Vec<_> = parts.assets(&color.properties()).into_iter().chain(asset::reference()).collect();
+        let mut templates = parts.templates().clone();
         let links: Vec<_> = assets.iter().map(|asset| (asset.key, format!("{base}{}", asset.path()))).collect();
         templates.add_function("asset", move |key: String| {
             let link = links.iter().find(|(known, _)| *known == key).map(|(_, link)| link);
@@ -87,9 +92,10 @@ impl Skin {
             origin: format!("{scheme}://{authority}"),
             base,
             is_secure: public_url.is_https(),
-            languages: looks.languages().iter().map(language).collect(),
+            languages: parts.languages().iter().map(language).collect(),
             assets,
             fallback: Language::new("en", super::texts::Texts::default(), templates.clone()),
+            parts,
         }
     }
 

@@ -6,8 +6,8 @@ use authy_core::{
 };
 
 use super::{
-    account, admin, docs, door,
-    path::{ACCOUNT, AGAIN, DELETE, DOCS, FORGOT, LOGIN, SESSIONS, SIGN_UP},
+    account, admin, docs, door, event_docs,
+    path::{ACCOUNT, AGAIN, DELETE, DOCS, EVENT_DOCS, FORGOT, LOGIN, SESSIONS, SIGN_UP},
     row::PageRow,
     static_file,
 };
@@ -21,6 +21,7 @@ pub(super) fn all() -> Vec<PageRow> {
         PageRow::new("/authy/ui/assets/{hash}/{name}", Public).get(static_file::show).asset(),
         PageRow::new("/authy/ui/language", Public).post(Default, door::choose_language),
         PageRow::new(DOCS, Public).get(docs::reference),
+        PageRow::new(EVENT_DOCS, Public).get(event_docs::reference),
         // Without a session.
         PageRow::new(LOGIN, Public).get(door::login).post(Login, door::log_in),
         PageRow::new("/authy/ui/logout", Public).post(Default, door::log_out),

@@ -25,9 +25,12 @@ fn an_account_is_reset_deleted_restored_and_erased() {
     assert_eq!(reset(&server, code), "");
     assert!(reset(&server, code).contains("not_found"), "it works once");
     assert!(server.log_in("ada", NEW_PASSWORD).contains("\"token\""));
-    let code = succeeds(path, &["user", "reset-link", "--username", "ada"]);
+    let alone = succeeds(path, &["--ui", "false", "user", "reset-link", "--username", "ada"]);
+    let page = succeeds(path, &["--public-url", "https://a.example", "user", "reset-link", "--username", "ada"]);
+    let code = page.trim().strip_prefix("https://a.example/authy/ui/reset/").expect("the page of the server");
+    assert_eq!(alone.trim().len(), code.len(), "without pages it is the code alone");
     succeeds(path, &["user", "delete", "--username", "ada"]);
-    assert!(reset(&server, code.trim()).contains("not_found"), "a deletion revokes it");
+    assert!(reset(&server, code).contains("not_found"), "a deletion revokes it");
 
     let id = succeeds(path, &["event", "list", "--kind", "user.deleted"]);
     let id = id.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
@@ -102,7 +105,7 @@ fn a_user_who_is_created_without_a_password_is_invited() {
     });
     assert!(mail.contains("To: bob@example.org\r\n") && mail.contains("Its username is bob."), "{mail}");
     assert!(server.log_in("bob", NEW_PASSWORD).contains("invalid_credentials"));
-    let code = succeeds(path, &["user", "reset-link", "--username", "bob"]);
+    let code = succeeds(path, &["--ui", "false", "user", "reset-link", "--username", "bob"]);
     assert_eq!(reset(&server, code.trim()), "");
     assert!(server.log_in("bob", NEW_PASSWORD).contains("\"token\""));
     let refused =

@@ -1,6 +1,6 @@
 //! Users: sign-up, creation by others, changes, deletion. The row of a deleted user remains, so that the name stays taken.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -104,6 +104,16 @@ impl Users {
     pub async fn find_username(&self, user: UserId) -> Result<Option<Username>> {
         let row = self.db().read_opt(&sql::FIND_USERNAME, &[user.as_uuid()]).await?;
         Ok(row.map(|row| stored(&row, "username")))
+    }
+
+    /// Returns the usernames of several users, deleted or not. An erased user has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn find_usernames(&self, users: &[UserId]) -> Result<HashMap<UserId, Username>> {
+        let ids: Vec<_> = users.iter().map(|user| *user.as_uuid()).collect();
+        let rows = self.db().read(&sql::LIST_USERNAMES, &[&ids]).await?;
+        Ok(rows.iter().map(|row| (user_id(row, "public_id"), stored(row, "username"))).collect())
     }
 
     /// Returns the ID of the user with a username, unless the user is deleted. Take the name as it was typed, as for

@@ -19,7 +19,12 @@ use crate::{
             actor::Actor,
             revocation::target::{RevocationTarget, revoke},
         },
-        storage::{connector::db_error, db::Db, statement::Params},
+        storage::{
+            connector::db_error,
+            count::{BoundedCount, MAX_COUNTED},
+            db::Db,
+            statement::Params,
+        },
     },
     revocation::Revocation,
     time::{Timestamp, now, to_second},
@@ -62,6 +67,17 @@ impl Events {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn list(&self, query: &EventQuery) -> Result<EventPage> {
         list(&self.db, query).await
+    }
+
+    /// Returns the number of events of a kind since a time, up to 10,000, so that it takes milliseconds. Not for the two most
+    /// frequent kinds, logins and refreshes: all events since that time are searched for them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn count(&self, kind: &EventKind, since: DateTime<Utc>) -> Result<BoundedCount> {
+        let row = self.db.count_lagging(&sql::COUNT, &[&kind.as_str(), &since, &(MAX_COUNTED + 1)]).await?;
+        let counted = row.get("counted");
+        Ok(BoundedCount::new(counted, counted))
     }
 }
 

@@ -45,7 +45,7 @@ impl From<SinkStatus> for ListedSink {
 
 impl From<StuckDelivery> for ListedDelivery {
     fn from(delivery: StuckDelivery) -> Self {
-        let StuckDelivery { event_id, sink, kind, subject, attempts, next_attempt, error, is_given_up } = delivery;
+        let StuckDelivery { event_id, sink, kind, subject, attempts, next_attempt, error, is_given_up, .. } = delivery;
         let next_attempt = (!is_given_up).then(|| HttpDate(next_attempt).to_string());
         Self { event_id, sink, kind, subject, attempts, next_attempt, error }
     }

@@ -1,6 +1,6 @@
 //! Events of the audit trail, as people read them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use authy_core::{Result, UserId, api::event::EventView};
 
@@ -16,16 +16,13 @@ pub(in crate::ui) async fn lines(
     events: &[EventView],
     owner: Option<UserId>,
 ) -> Result<Vec<EventLine>> {
-    // At most two a line. One person has usually done most of it.
-    let ids = events.iter().flat_map(|event| [event.actor, event.subject]).flatten();
-    let ids: BTreeSet<_> = ids.filter(|id| Some(*id) != owner).collect();
-    let mut people = BTreeMap::new();
-    for id in ids {
-        let user = visit.authy.users().find(id).await?;
-        let text = user.map_or_else(|| id.to_string(), |user| user.username.as_str().to_owned());
-        people.insert(id, Link { path: format!("/admin/users/{id}"), text });
-    }
-    let person = |id: UserId| people.get(&id).cloned();
+    let people = events.iter().flat_map(|event| [event.actor, event.subject]).flatten();
+    let people: BTreeSet<_> = people.filter(|id| Some(*id) != owner).collect();
+    let names = visit.authy.users().find_usernames(&people.iter().copied().collect::<Vec<_>>()).await?;
+    let person = |id: UserId| {
+        let text = names.get(&id).map_or_else(|| id.to_string(), |name| name.as_str().to_owned());
+        people.contains(&id).then(|| Link { path: format!("/admin/users/{id}"), text })
+    };
     Ok(events.iter().map(|event| line(visit, event, person)).collect())
 }
 

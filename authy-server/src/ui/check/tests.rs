@@ -4,6 +4,7 @@ use authy_core::{api::event::EventKind, error::chain};
 
 use super::*;
 use crate::ui::{
+    Sites,
     looks::{STYLESHEET, TEMPLATES, TEXTS},
     texts::Texts,
 };
@@ -20,7 +21,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 #[test]
 fn every_built_in_page_is_rendered_in_every_language() {
     let looks = Looks::built_in();
-    assert_eq!(looks.languages().len(), TEXTS.len());
+    assert_eq!(looks.parts().languages().len(), TEXTS.len());
     skin(looks).check().unwrap_or_else(|error| panic!("{error:?}"));
 }
 
@@ -63,11 +64,26 @@ fn every_text_is_used_and_every_error_has_its_own() {
     let code = code();
     // Keys that are put together.
     let is_derived = |key: &str| {
-        ["ask.", "error.", "event.", "field.", "notice.", "strength.score_", "time.", "user.webhook_", "wrong."]
-            .iter()
-            .any(|part| key.starts_with(part))
+        [
+            "ask.",
+            "error.",
+            "event.",
+            "events.wrong_",
+            "field.",
+            "keys.",
+            "notice.",
+            "overview.",
+            "sinks.",
+            "strength.score_",
+            "time.",
+            "user.webhook_",
+            "wrong.",
+        ]
+        .iter()
+        .any(|part| key.starts_with(part))
     };
-    for key in Looks::built_in().texts("en").unwrap().keys() {
+    let looks = Looks::built_in().parts();
+    for key in looks.texts("en").unwrap().keys() {
         let quoted = format!("\"{key}\"");
         assert!(is_derived(key) || sources.contains(&quoted) || code.contains(&quoted), "{key} is not used");
     }
@@ -75,13 +91,13 @@ fn every_text_is_used_and_every_error_has_its_own() {
     let notices: Vec<_> = notices.filter(|notice| !notice.is_empty()).collect();
     assert!(notices.len() > 5, "{notices:?}");
     for notice in notices {
-        assert!(Looks::built_in().texts("en").unwrap().find(&format!("notice.{notice}")).is_some(), "{notice}");
+        assert!(looks.texts("en").unwrap().find(&format!("notice.{notice}")).is_some(), "{notice}");
     }
 }
 
 #[test]
 fn the_sentences_of_the_engine_are_translated() {
-    let looks = Looks::built_in();
+    let looks = Looks::built_in().parts();
     let german = looks.texts("de").unwrap();
     for password in
         ["password", "aaaaaaaa", "abcdefgh", "qwertyuiop", "1984", "2019-06-11", "drowssap", "p4ssw0rd", "ROBERT"]
@@ -115,7 +131,7 @@ fn the_sentences_of_the_engine_are_translated() {
 #[test]
 fn every_kind_of_event_has_a_text() {
     for kind in EventKind::ALL {
-        assert!(Looks::built_in().texts("en").unwrap().find(&format!("event.{kind}")).is_some(), "{kind}");
+        assert!(Looks::built_in().parts().texts("en").unwrap().find(&format!("event.{kind}")).is_some(), "{kind}");
     }
 }
 
@@ -133,7 +149,8 @@ fn a_file_replaces_what_is_built_in_and_only_that() {
     let skin = skin(looks.clone());
     let names: Vec<_> = skin.languages.iter().map(|language| (&*language.code, &*language.name)).collect();
     assert_eq!(names, [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]);
-    let texts = |code| looks.texts(code).unwrap();
+    let parts = looks.parts();
+    let texts = |code| parts.texts(code).unwrap();
     assert_eq!((texts("de").get("login.title"), texts("fr").get("login.title")), ("Hinein".into(), "Entrer".into()));
     assert_eq!(
         (texts("de").get("login.new"), texts("fr").get("login.new")),
@@ -162,6 +179,32 @@ fn an_error_in_a_file_names_it_and_the_line() {
     }
     let nowhere = chain(&Looks::load(Some(Path::new("/nowhere/at/all"))).unwrap_err());
     assert!(nowhere.contains("cannot be read"), "{nowhere}");
+}
+
+#[test]
+fn looks_are_read_again_for_all_clones_and_wrong_files_leave_them_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+    write("message.html", "first");
+    let looks = Looks::load(Some(folder.path())).unwrap();
+    let sites = Sites::new(&Pages { looks: looks.clone(), ..Pages::new("https://auth.example").unwrap() });
+    let shown = || {
+        let site = sites.current();
+        let language = site.skin.languages.first().unwrap();
+        language.try_render("message.html", minijinja::Value::UNDEFINED, minijinja::Value::UNDEFINED).unwrap()
+    };
+    let first = sites.current();
+    assert!(Arc::ptr_eq(&first, &sites.current()), "nothing is made again while nothing has changed");
+    write("message.html", "second");
+    assert_eq!(shown(), "first");
+    looks.reload().unwrap();
+    assert_eq!(shown(), "second");
+    write("message.html", "a\n{{ view.nothing }}");
+    let error = chain(&looks.reload().unwrap_err());
+    assert!(error.contains("message.html") && error.contains("line 2"), "{error}");
+    assert_eq!(shown(), "second");
+    assert_eq!(Looks::built_in().folder(), None);
+    assert_eq!(looks.folder(), Some(folder.path()));
 }
 
 #[test]

@@ -24,7 +24,9 @@ async fn beside_an_admin_listener_the_console_is_there_and_nowhere_else() {
         let account = visitor.get("/authy/ui/account").await;
         assert_eq!(account.body.contains("/authy/ui/admin"), has_console, "{account:?}");
         let unknown = visitor.get("/authy/ui/nothing").await;
-        for (route, methods, _) in MATRIX.iter().filter(|(_, _, visitors)| *visitors == Administrator) {
+        for (route, methods, _) in
+            MATRIX.iter().filter(|(_, _, visitors)| [Administrator, FullPower].contains(visitors))
+        {
             for method in methods.split(' ') {
                 let answer = match method {
                     "GET" => visitor.get(&path(route)).await,

@@ -112,10 +112,16 @@ statements! {
 
     /// The deliveries that failed and wait, or were given up.
     LIST_STUCK(INT8) =
-        "SELECT d.sink, d.event_id, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error
+        "SELECT d.sink, d.event_id, d.happened, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error
          FROM authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
          WHERE d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)
          ORDER BY d.happened, d.event_id LIMIT $1";
+
+    /// A delivery that an operator can have repeated or given up.
+    FIND_STUCK(TEXT, UUID) =
+        "SELECT d.sink, d.event_id, d.happened, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error
+         FROM authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
+         WHERE d.sink = $1 AND d.event_id = $2 AND d.state <> 'delivered'";
 
     /// Retries a stuck delivery immediately. The time after which it is given up begins again.
     RETRY(TEXT, UUID) =

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::sql;
@@ -23,6 +24,8 @@ pub struct StuckDelivery {
     pub sink: String,
     /// The event.
     pub event_id: EventId,
+    /// The time of the event.
+    pub happened: DateTime<Utc>,
     /// The kind of the event; `None` when the event has already been deleted.
     pub kind: Option<String>,
     /// The user that the event is about.
@@ -35,6 +38,22 @@ pub struct StuckDelivery {
     pub next_attempt: DateTime<Utc>,
     /// The reason why the last attempt failed.
     pub error: Option<String>,
+}
+
+impl StuckDelivery {
+    fn of(row: &Row) -> Self {
+        Self {
+            sink: row.get("sink"),
+            event_id: row.get::<_, Uuid>("event_id").into(),
+            happened: to_second(row.get("happened")),
+            kind: row.get("kind"),
+            subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
+            is_given_up: row.get::<_, &str>("state") == "given_up",
+            attempts: row.get::<_, i32>("attempts").unsigned_abs(),
+            next_attempt: to_second(row.get("next_attempt")),
+            error: row.get("error"),
+        }
+    }
 }
 
 /// The state of a sink.
@@ -59,17 +78,16 @@ impl Deliveries {
     /// [`ErrorKind::Unavailable`] when the database is not available.
     pub async fn list_stuck(&self, limit: u32) -> Result<Vec<StuckDelivery>> {
         let rows = self.journal.db.list(&sql::LIST_STUCK, &[&i64::from(limit)]).await?;
-        let stuck = rows.iter().map(|row| StuckDelivery {
-            sink: row.get("sink"),
-            event_id: row.get::<_, Uuid>("event_id").into(),
-            kind: row.get("kind"),
-            subject: row.get::<_, Option<Uuid>>("subject").map(UserId::from),
-            is_given_up: row.get::<_, &str>("state") == "given_up",
-            attempts: row.get::<_, i32>("attempts").unsigned_abs(),
-            next_attempt: to_second(row.get("next_attempt")),
-            error: row.get("error"),
-        });
-        Ok(stuck.collect())
+        Ok(rows.iter().map(StuckDelivery::of).collect())
+    }
+
+    /// Returns a delivery that is not made yet, failed or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn find_stuck(&self, sink: &str, event: EventId) -> Result<Option<StuckDelivery>> {
+        let row = self.journal.db.read_opt(&sql::FIND_STUCK, &[&sink, event.as_uuid()]).await?;
+        Ok(row.as_ref().map(StuckDelivery::of))
     }
 
     /// Returns the state of every sink that was ever started.

@@ -22,7 +22,11 @@ use crate::{
             revocation::{self, target::RevocationTarget},
             write::{Tx, Written},
         },
-        storage::{connector::db_error, row::user_id},
+        storage::{
+            connector::db_error,
+            count::{BoundedCount, MAX_COUNTED},
+            row::user_id,
+        },
     },
     time::{now, to_second},
 };
@@ -72,6 +76,17 @@ impl Sessions {
             current: false,
         };
         Ok(rows.iter().map(view).collect())
+    }
+
+    /// Returns the number of sessions of all users that have not ended. Among 10,000 that have not expired, so that it takes
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn count_live(&self) -> Result<BoundedCount> {
+        let idle = self.config.refresh_idle.as_secs_f64();
+        let row = self.db().count_lagging(&sql::COUNT_LIVE, &[&idle, &(MAX_COUNTED + 1)]).await?;
+        Ok(BoundedCount::new(row.get("live"), row.get("examined")))
     }
 
     /// Returns the user of a session that has not ended.

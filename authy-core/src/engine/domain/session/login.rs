@@ -38,7 +38,7 @@ impl Sessions {
     /// more than 30 seconds.
     pub async fn login(&self, caller: &Caller, credentials: Credentials) -> Result<Tokens> {
         let Credentials { username, password } = credentials;
-        self.counts.logins.count(self.log_in(caller, &username, &[&password]).await)
+        self.counts.count_login(self.log_in(caller, &username, &[&password]).await)
     }
 
     /// Logs in with the password of `credentials` or with `other`, which is tried second: for clients of which some send
@@ -49,7 +49,7 @@ impl Sessions {
     /// As [`login`](Self::login).
     pub async fn login_with_either(&self, caller: &Caller, credentials: Credentials, other: Secret) -> Result<Tokens> {
         let Credentials { username, password } = credentials;
-        self.counts.logins.count(self.log_in(caller, &username, &[&password, &other]).await)
+        self.counts.count_login(self.log_in(caller, &username, &[&password, &other]).await)
     }
 
     /// Logs in with a password in any of these forms.

@@ -161,6 +161,12 @@ statements! {
            AND last_used > now() - make_interval(secs => $2)
          ORDER BY last_used DESC, session_id LIMIT 200";
 
+    /// How many of the first sessions that have not expired, up to a number, are live, and how many those are.
+    COUNT_LIVE(FLOAT8, INT8) =
+        "SELECT count(*) FILTER (WHERE ended_at IS NULL AND NOT issued AND last_used > now() - make_interval(secs => $1)) AS live,
+                count(*) AS examined
+         FROM (SELECT ended_at, issued, last_used FROM authy.session WHERE expires > now() LIMIT $2) AS first";
+
     /// Ends the live sessions of a user except a number of the most recently used ones. Sessions that were opened
     /// without a login end within minutes anyway.
     END_OLDEST(UUID, INT8) =

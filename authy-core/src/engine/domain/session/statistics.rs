@@ -2,7 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
+
 use crate::{ErrorKind, Result};
+
+mod history;
+
+use history::LoginHistory;
+pub use history::LoginHour;
 
 /// How a login or a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +76,14 @@ pub(super) struct OutcomeCounts([AtomicU64; SessionOutcome::ALL.len()]);
 impl OutcomeCounts {
     /// Counts a result, and returns it.
     pub(super) fn count<T>(&self, result: Result<T>) -> Result<T> {
-        if let Some(count) = self.0.get(SessionOutcome::of(&result) as usize) {
+        self.add(SessionOutcome::of(&result));
+        result
+    }
+
+    fn add(&self, outcome: SessionOutcome) {
+        if let Some(count) = self.0.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        result
     }
 
     pub(super) fn snapshot(&self) -> Vec<(SessionOutcome, u64)> {
@@ -84,7 +95,8 @@ impl OutcomeCounts {
 /// What the sessions of this instance count.
 #[derive(Default)]
 pub(super) struct SessionCounts {
-    pub(super) logins: OutcomeCounts,
+    logins: OutcomeCounts,
+    login_hours: LoginHistory,
     pub(super) refreshes: OutcomeCounts,
     /// Sessions that ended because a spent refresh token was presented.
     pub(super) replays: AtomicU64,
@@ -96,6 +108,11 @@ pub(super) struct SessionCounts {
 pub struct SessionStatistics {
     /// The number of logins with each outcome.
     pub logins: Vec<(SessionOutcome, u64)>,
+    /// How logins ended in each hour since the start of this instance, at most in the last 24, oldest first. The last hour is
+    /// the current one.
+    pub login_hours: Vec<LoginHour>,
+    /// When this instance began to count.
+    pub since: DateTime<Utc>,
     /// The number of refreshes with each outcome.
     pub refreshes: Vec<(SessionOutcome, u64)>,
     /// The number of sessions that ended because a spent refresh token was presented: it was stolen, or a client sends
@@ -104,9 +121,19 @@ pub struct SessionStatistics {
 }
 
 impl SessionCounts {
+    /// Counts the result of a login, and returns it.
+    pub(super) fn count_login<T>(&self, result: Result<T>) -> Result<T> {
+        let outcome = SessionOutcome::of(&result);
+        self.logins.add(outcome);
+        self.login_hours.count(outcome);
+        result
+    }
+
     pub(super) fn snapshot(&self) -> SessionStatistics {
         SessionStatistics {
             logins: self.logins.snapshot(),
+            login_hours: self.login_hours.snapshot(),
+            since: self.login_hours.since(),
             refreshes: self.refreshes.snapshot(),
             replays: self.replays.load(Ordering::Relaxed),
         }

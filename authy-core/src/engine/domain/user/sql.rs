@@ -212,6 +212,10 @@ statements! {
                     WHERE other.email_key = users.email_key AND other.public_id <> $1
                       AND other.validated_at IS NOT NULL))";
 
+    /// The usernames of users, deleted or not. An erased user has none.
+    LIST_USERNAMES(UUID_ARRAY) =
+        "SELECT public_id, username FROM authy.users WHERE public_id = ANY ($1) AND erased_at IS NULL";
+
     /// The forms of a user's name and address that are used for comparison.
     FIND_KEYS(UUID) =
         "SELECT username_key, email_key, validated_at IS NOT NULL AS validated FROM authy.users WHERE public_id = $1";

@@ -75,6 +75,12 @@ statements! {
     LIST_OF_USER_ASCENDING(TIMESTAMPTZ, UUID, TIMESTAMPTZ, UUID, TEXT, INT8, UUID) =
         between_of_user!(" ORDER BY happened, event_id LIMIT $6");
 
+    /// The number of events of a kind since a time, up to a limit.
+    COUNT(TEXT, TIMESTAMPTZ, INT8) =
+        "SELECT count(*) AS counted FROM (
+             SELECT FROM authy.event WHERE kind = $1 AND happened >= $2 AND happened < now() + interval '1 day' LIMIT $3
+         ) AS first";
+
     /// The time before which no event is added any more, so that a later statement reads all of them: the beginning of
     /// the oldest transaction that is writing an event, or the present.
     ///

@@ -1,0 +1,48 @@
+//! The part of the console that is about the service: overview, events, signing keys, sinks.
+//!
+//! What the command line shows, these pages show. Keys and deliveries are changed by those alone who may do everything, as the
+//! engine demands: no endpoint of the API does it, so a stolen token that is no cookie of a recent login cannot.
+
+use authy_core::{Access, Identity, Level, access::ADMIN, api::RateClass::Default};
+use minijinja::Value;
+
+use super::super::{path::CONSOLE, row::PageRow};
+
+mod chart;
+mod event_file;
+mod events;
+mod filter;
+mod keys;
+mod overview;
+mod sinks;
+mod view;
+
+/// The level of those who may do everything.
+const FULL_POWER: u32 = 0;
+
+/// Returns the pages.
+pub(super) fn rows() -> Vec<PageRow> {
+    let reads = |path| PageRow::new(path, Access::Level(ADMIN));
+    let changes = |path| PageRow::new(path, Access::Level(FULL_POWER)).recent();
+    vec![
+        reads(CONSOLE).get(overview::show),
+        reads(events::PATH).get(events::list),
+        reads("/authy/ui/admin/events/export").get(event_file::download),
+        reads(keys::PATH).get(keys::list),
+        changes("/authy/ui/admin/keys/rotate").get(keys::ask_rotate).post(Default, keys::rotate),
+        changes("/authy/ui/admin/keys/{kid}/revoke").get(keys::ask_revoke).post(Default, keys::revoke),
+        reads(sinks::PATH).get(sinks::list),
+        changes("/authy/ui/admin/sinks/{sink}/{event_id}/retry").get(sinks::ask_retry).post(Default, sinks::retry),
+        changes("/authy/ui/admin/sinks/{sink}/{event_id}/skip").get(sinks::ask_skip).post(Default, sinks::skip),
+    ]
+}
+
+/// Returns samples of what the templates show.
+pub(super) fn samples() -> Vec<(&'static str, Value)> {
+    view::samples()
+}
+
+/// Returns whether the level in the token permits everything. The engine proves it when something is done.
+fn has_full_power(caller: &Identity) -> bool {
+    caller.level.at_least(Level::clamped(FULL_POWER))
+}
