@@ -186,7 +186,12 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
         if let Some(admin) = &admin {
-            println!("admin listener on {}", url_of(settings, admin.local_addr()?));
+            let url = url_of(settings, admin.local_addr()?);
+            println!("admin listener on {url}");
+            #[cfg(feature = "ui")]
+            if settings.ui {
+                println!("administration at {url}{}", crate::ui::CONSOLE);
+            }
         }
         #[cfg(feature = "ui")]
         if let Some(url) = pages::page_url(settings, &reached_at, "") {

@@ -45,6 +45,7 @@ pub use pages::Pages;
 
 pub(crate) use form::Form;
 use pages::Skin;
+pub(crate) use path::CONSOLE;
 use row::PageRow;
 
 /// The folder of all pages but the first.

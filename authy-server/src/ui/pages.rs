@@ -117,3 +117,15 @@ impl Skin {
 fn attribute(url: &str) -> String {
     url.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_stays_within_its_attribute_and_keeps_its_slashes() {
+        let url = "/authy/ui/admin/users?q=a&role=b\"><script>'";
+        let escaped = "/authy/ui/admin/users?q=a&amp;role=b&quot;&gt;&lt;script&gt;&#39;";
+        assert_eq!(attribute(url), escaped);
+    }
+}

@@ -7,7 +7,8 @@ pub(super) const SESSIONS: &str = "/authy/ui/account/sessions";
 pub(super) const DELETE: &str = "/authy/ui/account/delete";
 pub(super) const AGAIN: &str = "/authy/ui/again";
 pub(super) const FORGOT: &str = "/authy/ui/forgot";
-pub(super) const CONSOLE: &str = "/authy/ui/admin";
+/// The first page of the console of administrators.
+pub(crate) const CONSOLE: &str = "/authy/ui/admin";
 pub(super) const USERS: &str = "/authy/ui/admin/users";
 pub(super) const ROLES: &str = "/authy/ui/admin/roles";
 pub(super) const DOCS: &str = "/authy/docs";

@@ -83,6 +83,7 @@ fn health_asks_the_admin_listener() {
     let server =
         ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]));
     let admin = server.banner.iter().find_map(|line| line.strip_prefix("admin listener on http://")).unwrap();
+    assert!(server.banner.contains(&format!("administration at http://{admin}/authy/ui/admin")), "{:?}", server.banner);
     assert_eq!(succeeds(folder.path(), &["health", "--admin-listen", admin]), format!("{admin} answers\n"));
     let error = fails(folder.path(), &["health", "--listen", &address(&server)]);
     assert!(error.contains("answered 404"), "{error}");
