@@ -26,7 +26,7 @@ try {
   // Events: a filter that can be shared, what is wrong with one, a file.
   await follow(page, 'Events')
   await look(page, 'events')
-  await page.getByLabel('Name or ID of a user').fill(user)
+  await page.getByLabel('User, name or ID').fill(user)
   await page.getByLabel('Kind', { exact: true }).selectOption('session.opened')
   await page.getByLabel('From (UTC)').fill('2019-06-11T10:03')
   await press(page, 'Show')
@@ -39,7 +39,7 @@ try {
   const [file] = await Promise.all([page.waitForEvent('download'), follow(page, 'Download as CSV')])
   const rows = readFileSync(await file.path(), 'utf8').trim().split('\r\n')
   expect(rows.length === 2 && file.suggestedFilename() === 'events.csv', 'the file has the events of the filter')
-  await page.getByLabel('Name or ID of a user').fill('nobody-at-all')
+  await page.getByLabel('User, name or ID').fill('nobody-at-all')
   await press(page, 'Show')
   await says(page, 'Nobody has this name.')
   await look(page, 'events wrong filter')

@@ -54,6 +54,30 @@ fn on_sighup_the_templates_of_mails_are_read_again() {
 }
 
 #[test]
+fn on_sighup_the_looks_of_the_pages_are_read_again() {
+    let (folder, looks) = (folder(), folder());
+    let (log, file) = (folder.path().join("log"), looks.path().join("en.toml"));
+    let title = |title: &str| fs::write(&file, format!("[login]\ntitle = \"{title}\"\n")).unwrap();
+    title("First");
+    let arguments = ["--listen", "127.0.0.1:0", "--ui-dir", looks.path().to_str().unwrap()];
+    let server = ServerProgram::with_log(&mut authy(folder.path(), &arguments), fs::File::create(&log).unwrap());
+    let logged = |part: &str| fs::read_to_string(&log).unwrap().contains(part).then_some(());
+    let page = || server.curl(&[&format!("{}/authy/ui/login", server.url())]);
+    assert!(page().contains("<h1>First</h1>"), "{}", page());
+    title("Second");
+    server.signal(Signal::HUP);
+    until("they are read again", || logged("the looks of the pages were read again"));
+    assert!(page().contains("<h1>Second</h1>"), "{}", page());
+    title("Third");
+    fs::write(looks.path().join("message.html"), "<p>\n{{ view.nothing }}\n").unwrap();
+    server.signal(Signal::HUP);
+    until("they are refused", || logged("the looks of the pages cannot be used"));
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("message.html") && said.contains("line 2"), "{said}");
+    assert!(page().contains("<h1>Second</h1>"), "{}", page());
+}
+
+#[test]
 fn health_asks_the_admin_listener() {
     let folder = folder();
     let server =

@@ -31,7 +31,7 @@ async fn the_overview_counts_logins_by_outcome_and_says_whose_they_are() {
     for part in ["<svg ", "class=\"succeeded\"", "class=\"refused\"", "Counted by this server since its start"] {
         assert!(page.body.contains(part), "{part}: {page:?}");
     }
-    for part in ["class=\"failed\"  x=", "style=", "<script"] {
+    for part in ["class=\"failed\" x=", "style=", "<script"] {
         assert!(!page.body.contains(part), "{part}: {page:?}");
     }
     for text in ["Open sessions", "New users in 24 hours", "Revocations", "active", "no sink is configured"] {
@@ -42,7 +42,7 @@ async fn the_overview_counts_logins_by_outcome_and_says_whose_they_are() {
 #[tokio::test]
 async fn the_overview_shows_the_sinks_that_are_stuck() {
     let app = sinks::app(false).await;
-    let (_, mut visitor) = enter(&app, "admin").await;
+    let (_, visitor) = enter(&app, "admin").await;
     let subject = app.user().await;
     sinks::until_stuck(&app, subject.id).await;
     // Measured every ten seconds.
