@@ -21,6 +21,7 @@ use crate::{
         domain::{
             credential::PasswordVerifier,
             erased_name::ErasedNames,
+            fallback_hash,
             import::{self, ImportOptions, ImportProgress, report::ImportReport, source::ImportSource},
             issuer,
             recovery::{self, RecoveryReport},
@@ -251,6 +252,25 @@ impl Authy {
     ) -> Result<ImportReport> {
         let Handles { journal, erased, passwords, .. } = &*self.handles;
         import::run(journal, (&passwords.passwords, erased), caller, source, options, &mut on_progress).await
+    }
+
+    /// Deletes the hashes that were kept for the first authy, when it will not be started again. Only for the operator.
+    /// Returns their number. Servers with [`Config::keep_fallback_hashes`](crate::engine::Config::keep_fallback_hashes) keep
+    /// new ones, so turn it off on all of them before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) unless the caller is the operator;
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn forget_fallback_hashes(&self, caller: &Caller) -> Result<u64> {
+        fallback_hash::forget_all(&self.handles.journal, caller).await
+    }
+
+    /// Returns the number of hashes that are kept for the first authy.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn count_fallback_hashes(&self) -> Result<u64> {
+        fallback_hash::count(&self.handles.journal.db).await
     }
 
     /// Checks that the database responds.
