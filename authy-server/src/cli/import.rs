@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The exit code when rows were not imported.
-const INCOMPLETE: u8 = 3;
+pub(super) const INCOMPLETE: u8 = 3;
 
 /// Interval of the progress lines where they cannot replace each other.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Reads `OLD=NEW`. The old name may contain an equals sign.
-fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
+pub(super) fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
     let (old, new) = text.rsplit_once('=').ok_or("must be OLD=NEW")?;
     Ok((old.to_owned(), RoleName::existing(new).map_err(|error| error.to_string())?))
 }
@@ -177,29 +177,32 @@ fn file_format(matches: &ArgMatches, format: ImportFormat) -> Result<ImportForma
 }
 
 /// The progress on standard error: one line that is replaced on a terminal, and otherwise a line from time to time.
-struct ProgressLine {
+pub(super) struct ProgressLine {
     is_terminal: bool,
     started: Instant,
     shown: Option<Instant>,
 }
 
 impl ProgressLine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { is_terminal: io::stderr().is_terminal(), started: Instant::now(), shown: None }
     }
 
     fn show(&mut self, progress: &ImportProgress) {
         let ImportProgress { read, total, created, changed, refused, .. } = progress;
+        let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let text = format!("read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out");
+        self.show_text(&text, *total == Some(*read));
+    }
+
+    /// Shows a text and the time that has passed.
+    pub(super) fn show_text(&mut self, text: &str, is_last: bool) {
         let is_due = self.is_terminal || self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_INTERVAL);
-        if !is_due && *total != Some(*read) {
+        if !is_due && !is_last {
             return;
         }
         self.shown = Some(Instant::now());
-        let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
-        let seconds = self.started.elapsed().as_secs();
-        let text = format!(
-            "read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out, after {seconds} s"
-        );
+        let text = format!("{text}, after {} s", self.started.elapsed().as_secs());
         // A reader that has gone is no reason to stop.
         let _ = match self.is_terminal {
             true => write!(io::stderr(), "\r\x1b[K{text}"),
@@ -207,7 +210,7 @@ impl ProgressLine {
         };
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if self.is_terminal && self.shown.is_some() {
             let _ = writeln!(io::stderr());
         }
