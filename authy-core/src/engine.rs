@@ -55,6 +55,10 @@ pub use delivery::{
     sink::{Delivery, DeliveryError, Sink},
 };
 pub use domain::{
+    going_back::{
+        ExportOptions, ExportProgress,
+        report::{ExportNote, ExportNoteKind, ExportReport},
+    },
     import::{
         ImportOptions, ImportProgress,
         record::ImportRecord,

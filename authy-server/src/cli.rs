@@ -15,6 +15,7 @@ mod arguments;
 mod config;
 mod doctor;
 mod event;
+mod export;
 mod flags;
 mod health;
 mod import;
@@ -100,6 +101,7 @@ async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings
         Some(("migrate", _)) => done(migrate(settings).await),
         Some(("import", matches)) => import(matches, settings).await,
         Some(("shadow", matches)) => shadow::run(matches, settings).await,
+        Some(("export", matches)) => export(matches, settings).await,
         Some((noun, matches)) => done(command_on_engine(noun, matches, settings).await),
     }
 }
@@ -112,7 +114,7 @@ fn command() -> Command {
             "Authentication and authorization over HTTP.\n\nWithout a command it starts the server. Every setting is a \
              flag, a variable and a key of the file; a flag overrides the environment, and the environment the file: \
              `authy-server config --help` describes all of them. Secrets are never flags: AUTHY_DATABASE_URL, \
-             AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_IMPORT_FROM, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE behind.",
+             AUTHY_MASTER_KEY, AUTHY_AMQP_URL, AUTHY_IMPORT_FROM, AUTHY_EXPORT_TO, AUTHY_SMTP_URL, AUTHY_WEBHOOK_SECRET, or with _FILE behind.",
         )
         .after_help(
             "Settings are flags of every command, such as --listen 127.0.0.1:8080: see `authy-server config --help`.\n\
@@ -137,6 +139,7 @@ fn command() -> Command {
         .subcommand(event::command())
         .subcommand(import::command())
         .subcommand(shadow::command())
+        .subcommand(export::command())
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommands(shell::commands())
 }
@@ -175,6 +178,14 @@ async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, B
     drop(authy);
     let closed = database.close().await;
     imported.and_then(|code| closed.map(|()| code))
+}
+
+async fn export(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, BoxError> {
+    let (database, authy) = engine_beside(settings, Sharing::Beside).await?;
+    let exported = export::run(&authy, &Caller::operator(ClientInfo::default()), matches, settings).await;
+    drop(authy);
+    let closed = database.close().await;
+    exported.and_then(|code| closed.map(|()| code))
 }
 
 /// Starts the engine of a command, perhaps beside a server.

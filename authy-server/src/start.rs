@@ -104,6 +104,25 @@ fn check_issuer(settings: &Settings, authy: &Authy) {
     }
 }
 
+/// Warns while hashes are kept for the first authy, or new ones would be.
+async fn warn_of_fallback_hashes(settings: &Settings, authy: &Authy) -> Result<(), BoxError> {
+    let kept = authy.count_fallback_hashes().await?;
+    if settings.compat.is_some() {
+        tracing::warn!(
+            kept,
+            "password hashes that are weaker than argon2id are kept for the first authy, encrypted with the master key: leave \
+             out AUTHY_COMPAT and run `authy-server export --forget` once it will not be started again"
+        );
+    } else if kept > 0 {
+        tracing::warn!(
+            kept,
+            "password hashes that are weaker than argon2id are still kept for the first authy: run `authy-server export \
+             --forget` once it will not be started again"
+        );
+    }
+    Ok(())
+}
+
 /// Returns the time for which a server that stops still accepts connections. Nobody has to be informed of the end of one
 /// that was started by hand, and Control-C should end it at once.
 fn default_stop_delay() -> Duration {
@@ -176,6 +195,7 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
                  AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
             );
         }
+        warn_of_fallback_hashes(settings, &authy).await?;
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());

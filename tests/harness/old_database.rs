@@ -209,6 +209,9 @@ pub async fn create(users: &[OldUser]) -> tokio_postgres::Config {
     for (user, hash) in users.iter().zip(hashes) {
         insert(&sql, user, &hash).await;
     }
+    // The program lets the database number its rows.
+    let numbers = "SELECT setval('users_id_seq', 1000), setval('role_id_seq', 1000)";
+    sql.execute(numbers, &[]).await.unwrap();
     config
 }
 
@@ -243,11 +246,20 @@ pub async fn insert(sql: &Client, user: &OldUser, hash: &str) {
 /// The hashes that werkzeug makes of the passwords.
 pub async fn werkzeug(users: &[OldUser]) -> Vec<String> {
     let pairs: Vec<_> = users.iter().map(|user| (user.method, &user.password)).collect();
-    let script = tools::root().join("tests/harness/werkzeug_hashes.py");
+    run("werkzeug_hashes.py", &pairs).await
+}
+
+/// Whether werkzeug verifies each password with its hash, as the first authy does at a login.
+pub async fn verify(pairs: &[(String, String)]) -> Vec<bool> {
+    run("werkzeug_checks.py", &pairs).await
+}
+
+async fn run<T: serde::de::DeserializeOwned>(script: &str, input: &impl serde::Serialize) -> Vec<T> {
+    let script = tools::root().join("tests/harness").join(script);
     let mut command = tokio::process::Command::new(tools::python());
     let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(&serde_json::to_vec(&pairs).unwrap()).await.unwrap();
+    stdin.write_all(&serde_json::to_vec(input).unwrap()).await.unwrap();
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();
     assert!(output.status.success());

@@ -1,6 +1,7 @@
-//! An import for the tests to kill: it kills itself at the n-th step of the import.
+//! An import or an export for the tests to kill: it kills itself at the n-th step.
 //!
-//! `authy-import-process DATABASE SOURCE N`, or `wrap` in place of the source for the wrapping of imported hashes, with the master key in `IMPORT_PROCESS_MASTER_KEY`.
+//! `authy-import-process DATABASE SOURCE N [export]`, or `wrap` in place of the source for the wrapping of imported hashes, with the master
+//! key in `IMPORT_PROCESS_MASTER_KEY`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@
 
 use authy_core::{
     Authy,
-    engine::{FirstAuthy, ImportOptions, ImportSource, MasterKeys, Track, dangerous_die_at},
+    engine::{ExportOptions, FirstAuthy, ImportOptions, ImportSource, MasterKeys, Track, dangerous_die_at},
     tls::Roots,
 };
 use authy_tests::{cheap, operator};
@@ -35,13 +36,18 @@ async fn main() {
         authy.users().wrap_passwords(&operator(), |_| ()).await.unwrap();
         return;
     }
-    let source = ImportSource::first_authy(FirstAuthy {
+    let first_authy = FirstAuthy {
         database: arguments[1].parse().unwrap(),
         roots: Roots::platform(),
         app_time_zone: Some("Europe/Berlin".to_owned()),
         database_time_zone: None,
-    });
+    };
     dangerous_die_at(Track::Request, nth);
+    if arguments.get(3).is_some_and(|work| work == "export") {
+        let options = ExportOptions { batch: 7, ..ExportOptions::default() };
+        authy.export(&operator(), &first_authy, &options, |_| ()).await.unwrap();
+        return;
+    }
     let options = ImportOptions { batch: 7, ..ImportOptions::default() };
-    authy.import(&operator(), source, &options, |_| ()).await.unwrap();
+    authy.import(&operator(), ImportSource::first_authy(first_authy), &options, |_| ()).await.unwrap();
 }

@@ -4,9 +4,10 @@
 use authy_core::{
     Authenticator as _, Authy, ClientInfo, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
     api::{account::AccountChange, event::EventQuery, role::NewRole},
-    engine::{Caller, ImportOptions, ImportRecord, ImportSource, MasterKeys},
+    engine::{Caller, ExportOptions, FirstAuthy, ImportOptions, ImportRecord, ImportSource, MasterKeys},
+    tls::Roots,
 };
-use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_account, new_user, operator};
+use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_account, new_user, old_database, operator};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 mod isolation;
@@ -88,6 +89,16 @@ impl AuthorityFixture {
             "import" => later(|| async {
                 authy.import(caller, user_source(), &ImportOptions::default(), |_| ()).await.map(drop)
             }),
+            "export" => later(|| async {
+                let target = FirstAuthy {
+                    database: old_database::create(&[]).await,
+                    roots: Roots::platform(),
+                    app_time_zone: None,
+                    database_time_zone: None,
+                };
+                authy.export(caller, &target, &ExportOptions::default(), |_| ()).await.map(drop)
+            }),
+            "forget_fallback_hashes" => later(|| ignore(authy.forget_fallback_hashes(caller))),
             "recover" => later(|| ignore(authy.recover(caller))),
             "users.wrap_passwords" => later(|| ignore(authy.users().wrap_passwords(caller, |_| ()))),
             "sessions.issue_token" => later(|| ignore(authy.sessions().issue_token(caller, user))),

@@ -35,6 +35,7 @@ mod exhaustion;
 mod failover;
 mod followers;
 mod fuzz;
+mod going_back;
 mod guard;
 mod guessing;
 mod hijack;

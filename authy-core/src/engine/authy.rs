@@ -21,7 +21,13 @@ use crate::{
         domain::{
             credential::PasswordVerifier,
             erased_name::ErasedNames,
-            import::{self, ImportOptions, ImportProgress, report::ImportReport, source::ImportSource},
+            fallback_hash,
+            going_back::{self, ExportOptions, ExportProgress, report::ExportReport},
+            import::{
+                self, ImportOptions, ImportProgress,
+                report::ImportReport,
+                source::{FirstAuthy, ImportSource},
+            },
             issuer,
             recovery::{self, RecoveryReport},
             role::Roles,
@@ -251,6 +257,53 @@ impl Authy {
     ) -> Result<ImportReport> {
         let Handles { journal, erased, passwords, .. } = &*self.handles;
         import::run(journal, (&passwords.passwords, erased), caller, source, options, &mut on_progress).await
+    }
+
+    /// Writes users who were created or changed here into the database of the first authy, from which the others were
+    /// imported, so that it can be started again. Only for the operator. Stop the servers before, or export once more after.
+    ///
+    /// New users, new passwords, addresses, confirmations, deletions, roles and last logins are written. What has changed there
+    /// too stays as it is there, and is in the report, except deletions and revoked roles, which are written in any case. A
+    /// password is written as a hash that the first authy understands, where one is known: of users who have not logged in
+    /// here, and those that [`Config::keep_fallback_hashes`](crate::engine::Config::keep_fallback_hashes) kept. Other users
+    /// cannot log in there before they have reset the password, and are in the report.
+    ///
+    /// It writes batch by batch, continues where an earlier export was interrupted, and writes nothing when nothing has
+    /// changed. A later import takes what changes there afterwards. `on_progress` is called after each batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) unless the caller is the operator;
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when the target cannot be written, or is another database
+    /// than the one of the import; [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when one of the databases is
+    /// not available: export again.
+    pub async fn export(
+        &self,
+        caller: &Caller,
+        target: &FirstAuthy,
+        options: &ExportOptions,
+        mut on_progress: impl FnMut(&ExportProgress) + Send,
+    ) -> Result<ExportReport> {
+        let Handles { journal, passwords, .. } = &*self.handles;
+        going_back::run(journal, &passwords.fallback, caller, target, options, &mut on_progress).await
+    }
+
+    /// Deletes the hashes that were kept for the first authy, when it will not be started again. Only for the operator.
+    /// Returns their number. Servers with [`Config::keep_fallback_hashes`](crate::engine::Config::keep_fallback_hashes) keep
+    /// new ones, so turn it off on all of them before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BeyondYourLevel`](crate::ErrorKind::BeyondYourLevel) unless the caller is the operator;
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn forget_fallback_hashes(&self, caller: &Caller) -> Result<u64> {
+        fallback_hash::forget_all(&self.handles.journal, caller).await
+    }
+
+    /// Returns the number of hashes that are kept for the first authy.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn count_fallback_hashes(&self) -> Result<u64> {
+        fallback_hash::count(&self.handles.journal.db).await
     }
 
     /// Checks that the database responds.

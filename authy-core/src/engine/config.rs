@@ -80,6 +80,11 @@ pub struct Config {
     pub pooler: Pooler,
     /// Tokens of an earlier system that are accepted until they expire; `None` for none.
     pub legacy_tokens: Option<LegacyTokens>,
+    /// Whether a hash that the first authy understands is kept, encrypted, for each password that is used or set, so that
+    /// [`Authy::export`](crate::Authy::export) can write it back. It is weaker than the one that is verified: whoever has the
+    /// database *and* the master key can guess faster. Set it only while the first authy may have to be started again, and
+    /// then call [`Authy::forget_fallback_hashes`](crate::Authy::forget_fallback_hashes).
+    pub keep_fallback_hashes: bool,
     /// Maximum time by which the [replica](crate::engine::Builder::replica) may be behind; reads go to the primary when it is more.
     /// Default: 10 seconds.
     pub max_replica_lag: Duration,
@@ -186,6 +191,8 @@ impl Default for Config {
             pooler: Pooler::Auto,
             // Whoever knows the secret of the earlier system can be anybody.
             legacy_tokens: None,
+            // A weaker hash beside argon2id has to be an explicit decision.
+            keep_fallback_hashes: false,
             // A replica is usually behind by milliseconds. Longer, and an administrator would look for a user in vain.
             max_replica_lag: Duration::from_secs(10),
         }

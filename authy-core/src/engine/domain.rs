@@ -6,6 +6,8 @@ pub(in crate::engine) mod credential;
 pub(in crate::engine) mod epoch;
 pub(in crate::engine) mod erased_name;
 pub(in crate::engine) mod export;
+pub(in crate::engine) mod fallback_hash;
+pub(in crate::engine) mod going_back;
 pub(in crate::engine) mod import;
 pub(in crate::engine) mod issuer;
 pub(in crate::engine) mod lookalike;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The exit code when rows were not imported.
-const INCOMPLETE: u8 = 3;
+pub(super) const INCOMPLETE: u8 = 3;
 
 pub(super) fn command() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
@@ -97,7 +97,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Reads `OLD=NEW`. The old name may contain an equals sign.
-fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
+pub(super) fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
     let (old, new) = text.rsplit_once('=').ok_or("must be OLD=NEW")?;
     Ok((old.to_owned(), RoleName::existing(new).map_err(|error| error.to_string())?))
 }

@@ -89,6 +89,8 @@ settings! {
     database_replica_max_lag: Duration = "10s";
     /// The PostgreSQL URL of the first authy, for `authy-server import`
     import_from: Option<DatabaseUrl> = "" secret;
+    /// The PostgreSQL URL of the first authy, for `authy-server export`
+    export_to: Option<DatabaseUrl> = "" secret;
     /// The folder of the server's own PostgreSQL and of the generated master key
     data_dir: PathBuf = "./.authy";
     #[cfg(feature = "embedded-postgres")]

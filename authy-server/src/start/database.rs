@@ -9,7 +9,10 @@ use authy_core::{
 };
 
 use super::{error::BoxError, reached_at::ReachedAt};
-use crate::config::{HmacSecret, List, ReplicaUrl, Settings};
+use crate::{
+    compat::Compat,
+    config::{HmacSecret, List, ReplicaUrl, Settings},
+};
 
 #[cfg(feature = "embedded-postgres")]
 mod embedded;
@@ -141,6 +144,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
             .legacy_hs512_secret
             .clone()
             .map(|HmacSecret(secret)| LegacyTokens { secret, max_lifetime: settings.legacy_hs512_lifetime }),
+        keep_fallback_hashes: matches!(settings.compat, Some(Compat::Poptape)),
         max_replica_lag: settings.database_replica_max_lag,
         hash: HashConfig { threads, queue: settings.hash_queue.unwrap_or(64 * threads), argon2: settings.argon2 },
     }

@@ -29,7 +29,7 @@ use Rule::*;
 const FUNCTIONS: &[(&str, Rule)] = &[
     ("sessions.access_granted", Reads), ("sessions.grant_from_memory", Reads), ("change_password_url", Reads), ("requires_validated", Reads), ("users.export", Reads), ("roles.find", Reads),
     ("users.find", Reads), ("users.find_id", Reads), ("users.find_named", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("users.find_usernames", Reads), ("users.has_logged_in_within", Reads), ("keys.published", Reads),
-    ("metadata", Reads),
+    ("metadata", Reads), ("count_fallback_hashes", Reads),
     ("events.list", Reads), ("events.count", Reads), ("sessions.count_live", Reads), ("deliveries.find_stuck", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
     ("sessions.list", Reads), ("sessions.list_of", Reads), ("sessions.find_user", Reads), ("deliveries.list_sinks", Reads), ("deliveries.list_stuck", Reads), ("users.list", Reads),
     ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.database_status", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
@@ -55,6 +55,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("keys.revoke", FullPower), ("keys.rotate", FullPower), ("deliveries.skip", FullPower), ("set_issuer", FullPower),
     ("users.create_first_administrator", Operator), ("sessions.issue_token", Operator), ("deliveries.list_notifications", Operator),
     ("sessions.end_everyone", Operator), ("recover", Operator), ("users.wrap_passwords", Operator), ("import", Operator),
+    ("export", Operator), ("forget_fallback_hashes", Operator),
 ];
 
 /// Who calls, and what became of them since their token was verified.

@@ -14,6 +14,7 @@ use crate::{
             code::Codes,
             credential::PasswordVerifier,
             erased_name::ErasedNames,
+            fallback_hash::FallbackHashes,
             issuer::ConfiguredIssuer,
             lookalike,
             role::Roles,
@@ -290,7 +291,11 @@ impl Builder {
         };
         let keys = Arc::new(SigningKeys::start(journal.clone(), settings, is_beside_servers).await?);
         let limiter = GuessLimiter::new(db.clone(), &master)?;
-        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter);
+        let mut fallback = FallbackHashes::new(master.clone());
+        if config.keep_fallback_hashes {
+            fallback = fallback.keeping(db.clone(), passwords.clone());
+        }
+        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter, fallback);
         if !is_beside_servers {
             lookalike::fill_in(&db).await?;
         }

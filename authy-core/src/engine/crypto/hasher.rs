@@ -177,6 +177,8 @@ struct PoolState {
 
 struct QueuedJob {
     since: Instant,
+    /// Whether a caller waits for it: the deadline and the statistics of waiting times are about these alone.
+    is_awaited: bool,
     task: Task,
 }
 
@@ -193,7 +195,8 @@ impl HashPool {
         self.has_room(&state, requester)?;
         let id = state.next_id;
         state.next_id += 1;
-        state.queues.push(requester, id, QueuedJob { since: Instant::now(), task });
+        let is_awaited = requester.queue_kind() != QueueKind::Background;
+        state.queues.push(requester, id, QueuedJob { since: Instant::now(), is_awaited, task });
         drop(state);
         self.wake.notify_one();
         Ok(QueuePlace { shared: self, queue_kind: requester.queue_kind(), id })
@@ -209,11 +212,14 @@ impl HashPool {
 
     fn work(&self, mut workspace: Workspace) {
         lower_priority();
-        while let Some(QueuedJob { since, task }) = self.next(&mut workspace) {
+        while let Some(QueuedJob { since, is_awaited, task }) = self.next(&mut workspace) {
             let begun = Instant::now();
             let waited = begun.duration_since(since);
-            self.waits.observe(waited);
-            if waited < self.deadline {
+            if is_awaited {
+                self.waits.observe(waited);
+            }
+            // Work that nobody waits for is never too late.
+            if waited < self.deadline || !is_awaited {
                 task(Ok(&mut workspace));
                 let mut state = self.lock();
                 state.running -= 1;

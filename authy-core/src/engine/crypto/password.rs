@@ -3,7 +3,7 @@
 //! All of it runs on the threads of a [`Hasher`], with one job per request: a sign-up waits once for the strength check
 //! and the hash, a login once for the verification and the new hash that replaces an outdated one.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, io, ops::ControlFlow, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -18,6 +18,7 @@ use crate::{
 
 mod argon2id;
 mod breached;
+mod fallback;
 mod foreign;
 pub(in crate::engine) mod format;
 #[cfg(feature = "fuzz-entry-points")]
@@ -28,9 +29,11 @@ mod wrapped;
 
 use argon2id::{Argon2id, Pepper};
 use breached::Breached;
+use fallback::FallbackHash;
 use stored::StoredHash;
 use wrapped::Wrapped;
 
+pub(in crate::engine) use fallback::is_werkzeug;
 pub(in crate::engine) use strength::UserInputs;
 
 /// Checks a file of breached passwords: opens it, and reads some of its lines.
@@ -161,6 +164,23 @@ impl Passwords {
         let current = Arc::clone(&self.current);
         let wrap = move |workspace: &mut Workspace| Wrapped::wrap(&current, workspace, &foreign);
         self.hasher.run(requester, wrap).await?.map(Some)
+    }
+
+    /// Hashes a password for the program that authy has replaced, as werkzeug does. Takes a few tenths of a second of one
+    /// core, in slices that wait while any caller needs a hash.
+    ///
+    /// # Errors
+    /// `overloaded` when too much work waits that no caller waits for; `internal` when the random number generator fails.
+    pub(in crate::engine) async fn hash_for_fallback(&self, password: Secret) -> Result<Secret> {
+        let mut hash = FallbackHash::begin(password.expose())?;
+        drop(password);
+        loop {
+            let proceed = move |_: &mut Workspace| hash.proceed();
+            match self.hasher.run(HashRequester::background(), proceed).await? {
+                ControlFlow::Break(text) => return Ok(text),
+                ControlFlow::Continue(rest) => hash = rest,
+            }
+        }
     }
 
     /// Checks the strength of a new password for its user, and hashes it. Returns a PHC string.

@@ -12,7 +12,10 @@ use crate::{
             hasher::HashRequester,
             password::{Passwords, Verdict},
         },
-        domain::throttle::{Attempt, GuessLimiter, GuessTarget, Outcome},
+        domain::{
+            fallback_hash::FallbackHashes,
+            throttle::{Attempt, GuessLimiter, GuessTarget, Outcome},
+        },
         journal::{
             caller::Caller,
             write::{Journal, Written},
@@ -29,6 +32,7 @@ pub(in crate::engine) struct PasswordVerifier {
     journal: Arc<Journal>,
     pub(in crate::engine) passwords: Arc<Passwords>,
     pub(in crate::engine) limiter: GuessLimiter,
+    pub(in crate::engine) fallback: FallbackHashes,
 }
 
 /// The credential of an account, at the time when it was found.
@@ -43,8 +47,13 @@ pub(in crate::engine) struct Credential {
 }
 
 impl PasswordVerifier {
-    pub(in crate::engine) fn new(journal: Arc<Journal>, passwords: Arc<Passwords>, limiter: GuessLimiter) -> Self {
-        Self { journal, passwords, limiter }
+    pub(in crate::engine) fn new(
+        journal: Arc<Journal>,
+        passwords: Arc<Passwords>,
+        limiter: GuessLimiter,
+        fallback: FallbackHashes,
+    ) -> Self {
+        Self { journal, passwords, limiter, fallback }
     }
 
     /// Finds the credential of a username, unless the account is deleted. `None` is a username that cannot exist;
@@ -111,12 +120,13 @@ impl PasswordVerifier {
         }
     }
 
-    /// Replaces an outdated hash of the same password.
+    /// Replaces an outdated hash of the same password, which is kept aside when fallback hashes are.
     pub(in crate::engine) async fn rehash(&self, caller: &Caller, credential: &Credential, phc: &str) -> Result<()> {
         self.journal
             .write(caller, async |tx| {
                 let params: Params<'_> = &[credential.user.as_uuid(), &credential.phc, &phc];
                 sql::REHASH.execute(tx, params).await.map_err(db_error)?;
+                self.fallback.keep_imported(tx, credential.user, &credential.phc, phc).await?;
                 Ok(Written::without_event(()))
             })
             .await

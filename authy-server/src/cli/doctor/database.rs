@@ -87,6 +87,7 @@ fn of_report(report: &DatabaseReport, settings: &Settings) -> Vec<Finding> {
     findings.extend(pooler(report, settings.database_pooler));
     findings.extend(issuer(report, settings));
     findings.extend(replica(report));
+    findings.extend(fallback_hashes(report, settings));
     let is_remote = settings.database_url.as_ref().is_some_and(|url| !is_local(&url.config));
     // Behind a pooler it is the connection of the pooler that PostgreSQL sees.
     if is_remote && !report.is_encrypted && !report.has_pooler {
@@ -109,6 +110,24 @@ fn issuer(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
             "leave AUTHY_ISSUER out, or change the issuer with `authy-server issuer set`",
         )),
         _ => Some(Finding::ok(AREA, format!("the issuer of tokens is {kept}"))),
+    }
+}
+
+/// Returns whether hashes are kept for the first authy that are weaker than those that are verified.
+fn fallback_hashes(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
+    let kept = report.fallback_hashes;
+    match (settings.compat.is_some(), kept) {
+        (true, kept) => Some(Finding::warning(
+            AREA,
+            format!("{kept} password hashes for the first authy are kept, weaker than argon2id, and new ones will be"),
+            "once it will not be started again, leave out AUTHY_COMPAT and run `authy-server export --forget`",
+        )),
+        (false, 1..) => Some(Finding::warning(
+            AREA,
+            format!("{kept} password hashes for the first authy are still kept, weaker than argon2id"),
+            "run `authy-server export --forget` once it will not be started again",
+        )),
+        (false, 0) => None,
     }
 }
 
@@ -200,7 +219,8 @@ mod tests {
     fn what_is_wrong_with_a_database_is_found() {
         assert_eq!(worst(&report()), []);
         type Change = fn(&mut DatabaseReport);
-        let changes: [(Change, FindingLevel, &str); 7] = [
+        let changes: [(Change, FindingLevel, &str); 8] = [
+            (|report| report.fallback_hashes = 12, FindingLevel::Warning, "12 password hashes"),
             (|report| report.version_number = 120_017, FindingLevel::Problem, "older than 13"),
             (|report| report.encoding = "SQL_ASCII".to_owned(), FindingLevel::Problem, "SQL_ASCII"),
             (|report| report.is_standby = true, FindingLevel::Problem, "no writes"),

@@ -10,7 +10,10 @@ use crate::{
     Result,
     engine::{
         config::MIN_CONNECTIONS,
-        domain::signing_key::{self, rotation::KeyView},
+        domain::{
+            fallback_hash,
+            signing_key::{self, rotation::KeyView},
+        },
         storage::{connector::bounded, db::Db, migrate::newest_version, pooler::Pooler, replica::Replica},
     },
     error::chain,
@@ -64,6 +67,8 @@ pub struct DatabaseReport {
     /// The standby for reads that may lag, if one is configured: how far it is behind in bytes of the write-ahead log, or why it
     /// cannot be used.
     pub replica: Option<Result<u64, String>>,
+    /// The number of password hashes that are kept for the first authy, which are weaker than those that are verified.
+    pub fallback_hashes: u64,
     /// The signing keys, newest first; none without a schema.
     pub keys: Vec<InspectedKey>,
 }
@@ -160,6 +165,7 @@ impl Builder {
                 }
                 None => None,
             },
+            fallback_hashes: if has_tables { kept_fallback_hashes(&client).await? } else { 0 },
             keys: if has_tables { self.inspect_keys(&client).await? } else { Vec::new() },
         })
     }
@@ -201,6 +207,15 @@ async fn kept_issuer(client: &Client) -> Result<Option<String>> {
     }
     let row = bounded(client.query_typed_opt("SELECT issuer FROM authy.installation", &[])).await?;
     Ok(row.and_then(|row| row.get("issuer")))
+}
+
+async fn kept_fallback_hashes(client: &Client) -> Result<u64> {
+    let exists = "SELECT 1 FROM pg_tables WHERE schemaname = 'authy' AND tablename = 'fallback_hash'";
+    if bounded(client.query_typed_opt(exists, &[])).await?.is_none() {
+        return Ok(0);
+    }
+    let row = bounded(client.query_typed_one(fallback_hash::sql::COUNT.sql, &[])).await?;
+    Ok(row.get::<_, i64>("kept").unsigned_abs())
 }
 
 async fn schema_version(client: &Client) -> Result<u32> {

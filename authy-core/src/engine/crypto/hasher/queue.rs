@@ -3,6 +3,8 @@
 //! There are two queues: one for callers who are known by a device token or an access token, and one for all others.
 //! Each has its own capacity, and the threads take from both in turn, so that many unknown callers do not block a known
 //! device. In each queue, one network can use at most a quarter of the capacity.
+//!
+//! A third queue is for work that no caller waits for: a thread takes from it only when both others are empty.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,6 +22,7 @@ const NETWORK_SHARE: usize = 4;
 pub(in crate::engine) struct HashRequester {
     network: Option<IpAddr>,
     is_known: bool,
+    is_background: bool,
 }
 
 impl HashRequester {
@@ -27,11 +30,20 @@ impl HashRequester {
     /// program.
     pub(in crate::engine) fn new(address: Option<IpAddr>, is_known: bool) -> Self {
         // The smallest separately routed network: wider ones belong to many customers.
-        Self { network: address.map(network::routed), is_known }
+        Self { network: address.map(network::routed), is_known, is_background: false }
+    }
+
+    /// Creates the requester of work that no caller waits for.
+    pub(in crate::engine) fn background() -> Self {
+        Self { is_background: true, ..Self::default() }
     }
 
     pub(super) fn queue_kind(self) -> QueueKind {
-        if self.is_known { QueueKind::Known } else { QueueKind::Unknown }
+        match (self.is_background, self.is_known) {
+            (true, _) => QueueKind::Background,
+            (false, true) => QueueKind::Known,
+            (false, false) => QueueKind::Unknown,
+        }
     }
 }
 
@@ -40,12 +52,18 @@ impl HashRequester {
 pub(super) enum QueueKind {
     Known,
     Unknown,
+    Background,
 }
 
-/// Both queues.
+/// Maximum number of waiting jobs that no caller waits for. Whoever has more of them keeps them, because here they would
+/// only wait.
+const BACKGROUND_CAPACITY: usize = 4;
+
+/// All queues.
 pub(super) struct JobQueues<T> {
     known: JobQueue<T>,
     unknown: JobQueue<T>,
+    background: JobQueue<T>,
     served_last: QueueKind,
 }
 
@@ -53,17 +71,19 @@ impl<T> JobQueues<T> {
     /// Creates queues with a capacity for unknown callers, and a quarter of it for known ones.
     pub(super) fn new(capacity: usize) -> Self {
         let (known, unknown) = (JobQueue::new(capacity.div_ceil(4)), JobQueue::new(capacity));
-        Self { known, unknown, served_last: QueueKind::Unknown }
+        let background = JobQueue::new(BACKGROUND_CAPACITY);
+        Self { known, unknown, background, served_last: QueueKind::Unknown }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.known.jobs.len() + self.unknown.jobs.len()
+        self.known.jobs.len() + self.unknown.jobs.len() + self.background.jobs.len()
     }
 
     pub(super) fn has_room(&self, requester: HashRequester) -> bool {
         match requester.queue_kind() {
             QueueKind::Known => self.known.has_room(requester.network),
             QueueKind::Unknown => self.unknown.has_room(requester.network),
+            QueueKind::Background => self.background.has_room(requester.network),
         }
     }
 
@@ -72,11 +92,12 @@ impl<T> JobQueues<T> {
         self.queue_kind(requester.queue_kind()).push(requester.network, id, job);
     }
 
-    /// Returns the next job, from both queues in turn while both have jobs.
+    /// Returns the next job: from the queues of callers in turn while both have jobs, and from the other one when neither
+    /// has.
     pub(super) fn pop(&mut self) -> Option<T> {
         let (first, second) = match self.served_last {
             QueueKind::Known => (QueueKind::Unknown, QueueKind::Known),
-            QueueKind::Unknown => (QueueKind::Known, QueueKind::Unknown),
+            QueueKind::Unknown | QueueKind::Background => (QueueKind::Known, QueueKind::Unknown),
         };
         for queue_kind in [first, second] {
             if let Some(job) = self.queue_kind(queue_kind).pop() {
@@ -84,7 +105,7 @@ impl<T> JobQueues<T> {
                 return Some(job);
             }
         }
-        None
+        self.background.pop()
     }
 
     /// Removes a job; `None` when it has already started.
@@ -96,6 +117,7 @@ impl<T> JobQueues<T> {
         match queue_kind {
             QueueKind::Known => &mut self.known,
             QueueKind::Unknown => &mut self.unknown,
+            QueueKind::Background => &mut self.background,
         }
     }
 }
@@ -160,6 +182,19 @@ mod tests {
         }
         let served: Vec<_> = std::iter::from_fn(|| queues.pop()).collect();
         assert_eq!(served, [2, 0, 5, 1, 3, 4]);
+    }
+
+    #[test]
+    fn work_that_no_caller_waits_for_is_done_when_nobody_waits() {
+        let mut queues = JobQueues::new(16);
+        for id in 0..3 {
+            queues.push(HashRequester::background(), id, id);
+        }
+        queues.push(HashRequester::new(None, false), 3, 3);
+        queues.push(HashRequester::new(None, true), 4, 4);
+        assert_eq!([queues.pop(), queues.pop(), queues.pop()], [Some(4), Some(3), Some(0)]);
+        queues.push(HashRequester::new(None, true), 5, 5);
+        assert_eq!(std::iter::from_fn(|| queues.pop()).collect::<Vec<_>>(), [5, 1, 2]);
     }
 
     #[test]

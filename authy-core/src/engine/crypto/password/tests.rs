@@ -50,6 +50,23 @@ async fn a_new_hash_is_a_phc_string_of_today_and_matches_its_password_only() {
 }
 
 #[tokio::test]
+async fn a_hash_for_the_first_authy_waits_for_every_caller() {
+    let passwords = Arc::new(passwords(SMALL, &[1]));
+    let background = tokio::spawn({
+        let passwords = Arc::clone(&passwords);
+        async move { passwords.hash_for_fallback(Secret::from("tangerine")).await.unwrap() }
+    });
+    // On the only thread, after each other: each of them is done before the rest of that hash.
+    for _ in 0..5 {
+        passwords.hash(HashRequester::default(), secret("lighthouse")).await.unwrap();
+        assert!(!background.is_finished());
+    }
+    let hash = background.await.unwrap();
+    assert_eq!(verify_counting(&passwords, "tangerine", Some(hash.expose())).await.1, 1);
+    assert!(hash.expose().starts_with("pbkdf2:sha256:600000$"));
+}
+
+#[tokio::test]
 async fn an_unknown_user_costs_one_hash_like_a_known_one() {
     let passwords = passwords(SMALL, &[1]);
     assert_eq!(verify_counting(&passwords, "anything", None).await, (Verdict::Mismatch, 1));

@@ -54,7 +54,7 @@ pub(super) struct Digests {
 }
 
 /// Returns the digest of a value: SHA-256, cut to 16 bytes, because only accidental matches matter.
-pub(super) fn digest_of(value: &impl Serialize) -> Vec<u8> {
+pub(in crate::engine::domain) fn digest_of(value: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_vec(value).unwrap_or_default();
     digest(&SHA256, &text).as_ref().iter().take(16).copied().collect()
 }

@@ -10,7 +10,7 @@ use crate::{Result, tls::Roots};
 
 mod document;
 mod file;
-mod first_authy;
+pub(in crate::engine::domain) mod first_authy;
 mod format;
 
 pub use format::{FirebaseHash, ImportFormat};

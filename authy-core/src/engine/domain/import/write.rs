@@ -15,7 +15,7 @@ use crate::{
     ClientInfo, Error, ErrorKind, Result, Secret, UserId,
     api::event::EventKind,
     engine::{
-        domain::{alias, user},
+        domain::{alias, fallback_hash, user},
         journal::{actor::Actor, write::Tx},
         storage::{connector::db_error, statement::Params},
     },
@@ -127,6 +127,8 @@ impl Writer<'_> {
         let set = set.filter_map(|update| Some((*update.user.as_uuid(), update.candidate.phc.as_ref()?)));
         let (owners, hashes): (Vec<Uuid>, Vec<&str>) = set.map(|(id, phc): (_, &Secret)| (id, phc.expose())).unzip();
         sql::SET_PASSWORDS.execute(tx, &[&owners, &hashes]).await.map_err(db_error)?;
+        // Behind the change, whose lock no fallback hash of the old password passes.
+        fallback_hash::sql::FORGET.execute(tx, &[&owners]).await.map_err(db_error)?;
         let removed = of(&|update| matches!(update.password, PasswordChange::Removed));
         sql::REMOVE_PASSWORDS.execute(tx, &[&removed]).await.map_err(db_error)?;
         self.grant(tx, memberships(updates.iter().map(|update| (update.user, update.granted.as_slice())))).await?;

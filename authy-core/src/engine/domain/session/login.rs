@@ -99,12 +99,13 @@ impl Sessions {
         };
         attempt.settled();
         tokens.device_token = Some(self.device_token(&known, device)?);
-        if let Some(new_phc) = new_phc {
+        if let Some(new_phc) = &new_phc {
             // The login has succeeded; the next login can replace the hash.
-            if let Err(error) = verifier.rehash(caller, &known, &new_phc).await {
+            if let Err(error) = verifier.rehash(caller, &known, new_phc).await {
                 tracing::warn!(%error, "an outdated password hash could not be replaced");
             }
         }
+        verifier.fallback.offer(known.user, new_phc.as_deref().unwrap_or(&known.phc), password);
         Ok(tokens)
     }
 

@@ -15,6 +15,7 @@ use crate::{
         domain::{
             code::{self, Purpose},
             epoch::{SessionEffect, apply_account_change},
+            fallback_hash,
             throttle::GuessLimiter,
         },
         journal::{
@@ -49,8 +50,12 @@ impl Users {
     /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyDeleted`], [`ErrorKind::WeakPassword`], [`ErrorKind::RateLimited`]
     /// after five new addresses within an hour, [`ErrorKind::Overloaded`].
     pub async fn change(&self, caller: &Caller, user: UserId, change: AccountChange) -> Result<UserView> {
+        let password = change.password.clone();
         let change = self.prepare_change(caller, user, change).await?;
         self.journal.write(caller, async |tx| apply(tx, self, &change).await).await?;
+        if let (Some(phc), Some(password)) = (&change.phc, &password) {
+            self.passwords.fallback.offer(user, phc, &[password.as_secret()]);
+        }
         self.find(user).await?.ok_or_else(no_such_user)
     }
 
@@ -207,6 +212,8 @@ pub(super) async fn set_password(
 ) -> Result<Event> {
     limiter.forget_guesses(tx, user).await?;
     sql::SET_PASSWORD.execute(tx, &[user.as_uuid(), &phc]).await.map_err(db_error)?;
+    // Behind the change, whose lock no fallback hash of the old password passes.
+    fallback_hash::sql::FORGET.execute(tx, &[&[*user.as_uuid()].as_slice()]).await.map_err(db_error)?;
     apply_account_change(tx, actor, user, EventKind::PasswordChanged, effect).await
 }
 

@@ -55,8 +55,11 @@ impl Users {
     /// [`ErrorKind::InvalidInput`] when there is no such role; [`ErrorKind::AlreadyRegistered`],
     /// [`ErrorKind::WeakPassword`] and [`ErrorKind::Overloaded`] as at a [`register`](Self::register).
     pub async fn create(&self, caller: &Caller, account: NewAccount) -> Result<UserId> {
+        let password = account.password.clone();
         let account = self.prepare_account(caller, account).await?;
-        self.journal.write(caller, async |tx| create(tx, self, &account).await).await
+        let id = self.journal.write(caller, async |tx| create(tx, self, &account).await).await?;
+        self.offer_fallback(&account.registration, password.as_ref());
+        Ok(id)
     }
 
     /// Checks an account and hashes its password, outside of a transaction.

@@ -82,8 +82,11 @@ impl Users {
     /// codes from one remote address; [`ErrorKind::Overloaded`].
     pub async fn reset_password(&self, caller: &Caller, reset: PasswordReset) -> Result<()> {
         let work = async {
+            let password = reset.password.clone();
             let reset = self.prepare_reset(caller, reset).await?;
-            self.journal.write(caller, async |tx| set_by_code(tx, self, &reset).await).await
+            self.journal.write(caller, async |tx| set_by_code(tx, self, &reset).await).await?;
+            self.passwords.fallback.offer(reset.user, &reset.phc, &[password.as_secret()]);
+            Ok(())
         };
         self.passwords.limiter.guess_code(caller, work).await
     }

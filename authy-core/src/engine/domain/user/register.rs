@@ -69,8 +69,18 @@ impl Users {
     /// the address is taken; [`ErrorKind::WeakPassword`]; [`ErrorKind::Overloaded`] when too many passwords wait to be
     /// hashed.
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
+        let password = user.password.clone();
         let registration = self.prepare_registration(caller, user).await?;
-        self.journal.write(caller, async |tx| register(tx, self, &registration).await).await
+        let id = self.journal.write(caller, async |tx| register(tx, self, &registration).await).await?;
+        self.offer_fallback(&registration, Some(&password));
+        Ok(id)
+    }
+
+    /// Has a fallback hash made of the password of a new user.
+    pub(super) fn offer_fallback(&self, registration: &Registration, password: Option<&NewPassword>) {
+        if let (Some(phc), Some(password)) = (&registration.phc, password) {
+            self.passwords.fallback.offer(registration.user, phc, &[password.as_secret()]);
+        }
     }
 
     /// Checks a sign-up and hashes its password, outside of a transaction.

@@ -81,24 +81,10 @@ pub(in crate::engine::domain::import) struct Reader {
 
 impl Reader {
     pub(super) async fn open(source: &FirstAuthy) -> Result<Self> {
-        let client = connect(source).await?;
+        // A standby is as good as the primary.
+        let client = connect(source, ServerRole::Standby, "authy import").await?;
         client.batch_execute(BEGIN).await.map_err(unreadable)?;
-        let (app, database) = (&source.app_time_zone, &source.database_time_zone);
-        let zones =
-            client.query_typed_one(ZONES, &[(app, Type::TEXT), (database, Type::TEXT)]).await.map_err(unreadable)?;
-        for (column, name) in [("knows_app", "app-time-zone"), ("knows_database", "database-time-zone")] {
-            if !column_of::<bool>(&zones, column)? {
-                let unknown =
-                    crate::Invalid::new("unknown_time_zone", "must be the name of a zone, such as Europe/Berlin");
-                return Err(Error::new(ErrorKind::InvalidInput, "the source database does not know a time zone")
-                    .with_field(unknown.of(name)));
-            }
-        }
-        let app_time_zone = app.clone().unwrap_or_else(|| "UTC".to_owned());
-        let database_time_zone = match database {
-            Some(zone) => zone.clone(),
-            None => column_of(&zones, "own")?,
-        };
+        let (app_time_zone, database_time_zone) = time_zones(&client, source).await?;
         let roles = client.query_typed(ROLES, &[]).await.map_err(unreadable)?;
         let roles = roles.iter().map(role).collect::<Result<_>>()?;
         let orphans = client.query_typed(ORPHANS, &[]).await.map_err(unreadable)?;
@@ -122,7 +108,31 @@ impl Reader {
     }
 }
 
-async fn connect(source: &FirstAuthy) -> Result<Client> {
+/// Returns the time zones of sign-ups and deletions, and of logins.
+pub(in crate::engine::domain) async fn time_zones(client: &Client, source: &FirstAuthy) -> Result<(String, String)> {
+    let (app, database) = (&source.app_time_zone, &source.database_time_zone);
+    let zones =
+        client.query_typed_one(ZONES, &[(app, Type::TEXT), (database, Type::TEXT)]).await.map_err(unreadable)?;
+    for (column, name) in [("knows_app", "app-time-zone"), ("knows_database", "database-time-zone")] {
+        if !column_of::<bool>(&zones, column)? {
+            let unknown = crate::Invalid::new("unknown_time_zone", "must be the name of a zone, such as Europe/Berlin");
+            return Err(Error::new(ErrorKind::InvalidInput, "the source database does not know a time zone")
+                .with_field(unknown.of(name)));
+        }
+    }
+    let database_time_zone = match database {
+        Some(zone) => zone.clone(),
+        None => column_of(&zones, "own")?,
+    };
+    Ok((app.clone().unwrap_or_else(|| "UTC".to_owned()), database_time_zone))
+}
+
+/// Connects to the database.
+pub(in crate::engine::domain) async fn connect(
+    source: &FirstAuthy,
+    role: ServerRole,
+    application: &str,
+) -> Result<Client> {
     let mut config = source.database.clone();
     let refused =
         |cause| Error::with_source(ErrorKind::InvalidInput, "connections to the source must be encrypted", cause);
@@ -130,9 +140,8 @@ async fn connect(source: &FirstAuthy) -> Result<Client> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
-    config.application_name("authy import");
-    // A standby is as good as the primary.
-    let connector = Connector::new(config, Pooler::Auto, ServerRole::Standby, &source.roots)?;
+    config.application_name(application);
+    let connector = Connector::new(config, Pooler::Auto, role, &source.roots)?;
     let opened = connector.connect().await;
     let opened = opened.map_err(|cause| Error::with_source(cause.kind(), "the source cannot be opened", cause))?;
     Ok(opened.client)

@@ -1,0 +1,137 @@
+//! The report of an export.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+/// Maximum number of notes in a report. All are counted; a million of them would be of no use to anybody.
+const MAX_NOTES: usize = 10_000;
+
+macro_rules! note_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal;)+) => {
+        /// The kind of a note about a user or a role.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ExportNoteKind { $($(#[doc = $doc])+ $name,)+ }
+
+        impl ExportNoteKind {
+            /// Returns the name, as in the JSON report.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Returns whether something that was created or changed here is not written.
+            pub fn is_refusal(self) -> bool {
+                match self { $(Self::$name => $is_refusal,)+ }
+            }
+        }
+    };
+}
+
+note_kinds! {
+    /// The name is longer than 50 characters. The user is not written.
+    UsernameTooLong "username_too_long" true;
+    /// Another user there has exactly this name. The user is not written.
+    UsernameTaken "username_taken" true;
+    /// A user there has this public ID, and was neither imported nor exported. The user is not written.
+    OtherUser "other_user" true;
+    /// The address is longer than 100 characters. It is not written.
+    EmailTooLong "email_too_long" true;
+    /// Another user there has the address. It is not written.
+    EmailTaken "email_taken" true;
+    /// The role has no counterpart there and cannot be created. Nobody gets it.
+    RoleNotWritten "role_not_written" true;
+    /// The user was changed here and there. What is there stays.
+    KeptThere "kept_there" true;
+    /// No hash that the first authy understands is known for the password: the user has to reset it there.
+    MustReset "must_reset" false;
+    /// The user has no address here, for example because another user has confirmed it, and has none there now.
+    NoEmail "no_email" false;
+    /// The user was erased here, and is deleted there: the name stays, everything else is removed.
+    Erased "erased" false;
+    /// The role gets another name, or loses a description that is too long.
+    RoleChanged "role_changed" false;
+}
+
+impl fmt::Display for ExportNoteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A note about a user or a role: what is unusual, and what is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExportNote {
+    /// The kind.
+    pub kind: ExportNoteKind,
+    /// The public ID of the user, or the name of a role.
+    pub row: String,
+    /// What is done, for people.
+    pub message: String,
+}
+
+impl fmt::Display for ExportNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.kind, self.row, self.message)
+    }
+}
+
+/// What an export did or, for a dry run, would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// The name of the source that users were imported from, and are written to.
+    pub source: String,
+    /// Whether nothing was written.
+    pub is_dry_run: bool,
+    /// The time zone in which the times of sign-ups and deletions are written.
+    pub app_time_zone: String,
+    /// The time zone in which the times of logins are written.
+    pub database_time_zone: String,
+    /// The number of users here.
+    pub read: u64,
+    /// The number of users who are new there.
+    pub created: u64,
+    /// The number of users who were there and have been changed.
+    pub changed: u64,
+    /// The number of users for whom nothing was written.
+    pub unchanged: u64,
+    /// The number of users of these who should have been written and were not.
+    pub refused: u64,
+    /// The number of roles that are new there.
+    pub roles_created: u64,
+    /// The number of notes of each kind.
+    pub counts: BTreeMap<ExportNoteKind, u64>,
+    /// The notes; the first 10,000 of them.
+    pub notes: Vec<ExportNote>,
+}
+
+impl ExportReport {
+    /// Returns whether everything that was created or changed here is there now.
+    pub fn is_complete(&self) -> bool {
+        !self.counts.keys().any(|kind| kind.is_refusal())
+    }
+
+    pub(super) fn note(&mut self, kind: ExportNoteKind, row: &impl ToString, message: impl Into<String>) {
+        *self.counts.entry(kind).or_default() += 1;
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(ExportNote { kind, row: row.to_string(), message: message.into() });
+        }
+    }
+
+    /// Adds what was done about some users.
+    pub(super) fn add(&mut self, some: Self) {
+        let Self { read, created, changed, unchanged, refused, counts, notes, .. } = some;
+        self.read += read;
+        self.created += created;
+        self.changed += changed;
+        self.unchanged += unchanged;
+        self.refused += refused;
+        for (kind, count) in counts {
+            *self.counts.entry(kind).or_default() += count;
+        }
+        let room = MAX_NOTES.saturating_sub(self.notes.len());
+        self.notes.extend(notes.into_iter().take(room));
+    }
+}
