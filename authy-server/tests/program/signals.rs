@@ -108,5 +108,8 @@ fn systemd_is_told_about_the_start_the_stop_and_life_in_between() {
     assert_eq!([next(), next()], ["WATCHDOG=1"; 2]);
     server.signal(Signal::TERM);
     while next() != "STOPPING=1" {}
+    // As systemd does: a sign of life that nobody reads is waited for once the queue of the socket is full.
+    let unread = socket.try_clone().unwrap();
+    std::thread::spawn(move || while unread.recv(&mut [0; 64]).is_ok() {});
     assert!(server.ends().success());
 }
