@@ -171,6 +171,28 @@ async fn roles_are_found_by_their_level_and_nobody_gets_more_power() {
 }
 
 #[tokio::test]
+async fn a_backup_from_before_some_users_gets_them_again_unless_their_names_are_taken() {
+    let users = cheap_users();
+    let old = old_database::create(&users).await;
+    let app = TestApp::new().await;
+    import(&app.authy, &old).await;
+    let (four, seven) = (id(named(&users, "four")), id(named(&users, "seven")));
+    let sql = database::connect(&old).await;
+    sql.batch_execute(
+        "DELETE FROM users WHERE username IN ('four', 'seven');
+         INSERT INTO users (public_id, username, password, created) VALUES ('x', 'seven', '', now())",
+    )
+    .await
+    .unwrap();
+    let report = export(&app.authy, &old).await;
+    assert_eq!(noted(&report, ExportNoteKind::UsernameTaken), [seven.to_string()]);
+    assert_eq!((report.created, report.refused), (1, 1), "{report:#?}");
+    assert!(opens(&old, four, "abcd").await);
+    assert_eq!(there(&old, four).await["created"], "2020-03-01T12:00:00.123456");
+    assert_eq!(export(&app.authy, &old).await.created, 0);
+}
+
+#[tokio::test]
 async fn another_database_than_that_of_the_import_is_refused() {
     let users = cheap_users();
     let old = old_database::create(&users).await;

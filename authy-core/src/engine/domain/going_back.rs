@@ -233,11 +233,10 @@ impl Export<'_> {
 
 /// Returns what is looked for there.
 fn given(users: &[Here]) -> Given<'_> {
-    let new = || users.iter().filter(|user| user.base.is_none());
     Given {
         ids: users.iter().map(|user| user.user.to_string()).collect(),
         last_logins: users.iter().map(|user| user.last_login).collect(),
-        names: new().map(|user| user.username.as_str()).collect(),
+        names: users.iter().map(|user| user.username.as_str()).collect(),
         emails: users.iter().filter_map(|user| user.email.as_deref()).collect(),
     }
 }
