@@ -290,7 +290,7 @@ impl Builder {
         };
         let keys = Arc::new(SigningKeys::start(journal.clone(), settings, is_beside_servers).await?);
         let limiter = GuessLimiter::new(db.clone(), &master)?;
-        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter);
+        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter)?;
         if !is_beside_servers {
             lookalike::fill_in(&db).await?;
         }
