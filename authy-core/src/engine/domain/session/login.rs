@@ -1,8 +1,8 @@
 //! Login.
 
-use super::{Sessions, Ticket, TokenSubject, device, limit, no_role, sql};
+use super::{Sessions, Ticket, TokenSubject, device, limit, new_session_id, no_role, sql};
 use crate::{
-    Error, ErrorKind, Result, Secret, SessionId, Username,
+    Error, ErrorKind, Result, Secret, Username,
     api::{
         event::EventKind,
         session::{Credentials, Tokens},
@@ -169,7 +169,7 @@ impl Sessions {
         is_known_device: bool,
         throttle_key: &str,
     ) -> Result<Option<Tokens>> {
-        let first = Ticket { session: SessionId::random(), generation: 0 };
+        let first = Ticket { session: new_session_id(), generation: 0 };
         let (lifetime, ttl) = (self.config.refresh_absolute.as_secs_f64(), self.config.access_ttl.as_secs_f64());
         let event = Event::new(EventKind::SessionOpened, &Actor::by_secret(caller));
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
