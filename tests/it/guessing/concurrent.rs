@@ -155,13 +155,20 @@ async fn a_guess_whose_guesser_hangs_up_counts() {
 #[tokio::test]
 async fn a_wrong_password_counts_although_the_database_could_not_count_it_at_once() {
     let app = TestApp::new().await;
-    let user = app.user().await;
+    let (user, other) = (app.user().await, app.user().await);
     let mut sql = app.sql().await;
     let holder = sql.transaction().await.unwrap();
     holder.batch_execute("LOCK TABLE authy.throttle IN SHARE MODE").await.unwrap();
     assert_eq!(guess(&app, &user.username).await, Some(ErrorKind::Unavailable), "as a right one would be");
+    // From then on nothing is verified that could not be counted before.
+    let before = hashes(&app);
+    for name in [&other.username, &fresh_name("unknown")] {
+        assert_eq!(guess(&app, name).await, Some(ErrorKind::Unavailable));
+    }
+    assert_eq!(hashes(&app), before);
     drop(holder);
     until("it is counted", || async { looked_at(&app).await >= 1 }).await;
+    assert!(gets_in(&app.anonymous(), &user.username).await);
 }
 
 #[tokio::test]

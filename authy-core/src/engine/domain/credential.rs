@@ -99,7 +99,7 @@ impl PasswordVerifier {
             return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.verify(caller.hash_requester(), attempt, &[password], phc).await?;
+        let (attempt, _) = self.verify_alone(caller.hash_requester(), attempt, &[password], phc, false).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
@@ -113,11 +113,11 @@ impl PasswordVerifier {
         forms: &[&Secret],
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
-        let mut leader = None;
+        let (mut leader, mut is_compared) = (None, false);
         // A reserved attempt is verified by itself: it is on record, and so are those that it could wait for.
         while leader.is_none() && attempt.is_unreserved() {
             match self.under_way.join(attempt.key(), phc, forms) {
-                Turn::Leads(own) => leader = Some(own),
+                Turn::Leads(own, with_another) => (leader, is_compared) = (Some(own), with_another),
                 Turn::Follows(identical) => {
                     attempt.pause();
                     if identical.succeeds().await {
@@ -128,6 +128,23 @@ impl PasswordVerifier {
                 }
             }
         }
+        let verified = self.verify_alone(requester, attempt, forms, phc, is_compared).await?;
+        if let Some(leader) = leader {
+            leader.succeed();
+        }
+        Ok(verified)
+    }
+
+    /// Verifies a password without regard to others. An attempt that was compared with another one counts as failed when
+    /// it cannot be verified: otherwise a full queue would make the comparison a guess that costs nothing.
+    async fn verify_alone(
+        &self,
+        requester: HashRequester,
+        mut attempt: Attempt,
+        forms: &[&Secret],
+        phc: Option<&str>,
+        is_compared: bool,
+    ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
         let new_phc = match self.passwords.verify_any(requester, forms, phc).await {
             Ok(Verdict::Match) => None,
@@ -136,14 +153,15 @@ impl PasswordVerifier {
                 attempt.end(Outcome::Failed).await?;
                 return Err(refused());
             }
+            Err(error) if is_compared => {
+                attempt.end(Outcome::Failed).await?;
+                return Err(error);
+            }
             Err(error) => {
                 attempt.retract().await;
                 return Err(error);
             }
         };
-        if let Some(leader) = leader {
-            leader.succeed();
-        }
         attempt.passed();
         Ok((attempt, new_phc))
     }

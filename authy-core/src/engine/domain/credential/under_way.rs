@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 use crate::{Error, ErrorKind, Result, Secret, engine::domain::throttle::MAX_ATTEMPT_WAIT};
 
-type Tag = Zeroizing<[u8; 32]>;
+// On the heap, where it is written and overwritten: a move would leave a copy.
+type Tag = Arc<Zeroizing<[u8; 32]>>;
 
 pub(super) struct VerificationsUnderWay {
     key: hmac::Key,
@@ -35,11 +36,15 @@ struct UnderWay {
 
 /// What an attempt does.
 pub(super) enum Turn {
-    /// It verifies the password.
-    Leads(Leader),
+    /// It verifies the password. Whether it was compared with a different one that is being verified: then it has to
+    /// count, even if it is not verified in the end.
+    Leads(Leader, IsCompared),
     /// It waits for an identical one.
     Follows(Follower),
 }
+
+/// Whether a password was compared with another one.
+pub(super) type IsCompared = bool;
 
 /// A verification under way, until it is dropped.
 pub(super) struct Leader {
@@ -68,9 +73,10 @@ impl VerificationsUnderWay {
         if let Some(same) = same {
             return Turn::Follows(Follower(same.is_right.clone()));
         }
+        let is_compared = !of_target.is_empty();
         let (result, is_right) = watch::channel(false);
         of_target.push(UnderWay { tag: tag.clone(), is_right });
-        Turn::Leads(Leader { under_way: self.clone(), target: target.to_owned(), tag, result })
+        Turn::Leads(Leader { under_way: self.clone(), target: target.to_owned(), tag, result }, is_compared)
     }
 
     fn tag(&self, stored: Option<&str>, forms: &[&Secret]) -> Tag {
@@ -82,8 +88,11 @@ impl VerificationsUnderWay {
             mac.update(&part.len().to_be_bytes());
             mac.update(part.as_bytes());
         }
-        let mut tag = Zeroizing::new([0; 32]);
-        tag.iter_mut().zip(mac.sign().as_ref()).for_each(|(byte, signed)| *byte = *signed);
+        let mut tag = Arc::new(Zeroizing::new([0; 32]));
+        // Always: there is one reference.
+        if let Some(bytes) = Arc::get_mut(&mut tag) {
+            bytes.iter_mut().zip(mac.sign().as_ref()).for_each(|(byte, signed)| *byte = *signed);
+        }
         tag
     }
 
@@ -94,7 +103,7 @@ impl VerificationsUnderWay {
 }
 
 fn is_equal(one: &Tag, other: &Tag) -> bool {
-    verify_slices_are_equal(&**one, &**other).is_ok()
+    verify_slices_are_equal(&***one, &***other).is_ok()
 }
 
 impl Leader {
@@ -130,7 +139,7 @@ mod tests {
 
     fn leads(turn: Turn) -> Leader {
         match turn {
-            Turn::Leads(leader) => leader,
+            Turn::Leads(leader, _) => leader,
             Turn::Follows(_) => panic!("it follows"),
         }
     }
@@ -138,7 +147,7 @@ mod tests {
     fn follows(turn: Turn) -> Follower {
         match turn {
             Turn::Follows(follower) => follower,
-            Turn::Leads(_) => panic!("it leads"),
+            Turn::Leads(..) => panic!("it leads"),
         }
     }
 
@@ -157,6 +166,22 @@ mod tests {
         drop(leader);
         assert!(!follower.succeeds().await);
         assert!(under_way.lock().is_empty(), "nothing is kept");
+    }
+
+    #[test]
+    fn who_leads_beside_a_different_password_was_compared_with_it() {
+        let under_way = Arc::new(VerificationsUnderWay::new().unwrap());
+        let [right, wrong] = ["right", "wrong"].map(Secret::new);
+        let join = |target, password| match under_way.join(target, Some("hash"), &[password]) {
+            Turn::Leads(leader, is_compared) => (leader, is_compared),
+            Turn::Follows(_) => panic!("it follows"),
+        };
+        let (owner, first) = join("ada", &right);
+        let (_elsewhere, elsewhere) = join("eve", &wrong);
+        let (guess, compared) = join("ada", &wrong);
+        assert_eq!((first, elsewhere, compared), (false, false, true));
+        drop((owner, guess));
+        assert!(!join("ada", &wrong).1);
     }
 
     #[test]

@@ -22,12 +22,15 @@ pub(in crate::engine) struct Attempt {
     is_admitted: bool,
     // None when the guess is not verified: it does not delay others.
     place: Option<Place>,
+    // An attempt may be dropped outside of it.
+    runtime: Option<Handle>,
 }
 
 impl Attempt {
     pub(super) fn new(record: Record, place: Place) -> Self {
         let key = record.key.clone();
-        Self { record: Some(Box::new(record)), key, is_admitted: false, place: Some(place) }
+        let runtime = Handle::try_current().ok();
+        Self { record: Some(Box::new(record)), key, is_admitted: false, place: Some(place), runtime }
     }
 
     /// Waits for its turn, and finds whether the guess may be verified.
@@ -152,7 +155,7 @@ async fn record_failure(mut record: Box<Record>, place: Option<Place>) -> Result
 impl Drop for Attempt {
     fn drop(&mut self) {
         let place = self.place.take();
-        let (Some(record), Ok(runtime)) = (self.record.take(), Handle::try_current()) else { return };
+        let (Some(record), Some(runtime)) = (self.record.take(), self.runtime.take()) else { return };
         if record.admission == Admission::Waiting {
             return;
         }

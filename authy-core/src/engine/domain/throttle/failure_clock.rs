@@ -7,7 +7,7 @@
 use std::{
     array,
     hash::{BuildHasher as _, RandomState},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Number of groups of targets. Two targets of one group cost each other a read, and nothing else.
@@ -21,11 +21,13 @@ pub(super) struct FailureClock {
     now: AtomicU64,
     last: [AtomicU64; GROUPS],
     hasher: RandomState,
+    has_uncounted: AtomicBool,
 }
 
 impl Default for FailureClock {
     fn default() -> Self {
-        Self { now: AtomicU64::new(0), last: array::from_fn(|_| AtomicU64::new(0)), hasher: RandomState::new() }
+        let last = array::from_fn(|_| AtomicU64::new(0));
+        Self { now: AtomicU64::new(0), last, hasher: RandomState::new(), has_uncounted: AtomicBool::new(false) }
     }
 }
 
@@ -35,8 +37,19 @@ impl FailureClock {
         Tick(self.now.load(Ordering::SeqCst))
     }
 
+    /// Notes that a failure could not be counted.
+    pub(super) fn note_uncounted(&self) {
+        self.has_uncounted.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether a failure could not be counted, and none has been since.
+    pub(super) fn has_uncounted(&self) -> bool {
+        self.has_uncounted.load(Ordering::SeqCst)
+    }
+
     /// Notes a failure at a target. Called after its commit, and before the attempt lets another one run.
     pub(super) fn note(&self, key: &str) {
+        self.has_uncounted.store(false, Ordering::SeqCst);
         let time = self.now.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         if let Some(last) = self.last.get(self.group(key)) {
             last.fetch_max(time, Ordering::SeqCst);

@@ -76,13 +76,16 @@ impl Record {
     /// Called with a permit to run. What was read before is used, unless this process has counted a failure since.
     pub(super) async fn admit(&mut self, seen: Option<Standing>) -> Result<()> {
         let begun = Instant::now();
-        let mut known = seen.filter(|seen| !self.clock.has_failed_since(&self.key, seen.since));
+        let missed = |key: &str, seen: &Standing| self.clock.has_failed_since(key, seen.since);
+        let mut known = seen.filter(|seen| !missed(&self.key, seen));
+        known = known.filter(|seen| self.address.as_ref().is_none_or(|address| !missed(address, seen)));
         while begun.elapsed() < MAX_ATTEMPT_WAIT {
             let standing = match known.take() {
                 Some(known) => known,
                 None => self.read().await?,
             };
-            if standing.is_clear() {
+            // While failures cannot be counted, only what could be reserved is verified.
+            if standing.is_clear() && !self.clock.has_uncounted() {
                 self.admission = Admission::Unreserved;
                 return Ok(());
             }
@@ -135,8 +138,10 @@ impl Record {
     /// Counts an unreserved attempt that has failed, from the state of that moment. Does nothing for others.
     async fn count(&mut self) -> Result<()> {
         if self.is_uncounted() {
-            let params: Params<'_> = &[&self.key, &ACCOUNT_POLICY.memory.as_secs_f64()];
-            let counted = self.db.write_quietly(&sql::COUNT_UNRESERVED, params).await?;
+            let (memory, longest) = (ACCOUNT_POLICY.memory.as_secs_f64(), MAX_ATTEMPT_TIME.as_secs_f64());
+            let params: Params<'_> = &[&self.key, &memory, &longest];
+            let counted = self.db.write_quietly(&sql::COUNT_UNRESERVED, params).await;
+            let counted = counted.inspect_err(|_| self.clock.note_uncounted())?;
             self.clock.note(&self.key);
             let failures = counted.map_or(1, |row| row.get::<_, i32>("failures").unsigned_abs());
             self.admission = Admission::Counted(failures);
@@ -170,20 +175,22 @@ impl Record {
             true => {
                 self.db.write(&sql::FAIL, params).await?;
                 self.counts.throttled.fetch_add(1, Ordering::Relaxed);
-                Ok(())
             }
-            false => self.db.write_quietly(&sql::FAIL, params).await.map(drop),
+            false => self.db.write_quietly(&sql::FAIL, params).await.map(drop)?,
         }
+        if let Some(address) = &self.address {
+            self.clock.note(address);
+        }
+        Ok(())
     }
 
-    /// Tries again to store a failure that is not counted. Gives up when no server waits for an attempt any more; until
-    /// then, the database answers nobody.
+    /// Tries again to store a failure that is not counted, until it is. Their number is bounded: while there is one, an
+    /// attempt must be reserved before it is verified.
     pub(super) async fn fail_later(&mut self) {
-        let begun = Instant::now();
-        while self.is_uncounted() && begun.elapsed() < MAX_ATTEMPT_TIME {
+        while self.is_uncounted() {
             sleep(COUNT_RETRY_PAUSE).await;
-            if let Err(error) = self.fail().await {
-                tracing::warn!(%error, "a failed attempt is not recorded yet");
+            if let (Err(error), false) = (self.fail().await, self.is_uncounted()) {
+                tracing::warn!(%error, "a failed attempt is counted for its account, and not for its address");
             }
         }
     }

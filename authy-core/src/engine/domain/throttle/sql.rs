@@ -39,7 +39,7 @@ statements! {
 
     /// Counts an attempt that was verified without being counted before, from the state of this moment, as in
     /// `backoff.rs`. It needs no wait to have ended: it began when nothing was on record.
-    COUNT_UNRESERVED(TEXT, FLOAT8) = concat!(
+    COUNT_UNRESERVED(TEXT, FLOAT8, FLOAT8) = concat!(
         quick!("false"),
         "INSERT INTO authy.throttle AS known (key, failures, counted, forgotten)
          SELECT $1, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $2) FROM quick
@@ -47,6 +47,8 @@ statements! {
              failures = 1 + greatest(known.failures - greatest(
                  floor(extract(epoch FROM clock_timestamp() - known.counted) / $2)::integer, 0), 0),
              counted = clock_timestamp(),
+             -- What has run for too long does not count as running again because of the new time.
+             pending = CASE WHEN known.counted > clock_timestamp() - make_interval(secs => $3) THEN known.pending ELSE 0 END,
              -- An upper bound, so that no failure is deleted too early.
              forgotten = clock_timestamp() + make_interval(secs => $2 * (1 + known.failures))
          RETURNING failures"
