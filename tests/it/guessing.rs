@@ -14,6 +14,7 @@ use authy_tests::{
     wire::{Answer, send},
 };
 
+mod concurrent;
 mod refusals;
 
 /// So many wrong passwords in a row are followed by no wait; `lockout.rs` says what comes then.
@@ -188,55 +189,6 @@ async fn all_instances_count_together_and_a_restart_forgets_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_after_another() {
-    let app = TestApp::new().await;
-    let second = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, _| ()).await;
-    let name = app.user().await.username;
-    // From nowhere, so that only the account counts.
-    let engines = [app.authy.clone(), second.authy.clone()];
-    let guesses = |count, password: &'static str| {
-        let (engines, name) = (engines.clone(), name.clone());
-        let guess = move |number: usize| {
-            let (authy, name) = (engines[number % 2].clone(), name.clone());
-            async move {
-                let anonymous = Caller::anonymous(ClientInfo::default());
-                let refused = authy.sessions().login(&anonymous, Credentials::new(&*name, Secret::new(password))).await;
-                assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidCredentials);
-            }
-        };
-        at_once(count, guess)
-    };
-    let looked_at = || number(&app, "SELECT failures::bigint FROM authy.throttle WHERE pending = 0");
-    guesses(100, "wrong").await;
-    assert_eq!(looked_at().await, 5);
-    guesses(20, PASSWORD).await;
-    assert_eq!(looked_at().await, 5, "not even the right one");
-    // The next is one only, however many try.
-    pass(&app, "30 seconds").await;
-    guesses(20, "wrong").await;
-    assert_eq!(looked_at().await, 6);
-}
-
-#[tokio::test]
-async fn those_who_are_right_are_not_refused_because_many_log_in_at_once() {
-    let app = TestApp::new().await;
-    let second = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, _| ()).await;
-    let name = app.user().await.username;
-    // One failure less than is followed by a wait: there is room for one at a time.
-    for _ in 1..FREE {
-        guess(&app, &name).await;
-    }
-    let clients = [app.anonymous(), second.anonymous()];
-    let answers = at_once(40, move |number| {
-        let (client, name) = (clients[number % 2].clone(), name.clone());
-        async move { client.login(credentials(&name)).await }
-    });
-    for answer in answers.await {
-        answer.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn an_account_that_begins_to_be_slowed_has_one_event() {
     let app = TestApp::new().await;
     let user = app.user().await;
@@ -316,22 +268,6 @@ async fn a_forged_forwarded_for_changes_no_count() {
         log_in(&app, &format!("name-{number}"), "wrong", &forged).await;
     }
     assert_eq!(number(&app, "SELECT max(failures)::bigint FROM authy.throttle").await, 100);
-}
-
-#[tokio::test]
-async fn a_guess_whose_guesser_hangs_up_counts() {
-    let app = TestApp::with(|config, _| {
-        // Long enough to leave before the answer.
-        config.hash.argon2 = "m=262144,t=8,p=1".parse().unwrap();
-    });
-    let app = app.await;
-    let client = app.anonymous();
-    let guess = tokio::spawn(async move { client.login(Credentials::new("unknown", Secret::new("wrong"))).await });
-    let under_way = "SELECT count(*) FROM authy.throttle WHERE failures = 1 AND pending = 1";
-    until("it is counted", || async { number(&app, under_way).await > 0 }).await;
-    guess.abort();
-    let over = "SELECT count(*) FROM authy.throttle WHERE failures = 1 AND pending = 0";
-    until("it is over, and its address was counted", || async { number(&app, over).await == 2 }).await;
 }
 
 #[tokio::test]

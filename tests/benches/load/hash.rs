@@ -1,4 +1,4 @@
-//! What this machine can hash: the limit of logins.
+//! What this machine can hash: the limit of logins; and with an estimate of the password's strength: that of sign-ups.
 
 use std::{
     thread,
@@ -13,27 +13,45 @@ pub(crate) struct Hashing {
     pub(crate) alone: f64,
     /// CPU seconds of one hash while every core hashes: cores share caches and memory, and so slow each other down.
     pub(crate) together: f64,
+    /// CPU seconds of one estimate by zxcvbn, as a sign-up needs it, while every core estimates.
+    pub(crate) estimate: f64,
 }
 
 /// Measures both.
 pub(crate) fn measure(cores: usize) -> Hashing {
     let alone = (0..30).map(|_| hashes(1)).min().unwrap_or_default();
-    let threads: Vec<_> = (0..cores).map(|_| thread::spawn(|| hashes_for(Duration::from_secs(3)))).collect();
-    let together = threads
+    let (together, estimate) = (together(cores, || hashes(10)), together(cores, || estimates(10)));
+    Hashing { alone: alone.as_secs_f64(), together, estimate }
+}
+
+/// CPU seconds of one of the ten that `ten` measures, while every core does the same.
+fn together(cores: usize, ten: fn() -> Duration) -> f64 {
+    let threads: Vec<_> = (0..cores).map(|_| thread::spawn(move || ten_for(Duration::from_secs(3), ten))).collect();
+    let (count, time) = threads
         .into_iter()
         .filter_map(|thread| thread.join().ok())
         .fold((0, Duration::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    Hashing { alone: alone.as_secs_f64(), together: together.1.as_secs_f64() / f64::from(together.0) }
+    time.as_secs_f64() / f64::from(count)
 }
 
-fn hashes_for(duration: Duration) -> (u32, Duration) {
+fn ten_for(duration: Duration, ten: fn() -> Duration) -> (u32, Duration) {
     let begun = Instant::now();
     let (mut count, mut time) = (0, Duration::ZERO);
     while begun.elapsed() < duration {
-        time += hashes(10);
+        time += ten();
         count += 10;
     }
     (count, time)
+}
+
+fn estimates(times: u32) -> Duration {
+    let before = thread_time();
+    for number in 0..times {
+        let (name, address) = (format!("load-{number}"), format!("load-{number}@example.org"));
+        let estimate = zxcvbn::zxcvbn("tangerine-lighthouse-42", &[&name, &address, &name, "authy"]);
+        assert!(estimate.guesses() > 1);
+    }
+    thread_time() - before
 }
 
 fn hashes(times: u32) -> Duration {

@@ -3,9 +3,9 @@
 //!
 //! `LOAD_ONLY` picks one part by its name.
 //!
-//! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash. wrk measures the token
-//! checks a second time, when it is installed (`scripts/deps --benches`). Server,
-//! database and load share the machine, so only the ratios mean anything elsewhere.
+//! The limits are a bare hyper server that answers the same bytes, and the CPU seconds of one password hash (for a sign-up also
+//! those of one estimate of its strength). wrk measures the token checks a second time, when it is installed (`scripts/deps
+//! --benches`). Server, database and load share the machine, so only the ratios mean anything elsewhere.
 
 #![allow(
     clippy::unwrap_used,
@@ -55,8 +55,11 @@ async fn measure() -> Result {
     let limit = cores as f64 / hash.together;
     let (alone, together) = (hash.alone * 1e3, hash.together * 1e3);
     println!(
-        "one hash: {alone:.1} CPU ms alone, {together:.1} CPU ms while all {cores} cores hash: the limit is {limit:.0}/s\n"
+        "one hash: {alone:.1} CPU ms alone, {together:.1} CPU ms while all {cores} cores hash: the limit is {limit:.0}/s"
     );
+    let sign_up_limit = cores as f64 / (hash.together + hash.estimate);
+    let estimate = hash.estimate * 1e3;
+    println!("one estimate of strength: {estimate:.1} CPU ms: the limit of sign-ups is {sign_up_limit:.0}/s\n");
 
     let authy = AuthyServer::start().await?;
     let memory = authy.memory()?;
@@ -81,12 +84,13 @@ async fn measure() -> Result {
     for (name, logins) in [("login", authy.logins()), ("login of one", Load::Same(authy.login()))] {
         for connections in CONNECTIONS.into_iter().filter(|_| wanted(name)) {
             let login = hammer(authy.address, &logins, connections, duration()).await?;
-            print(name, connections, &login, authy.megabytes()?, &of_hashes(&login, limit));
+            print(name, connections, &login, authy.megabytes()?, &of_limit(&login, limit, "hash limit"));
         }
     }
     for connections in CONNECTIONS.into_iter().filter(|_| wanted("sign-up")) {
         let sign_up = hammer(authy.address, &Load::SignUp, connections, duration()).await?;
-        print("sign-up", connections, &sign_up, authy.megabytes()?, &of_hashes(&sign_up, limit));
+        let ratio = of_limit(&sign_up, sign_up_limit, "limit of hash and zxcvbn");
+        print("sign-up", connections, &sign_up, authy.megabytes()?, &ratio);
     }
     if wanted("storm") { storm(&authy, &token).await } else { Ok(()) }
 }
@@ -145,8 +149,8 @@ fn get(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-access-token: {token}\r\n\r\n").into_bytes()
 }
 
-fn of_hashes(measured: &Measured, limit: f64) -> String {
-    format!("{:.2} of the hash limit", measured.rate() / limit)
+fn of_limit(measured: &Measured, limit: f64, name: &str) -> String {
+    format!("{:.2} of the {name}", measured.rate() / limit)
 }
 
 fn print(name: &str, connections: usize, measured: &Measured, megabytes: f64, ratio: &str) {

@@ -295,7 +295,7 @@ impl Builder {
         if config.keep_fallback_hashes {
             fallback = fallback.keeping(db.clone(), passwords.clone());
         }
-        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter, fallback);
+        let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter, fallback)?;
         if !is_beside_servers {
             lookalike::fill_in(&db).await?;
         }

@@ -14,7 +14,7 @@ use crate::{
         },
         domain::{
             fallback_hash::FallbackHashes,
-            throttle::{Attempt, GuessLimiter, GuessTarget, Outcome},
+            throttle::{Attempt, GuessLimiter, GuessTarget, LoginKeys, MAX_ATTEMPT_TIME, Outcome, Standing},
         },
         journal::{
             caller::Caller,
@@ -25,6 +25,9 @@ use crate::{
 };
 
 pub(in crate::engine) mod sql;
+mod under_way;
+
+use under_way::{Turn, VerificationsUnderWay};
 
 /// Finds credentials, and verifies passwords.
 #[derive(Clone)]
@@ -33,6 +36,17 @@ pub(in crate::engine) struct PasswordVerifier {
     pub(in crate::engine) passwords: Arc<Passwords>,
     pub(in crate::engine) limiter: GuessLimiter,
     pub(in crate::engine) fallback: FallbackHashes,
+    under_way: Arc<VerificationsUnderWay>,
+}
+
+/// What a login finds before it verifies the password.
+pub(in crate::engine) struct LoginData {
+    /// The credential, unless the account does not exist or is deleted.
+    pub(in crate::engine) credential: Option<Credential>,
+    /// What is on record about guesses without a known device.
+    pub(in crate::engine) standing: Standing,
+    /// What is on record about guesses on the device whose token was presented, if that is valid.
+    pub(in crate::engine) standing_on_device: Standing,
 }
 
 /// The credential of an account, at the time when it was found.
@@ -52,27 +66,27 @@ impl PasswordVerifier {
         passwords: Arc<Passwords>,
         limiter: GuessLimiter,
         fallback: FallbackHashes,
-    ) -> Self {
-        Self { journal, passwords, limiter, fallback }
+    ) -> Result<Self> {
+        Ok(Self { journal, passwords, limiter, fallback, under_way: Arc::new(VerificationsUnderWay::new()?) })
     }
 
-    /// Finds the credential of a username, unless the account is deleted. `None` is a username that cannot exist;
-    /// searching for it takes as long as any other refusal.
-    pub(in crate::engine) async fn find(&self, name: Option<&Username>) -> Result<Option<Credential>> {
-        let Some(name) = name else { return Ok(None) };
-        let row = self.journal.db.read_opt(&sql::FIND, &[&name.as_str(), &name.key()]).await?;
-        let row = row.filter(|row| row.get("is_found") && !row.get::<_, bool>("deleted"));
-        Ok(row.and_then(|row| {
-            let phc = row.get::<_, Option<String>>("phc")?;
-            Some(Credential {
-                user: user_id(&row, "public_id"),
-                ver: row.get("ver"),
-                has_role: row.get("has_role"),
-                is_validated: row.get("validated"),
-                phc,
-                password_since: row.get("changed"),
-            })
-        }))
+    /// Finds the credential of a username, and what is on record about guesses at it. A username that cannot exist
+    /// (`None`) is searched for like any other.
+    pub(in crate::engine) async fn find(&self, name: Option<&Username>, keys: &LoginKeys) -> Result<LoginData> {
+        let (spelling, key) = (name.map_or("", Username::as_str), name.map(Username::key).unwrap_or_default());
+        let longest = MAX_ATTEMPT_TIME.as_secs_f64();
+        let params: Params<'_> = &[&spelling, &key, &keys.unknown, &keys.address, &keys.device, &longest];
+        let row = self.journal.db.read_one(&sql::FIND, params).await?;
+        let credential = row.get::<_, bool>("has_login").then(|| Credential {
+            user: user_id(&row, "public_id"),
+            ver: row.get("ver"),
+            has_role: row.get("has_role"),
+            is_validated: row.get("validated"),
+            phc: row.get("phc"),
+            password_since: row.get("changed"),
+        });
+        let (standing, standing_on_device) = (keys.standing(&row), keys.standing_on_device(&row));
+        Ok(LoginData { credential, standing, standing_on_device })
     }
 
     /// Verifies the caller's own password again. See
@@ -82,7 +96,7 @@ impl PasswordVerifier {
         self.passwords.has_room(caller.hash_requester())?;
         let row = self.journal.db.read_opt(&sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
         let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
-        let attempt = self.limiter.attempt(caller, GuessTarget::password_again(user)).await?;
+        let attempt = self.limiter.attempt(caller, GuessTarget::password_again(user), None).await?;
         // The caller has a token, so the refusal may be faster than a hash, unlike at a login.
         if let Some(wait) = attempt.wait() {
             attempt.retract().await;
@@ -90,34 +104,71 @@ impl PasswordVerifier {
             return Err(error.with_retry_after(wait));
         }
         let phc = phc.as_ref().map(|phc| phc.as_str());
-        let (attempt, _) = self.verify(caller.hash_requester(), attempt, &[password], phc).await?;
+        let (attempt, _) = self.verify_alone(caller.hash_requester(), attempt, &[password], phc, false).await?;
         attempt.end(Outcome::Succeeded).await
     }
 
-    /// Verifies a password, of which any of these forms may be the one that was hashed, as one attempt. A failed attempt is
-    /// ended; otherwise returns the attempt, and the hash that
-    /// should replace an outdated one. An attempt that is not admitted costs the same hash as a wrong password, and has
-    /// the same result.
+    /// Verifies a password, of which any of these forms may be the one that was hashed, as one attempt. A failed attempt
+    /// is ended; otherwise returns the attempt, and the hash that should replace an outdated one. An attempt that is not
+    /// admitted costs the same hash as a wrong password, and has the same result.
     pub(in crate::engine) async fn verify(
         &self,
         requester: HashRequester,
-        attempt: Attempt,
+        mut attempt: Attempt,
         forms: &[&Secret],
         phc: Option<&str>,
     ) -> Result<(Attempt, Option<String>)> {
+        let (mut leader, mut is_compared) = (None, false);
+        // A reserved attempt is verified by itself: it is on record, and so are those that it could wait for.
+        while leader.is_none() && attempt.is_unreserved() {
+            match self.under_way.join(attempt.key(), phc, forms) {
+                Turn::Leads(own, with_another) => (leader, is_compared) = (Some(own), with_another),
+                Turn::Follows(identical) => {
+                    attempt.pause();
+                    if identical.succeeds().await {
+                        attempt.resume().await?;
+                        return Ok((attempt, None));
+                    }
+                    attempt.begin_again().await?;
+                }
+            }
+        }
+        let verified = self.verify_alone(requester, attempt, forms, phc, is_compared).await?;
+        if let Some(leader) = leader {
+            leader.succeed();
+        }
+        Ok(verified)
+    }
+
+    /// Verifies a password without regard to others. An attempt that was compared with another one counts as failed when
+    /// it cannot be verified: otherwise a full queue would make the comparison a guess that costs nothing.
+    async fn verify_alone(
+        &self,
+        requester: HashRequester,
+        mut attempt: Attempt,
+        forms: &[&Secret],
+        phc: Option<&str>,
+        is_compared: bool,
+    ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        match self.passwords.verify_any(requester, forms, phc).await {
-            Ok(Verdict::Match) => Ok((attempt, None)),
-            Ok(Verdict::MatchButOutdated { new_phc }) => Ok((attempt, Some(new_phc))),
+        let new_phc = match self.passwords.verify_any(requester, forms, phc).await {
+            Ok(Verdict::Match) => None,
+            Ok(Verdict::MatchButOutdated { new_phc }) => Some(new_phc),
             Ok(Verdict::Mismatch) => {
                 attempt.end(Outcome::Failed).await?;
-                Err(refused())
+                return Err(refused());
+            }
+            Err(error) if is_compared => {
+                attempt.end(Outcome::Failed).await?;
+                return Err(error);
             }
             Err(error) => {
                 attempt.retract().await;
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        attempt.passed();
+        Ok((attempt, new_phc))
     }
 
     /// Replaces an outdated hash of the same password, which is kept aside when fallback hashes are.

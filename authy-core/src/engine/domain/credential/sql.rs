@@ -6,21 +6,39 @@ statements! {
     /// The data of a login by username: of the user who has exactly this spelling as an alias, or else of the one who has
     /// the key. When no user does, the row of the next or the last key is read. All three are looked for every time, so
     /// that an unknown name takes as long as a known one.
-    FIND(TEXT, TEXT) =
-        "SELECT is_found, public_id, deleted_at IS NOT NULL AS deleted,
-                validated_at IS NOT NULL AS validated, phc, changed, ver,
-                EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
-         FROM (SELECT is_found, public_id, validated_at, deleted_at, ver FROM (
-                   (SELECT 1 AS preference, true AS is_found, public_id, validated_at, deleted_at, ver
-                    FROM authy.alias JOIN authy.users ON public_id = user_id WHERE spelling = $1)
-                   UNION ALL
-                   (SELECT 2, username_key = $2, public_id, validated_at, deleted_at, ver
-                    FROM authy.users WHERE username_key >= $2 ORDER BY username_key LIMIT 1)
-                   UNION ALL
-                   (SELECT 3, false, public_id, validated_at, deleted_at, ver
-                    FROM authy.users ORDER BY username_key DESC LIMIT 1)
-               ) AS candidate ORDER BY preference LIMIT 1) AS nearest
-              LEFT JOIN authy.password ON password.user_id = public_id";
+    ///
+    /// And the counts of failed guesses that can apply: of the account, or else under the key of an unknown name; of the
+    /// address; of the device. Attempts older than a number of seconds no longer count as running. Always one row.
+    FIND(TEXT, TEXT, TEXT, TEXT, TEXT, FLOAT8) =
+        "SELECT clock_timestamp() AS now, coalesce(has_login, false) AS has_login, public_id, validated, phc, changed, ver,
+                has_role,
+                account.failures, account.counted,
+                coalesce(account.pending > 0 AND account.counted > clock_timestamp() - make_interval(secs => $6), false)
+                    AS is_pending,
+                address.failures AS address_failures, address.counted AS address_counted,
+                device.failures AS device_failures, device.counted AS device_counted,
+                coalesce(device.pending > 0 AND device.counted > clock_timestamp() - make_interval(secs => $6), false)
+                    AS device_is_pending
+         FROM (SELECT is_found AND deleted_at IS NULL AND phc IS NOT NULL AS has_login, public_id,
+                      validated_at IS NOT NULL AS validated, phc, changed, ver,
+                      EXISTS (SELECT FROM authy.user_role WHERE user_role.user_id = public_id) AS has_role
+               FROM (SELECT is_found, public_id, validated_at, deleted_at, ver FROM (
+                         (SELECT 1 AS preference, true AS is_found, public_id, validated_at, deleted_at, ver
+                          FROM authy.alias JOIN authy.users ON public_id = user_id WHERE spelling = $1)
+                         UNION ALL
+                         (SELECT 2, username_key = $2, public_id, validated_at, deleted_at, ver
+                          FROM authy.users WHERE username_key >= $2 ORDER BY username_key LIMIT 1)
+                         UNION ALL
+                         (SELECT 3, false, public_id, validated_at, deleted_at, ver
+                          FROM authy.users ORDER BY username_key DESC LIMIT 1)
+                     ) AS candidate ORDER BY preference LIMIT 1) AS nearest
+                    LEFT JOIN authy.password ON password.user_id = public_id) AS login
+              -- There may be no user at all.
+              RIGHT JOIN (VALUES (1)) AS always (one) ON true
+              LEFT JOIN authy.throttle AS account
+                  ON account.key = CASE WHEN has_login THEN 'account:' || public_id ELSE $3 END
+              LEFT JOIN authy.throttle AS address ON address.key = $4
+              LEFT JOIN authy.throttle AS device ON device.key = $5";
 
     /// The password hash of a user who is not deleted.
     FIND_PASSWORD(UUID) =

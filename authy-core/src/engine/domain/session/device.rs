@@ -31,10 +31,15 @@ impl Sessions {
 
     /// Returns the device of the caller's device token, when it is valid for this account.
     pub(super) fn known_device(&self, caller: &Caller, known: &Credential) -> Option<String> {
-        let token = DeviceToken::read(caller.client_info().device_token.as_ref()?.expose())?;
+        let token = presented(caller)?;
         let is_good = self.device_mac.verifies(&signed(known, token.device, token.expires), token.mac);
         (is_good && token.expires > unix_now()).then(|| token.device.to_owned())
     }
+}
+
+/// Returns the caller's device token, not verified.
+pub(super) fn presented(caller: &Caller) -> Option<DeviceToken<'_>> {
+    DeviceToken::read(caller.client_info().device_token.as_ref()?.expose())
 }
 
 /// A parsed device token, not verified.

@@ -1,8 +1,8 @@
 //! Access tokens without a login, for the operator.
 
-use super::{Sessions, Ticket, TokenSubject, no_role, sql};
+use super::{Sessions, Ticket, TokenSubject, new_session_id, no_role, sql};
 use crate::{
-    Error, ErrorKind, Result, Secret, SessionId, UserId,
+    Error, ErrorKind, Result, Secret, UserId,
     api::event::EventKind,
     engine::{
         domain::user,
@@ -31,7 +31,7 @@ impl Sessions {
         self.journal.feed.require_right_clock()?;
         let event = Event::new(EventKind::TokenIssued, &Actor::operator(caller)?);
         // Its refresh token is never issued, and nobody else can create it.
-        let ticket = Ticket { session: SessionId::random(), generation: 0 };
+        let ticket = Ticket { session: new_session_id(), generation: 0 };
         let ttl = self.config.access_ttl.as_secs_f64();
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();
         let (id, session) = (user.as_uuid(), ticket.session.as_uuid());

@@ -1,8 +1,8 @@
 //! Login.
 
-use super::{Sessions, Ticket, TokenSubject, limit, no_role, sql};
+use super::{Sessions, Ticket, TokenSubject, device, limit, new_session_id, no_role, sql};
 use crate::{
-    Error, ErrorKind, Result, Secret, SessionId, Username,
+    Error, ErrorKind, Result, Secret, Username,
     api::{
         event::EventKind,
         session::{Credentials, Tokens},
@@ -10,7 +10,7 @@ use crate::{
     engine::{
         domain::{
             credential::{Credential, refused},
-            throttle::{Attempt, GuessTarget, Outcome},
+            throttle::{Attempt, GuessTarget, LoginKeys, Outcome},
             user::email_verification::{Authenticated, Sent, send_validation},
         },
         journal::{
@@ -57,27 +57,29 @@ impl Sessions {
         self.journal.feed.require_right_clock()?;
         let verifier = &self.passwords;
         // A flood is refused before it costs a query.
-        let unknown = caller.hash_requester();
+        let anonymous = caller.hash_requester();
         // Whether a device token is valid is only known with the account.
         let hoped = match &caller.client_info().device_token {
             Some(_) => caller.hash_requester_on_known_device(),
-            None => unknown,
+            None => anonymous,
         };
-        verifier.passwords.has_room(unknown).or_else(|_| verifier.passwords.has_room(hoped))?;
+        verifier.passwords.has_room(anonymous).or_else(|_| verifier.passwords.has_room(hoped))?;
         let name = Username::existing(username).ok();
-        let known = verifier.find(name.as_ref()).await?;
+        let key = name.as_ref().map(Username::key);
+        let unknown = GuessTarget::password_of_unknown(key.as_deref().unwrap_or(username));
+        let presented = device::presented(caller).map(|token| token.device);
+        let keys = verifier.limiter.login_keys(caller, &unknown, presented);
+        let found = verifier.find(name.as_ref(), &keys).await?;
+        let known = found.credential;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
-        let requester = if device.is_some() { caller.hash_requester_on_known_device() } else { unknown };
+        let requester = if device.is_some() { caller.hash_requester_on_known_device() } else { anonymous };
         verifier.passwords.has_room(requester)?;
-        let target = match (&known, &device) {
-            (Some(known), Some(device)) => GuessTarget::password_on(device, known.user),
-            (Some(known), None) => GuessTarget::password_of(known.user),
-            (None, _) => {
-                let key = name.as_ref().map(Username::key);
-                GuessTarget::password_of_unknown(key.as_deref().unwrap_or(username))
-            }
+        let (target, standing) = match (&known, &device) {
+            (Some(known), Some(device)) => (GuessTarget::password_on(device, known.user), found.standing_on_device),
+            (Some(known), None) => (GuessTarget::password_of(known.user), found.standing),
+            (None, _) => (unknown, found.standing),
         };
-        let attempt = verifier.limiter.attempt(caller, target).await?;
+        let attempt = verifier.limiter.attempt(caller, target, Some(standing)).await?;
         let phc = known.as_ref().map(|known| known.phc.as_str());
         let (attempt, new_phc) = verifier.verify(requester, attempt, password, phc).await?;
         let Some(mut known) = known else { return Err(refused()) };
@@ -85,7 +87,8 @@ impl Sessions {
             attempt.end(Outcome::Succeeded).await?;
             return Err(self.not_validated(caller, &known).await?);
         }
-        let opened = self.open_unless_changed(caller, name.as_ref(), &mut known, device.is_some(), &attempt).await;
+        let opened =
+            self.open_unless_changed(caller, (name.as_ref(), &keys), &mut known, device.is_some(), &attempt).await;
         let mut tokens = match opened {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -140,7 +143,7 @@ impl Sessions {
     async fn open_unless_changed(
         &self,
         caller: &Caller,
-        name: Option<&Username>,
+        (name, keys): (Option<&Username>, &LoginKeys),
         known: &mut Credential,
         is_known_device: bool,
         attempt: &Attempt,
@@ -150,7 +153,7 @@ impl Sessions {
                 return Ok(tokens);
             }
             // The account changed during the verification of the password.
-            let now = self.passwords.find(name).await?;
+            let now = self.passwords.find(name, keys).await?.credential;
             *known = now.filter(|now| now.phc == known.phc).ok_or_else(refused)?;
             if !known.has_role {
                 return Err(no_role());
@@ -167,7 +170,7 @@ impl Sessions {
         is_known_device: bool,
         throttle_key: &str,
     ) -> Result<Option<Tokens>> {
-        let first = Ticket { session: SessionId::random(), generation: 0 };
+        let first = Ticket { session: new_session_id(), generation: 0 };
         let (lifetime, ttl) = (self.config.refresh_absolute.as_secs_f64(), self.config.access_ttl.as_secs_f64());
         let event = Event::new(EventKind::SessionOpened, &Actor::by_secret(caller));
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = event.columns();

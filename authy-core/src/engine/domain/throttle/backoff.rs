@@ -5,6 +5,11 @@
 //! on, it is one week. A week without a failure removes one, a success removes all. An attacker who guesses
 //! continuously gets 11 guesses in an hour, 16 in a day, 45 in 30 days, and fewer than 100 in any year.
 //!
+//! While no failure is on record, an attempt is counted when it has failed, and at most four are under way on each
+//! server. By those, an attacker can exceed the five once. They are counted, so the waits after them are as much
+//! longer: on one server, 8 at once and 12 in an hour; in a day and more no guess is gained on up to two servers, and
+//! those in a year are fewer than 100 on up to seven.
+//!
 //! This meets the limit of NIST SP 800-63B (section 5.2.2: at most 100 consecutive failures on an account) without a
 //! permanent lock: a hundred failures in a row take a year, every wait ends, and meanwhile the owner can log in on a
 //! known device, or set a new password by mail. A guess during a wait is not verified, so it reveals nothing. It is not
@@ -99,6 +104,11 @@ impl BackoffPolicy {
     /// Returns whether this is the smallest number of failures that is followed by a wait.
     pub(super) fn begins_to_slow(&self, failures: u32) -> bool {
         (self.delay)(failures) > Duration::ZERO && (self.delay)(failures.saturating_sub(1)) == Duration::ZERO
+    }
+
+    /// Returns whether no failure counts any more.
+    pub(super) fn forgets(&self, state: Option<FailureCount>, now: DateTime<Utc>) -> bool {
+        state.is_none_or(|state| self.remembered(state, now) == 0)
     }
 
     /// Returns the time from which on no failure counts.

@@ -13,48 +13,49 @@ use tokio::{
 
 use crate::{Error, ErrorKind, Result};
 
-/// Maximum number of running attempts: one less than the number of failures without a wait, so that correct passwords
-/// do not delay each other when there was no wrong one.
-const MAX_UNDER_WAY: usize = 4;
+/// Maximum number of running attempts. Without a failure on record they are counted when they end, so this is also the
+/// number of guesses by which each server can exceed the limit; one less than the number of failures without a wait, so
+/// that four wrong passwords alone do not slow an account.
+pub(super) const MAX_UNDER_WAY: usize = 4;
 
 /// Maximum number of running and waiting attempts. More are refused immediately.
-const MAX_WAITING: usize = 64;
+const MAX_PLACES: usize = 64;
 
 /// Maximum wait for other attempts: about as long as a password waits for its hash.
-pub(super) const MAX_ATTEMPT_WAIT: Duration = Duration::from_secs(10);
+pub(in crate::engine) const MAX_ATTEMPT_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
-pub(super) struct ConcurrencyLimiter(Mutex<HashMap<String, Arc<Semaphore>>>);
+pub(super) struct ConcurrencyLimiter(Mutex<HashMap<String, Target>>);
 
-/// A permit to run, until it is dropped.
-pub(super) struct Permit {
+struct Target {
+    semaphore: Arc<Semaphore>,
+    /// The number of attempts, running or waiting.
+    places: usize,
+}
+
+/// A place of an attempt at a target, until it is dropped. It waits until it has a permit.
+pub(super) struct Place {
     limiter: Arc<ConcurrencyLimiter>,
     key: String,
-    semaphore: Option<Arc<Semaphore>>,
-    acquired: Option<OwnedSemaphorePermit>,
+    semaphore: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ConcurrencyLimiter {
-    /// Waits for a permit.
+    /// Takes a place, without waiting.
     ///
     /// # Errors
-    /// `overloaded` when too many attempts wait, or the wait takes too long.
-    pub(super) async fn acquire(self: &Arc<Self>, key: &str) -> Result<Permit> {
-        let semaphore = {
-            let mut targets = self.lock();
-            targets.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MAX_UNDER_WAY))).clone()
-        };
-        // Every reference besides those of the table and of this function is running or waiting. Created first, so that
-        // its drop also cleans up when the caller is refused or leaves.
-        let mut permit =
-            Permit { limiter: self.clone(), key: key.to_owned(), semaphore: Some(semaphore.clone()), acquired: None };
-        // One reference in the table, and two per attempt: its own, and that of its permit or its wait.
-        if Arc::strong_count(&semaphore) > 2 * MAX_WAITING + 1 {
+    /// `overloaded` when there is none.
+    pub(super) fn enter(self: &Arc<Self>, key: &str) -> Result<Place> {
+        let mut targets = self.lock();
+        let target = targets
+            .entry(key.to_owned())
+            .or_insert_with(|| Target { semaphore: Arc::new(Semaphore::new(MAX_UNDER_WAY)), places: 0 });
+        if target.places >= MAX_PLACES {
             return Err(too_many_waiting());
         }
-        let acquired = timeout(MAX_ATTEMPT_WAIT, semaphore.acquire_owned()).await;
-        permit.acquired = Some(acquired.map_err(|_| too_many_waiting())?.map_err(|_| too_many_waiting())?);
-        Ok(permit)
+        target.places += 1;
+        Ok(Place { limiter: self.clone(), key: key.to_owned(), semaphore: target.semaphore.clone(), permit: None })
     }
 
     #[cfg(test)]
@@ -63,18 +64,39 @@ impl ConcurrencyLimiter {
     }
 
     // The code under the lock cannot panic in the middle of a change.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Semaphore>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Target>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Permit {
+impl Place {
+    /// Waits for a permit to run, in the order of the calls.
+    ///
+    /// # Errors
+    /// `overloaded` when the wait takes too long.
+    pub(super) async fn acquire(&mut self) -> Result<()> {
+        if self.permit.is_none() {
+            let acquired = timeout(MAX_ATTEMPT_WAIT, self.semaphore.clone().acquire_owned()).await;
+            self.permit = Some(acquired.map_err(|_| too_many_waiting())?.map_err(|_| too_many_waiting())?);
+        }
+        Ok(())
+    }
+
+    /// Lets another attempt run, and keeps the place.
+    pub(super) fn release(&mut self) {
+        self.permit = None;
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
+        self.permit = None;
         let mut targets = self.limiter.lock();
-        drop((self.acquired.take(), self.semaphore.take()));
-        // Only the table has a reference.
-        if targets.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
-            targets.remove(&self.key);
+        if let Some(target) = targets.get_mut(&self.key) {
+            target.places -= 1;
+            if target.places == 0 {
+                targets.remove(&self.key);
+            }
         }
     }
 }
@@ -88,22 +110,33 @@ pub(super) fn too_many_waiting() -> Error {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_maximum_number_of_attempts_runs_and_the_next_waits_for_one_to_end() {
-        let limiter = Arc::new(ConcurrencyLimiter::default());
-        let mut under_way = Vec::new();
-        for _ in 0..MAX_UNDER_WAY {
-            under_way.push(limiter.acquire("one").await.unwrap());
+    /// Takes places with a permit.
+    async fn running(limiter: &Arc<ConcurrencyLimiter>, number: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        for _ in 0..number {
+            let mut place = limiter.enter("one").unwrap();
+            place.acquire().await.unwrap();
+            places.push(place);
         }
-        limiter.acquire("another").await.unwrap();
-        let waiting = tokio::spawn({
-            let limiter = limiter.clone();
-            async move { limiter.acquire("one").await.map(drop) }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        under_way.pop();
-        timeout(MAX_ATTEMPT_WAIT, waiting).await.unwrap().unwrap().unwrap();
+        places
+    }
+
+    #[tokio::test]
+    async fn the_maximum_number_of_attempts_runs_and_the_next_waits_for_one_to_end_or_to_pause() {
+        let limiter = Arc::new(ConcurrencyLimiter::default());
+        let mut under_way = running(&limiter, MAX_UNDER_WAY).await;
+        limiter.enter("another").unwrap().acquire().await.unwrap();
+        for pauses in [false, true] {
+            let mut next = limiter.enter("one").unwrap();
+            let waiting = tokio::spawn(async move { next.acquire().await.map(|()| next) });
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            match pauses {
+                true => under_way[0].release(),
+                false => drop(under_way.pop()),
+            }
+            under_way.push(timeout(MAX_ATTEMPT_WAIT, waiting).await.unwrap().unwrap().unwrap());
+        }
         drop(under_way);
         assert_eq!(limiter.len(), 0, "no target is kept");
     }
@@ -111,20 +144,16 @@ mod tests {
     #[tokio::test]
     async fn too_many_attempts_are_refused_at_once_and_abandoned_ones_are_removed() {
         let limiter = Arc::new(ConcurrencyLimiter::default());
-        let mut under_way = Vec::new();
-        for _ in 0..MAX_UNDER_WAY {
-            under_way.push(limiter.acquire("one").await.unwrap());
-        }
-        let mut waiting: Vec<_> = (0..2 * MAX_WAITING).map(|_| Box::pin(limiter.acquire("one"))).collect();
-        let mut refused = 0;
-        for wait in &mut waiting {
-            if let std::task::Poll::Ready(answer) = futures_util::poll!(wait) {
-                assert_eq!(answer.err().unwrap().kind(), ErrorKind::Overloaded);
-                refused += 1;
-            }
-        }
-        assert!((MAX_WAITING..2 * MAX_WAITING).contains(&refused), "{refused}");
-        drop((waiting, under_way));
+        let mut places = running(&limiter, MAX_UNDER_WAY).await;
+        places.extend((MAX_UNDER_WAY..MAX_PLACES).map(|_| limiter.enter("one").unwrap()));
+        let mut last = places.pop().unwrap();
+        let mut wait = Box::pin(last.acquire());
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        assert_eq!(limiter.enter("one").err().unwrap().kind(), ErrorKind::Overloaded);
+        drop(wait);
+        drop(last);
+        drop(limiter.enter("one").unwrap());
+        drop(places);
         assert_eq!(limiter.len(), 0);
     }
 }

@@ -37,6 +37,23 @@ statements! {
          RETURNING 1"
     );
 
+    /// Counts an attempt that was verified without being counted before, from the state of this moment, as in
+    /// `backoff.rs`. It needs no wait to have ended: it began when nothing was on record.
+    COUNT_UNRESERVED(TEXT, FLOAT8, FLOAT8) = concat!(
+        quick!("false"),
+        "INSERT INTO authy.throttle AS known (key, failures, counted, forgotten)
+         SELECT $1, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $2) FROM quick
+         ON CONFLICT (key) DO UPDATE SET
+             failures = 1 + greatest(known.failures - greatest(
+                 floor(extract(epoch FROM clock_timestamp() - known.counted) / $2)::integer, 0), 0),
+             counted = clock_timestamp(),
+             -- What has run for too long does not count as running again because of the new time.
+             pending = CASE WHEN known.counted > clock_timestamp() - make_interval(secs => $3) THEN known.pending ELSE 0 END,
+             -- An upper bound, so that no failure is deleted too early.
+             forgotten = clock_timestamp() + make_interval(secs => $2 * (1 + known.failures))
+         RETURNING failures"
+    );
+
     /// Records an attempt that is not verified. It costs as much as one that is.
     REFUSE(TEXT) = concat!(
         quick!("false"),
@@ -49,7 +66,8 @@ statements! {
     FAIL(TEXT, BOOL, TEXT, FLOAT8, BOOL, UUID, TEXT, UUID, TEXT, UUID, INET, TEXT, TEXT, JSONB) = concat!(
         quick!("$5"),
         ", settled AS (
-             -- Not admitted, so it was never running: the same columns are written, so that it takes as long.
+             -- Without a reservation it was never counted as running: the same columns are written, so that it takes
+             -- as long.
              UPDATE authy.throttle SET pending = CASE WHEN $2 THEN greatest(pending - 1, 0) ELSE pending END
              FROM quick WHERE key = $1
          ), counted AS (

@@ -90,6 +90,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         false => ErasedNames::unconfirmed(user),
     };
     code::forget_spent(tx, user).await?;
+    users.passwords.limiter.forget_all_guesses(tx, user).await?;
     alias::erase(tx, &users.erased, user).await?;
     // The replacement of the name is a valid name, because every view of a user contains one.
     let username = erased_username(user);

@@ -1,11 +1,15 @@
 //! An exploration of the state machine: all reachable states, and the fastest sequence of guesses.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::*;
+use crate::engine::domain::throttle::{concurrency::MAX_UNDER_WAY, record::MAX_ATTEMPT_TIME};
 
 const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// So many failures are followed by the first wait.
+const FREE: u32 = 5;
 
 /// All spans after which a state changes, one second less, one second more, and a longer one than all of them.
 fn spans(schedule: &BackoffPolicy) -> Vec<Duration> {
@@ -75,45 +79,76 @@ fn the_waits_are_those_that_are_documented() {
 
 /// Returns the maximum number of guesses within a span of time, each at any time: at the end of a wait, or after any
 /// number of units of the memory.
-fn most_guesses(schedule: &BackoffPolicy, span: Duration) -> u32 {
-    // The earliest time, by the number of remembered failures, at which this number of guesses has been made.
-    let mut earliest = vec![Some(Duration::ZERO)];
+///
+/// When nothing is on record, `excess` guesses more can be under way than are admitted one after another. All of them
+/// end before the first wait does (`the_first_wait_is_longer_than_an_attempt`), so they are made at once.
+fn most_guesses(schedule: &BackoffPolicy, span: Duration, excess: u32) -> u32 {
+    // By the number of guesses: the earliest time at which they have been made, by the number of remembered failures.
+    let mut earliest = BTreeMap::from([(0, BTreeMap::from([(0, Duration::ZERO)]))]);
     for guesses in 0.. {
-        let mut next: Vec<Option<Duration>> = vec![None; earliest.len() + 1];
-        for (failures, at) in (0..).zip(&earliest) {
-            let Some(at) = at else { continue };
+        let Some(states) = earliest.remove(&guesses) else { return guesses - 1 };
+        for (failures, at) in states {
             for pause in 0..=failures {
                 // The first guess is made at the very beginning.
                 let wait =
                     if guesses == 0 { Duration::ZERO } else { (schedule.delay)(failures).max(schedule.memory * pause) };
                 let state = FailureCount { failures, counted: START };
                 let after = schedule.next(Some(state), Outcome::Failed, START + wait).unwrap().failures;
-                let slot = &mut next[after as usize];
-                let moment = *at + wait;
-                if moment <= span && slot.is_none_or(|known| moment < known) {
-                    *slot = Some(moment);
+                let moment = at + wait;
+                let at_once = if after == 1 && excess > 0 { FREE - 1 + excess } else { 0 };
+                for more in (0..=at_once).filter(|_| moment <= span) {
+                    let slot = earliest.entry(guesses + 1 + more).or_default().entry(after + more).or_insert(moment);
+                    *slot = moment.min(*slot);
                 }
             }
         }
-        if next.iter().all(Option::is_none) {
-            return guesses;
-        }
-        earliest = next;
     }
     unreachable!()
 }
 
+/// Returns the number of guesses at one account in addition to those that are admitted one after another: those that
+/// are under way when the first failure is counted.
+fn excess(servers: usize) -> u32 {
+    (servers * MAX_UNDER_WAY).saturating_sub(1) as u32
+}
+
 #[test]
 fn an_account_admits_no_more_guesses_than_documented() {
-    let most = |span| most_guesses(&ACCOUNT_POLICY, span);
-    assert_eq!((most(HOUR), most(DAY), most(DAY * 30)), (11, 16, 45));
-    let year = most(DAY * 365);
-    assert!((90..100).contains(&year), "{year}");
+    let most = |servers| {
+        [Duration::ZERO, HOUR, DAY, DAY * 30].map(|span| most_guesses(&ACCOUNT_POLICY, span, excess(servers)))
+    };
+    let documented = [
+        // One after another.
+        (0, [5, 11, 16, 45]),
+        (1, [8, 12, 16, 45]),
+        (2, [12, 12, 16, 45]),
+        (3, [16, 16, 17, 46]),
+        (10, [44, 44, 45, 53]),
+    ];
+    for (servers, guesses) in documented {
+        assert_eq!(most(servers), guesses, "{servers} servers");
+        assert!(guesses[0] <= FREE + 4 * servers as u32);
+    }
+}
+
+#[test]
+fn an_account_admits_fewer_than_a_hundred_guesses_in_a_year_on_up_to_seven_servers() {
+    for servers in [0, 1, 7] {
+        let year = most_guesses(&ACCOUNT_POLICY, DAY * 365, excess(servers));
+        assert!((90..100).contains(&year), "{year} on {servers} servers");
+    }
+}
+
+#[test]
+fn the_first_wait_is_longer_than_an_attempt() {
+    assert!(account(FREE) > MAX_ATTEMPT_TIME);
+    // Four wrong ones alone slow nobody.
+    assert_eq!(account(MAX_UNDER_WAY as u32), Duration::ZERO);
 }
 
 #[test]
 fn an_address_gets_a_hundred_failures_and_a_hundred_an_hour() {
-    let most = |span| most_guesses(&ADDRESS_POLICY, span);
+    let most = |span| most_guesses(&ADDRESS_POLICY, span, 0);
     assert_eq!(most(Duration::ZERO), 100);
     assert_eq!(most(HOUR), 200);
     assert_eq!(most(HOUR * 5), 600);
