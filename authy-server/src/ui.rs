@@ -45,6 +45,7 @@ pub use pages::Pages;
 
 pub(crate) use form::Form;
 use pages::Skin;
+#[cfg(feature = "cli")]
 pub(crate) use path::CONSOLE;
 use row::PageRow;
 

@@ -110,7 +110,7 @@ pub(super) async fn download(visit: &Visit<'_>) -> Shown {
 /// Returns the next part of the file. No connection to the database is held while the client reads it.
 async fn next(download: Option<Download>) -> Result<Option<(Bytes, Option<Download>)>> {
     let Some(mut download) = download else { return Ok(None) };
-    if download.pages % PAGES_BETWEEN_CHECKS == 0 {
+    if download.pages.is_multiple_of(PAGES_BETWEEN_CHECKS) {
         download.check_caller().await?;
     }
     let page = download.authy.events().list(&download.query).await?;
