@@ -3,6 +3,9 @@
 
 use std::collections::HashSet;
 
+use authy_core::UserId;
+use authy_tests::new_user;
+
 use super::*;
 
 /// So many attempts at a target are under way at a time in each server, and can exceed the bound.
@@ -38,6 +41,13 @@ async fn with_slow_hashes() -> TestApp {
 /// Hashes that take some time, so that attempts overlap.
 async fn with_real_hashes() -> TestApp {
     TestApp::with(|config, _| config.hash.argon2 = "m=16384,t=1,p=1".parse().unwrap()).await
+}
+
+/// A user who signs up in the process, where no client gives up waiting for a slow hash.
+async fn slow_user(app: &TestApp) -> (UserId, String) {
+    let name = fresh_name("ada");
+    let anonymous = Caller::anonymous(ClientInfo::default());
+    (app.authy.users().register(&anonymous, new_user(&name)).await.unwrap(), name)
 }
 
 fn hashes(app: &TestApp) -> u64 {
@@ -115,29 +125,29 @@ async fn a_login_without_a_failure_on_record_writes_no_count_and_a_failure_two_s
 #[tokio::test]
 async fn a_failure_is_counted_from_what_is_on_record_when_it_ends() {
     let app = with_slow_hashes().await;
-    let user = app.user().await;
-    let (authy, name) = (app.authy.clone(), user.username.clone());
-    let guess = tokio::spawn(async move { try_from(&authy, "192.0.2.1", &name, "wrong").await });
+    let (user, name) = slow_user(&app).await;
+    let (authy, guessed) = (app.authy.clone(), name.clone());
+    let guess = tokio::spawn(async move { try_from(&authy, "192.0.2.1", &guessed, "wrong").await });
     until("it is being verified", || async { app.authy.statistics().hashing.running == 1 }).await;
     assert_eq!(looked_at(&app).await, 0);
     // Others have failed meanwhile, on another server, and two of them are forgotten already.
     let others = "INSERT INTO authy.throttle (key, failures, counted, forgotten)
                   VALUES ('account:' || $1::uuid, 6, now() - interval '15 days', now() + interval '1 day')";
     let sql = app.sql().await;
-    sql.execute(others, &[user.id.as_uuid()]).await.unwrap();
+    sql.execute(others, &[user.as_uuid()]).await.unwrap();
     assert!(!guess.await.unwrap());
     let row = sql.query_one("SELECT failures, counted > now() - interval '1 minute', forgotten > now() + interval '5 weeks' FROM authy.throttle WHERE key LIKE 'account:%'", &[]);
     let row = row.await.unwrap();
     assert_eq!((row.get::<_, i32>(0), row.get(1), row.get(2)), (5, true, true));
     // The fifth is the first that is followed by a wait.
     assert_eq!(number(&app, "SELECT count(*) FROM authy.event WHERE kind = 'account.throttled'").await, 1);
-    assert!(!try_from(&app.authy, "192.0.2.1", &user.username, PASSWORD).await);
+    assert!(!try_from(&app.authy, "192.0.2.1", &name, PASSWORD).await);
 }
 
 #[tokio::test]
 async fn a_guess_whose_guesser_hangs_up_counts() {
     let app = with_slow_hashes().await;
-    for name in [app.user().await.username, fresh_name("unknown")] {
+    for name in [slow_user(&app).await.1, fresh_name("unknown")] {
         app.sql().await.execute("DELETE FROM authy.throttle", &[]).await.unwrap();
         // Not on record, and then on record.
         for failures in [1, 2] {
@@ -206,9 +216,9 @@ async fn wrong_passwords_beside_a_crowd_with_the_right_one_are_verified_and_coun
 
 #[tokio::test]
 async fn a_password_that_is_identical_to_a_wrong_one_waits_for_it_whether_or_not_the_account_exists() {
-    let app = with_slow_hashes().await;
+    let app = with_real_hashes().await;
     let sql = app.sql().await;
-    for name in [app.user().await.username, fresh_name("unknown")] {
+    for name in [slow_user(&app).await.1, fresh_name("unknown")] {
         sql.execute("DELETE FROM authy.throttle", &[]).await.unwrap();
         let before = hashes(&app);
         let engines = [app.authy.clone()];
@@ -225,7 +235,7 @@ async fn a_password_that_is_identical_to_a_wrong_one_waits_for_it_whether_or_not
             }
         };
         let (answers, ()) = tokio::join!(guesses, watch);
-        assert!(answers.iter().all(|answer| *answer == Some(ErrorKind::InvalidCredentials)));
+        assert!(answers.iter().all(|answer| *answer == Some(ErrorKind::InvalidCredentials)), "{answers:?}");
         assert_eq!(hashes(&app) - before, 4, "each is verified");
         assert_eq!(number(&app, "SELECT max(failures)::bigint FROM authy.throttle").await, 4);
     }
