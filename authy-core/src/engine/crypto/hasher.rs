@@ -149,8 +149,9 @@ const MAX_QUEUE_TIME: Duration = Duration::from_secs(10);
 /// The initial value of the running mean of a job's time: about one hash with the default parameters.
 const INITIAL_MEAN_TIME: Duration = Duration::from_millis(20);
 
-/// Time for which a thread without work keeps its memory. A burst of logins reuses it; an idle server should be small.
-const WORKSPACE_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which a thread without work keeps its memory. A burst of logins reuses it; an idle server should be small, and to get the
+/// memory anew takes a few milliseconds.
+const WORKSPACE_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The lowest priority: on a busy machine, a hash must not delay a token check.
 #[cfg(target_os = "linux")]
