@@ -35,7 +35,7 @@ async fn looked_at(app: &TestApp) -> i64 {
 
 /// Hashes that take long enough to see what is under way.
 async fn with_slow_hashes() -> TestApp {
-    TestApp::with(|config, _| config.hash.argon2 = "m=65536,t=4,p=1".parse().unwrap()).await
+    TestApp::with(|config, _| config.hash.argon2 = "m=32768,t=3,p=1".parse().unwrap()).await
 }
 
 /// Hashes that take some time, so that attempts overlap.
