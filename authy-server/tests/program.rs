@@ -41,6 +41,10 @@ mod log;
 #[path = "program/mail.rs"]
 mod mail;
 
+#[cfg(target_os = "linux")]
+#[path = "program/memory.rs"]
+mod memory;
+
 #[path = "program/secrecy.rs"]
 mod secrecy;
 
