@@ -1,5 +1,6 @@
 //! Keys, hashes and passwords. This layer does not use the database.
 
+pub(in crate::engine) mod digest;
 pub(in crate::engine) mod hash_config;
 pub(in crate::engine) mod hasher;
 pub(in crate::engine) mod keypair;

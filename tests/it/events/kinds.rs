@@ -13,7 +13,7 @@ use authy_core::{
     },
     engine::{Delivery, DeliveryError, ImportOptions, ImportRecord, ImportSource, MasterKeys, Sink},
 };
-use authy_tests::{FOREIGN_HASH, TestApp, operator, tools, until};
+use authy_tests::{FOREIGN_HASH, TestApp, database, legacy, operator, tools, until};
 use serde_json::{Value, json};
 
 use crate::crash::write_cases;
@@ -133,7 +133,13 @@ async fn validate(schema: &Value, texts: &[String]) {
 
 #[tokio::test]
 async fn every_event_is_as_the_schema_of_its_kind_says() {
-    let app = TestApp::with_sinks(|_| vec![Arc::new(Refusing)]).await;
+    let app = TestApp::build(
+        database::fresh().await,
+        MasterKeys::generate().unwrap(),
+        |config, _| config.legacy_tokens = Some(legacy::accepted()),
+        |_| vec![Arc::new(Refusing)],
+    )
+    .await;
     write_every_kind(&app).await;
     let events = trail(&app.authy).await;
     let written: BTreeSet<_> = events.iter().map(|event| event.kind.as_str()).collect();

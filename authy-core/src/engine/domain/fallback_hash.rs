@@ -17,11 +17,11 @@ use crate::{
     Result, Secret, UserId,
     engine::{
         crypto::{
+            digest::digest_of,
             hasher::HashRequester,
             master::MasterKeys,
             password::{Passwords, Verdict, is_werkzeug},
         },
-        domain::import::candidate::digest_of,
         journal::{
             caller::Caller,
             write::{Journal, Tx, Written},

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-pub(in crate::engine::domain) mod candidate;
+mod candidate;
 mod merge;
 mod plan;
 pub(in crate::engine) mod record;

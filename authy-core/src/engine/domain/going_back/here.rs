@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use crate::{
     Secret, UserId,
     engine::{
-        crypto::password::is_werkzeug,
-        domain::{fallback_hash::FallbackHashes, import::candidate::digest_of},
+        crypto::{digest::digest_of, password::is_werkzeug},
+        domain::fallback_hash::FallbackHashes,
         storage::row::user_id,
     },
 };

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Secret,
-    engine::domain::{fallback_hash::UNUSABLE, import::candidate::digest_of},
+    engine::{crypto::digest::digest_of, domain::fallback_hash::UNUSABLE},
 };
 
 /// Maximum length of a name there, in characters.

@@ -1,8 +1,6 @@
 //! A row of the source that can be imported: its values are checked, and nothing is known of other users yet.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +13,10 @@ use super::{
 };
 use crate::{
     Email, Secret, UserId, Username,
-    engine::{crypto::password::stored::classify, domain::user::RELEASED_KEY_PREFIX},
+    engine::{
+        crypto::{digest::digest_of, password::stored::classify},
+        domain::user::RELEASED_KEY_PREFIX,
+    },
     name::Stored as _,
 };
 
@@ -51,12 +52,6 @@ pub(super) struct Digests {
     pub(super) all: Vec<u8>,
     pub(super) password: Vec<u8>,
     pub(super) email: Vec<u8>,
-}
-
-/// Returns the digest of a value: SHA-256, cut to 16 bytes, because only accidental matches matter.
-pub(in crate::engine::domain) fn digest_of(value: &impl Serialize) -> Vec<u8> {
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    digest(&SHA256, &text).as_ref().iter().take(16).copied().collect()
 }
 
 /// What the rows of a source have in common.

@@ -10,12 +10,15 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    candidate::{Candidate, digest_of},
+    candidate::Candidate,
     report::{ImportNoteKind::*, ImportReport},
 };
 use crate::{
     UserId, Username,
-    engine::storage::row::{stored, user_id},
+    engine::{
+        crypto::digest::digest_of,
+        storage::row::{stored, user_id},
+    },
 };
 
 /// What the last import wrote.

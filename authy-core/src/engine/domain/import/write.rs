@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    candidate::{Candidate, digest_of},
+    candidate::Candidate,
     merge::{PasswordChange, Update},
     plan::NewUser,
     roles::RoleMap,
@@ -15,6 +15,7 @@ use crate::{
     ClientInfo, Error, ErrorKind, Result, Secret, UserId,
     api::event::EventKind,
     engine::{
+        crypto::digest::digest_of,
         domain::{alias, fallback_hash, user},
         journal::{actor::Actor, write::Tx},
         storage::{connector::db_error, statement::Params},
