@@ -52,7 +52,7 @@ mod message;
 mod metrics;
 mod mounted;
 mod operations;
-#[cfg(any(feature = "cli", feature = "otlp", feature = "webhook"))]
+#[cfg(any(feature = "cli", feature = "webhook"))]
 mod outgoing;
 mod page;
 mod peer;

@@ -29,17 +29,17 @@ const fn figures(name: &'static str, counted: [f64; 4], times: [f64; 2]) -> Figu
 }
 
 /// A sign-up.
-pub const SIGN_UP: Figures = figures("sign-up", [1.0, 2456.0, 1196.0, 418.0], [2060.0, 3590.0]);
+pub const SIGN_UP: Figures = figures("sign-up", [1.0, 2499.0, 1130.0, 421.0], [1590.0, 2640.0]);
 /// A login.
-pub const LOGIN: Figures = figures("login", [2.0, 1647.0, 459.0, 328.0], [1140.0, 1600.0]);
+pub const LOGIN: Figures = figures("login", [1.0, 1104.0, 290.0, 325.0], [430.0, 730.0]);
 /// A login with a wrong password.
-pub const REFUSED_LOGIN: Figures = figures("refused login", [2.0, 526.0, 131.0, 0.0], [900.0, 1380.0]);
+pub const REFUSED_LOGIN: Figures = figures("refused login", [2.0, 565.0, 200.0, 0.0], [430.0, 830.0]);
 /// A refresh.
-pub const REFRESH: Figures = figures("refresh", [1.0, 720.0, 0.0, 328.0], [180.0, 300.0]);
+pub const REFRESH: Figures = figures("refresh", [1.0, 694.0, 0.0, 300.0], [350.0, 370.0]);
 /// A logout.
-pub const LOGOUT: Figures = figures("logout", [2.0, 1654.0, 229.0, 467.0], [1210.0, 1480.0]);
+pub const LOGOUT: Figures = figures("logout", [2.0, 1705.0, 200.0, 500.0], [1070.0, 1510.0]);
 /// A read of a user.
-pub const READ: Figures = figures("read of a user", [0.0, 0.0, 0.0, 0.0], [180.0, 230.0]);
+pub const READ: Figures = figures("read of a user", [0.0, 0.0, 0.0, 0.0], [90.0, 200.0]);
 
 /// All of them.
 pub const ALL: [Figures; 6] = [SIGN_UP, LOGIN, REFUSED_LOGIN, REFRESH, LOGOUT, READ];
