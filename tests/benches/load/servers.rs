@@ -77,6 +77,8 @@ impl AuthyServer {
             command.env(format!("AUTHY_LIMIT_{limit}"), "off");
         }
         command.env("AUTHY_FOLLOWER_NETWORKS", "127.0.0.0/8");
+        // One network has a quarter of the queue at most, and here all clients are of one.
+        command.env("AUTHY_HASH_QUEUE", "512");
         let (child, address) = start(command.env("AUTHY_LOG", "warn"))?;
         Ok(Self { address, child, _folder: folder })
     }
