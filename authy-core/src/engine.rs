@@ -65,6 +65,7 @@ pub use domain::{
         report::{ImportNote, ImportNoteKind, ImportReport},
         source::{FirebaseHash, FirstAuthy, ImportFormat, ImportSource},
     },
+    note::Note,
     recovery::RecoveryReport,
     role::Roles,
     session::{

@@ -30,6 +30,7 @@ mod role;
 mod session;
 mod shadow;
 mod shell;
+mod transfer;
 mod user;
 
 use arguments::print;

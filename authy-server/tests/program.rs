@@ -103,6 +103,18 @@ fn fails(folder: &Path, arguments: &[&str]) -> String {
     text(&output.stderr)
 }
 
+/// Waits for something to be there.
+fn until<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match found() {
+            Some(found) => return found,
+            None => assert!(Instant::now() < deadline, "timed out waiting until {what}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A server that runs, and what it printed until it listened.
 struct ServerProgram {
     child: Child,
@@ -365,12 +377,8 @@ fn a_broker_that_is_away_delays_nothing_and_its_password_is_not_logged() {
     command.env("AUTHY_AMQP_URL", "amqp://authy:hunter2@127.0.0.1:1");
     let mut server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
     // The first administrator is an event already.
-    let deadline = Instant::now() + Duration::from_secs(20);
     let logged = || fs::read_to_string(&log).unwrap();
-    while !logged().contains("RabbitMQ cannot be reached") {
-        assert!(Instant::now() < deadline, "{}", logged());
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("the log says so", || logged().contains("RabbitMQ cannot be reached").then_some(()));
     server.log_in("admin", server.password().unwrap());
     server.signal(Signal::TERM);
     assert!(server.ends().success());

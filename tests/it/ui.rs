@@ -24,7 +24,7 @@ mod system;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Visitors {
     Everybody,
-    /// Whoever is logged in.
+    /// Anybody who is logged in.
     User,
     Administrator,
     /// Who may do everything.

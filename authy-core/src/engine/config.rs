@@ -81,8 +81,8 @@ pub struct Config {
     /// Tokens of an earlier system that are accepted until they expire; `None` for none.
     pub legacy_tokens: Option<LegacyTokens>,
     /// Whether a hash that the first authy understands is kept, encrypted, for each password that is used or set, so that
-    /// [`Authy::export`](crate::Authy::export) can write it back. It is weaker than the one that is verified: whoever has the
-    /// database *and* the master key can guess faster. Set it only while the first authy may have to be started again, and
+    /// [`Authy::export`](crate::Authy::export) can write it back. It is weaker than the one that is verified: an
+    /// attacker with the database *and* the master key can guess faster. Set it only while the first authy may have to be started again, and
     /// then call [`Authy::forget_fallback_hashes`](crate::Authy::forget_fallback_hashes).
     pub keep_fallback_hashes: bool,
     /// Maximum time by which the [replica](crate::engine::Builder::replica) may be behind; reads go to the primary when it is more.

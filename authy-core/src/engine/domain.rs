@@ -11,6 +11,7 @@ pub(in crate::engine) mod going_back;
 pub(in crate::engine) mod import;
 pub(in crate::engine) mod issuer;
 pub(in crate::engine) mod lookalike;
+pub(in crate::engine) mod note;
 pub(in crate::engine) mod recovery;
 pub(in crate::engine) mod role;
 pub(in crate::engine) mod session;

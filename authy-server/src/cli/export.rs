@@ -1,17 +1,17 @@
 //! `authy-server export`
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::process::ExitCode;
 
 use authy_core::{
-    Authy, RoleName,
+    Authy,
     engine::{Caller, ExportNoteKind, ExportOptions, ExportReport, FirstAuthy},
 };
-use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser, value_parser};
+use clap::{ArgMatches, Command};
 
 use super::{
-    arguments::{json, plain, print, print_json},
-    import::{INCOMPLETE, mapped_role},
+    arguments::{json, print, print_json},
     progress::ProgressLine,
+    transfer::{batch, batch_size, exit_code, first_authy, flag, map_role, note_lines, report_text, role_names, text},
 };
 use crate::{
     config::{DatabaseUrl, Settings},
@@ -19,9 +19,6 @@ use crate::{
 };
 
 pub(super) fn command() -> Command {
-    let text = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help).value_parser(NonEmptyStringValueParser::new())
-    };
     Command::new("export")
         .about("Write users who were created or changed here into the database of the first authy, to start it again")
         .after_help(
@@ -34,12 +31,7 @@ pub(super) fn command() -> Command {
             "The PostgreSQL URL of the first authy. A password in it can be read by other users of this machine: leave it \
              out and set AUTHY_EXPORT_TO",
         ))
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Write nothing, and report what would be done"),
-        )
+        .arg(flag("dry-run", "Write nothing, and report what would be done"))
         .arg(json())
         .arg(text(
             "app-time-zone",
@@ -51,32 +43,16 @@ pub(super) fn command() -> Command {
             "ZONE",
             "The time zone of its database sessions, as at the import [default: that of a session of this role]",
         ))
-        .arg(
-            Arg::new("map-role")
-                .long("map-role")
-                .value_name("OLD=NEW")
-                .action(ArgAction::Append)
-                .value_parser(mapped_role)
-                .help("The role OLD there is the role NEW here, as at the import. Can be repeated"),
-        )
+        .arg(map_role("The role OLD there is the role NEW here, as at the import. Can be repeated"))
         .arg(text("source", "NAME", "The name of the source, as at the import").default_value("authy-1"))
+        .arg(batch("USERS", "500", "The number of users per transaction"))
         .arg(
-            Arg::new("batch")
-                .long("batch")
-                .value_name("USERS")
-                .value_parser(value_parser!(u16).range(1..=10_000))
-                .default_value("500")
-                .help("The number of users per transaction"),
-        )
-        .arg(
-            Arg::new("forget")
-                .long("forget")
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["to", "dry-run", "app-time-zone", "database-time-zone", "map-role", "json"])
-                .help(
-                    "Delete the password hashes that were kept for the first authy, when it will not be started again. Leave \
-                     AUTHY_COMPAT out of the settings of every server before",
-                ),
+            flag(
+                "forget",
+                "Delete the password hashes that were kept for the first authy, when it will not be started again. Leave \
+                 AUTHY_COMPAT out of the settings of every server before",
+            )
+            .conflicts_with_all(["to", "dry-run", "app-time-zone", "database-time-zone", "map-role", "json"]),
         )
 }
 
@@ -90,12 +66,11 @@ pub(super) async fn run(
     if matches.get_flag("forget") {
         return forget(authy, caller, settings).await;
     }
-    let mapped = matches.get_many::<(String, RoleName)>("map-role").into_iter().flatten().cloned();
     let options = ExportOptions {
         dry_run: matches.get_flag("dry-run"),
         source: matches.get_one::<String>("source").cloned().unwrap_or_default(),
-        role_names: mapped.collect::<BTreeMap<_, _>>(),
-        batch: matches.get_one::<u16>("batch").copied().unwrap_or_default().into(),
+        role_names: role_names(matches),
+        batch: batch_size(matches),
     };
     let target = target(matches, settings)?;
     let mut line = ProgressLine::new();
@@ -111,9 +86,9 @@ pub(super) async fn run(
     let report = exported?;
     match matches.get_flag("json") {
         true => print_json(&report)?,
-        false => print(&text(&report))?,
+        false => print(&describe(&report))?,
     }
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+    Ok(exit_code(report.is_complete()))
 }
 
 async fn forget(authy: &Authy, caller: &Caller, settings: &Settings) -> Result<ExitCode, BoxError> {
@@ -131,17 +106,11 @@ fn target(matches: &ArgMatches, settings: &Settings) -> Result<FirstAuthy, BoxEr
         (None, Some(url)) => url.clone(),
         (None, None) => return Err("--to or AUTHY_EXPORT_TO is required".into()),
     };
-    let zone = |name| matches.get_one::<String>(name).cloned();
-    Ok(FirstAuthy {
-        roots: url.roots.unwrap_or_else(|| settings.roots()),
-        database: url.config,
-        app_time_zone: zone("app-time-zone"),
-        database_time_zone: zone("database-time-zone"),
-    })
+    Ok(first_authy(url, matches, settings))
 }
 
 /// Returns the report for people.
-fn text(report: &ExportReport) -> String {
+fn describe(report: &ExportReport) -> String {
     let ExportReport { source, read, created, changed, unchanged, refused, roles_created, .. } = report;
     let mut lines = Vec::new();
     if report.is_dry_run {
@@ -158,13 +127,6 @@ fn text(report: &ExportReport) -> String {
             "{count} users have to reset the password: no hash that the first authy understands is known"
         ));
     }
-    lines.extend(report.counts.iter().map(|(kind, count)| format!("notes: {count} {kind}")));
-    lines.extend(report.notes.iter().map(ToString::to_string));
-    let noted: u64 = report.counts.values().sum();
-    let omitted = noted.saturating_sub(u64::try_from(report.notes.len()).unwrap_or(u64::MAX));
-    if omitted > 0 {
-        lines.push(format!("and {omitted} further notes"));
-    }
-    // A name may contain what acts on a terminal.
-    lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n")
+    lines.extend(note_lines(&report.counts, &report.notes));
+    report_text(&lines)
 }

@@ -1,31 +1,24 @@
 //! `authy-server import`
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use authy_core::{
-    Authy, RoleName,
-    engine::{
-        Caller, FirebaseHash, FirstAuthy, ImportFormat, ImportOptions, ImportProgress, ImportReport, ImportSource,
-    },
+    Authy,
+    engine::{Caller, FirebaseHash, ImportFormat, ImportOptions, ImportProgress, ImportReport, ImportSource},
 };
-use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{
     arguments::{json, print, print_json},
     progress::ProgressLine,
+    transfer::{batch, batch_size, exit_code, first_authy, flag, map_role, note_lines, report_text, role_names, text},
 };
 use crate::{
     config::{DatabaseUrl, Settings},
     start::BoxError,
 };
 
-/// The exit code when rows were not imported.
-pub(super) const INCOMPLETE: u8 = 3;
-
 pub(super) fn command() -> Command {
-    let text = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help).value_parser(NonEmptyStringValueParser::new())
-    };
     Command::new("import")
         .about("Import users from another system, once or repeatedly, with their passwords and roles")
         .after_help(
@@ -45,12 +38,7 @@ pub(super) fn command() -> Command {
                 .value_parser(str::parse::<ImportFormat>)
                 .help("The format of the file: jsonl, keycloak, auth0, firebase or supabase [default: jsonl]"),
         )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Import nothing, and report what would be done"),
-        )
+        .arg(flag("dry-run", "Import nothing, and report what would be done"))
         .arg(json())
         .arg(text(
             "app-time-zone",
@@ -62,14 +50,7 @@ pub(super) fn command() -> Command {
             "ZONE",
             "The time zone of its database sessions [default: that of a session of this role]",
         ))
-        .arg(
-            Arg::new("map-role")
-                .long("map-role")
-                .value_name("OLD=NEW")
-                .action(ArgAction::Append)
-                .value_parser(mapped_role)
-                .help("Users with the role OLD there get the role NEW here, which must exist. Can be repeated"),
-        )
+        .arg(map_role("Users with the role OLD there get the role NEW here, which must exist. Can be repeated"))
         .arg(text(
             "source",
             "NAME",
@@ -82,24 +63,11 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A file with the password hash parameters of the Firebase project, as its console shows them"),
         )
-        .arg(Arg::new("wrap").long("wrap").action(ArgAction::SetTrue).help(
+        .arg(flag("wrap",
             "Compute argon2id over every hash of another program at once, so that no weak hash is stored until its user logs \
              in; it takes as long as a login per user",
         ))
-        .arg(
-            Arg::new("batch")
-                .long("batch")
-                .value_name("ROWS")
-                .value_parser(value_parser!(u16).range(1..=10_000))
-                .default_value("2000")
-                .help("The number of rows per transaction"),
-        )
-}
-
-/// Reads `OLD=NEW`. The old name may contain an equals sign.
-pub(super) fn mapped_role(text: &str) -> Result<(String, RoleName), String> {
-    let (old, new) = text.rsplit_once('=').ok_or("must be OLD=NEW")?;
-    Ok((old.to_owned(), RoleName::existing(new).map_err(|error| error.to_string())?))
+        .arg(batch("ROWS", "2000", "The number of rows per transaction"))
 }
 
 /// Imports, prints the report, and returns the exit code.
@@ -114,12 +82,11 @@ pub(super) async fn run(
         Some(name) => source.named(name),
         None => source,
     };
-    let mapped = matches.get_many::<(String, RoleName)>("map-role").into_iter().flatten().cloned();
     let options = ImportOptions {
         dry_run: matches.get_flag("dry-run"),
-        role_names: mapped.collect::<BTreeMap<_, _>>(),
+        role_names: role_names(matches),
         wrap: matches.get_flag("wrap"),
-        batch: matches.get_one::<u16>("batch").copied().unwrap_or_default().into(),
+        batch: batch_size(matches),
     };
     let mut line = ProgressLine::new();
     let on_progress = |progress: &ImportProgress| {
@@ -130,9 +97,9 @@ pub(super) async fn run(
     let report = imported?;
     match matches.get_flag("json") {
         true => print_json(&report)?,
-        false => print(&text(&report))?,
+        false => print(&describe(&report))?,
     }
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+    Ok(exit_code(report.is_complete()))
 }
 
 fn source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, BoxError> {
@@ -150,13 +117,7 @@ fn source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, Box
     if let Some(format) = format {
         return Err(format!("--format {format} is for a file, and --from is the URL of a database").into());
     }
-    let zone = |name| matches.get_one::<String>(name).cloned();
-    Ok(ImportSource::first_authy(FirstAuthy {
-        roots: url.roots.unwrap_or_else(|| settings.roots()),
-        database: url.config,
-        app_time_zone: zone("app-time-zone"),
-        database_time_zone: zone("database-time-zone"),
-    }))
+    Ok(ImportSource::first_authy(first_authy(url, matches, settings)))
 }
 
 /// Adds the parameters of the hashes of Firebase, which are not in its export.
@@ -179,7 +140,7 @@ fn progress_text(progress: &ImportProgress, seconds: u64) -> String {
 }
 
 /// Returns the report for people.
-fn text(report: &ImportReport) -> String {
+fn describe(report: &ImportReport) -> String {
     let ImportReport { source, read, created, changed, unchanged, refused, roles_created, .. } = report;
     let mut lines = Vec::new();
     if report.is_dry_run {
@@ -193,14 +154,6 @@ fn text(report: &ImportReport) -> String {
         lines.push(format!("times of sign-ups and deletions are in {app}, those of logins in {database}"));
     }
     lines.extend(report.hashes.iter().map(|(format, count)| format!("password hashes: {count} {format}")));
-    lines.extend(report.counts.iter().map(|(kind, count)| format!("notes: {count} {kind}")));
-    lines.extend(report.notes.iter().map(ToString::to_string));
-    let noted: u64 = report.counts.values().sum();
-    let omitted = noted.saturating_sub(u64::try_from(report.notes.len()).unwrap_or(u64::MAX));
-    if omitted > 0 {
-        lines.push(format!("and {omitted} further notes"));
-    }
-    // A name may contain what moves the cursor of a terminal.
-    let clean = |line: String| line.replace(|c: char| c.is_control(), "\u{fffd}");
-    lines.into_iter().map(clean).collect::<Vec<_>>().join("\n")
+    lines.extend(note_lines(&report.counts, &report.notes));
+    report_text(&lines)
 }

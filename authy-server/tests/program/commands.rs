@@ -76,10 +76,10 @@ fn an_operator_ends_sessions_sets_a_password_and_unlocks_an_account() {
     let newest = sessions[0]["session_id"].as_str().unwrap();
     assert!(succeeds(path, &["session", "end", newest]).contains("is ended"));
     assert!(fails(path, &["session", "end", newest]).contains("or it has ended"));
-    mail::until("the session has ended everywhere", || (!is_good(&tokens[2])).then_some(()));
+    until("the session has ended everywhere", || (!is_good(&tokens[2])).then_some(()));
     assert!(is_good(&tokens[0]) && is_good(&tokens[1]));
     succeeds(path, &["session", "end", "--user", "ada"]);
-    mail::until("all sessions have ended everywhere", || (!is_good(&tokens[0]) && !is_good(&tokens[1])).then_some(()));
+    until("all sessions have ended everywhere", || (!is_good(&tokens[0]) && !is_good(&tokens[1])).then_some(()));
     assert_eq!(json(path, &["session", "list", "ada"]), serde_json::json!([]));
 
     let set = ["user", "set-password", "ada", "--password-stdin"];

@@ -127,15 +127,3 @@ impl Drop for SmtpProcess {
         let _ = self.child.wait();
     }
 }
-
-/// Waits for something to be there.
-pub(super) fn until<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        match found() {
-            Some(found) => return found,
-            None => assert!(Instant::now() < deadline, "timed out waiting until {what}"),
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-}

@@ -21,14 +21,6 @@ fn hash_memory(server: &ServerProgram) -> Vec<u64> {
     sizes.zip(resident).filter(has_size).map(|(_, resident)| resident).collect()
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "timed out waiting until {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn the_memory_of_a_hash_is_a_mapping_of_its_own_and_goes_back_to_the_system() {
     let folder = folder();
@@ -39,7 +31,7 @@ fn the_memory_of_a_hash_is_a_mapping_of_its_own_and_goes_back_to_the_system() {
     until("a hash has a mapping", || {
         // As much work as a login of somebody.
         server.curl(&["-H", "content-type: application/json", "-d", body, &login]);
-        hash_memory(&server).iter().any(|resident| *resident >= HASH_KIB)
+        hash_memory(&server).iter().any(|resident| *resident >= HASH_KIB).then_some(())
     });
-    until("it is gone", || hash_memory(&server).is_empty());
+    until("it is gone", || hash_memory(&server).is_empty().then_some(()));
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{mail::until, *};
+use super::*;
 
 const NEW_PASSWORD: &str = "carousel-marmalade-58";
 

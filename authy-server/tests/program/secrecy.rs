@@ -1,6 +1,6 @@
 //! The log of the program at its finest level: no secret is in it that was made or sent.
 
-use super::{mail::until, *};
+use super::*;
 
 #[test]
 fn no_secret_is_in_the_log_of_the_program_at_trace() {

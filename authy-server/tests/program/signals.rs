@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 
-use super::{mail::until, *};
+use super::*;
 
 fn address(server: &ServerProgram) -> String {
     server.url().strip_prefix("http://").unwrap().to_owned()

@@ -106,7 +106,7 @@ fn an_address_that_stands_for_all_is_in_no_url() {
         server.sign_up("ada");
         let link = format!("\r\n{}/authy/ui/confirm/", server.url());
         let mails = folder.path().join(".authy/mail");
-        mail::until("the mail is there", || {
+        until("the mail is there", || {
             let mut mails = fs::read_dir(&mails).ok()?.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
             mails.any(|mail| mail.contains(&link)).then_some(())
         });

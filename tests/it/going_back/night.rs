@@ -127,7 +127,7 @@ async fn the_first_authy_goes_on_with_what_a_night_has_brought() {
     assert!(sql.query_one(query, &[]).await.unwrap().get::<_, bool>(0));
     assert_eq!(of("logged-in").await["last_login"], "2023-07-01T12:00:00");
 
-    // Whoever was not there in the night is as before, to the byte.
+    // Users who did nothing in the night are as before, to the byte.
     let touched = [
         "ada",
         "ａｄａ",

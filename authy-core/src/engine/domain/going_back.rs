@@ -16,14 +16,17 @@ use crate::{
     engine::{
         domain::{
             fallback_hash::FallbackHashes,
-            import::{self, source::FirstAuthy},
+            import::{
+                origin::{self, RecordedOrigin},
+                source::FirstAuthy,
+            },
         },
         journal::{
             actor::Actor,
             caller::Caller,
             write::{Journal, Tx, Written},
         },
-        storage::{connector::db_error, statement::Params},
+        storage::connector::db_error,
     },
 };
 
@@ -262,10 +265,9 @@ fn count(plan: &Plan, report: &mut ExportReport) {
 }
 
 /// Records what both sides have in common now.
-async fn record(tx: &Tx<'_>, source: &str, written: &[(UserId, Base)]) -> Result<()> {
+async fn record<'a>(tx: &Tx<'_>, source: &str, written: &'a [(UserId, Base)]) -> Result<()> {
     let users: Vec<Uuid> = written.iter().map(|(user, _)| *user.as_uuid()).collect();
-    let bases = || written.iter().map(|(_, base)| base);
-    let ids: Vec<&str> = bases().map(|base| base.source_id.as_str()).collect();
+    let ids: Vec<&str> = written.iter().map(|(_, base)| base.source_id.as_str()).collect();
     if sql::FIND_OTHERS.row(tx, &[&source, &ids, &users]).await?.is_some() {
         return Err(Error::new(
             ErrorKind::InvalidInput,
@@ -274,28 +276,18 @@ async fn record(tx: &Tx<'_>, source: &str, written: &[(UserId, Base)]) -> Result
         ));
     }
     sql::FORGET_ORIGINS.execute(tx, &[&source, &users]).await.map_err(db_error)?;
-    // An import compares a user without this digest, and finds that nothing has changed.
-    let digests: Vec<Option<&[u8]>> = vec![None; written.len()];
-    let passwords: Vec<Option<&[u8]>> = bases().map(|base| base.password_digest.as_deref()).collect();
-    let emails: Vec<Option<&[u8]>> = bases().map(|base| base.email_digest.as_deref()).collect();
-    let password_set: Vec<_> = bases().map(|base| base.password_set).collect();
-    let sets_password = vec![false; written.len()];
-    let email_written: Vec<Option<&[u8]>> = bases().map(|base| base.email_written.as_deref()).collect();
-    let deleted: Vec<bool> = bases().map(|base| base.is_deleted).collect();
-    let roles = bases().map(|base| base.roles.iter().map(i32::to_string).collect::<Vec<_>>().join(","));
-    let roles: Vec<String> = roles.collect();
-    let params: Params<'_> = &[
-        &source,
-        &ids,
-        &users,
-        &digests,
-        &passwords,
-        &emails,
-        &password_set,
-        &sets_password,
-        &email_written,
-        &deleted,
-        &roles,
-    ];
-    import::sql::SET_ORIGINS.execute(tx, params).await.map(drop).map_err(db_error)
+    let origin = |(user, base): &'a (UserId, Base)| RecordedOrigin {
+        user: *user,
+        source_id: &base.source_id,
+        // An import compares a user without this digest, and finds that nothing has changed.
+        digest: None,
+        password_digest: base.password_digest.as_deref(),
+        email_digest: base.email_digest.as_deref(),
+        password_set: base.password_set,
+        sets_password: false,
+        email_written: base.email_written.as_deref(),
+        is_deleted: base.is_deleted,
+        roles: &base.roles,
+    };
+    origin::record(tx, source, &written.iter().map(origin).collect::<Vec<_>>()).await
 }

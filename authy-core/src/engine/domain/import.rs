@@ -26,6 +26,7 @@ use crate::{
 
 mod candidate;
 mod merge;
+pub(in crate::engine::domain) mod origin;
 mod plan;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod report;

@@ -55,8 +55,7 @@ pub(super) enum QueueKind {
     Background,
 }
 
-/// Maximum number of waiting jobs that no caller waits for. Whoever has more of them keeps them, because here they would
-/// only wait.
+/// Maximum number of waiting jobs that no caller waits for. More of them are refused, and are offered again later.
 const BACKGROUND_CAPACITY: usize = 4;
 
 /// All queues.

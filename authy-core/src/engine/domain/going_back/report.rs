@@ -1,35 +1,17 @@
 //! The report of an export.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Maximum number of notes in a report. All are counted; a million of them would be of no use to anybody.
-const MAX_NOTES: usize = 10_000;
-
-macro_rules! note_kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal;)+) => {
-        /// The kind of a note about a user or a role.
-        #[non_exhaustive]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum ExportNoteKind { $($(#[doc = $doc])+ $name,)+ }
-
-        impl ExportNoteKind {
-            /// Returns the name, as in the JSON report.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)+ }
-            }
-
-            /// Returns whether something that was created or changed here is not written.
-            pub fn is_refusal(self) -> bool {
-                match self { $(Self::$name => $is_refusal,)+ }
-            }
-        }
-    };
-}
+use crate::engine::domain::note::{self, Note, note_kinds};
 
 note_kinds! {
+    /// The kind of a note about a user or a role.
+    ExportNoteKind;
+    /// Returns whether something that was created or changed here is not written.
+    is_refusal;
+
     /// The name is longer than 50 characters. The user is not written.
     UsernameTooLong "username_too_long" true;
     /// Another user there has exactly this name. The user is not written.
@@ -54,28 +36,8 @@ note_kinds! {
     RoleChanged "role_changed" false;
 }
 
-impl fmt::Display for ExportNoteKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A note about a user or a role: what is unusual, and what is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExportNote {
-    /// The kind.
-    pub kind: ExportNoteKind,
-    /// The public ID of the user, or the name of a role.
-    pub row: String,
-    /// What is done, for people.
-    pub message: String,
-}
-
-impl fmt::Display for ExportNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.kind, self.row, self.message)
-    }
-}
+/// A note of the report.
+pub type ExportNote = Note<ExportNoteKind>;
 
 /// What an export did or, for a dry run, would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -114,10 +76,7 @@ impl ExportReport {
     }
 
     pub(super) fn note(&mut self, kind: ExportNoteKind, row: &impl ToString, message: impl Into<String>) {
-        *self.counts.entry(kind).or_default() += 1;
-        if self.notes.len() < MAX_NOTES {
-            self.notes.push(ExportNote { kind, row: row.to_string(), message: message.into() });
-        }
+        note::add((&mut self.counts, &mut self.notes), kind, row, message);
     }
 
     /// Adds what was done about some users.
@@ -128,10 +87,6 @@ impl ExportReport {
         self.changed += changed;
         self.unchanged += unchanged;
         self.refused += refused;
-        for (kind, count) in counts {
-            *self.counts.entry(kind).or_default() += count;
-        }
-        let room = MAX_NOTES.saturating_sub(self.notes.len());
-        self.notes.extend(notes.into_iter().take(room));
+        note::append((&mut self.counts, &mut self.notes), counts, notes);
     }
 }

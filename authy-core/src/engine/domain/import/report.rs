@@ -1,35 +1,17 @@
 //! The report of an import.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Maximum number of notes in a report. All are counted; a million of them would be of no use to anybody.
-const MAX_NOTES: usize = 10_000;
-
-macro_rules! note_kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal;)+) => {
-        /// The kind of a note about a row.
-        #[non_exhaustive]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum ImportNoteKind { $($(#[doc = $doc])+ $name,)+ }
-
-        impl ImportNoteKind {
-            /// Returns the name, as in the JSON report.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)+ }
-            }
-
-            /// Returns whether the user or the role is not imported.
-            pub fn is_refusal(self) -> bool {
-                match self { $(Self::$name => $is_refusal,)+ }
-            }
-        }
-    };
-}
+use crate::engine::domain::note::{self, Note, note_kinds};
 
 note_kinds! {
+    /// The kind of a note about a row.
+    ImportNoteKind;
+    /// Returns whether the user or the role is not imported.
+    is_refusal;
+
     /// The row cannot be read.
     Unreadable "unreadable" true;
     /// The source has another row with the same ID or name, which comes first. The row is not imported.
@@ -80,28 +62,8 @@ note_kinds! {
     KeptHere "kept_here" false;
 }
 
-impl fmt::Display for ImportNoteKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A note about a row of the source: what is unusual about it, and what is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ImportNote {
-    /// The kind.
-    pub kind: ImportNoteKind,
-    /// The ID of the user in the source, or the name of a role.
-    pub row: String,
-    /// What is done, for people.
-    pub message: String,
-}
-
-impl fmt::Display for ImportNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.kind, self.row, self.message)
-    }
-}
+/// A note of the report.
+pub type ImportNote = Note<ImportNoteKind>;
 
 /// What an import did or, for a dry run, would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -142,10 +104,7 @@ impl ImportReport {
     }
 
     pub(super) fn note(&mut self, kind: ImportNoteKind, row: &str, message: impl Into<String>) {
-        *self.counts.entry(kind).or_default() += 1;
-        if self.notes.len() < MAX_NOTES {
-            self.notes.push(ImportNote { kind, row: row.to_owned(), message: message.into() });
-        }
+        note::add((&mut self.counts, &mut self.notes), kind, &row, message);
     }
 
     pub(super) fn count_hash(&mut self, format: &str) {
@@ -166,10 +125,6 @@ impl ImportReport {
         for (format, count) in hashes {
             *self.hashes.entry(format).or_default() += count;
         }
-        for (kind, count) in counts {
-            *self.counts.entry(kind).or_default() += count;
-        }
-        let room = MAX_NOTES.saturating_sub(self.notes.len());
-        self.notes.extend(notes.into_iter().take(room));
+        note::append((&mut self.counts, &mut self.notes), counts, notes);
     }
 }

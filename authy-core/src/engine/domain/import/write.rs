@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     candidate::Candidate,
     merge::{PasswordChange, Update},
+    origin::{self, RecordedOrigin},
     plan::NewUser,
     roles::RoleMap,
     sql,
@@ -147,32 +148,20 @@ impl Writer<'_> {
     }
 
     /// Stores what this import has read and written, for the next one.
-    async fn record(&self, tx: &Tx<'_>, written: &[Recorded<'_>]) -> Result<()> {
-        let ids: Vec<&str> = written.iter().map(|user| user.candidate.source_id.as_str()).collect();
-        let users: Vec<Uuid> = written.iter().map(|user| *user.user.as_uuid()).collect();
-        let digests: Vec<&[u8]> = written.iter().map(|user| user.candidate.digests.all.as_slice()).collect();
-        let passwords: Vec<&[u8]> = written.iter().map(|user| user.candidate.digests.password.as_slice()).collect();
-        let emails: Vec<&[u8]> = written.iter().map(|user| user.candidate.digests.email.as_slice()).collect();
-        let password_set: Vec<_> = written.iter().map(|user| user.password_set).collect();
-        let sets_password: Vec<bool> = written.iter().map(|user| user.sets_password).collect();
-        let email_written: Vec<_> = written.iter().map(|user| user.email_written.as_deref()).collect();
-        let deleted: Vec<bool> = written.iter().map(|user| user.candidate.deleted_at.is_some()).collect();
-        let roles = written.iter().map(|user| user.candidate.roles.iter().map(i32::to_string).collect::<Vec<_>>());
-        let roles: Vec<String> = roles.map(|roles| roles.join(",")).collect();
-        let params: Params<'_> = &[
-            &self.source,
-            &ids,
-            &users,
-            &digests,
-            &passwords,
-            &emails,
-            &password_set,
-            &sets_password,
-            &email_written,
-            &deleted,
-            &roles,
-        ];
-        sql::SET_ORIGINS.execute(tx, params).await.map(drop).map_err(db_error)
+    async fn record<'a>(&self, tx: &Tx<'_>, written: &'a [Recorded<'a>]) -> Result<()> {
+        let origin = |user: &'a Recorded<'a>| RecordedOrigin {
+            user: user.user,
+            source_id: &user.candidate.source_id,
+            digest: Some(&user.candidate.digests.all),
+            password_digest: Some(&user.candidate.digests.password),
+            email_digest: Some(&user.candidate.digests.email),
+            password_set: user.password_set,
+            sets_password: user.sets_password,
+            email_written: user.email_written.as_deref(),
+            is_deleted: user.candidate.deleted_at.is_some(),
+            roles: &user.candidate.roles,
+        };
+        origin::record(tx, self.source, &written.iter().map(origin).collect::<Vec<_>>()).await
     }
 
     /// Returns the subject and the detail of an event.

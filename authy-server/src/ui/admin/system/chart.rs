@@ -18,8 +18,8 @@ const MIN_HEIGHT: f64 = 1.5;
 const HOUR_WIDTH: f64 = 10.0;
 const BAR_WIDTH: f64 = 7.0;
 
-/// The groups of outcomes, in the order of the parts of a bar from below: why a login had no success makes a difference to whoever
-/// looks at it.
+/// The groups of outcomes, in the order of the parts of a bar from below. The reasons for a login without success are kept apart,
+/// because each asks for something else.
 const GROUPS: [&str; 4] = ["succeeded", "refused", "not_permitted", "failed"];
 
 /// A chart.
