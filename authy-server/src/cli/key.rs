@@ -21,7 +21,14 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("revoke")
                 .about("Revoke a stolen key: every token that it signed is refused everywhere within a second")
-                .arg(Arg::new("kid").value_name("KID").required(true).help("The key id, as `key list` shows it")),
+                .arg(
+                    // One in 64 begins with a hyphen: it is base64url.
+                    Arg::new("kid")
+                        .value_name("KID")
+                        .required(true)
+                        .allow_hyphen_values(true)
+                        .help("The key id, as `key list` shows it"),
+                ),
         )
         .subcommand(
             Command::new("reseal")
