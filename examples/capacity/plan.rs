@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_step_is_due_by_its_figure() {
-        let small = demand();
+        let small = Demand { event_months: 3.0, ..demand() };
         assert_eq!(steps(&small, &plan(&small)), ["2 servers behind a balancer"]);
         let large = Demand { users: 2e9, logins_a_day: 6e8, sign_ups_a_day: 1e6, ..small };
         assert_eq!(steps(&large, &plan(&large)).len(), 6);
