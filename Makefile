@@ -25,10 +25,12 @@ test: tools ## Check everything: format, lints, documentation, every test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked
 	$(CARGO) test --workspace --all-features --locked
 
-test-operations: ## Run the slow tests: failing databases, brokers and disks, clocks, restarts behind a balancer
+test-operations: ## Run the slow tests: failing databases, brokers and disks, clocks, restarts behind a balancer, a kill at every step
 	@scripts/deps --operations
 	@scripts/tools
 	$(CARGO) test --package authy-tests --all-features --locked --test operations -- --ignored --test-threads 1
+	AUTHY_TEST_EVERY_STEP=1 $(CARGO) test --package authy-tests --all-features --locked --test it -- \
+	    --exact crash::killed_at_any_step_of_any_write_nothing_is_half_done_lost_or_invented
 
 nemesis: ## Break servers, database, broker and networks at random, NEMESIS_SECONDS (600) long, from NEMESIS_SEED (random)
 	@scripts/deps --operations
