@@ -282,6 +282,33 @@ async fn a_login_with_a_new_device_is_reported_by_mail() {
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_no_device_token_costs_one_delivery_a_day() {
+    let mailbox = MailServer::start().await;
+    let app = app_with(&mailbox).await;
+    let (ada, address) = sign_up(&app.authy, "ada").await;
+    mailbox.next_to(&address).await;
+    let name = address.split('@').next().unwrap();
+    let log_in = async |browser| {
+        app.authy.sessions().login(&anonymous(browser), credentials(name)).await.unwrap();
+        all_is_delivered(&app).await;
+    };
+    // The first of all is not from a new device.
+    for _ in 0..2 {
+        log_in("curl").await;
+    }
+    let query = "SELECT count(*) FROM authy.delivery WHERE subject = $1";
+    let deliveries = async || app.sql().await.query_one(query, &[ada.as_uuid()]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(deliveries().await, 2, "of the sign-up and the new device");
+    for _ in 0..5 {
+        log_in("curl").await;
+    }
+    assert_eq!(deliveries().await, 2);
+    // Another one is told of.
+    log_in("wget").await;
+    assert_eq!(deliveries().await, 3);
+}
+
+#[tokio::test]
 async fn a_mailbox_that_is_busy_is_tried_again() {
     let mailbox = MailServer::start().await;
     let app = app_with(&mailbox).await;

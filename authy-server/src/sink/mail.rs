@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use authy_core::{
     Authy, ClientInfo, EventId,
-    api::event::EventView,
+    api::event::{EventKind, EventView},
     engine::{Caller, Delivery, DeliveryError, Notification, NotificationKind, Sink},
     time,
 };
@@ -17,6 +17,7 @@ use authy_core::{
 mod folder;
 mod mailer;
 mod message;
+mod noticed;
 mod refused_party;
 mod sender;
 mod smtp;
@@ -30,6 +31,8 @@ pub use sender::{InvalidSender, Sender};
 pub use smtp::SmtpTlsError;
 pub use smtp_url::{InvalidSmtpUrl, SmtpUrl};
 pub use template::{InvalidTemplate, Templates};
+
+use noticed::NoticedDevices;
 
 /// Maximum number of mails that are being sent: few mail servers accept more connections from one client.
 const MAILS_IN_FLIGHT: usize = 4;
@@ -71,6 +74,7 @@ pub struct MailSink {
     /// The finished mails of events that are delivered again because of another mail: a full mailbox of one recipient
     /// does not make another recipient get a mail twice.
     finished: Mutex<HashMap<EventId, HashMap<NotificationKind, MailOutcome>>>,
+    noticed: NoticedDevices,
 }
 
 /// How the delivery of a mail ended.
@@ -83,12 +87,17 @@ enum MailOutcome {
 impl MailSink {
     /// Creates a sink that sends the mails of the events of `authy`.
     pub fn new(authy: Authy, mailer: Mailer, config: MailConfig) -> Self {
-        Self { authy, mailer, config, finished: Mutex::default() }
+        Self { authy, mailer, config, finished: Mutex::default(), noticed: NoticedDevices::new() }
     }
 
     async fn send(&self, event: EventId, notification: &Notification) -> Result<(), DeliveryError> {
         let message = self.config.compose(event, notification)?;
         self.mailer.send(&message, &format!("{event}.{}", notification.kind.as_str())).await
+    }
+
+    /// Returns whether the owner needs no mail about a login, because of an earlier one.
+    fn is_noticed(&self, event: &EventView) -> bool {
+        event.kind == EventKind::SessionOpened && self.noticed.is_settled(event)
     }
 
     fn take_finished(&self, event: EventId) -> HashMap<NotificationKind, MailOutcome> {
@@ -115,7 +124,7 @@ impl Sink for MailSink {
     }
 
     fn wants(&self, event: &EventView) -> bool {
-        NotificationKind::may_come_of(event)
+        NotificationKind::may_come_of(event) && !self.is_noticed(event)
     }
 
     fn delivery(&self) -> Delivery {
@@ -124,6 +133,9 @@ impl Sink for MailSink {
 
     async fn deliver(&self, event: &EventView) -> Result<(), DeliveryError> {
         let id = event.event_id;
+        if self.is_noticed(event) {
+            return Ok(());
+        }
         let notifications =
             self.authy.deliveries().list_notifications(&Caller::operator(ClientInfo::default()), event).await;
         let notifications = notifications.map_err(|error| {
@@ -152,6 +164,9 @@ impl Sink for MailSink {
         if let Some(later) = waiting {
             self.remember_finished(id, finished);
             return Err(later);
+        }
+        if event.kind == EventKind::SessionOpened {
+            self.noticed.settle(event);
         }
         // The last mail decides: a notice that was refused does not make a code that was sent a failure.
         match notifications.last().and_then(|notification| finished.remove(&notification.kind)) {
