@@ -23,12 +23,14 @@ mod http1;
 #[cfg(feature = "tls")]
 mod http2;
 mod listeners;
+mod parked;
 mod places;
 mod refusal;
 mod refusing_stream;
 mod shared;
 mod shutdown;
 mod stream;
+mod traffic;
 
 use acceptor::Acceptors;
 #[cfg(feature = "tls")]

@@ -34,6 +34,24 @@ async fn an_idle_connection_is_closed_in_the_end() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_head_whose_beginning_came_with_the_request_before_is_read_after_a_while() {
+    let app = TestApp::with(|_, http| http.header_timeout = Duration::from_secs(2)).await;
+    let mut connection = KeptConnection::open(app.address).await;
+    let (line, rest) = ("GET /authy/status HTTP/1.1\r\n", "host: a\r\n\r\n");
+    connection.write(&format!("{line}{rest}{line}")).await;
+    assert_eq!(connection.answer().await.status, 200);
+    // By now it is parked.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    connection.write(rest).await;
+    assert_eq!(connection.answer().await.status, 200);
+    // And again, with a body.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let login = r#"{"username":"nobody","password":"x"}"#;
+    assert_eq!(connection.send("POST /authy/login HTTP/1.1\ncontent-type: application/json", login).await.status, 401);
+    assert_eq!(connection.get("/authy/status").await.status, 200);
+}
+
+#[tokio::test]
 async fn beyond_the_maximum_of_connections_a_client_waits_and_is_answered() {
     let app = TestApp::with(|_, http| {
         http.max_connections = Some(2);

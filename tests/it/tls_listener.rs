@@ -196,6 +196,21 @@ async fn a_head_that_is_refused_gets_a_problem_document_over_tls_too() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_idle_for_a_while_is_answered_over_tls_too() {
+    let app = TestApp::new().await;
+    let server = TlsServer::new(&app, |http| http.header_timeout = Duration::from_millis(200)).await;
+    let mut stream = server.connect(server.client(&["http/1.1"], None)).await;
+    for _ in 0..3 {
+        stream.write_all(b"GET /authy/status HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 10_000];
+        let read = timeout(Duration::from_secs(20), stream.read(&mut answer)).await.expect("no answer").unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_that_does_not_end_is_ended_and_plain_http_gets_no_answer() {
     let app = TestApp::new().await;
     let server = TlsServer::new(&app, |http| http.handshake_timeout = Duration::from_millis(300)).await;

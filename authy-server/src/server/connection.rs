@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     acceptor::Accepted,
-    head_timer::ArrivalFlag,
     http1,
     shared::{Connection, Shared},
     shutdown::ShutdownSignal,
-    stream::{ClientStream, EventStreamFlag, WriteTimeouts},
+    stream::{ClientStream, WriteTimeouts},
+    traffic::Traffic,
 };
 #[cfg(feature = "tls")]
 use super::{handshake::Handshaken, http2};
@@ -20,11 +20,11 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, shutdown: Shu
     let open = shared.service.open_connection();
     // Answers are written in one piece, so Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
-    let (event_stream, arrival) = (EventStreamFlag::default(), ArrivalFlag::default());
+    let traffic = Traffic::default();
     let timeouts = WriteTimeouts { answer: shared.config.write_timeout, events: shared.config.streams.stall };
-    let stream = ClientStream::new(stream, timeouts, arrival.clone(), event_stream.clone());
+    let stream = ClientStream::new(stream, timeouts, traffic.clone());
     let peer = Peer::plain(peer.ip());
-    let connection = Connection { shared, listener, peer, places, arrival, event_stream, shutdown };
+    let connection = Connection { shared, listener, peer, places, traffic, shutdown };
     serve_http(connection, stream).await;
     drop((place, open));
 }
@@ -50,7 +50,8 @@ async fn serve_http(mut connection: Connection, stream: ClientStream) {
         Ok(Handshaken { stream, is_http2, is_certified }) => {
             connection.peer = Peer { is_encrypted: true, is_certified, ..connection.peer };
             match is_http2 {
-                true => http2::serve(connection, stream).await,
+                // Boxed: it is larger than all else that a connection needs.
+                true => Box::pin(http2::serve(connection, stream)).await,
                 false => http1::serve(connection, stream).await,
             }
         }

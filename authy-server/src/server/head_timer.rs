@@ -18,26 +18,7 @@ use std::{
 use hyper::rt::Timer;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::places::Places;
-
-/// Says whether bytes have arrived on a connection since it began to wait for a head.
-#[derive(Clone, Default)]
-pub(super) struct ArrivalFlag(Arc<AtomicBool>);
-
-impl ArrivalFlag {
-    /// Records that bytes have arrived.
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use super::{parked::PARK_AFTER, places::Places, traffic::Traffic};
 
 /// The timer of one connection. The timeout that hyper is given is the idle time.
 pub(super) struct HeadTimer {
@@ -49,7 +30,7 @@ pub(super) struct HeadTimer {
 /// What the timer and the waits for heads share.
 struct Waiting {
     head_timeout: Duration,
-    arrival: ArrivalFlag,
+    traffic: Traffic,
     places: Arc<Places>,
     /// The alarm of the connection, which is kept from one head to the next: to set it takes a lock that all connections share. So it
     /// may ring too early, and is set again then.
@@ -57,9 +38,9 @@ struct Waiting {
 }
 
 impl HeadTimer {
-    pub(super) fn new(head_timeout: Duration, idle_time: Duration, arrival: ArrivalFlag, places: Arc<Places>) -> Self {
+    pub(super) fn new(head_timeout: Duration, idle_time: Duration, traffic: Traffic, places: Arc<Places>) -> Self {
         let alarm = Mutex::new(Box::pin(sleep(head_timeout)));
-        let waiting = Arc::new(Waiting { head_timeout, arrival, places, alarm });
+        let waiting = Arc::new(Waiting { head_timeout, traffic, places, alarm });
         Self { idle_time, had_head: AtomicBool::new(false), waiting }
     }
 }
@@ -71,13 +52,14 @@ impl Timer for HeadTimer {
 
     fn sleep_until(&self, idle_deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
         // Bytes of a next head that came together with the previous request do not count: its client has the idle time.
-        self.waiting.arrival.clear();
+        self.waiting.traffic.set_arrived(false);
         let has_begun = !self.had_head.swap(true, Ordering::Relaxed);
         let deadline = Instant::from(idle_deadline);
         // hyper has read the clock for the deadline.
         let now = deadline.checked_sub(self.idle_time).unwrap_or(deadline);
-        let next = deadline.min(now + self.waiting.head_timeout);
-        Box::pin(HeadSleep { deadline, next, has_begun, waiting: self.waiting.clone() })
+        let crowded = deadline.min(now + self.waiting.head_timeout);
+        let next = if has_begun { crowded } else { crowded.min(now + PARK_AFTER) };
+        Box::pin(HeadSleep { deadline, crowded, next, has_begun, waiting: self.waiting.clone() })
     }
 
     fn now(&self) -> std::time::Instant {
@@ -89,6 +71,8 @@ impl Timer for HeadTimer {
 struct HeadSleep {
     // When the idle time is over.
     deadline: Instant,
+    // The same while others wait for the place of the connection: it has no more time than a head.
+    crowded: Instant,
     // When to look again.
     next: Instant,
     has_begun: bool,
@@ -97,14 +81,21 @@ struct HeadSleep {
 
 impl hyper::rt::Sleep for HeadSleep {}
 
+impl Drop for HeadSleep {
+    // A head has come, or the connection is closed.
+    fn drop(&mut self) {
+        self.waiting.traffic.set_idle(false);
+    }
+}
+
 impl Future for HeadSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let HeadSleep { deadline, next, has_begun, waiting } = &mut *self;
-        let Waiting { head_timeout, arrival, places, alarm } = &**waiting;
+        let HeadSleep { deadline, crowded, next, has_begun, waiting } = &mut *self;
+        let Waiting { head_timeout, traffic, places, alarm } = &**waiting;
         // hyper polls this after each read.
-        if !*has_begun && arrival.is_set() {
+        if !*has_begun && traffic.has_arrived() {
             *has_begun = true;
             *next = Instant::now() + *head_timeout;
         }
@@ -119,11 +110,12 @@ impl Future for HeadSleep {
                 alarm.as_mut().reset(*next);
                 continue;
             }
-            // While others wait for its place, an idle connection has no more time than a head.
-            if *has_begun || now >= *deadline || places.is_full() {
+            if *has_begun || now >= *deadline || (now >= *crowded && places.is_full()) {
                 return Poll::Ready(());
             }
-            *next = (now + *head_timeout).min(*deadline);
+            // What is still to be written is hyper's affair.
+            traffic.set_idle(!traffic.is_blocked());
+            *next = if now < *crowded { *crowded } else { (now + *head_timeout).min(*deadline) };
         }
     }
 }
@@ -139,21 +131,21 @@ mod tests {
 
     struct Connection {
         timer: HeadTimer,
-        arrival: ArrivalFlag,
+        traffic: Traffic,
         places: Arc<Places>,
     }
 
     impl Connection {
         fn new(head_timeout: Duration) -> Self {
-            let (arrival, places) = (ArrivalFlag::default(), Arc::new(Places::new(1)));
-            Self { timer: HeadTimer::new(head_timeout, LONG, arrival.clone(), places.clone()), arrival, places }
+            let (traffic, places) = (Traffic::default(), Arc::new(Places::new(1)));
+            Self { timer: HeadTimer::new(head_timeout, LONG, traffic.clone(), places.clone()), traffic, places }
         }
 
         /// A connection that had its first request.
         fn idle(head_timeout: Duration) -> Self {
             let connection = Self::new(head_timeout);
             drop(connection.timer.sleep(LONG));
-            connection.arrival.set();
+            connection.traffic.set_arrived(true);
             connection
         }
     }
@@ -182,8 +174,22 @@ mod tests {
         let connection = Connection::idle(SHORT);
         let mut sleep = connection.timer.sleep(LONG);
         assert!(timeout(2 * SHORT, sleep.as_mut()).await.is_err());
-        connection.arrival.set();
+        connection.traffic.set_arrived(true);
         closed(sleep).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_idle_until_a_head_comes_and_not_while_an_answer_is_written() {
+        let connection = Connection::idle(SHORT);
+        connection.traffic.set_blocked(true);
+        let mut sleep = connection.timer.sleep(LONG);
+        assert!(timeout(2 * SHORT, sleep.as_mut()).await.is_err());
+        assert!(!connection.traffic.is_idle(), "an answer is being written");
+        connection.traffic.set_blocked(false);
+        assert!(timeout(2 * SHORT, sleep.as_mut()).await.is_err());
+        assert!(connection.traffic.is_idle());
+        drop(sleep);
+        assert!(!connection.traffic.is_idle(), "a head has come");
     }
 
     #[tokio::test]

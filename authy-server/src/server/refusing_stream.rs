@@ -1,4 +1,5 @@
-//! Sends hyper's refusals of HTTP/1.1 as problem documents: see [`refusal`]. Above TLS, because below it nothing can be read.
+//! Sends hyper's refusals of HTTP/1.1 as problem documents: see [`refusal`]. Above TLS, because below it nothing can be read. And
+//! gives hyper what was read while the connection was parked.
 
 use std::{
     io::{self, IoSlice},
@@ -6,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::refusal;
@@ -15,11 +17,18 @@ pub(super) struct RefusingStream<S> {
     inner: S,
     /// What is left to write of a problem document in place of hyper's refusal.
     refusal: Vec<u8>,
+    /// What is read first.
+    before: Bytes,
 }
 
 impl<S: AsyncWrite + Unpin> RefusingStream<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, refusal: Vec::new() }
+        Self { inner, refusal: Vec::new(), before: Bytes::new() }
+    }
+
+    /// Puts bytes back that were read.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.before = bytes;
     }
 
     /// Writes the problem document in place of a refusal of hyper's; `None` when `answer` is something else.
@@ -40,7 +49,12 @@ impl<S: AsyncWrite + Unpin> RefusingStream<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        if self.before.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        let length = self.before.len().min(buf.remaining());
+        buf.put_slice(&self.before.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }
 

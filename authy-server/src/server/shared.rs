@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "tls")]
 use super::handshake::TlsListener;
-use super::{head_timer::ArrivalFlag, places::Places, shutdown::ShutdownSignal, stream::EventStreamFlag};
+use super::{places::Places, shutdown::ShutdownSignal, traffic::Traffic};
 use crate::{http_config::HttpConfig, listener::Listener, mounted::AuthyService, peer::Peer};
 
 /// What all connections of a server share.
@@ -21,7 +21,6 @@ pub(super) struct Connection {
     pub(super) listener: Listener,
     pub(super) peer: Peer,
     pub(super) places: Arc<Places>,
-    pub(super) arrival: ArrivalFlag,
-    pub(super) event_stream: EventStreamFlag,
+    pub(super) traffic: Traffic,
     pub(super) shutdown: ShutdownSignal,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::{Poll, Waker, ready},
 };
 
@@ -39,16 +39,23 @@ impl ShutdownSignal {
         let _ = self.0.wait_for(|begun| *begun).await;
     }
 
-    /// Drives a connection until it is closed. It accepts no further request once the server ends its connections.
-    pub(super) async fn watch<C: GracefulConnection>(mut self, connection: C) -> Result<(), C::Error> {
-        let mut connection = pin!(connection);
-        let ended = {
+    /// Drives a connection until it is closed, or is idle: then nothing is returned. It accepts no further request once the server ends
+    /// its connections.
+    pub(super) async fn watch<C: GracefulConnection>(
+        &mut self,
+        mut connection: Pin<&mut C>,
+        is_idle: impl Fn() -> bool,
+    ) -> Option<Result<(), C::Error>> {
+        let watched = {
             let signal = self.0.clone();
             let mut begun = pin!(self.begun());
             let mut registered = None::<Waker>;
             poll_fn(|cx| {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(Some(ended));
+                    return Poll::Ready(Watched::Ended(ended));
+                }
+                if is_idle() {
+                    return Poll::Ready(Watched::Idle);
                 }
                 // Polled with each new waker, of which a task has one, and when there is something to learn: each time takes a lock
                 // that all connections share.
@@ -56,16 +63,27 @@ impl ShutdownSignal {
                 if !is_registered || signal.has_changed().unwrap_or(true) {
                     registered = Some(cx.waker().clone());
                     ready!(begun.as_mut().poll(cx));
-                    return Poll::Ready(None);
+                    return Poll::Ready(Watched::ToEnd);
                 }
                 Poll::Pending
             })
             .await
         };
-        if let Some(ended) = ended {
-            return ended;
+        match watched {
+            Watched::Ended(ended) => Some(ended),
+            Watched::Idle => None,
+            Watched::ToEnd => {
+                connection.as_mut().graceful_shutdown();
+                Some(connection.await)
+            }
         }
-        connection.as_mut().graceful_shutdown();
-        connection.await
     }
+}
+
+/// Why a connection is driven no further.
+enum Watched<E> {
+    Ended(Result<(), E>),
+    Idle,
+    /// The server ends its connections.
+    ToEnd,
 }

@@ -8,10 +8,6 @@ use std::{
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,7 +19,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::head_timer::ArrivalFlag;
+use super::traffic::Traffic;
 
 /// Maximum time for reading what arrives after the last answer: a few round trips of a slow network.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,8 +38,7 @@ pub(super) struct ClientStream {
     tcp: TcpStream,
     lingering: Option<Lingering>,
     timeouts: WriteTimeouts,
-    arrival: ArrivalFlag,
-    event_stream: EventStreamFlag,
+    traffic: Traffic,
     has_events: bool,
     /// When the client has taken nothing for too long; set while something waits to be written.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -58,21 +53,6 @@ pub(super) struct WriteTimeouts {
     pub(super) events: Duration,
 }
 
-/// Says whether a connection carries an event stream, which changes how it is written to.
-#[derive(Clone, Default)]
-pub(super) struct EventStreamFlag(Arc<AtomicBool>);
-
-impl EventStreamFlag {
-    /// Marks the connection: from now on it carries an event stream.
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A connection that has been shut down for writing.
 struct Lingering {
     deadline: Pin<Box<Sleep>>,
@@ -80,22 +60,20 @@ struct Lingering {
 }
 
 impl ClientStream {
-    pub(super) fn new(
-        tcp: TcpStream,
-        timeouts: WriteTimeouts,
-        arrival: ArrivalFlag,
-        event_stream: EventStreamFlag,
-    ) -> Self {
+    pub(super) fn new(tcp: TcpStream, timeouts: WriteTimeouts, traffic: Traffic) -> Self {
         let (lingering, stalled) = (None, None);
-        Self { tcp, lingering, timeouts, arrival, event_stream, has_events: false, stalled }
+        Self { tcp, lingering, timeouts, traffic, has_events: false, stalled }
     }
 
     /// Fails a write that the client has not taken in time.
     fn bound<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.traffic.set_blocked(false);
+            }
             return written;
         }
+        self.traffic.set_blocked(true);
         let time = if self.has_events { self.timeouts.events } else { self.timeouts.answer };
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(time)));
         ready!(stalled.as_mut().poll(cx));
@@ -106,7 +84,7 @@ impl ClientStream {
 
     /// Prepares the connection for an event stream when one has begun.
     fn prepare_for_events(&mut self) {
-        if self.has_events || !self.event_stream.is_set() {
+        if self.has_events || !self.traffic.is_event_stream() {
             return;
         }
         self.has_events = true;
@@ -120,7 +98,7 @@ impl AsyncRead for ClientStream {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.arrival.set();
+            self.traffic.set_arrived(true);
         }
         read
     }
