@@ -263,6 +263,8 @@ fn only(all: &Config, index: usize) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Notify;
+
     use super::*;
 
     const COMMON: &str = "user=u password=p dbname=d options='-c x=1' application_name=a sslmode=require sslnegotiation=direct \
@@ -298,63 +300,63 @@ mod tests {
         }
     }
 
-    const BOUND: Duration = Duration::from_secs(5);
+    /// Of each address.
+    const TIME: Duration = Duration::from_millis(20);
 
-    /// Connects within the bound of a caller, to a host that answers when its address is `alive`. Returns what was tried.
-    async fn connect(hosts: &Hosts, alive: &str) -> (Vec<String>, bool) {
-        let tried = Mutex::new(Vec::new());
+    /// Connects to a host that answers when its address is `alive`. Returns what was tried, and whether one answered: the caller
+    /// gives up when it has waited for so many.
+    async fn connect(hosts: &Hosts, alive: &str, patience: usize) -> (Vec<String>, bool) {
+        let (tried, given_up) = (Mutex::new(Vec::new()), Notify::new());
         let connecting = hosts.first_of(resolve, |config: Config| {
-            let tried = &tried;
+            let (tried, given_up) = (&tried, &given_up);
             async move {
                 let [Host::Tcp(name)] = config.get_hosts() else { panic!("no name: {config:?}") };
                 let address = config.get_hostaddrs().first().map_or_else(|| name.clone(), ToString::to_string);
                 tried.lock().unwrap().push(address.clone());
                 if alive != "any" && address != alive {
+                    if tried.lock().unwrap().len() == patience {
+                        given_up.notify_one();
+                    }
                     std::future::pending::<()>().await;
                 }
                 Ok(())
             }
         });
-        let connected = timeout(BOUND, connecting).await.is_ok();
+        let connected =
+            tokio::select! { biased; () = given_up.notified() => false, connected = connecting => connected.is_ok() };
         (tried.into_inner().unwrap(), connected)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_address_that_is_frozen_is_left_for_the_next_one_of_the_same_name() {
-        let hosts = Hosts::of(
-            &parsed("host=all").load_balance_hosts(LoadBalanceHosts::Disable).clone(),
-            Duration::from_secs(2),
-        );
+        let hosts = Hosts::of(&parsed("host=all").load_balance_hosts(LoadBalanceHosts::Disable).clone(), TIME);
         let to = |all: &[&str]| all.iter().map(|last| format!("10.0.0.{last}")).collect::<Vec<_>>();
-        assert_eq!(connect(&hosts, "10.0.0.2").await, (to(&["1", "2"]), true));
-        assert_eq!(connect(&hosts, "10.0.0.2").await, (to(&["2"]), true));
-        assert_eq!(connect(&hosts, "10.0.0.1").await, (to(&["2", "3", "1"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.2", 9).await, (to(&["1", "2"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.2", 9).await, (to(&["2"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.1", 9).await, (to(&["2", "3", "1"]), true));
         // The caller gives up before the last one was tried.
-        assert_eq!(connect(&hosts, "none").await, (to(&["1", "2", "3"]), false));
-        assert_eq!(connect(&hosts, "10.0.0.3").await, (to(&["3"]), true));
+        assert_eq!(connect(&hosts, "none", 3).await, (to(&["1", "2", "3"]), false));
+        assert_eq!(connect(&hosts, "10.0.0.3", 9).await, (to(&["3"]), true));
         hosts.leave();
-        assert_eq!(connect(&hosts, "10.0.0.1").await, (to(&["1"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.1", 9).await, (to(&["1"]), true));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn all_addresses_of_a_name_are_tried_before_the_next_name() {
-        let hosts = Hosts::of(
-            &parsed("host=all,b").load_balance_hosts(LoadBalanceHosts::Disable).clone(),
-            Duration::from_secs(1),
-        );
+        let hosts = Hosts::of(&parsed("host=all,b").load_balance_hosts(LoadBalanceHosts::Disable).clone(), TIME);
         let to = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(connect(&hosts, "b").await, (to(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "b"]), true));
-        assert_eq!(connect(&hosts, "10.0.0.2").await, (to(&["b", "10.0.0.1", "10.0.0.2"]), true));
+        assert_eq!(connect(&hosts, "b", 9).await, (to(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "b"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.2", 9).await, (to(&["b", "10.0.0.1", "10.0.0.2"]), true));
         hosts.leave();
-        assert_eq!(connect(&hosts, "10.0.0.1").await, (to(&["10.0.0.3", "b", "10.0.0.1"]), true));
+        assert_eq!(connect(&hosts, "10.0.0.1", 9).await, (to(&["10.0.0.3", "b", "10.0.0.1"]), true));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn balanced_connections_begin_with_every_address() {
-        let hosts = Hosts::of(&parsed("host=all,b"), Duration::from_secs(1));
+        let hosts = Hosts::of(&parsed("host=all,b"), TIME);
         let mut first = Vec::new();
         for _ in 0..6 {
-            first.extend(connect(&hosts, "any").await.0.first().cloned());
+            first.extend(connect(&hosts, "any", 9).await.0.first().cloned());
         }
         assert_eq!(first, ["10.0.0.1", "b", "10.0.0.2", "b", "10.0.0.3", "b"]);
     }
