@@ -23,6 +23,7 @@ use authy_tests::{
     proxy::Proxy, until, until_within,
 };
 use tokio::sync::Semaphore;
+use tokio_postgres::Config;
 
 mod demotion;
 mod history;
@@ -202,20 +203,32 @@ async fn a_sink_that_is_slow_during_a_failover_is_sent_what_happened_after_it() 
     until_within(Duration::from_secs(20), "the sink has the one after the failover", || async { has(after) }).await;
 }
 
-#[tokio::test]
-async fn a_primary_that_is_frozen_and_not_dead_is_left_for_the_one_that_was_promoted() {
+/// Freezes the primary of a list of hosts, and waits until the servers have gone on with the other one.
+async fn leave_a_frozen_primary(set: impl FnOnce(&mut Config)) {
     let pair = FailoverPair::start().await;
     let keys = MasterKeys::generate().unwrap();
-    let app = TestApp::on(pair.config_of_both(), keys.clone(), |_, _| ()).await;
+    let mut both = pair.config_of_both();
+    set(&mut both);
+    let app = TestApp::on(both.clone(), keys.clone(), |_, _| ()).await;
     let user = app.user().await;
     pair.until_the_standby_has_everything().await;
     let _frozen = pair.freeze_and_promote().await;
 
     // A fresh server, which knows no host yet, starts, and the one that runs goes on.
-    let fresh = Authy::builder(pair.config_of_both()).master_keys(keys).config(cheap()).start().await.unwrap();
+    let fresh = Authy::builder(both).master_keys(keys).config(cheap()).start().await.unwrap();
     fresh.ping().await.unwrap();
     let request = || async { app.anonymous().login(credentials(&user.username)).await.is_ok() };
     until_within(Duration::from_secs(20), "the server is back", request).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_frozen_and_not_dead_is_left_for_the_one_that_was_promoted() {
+    leave_a_frozen_primary(|_| ()).await;
+}
+
+#[tokio::test]
+async fn a_frozen_primary_is_left_although_the_url_permits_it_more_time_than_an_answer_may_take() {
+    leave_a_frozen_primary(|both| _ = both.connect_timeout(Duration::from_secs(10))).await;
 }
 
 #[tokio::test]

@@ -106,6 +106,42 @@ async fn nothing_is_left_behind_in_the_sessions_of_a_pooler() {
     }
 }
 
+/// Every program numbers its statements from zero: one with a name would be run in place of that of another program.
+#[tokio::test]
+async fn no_statement_has_a_name_behind_a_pooler_in_transaction_mode_that_is_configured_wrongly() {
+    let direct = database::empty().await;
+    let pgbouncer = PgBouncer::start(&direct, "transaction", FEW).await;
+    let log = Captured::begin();
+    let keys = MasterKeys::generate().unwrap();
+    let authy =
+        builder(&pgbouncer.config(&direct), &keys, |config| config.pooler = Pooler::Session).start().await.unwrap();
+    for _ in 0..20 {
+        authy.ping().await.unwrap();
+        authy.users().register(&operator(), new_user(&fresh_name("ada"))).await.unwrap();
+    }
+    let other = database::connect(&pgbouncer.config(&direct)).await;
+    for _ in 0..FEW {
+        let names = "SELECT count(*) FROM pg_prepared_statements WHERE name <> ''";
+        assert_eq!(other.query_typed_one(names, &[]).await.unwrap().get::<_, i64>(0), 0);
+    }
+    assert!(!log.lines(&["the pooler is not in session mode", "AUTHY_DATABASE_POOLER"]).is_empty());
+}
+
+#[tokio::test]
+async fn a_pooler_in_session_mode_is_not_taken_for_another() {
+    let direct = database::fresh().await;
+    let pgbouncer = PgBouncer::start(&direct, "session", MANY).await;
+    let (log, keys) = (Captured::begin(), MasterKeys::generate().unwrap());
+    for _ in 0..2 {
+        let app = TestApp::on(pgbouncer.config(&direct), keys.clone(), |config, _| {
+            config.pooler = Pooler::Session;
+        });
+        app.await.user().await;
+    }
+    assert!(!log.lines(&["no statement is prepared under a name"]).is_empty());
+    assert!(log.lines(&["from now on nothing relies on sessions"]).is_empty());
+}
+
 #[tokio::test]
 async fn a_pooler_that_is_restarted_is_used_again() {
     let direct = database::fresh().await;

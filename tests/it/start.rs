@@ -1,7 +1,7 @@
 //! The start of an engine: it waits for a database that is late, not for what no wait mends, and agrees with the other
 //! instances on the issuer.
 
-use std::{os::unix::fs::symlink, path::Path, time::Duration};
+use std::{os::unix::fs::symlink, path::Path, process::Stdio, time::Duration};
 
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Result,
@@ -10,6 +10,11 @@ use authy_core::{
     error::chain,
 };
 use authy_tests::{TestApp, cheap, database, fresh_name, new_user, operator, trace::Captured, until};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
 use tokio_postgres::config::Host;
 
 /// Longer than any test runs.
@@ -148,4 +153,29 @@ async fn an_issuer_that_is_not_the_one_of_the_database_is_refused_with_both() {
         assert_eq!(started(&database, &keys, issuer).await.unwrap().metadata().issuer, "https://b.example");
     }
     assert!(started(&database, &keys, Some("https://a.example")).await.is_err());
+}
+
+/// Takes the lock of the migrations, as an instance that migrates.
+const TAKE_MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(x'6175746879'::bigint)";
+
+#[tokio::test]
+async fn the_command_migrate_says_whom_it_waits_for() {
+    let database = database::empty().await;
+    let other = database::connect(&database).await;
+    other.batch_execute(TAKE_MIGRATION_LOCK).await.unwrap();
+    let [Host::Unix(socket)] = database.get_hosts() else { panic!("no socket: {database:?}") };
+    let (user, name) = (database.get_user().unwrap(), database.get_dbname().unwrap());
+    let url = format!("postgresql:///{name}?user={user}&host={}", socket.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server-program"));
+    let key = MasterKeys::generate().unwrap().to_base64();
+    command.env_clear().env("AUTHY_DATABASE_URL", url).env("AUTHY_MASTER_KEY", &key).arg("migrate");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut program = command.spawn().unwrap();
+    let mut log = BufReader::new(program.stderr.take().unwrap()).lines();
+    let line = timeout(Duration::from_secs(20), log.next_line()).await.expect("nothing is said").unwrap().unwrap();
+    assert!(line.contains("waiting for another instance, which migrates the schema"), "{line}");
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let output = program.wait_with_output().await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && printed.contains("the schema is at version"), "{printed}");
 }

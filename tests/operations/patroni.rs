@@ -91,7 +91,8 @@ async fn a_leader_that_freezes_and_comes_back_is_not_believed() {
     assert!(history.longest_outage() < FAILOVER, "{:?}", history.longest_outage());
 }
 
-/// What is lost here is lost by the setting: no program can know it. Everything else works afterwards.
+/// What is lost here is lost by the setting: no program can prevent it. The servers that acknowledged it notice, and everything else
+/// works afterwards.
 #[tokio::test]
 #[ignore = "operations: make test-operations"]
 async fn an_asynchronous_standby_that_was_behind_loses_the_last_writes_and_nothing_else() {
@@ -113,6 +114,8 @@ async fn an_asynchronous_standby_that_was_behind_loses_the_last_writes_and_nothi
     println!("  lost: {} of {} acknowledged sign-ups", lost.len(), history.acknowledged());
     assert!(!lost.is_empty(), "the standby was not behind");
     history.assert_only_unavailable();
+    let losses = || apps.iter().map(|app| app.authy.revocations().database_status().lost_history).sum::<u64>();
+    until("the loss is noticed", || async { losses() > 0 }).await;
     for app in &apps {
         let logs_in = || async { app.anonymous().login(credentials(&before.username)).await.is_ok() };
         until_within(Duration::from_secs(20), "an earlier user can log in", logs_in).await;

@@ -22,8 +22,9 @@ const NO_TIMELINE: u32 = 0;
 
 impl Cursor {
     /// Returns whether transaction IDs are not comparable with those of an earlier cursor: this cursor is of another
-    /// cluster (for example, restored from a dump) or timeline, or has a smaller ID, which only a restore to an earlier
-    /// time causes.
+    /// cluster (for example, restored from a dump) or timeline, or has a smaller ID. A restore to an earlier time
+    /// causes that, and so does a crash without any loss: PostgreSQL gives out again the IDs of transactions that were rolled
+    /// back or never written.
     #[cfg(any(feature = "engine", test))]
     pub(crate) fn is_elsewhere(&self, earlier: &Cursor) -> bool {
         (self.cluster, self.timeline) != (earlier.cluster, earlier.timeline) || self.xmin < earlier.xmin

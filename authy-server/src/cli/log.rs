@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::{
     EnvFilter, Layer as _,
-    filter::{FilterExt as _, LevelFilter, filter_fn},
+    filter::{FilterExt as _, filter_fn},
     fmt,
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
@@ -19,7 +19,10 @@ mod repetition;
 
 pub(super) use repetition::Repetitions;
 
-/// Starts logging: what the settings say, or only warnings and errors. The result reports what was left out of it.
+/// What a command logs beside what it prints: warnings and errors, and why a migration takes long, which is silent otherwise.
+const QUIET: &str = "warn,authy_core::engine::storage::migrate=info";
+
+/// Starts logging: what the settings say, or only what a command logs. The result reports what was left out of it.
 pub(super) fn start(settings: &Settings, is_quiet: bool) -> Repetitions {
     let is_terminal = io::stderr().is_terminal();
     let format = settings.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
@@ -31,7 +34,7 @@ pub(super) fn start(settings: &Settings, is_quiet: bool) -> Repetitions {
         }
     };
     let filter = match is_quiet {
-        true => EnvFilter::default().add_directive(LevelFilter::WARN.into()),
+        true => EnvFilter::new(QUIET),
         false => settings.log.build(),
     };
     let repetitions = Repetitions::default();

@@ -7,7 +7,8 @@ use authy_core::{
     api::{event::EventQuery, user::UserQuery},
     engine::MasterKeys,
 };
-use authy_tests::{cheap, database, failover::FailoverPair, fresh_name, new_account, operator, until};
+use authy_tests::{cheap, database, failover::FailoverPair, fresh_name, new_account, operator, until, until_within};
+use tokio_postgres::config::TargetSessionAttrs;
 
 const MAX_LAG: Duration = Duration::from_secs(4);
 
@@ -63,6 +64,39 @@ async fn lists_come_from_a_standby_until_it_is_too_far_behind() {
             authy.events().list(&EventQuery::default()).await.unwrap();
         }
         commits().await >= start + 20
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_of_hosts_is_searched_for_a_standby_and_one_that_was_promoted_is_left() {
+    let pair = FailoverPair::start().await;
+    let mut config = cheap();
+    config.max_replica_lag = MAX_LAG;
+    // The primary is the first of the list.
+    let mut replica = pair.config_of_both();
+    replica.target_session_attrs(TargetSessionAttrs::Any).application_name("replica");
+    let builder = Authy::builder(pair.config_of_both()).replica(replica);
+    let authy = builder.master_keys(MasterKeys::generate().unwrap()).config(config).start().await.unwrap();
+    let standby = database::connect(&pair.standby_config()).await;
+    let connections = async || {
+        let reading = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'replica' AND query <> ''";
+        standby.query_one(reading, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    let read = async || drop(authy.events().list(&EventQuery::default()).await.unwrap());
+    until("the standby is read from", || async {
+        read().await;
+        connections().await > 0
+    })
+    .await;
+
+    pair.switch_over().await;
+    until_within(Duration::from_secs(20), "the new primary is left by what is for a standby", || async {
+        connections().await == 0
+    })
+    .await;
+    until_within(Duration::from_secs(20), "lists come from the primary", || async {
+        authy.events().list(&EventQuery::default()).await.is_ok()
     })
     .await;
 }

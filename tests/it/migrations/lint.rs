@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use squawk_linter::{Linter, LinterSettings, Rule, analyze::possibly_slow_stmt};
 use squawk_syntax::{
     Parse, SourceFile, SyntaxNode,
-    ast::{AlterTableAction, AstNode as _, Constraint, Path, Stmt},
+    ast::{AlterTableAction, AstNode as _, Constraint, NameRef, Path, Stmt},
 };
 
 /// The rules of squawk that a migration has to meet, each with what to do instead. Those that are left out are matters
@@ -45,6 +45,8 @@ const UNIQUE_INDEX: &str = "all access is blocked while the index is built: list
 const NOT_VALID: &str = "the whole table is read under a lock: add it NOT VALID, and VALIDATE it in a later migration";
 const STILL_IN_USE: &str =
     "a statement of the last release names it: let this release stop using it, and drop it in the next one";
+const REFUSES_WRITES: &str = "it can refuse what servers of the last release write, although their statements fit: let this release write only what it accepts, \
+     and add it in the next one. Then say so above it, with -- squawk-ignore and the rule";
 const LOCK_TIMEOUT: &str = "it waits for every older transaction, and all others wait behind it: begin with \
                             SET LOCAL lock_timeout = '10s'";
 const BULK_CHANGE: &str =
@@ -86,11 +88,16 @@ pub(super) fn lint(text: &str, context: &Context) -> Vec<Finding> {
     for statement in file.stmts() {
         has_timeout |= sets_lock_timeout(&statement);
         // Nobody uses a table that the migration creates.
-        let is_new = table(&statement).is_some_and(|table| created.contains(&table));
-        if is_new || builds_large_index(&statement, context) {
+        if table(&statement).is_some_and(|table| created.contains(&table)) {
             continue;
         }
         let (start, end) = extent(statement.syntax());
+        if let Some(rule) = refuses_writes(&statement).filter(|rule| !is_ignored(&text[..start], rule)) {
+            findings.push(Finding { line: line(start), rule: rule.to_owned(), way: REFUSES_WRITES });
+        }
+        if builds_large_index(&statement, context) {
+            continue;
+        }
         let refused = |rule: Rule| {
             let is_drop = matches!(rule, Rule::BanDropColumn | Rule::BanDropTable);
             !is_drop || dropped(&statement).iter().any(|name| context.in_use.contains(name))
@@ -137,6 +144,45 @@ fn own_rule(statement: &Stmt) -> Option<(&'static str, &'static str)> {
         }),
         _ => None,
     }
+}
+
+/// Returns the rule about a statement that makes the database refuse rows which it accepted before. The statements of the last release
+/// still fit the schema, and fail when they run.
+fn refuses_writes(statement: &Stmt) -> Option<&'static str> {
+    match statement {
+        Stmt::CreateTrigger(_) => Some("trigger-on-older-writes"),
+        Stmt::CreateIndex(index) => index.unique_token().map(|_| "unique-for-older-writes"),
+        Stmt::AlterTable(alter) => {
+            let new: HashSet<_> = alter.actions().filter_map(|action| added_column(&action)).collect();
+            let constraints = alter.actions().filter_map(|action| match action {
+                AlterTableAction::AddConstraint(add) => add.constraint(),
+                _ => None,
+            });
+            // One about a column that older servers do not write sees its default, or NULL.
+            let mut older =
+                constraints.filter(|constraint| !names(constraint.syntax()).any(|name| new.contains(&name)));
+            older.find_map(|constraint| match constraint {
+                Constraint::CheckConstraint(_) | Constraint::ForeignKeyConstraint(_) => Some("check-of-older-writes"),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn added_column(action: &AlterTableAction) -> Option<String> {
+    let AlterTableAction::AddColumn(add) = action else { return None };
+    add.name().map(|name| name.text().to_string())
+}
+
+fn names(node: &SyntaxNode) -> impl Iterator<Item = String> {
+    node.descendants().filter_map(NameRef::cast).map(|name| name.text().to_string())
+}
+
+/// Whether the comments right above a statement turn a rule off.
+fn is_ignored(above: &str, rule: &str) -> bool {
+    let comments = above.trim_end().lines().rev().take_while(|line| line.trim_start().starts_with("--"));
+    comments.filter_map(|comment| comment.split_once("squawk-ignore")).any(|(_, rules)| rules.contains(rule))
 }
 
 /// Whether a statement waits for those who use a table or an index.

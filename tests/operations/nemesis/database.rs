@@ -153,6 +153,28 @@ impl Databases {
         .await;
     }
 
+    /// Extends the schema as a migration of the next release may: one transaction, under the load of servers that know nothing of it.
+    /// Its version is not recorded: a server of this release that is started again would refuse the schema.
+    pub(super) async fn extend_schema(&self) {
+        let sql = self.sql(self.primary).await;
+        let added = "SELECT count(*) FROM pg_tables WHERE schemaname = 'authy' AND tablename LIKE 'nemesis%'";
+        let number: i64 = sql.query_one(added, &[]).await.unwrap().get(0);
+        let mut migration = format!(
+            "BEGIN; SET LOCAL lock_timeout = '10s';
+             CREATE TABLE authy.nemesis_{number} (
+                 id bigint PRIMARY KEY, user_id uuid REFERENCES authy.users ON DELETE CASCADE, body text NOT NULL);"
+        );
+        for table in ["users", "session", "password", "role", "event", "revocation", "delivery", "event_cursor"] {
+            migration.push_str(&format!("ALTER TABLE authy.{table} ADD COLUMN nemesis_{number} text;"));
+        }
+        migration.push_str("COMMIT");
+        // It may be the one that a deadlock with a server ends.
+        until_within(REPAIR, "the schema is extended", async || {
+            self.sql(self.primary).await.batch_execute(&migration).await.is_ok()
+        })
+        .await;
+    }
+
     /// From now on commits do not wait for the standby, and it gets nothing more.
     pub(super) async fn leave_standby_behind(&self) {
         self.set_synchronous(self.primary, "").await;

@@ -20,6 +20,8 @@ pub(super) struct History {
     pub(super) faults: Vec<Fault>,
     /// When the machine did not let the test itself run in time, which is nobody's fault: from when until when.
     pub(super) stalls: Vec<(Micros, Micros)>,
+    /// Whether an instance has noticed that the database had lost what was committed.
+    pub(super) noticed_loss: bool,
     /// The audit trail of the database at the end.
     pub(super) trail: Vec<Event>,
     /// The messages of the broker, in their order, with repetitions.

@@ -19,6 +19,7 @@ const DELIVERY: Duration = Duration::from_secs(90);
 
 /// Reads what is there, once the broker has what the database has, or does not get it in time.
 pub(super) async fn read(world: &World, history: &mut History) {
+    history.noticed_loss = world.log_of_instances().contains("the database has gone back in time");
     let sql = database::connect(&world.databases.config()).await;
     let deadline = Instant::now() + DELIVERY;
     loop {

@@ -183,6 +183,7 @@ impl World {
                 fs::remove_file(ballast).unwrap();
                 self.databases.until_writable().await;
             }
+            FaultKind::Migrate => self.databases.extend_schema().await,
         }
         self.until_all_answer().await;
         let ended = self.recorder.now();
@@ -217,6 +218,11 @@ impl World {
             })
             .await;
         }
+    }
+
+    /// Returns what all instances have logged.
+    pub(super) fn log_of_instances(&self) -> String {
+        self.instances.iter().map(|instance| fs::read_to_string(instance.log()).unwrap()).collect()
     }
 
     /// Copies the logs of the instances and of the database into a folder.

@@ -7,6 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -40,6 +41,8 @@ struct Follower<'a> {
     db: &'a Db,
     keys: &'a SigningKeys,
     cursor: Cursor,
+    /// The latest cluster and timeline.
+    newest: Cursor,
     sent: Instant,
     keys_seen: KeysSeen,
 }
@@ -49,8 +52,15 @@ type KeysSeen = (Option<DateTime<Utc>>, Option<i64>);
 
 /// Follows the revocations from a cursor on. Does not return.
 pub(super) async fn follow(feed: Arc<RevocationFeed>, db: Arc<Db>, keys: Arc<SigningKeys>, cursor: Cursor) {
-    let mut follower =
-        Follower { feed: &feed, db: &db, keys: &keys, cursor, sent: Instant::now(), keys_seen: (None, None) };
+    let mut follower = Follower {
+        feed: &feed,
+        db: &db,
+        keys: &keys,
+        cursor,
+        newest: cursor,
+        sent: Instant::now(),
+        keys_seen: (None, None),
+    };
     loop {
         if let Err(error) = follower.follow_connection().await {
             tracing::warn!(%error, "cannot follow the revocations: retrying");
@@ -69,7 +79,7 @@ impl Follower<'_> {
         loop {
             // All are read: what was known before and is not there was lost.
             let known = (xmin == 0).then(|| self.feed.known());
-            let requested = self.feed.now();
+            let (requested, began) = (self.feed.now(), Instant::now());
             let after = xmin.to_string();
             let time = if xmin == 0 { FULL_READ_TIMEOUT } else { ANSWER_TIMEOUT };
             if !self.db.is_present(generation) {
@@ -105,12 +115,28 @@ impl Follower<'_> {
                 self.keys.reload().await?;
                 self.keys_seen = keys;
             }
+            let is_whole = xmin == 0;
             (self.cursor, xmin) = (cursor, cursor.xmin);
             self.feed.confirm(requested);
+            // What was revoked is in force. This is for the operator.
+            match is_whole {
+                true => self.look_for_commits(&client, &cursor).await?,
+                false => self.feed.settle_commits(began),
+            }
             let news = async {
                 tokio::select! { () = notified.notified() => {}, () = self.feed.written() => {} }
             };
             let _ = timeout(REVOCATION_POLL_INTERVAL, news).await;
         }
+    }
+
+    /// Looks for the latest writes in the database, unless it is a former primary that is still up, which cannot know those of its
+    /// successor.
+    async fn look_for_commits(&mut self, client: &Client, found: &Cursor) -> Result<()> {
+        if found.cluster == self.newest.cluster && found.timeline < self.newest.timeline {
+            return Ok(());
+        }
+        self.newest = *found;
+        self.feed.report_lost_commits(client).await
     }
 }

@@ -235,14 +235,14 @@ impl Event {
         self
     }
 
-    /// Appends the event and its revocations to the transaction of the change. Returns the revocations.
-    pub(in crate::engine) async fn append(self, tx: &Transaction<'_>) -> Result<Vec<Revocation>> {
+    /// Appends the event and its revocations to the transaction of the change. Returns its ID and the revocations.
+    pub(in crate::engine) async fn append(self, tx: &Transaction<'_>) -> Result<(Uuid, Vec<Revocation>)> {
         let Columns { event_id, kind, actor, actor_kind, ip, user_agent, request_id } = self.columns();
         let (subject, session) = (self.subject.map(|user| *user.as_uuid()), self.session.map(|id| *id.as_uuid()));
         let params: Params<'_> =
             &[&event_id, &kind, &actor, &actor_kind, &subject, &session, &ip, &user_agent, &request_id, &self.detail];
         sql::APPEND.execute(tx, params).await.map_err(db_error)?;
-        revoke(tx, self.revokes).await
+        Ok((event_id, revoke(tx, self.revokes).await?))
     }
 
     /// Returns the columns of every event, for a statement that writes its event itself.

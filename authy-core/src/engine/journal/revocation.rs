@@ -32,6 +32,7 @@ use crate::{
     time::{from_unix_seconds, now},
 };
 
+mod committed;
 pub(in crate::engine) mod poll;
 pub(in crate::engine) mod self_test;
 pub(in crate::engine) mod snapshot;

@@ -6,6 +6,7 @@ use deadpool_postgres::Object;
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 use tokio_postgres::{IsolationLevel, Transaction};
+use uuid::Uuid;
 
 use crate::{
     Error, ErrorKind, Result, UserId,
@@ -114,12 +115,11 @@ impl Journal {
         if ending == Ending::RolledBack {
             return Ok(value);
         }
-        let has_events = !events.is_empty();
-        let revoked = append(&transaction, events).await?;
+        let appended = append(&transaction, events).await?;
         fault::point("the commit");
         fault::around("commit", transaction.commit()).await.map_err(db_error)?;
-        if has_events {
-            self.announce(&revoked);
+        if appended.last_event.is_some() {
+            self.announce(&appended);
             fault::point("the response");
         }
         Ok(value)
@@ -137,31 +137,43 @@ impl Journal {
     ) -> Result<Uncommitted<T>> {
         actor::require_read_committed(transaction).await?;
         let Written { value, events, .. } = work(&Tx { transaction, caller }).await?.into();
-        Ok(Uncommitted { value, revocations: append(transaction, events).await? })
+        Ok(Uncommitted { value, appended: append(transaction, events).await? })
     }
 
     /// Applies the revocations of a committed write of the embedding program.
     pub(in crate::engine) fn committed<T>(&self, write: Uncommitted<T>) -> T {
-        self.announce(&write.revocations);
+        self.announce(&write.appended);
         write.value
     }
 
     /// Applies the revocations of a commit, and wakes the relay and the other instances.
-    fn announce(&self, revoked: &[Revocation]) {
+    fn announce(&self, Appended { last_event, revocations }: &Appended) {
+        if let Some(event) = last_event {
+            self.feed.history.note_commit(*event);
+        }
         self.db.wake_relay();
-        if !revoked.is_empty() {
-            self.feed.apply(revoked);
+        if !revocations.is_empty() {
+            self.feed.apply(revocations);
             self.feed.notify_others();
         }
     }
 }
 
-async fn append(transaction: &Transaction<'_>, events: Vec<Event>) -> Result<Vec<Revocation>> {
-    let mut revoked = Vec::new();
+/// What a write has appended in its transaction.
+#[derive(Debug, Default)]
+struct Appended {
+    last_event: Option<Uuid>,
+    revocations: Vec<Revocation>,
+}
+
+async fn append(transaction: &Transaction<'_>, events: Vec<Event>) -> Result<Appended> {
+    let mut appended = Appended::default();
     for event in events {
-        revoked.extend(event.append(transaction).await?);
+        let (id, revocations) = event.append(transaction).await?;
+        appended.last_event = Some(id);
+        appended.revocations.extend(revocations);
     }
-    Ok(revoked)
+    Ok(appended)
 }
 
 /// An open transaction, and the caller on whose behalf it writes.
@@ -296,7 +308,7 @@ impl From<Event> for Written {
 #[derive(Debug)]
 pub struct Uncommitted<T = ()> {
     value: T,
-    revocations: Vec<Revocation>,
+    appended: Appended,
 }
 
 impl<T> Uncommitted<T> {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -44,6 +45,9 @@ pub(in crate::engine) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// relied on: by default every host will do, and a pooler or balancer may lead to any server.
 const REQUIRE_PRIMARY: &str = "SELECT pg_current_wal_lsn()";
 
+/// Fails on a primary (SQLSTATE 55000), so that the next host is tried.
+const REQUIRE_STANDBY: &str = "SELECT pg_is_wal_replay_paused()";
+
 const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
     encrypt_with: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
@@ -70,8 +74,8 @@ pub fn check_encryption(database: &tokio_postgres::Config) -> Result<(), PlainTe
     encryption::check(DATABASE_CONNECTION, encryption, addresses.iter().map(String::as_str).chain(hosts))
 }
 
-/// Maximum time to connect to one of several hosts, until its first answer. Short enough that one frozen host leaves time for
-/// another within [`ANSWER_TIMEOUT`].
+/// Maximum time to connect to one of several addresses, until its first answer. Short enough that one that is frozen leaves time
+/// for another within [`ANSWER_TIMEOUT`].
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a server has to be.
@@ -114,7 +118,9 @@ impl Connector {
             SslMode::Disable | SslMode::Prefer => None,
             _ => Some(MakeRustlsConnect::new(roots.client_config().map_err(wrong)?)),
         };
-        let hosts = Hosts::of(&config, config.get_connect_timeout().copied().unwrap_or(HOST_TIMEOUT));
+        // A longer `connect_timeout` would leave no time for another host.
+        let time = config.get_connect_timeout().map_or(HOST_TIMEOUT, |time| HOST_TIMEOUT.min(*time));
+        let hosts = Hosts::of(&config, time);
         Ok(Self { config, sessions: Sessions::new(pooler), hosts, tls, generations: Generations::new(), role })
     }
 
@@ -131,20 +137,29 @@ impl Connector {
         &self.generations
     }
 
+    /// Makes the next connection begin with the next host.
+    pub(in crate::engine) fn leave_host(&self) {
+        self.hosts.leave();
+    }
+
     /// Opens a connection.
     pub(in crate::engine) async fn connect(&self) -> Result<Opened> {
         bounded(self.open(Arc::default())).await
     }
 
-    pub(in crate::engine) async fn open(&self, heard: Arc<Notify>) -> Result<Opened, tokio_postgres::Error> {
-        loop {
-            let generation = self.generations.present();
-            let opened = self.hosts.first(|host| self.open_host(host, heard.clone(), generation)).await?;
-            // Otherwise it may lead to the server that was left meanwhile.
-            if generation == self.generations.present() {
-                return Ok(opened);
+    /// Opens a connection that signals the notifications that it receives. In a box, which keeps the types of all that await it small.
+    pub(in crate::engine) fn open(&self, heard: Arc<Notify>) -> BoxFuture<'_, Result<Opened, tokio_postgres::Error>> {
+        let opening = async move {
+            loop {
+                let generation = self.generations.present();
+                let opened = self.hosts.first(|host| self.open_host(host, heard.clone(), generation)).await?;
+                // Otherwise it may lead to the server that was left meanwhile.
+                if generation == self.generations.present() {
+                    return Ok(opened);
+                }
             }
-        }
+        };
+        opening.boxed()
     }
 
     async fn open_host(
@@ -165,12 +180,10 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, heard, demoted)))
             }
         };
-        let check_role = async {
-            match self.role {
-                ServerRole::Primary => client.batch_execute(REQUIRE_PRIMARY).await,
-                ServerRole::Standby => Ok(()),
-            }
-        };
+        let check_role = client.batch_execute(match self.role {
+            ServerRole::Primary => REQUIRE_PRIMARY,
+            ServerRole::Standby => REQUIRE_STANDBY,
+        });
         let (settings, role) = tokio::join!(self.sessions.begin(&client), check_role);
         settings.and(role)?;
         Ok(Opened { client, driving, generation })
@@ -266,6 +279,12 @@ fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
 }
 
 const CONFLICT: &str = "another transaction is in the way: a retry may succeed";
+
+/// Returns whether every server refused a connection because none is what it has to be, or the last of them did.
+pub(in crate::engine) fn is_refused_for_role(error: &Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.is_some_and(|cause| cause.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE))
+}
 
 /// Returns whether an error is that of a connection for which waiting is of no use.
 pub(in crate::engine) fn is_permanent(error: &Error) -> bool {

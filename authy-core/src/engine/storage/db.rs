@@ -12,7 +12,10 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
-use tokio_postgres::{Client, Row, Transaction, config::Host};
+use tokio_postgres::{
+    Client, Row, Transaction,
+    config::{Host, TargetSessionAttrs},
+};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -70,13 +73,15 @@ impl Db {
         Self::with(config, connections, pooler, ServerRole::Primary, roots)
     }
 
-    /// Creates the connections to a standby.
+    /// Creates the connections to a standby: the first host that is one.
     pub(in crate::engine) fn standby(
-        config: tokio_postgres::Config,
+        mut config: tokio_postgres::Config,
         connections: usize,
         pooler: Pooler,
         roots: &Roots,
     ) -> Result<Self> {
+        // Whether a server is a standby is asked after the connection: `read-write` would refuse each of them.
+        config.target_session_attrs(TargetSessionAttrs::Any);
         Self::with(config, connections, pooler, ServerRole::Standby, roots)
     }
 
@@ -232,6 +237,10 @@ impl Db {
         let written = bounded_by(LOCK_TIMEOUT, async {
             if !self.shares_sessions() {
                 let written = async {
+                    if !self.connector.sessions.have_names() {
+                        let rows = fault::around(statement.name, statement.run_unnamed(&connection, params)).await?;
+                        return Ok(rows.into_iter().next());
+                    }
                     let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
                     fault::around(statement.name, connection.query_opt(&prepared, params)).await
                 };
@@ -270,6 +279,15 @@ impl Db {
     /// Does the same if an error of a connection of this generation shows that its server is no longer the primary.
     pub(in crate::engine) fn leave_if_demoted(&self, generation: Generation, error: &Error) {
         if shows_demotion(error) {
+            self.leave(generation);
+        }
+    }
+
+    /// Leaves the connections of this generation as [`leave_connections`](Self::leave_connections), and makes new ones begin with
+    /// the next host.
+    pub(in crate::engine) fn leave_host(&self, generation: Generation) {
+        if self.is_present(generation) {
+            self.connector.leave_host();
             self.leave(generation);
         }
     }

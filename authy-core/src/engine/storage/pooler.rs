@@ -22,7 +22,8 @@ pub enum Pooler {
     /// works in session mode, too.
     #[default]
     Auto,
-    /// Every connection has a session: there is no pooler, or it is in session mode.
+    /// Every connection has a session: there is no pooler, or it is in session mode. Behind a pooler no statement is prepared under a
+    /// name all the same, and the engine assumes [`Transaction`](Self::Transaction) when a new connection has the session of another.
     Session,
     /// There is a pooler in transaction mode.
     Transaction,
@@ -60,11 +61,13 @@ impl FromStr for Pooler {
 pub(in crate::engine) struct Sessions {
     pooler: Pooler,
     are_shared: AtomicBool,
+    has_pooler: AtomicBool,
 }
 
 impl Sessions {
     pub(in crate::engine) fn new(pooler: Pooler) -> Self {
-        Self { pooler, are_shared: AtomicBool::new(pooler == Pooler::Transaction) }
+        let is_shared = pooler == Pooler::Transaction;
+        Self { pooler, are_shared: AtomicBool::new(is_shared), has_pooler: AtomicBool::new(is_shared) }
     }
 
     /// Returns whether the next statement of a connection may run in another session.
@@ -72,18 +75,32 @@ impl Sessions {
         self.are_shared.load(Ordering::Relaxed)
     }
 
+    /// Returns whether statements may be prepared under a name. Not when there is a pooler, whatever its mode is said to be: every
+    /// program numbers its statements from zero, and in transaction mode the wrong one would run where another program has prepared
+    /// one of the same name.
+    pub(super) fn have_names(&self) -> bool {
+        !self.has_pooler.load(Ordering::Relaxed)
+    }
+
     /// Begins a new connection: sets what every statement relies on, if it has a session. Returns when the server has answered.
     pub(super) async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         if self.are_shared() {
             return client.batch_execute("").await;
         }
+        let backend = announced_backend(client).await.unwrap_or_default();
         // One round trip, and no setting is left behind in a session that others use.
-        let only_backend = match self.pooler {
-            Pooler::Auto => Some(announced_backend(client).await.unwrap_or_default()),
-            Pooler::Session | Pooler::Transaction => None,
+        let begin = match self.pooler {
+            Pooler::Session => session::set_in_own(backend),
+            Pooler::Auto | Pooler::Transaction => session::set_in_announced(backend),
         };
-        let answered = client.simple_query(&session::set(only_backend)).await?;
-        if !answered.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+        let answered = client.simple_query(&begin).await?;
+        let has = |column| answered.iter().any(|message| is_row_with(message, column));
+        if has(session::POOLER) && !self.has_pooler.swap(true, Ordering::Relaxed) {
+            tracing::info!("a connection pooler is in front of the database: no statement is prepared under a name");
+        }
+        if has(session::SHARED) {
+            self.share("the session of a new connection is in use by another one: the pooler is not in session mode");
+        } else if !has(session::SET) {
             self.share("a connection pooler is in front of the database");
         }
         Ok(())
@@ -103,6 +120,7 @@ impl Sessions {
     }
 
     fn share(&self, reason: &'static str) {
+        self.has_pooler.store(true, Ordering::Relaxed);
         if !self.are_shared.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "{reason}: from now on nothing relies on sessions, which is slower. Set AUTHY_DATABASE_POOLER=transaction \
@@ -110,6 +128,11 @@ impl Sessions {
             );
         }
     }
+}
+
+/// Returns whether this is a row whose first column has this name.
+fn is_row_with(message: &SimpleQueryMessage, column: &str) -> bool {
+    matches!(message, SimpleQueryMessage::Row(row) if row.columns().first().is_some_and(|first| first.name() == column))
 }
 
 #[cfg(test)]

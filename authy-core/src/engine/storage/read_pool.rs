@@ -156,6 +156,9 @@ impl Prepared {
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if !self.connector.sessions.have_names() {
+            return fault::around(statement.name, statement.run_unnamed(&self.client, params)).await;
+        }
         let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
         let prepared = match known {
             Some(prepared) => prepared,

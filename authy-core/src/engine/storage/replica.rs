@@ -17,7 +17,9 @@ use tokio_postgres::Row;
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
+        connector::is_refused_for_role,
         db::{Condition, Db, LaggingReads, SlowRead},
+        generation::Generation,
         statement::{Params, Statement},
     },
 };
@@ -73,7 +75,7 @@ impl Replica {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when it cannot be used.
     pub(in crate::engine) async fn bytes_behind(&self, primary: &Db) -> Result<u64> {
-        let replica = Position::of(&self.db.read_one(&sql::STANDBY_POSITION, &[]).await?).ok_or_else(not_a_standby)?;
+        let replica = Position::of(&self.position().await?).ok_or_else(not_a_standby)?;
         let primary = Position::of(&primary.read_one(&sql::PRIMARY_POSITION, &[]).await?).ok_or_else(is_standby)?;
         replica.require(Position { bytes: replica.bytes, ..primary })?;
         Ok(primary.bytes.saturating_sub(replica.bytes).max(0).unsigned_abs())
@@ -89,7 +91,21 @@ impl Replica {
             state.note(asked, position, self.max_lag);
             state.needed(self.max_lag, asked).unwrap_or(position)
         };
-        accept(&self.db.read_one(&sql::STANDBY_POSITION, &[]).await?, needed)
+        let generation = self.db.generation();
+        self.accept(generation, &self.position().await?, needed)
+    }
+
+    async fn position(&self) -> Result<Row> {
+        self.db.read_one(&sql::STANDBY_POSITION, &[]).await.map_err(|error| match is_refused_for_role(&error) {
+            true => not_a_standby(),
+            false => error,
+        })
+    }
+
+    /// Checks that the server of a connection has replayed a position. When it has not, its connections are left and the next host
+    /// is tried: another one may be up to date, and an address may lead to several.
+    fn accept(&self, generation: Generation, row: &Row, needed: Position) -> Result<()> {
+        accept(row, needed).inspect_err(|_| self.db.leave_host(generation))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -101,7 +117,9 @@ impl Replica {
 impl LaggingReads for Replica {
     async fn read(&self, read: SlowRead, statement: &'static Statement, params: Params<'_>) -> Option<Vec<Row>> {
         let needed = self.lock().usable(self.max_lag, Instant::now())?;
-        let condition = Condition { statement: &sql::STANDBY_POSITION, accept: &|row| accept(row, needed) };
+        let generation = self.db.generation();
+        let condition =
+            Condition { statement: &sql::STANDBY_POSITION, accept: &|row| self.accept(generation, row, needed) };
         match self.db.read_slowly(Some(&condition), read, statement, params).await {
             Ok(rows) => Some(rows),
             Err(error) => {

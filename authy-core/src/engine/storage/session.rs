@@ -38,13 +38,38 @@ pub(super) const SET_LOCAL: &str = "
     SET LOCAL DateStyle = ISO; SET LOCAL TimeZone = 'UTC';
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '3s'";
 
-/// Returns the query that sets them for a session; if a server process is given, only for the session of that one. It returns rows
-/// when it has set them.
-pub(super) fn set(only_backend: Option<i32>) -> String {
-    let is_own = match only_backend {
-        Some(backend) => format!("pg_catalog.pg_backend_pid() = {backend}"),
-        None => "true".to_owned(),
-    };
+/// Names the rows of the following queries, one for each setting that was set.
+pub(super) const SET: &str = "set_config";
+
+/// Names a row that says that the server process is not the one that was announced.
+pub(super) const POOLER: &str = "has_pooler";
+
+/// Names a row that says that another connection has begun in the same session.
+pub(super) const SHARED: &str = "is_shared";
+
+/// Returns the query that sets them for a session, if it is that of the process that was announced. It returns rows when it has
+/// set them.
+pub(super) fn set_in_announced(backend: i32) -> String {
+    set(&format!("pg_catalog.pg_backend_pid() = {backend}"))
+}
+
+/// Returns the query that sets them for a session that a pooler keeps for the connection. It also returns whether there is a pooler,
+/// and whether the session is another connection's: in session mode a pooler resets it before the next one gets it.
+pub(super) fn set_in_own(backend: i32) -> String {
+    const MARK: &str = "authy.has_connection";
+    let has_pooler = format!("pg_catalog.pg_backend_pid() <> {backend}");
+    let is_marked = format!("pg_catalog.current_setting('{MARK}', true) = 'yes'");
+    let set = set(&format!("({is_marked}) IS NOT TRUE"));
+    // In one message, which is one transaction and so one session.
+    format!(
+        "SELECT true AS {POOLER} WHERE {has_pooler};
+         SELECT true AS {SHARED} WHERE {has_pooler} AND {is_marked};
+         {set};
+         SELECT pg_catalog.set_config('{MARK}', 'yes', false) AS marked WHERE {has_pooler}"
+    )
+}
+
+fn set(is_own: &str) -> String {
     // A search path that does not name `pg_catalog` begins with it, and stays as the embedding program knows it.
     format!(
         "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {SETTINGS}) AS wanted (name, value)

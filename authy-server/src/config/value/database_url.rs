@@ -10,6 +10,13 @@ mod parameter;
 
 use parameter::Parameters;
 
+/// Which servers a URL leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leads {
+    ToPrimary,
+    ToStandby,
+}
+
 const EXPECTED: &str = "must be a PostgreSQL URL, such as postgresql://authy@db.example/authy, what is special in name and \
                         password percent-encoded (@ as %40)";
 
@@ -24,6 +31,10 @@ pub(crate) struct DatabaseUrl {
 impl DatabaseUrl {
     /// Reads the URL. A message may name a parameter, and never repeats a value.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
+        Self::leading(Leads::ToPrimary, text)
+    }
+
+    fn leading(leads: Leads, text: &str) -> Result<Self, String> {
         let scheme = ["postgresql://", "postgres://"].into_iter().find(|scheme| text.starts_with(scheme));
         // Anything else goes to the library's other parser, which panics at letters that are not ASCII.
         let Some(rest) = scheme.and_then(|scheme| text.strip_prefix(scheme)) else { return Err(EXPECTED.to_owned()) };
@@ -34,7 +45,7 @@ impl DatabaseUrl {
         };
         // The library's message may quote the part that is wrong, so it is not repeated.
         let config = place.unwrap_or_default().parse().map_err(|_| EXPECTED)?;
-        let mut parameters = Parameters::new(config);
+        let mut parameters = Parameters::new(config, leads);
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').ok_or(EXPECTED)?;
             let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
@@ -59,7 +70,7 @@ pub(crate) struct ReplicaUrl(pub(crate) DatabaseUrl);
 
 impl ReplicaUrl {
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let url = DatabaseUrl::read(text)?;
+        let url = DatabaseUrl::leading(Leads::ToStandby, text)?;
         match url.roots {
             None => Ok(Self(url)),
             Some(_) => Err("must not have sslrootcert: that of AUTHY_DATABASE_URL counts for both".to_owned()),

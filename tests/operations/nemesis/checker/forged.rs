@@ -74,6 +74,7 @@ pub(super) fn sound() -> History {
         sightings: sightings.collect(),
         faults: Vec::new(),
         stalls: Vec::new(),
+        noticed_loss: false,
         messages: trail.clone(),
         trail,
         users: [("administrator", user(false)), ("ada", user(true))].map(|(name, row)| (name.to_owned(), row)).into(),

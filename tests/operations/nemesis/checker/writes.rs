@@ -7,6 +7,8 @@ use super::{
 };
 
 const RULE: &str = "an acknowledged write is not there";
+const UNNOTICED: &str = "a loss of acknowledged writes was not noticed";
+const UNFOUNDED: &str = "a loss was noticed that no fault explains";
 
 /// Looks for the event of each acknowledged write. What is missing is lost when a failover explains it, and a violation
 /// otherwise.
@@ -22,6 +24,13 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings) {
         }
     }
     missing.retain(|operation| !is_of_lost_session(index, operation, findings));
+    // The instances that acknowledged them went on: only the database fails while it loses something.
+    if !findings.lost.is_empty() && !index.history.noticed_loss {
+        findings.violation(UNNOTICED, format!("no instance has counted the loss of {} writes", findings.lost.len()));
+    }
+    if index.history.noticed_loss && index.history.faults.iter().all(|fault| fault.may_lose.is_none()) {
+        findings.violation(UNFOUNDED, "the log of an instance says that the database has gone back in time".to_owned());
+    }
     for operation in missing {
         findings.violation(RULE, format!("there is no event of {operation:?}"));
     }
@@ -103,6 +112,11 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_was_noticed_and_is_none_is_refused() {
+        refuses("a loss was noticed that no fault explains", |history| history.noticed_loss = true);
+    }
+
+    #[test]
     fn an_acknowledged_write_without_its_effect_is_refused() {
         let rule = "an acknowledged write is not there";
         refuses(rule, |history| history.users.get_mut("ada").unwrap().has_role = false);
@@ -124,6 +138,7 @@ mod tests {
             history.trail.remove(5);
             history.users.get_mut("ada").unwrap().has_role = false;
             history.operations[7].outcome = refused();
+            history.noticed_loss = true;
         };
         let found = findings(|history| {
             lose(history);
@@ -131,6 +146,11 @@ mod tests {
         });
         assert!(found.violations.is_empty(), "{:#?}", found.violations);
         assert_eq!(found.lost.into_iter().collect::<Vec<_>>(), [5]);
+        refuses("a loss of acknowledged writes was not noticed", |history| {
+            lose(history);
+            history.faults.push(Fault { may_lose: Some((5 * SECOND, 6 * SECOND)), ..fault(5 * SECOND, 6 * SECOND) });
+            history.noticed_loss = false;
+        });
         // Only what was acknowledged meanwhile may be lost.
         assert!(!findings(lose).violations.is_empty());
         let too_late = findings(|history| {

@@ -43,7 +43,10 @@ impl Sessions {
             issued => issued,
         };
         match issued {
-            Some(row) => self.access_token(&TokenSubject::of(&row)?, ticket.session, unix_now()).await,
+            Some(row) => {
+                self.journal.feed.history.note_commit(event_id);
+                self.access_token(&TokenSubject::of(&row)?, ticket.session, unix_now()).await
+            }
             None => Err(match user::find(self.db(), user).await? {
                 None => no_such_user(),
                 Some(user) if user.deleted => Error::new(ErrorKind::AlreadyDeleted, "the user was deleted"),

@@ -194,6 +194,7 @@ impl Sessions {
         ];
         let row = self.db().write(&sql::OPEN, params).await?;
         let Some(row) = row else { return Ok(None) };
+        self.journal.feed.history.note_commit(event_id);
         // The login has succeeded; when this fails, the next login repeats it.
         if row.get::<_, i64>("live") >= limit::MAX_SESSIONS_PER_USER
             && let Err(error) = limit::end_oldest(&self.journal, caller, known.user).await

@@ -94,6 +94,7 @@ impl Sessions {
         let params: Params<'_> =
             &[session, &generation, &idle, &ttl, &event_id, &kind, &actor, &actor_kind, &ip, &user_agent, &request_id];
         if let Some(row) = self.db().write(&sql::ROTATE, params).await? {
+            self.journal.feed.history.note_commit(event_id);
             return self.make_tokens(TokenSubject::of(&row)?, ticket.next(), row.get("remaining")).await;
         }
         // The token is not the current one of a live session.

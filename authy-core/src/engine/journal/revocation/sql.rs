@@ -67,6 +67,12 @@ statements! {
          FROM (SELECT) AS one
          LEFT JOIN authy.revocation r ON r.xid >= $1::xid8 AND r.until > now()";
 
+    /// Those of these events that do not exist. Each is looked for by itself: a join could read the whole trail.
+    FIND_MISSING(UUID_ARRAY) =
+        "SELECT wanted AS event_id FROM unnest($1) AS wanted
+         LEFT JOIN LATERAL (SELECT true AS is_there FROM authy.event e WHERE e.event_id = wanted LIMIT 1) AS found ON true
+         WHERE found.is_there IS NULL";
+
     /// Wakes the other instances, after the commit: a NOTIFY inside of a transaction serializes the commits of the
     /// whole database.
     NOTIFY() = "SELECT pg_notify('authy_revocation', '')";

@@ -4,16 +4,23 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
 
-use super::{RevocationBatch, RevocationFeed};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{
+    RevocationBatch, RevocationFeed,
+    committed::{CommittedWrites, missing},
+};
 use crate::{
+    Result,
     revocation::{Cursor, IdHash, Revocation, RevokedTokens},
     time::from_unix_seconds,
 };
@@ -42,6 +49,7 @@ pub(in crate::engine) struct History {
     lost: AtomicU64,
     // The lost revocations that were reported, and stay in force here.
     reported: Mutex<HashSet<RevokedTokens>>,
+    committed: Mutex<CommittedWrites>,
 }
 
 impl History {
@@ -49,13 +57,22 @@ impl History {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(*cursor);
     }
 
+    /// Records that a write was committed, which has this event.
+    pub(in crate::engine) fn note_commit(&self, event: Uuid) {
+        self.lock_committed().push(Instant::now(), event);
+    }
+
+    fn lock_committed(&self) -> MutexGuard<'_, CommittedWrites> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records evidence that the database has lost what was committed before. Only the first one is logged as an error.
     pub(in crate::engine) fn report_loss(&self, evidence: &'static str) {
         match self.lost.fetch_add(1, Ordering::Relaxed) {
             0 => tracing::error!(
                 evidence,
-                "the database has gone back in time, by a failover to a standby that was behind or a restore: tokens that \
-                 were revoked since may be accepted again. Run `authy-server recover`"
+                "the database has gone back in time, by a failover to a standby that was behind or a restore: what was \
+                 written since is lost, and tokens that were revoked since may be accepted again. Run `authy-server recover`"
             ),
             earlier => tracing::info!(evidence, earlier, "more evidence that the database has gone back in time"),
         }
@@ -100,6 +117,31 @@ impl RevocationFeed {
             tracing::warn!(lost = number, cursor = %found.cursor, "revocations that are known here are not in the database any more");
             self.history.report_loss("revocations are missing");
         }
+    }
+}
+
+/// The methods that look for committed writes.
+impl RevocationFeed {
+    /// Records that the database answered a poll that began at this time, on the connection of the poll before.
+    pub(in crate::engine) fn settle_commits(&self, polled: Instant) {
+        self.history.lock_committed().settle(polled);
+    }
+
+    /// Reports the latest writes of this instance that are not in the database that a new connection leads to. Each is reported
+    /// once.
+    pub(in crate::engine) async fn report_lost_commits(&self, client: &Client) -> Result<()> {
+        let events = self.history.lock_committed().events(Instant::now());
+        let lost = missing(&self.db, client, &events).await?;
+        if !lost.is_empty() {
+            self.history.lock_committed().remove(&lost);
+            tracing::warn!(
+                lost = lost.len(),
+                of_the_latest = events.len(),
+                "committed writes are not in the database any more"
+            );
+            self.history.report_loss("committed writes are missing");
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,8 @@ use tokio_postgres::{
     config::{ChannelBinding, LoadBalanceHosts, SslMode, TargetSessionAttrs},
 };
 
+use super::Leads;
+
 /// Parameters that are understood, for the suggestion when another one is given.
 const KNOWN: &[&str] = &[
     "application_name",
@@ -69,6 +71,7 @@ pub(super) struct Parameters {
     /// Whether `sslmode` was given.
     has_ssl_mode: bool,
     roots: RootCert,
+    leads: Leads,
 }
 
 /// What `sslrootcert` names.
@@ -80,8 +83,8 @@ enum RootCert {
 
 impl Parameters {
     /// Begins with what the URL says before its parameters.
-    pub(super) fn new(config: Config) -> Self {
-        Self { config, has_ssl_mode: false, roots: RootCert::None }
+    pub(super) fn new(config: Config, leads: Leads) -> Self {
+        Self { config, has_ssl_mode: false, roots: RootCert::None, leads }
     }
 
     /// Sets a parameter. The message names the parameter, and never repeats its value.
@@ -199,16 +202,30 @@ impl Parameters {
     }
 
     fn set_target(&mut self, value: &str) -> Result<(), String> {
-        let target = match value {
-            "any" => TargetSessionAttrs::Any,
+        let target = match (self.leads, value) {
+            (_, "any") => TargetSessionAttrs::Any,
             // The first that takes writes, which no standby does.
-            "primary" | "read-write" => TargetSessionAttrs::ReadWrite,
-            "read-only" | "standby" | "prefer-standby" => {
+            (Leads::ToPrimary, "primary" | "read-write") => TargetSessionAttrs::ReadWrite,
+            (Leads::ToPrimary, "read-only" | "standby" | "prefer-standby") => {
                 return Err(
                     "has a target_session_attrs that selects a standby, and authy writes: use read-write".to_owned()
                 );
             }
-            _ => return Err("has a target_session_attrs other than any, primary or read-write".to_owned()),
+            (Leads::ToPrimary, _) => {
+                return Err("has a target_session_attrs other than any, primary or read-write".to_owned());
+            }
+            // The first that is a standby: the engine asks each server. Without one, reads go to the primary.
+            (Leads::ToStandby, "read-only" | "standby" | "prefer-standby") => TargetSessionAttrs::Any,
+            (Leads::ToStandby, "primary" | "read-write") => {
+                return Err("has a target_session_attrs that selects the primary, and a replica is a standby: \
+                            use standby"
+                    .to_owned());
+            }
+            (Leads::ToStandby, _) => {
+                return Err(
+                    "has a target_session_attrs other than any, standby, prefer-standby or read-only".to_owned()
+                );
+            }
         };
         self.config.target_session_attrs(target);
         Ok(())

@@ -96,6 +96,24 @@ fn what_is_not_supported_is_refused_by_its_name() {
 }
 
 #[test]
+fn the_url_of_a_replica_selects_a_standby() {
+    for target in ["any", "standby", "prefer-standby", "read-only"] {
+        let url =
+            ReplicaUrl::read(&format!("postgresql://localhost,127.0.0.1/x?target_session_attrs={target}")).unwrap();
+        // The engine asks each server.
+        assert_eq!(url.0.config.get_target_session_attrs(), TargetSessionAttrs::Any, "{target}");
+    }
+    for (target, expected) in [
+        ("primary", "selects the primary, and a replica is a standby: use standby"),
+        ("read-write", "selects the primary"),
+        ("leader", "target_session_attrs other than any, standby, prefer-standby or read-only"),
+    ] {
+        let why = ReplicaUrl::read(&format!("postgresql://localhost/x?target_session_attrs={target}")).unwrap_err();
+        assert!(why.contains(expected), "{target}: {why}");
+    }
+}
+
+#[test]
 fn what_is_special_in_a_password_never_becomes_the_name_of_a_host() {
     for (url, password, host) in [
         ("postgresql://u:p%40ss@db/x?sslmode=require", "p@ss", "db"),
