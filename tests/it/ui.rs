@@ -15,6 +15,7 @@ use authy_tests::{
 
 mod admin;
 pub(crate) mod browser;
+mod first_hour;
 mod forged;
 mod limits;
 mod mailed;

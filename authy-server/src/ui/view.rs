@@ -126,7 +126,7 @@ views! {
 
     "docs.html" DocsView {
         openapi: String = text(), text();
-        asyncapi: String = text(), text();
+        events: String = text(), text();
     }
 
     "delete.html" DeleteView {
