@@ -11,12 +11,6 @@ globalThis.SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   tryItOutEnabled: true,
-  // Swagger UI has a main landmark within that of the page, which a screen reader would offer twice.
-  onComplete: () => {
-    const operations = document.getElementById('operations')
-    operations?.setAttribute('role', 'group')
-    operations?.setAttribute('aria-label', 'Operations')
-  },
 })
 
 // Its dark colours follow a class.
