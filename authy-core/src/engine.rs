@@ -79,7 +79,11 @@ pub use domain::{
     },
     throttle::statistics::GuessStatistics,
     user::{
-        Users, change::PreparedChange, create::PreparedAccount, password_reset::PreparedReset, register::Registration,
+        Users,
+        change::PreparedChange,
+        create::PreparedAccount,
+        password_reset::{PendingReset, PreparedReset},
+        register::Registration,
         wrap::WrapProgress,
     },
 };

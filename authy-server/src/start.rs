@@ -200,6 +200,9 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
         }
+        if let Some(folder) = sinks::mail_folder(settings) {
+            println!("mails are files in {}", folder.display());
+        }
         if let Some((name, password)) =
             authy.users().create_first_administrator(&Caller::operator(ClientInfo::default())).await?
         {
@@ -216,6 +219,10 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         #[cfg(feature = "ui")]
         if let Some(url) = pages::page_url(settings, &reached_at, "") {
             println!("open {url}");
+        }
+        #[cfg(feature = "ui")]
+        if let Some(url) = pages::reference_url(settings, &reached_at) {
+            println!("API reference at {url}");
         }
         // The last lines, so that programs can wait for the first of them.
         for address in &addresses {

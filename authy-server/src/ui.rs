@@ -46,7 +46,7 @@ pub use pages::Pages;
 pub(crate) use form::Form;
 use pages::Skin;
 #[cfg(feature = "cli")]
-pub(crate) use path::CONSOLE;
+pub(crate) use path::{CONSOLE, DOCS};
 use row::PageRow;
 
 /// The folder of all pages but the first.

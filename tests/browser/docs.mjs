@@ -1,30 +1,45 @@
 // Opens the API reference, pastes a token, and tries GET /authy/user.
 // `node docs.mjs '{"browser":…,"url":…,"shots":…,"token":…}'` prints what was seen as JSON.
 
-import { chromium } from 'playwright-core'
+import { start } from './harness.mjs'
 
-const { browser: executablePath, url, shots, token } = JSON.parse(process.argv[2])
-const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync']
-// As root Chromium has no sandbox to start in.
-if (process.getuid() === 0) flags.push('--no-sandbox')
-const browser = await chromium.launch({ executablePath, headless: true, args: flags })
-const problems = []
-try {
-  const page = await browser.newPage({ locale: 'en-GB', viewport: { width: 1100, height: 900 } })
-  page.setDefaultTimeout(20000)
-  await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
-    (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) problems.push(message.text()) })
-  page.on('pageerror', (error) => problems.push(String(error)))
-  page.on('request', (request) => {
-    const own = new URL(request.url()).origin === url || request.url().startsWith('data:')
-    if (!own) problems.push(`asks ${request.url()}`)
-  })
+const task = { ...JSON.parse(process.argv[2]), script: true }
+const { url, token } = task
+const { browser, open, look, expect, problems, steps } = await start(task)
+
+// What axe finds in Swagger UI, which is not ours. One that is not found any more is a problem, too: then it leaves this list.
+const exceptions = {
+  part: '.swagger-ui',
+  allowed: ['color-contrast', 'heading-order', 'region', 'scrollable-region-focusable', 'select-name'],
+  seen: new Set(),
+}
+
+async function visit(options) {
+  const page = await open(options)
   await page.goto(`${url}/authy/docs`)
   await page.locator('.opblock').first().waitFor()
+  return page
+}
+
+try {
+  for (const [about, options] of [
+    ['small', { viewport: { width: 320, height: 640 } }],
+    ['dark', { colorScheme: 'dark' }],
+    ['german', { locale: 'de-DE' }],
+    ['small dark german', { locale: 'de-DE', colorScheme: 'dark', viewport: { width: 320, height: 640 } }],
+  ]) {
+    const page = await visit(options)
+    await look(page, about, exceptions)
+    const [lang, part] = await page.evaluate(() => [document.documentElement.lang, document.getElementById('reference').lang])
+    expect(lang === (about.includes('german') ? 'de' : 'en') && part === 'en', `${about} says its languages: ${lang}, ${part}`)
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    expect((ground === 'rgb(255, 255, 255)') !== about.includes('dark'), `${about} has its colours: ${ground}`)
+    await page.context().close()
+  }
+
+  const page = await visit()
   const operations = await page.locator('.opblock').count()
-  await page.screenshot({ path: `${shots}/api-reference.png` })
+  await look(page, 'reference', exceptions)
   await page.getByRole('button', { name: 'Authorize', exact: true }).first().click()
   const dialog = page.locator('.modal-ux')
   await dialog.locator('input').last().fill(token)
@@ -37,9 +52,19 @@ try {
   await answer.first().waitFor()
   const status = (await answer.first().locator('.response-col_status').innerText()).trim().split(/\s/)[0]
   const body = await answer.first().innerText()
-  await page.screenshot({ path: `${shots}/api-reference-tried.png` })
+  await look(page, 'tried', exceptions)
   const username = body.match(/"username":\s*"([^"]+)"/)?.[1]
-  console.log(JSON.stringify({ problems, operations, status, username }))
+
+  // From here to the events, and back.
+  await page.getByRole('link', { name: 'Event reference' }).click()
+  await look(page, 'events')
+  await page.getByRole('contentinfo').getByRole('link', { name: 'API reference' }).click()
+  await page.locator('.opblock').first().waitFor()
+
+  for (const rule of exceptions.allowed) {
+    if (!exceptions.seen.has(rule)) problems.push(`${rule} is allowed and not found any more`)
+  }
+  console.log(JSON.stringify({ problems, steps, operations, status, username }))
 } finally {
   await browser.close()
 }

@@ -3,15 +3,42 @@
 import { chromium } from 'playwright-core'
 import { readFileSync } from 'node:fs'
 
-// Begins with the browser at `browser`, for the pages at `url`; screenshots go into the folder `shots`.
-export async function start({ browser: executablePath, url, shots, script }) {
-  const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+
+// Starts the browser at a path.
+export function launch(executablePath) {
   const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync']
   // As root Chromium has no sandbox to start in.
   if (process.getuid() === 0) flags.push('--no-sandbox')
-  const browser = await chromium.launch({ executablePath, headless: true, args: flags })
+  return chromium.launch({ executablePath, headless: true, args: flags })
+}
 
+// What is wrong with a page that runs scripts: its width, and what axe finds. A finding of one of the rules `allowed` is left out
+// where it is within the element `part`, and its rule is added to `seen`.
+export async function inspect(page, { part, allowed = [], seen = new Set() } = {}) {
+  const problems = []
+  const { scroll, width } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }))
+  if (scroll > width) problems.push(`${scroll} px on a screen of ${width} px`)
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document,
+    { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+  for (const { id, nodes } of violations) {
+    const others = []
+    for (const node of nodes) {
+      const isWithin = part && await page.evaluate(([selector, part]) => !!document.querySelector(selector)?.closest(part),
+        [node.target[0], part])
+      if (isWithin && allowed.includes(id)) seen.add(id)
+      else others.push(`${node.html} ${node.failureSummary}`)
+    }
+    if (others.length) problems.push(`${id}: ${others.join('; ')}`)
+  }
+  return problems
+}
+
+// Begins with the browser at `browser`, for the pages at `url`; screenshots go into the folder `shots`.
+export async function start({ browser: executablePath, url, shots, script }) {
+  const browser = await launch(executablePath)
   const problems = []
   const steps = []
   let shot = 0
@@ -30,27 +57,21 @@ export async function start({ browser: executablePath, url, shots, script }) {
     })
     page.on('pageerror', (error) => problems.push(String(error)))
     page.on('request', (request) => {
-      if (new URL(request.url()).origin !== url) problems.push(`asks ${request.url()}`)
+      const own = new URL(request.url()).origin === url || request.url().startsWith('data:')
+      if (!own) problems.push(`asks ${request.url()}`)
     })
     return page
   }
 
   // Notes what the page says, and what is wrong with it: accessibility, width.
-  async function look(page, about) {
+  async function look(page, about, exceptions) {
     await page.waitForLoadState()
     const heading = await page.locator('h1').first().innerText()
     steps.push(`${about}: ${heading}`)
     const number = String(++shot).padStart(2, '0')
     await page.screenshot({ path: `${shots}/${number}-${about.replaceAll(/[^a-z0-9]+/gi, '-')}.png`, fullPage: true })
     if (!script) return
-    const { scroll, width } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }))
-    if (scroll > width) problems.push(`${about}: ${scroll} px on a screen of ${width} px`)
-    await page.evaluate(axe)
-    const found = await page.evaluate(() => globalThis.axe.run(document,
-      { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
-    for (const { id, nodes } of found.violations) {
-      problems.push(`${about}: ${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`)
-    }
+    problems.push(...(await inspect(page, exceptions)).map((problem) => `${about}: ${problem}`))
   }
 
   function expect(is, what) {

@@ -1,20 +1,18 @@
 // Confirms an address as a user does: opens the link of a mail in a browser and clicks on the button.
-// `node validate.mjs BROWSER LINK…`, every other one with JavaScript; prints what was seen as JSON.
+// `node validate.mjs '{"browser":…,"links":[…]}'`, every other one with JavaScript, the last one in dark colours; prints what was seen
+// as JSON.
 
-import { chromium } from 'playwright-core'
+import { inspect, launch } from './harness.mjs'
 
-const [executablePath, ...links] = process.argv.slice(2)
-const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync']
-// As root Chromium has no sandbox to start in.
-if (process.getuid() === 0) flags.push('--no-sandbox')
-const browser = await chromium.launch({ executablePath, headless: true, args: flags })
+const { browser: executablePath, links } = JSON.parse(process.argv[2])
+const browser = await launch(executablePath)
 const seen = []
 try {
   for (const [number, link] of links.entries()) {
     const visit = { javaScriptEnabled: number % 2 === 1, titles: [], statuses: [], problems: [], requests: [] }
     const context = await browser.newContext({
       javaScriptEnabled: visit.javaScriptEnabled, viewport: { width: 320, height: 600 },
+      colorScheme: number + 1 === links.length ? 'dark' : 'light',
     })
     const page = await context.newPage()
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
@@ -29,10 +27,7 @@ try {
     const look = async (response) => {
       visit.statuses.push(response.status())
       visit.titles.push(await page.locator('h1').innerText())
-      const { scroll, width } = visit.javaScriptEnabled
-        ? await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }))
-        : { scroll: 0, width: 0 }
-      if (scroll > width) visit.problems.push(`${scroll} px on a screen of ${width} px`)
+      if (visit.javaScriptEnabled) visit.problems.push(...await inspect(page))
     }
     await look(await page.goto(link))
     const button = page.getByRole('button', { name: 'Confirm this address' })

@@ -1,24 +1,17 @@
 //! The pages as a user sees them: in a real browser, with JavaScript and without.
 
-use std::process::Stdio;
-
 use authy_core::{
     Secret,
     api::{account::AccountChange, event::EventKind},
 };
 use authy_tests::{PASSWORD, TestApp, credentials, fresh_name, new_user, tools};
 use serde_json::Value;
-use tokio::process::Command;
+
+use crate::ui::browser::run;
 
 async fn visit(links: &[String]) -> Vec<Value> {
-    // A script finds its packages from where it lies.
-    let script = tools::node().join("validate.mjs");
-    std::fs::copy(tools::root().join("tests/browser/validate.mjs"), &script).unwrap();
-    let mut command = Command::new("node");
-    command.arg(&script).arg(tools::browser()).args(links).stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let task = serde_json::json!({ "browser": tools::browser(), "links": links });
+    serde_json::from_value(run("validate.mjs", &task).await).unwrap()
 }
 
 #[tokio::test]

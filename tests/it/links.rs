@@ -14,7 +14,7 @@ use authy_tests::{
 const HTML: &str = "accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 /// Every row of every table.
-async fn everything(app: &TestApp) -> Vec<String> {
+pub(crate) async fn everything(app: &TestApp) -> Vec<String> {
     let sql = app.sql().await;
     let tables = "SELECT relname::text FROM pg_class WHERE relnamespace = 'authy'::regnamespace AND relkind = 'r'
                   AND relname NOT IN ('event_cursor', 'delivery') ORDER BY relname";

@@ -67,6 +67,7 @@ mod robustness;
 mod roles;
 mod rotation;
 mod schema;
+mod scripts;
 mod secrecy;
 mod shadow;
 mod start;

@@ -14,9 +14,11 @@ use authy_tests::{
 };
 
 mod admin;
-mod browser;
+pub(crate) mod browser;
+mod first_hour;
 mod forged;
 mod limits;
+mod mailed;
 mod session;
 mod system;
 
@@ -309,35 +311,6 @@ async fn assets_are_kept_by_browsers_and_a_changed_one_has_another_address() {
 }
 
 #[tokio::test]
-async fn a_scanner_that_opens_the_links_of_mails_changes_nothing() {
-    let app = app().await;
-    let name = fresh_name("ada");
-    let id = app.anonymous().register(new_user(&name)).await.unwrap().public_id;
-    let address = format!("{name}@example.org").parse().unwrap();
-    app.anonymous().forgot_password(api::account::ForgottenPassword { email: address }).await.unwrap();
-    let confirmation = app.code(id, EventKind::UserRegistered).await;
-    let reset = app.code(id, EventKind::ResetRequested).await;
-    let sql = app.sql().await;
-    let count = async || sql.query_one("SELECT count(*) FROM authy.event", &[]).await.unwrap().get::<_, i64>(0);
-    let before = count().await;
-    for (page, code) in [("confirm", &confirmation), ("reset", &reset)] {
-        for method in ["GET", "HEAD", "OPTIONS"] {
-            for purpose in ["", "\nsec-purpose: prefetch", "\nsec-fetch-site: cross-site"] {
-                let head = format!("{method} /authy/ui/{page}/{} HTTP/1.1{purpose}", code.expose());
-                let answer = send(app.address, &head, "").await;
-                assert!(answer.status < 300, "{answer:?}");
-            }
-        }
-    }
-    assert_eq!(count().await, before);
-    let mut visitor = Visitor::new(&app);
-    let done = visitor.post(&format!("/authy/ui/confirm/{}", confirmation.expose()), "").await;
-    assert!(done.body.contains("Your address is confirmed"), "{done:?}");
-    let again = visitor.post(&format!("/authy/ui/confirm/{}", confirmation.expose()), "").await;
-    assert!(again.body.contains("was confirmed before"), "{again:?}");
-}
-
-#[tokio::test]
 async fn a_forgotten_password_does_not_tell_who_has_an_account() {
     let app = app().await;
     let user = app.user().await;
@@ -364,4 +337,27 @@ async fn the_language_is_that_of_the_browser_or_the_chosen_one() {
     assert!(visitor.get("/authy/ui/login").await.body.contains("<html lang=\"de\">"));
     let away = visitor.post("/authy/ui/language", "language=en&return=//evil.example/").await;
     assert_eq!(away.header("location"), "/authy/ui/account");
+}
+
+#[tokio::test]
+async fn another_language_is_chosen_without_leaving_the_page_also_without_a_login() {
+    let app = app().await;
+    for page in ["/authy/docs/events", "/authy/ui/nothing?a=b", "/authy/ui/reset/nonsense", "/authy/docs/nothing"] {
+        let mut visitor = Visitor::new(&app);
+        let shown = visitor.get(page).await.body;
+        let here = shown.split("name=\"return\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let here = here.replace("&#x2f;", "/").replace("&#x3d;", "=");
+        assert_eq!(here, page);
+        let chosen = visitor.post("/authy/ui/language", &format!("language=de&return={here}")).await;
+        assert_eq!((chosen.status, chosen.header("location")), (303, page));
+        assert!(visitor.get(page).await.body.contains("<html lang=\"de\">"), "{page}");
+    }
+    // The answer to a form that was refused names no page.
+    let mut visitor = Visitor::new(&app);
+    for page in ["/authy/ui/login", "/authy/ui/logout"] {
+        let refused = visitor.send(&format!("POST {page} HTTP/1.1\nsec-fetch-site: cross-site"), "").await;
+        assert!(refused.body.contains("name=\"return\" value=\"\""), "{refused:?}");
+    }
+    let away = visitor.get("/authy/ui/nothing?return=//evil.example").await;
+    assert!(!away.body.contains("evil"), "{away:?}");
 }

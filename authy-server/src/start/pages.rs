@@ -5,7 +5,11 @@ use authy_core::{error::chain, http_url::HttpUrl};
 use tokio::task::spawn_blocking;
 
 use super::{public_url, reached_at::ReachedAt, url_of};
-use crate::{config::Settings, link_template::LinkTemplate, ui::Pages};
+use crate::{
+    config::Settings,
+    link_template::LinkTemplate,
+    ui::{DOCS, Pages},
+};
 
 /// Returns the pages; `None` when they are off.
 pub(super) fn pages(settings: &Settings, reached_at: &ReachedAt) -> Option<Pages> {
@@ -34,6 +38,11 @@ pub(super) fn reload(settings: &Settings) -> bool {
 /// Returns the URL of a page, `path` below `/authy/ui`; `None` when they are off.
 pub(super) fn page_url(settings: &Settings, reached_at: &ReachedAt, path: &str) -> Option<String> {
     settings.ui.then(|| format!("{}/authy/ui{path}", reached_at.browser_url))
+}
+
+/// Returns the URL of the API reference; `None` when the pages are off.
+pub(super) fn reference_url(settings: &Settings, reached_at: &ReachedAt) -> Option<String> {
+    settings.ui.then(|| format!("{}{DOCS}", reached_at.browser_url))
 }
 
 /// Returns the link to the page where a password is set with a code, as a command knows it without a server: from the URLs

@@ -1,5 +1,7 @@
 //! The sinks that the settings ask for.
 
+use std::path::PathBuf;
+
 use authy_core::engine::Builder;
 
 use super::reached_at::ReachedAt;
@@ -76,4 +78,16 @@ pub(crate) fn problems(settings: &Settings) -> Vec<InvalidSinks> {
 /// Adds the sinks that are configured.
 pub(super) fn add(engine: Builder, settings: &Settings, reached_at: &ReachedAt) -> Result<Builder, InvalidSinks> {
     SINKS.iter().try_fold(engine, |engine, add| add(engine, settings, reached_at))
+}
+
+/// Returns the folder in which mails are files; `None` when they are sent, or mail is off.
+#[cfg(feature = "mail")]
+pub(super) fn mail_folder(settings: &Settings) -> Option<PathBuf> {
+    mail::folder(settings)
+}
+
+/// Returns the folder in which mails are files: none, in a program that was built without mail.
+#[cfg(not(feature = "mail"))]
+pub(super) fn mail_folder(_: &Settings) -> Option<PathBuf> {
+    None
 }

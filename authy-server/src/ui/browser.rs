@@ -17,7 +17,7 @@ use super::{
     FoundPage, Site,
     answer::{Answer, Content, Interruption, Shown, add_refusal, html, see_other},
     cookie::{Cookie, CookieJar, SetCookies},
-    error_page,
+    error_page::{self, Opened},
     form::Form,
     frame::Frame,
     guard,
@@ -135,7 +135,7 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
         Err(Interruption::Error(error)) => match error.kind() {
             // The session has ended, or the account has changed, since the request began: the next request finds out.
             ErrorKind::InvalidToken | ErrorKind::TokenRequired => Answer::redirect(visit.with_return(LOGIN)),
-            _ => return error_page::about(site, visit.language, Some(visit), error, request_id),
+            _ => return error_page::about(site, visit.language, visit.into(), error, request_id),
         },
     };
     let status = answer.refusal.as_ref().map_or(answer.status, |error| status(error.kind()));
@@ -144,7 +144,9 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
         Content::Raw(response) => response,
         Content::Page(template, view) => match visit.language.render(template, frame(visit), view) {
             Ok(text) => html(status, text),
-            Err(error) => return error_page::about(site, visit.language, None, error, request_id),
+            Err(error) => {
+                return error_page::about(site, visit.language, Opened::from(visit).by_nobody(), error, request_id);
+            }
         },
     };
     if let Some(policy) = answer.policy {
@@ -161,10 +163,7 @@ fn render(visit: &Visit<'_>, shown: Shown, cookies: &mut SetCookies, request_id:
 
 /// Returns what is around a page.
 fn frame(visit: &Visit<'_>) -> Value {
-    // A parameter that leads elsewhere is not repeated.
-    let is_plain = visit.query.get("return").is_none() || visit.return_path().is_some();
-    let target = if is_plain { visit.target } else { visit.target.split('?').next().unwrap_or_default() };
-    let here = if guard::is_own_page(visit.site, target) { target } else { "" };
+    let here = guard::reopened(visit.site, visit.target, visit.is_form);
     let frame = Frame::new(&visit.site.skin, visit.language, visit.user.as_ref(), here.to_owned());
     frame.with_notice(visit.notice()).with_console(visit.has_console(), section(visit.route)).into()
 }

@@ -1,13 +1,11 @@
 //! The API reference: Swagger UI, on the OpenAPI document of this server.
 
-use authy_core::api::{
-    Endpoint as _,
-    system::{GetAsyncApi, GetOpenApi},
-};
+use authy_core::api::{Endpoint as _, system::GetOpenApi};
 use http::HeaderValue;
 
 use super::{
     answer::{Answer, Shown},
+    path::EVENT_DOCS,
     view::DocsView,
     visit::Visit,
 };
@@ -21,6 +19,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 pub(super) async fn reference(visit: &Visit<'_>) -> Shown {
     let url = |path| visit.site.skin.url(path);
-    let view = DocsView { openapi: url(GetOpenApi::INFO.path), asyncapi: url(GetAsyncApi::INFO.path) };
+    let view = DocsView { openapi: url(GetOpenApi::INFO.path), events: url(EVENT_DOCS) };
     Ok(Answer::page(&view).with_policy(POLICY))
 }

@@ -14,6 +14,7 @@ use http::StatusCode;
 use super::{
     answer::{Answer, Shown},
     form::FormState,
+    guard,
     path::{ACCOUNT, FORGOT, LOGIN},
     view::{ConfirmView, ForgotView, Link, LoginView, MessageView, ResetView, SignUpView},
     visit::Visit,
@@ -28,7 +29,9 @@ pub(super) async fn start(visit: &Visit<'_>) -> Shown {
 }
 
 pub(super) async fn choose_language(visit: &Visit<'_>) -> Shown {
-    let back = Answer::redirect(visit.return_path().unwrap_or_else(|| ACCOUNT.to_owned()));
+    // Also a page about an error, which is not one that a login leads to.
+    let here = visit.form.get("return").filter(|path| guard::is_own_path(path));
+    let back = Answer::redirect(here.unwrap_or(ACCOUNT));
     let known = &visit.site.skin.languages;
     let chosen = visit.form.get("language").and_then(|code| known.iter().find(|language| language.code == code));
     let Some(chosen) = chosen else { return Ok(back) };
@@ -112,7 +115,7 @@ pub(super) async fn register(visit: &Visit<'_>) -> Shown {
     let message = |paragraphs| MessageView {
         title: texts.get("signed_up.title"),
         paragraphs,
-        link: Some(Link { path: "/login".to_owned(), text: texts.get("signed_up.login") }),
+        link: Some(Link::new("/login", texts, "signed_up.login")),
     };
     if visit.authy.requires_validated() {
         return Ok(Answer::page(&message(vec![texts.get("signed_up.confirm_first")])));
@@ -138,7 +141,7 @@ fn sign_up_page(visit: &Visit<'_>, form: FormState) -> Answer {
 pub(super) async fn confirmation(visit: &Visit<'_>) -> Shown {
     let view = match visit.authy.users().find_validation(&code(visit)).await {
         Ok(view) => view,
-        Err(error) => return link_refused(visit, error),
+        Err(error) => return confirmation_refused(visit, error),
     };
     if view.already_confirmed {
         return Ok(confirmed(visit, true));
@@ -150,7 +153,7 @@ pub(super) async fn confirmation(visit: &Visit<'_>) -> Shown {
 pub(super) async fn confirm(visit: &Visit<'_>) -> Shown {
     match visit.authy.users().validate(&visit.anonymous(), &code(visit)).await {
         Ok(validated) => Ok(confirmed(visit, validated.already_confirmed)),
-        Err(error) => link_refused(visit, error),
+        Err(error) => confirmation_refused(visit, error),
     }
 }
 
@@ -158,8 +161,8 @@ fn confirmed(visit: &Visit<'_>, before: bool) -> Answer {
     let texts = &visit.language.texts;
     let title = texts.get(if before { "confirm.before_title" } else { "confirm.done_title" });
     let link = match visit.user.is_some() {
-        true => Link { path: "/account".to_owned(), text: texts.get("confirm.account") },
-        false => Link { path: "/login".to_owned(), text: texts.get("confirm.login") },
+        true => Link::new("/account", texts, "confirm.account"),
+        false => Link::new("/login", texts, "confirm.login"),
     };
     Answer::page(&MessageView { title, paragraphs: vec![texts.get("confirm.done")], link: Some(link) })
 }
@@ -187,22 +190,19 @@ pub(super) async fn send_reset(visit: &Visit<'_>) -> Shown {
     }
 }
 
-pub(super) async fn new_password(_: &Visit<'_>) -> Shown {
-    Ok(Answer::page(&ResetView { form: FormState::default() }))
+/// Shows for whom the code of a mail sets a password. Changes nothing.
+pub(super) async fn new_password(visit: &Visit<'_>) -> Shown {
+    match reset_page(visit, FormState::default()).await {
+        Ok(page) => Ok(page),
+        Err(error) => reset_link_refused(visit, error),
+    }
 }
 
 pub(super) async fn reset(visit: &Visit<'_>) -> Shown {
-    let refuse = |error: Error| {
-        if error.kind() == ErrorKind::NotFound {
-            return link_refused(visit, error);
-        }
-        let form = FormState::default().refuse(&visit.language.texts, &error, &NEW_PASSWORD);
-        unless_internal(error, |error| Answer::page(&ResetView { form }).refused(error))
-    };
-    let code = ("code".to_owned(), visit.parameter("code").to_owned());
-    let reset = match PasswordReset::from_fields(visit.fields_and(&NEW_PASSWORD, code)) {
+    let fields = visit.fields_and(&NEW_PASSWORD, ("code".to_owned(), visit.parameter("code").to_owned()));
+    let reset = match PasswordReset::from_fields(fields) {
         Ok(reset) => reset,
-        Err(error) => return refuse(error),
+        Err(error) => return reset_refused(visit, error).await,
     };
     match visit.authy.users().reset_password(&visit.anonymous(), reset).await {
         Ok(()) => {
@@ -211,20 +211,54 @@ pub(super) async fn reset(visit: &Visit<'_>) -> Shown {
             cookies.forget_tokens();
             Ok(Answer::redirect(format!("{LOGIN}?notice=password_set")).with_cookies(cookies))
         }
-        Err(error) => refuse(error),
+        Err(error) => reset_refused(visit, error).await,
     }
 }
 
-/// Returns the page about a link that does not work.
-fn link_refused(visit: &Visit<'_>, error: Error) -> Shown {
-    let texts = &visit.language.texts;
+/// Returns the page on which a password is chosen, with the name of the account for password managers.
+async fn reset_page(visit: &Visit<'_>, form: FormState) -> Result<Answer, Error> {
+    let pending = visit.authy.users().find_reset(&code(visit)).await?;
+    let username = pending.username.as_str().to_owned();
+    Ok(Answer::page(&ResetView { form, username, is_first: !pending.has_password }))
+}
+
+/// Returns the page about a reset that was refused: its form, as long as the link works.
+async fn reset_refused(visit: &Visit<'_>, error: Error) -> Shown {
+    if error.kind() == ErrorKind::NotFound {
+        return reset_link_refused(visit, error);
+    }
+    let form = FormState::default().refuse(&visit.language.texts, &error, &NEW_PASSWORD);
+    match reset_page(visit, form).await {
+        Ok(page) => unless_internal(error, |error| page.refused(error)),
+        Err(gone) => reset_link_refused(visit, gone),
+    }
+}
+
+/// Returns the page about a link that sets a password and does not work.
+fn reset_link_refused(visit: &Visit<'_>, error: Error) -> Shown {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            link_refused(visit, error, "reset_link", Link::new("/forgot", &visit.language.texts, "wrong.ask_for_link"))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+/// Returns the page about a link that confirms an address and does not work.
+fn confirmation_refused(visit: &Visit<'_>, error: Error) -> Shown {
     let about = match error.kind() {
         ErrorKind::NotFound => "link",
         ErrorKind::AlreadyRegistered => "address_taken",
         _ => return Err(error.into()),
     };
+    link_refused(visit, error, about, Link::new("/account", &visit.language.texts, "confirm.account"))
+}
+
+/// Returns the page about a link that does not work, and where to go on.
+fn link_refused(visit: &Visit<'_>, error: Error, about: &str, next: Link) -> Shown {
+    let texts = &visit.language.texts;
     let (title, text) = (texts.get(&format!("wrong.{about}_title")), texts.get(&format!("wrong.{about}")));
-    Ok(Answer::page(&MessageView { title, paragraphs: vec![text], link: None }).refused(error))
+    Ok(Answer::page(&MessageView { title, paragraphs: vec![text], link: Some(next) }).refused(error))
 }
 
 /// Returns the code in the link.

@@ -15,7 +15,7 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use super::{
     asset::{Asset, Kind},
-    texts::Texts,
+    texts::{Texts, line_of},
 };
 
 mod error;
@@ -71,6 +71,12 @@ const LOGO: &str = include_str!("../../assets/logo.svg");
 /// The names of files that can replace what is built in, beside templates and texts.
 const STYLESHEET_FILE: &str = "app.css";
 const LOGO_FILES: [(&str, Kind); 2] = [("logo.svg", Kind::Svg), ("logo.png", Kind::Png)];
+
+/// How every PNG image begins.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The name of a language in itself, on the button that chooses it.
+const LANGUAGE_NAME: &str = "language.name";
 
 /// Maximum size of a file in bytes: they are kept in memory.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -151,7 +157,11 @@ impl Parts {
         }
         let logo = LOGO_FILES.into_iter().find_map(|(name, kind)| own(name).transpose().map(|own| (name, kind, own)));
         let logo = match logo {
-            Some((name, kind, own)) => (name, kind, own?.into()),
+            Some((name, kind, own)) => {
+                let own = own?;
+                check_logo(folder.map_or_else(PathBuf::new, |folder| folder.join(name)), kind, &own)?;
+                (name, kind, own.into())
+            }
             None => ("logo.svg", Kind::Svg, Bytes::from_static(LOGO.as_bytes())),
         };
         let stylesheet = own_text(STYLESHEET_FILE)?.unwrap_or_else(|| STYLESHEET.to_owned());
@@ -203,17 +213,48 @@ fn texts(
     let others = names.iter().filter(|name| name.ends_with(".toml")).map(|name| (name.as_str(), ""));
     let others = others.filter(|(name, _)| !TEXTS.iter().any(|(known, _)| known == name));
     for (file, source) in built_in.chain(others) {
-        let own = own_text(file)?.map(|source| parse(file, &source)).transpose()?.unwrap_or_default();
+        let own_source = own_text(file)?.unwrap_or_default();
+        let own = parse(file, &own_source)?;
         let english = languages.first().map(|(_, texts)| texts.clone());
         let known = parse(file, source)?;
-        let keys = english.as_ref().unwrap_or(&known);
-        if let Some(unknown) = own.keys().find(|key| keys.find(key).is_none()) {
-            return Err(InvalidLooks::UnknownText { file: file.to_owned(), key: unknown.to_owned() });
+        check_texts(file, &own_source, &own, english.as_ref().unwrap_or(&known))?;
+        if own.find(LANGUAGE_NAME).or(known.find(LANGUAGE_NAME)).is_none() {
+            return Err(InvalidLooks::NoLanguageName { file: file.to_owned() });
         }
         let texts = english.unwrap_or_default().with(known).with(own);
         languages.push((file.trim_end_matches(".toml").to_owned(), texts));
     }
     Ok(languages)
+}
+
+/// Checks that the texts of a file are shown somewhere, and name no value that is not there.
+fn check_texts(file: &str, source: &str, own: &Texts, english: &Texts) -> Result<(), InvalidLooks> {
+    let line = |key: &str| {
+        let (section, name) = key.split_once('.')?;
+        line_of(source, section, Some(name))
+    };
+    if let Some(key) = own.unknown_key(english) {
+        let line = line(key).unwrap_or_default();
+        return Err(InvalidLooks::UnknownText { file: file.to_owned(), line, key: key.to_owned() });
+    }
+    if let Some((key, name)) = own.unknown_placeholder(english) {
+        let (line, file) = (line(key).unwrap_or_default(), file.to_owned());
+        return Err(InvalidLooks::UnknownPlaceholder { file, line, key: key.to_owned(), name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// Checks that a logo begins as its name says: browsers show nothing otherwise, without a word about it.
+fn check_logo(file: PathBuf, kind: Kind, content: &[u8]) -> Result<(), InvalidLooks> {
+    let is_svg = || {
+        let text = String::from_utf8_lossy(content);
+        text.trim_start_matches('\u{feff}').trim_start().starts_with('<') && text.contains("<svg")
+    };
+    match kind {
+        Kind::Png if !content.starts_with(PNG_SIGNATURE) => Err(InvalidLooks::Logo { file, format: "PNG" }),
+        Kind::Svg if !is_svg() => Err(InvalidLooks::Logo { file, format: "SVG, as text in UTF-8" }),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the names of the files of a folder, and refuses those that replace nothing: they are probably misspelt.

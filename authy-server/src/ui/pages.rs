@@ -13,6 +13,7 @@ use super::{
     cookie::{Cookie, CookieJar},
     language::{Language, preferred},
     looks::{Looks, Parts},
+    path::DOCS,
 };
 
 /// The pages for people: where they are, and how they look.
@@ -86,6 +87,7 @@ impl Skin {
         templates.add_function("link", move |path: String| {
             Value::from_safe_string(attribute(&format!("{before}{ROOT}{path}")))
         });
+        templates.add_global("api_reference", Value::from_safe_string(attribute(&format!("{base}{DOCS}"))));
         templates.add_global("service", name.as_str());
         let language = |(code, texts): &(String, _)| Language::new(code, Clone::clone(texts), templates.clone());
         Self {

@@ -11,7 +11,8 @@ pub(super) const FORGOT: &str = "/authy/ui/forgot";
 pub(crate) const CONSOLE: &str = "/authy/ui/admin";
 pub(super) const USERS: &str = "/authy/ui/admin/users";
 pub(super) const ROLES: &str = "/authy/ui/admin/roles";
-pub(super) const DOCS: &str = "/authy/docs";
+/// The API reference.
+pub(crate) const DOCS: &str = "/authy/docs";
 pub(super) const EVENT_DOCS: &str = "/authy/docs/events";
 
 /// Returns the part of the console that a page of the table belongs to; empty for pages of people.

@@ -15,20 +15,38 @@ impl Texts {
     /// Reads a file of texts.
     ///
     /// # Errors
-    /// What is wrong with it, with the line, if it is no TOML; or the name of the key that is no text.
+    /// What is wrong with it, with the line.
     pub(super) fn parse(source: &str) -> Result<Self, String> {
         let table: toml::Table = source.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let at =
+            |section: &str, name| line_of(source, section, name).map_or(String::new(), |it| format!(" (line {it})"));
         let mut texts = BTreeMap::new();
         for (section, entries) in table {
             let toml::Value::Table(entries) = entries else {
-                return Err(format!("{section} must be a table of texts"));
+                return Err(format!("{section} must be a table of texts{}", at(&section, None)));
             };
             for (name, value) in entries {
-                let toml::Value::String(text) = value else { return Err(format!("{section}.{name} must be a text")) };
+                let toml::Value::String(text) = value else {
+                    return Err(format!("{section}.{name} must be a text{}", at(&section, Some(&name))));
+                };
                 texts.insert(format!("{section}.{name}"), text);
             }
         }
         Ok(Self(texts))
+    }
+
+    /// Returns the first key that others do not have.
+    pub(super) fn unknown_key(&self, others: &Self) -> Option<&str> {
+        self.keys().find(|key| others.find(key).is_none())
+    }
+
+    /// Returns the first name in braces that the text of the same key does not have in others, after its key.
+    pub(super) fn unknown_placeholder(&self, others: &Self) -> Option<(&str, &str)> {
+        self.keys().find_map(|key| {
+            let known: Vec<_> = placeholders(others.find(key)?).collect();
+            let unknown = placeholders(self.find(key)?).find(|name| !known.contains(name))?;
+            Some((key, unknown))
+        })
     }
 
     /// Returns the keys, without the sentences of the engine.
@@ -79,6 +97,28 @@ impl Texts {
     }
 }
 
+/// Returns the line of a text in the source of its file, counted from 1. Without a name, the line of the section.
+pub(super) fn line_of(source: &str, section: &str, name: Option<&str>) -> Option<usize> {
+    fn entry<'a, 'i>(
+        table: &'a toml::de::DeTable<'i>,
+        name: &str,
+    ) -> Option<(std::ops::Range<usize>, &'a toml::de::DeValue<'i>)> {
+        let (key, value) = table.iter().find(|(known, _)| known.get_ref() == name)?;
+        Some((key.span(), value.get_ref()))
+    }
+    let table = toml::de::DeTable::parse(source).ok()?;
+    let (mut place, entries) = entry(table.get_ref(), section)?;
+    if let Some(name) = name {
+        (place, _) = entry(entries.as_table()?, name)?;
+    }
+    Some(source.get(..place.start)?.matches('\n').count() + 1)
+}
+
+/// Returns the names that a text has in braces.
+pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
+}
+
 /// Puts values in place of names in braces.
 pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
@@ -117,9 +157,11 @@ mod tests {
 
     #[test]
     fn a_file_of_texts_says_what_is_wrong_with_it() {
-        for (source, expected) in
-            [("a", "line 1"), ("a = 1", "must be a table"), ("[login]\ntitle = 1", "login.title must be a text")]
-        {
+        for (source, expected) in [
+            ("a", "line 1"),
+            ("\na = 1", "a must be a table of texts (line 2)"),
+            ("[login]\n\ntitle = 1", "login.title must be a text (line 3)"),
+        ] {
             let error = Texts::parse(source).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }

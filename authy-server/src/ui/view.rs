@@ -86,6 +86,9 @@ views! {
 
     "reset.html" ResetView {
         form: FormState = FormState::default(), refused();
+        username: String = text(), text();
+        /// Whether the account has no password yet: its user was invited.
+        is_first: bool = false, true;
     }
 
     "again.html" AgainView {
@@ -123,7 +126,7 @@ views! {
 
     "docs.html" DocsView {
         openapi: String = text(), text();
-        asyncapi: String = text(), text();
+        events: String = text(), text();
     }
 
     "delete.html" DeleteView {
@@ -137,6 +140,13 @@ views! {
 pub(in crate::ui) struct Link {
     pub(super) path: String,
     pub(super) text: String,
+}
+
+impl Link {
+    /// Returns a link with the text of a key.
+    pub(super) fn new(path: &str, texts: &Texts, key: &str) -> Self {
+        Self { path: path.to_owned(), text: texts.get(key) }
+    }
 }
 
 /// A role of a user.

@@ -56,6 +56,11 @@ fn the_banner_has_the_address_to_open_and_there_is_a_page() {
     let server = ServerProgram::start(folder.path());
     let port = server.url().rsplit(':').next().unwrap();
     assert_eq!(server.page_url(), format!("http://localhost:{port}"));
+    let reference = format!("http://localhost:{port}/authy/docs");
+    assert!(server.banner.contains(&format!("API reference at {reference}")), "{:?}", server.banner);
+    assert!(server.curl(&[&reference]).contains("<h1>API reference</h1>"));
+    let mails = server.banner.iter().find_map(|line| line.strip_prefix("mails are files in ")).unwrap();
+    assert!(folder.path().join(mails).is_dir(), "{mails}");
     let page = server.curl(&["-L", &format!("http://localhost:{port}/")]);
     assert!(page.contains("<h1>Log in</h1>") && page.contains("<title>Log in – authy</title>"), "{page}");
     let next = server.curl(&[
@@ -84,7 +89,9 @@ fn the_pages_can_be_turned_off_and_have_the_looks_that_are_configured() {
     server.ends();
 
     let mut server = ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--ui", "false"]));
-    assert!(!server.banner.iter().any(|line| line.starts_with("open ")), "{:?}", server.banner);
+    for beginning in ["open ", "API reference at "] {
+        assert!(!server.banner.iter().any(|line| line.starts_with(beginning)), "{:?}", server.banner);
+    }
     assert!(server.curl(&[&format!("{}/authy/ui/login", server.url())]).contains("not_found"));
     server.signal(Signal::TERM);
     server.ends();

@@ -47,7 +47,7 @@ async fn live(script: bool) -> Value {
 }
 
 /// Runs a script, and returns what it prints.
-pub(super) async fn run(script: &str, task: &Value) -> Value {
+pub(crate) async fn run(script: &str, task: &Value) -> Value {
     // A script finds its packages in a folder above its own. Another test may run the same one.
     let folder = tools::node().join(fresh_name("scripts"));
     std::fs::create_dir(&folder).unwrap();
@@ -65,9 +65,9 @@ pub(super) async fn run(script: &str, task: &Value) -> Value {
 
 #[tokio::test]
 async fn the_api_reference_is_shown_and_an_endpoint_is_tried_with_a_token() {
-    let app = app().await;
+    let app = TestApp::with(|_, http| http.pages = Some(Pages::new("http://localhost").unwrap())).await;
     let user = app.user().await;
-    let shots = tools::target().join("screenshots");
+    let shots = tools::target().join("screenshots/api-reference");
     std::fs::create_dir_all(&shots).unwrap();
     let task = serde_json::json!({
         "browser": tools::browser(),

@@ -1,5 +1,7 @@
 //! The mails that the settings ask for.
 
+use std::path::PathBuf;
+
 use authy_core::{engine::Builder, error::chain, http_url::HttpUrl};
 
 #[cfg(feature = "ui")]
@@ -59,6 +61,12 @@ pub(super) fn reload(settings: &Settings) -> bool {
     true
 }
 
+/// Returns the folder in which mails are files; `None` when they are sent, or mail is off.
+pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
+    let is_first_trial = settings.smtp_url.is_none() && settings.database_url.is_none();
+    is_first_trial.then(|| settings.data_dir.join("mail"))
+}
+
 /// Mails go to the mail server that is configured; without one they are files in the data folder, unless the database
 /// is configured: then the server is not a first trial, and mail is off.
 pub(super) fn add(
@@ -66,15 +74,15 @@ pub(super) fn add(
     settings: &Settings,
     reached_at: &ReachedAt,
 ) -> Result<Builder, InvalidMailSettings> {
-    let (mailer, from) = match server_of(settings)? {
-        Some((url, from)) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),
-        None if settings.database_url.is_some() => {
+    let (mailer, from) = match (server_of(settings)?, folder(settings)) {
+        (Some((url, from)), _) => (Mailer::smtp_with_roots(url, &settings.roots())?, from.clone()),
+        (None, Some(folder)) => {
+            let from = settings.mail_from.clone().map_or_else(Sender::local, Ok)?;
+            (Mailer::folder(&folder)?, from)
+        }
+        (None, None) => {
             tracing::warn!("mail is off: users cannot confirm an address or reset a password (AUTHY_SMTP_URL)");
             return Ok(engine);
-        }
-        None => {
-            let from = settings.mail_from.clone().map_or_else(Sender::local, Ok)?;
-            (Mailer::folder(&settings.data_dir.join("mail"))?, from)
         }
     };
     let public_url = &reached_at.public_url;

@@ -1,21 +1,16 @@
 use std::{collections::BTreeSet, fs};
 
-use authy_core::{api::event::EventKind, error::chain};
+use authy_core::{ErrorKind, api::event::EventKind, error::chain};
 
 use super::*;
 use crate::ui::{
     Sites,
     looks::{STYLESHEET, TEMPLATES, TEXTS},
-    texts::Texts,
+    texts::{Texts, placeholders},
 };
 
 fn skin(looks: Looks) -> Skin {
     Skin::new(&Pages { looks, ..Pages::new("https://auth.example/sub").unwrap() })
-}
-
-/// Returns the names that a text has in braces.
-fn placeholders(text: &str) -> BTreeSet<&str> {
-    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
 #[test]
@@ -36,7 +31,9 @@ fn every_language_has_the_same_texts_with_the_same_values() {
         let missing: Vec<_> = expected.symmetric_difference(&own).collect();
         assert!(missing.is_empty(), "{file}: {missing:?}");
         for key in own {
-            assert_eq!(placeholders(&texts.get(key)), placeholders(&english.get(key)), "{file}: {key}");
+            let (own, expected) = (texts.get(key), english.get(key));
+            let names = |text| placeholders(text).collect::<BTreeSet<_>>();
+            assert_eq!(names(&own), names(&expected), "{file}: {key}");
         }
     }
 }
@@ -59,7 +56,7 @@ fn code() -> String {
 }
 
 #[test]
-fn every_text_is_used_and_every_error_has_its_own() {
+fn every_text_is_used_and_every_notice_has_one() {
     let sources: String = TEMPLATES.iter().map(|(_, source)| *source).collect();
     let code = code();
     // Keys that are put together.
@@ -93,6 +90,31 @@ fn every_text_is_used_and_every_error_has_its_own() {
     for notice in notices {
         assert!(looks.texts("en").unwrap().find(&format!("notice.{notice}")).is_some(), "{notice}");
     }
+}
+
+#[test]
+fn every_error_that_a_page_can_show_has_its_own_text() {
+    use ErrorKind::*;
+    // What is wrong with a form is said at its fields, and who has lost the session is led to the login.
+    let otherwise =
+        [InvalidInput, PasswordsDiffer, WeakPassword, InvalidToken, TokenRequired, NotFound, MethodNotAllowed];
+    // Of the API alone.
+    let never = [MalformedJson, ConflictingTokens, PageTooFar, InvalidRefreshToken, ReauthenticationRequired];
+    // Only the log says why.
+    let secret = [Internal];
+    let looks = Looks::built_in().parts();
+    let texts = looks.texts("en").unwrap();
+    for kind in ErrorKind::ALL {
+        let is_known = texts.find(&format!("error.{kind}")).is_some();
+        let needs_none = [&otherwise[..], &never, &secret].concat().contains(kind);
+        assert_ne!(is_known, needs_none, "{kind}");
+    }
+    let known = |key: &str| {
+        let kind = key.strip_prefix("error.").unwrap();
+        ["wrong_password", "no_cookies", "other"].contains(&kind) || ErrorKind::from_code(kind).is_some()
+    };
+    let unknown: Vec<_> = texts.keys().filter(|key| key.starts_with("error.") && !known(key)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 #[test]
@@ -143,7 +165,7 @@ fn a_file_replaces_what_is_built_in_and_only_that() {
     write("de.toml", "[login]\ntitle = 'Hinein'");
     write("fr.toml", "[language]\nname = 'Français'\n[login]\ntitle = 'Entrer'");
     write("app.css", "body { margin: 0 }");
-    write("logo.png", "not checked");
+    fs::write(folder.path().join("logo.png"), b"\x89PNG\r\n\x1a\nthe rest").unwrap();
     write("README.md", "What these are.");
     let looks = Looks::load(Some(folder.path())).unwrap();
     let skin = skin(looks.clone());
@@ -168,7 +190,13 @@ fn an_error_in_a_file_names_it_and_the_line() {
         ("parts.html", "{% macro notice(text) %}{{ text | rot13 }}{% endmacro %}", "rot13"),
         ("logn.html", "", "replaces nothing"),
         ("deutsch.toml", "", "replaces nothing"),
-        ("de.toml", "[login]\ntitel = 'x'", "login.titel"),
+        ("de.toml", "[login]\ntitel = 'x'", "login.titel (line 2)"),
+        ("de.toml", "[login]\ntitle = 'x'\n[event]\n\n'user.delted' = 'x'", "event.user.delted (line 5)"),
+        ("en.toml", "[delete]\n\nsubmit = 'Delete {usrname}'", "{usrname} in the text delete.submit (line 3)"),
+        ("fr.toml", "[login]\ntitle = 'Entrer'", "lacks the text language.name"),
+        ("logo.png", "<svg xmlns='http://www.w3.org/2000/svg'/>", "no PNG"),
+        ("logo.svg", "\u{89}PNG", "no SVG"),
+        ("logo.svg", "<html></html>", "no SVG"),
         ("de.toml", "[login]\ntitle = ", "line 2"),
         ("app.css", "\u{feff}", "without BOM"),
     ] {

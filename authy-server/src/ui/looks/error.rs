@@ -47,12 +47,42 @@ pub enum InvalidLooks {
         why: String,
     },
     /// A file has a text that no page shows.
-    #[error("{file} has the text {key}, which no page shows; en.toml has all that there are")]
+    #[error("{file} has the text {key} (line {line}), which no page shows; en.toml has all that there are")]
     UnknownText {
         /// The name of the file.
         file: String,
+        /// The line, counted from 1.
+        line: usize,
         /// The key of the text.
         key: String,
+    },
+    /// A text names a value that it does not get.
+    #[error(
+        "{file} has {{{name}}} in the text {key} (line {line}), which gets no such value; en.toml has those that it gets"
+    )]
+    UnknownPlaceholder {
+        /// The name of the file.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key of the text.
+        key: String,
+        /// The name in braces.
+        name: String,
+    },
+    /// A file of texts is of another language than those that are built in, and does not name it.
+    #[error("{file} lacks the text language.name: the name of the language in itself, for the button that chooses it")]
+    NoLanguageName {
+        /// The name of the file.
+        file: String,
+    },
+    /// A logo is not an image of the format that its name says.
+    #[error("{} is no {format}", .file.display())]
+    Logo {
+        /// The file.
+        file: PathBuf,
+        /// The format that its name says.
+        format: &'static str,
     },
 }
 

@@ -15,7 +15,7 @@ use super::{
     sql,
 };
 use crate::{
-    Email, Error, ErrorKind, Result, Secret, UserId,
+    Email, Error, ErrorKind, Result, Secret, UserId, Username,
     api::{
         account::{ForgottenPassword, PasswordReset},
         event::EventKind,
@@ -74,6 +74,17 @@ impl Users {
         self.journal.write(caller, async |tx| create_reset(tx, self, user).await).await
     }
 
+    /// Returns the account of a code that sets a password. Changes nothing, and does not count wrong codes, for the reasons
+    /// of [`find_validation`](Self::find_validation).
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the code is unknown, used or expired.
+    pub async fn find_reset(&self, code: &Secret) -> Result<PendingReset> {
+        let code = self.codes.read(code.expose()).ok_or_else(no_such_code)?;
+        let row = self.db().read_opt(&sql::FIND_RESET, &[&code]).await?.ok_or_else(no_such_code)?;
+        Ok(PendingReset { username: stored(&row, "username"), has_password: row.get("has_password") })
+    }
+
     /// Sets a new password with a code. Ends all sessions of the user.
     ///
     /// # Errors
@@ -105,6 +116,16 @@ impl Users {
         let phc = self.passwords.passwords.admit(caller.hash_requester(), password, inputs).await?;
         Ok(PreparedReset { code, user, phc, email })
     }
+}
+
+/// The account of a code that sets a password.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct PendingReset {
+    /// The name of the user.
+    pub username: Username,
+    /// Whether the user has a password, which the new one replaces. Otherwise the code is that of an invitation.
+    pub has_password: bool,
 }
 
 /// A checked reset: its code was valid when it was checked, and the password is strong and hashed.

@@ -212,6 +212,12 @@ statements! {
                     WHERE other.email_key = users.email_key AND other.public_id <> $1
                       AND other.validated_at IS NOT NULL))";
 
+    /// The account of a valid code that sets a password.
+    FIND_RESET(UUID) =
+        "SELECT username, EXISTS (SELECT FROM authy.password WHERE password.user_id = public_id) AS has_password
+         FROM authy.code JOIN authy.users ON public_id = code.user_id
+         WHERE code_id = $1 AND purpose = 'reset' AND expires > now() AND deleted_at IS NULL";
+
     /// The usernames of users, deleted or not. An erased user has none.
     LIST_USERNAMES(UUID_ARRAY) =
         "SELECT public_id, username FROM authy.users WHERE public_id = ANY ($1) AND erased_at IS NULL";
