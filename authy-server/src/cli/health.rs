@@ -33,16 +33,15 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_REPORT_BYTES: usize = 64 * 1024;
 
 pub(super) async fn run(settings: &Settings) -> Result<(), BoxError> {
-    let address = match settings.admin_listen {
-        Some(admin) => reachable(admin, "AUTHY_ADMIN_LISTEN")?,
-        None => {
-            let named = settings.listen.0.first().ok_or("AUTHY_LISTEN names no address")?;
-            let resolved = named.resolve().await;
-            let resolved = resolved.map_err(|error| format!("{named} (AUTHY_LISTEN) cannot be resolved: {error}"))?;
-            let first = resolved.first().ok_or_else(|| format!("{named} (AUTHY_LISTEN) has no address"))?;
-            reachable(*first, "AUTHY_LISTEN")?
-        }
+    let (named, setting) = match (settings.admin_listen.0.first(), settings.listen.0.first()) {
+        (Some(admin), _) => (admin, "AUTHY_ADMIN_LISTEN"),
+        (None, Some(address)) => (address, "AUTHY_LISTEN"),
+        (None, None) => return Err("AUTHY_LISTEN names no address".into()),
     };
+    let resolved = named.resolve().await;
+    let resolved = resolved.map_err(|error| format!("{named} ({setting}) cannot be resolved: {error}"))?;
+    let first = resolved.first().ok_or_else(|| format!("{named} ({setting}) has no address"))?;
+    let address = reachable(*first, setting)?;
     let asked = timeout(HEALTH_TIMEOUT, connect_and_ask(address, start::speaks_tls(settings))).await;
     let (status, body) = asked.map_err(|_| format!("{address} did not answer in time"))??;
     if status == StatusCode::OK {

@@ -92,6 +92,22 @@ fn health_asks_the_admin_listener() {
 }
 
 #[test]
+fn the_admin_listener_may_have_a_name_and_several_addresses() {
+    let folder = folder();
+    let arguments = ["--listen", "127.0.0.1:0", "--admin-listen", "localhost:0,127.0.0.2:0"];
+    let server = ServerProgram::with(&mut authy(folder.path(), &arguments));
+    let admin: Vec<_> = server.banner.iter().filter_map(|line| line.strip_prefix("admin listener on ")).collect();
+    // A name may have an IPv6 address, too.
+    assert!(admin.len() >= 2, "{:?}", server.banner);
+    for url in &admin {
+        assert!(server.curl(&[&format!("{url}/readyz")]).contains("\"ready\":true"), "{url}");
+    }
+    let port = admin[0].rsplit(':').next().unwrap();
+    let said = succeeds(folder.path(), &["health", "--admin-listen", &format!("localhost:{port}")]);
+    assert!(said.contains("answers"), "{said}");
+}
+
+#[test]
 fn systemd_is_told_about_the_start_the_stop_and_life_in_between() {
     let folder = folder();
     let path = folder.path().join("notify");
