@@ -174,8 +174,11 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
 }
 
 async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, BoxError> {
-    let (database, authy) = engine_beside(settings, Sharing::BesideOrFirst).await?;
-    let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, settings).await;
+    // Before a database is created for it.
+    let source = import::source(matches, settings)?;
+    let place = import::Place::of(matches, settings)?;
+    let (database, authy) = engine_beside(place.settings(), Sharing::BesideOrFirst).await?;
+    let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, source).await;
     drop(authy);
     let closed = database.close().await;
     imported.and_then(|code| closed.map(|()| code))
