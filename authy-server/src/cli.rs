@@ -33,7 +33,7 @@ mod shell;
 mod transfer;
 mod user;
 
-use arguments::print;
+use arguments::{print, print_result};
 #[cfg(feature = "fuzz-entry-points")]
 pub(crate) use shadow::fuzz_recording;
 
@@ -95,11 +95,11 @@ async fn dispatch(matches: &ArgMatches, resolved: &Resolved, settings: &Settings
         None | Some(("serve", _)) => done(start::serve(settings).await),
         Some(("config", matches)) => match matches.subcommand() {
             Some((_, matches)) => config::check(matches, settings).await,
-            None => done(config::show(matches, resolved, settings)),
+            None => done(config::show(matches, resolved, settings).await),
         },
         Some(("doctor", matches)) => doctor::run(matches, settings).await,
-        Some(("health", _)) => done(health::run(settings).await),
-        Some(("migrate", _)) => done(migrate(settings).await),
+        Some(("health", matches)) => done(health::run(matches, settings).await),
+        Some(("migrate", matches)) => done(migrate(matches, settings).await),
         Some(("import", matches)) => import(matches, settings).await,
         Some(("shadow", matches)) => shadow::run(matches, settings).await,
         Some(("export", matches)) => export(matches, settings).await,
@@ -124,12 +124,13 @@ fn command() -> Command {
         .arg(flags::file())
         .args(flags::hidden())
         .subcommand(Command::new("serve").about("Start the server (the default)"))
-        .subcommand(Command::new("migrate").about("Migrate the schema of the database"))
+        .subcommand(Command::new("migrate").about("Migrate the schema of the database").arg(arguments::json()))
         .subcommand(config::command())
         .subcommand(doctor::command())
         .subcommand(
             Command::new("health")
-                .about("Check whether the server on AUTHY_ADMIN_LISTEN or AUTHY_LISTEN is ready for requests"),
+                .about("Check whether the server on AUTHY_ADMIN_LISTEN or AUTHY_LISTEN is ready for requests")
+                .arg(arguments::json()),
         )
         .subcommand(user::command())
         .subcommand(session::command())
@@ -145,15 +146,17 @@ fn command() -> Command {
         .subcommands(shell::commands())
 }
 
-async fn migrate(settings: &Settings) -> Result<(), BoxError> {
+async fn migrate(matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
     let database = Database::open(settings, Sharing::Beside).await?;
     let report = database.engine(settings).start_timeout(settings.start_timeout).migrate().await;
     database.close().await?;
     let report = report.map_err(start::explain)?;
-    for name in &report.applied {
-        print(&format!("applied {name}"))?;
-    }
-    print(&format!("the schema is at version {}", report.version))
+    let value = serde_json::json!({ "applied": report.applied, "version": report.version });
+    print_result(matches, &value, || {
+        let mut lines: Vec<_> = report.applied.iter().map(|name| format!("applied {name}")).collect();
+        lines.push(format!("the schema is at version {}", report.version));
+        lines.join("\n")
+    })
 }
 
 async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
@@ -174,8 +177,11 @@ async fn command_on_engine(noun: &str, matches: &ArgMatches, settings: &Settings
 }
 
 async fn import(matches: &ArgMatches, settings: &Settings) -> Result<ExitCode, BoxError> {
-    let (database, authy) = engine_beside(settings, Sharing::BesideOrFirst).await?;
-    let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, settings).await;
+    // Before a database is created for it.
+    let source = import::source(matches, settings)?;
+    let place = import::Place::of(matches, settings)?;
+    let (database, authy) = engine_beside(place.settings(), Sharing::BesideOrFirst).await?;
+    let imported = import::run(&authy, &Caller::operator(ClientInfo::default()), matches, source).await;
     drop(authy);
     let closed = database.close().await;
     imported.and_then(|code| closed.map(|()| code))

@@ -41,7 +41,7 @@ use shutdown::Shutdown;
 /// The JSON API of an [`Authy`], and the paths `/livez` and `/readyz`.
 pub struct Server {
     service: AuthyService,
-    admin: Option<TcpListener>,
+    admin: Vec<TcpListener>,
     config: HttpConfig,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
@@ -52,7 +52,7 @@ impl Server {
     pub fn new(authy: Authy, config: HttpConfig) -> Self {
         Self {
             service: AuthyService::new(authy, &config),
-            admin: None,
+            admin: Vec::new(),
             config,
             #[cfg(feature = "tls")]
             tls: None,
@@ -74,10 +74,10 @@ impl Server {
     /// [`serve`](Self::serve) then answers 404, as for an unknown path, where an endpoint is for administrators alone,
     /// for `/livez` and `/readyz`, and when an administrator changes the account of somebody else.
     ///
-    /// It has 128 connections of its own, so that a crowd on the other listener does not make the server look dead.
+    /// Can be called several times. These listeners have 128 connections of their own, so that a crowd on the other listener does not make the server look dead.
     #[must_use]
     pub fn with_admin_listener(mut self, listener: TcpListener) -> Self {
-        self.admin = Some(listener);
+        self.admin.push(listener);
         self
     }
 

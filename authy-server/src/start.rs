@@ -169,8 +169,8 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
     let tls = tls::open(settings)?;
     raise_file_limit();
     // First: when the address is in use, nothing else has been started.
-    let listeners = listen::bind(&settings.listen.0).await?;
-    let admin = settings.admin_listen.map(listen::bind_admin).transpose()?;
+    let listeners = listen::bind("AUTHY_LISTEN", &settings.listen.0).await?;
+    let admin = listen::bind("AUTHY_ADMIN_LISTEN", &settings.admin_listen.0).await?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let url = url_of(settings, *addresses.first().ok_or("AUTHY_LISTEN names no address")?);
     let mut signals = Signals::new()?;
@@ -208,13 +208,12 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
-        if let Some(admin) = &admin {
-            let url = url_of(settings, admin.local_addr()?);
-            println!("admin listener on {url}");
-            #[cfg(feature = "ui")]
-            if settings.ui {
-                println!("administration at {url}{}", crate::ui::CONSOLE);
-            }
+        for listener in &admin {
+            println!("admin listener on {}", url_of(settings, listener.local_addr()?));
+        }
+        #[cfg(feature = "ui")]
+        if let Some(first) = admin.first().filter(|_| settings.ui) {
+            println!("administration at {}{}", url_of(settings, first.local_addr()?), crate::ui::CONSOLE);
         }
         #[cfg(feature = "ui")]
         if let Some(url) = pages::page_url(settings, &reached_at, "") {
@@ -232,8 +231,8 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         let delay = http.stop_delay;
         let (stop, stopped) = oneshot::channel::<()>();
         let mut server = Server::new(authy.clone(), http);
-        if let Some(admin) = admin {
-            server = server.with_admin_listener(admin);
+        for listener in admin {
+            server = server.with_admin_listener(listener);
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &tls {

@@ -122,9 +122,42 @@ fn the_parts_of_the_deployment_find_each_other() {
         assert_eq!(&container["envFrom"], &json!([{ "configMapRef": { "name": config_map } }]));
         assert_eq!(container["image"], documents["Kustomization"]["images"][0]["name"]);
     }
-    let port = &pod["containers"][0]["ports"][0]["name"];
-    assert_eq!(&documents["Service"]["spec"]["ports"][0]["targetPort"], port);
-    assert_eq!(&documents["NetworkPolicy"]["spec"]["ingress"][0]["ports"][0]["port"], port);
+    // Each port of the pods is reached by the service, and the network policy says from where.
+    let ports = pod["containers"][0]["ports"].as_array().unwrap();
+    assert_eq!(ports.len(), 2);
+    for (number, port) in ports.iter().enumerate() {
+        assert_eq!(documents["Service"]["spec"]["ports"][number]["targetPort"], port["name"]);
+        let ingress = &documents["NetworkPolicy"]["spec"]["ingress"][number];
+        assert_eq!(ingress["ports"], json!([{ "port": port["name"], "protocol": "TCP" }]));
+    }
+}
+
+/// Returns the port of an address that a setting names.
+fn port_of(settings: &str, beginning: &str) -> u64 {
+    let line = settings.lines().find_map(|line| line.trim().strip_prefix(beginning));
+    line.unwrap_or_else(|| panic!("no {beginning}")).rsplit(':').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_metrics_can_be_scraped_from_outside_of_the_pod_and_of_the_container() {
+    let documents = documents();
+    let template = &documents["Deployment"]["spec"]["template"];
+    let admin = &template["spec"]["containers"][0]["ports"][1];
+    let port = port_of(&fs::read_to_string(folder().join("settings.env")).unwrap(), "AUTHY_ADMIN_LISTEN=0.0.0.0:");
+    assert_eq!((&admin["name"], admin["containerPort"].as_u64()), (&json!("admin"), Some(port)));
+    let annotations = json!({
+        "prometheus.io/scrape": "true", "prometheus.io/port": port.to_string(), "prometheus.io/path": "/metrics",
+    });
+    assert_eq!(template["metadata"]["annotations"], annotations);
+    let from = &documents["NetworkPolicy"]["spec"]["ingress"][1]["from"];
+    assert_eq!(from[0]["namespaceSelector"]["matchLabels"], json!({ "kubernetes.io/metadata.name": "monitoring" }));
+    assert!(!from.to_string().contains("ingress-nginx"), "the proxy would pass on what is for administrators: {from}");
+    let compose = fs::read_to_string(tools::root().join("deploy/compose.yaml")).unwrap();
+    let port = port_of(&compose, "AUTHY_ADMIN_LISTEN: 0.0.0.0:");
+    assert!(
+        compose.contains(&format!("\"127.0.0.1:{port}:{port}\"")),
+        "{port} is not published, to this machine alone"
+    );
 }
 
 #[test]
@@ -161,7 +194,7 @@ fn a_rollout_and_a_drained_node_leave_servers_that_answer() {
     let pod = &deployment["template"]["spec"];
     let server = &pod["containers"][0];
     for (probe, path) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
-        assert_eq!(server[probe]["httpGet"], json!({ "path": path, "port": server["ports"][0]["name"] }), "{probe}");
+        assert_eq!(server[probe]["httpGet"], json!({ "path": path, "port": server["ports"][1]["name"] }), "{probe}");
     }
     let seconds = |probe: &str| {
         let number = |field: &str| server[probe][field].as_u64().unwrap();

@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use authy_core::engine::MasterKeys;
 use authy_postgres::Cluster;
 use authy_tests::{
-    TestApp, database,
+    TestApp, credentials, database,
     failover::FailoverPair,
-    until,
+    until, until_within,
     wire::{get, send},
 };
 use tokio_postgres::config::TargetSessionAttrs;
@@ -84,6 +84,56 @@ async fn a_server_that_reaches_only_a_standby_is_not_ready_until_it_is_promoted(
     let sql = database::connect(&pair.standby_config()).await;
     sql.query_one("SELECT pg_promote(true, 20)", &[]).await.unwrap();
     until("it is ready again", || async { failing(app.address).await.is_empty() }).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_commits_wait_for_a_lost_standby_is_not_ready_until_they_end() {
+    let folder = database::folder();
+    let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await.unwrap();
+    let app = TestApp::on(cluster.config(), MasterKeys::generate().unwrap(), |_, _| ()).await;
+    let user = app.user().await;
+    let sql = database::connect(&cluster.config()).await;
+    let set = async |standbys: &str| {
+        sql.batch_execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")).await.unwrap();
+        sql.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    };
+    set("absent").await;
+    until_within(Duration::from_secs(30), "a login cannot be committed", async || {
+        user.client.login(credentials(&user.username)).await.is_err()
+    })
+    .await;
+    until("it is not ready", || async { failing(app.address).await == ["database"] }).await;
+    assert_eq!(get(app.address, "/livez").await.status, 200);
+    // While nothing else is written.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(failing(app.address).await, ["database"]);
+    set("").await;
+    until("it is ready again", || async { failing(app.address).await.is_empty() }).await;
+    user.client.login(credentials(&user.username)).await.unwrap();
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_are_all_held_is_not_ready_until_one_is_free() {
+    let app = TestApp::with(|config, _| config.connections = 2).await;
+    let user = app.user().await;
+    let held = [app.authy.pool().get().await.unwrap(), app.authy.pool().get().await.unwrap()];
+    assert!(user.client.login(credentials(&user.username)).await.is_err());
+    until("it is not ready", || async { failing(app.address).await == ["database"] }).await;
+    drop(held);
+    until("it is ready again", || async { failing(app.address).await.is_empty() }).await;
+}
+
+#[tokio::test]
+async fn one_write_that_failed_is_forgotten_by_a_probe() {
+    let app = TestApp::with(|config, _| config.connections = 2).await;
+    let user = app.user().await;
+    let held = [app.authy.pool().get().await.unwrap(), app.authy.pool().get().await.unwrap()];
+    assert!(user.client.login(credentials(&user.username)).await.is_err());
+    drop(held);
+    // Nothing else is written meanwhile, and nobody has asked: a balancer that asks later is not turned away.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(failing(app.address).await, [""; 0]);
 }
 
 #[tokio::test]

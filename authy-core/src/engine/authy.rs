@@ -314,7 +314,11 @@ impl Authy {
         self.handles.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
     }
 
-    /// Checks that the database accepts writes: it responds, and is no standby.
+    /// Checks that the database accepts writes: it responds, is no standby, and the writes of this process do not fail.
+    ///
+    /// It reads, unless a write has failed and none has succeeded since. Then it also creates a table and drops it
+    /// in one transaction, which needs what any write needs. After 3 seconds without a success the database counts as
+    /// not writable, until a write succeeds, this one or another.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.

@@ -5,3 +5,4 @@ pub(in crate::engine) mod caller;
 pub(in crate::engine) mod event;
 pub(in crate::engine) mod revocation;
 pub(in crate::engine) mod write;
+mod write_probe;

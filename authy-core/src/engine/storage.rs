@@ -17,3 +17,4 @@ pub(in crate::engine) mod row;
 pub(in crate::engine) mod session;
 pub(in crate::engine) mod statement;
 pub(in crate::engine) mod wait;
+pub(in crate::engine) mod write_state;

@@ -42,6 +42,21 @@ pub(super) fn with_user(command: Command) -> Command {
         .group(ArgGroup::new("which user").args(["user", "username", "public-id"]).required(true))
 }
 
+/// Returns the option that selects what is about a user.
+pub(super) fn about_user(help: &'static str) -> Arg {
+    Arg::new("user").long("user").value_name("USER").value_parser(NonEmptyStringValueParser::new()).help(help)
+}
+
+/// Returns the ID of the user that [`about_user`] names, if it is given. The trail has events of users that the database has
+/// lost, after a restore, so an ID needs no user.
+pub(super) async fn id_of_user(authy: &Authy, matches: &ArgMatches) -> Result<Option<UserId>, BoxError> {
+    let Some(text) = matches.get_one::<String>("user") else { return Ok(None) };
+    match find_user(authy, matches).await {
+        Ok(user) => Ok(Some(user.public_id)),
+        Err(error) => text.parse().map(Some).map_err(|_| error),
+    }
+}
+
 /// Returns the value of a required argument.
 pub(super) fn given<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Result<T, BoxError> {
     Ok(matches.get_one::<T>(name).cloned().ok_or_else(|| format!("--{name} is required"))?)
@@ -101,6 +116,18 @@ pub(super) fn print(text: &str) -> Result<(), BoxError> {
 /// Prints a document of JSON.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), BoxError> {
     print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints what a command has done or found: as a document when JSON is asked for, and otherwise as a text.
+pub(super) fn print_result(
+    matches: &ArgMatches,
+    value: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), BoxError> {
+    match matches.get_flag("json") {
+        true => print_json(value),
+        false => print(&text()),
+    }
 }
 
 /// Prints a list: as one document when JSON is asked for, and otherwise a line for each entry.

@@ -18,6 +18,9 @@ use crate::{
 /// The source of a value that is computed.
 const COMPUTED: &str = "computed";
 
+/// The source of the issuer when the database has said it.
+const DATABASE: &str = "the database";
+
 /// Returns the command. Its help shows the flags of the settings.
 pub(super) fn command() -> Command {
     Command::new("config")
@@ -46,12 +49,16 @@ struct ListedSetting {
 }
 
 /// Shows the settings in force.
-pub(super) fn show(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), BoxError> {
+pub(super) async fn show(matches: &ArgMatches, resolved: &Resolved, settings: &Settings) -> Result<(), BoxError> {
     let mut computed = in_force::computed(settings);
+    let mut kept = in_force::kept_issuer(settings).await;
     let listed: Vec<_> = resolved
         .rows()
         .map(|ShownSetting { key, variable: setting, value, source }| match value {
             Some(value) => ListedSetting { setting, value: Some(value.to_owned()), source },
+            None if key == "issuer" && kept.is_some() => {
+                ListedSetting { setting, value: kept.take(), source: DATABASE }
+            }
             None => {
                 let value = computed.remove(key);
                 ListedSetting { setting, source: if value.is_some() { COMPUTED } else { source }, value }

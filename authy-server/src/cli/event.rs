@@ -1,7 +1,7 @@
 //! `authy-server event …`
 
 use authy_core::{
-    Authy, EventId, UserId,
+    Authy, EventId,
     api::{
         event::{EventKind, EventQuery, EventView},
         page::PageSize,
@@ -11,7 +11,7 @@ use authy_core::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::arguments::{given, json, print, print_list, required};
+use super::arguments::{about_user, given, id_of_user, json, print, print_list, required};
 use crate::start::BoxError;
 
 mod delivery;
@@ -21,13 +21,8 @@ pub(super) fn command() -> Command {
     let sink = || required::<String>("sink", "The sink's name, as `event list --stuck` shows it");
     let event =
         || Arg::new("event").value_name("EVENT").required(true).value_parser(str::parse::<EventId>).help("Which event");
-    let user = || {
-        Arg::new("user")
-            .long("user")
-            .value_name("PUBLIC_ID")
-            .value_parser(str::parse::<UserId>)
-            .help("Only this user's")
-    };
+    let user =
+        || about_user("Only events about this user, or by them: a username or a public ID, deleted users included");
     let kind = || {
         Arg::new("kind").long("kind").value_name("KIND").value_parser(str::parse::<EventKind>).help("Only this kind")
     };
@@ -60,12 +55,13 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
     match matches.subcommand() {
         Some(("list", matches)) if matches.get_flag("stuck") => delivery::list_stuck(authy, matches).await,
         Some(("list", matches)) => {
-            let query = EventQuery { limit: Some(PageSize::new(given(matches, "limit")?)?), ..query(matches) };
+            let query =
+                EventQuery { limit: Some(PageSize::new(given(matches, "limit")?)?), ..query(authy, matches).await? };
             print_list(matches, &authy.events().list(&query).await?.events, line)
         }
         Some(("tail", matches)) => {
             let is_json = matches.get_flag("json");
-            tail::run(authy, query(matches), |event| match is_json {
+            tail::run(authy, query(authy, matches).await?, |event| match is_json {
                 true => print(&serde_json::to_string(event)?),
                 false => print(&line(event)),
             })
@@ -86,9 +82,9 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
     }
 }
 
-fn query(matches: &ArgMatches) -> EventQuery {
-    let (user, kind) = (matches.get_one("user").copied(), matches.get_one("kind").cloned());
-    EventQuery { user, kind, ..EventQuery::default() }
+async fn query(authy: &Authy, matches: &ArgMatches) -> Result<EventQuery, BoxError> {
+    let (user, kind) = (id_of_user(authy, matches).await?, matches.get_one("kind").cloned());
+    Ok(EventQuery { user, kind, ..EventQuery::default() })
 }
 
 fn line(event: &EventView) -> String {

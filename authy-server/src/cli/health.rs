@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use clap::ArgMatches;
 use http::{Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
@@ -16,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::arguments::print;
+use super::arguments::{print, print_json};
 use crate::{
     config::Settings,
     operations::{READINESS, ReadinessReport},
@@ -32,26 +33,32 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum size of the answer in bytes; a report has some hundred.
 const MAX_REPORT_BYTES: usize = 64 * 1024;
 
-pub(super) async fn run(settings: &Settings) -> Result<(), BoxError> {
-    let address = match settings.admin_listen {
-        Some(admin) => reachable(admin, "AUTHY_ADMIN_LISTEN")?,
-        None => {
-            let named = settings.listen.0.first().ok_or("AUTHY_LISTEN names no address")?;
-            let resolved = named.resolve().await;
-            let resolved = resolved.map_err(|error| format!("{named} (AUTHY_LISTEN) cannot be resolved: {error}"))?;
-            let first = resolved.first().ok_or_else(|| format!("{named} (AUTHY_LISTEN) has no address"))?;
-            reachable(*first, "AUTHY_LISTEN")?
-        }
+pub(super) async fn run(matches: &ArgMatches, settings: &Settings) -> Result<(), BoxError> {
+    let (named, setting) = match (settings.admin_listen.0.first(), settings.listen.0.first()) {
+        (Some(admin), _) => (admin, "AUTHY_ADMIN_LISTEN"),
+        (None, Some(address)) => (address, "AUTHY_LISTEN"),
+        (None, None) => return Err("AUTHY_LISTEN names no address".into()),
     };
+    let resolved = named.resolve().await;
+    let resolved = resolved.map_err(|error| format!("{named} ({setting}) cannot be resolved: {error}"))?;
+    let first = resolved.first().ok_or_else(|| format!("{named} ({setting}) has no address"))?;
+    let address = reachable(*first, setting)?;
     let asked = timeout(HEALTH_TIMEOUT, connect_and_ask(address, start::speaks_tls(settings))).await;
     let (status, body) = asked.map_err(|_| format!("{address} did not answer in time"))??;
-    if status == StatusCode::OK {
-        return print(&format!("{address} answers"));
+    let report = serde_json::from_slice::<ReadinessReport>(&body);
+    // Also of a server that is not ready: then the reason is on standard error, too.
+    if let (true, Ok(report)) = (matches.get_flag("json"), &report) {
+        print_json(report)?;
     }
-    Err(match serde_json::from_slice::<ReadinessReport>(&body) {
-        Ok(report) => format!("{address} is not ready: {report}").into(),
-        Err(_) => format!("{address} answered {status}").into(),
-    })
+    match (status, report) {
+        (StatusCode::OK, Ok(_)) if matches.get_flag("json") => Ok(()),
+        (StatusCode::OK, Err(_)) if matches.get_flag("json") => {
+            Err(format!("{address} answered without a report").into())
+        }
+        (StatusCode::OK, _) => print(&format!("{address} answers")),
+        (_, Ok(report)) => Err(format!("{address} is not ready: {report}").into()),
+        (_, Err(_)) => Err(format!("{address} answered {status}").into()),
+    }
 }
 
 /// Returns the address at which a server with this listen address is reached from this machine.

@@ -18,6 +18,10 @@ use crate::{
     start::BoxError,
 };
 
+mod place;
+
+pub(super) use place::Place;
+
 pub(super) fn command() -> Command {
     Command::new("import")
         .about("Import users from another system, once or repeatedly, with their passwords and roles")
@@ -75,13 +79,8 @@ pub(super) async fn run(
     authy: &Authy,
     caller: &Caller,
     matches: &ArgMatches,
-    settings: &Settings,
+    source: ImportSource,
 ) -> Result<ExitCode, BoxError> {
-    let source = source(matches, settings)?;
-    let source = match matches.get_one::<String>("source") {
-        Some(name) => source.named(name),
-        None => source,
-    };
     let options = ImportOptions {
         dry_run: matches.get_flag("dry-run"),
         role_names: role_names(matches),
@@ -102,7 +101,19 @@ pub(super) async fn run(
     Ok(exit_code(report.is_complete()))
 }
 
-fn source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, BoxError> {
+/// Returns the source that the arguments name.
+///
+/// # Errors
+/// When they do not go together, or name none.
+pub(super) fn source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, BoxError> {
+    let source = unnamed_source(matches, settings)?;
+    Ok(match matches.get_one::<String>("source") {
+        Some(name) => source.named(name),
+        None => source,
+    })
+}
+
+fn unnamed_source(matches: &ArgMatches, settings: &Settings) -> Result<ImportSource, BoxError> {
     let from = matches.get_one::<String>("from");
     let format = matches.get_one::<ImportFormat>("format").cloned();
     let is_url = |from: &str| from.starts_with("postgresql://") || from.starts_with("postgres://");

@@ -3,12 +3,18 @@
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal as _},
+    time::Duration,
 };
+
+use tokio::time::timeout;
 
 use crate::{
     config::{ListenAddress, Settings},
-    start::{ReachedAt, engine_config, public_url, scheme, url_of},
+    start::{Database, ReachedAt, Sharing, engine_config, public_url, scheme, url_of},
 };
+
+/// Maximum time for the answer of the database, without which the other settings can be shown as well.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The addresses by which the server is known.
 pub(super) struct Urls {
@@ -37,6 +43,21 @@ pub(super) fn urls(settings: &Settings) -> Urls {
     };
     let browser_url = ReachedAt::new(settings, &public_url, &addresses).browser_url;
     Urls { issuer, public_url, browser_url }
+}
+
+/// Returns the issuer that the database keeps, when none is configured and a database can be asked: one that is configured, or the
+/// server's own while it runs. None is started for this.
+pub(super) async fn kept_issuer(settings: &Settings) -> Option<String> {
+    if settings.issuer.is_some() || !Database::can_be_asked(settings) {
+        return None;
+    }
+    let asked = timeout(DATABASE_TIMEOUT, async {
+        let database = Database::open(settings, Sharing::Beside).await.ok()?;
+        let report = database.engine(settings).inspect().await;
+        database.close().await.ok()?;
+        report.ok()?.issuer
+    });
+    asked.await.ok().flatten()
 }
 
 /// Returns the values of settings that are left out, by key.

@@ -3,7 +3,7 @@
 use authy_core::{Authy, engine::Caller};
 use clap::{Arg, ArgMatches, Command};
 
-use super::arguments::{given, print};
+use super::arguments::{given, json, print, print_result};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
@@ -11,7 +11,7 @@ pub(super) fn command() -> Command {
         .about("Show or replace the issuer of the tokens, which the database keeps")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("show").about("Print the issuer"))
+        .subcommand(Command::new("show").about("Print the issuer").arg(json()))
         .subcommand(
             Command::new("set")
                 .about(
@@ -28,7 +28,10 @@ pub(super) fn command() -> Command {
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     match matches.subcommand() {
-        Some(("show", _)) => print(&authy.metadata().issuer),
+        Some(("show", matches)) => {
+            let issuer = authy.metadata().issuer;
+            print_result(matches, &serde_json::json!({ "issuer": issuer }), || issuer.to_owned())
+        }
         Some(("set", matches)) => {
             let issuer = given::<String>(matches, "issuer")?;
             authy.set_issuer(caller, &issuer).await?;

@@ -8,7 +8,7 @@ use authy_core::{
 use clap::{Arg, ArgMatches, Command};
 use serde::Serialize;
 
-use super::arguments::{given, json, print, print_list};
+use super::arguments::{given, json, print, print_list, print_result};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
@@ -17,7 +17,9 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("List the keys, the newest first").arg(json()))
-        .subcommand(Command::new("rotate").about("Create a new key; it signs when every cache must have seen it"))
+        .subcommand(
+            Command::new("rotate").about("Create a new key; it signs when every cache must have seen it").arg(json()),
+        )
         .subcommand(
             Command::new("revoke")
                 .about("Revoke a stolen key: every token that it signed is refused everywhere within a second")
@@ -32,7 +34,8 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("reseal")
-                .about("Encrypt every key with the first of the master keys, so that the others can be removed"),
+                .about("Encrypt every key with the first of the master keys, so that the others can be removed")
+                .arg(json()),
         )
 }
 
@@ -61,24 +64,29 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
                 format!("{}  {:<5}  {:<8}  since {}", key.kid, key.algorithm, key.state, key.changed)
             })
         }
-        Some(("rotate", _)) => {
+        Some(("rotate", matches)) => {
             let kid = authy.keys().rotate(caller).await?;
-            print(&format!("{kid} is published, and signs when every cache has seen it"))
+            print_result(matches, &serde_json::json!({ "kid": kid }), || {
+                format!("{kid} is published, and signs when every cache has seen it")
+            })
         }
         Some(("revoke", matches)) => {
             let kid = given::<String>(matches, "kid")?;
             authy.keys().revoke(caller, &kid).await?;
             print(&format!("{kid} is revoked"))
         }
-        Some(("reseal", _)) => {
+        Some(("reseal", matches)) => {
             let done = authy.keys().reseal(caller).await?;
-            print(&format!("signing keys that were encrypted with the first master key now: {}", done.keys))?;
-            match done.passwords_left {
-                0 => print("no password depends on an older master key: it can be removed"),
-                left => print(&format!(
-                    "passwords that depend on an older master key until their owners log in: {left}; keep that key"
-                )),
-            }
+            let value = serde_json::json!({ "keys": done.keys, "passwords_left": done.passwords_left });
+            print_result(matches, &value, || {
+                let left = match done.passwords_left {
+                    0 => "no password depends on an older master key: it can be removed".to_owned(),
+                    left => format!(
+                        "passwords that depend on an older master key until their owners log in: {left}; keep that key"
+                    ),
+                };
+                format!("signing keys that were encrypted with the first master key now: {}\n{left}", done.keys)
+            })
         }
         _ => Ok(()),
     }

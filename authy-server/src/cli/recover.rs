@@ -8,7 +8,7 @@ use authy_core::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::arguments::print;
+use super::arguments::{json, print_result};
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
@@ -21,6 +21,7 @@ pub(super) fn command() -> Command {
              Run it before the servers start, or beside them.",
         )
         .arg(yes())
+        .arg(json())
 }
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
@@ -29,21 +30,26 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         "All users have to log in again, every link that was mailed is void, and the signing keys change.",
     )?;
     let report = authy.recover(caller).await?;
-    print_ended(&report.ended)?;
-    for kid in &report.revoked_keys {
-        print(&format!("the signing key {kid} is revoked"))?;
-    }
-    print("every token from before is refused everywhere within a second")?;
-    print(
-        "users who were deleted, and roles that were revoked, since the restored time are back: `event list`, or the",
-    )?;
-    print("copies that your sinks have, tell which")
+    let AllSessionsEnded { sessions, users, codes } = report.ended;
+    let keys = &report.revoked_keys;
+    let value = serde_json::json!({ "sessions": sessions, "users": users, "codes": codes, "revoked_keys": keys });
+    print_result(matches, &value, || {
+        let mut lines = vec![ended(&report.ended)];
+        lines.extend(keys.iter().map(|kid| format!("the signing key {kid} is revoked")));
+        lines.push(
+            "every token from before is refused everywhere within a second\n\
+             users who were deleted, and roles that were revoked, since the restored time are back: `event list`, or the\n\
+             copies that your sinks have, tell which"
+                .to_owned(),
+        );
+        lines.join("\n")
+    })
 }
 
-/// Prints what has ended.
-pub(super) fn print_ended(ended: &AllSessionsEnded) -> Result<(), BoxError> {
+/// Returns what has ended, for people.
+pub(super) fn ended(ended: &AllSessionsEnded) -> String {
     let AllSessionsEnded { sessions, users, codes } = ended;
-    print(&format!("{sessions} sessions have ended; the tokens of {users} users and {codes} codes are revoked"))
+    format!("{sessions} sessions have ended; the tokens of {users} users and {codes} codes are revoked")
 }
 
 /// Returns the argument that confirms.

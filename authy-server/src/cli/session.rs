@@ -1,17 +1,21 @@
 //! `authy-server session …`
 
-use authy_core::{Authy, SessionId, UserId, api::session::SessionView, engine::Caller, time::HttpDate};
-use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use authy_core::{
+    Authy, SessionId,
+    api::session::SessionView,
+    engine::{AllSessionsEnded, Caller},
+    time::HttpDate,
+};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{
-    arguments::{find_user, json, print, print_list, with_user},
-    recover::{confirm, print_ended, yes},
+    arguments::{about_user, find_user, json, print_list, print_result, with_user},
+    recover::{confirm, ended, yes},
 };
 use crate::start::BoxError;
 
 pub(super) fn command() -> Command {
     let session = Arg::new("session").value_name("SESSION").value_parser(str::parse::<SessionId>);
-    let user = Arg::new("user").long("user").value_name("USER").value_parser(NonEmptyStringValueParser::new());
     let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("End all sessions of all users");
     Command::new("session")
         .about("List and end sessions")
@@ -24,9 +28,10 @@ pub(super) fn command() -> Command {
             Command::new("end")
                 .about("End a session, or all sessions of a user or of all users: their tokens are refused everywhere within a second")
                 .arg(session.help("The session's id, as `session list` shows it"))
-                .arg(user.help("End all sessions of this user: a username or a public ID"))
+                .arg(about_user("End all sessions of this user: a username or a public ID"))
                 .arg(all)
                 .arg(yes())
+                .arg(json())
                 .group(clap::ArgGroup::new("which").args(["session", "user", "all"]).required(true)),
         )
 }
@@ -39,29 +44,35 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         }
         Some(("end", matches)) if matches.get_flag("all") => end_everyone(authy, caller, matches).await,
         Some(("end", matches)) => match matches.get_one::<SessionId>("session") {
-            Some(session) => end_one(authy, caller, *session).await,
-            None => end_of_user(authy, caller, find_user(authy, matches).await?.public_id).await,
+            Some(session) => end_one(authy, caller, matches, *session).await,
+            None => end_of_user(authy, caller, matches).await,
         },
         _ => Ok(()),
     }
 }
 
-async fn end_one(authy: &Authy, caller: &Caller, session: SessionId) -> Result<(), BoxError> {
+async fn end_one(authy: &Authy, caller: &Caller, matches: &ArgMatches, session: SessionId) -> Result<(), BoxError> {
     let user = authy.sessions().find_user(session).await?;
     let user = user.ok_or_else(|| format!("there is no session {session}, or it has ended"))?;
     authy.sessions().end(caller, user, session).await?;
-    print(&format!("the session {session} of {user} is ended"))
+    print_result(matches, &serde_json::json!({ "session_id": session, "public_id": user }), || {
+        format!("the session {session} of {user} is ended")
+    })
 }
 
-async fn end_of_user(authy: &Authy, caller: &Caller, user: UserId) -> Result<(), BoxError> {
+async fn end_of_user(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
+    let user = find_user(authy, matches).await?.public_id;
     authy.sessions().end_all(caller, user).await?;
-    print(&format!("all sessions of {user} are ended"))
+    print_result(matches, &serde_json::json!({ "public_id": user }), || format!("all sessions of {user} are ended"))
 }
 
 async fn end_everyone(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
     confirm(matches, "All users have to log in again, and every link that was mailed is void.")?;
-    print_ended(&authy.sessions().end_everyone(caller).await?)?;
-    print("every access token is refused everywhere within a second")
+    let all = authy.sessions().end_everyone(caller).await?;
+    let AllSessionsEnded { sessions, users, codes } = all;
+    print_result(matches, &serde_json::json!({ "sessions": sessions, "users": users, "codes": codes }), || {
+        format!("{}\nevery access token is refused everywhere within a second", ended(&all))
+    })
 }
 
 fn line(session: &SessionView) -> String {

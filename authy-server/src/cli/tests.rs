@@ -64,6 +64,60 @@ fn every_command_has_its_manual_page_and_its_completions() {
 }
 
 #[test]
+fn a_key_id_that_begins_with_a_hyphen_is_no_flag() {
+    // The ids of keys are the only arguments in base64url: sessions, users and events are UUIDs, and the positions of lists begin
+    // with their version.
+    for kid in ["-Ab3", "-hV_q-8sd", "--AbC", "-json"] {
+        let matches = command().try_get_matches_from(["authy-server", "key", "revoke", kid]).unwrap();
+        assert_eq!(innermost(&matches).get_one::<String>("kid").map(String::as_str), Some(kid));
+    }
+    assert!(command().try_get_matches_from(["authy-server", "key", "revoke"]).is_err());
+}
+
+#[test]
+fn every_command_that_shows_something_has_json() {
+    // A link, documents of their own formats, and what is only done.
+    const WITHOUT: [&str; 20] = [
+        "serve",
+        "openapi",
+        "completions",
+        "man",
+        "user wrap-passwords",
+        "user grant",
+        "user revoke",
+        "user logout",
+        "user set-password",
+        "user unlock",
+        "user delete",
+        "user restore",
+        "user erase",
+        "user reset-link",
+        "role create",
+        "role delete",
+        "key revoke",
+        "issuer set",
+        "event retry",
+        "event skip",
+    ];
+    fn commands(command: &Command, path: &str, found: &mut Vec<(String, bool)>) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let path = format!("{path} {}", inner.get_name()).trim().to_owned();
+            let has_json = inner.get_arguments().any(|argument| argument.get_id() == "json");
+            match inner.has_subcommands() && !has_json {
+                true => commands(inner, &path, found),
+                false => found.push((path, has_json)),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    commands(&command(), "", &mut found);
+    assert!(found.len() > 40, "{found:?}");
+    for (path, has_json) in found {
+        assert_eq!(has_json, !WITHOUT.contains(&path.as_str()), "{path}");
+    }
+}
+
+#[test]
 fn a_user_is_named_in_one_way() {
     let id = "5e8f2a52-3b7c-4c1e-9a50-7d3c1b0f9e24";
     for line in [

@@ -8,7 +8,7 @@ use authy_core::{
 use clap::{ArgMatches, Command};
 
 use super::{
-    arguments::{existing, find_user, given, plain, print, required, with_user},
+    arguments::{existing, find_user, given, json, plain, print, print_result, required, with_user},
     password,
 };
 use crate::{link_template::LinkTemplate, start::BoxError};
@@ -32,7 +32,8 @@ pub(super) fn command() -> Command {
                 .arg(role().required(false).default_value("user"))
                 .arg(password::from_stdin(
                     "Read the password from the first line of standard input, instead of inviting the user",
-                )),
+                ))
+                .arg(json()),
         )
         .subcommand(wrap::command())
         .subcommand(on_user("grant", "Grant a role to a user").arg(role()))
@@ -122,17 +123,22 @@ async fn create(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<
     let (username, email): (Username, Email) = (given(matches, "username")?, given(matches, "email")?);
     let role = given::<RoleName>(matches, "role")?;
     let password = matches.get_flag("password-stdin").then(password::read_line).transpose()?;
-    let (is_invited, done) = (password.is_none(), format!("is {username}, with the role {}", plain(role.as_str())));
-    let recipient = email.clone();
+    let is_invited = password.is_none();
+    let (name, recipient) = (username.clone(), email.clone());
     // The operator vouches for the address.
-    let account = NewAccount { username, email, password, role: Some(role), validated: Some(true) };
+    let account = NewAccount { username, email, password, role: Some(role.clone()), validated: Some(true) };
     let created = authy.users().create(caller, account).await.map_err(password::advised)?;
-    print(&format!("{created} {done}"))?;
-    match is_invited {
-        true => print(&format!(
-            "an invitation to choose a password is mailed to {recipient} by a server with AUTHY_SMTP_URL; without one, \
-             `authy-server user reset-link` prints the link"
-        )),
-        false => Ok(()),
-    }
+    let value = serde_json::json!({
+        "public_id": created, "username": name, "email": recipient, "role": role, "is_invited": is_invited
+    });
+    print_result(matches, &value, || {
+        let done = format!("{created} is {name}, with the role {}", plain(role.as_str()));
+        match is_invited {
+            true => format!(
+                "{done}\nan invitation to choose a password is mailed to {recipient} by a server with AUTHY_SMTP_URL; without one, \
+                 `authy-server user reset-link` prints the link"
+            ),
+            false => done,
+        }
+    })
 }

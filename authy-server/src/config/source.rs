@@ -100,6 +100,10 @@ impl Sources {
     fn read_file(&self, problems: &mut Problems) -> BTreeMap<String, String> {
         let named = self.file.clone().or_else(|| self.environment.get(FILE).map(PathBuf::from));
         let Some(path) = named else { return BTreeMap::new() };
+        if path.as_os_str().to_string_lossy().trim().is_empty() {
+            problems.push(format!("{FILE} is set but empty: name a file, or leave it out"));
+            return BTreeMap::new();
+        }
         let text = match file::read_text(&path, Content::Trusted) {
             Ok(text) => Zeroizing::new(text),
             Err(error) => {
@@ -250,6 +254,43 @@ mod tests {
             } else {
                 refused(Sources { flags: [(setting.key.to_owned(), String::new())].into(), ..Sources::default() });
             }
+        }
+    }
+
+    #[test]
+    fn a_list_of_commas_is_a_mistake_in_every_setting_that_is_a_list() {
+        for (variable, value) in [
+            ("AUTHY_LISTEN", "127.0.0.1:80,"),
+            ("AUTHY_ADMIN_LISTEN", ","),
+            ("AUTHY_RESERVED_USERNAMES", ","),
+            ("AUTHY_RESERVED_USERNAMES", "root, ,admin"),
+            ("AUTHY_TRUSTED_PROXIES", ","),
+            ("AUTHY_TRUSTED_PROXIES", "10.0.0.0/8,"),
+            ("AUTHY_FOLLOWER_NETWORKS", ",10.0.0.0/8"),
+            ("AUTHY_CORS_ORIGINS", ","),
+            ("AUTHY_WEBHOOK_ACCEPT", "201,,409"),
+            ("AUTHY_LOG", ","),
+            ("AUTHY_LIMIT_DEFAULT", ","),
+            ("AUTHY_MASTER_KEY", ","),
+            ("AUTHY_WEBHOOK_SECRET", ","),
+        ] {
+            let sources = Sources { environment: environment(&[(variable, value)]), ..Sources::default() };
+            let problems = sources.settings().map(drop).unwrap_err().to_string();
+            assert!(problems.starts_with(variable) && problems.lines().count() == 1, "{value}: {problems}");
+        }
+        let config = file("trusted_proxies = [\"10.0.0.0/8\", \"\"]");
+        let problems = Sources { file: Some(config.path().into()), ..Sources::default() }.settings().unwrap_err();
+        assert!(problems.to_string().contains("AUTHY_TRUSTED_PROXIES (from the file) has an empty part"), "{problems}");
+    }
+
+    #[test]
+    fn an_empty_name_of_the_file_is_a_mistake_that_is_named() {
+        for sources in [
+            Sources { environment: environment(&[("AUTHY_CONFIG", " ")]), ..Sources::default() },
+            Sources { file: Some(PathBuf::new()), ..Sources::default() },
+        ] {
+            let problems = sources.settings().map(drop).unwrap_err().to_string();
+            assert_eq!(problems, "AUTHY_CONFIG is set but empty: name a file, or leave it out");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The table of settings: from it come the variables, the flags, the keys of the file, the help and docs/configuration.md.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use authy_core::{
     claims::SigningAlgorithm,
@@ -64,8 +64,8 @@ macro_rules! settings {
 settings! {
     /// Where to listen: addresses or names with a port, comma separated; port 0 takes a free one
     listen: NonEmptyList<ListenAddress> = "127.0.0.1:8080";
-    /// Another address to listen on, for administrators and monitoring: then the endpoints that are for administrators alone, `/livez` and `/readyz` are there and nowhere else
-    admin_listen: Option<SocketAddr> = "";
+    /// Other addresses or names to listen on, for administrators and monitoring, comma separated: then the endpoints that are for administrators alone, `/livez`, `/readyz` and `/metrics` are there and nowhere else
+    admin_listen: List<ListenAddress> = "";
     #[cfg(feature = "tls")]
     /// A PEM file with the certificate of this server and those of its intermediate authorities: then every listener speaks TLS, with HTTP/2 and HTTP/1.1. Read again when it changes
     tls_cert: Option<PathBuf> = "";

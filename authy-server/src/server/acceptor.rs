@@ -14,7 +14,7 @@ use super::{
 };
 use crate::listener::Listener;
 
-/// Maximum number of connections to the admin listener: administrators, monitoring and load balancers. They are among
+/// Maximum number of connections to the admin listeners: administrators, monitoring and load balancers. They are among
 /// the descriptors that the other listener leaves.
 const ADMIN_CONNECTIONS: usize = 128;
 
@@ -42,12 +42,12 @@ pub(super) struct Accepted {
 }
 
 impl Acceptors {
-    pub(super) fn new(main: Vec<TcpListener>, admin: Option<TcpListener>, max: Option<usize>) -> Self {
+    pub(super) fn new(main: Vec<TcpListener>, admin: Vec<TcpListener>, max: Option<usize>) -> Self {
         let max = max.unwrap_or_else(places::permitted_by_descriptors);
-        let listener = if admin.is_some() { Listener::Public } else { Listener::Sole };
+        let listener = if admin.is_empty() { Listener::Sole } else { Listener::Public };
         Self {
             main: Acceptor::new(main, listener, max),
-            admin: admin.map(|admin| Acceptor::new(vec![admin], Listener::Admin, ADMIN_CONNECTIONS)),
+            admin: (!admin.is_empty()).then(|| Acceptor::new(admin, Listener::Admin, ADMIN_CONNECTIONS)),
         }
     }
 

@@ -86,6 +86,17 @@ impl Database {
         }
     }
 
+    /// Returns whether there is a database to connect to, without starting one.
+    pub(crate) fn can_be_asked(settings: &Settings) -> bool {
+        settings.database_url.is_some() || embedded::is_running(settings)
+    }
+
+    /// Returns whether a command that creates a database would create one: none is configured, and there is none in the data
+    /// folder.
+    pub(crate) fn would_be_created(settings: &Settings) -> bool {
+        settings.database_url.is_none() && embedded::is_missing(settings)
+    }
+
     /// Returns whether the PostgreSQL of a server in the data folder has ended since this was opened.
     pub(crate) fn has_ended(&self, settings: &Settings) -> bool {
         settings.database_url.is_none() && embedded::has_ended(self, settings)

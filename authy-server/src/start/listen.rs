@@ -11,22 +11,14 @@ use crate::config::ListenAddress;
 /// a second for their next attempt. Linux permits 4096 (`net.core.somaxconn`).
 const ACCEPT_QUEUE: u32 = 4096;
 
-/// Listens on the address for administrators.
-///
-/// # Errors
-/// Why it cannot be listened on.
-pub(super) fn bind_admin(address: SocketAddr) -> Result<TcpListener, BoxError> {
-    Ok(listen(address).map_err(|error| format!("cannot listen on {address} (AUTHY_ADMIN_LISTEN): {error}"))?)
-}
-
-/// Listens on every address, or on none.
+/// Listens on every address of a setting, or on none.
 ///
 /// # Errors
 /// Which address cannot be listened on, and why.
-pub(super) async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, BoxError> {
+pub(super) async fn bind(setting: &str, addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, BoxError> {
     let mut listeners = Vec::new();
     for address in addresses {
-        let refused = |error: io::Error| format!("cannot listen on {address} (AUTHY_LISTEN): {error}");
+        let refused = |error: io::Error| format!("cannot listen on {address} ({setting}): {error}");
         match address {
             ListenAddress::Ip(ip) => listeners.push(listen(*ip).map_err(refused)?),
             ListenAddress::Name(..) => {
@@ -95,13 +87,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_address_is_listened_on_or_the_one_that_fails_is_named() {
-        let listeners = bind(&[ip("127.0.0.1:0"), ip("127.0.0.2:0")]).await.unwrap();
+        let listeners = bind("AUTHY_LISTEN", &[ip("127.0.0.1:0"), ip("127.0.0.2:0")]).await.unwrap();
         let taken = listeners[1].local_addr().unwrap();
         assert_eq!(listeners.len(), 2);
-        let error = bind(&[ip("127.0.0.1:0"), ListenAddress::Ip(taken)]).await.unwrap_err().to_string();
+        let error = bind("AUTHY_LISTEN", &[ip("127.0.0.1:0"), ListenAddress::Ip(taken)]).await.unwrap_err().to_string();
         assert!(error.contains(&taken.to_string()) && error.contains("AUTHY_LISTEN"), "{error}");
         let unknown = ListenAddress::Name("no-such-host.invalid".to_owned(), 80);
-        let error = bind(&[ip("127.0.0.1:0"), unknown]).await.unwrap_err().to_string();
+        let error = bind("AUTHY_LISTEN", &[ip("127.0.0.1:0"), unknown]).await.unwrap_err().to_string();
         assert!(error.contains("no-such-host.invalid:80"), "{error}");
     }
 

@@ -4,11 +4,13 @@ use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM stop the server, SIGHUP makes it read files again.
+/// SIGINT and SIGTERM stop the server, and so does SIGHUP when the terminal that it was started at has been closed. Otherwise SIGHUP
+/// makes it read files again.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    was_interactive: bool,
 }
 
 impl Signals {
@@ -18,6 +20,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            was_interactive: is_interactive(),
         })
     }
 
@@ -27,8 +30,8 @@ impl Signals {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => match is_interactive() {
-                    // The terminal has been closed.
+                // Also sent when the terminal is closed, of which then nothing can be asked (EIO).
+                _ = self.hangup.recv() => match self.was_interactive && !is_interactive() {
                     true => return,
                     false => reload(),
                 }

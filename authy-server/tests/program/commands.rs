@@ -60,6 +60,62 @@ fn a_user_is_found_by_name_and_by_id_deleted_or_not() {
 }
 
 #[test]
+fn events_are_found_by_the_name_of_a_user_deleted_or_not() {
+    let folder = folder();
+    let (path, server) = (folder.path(), ServerProgram::start(folder.path()));
+    server.sign_up("ada");
+    server.sign_up("bob");
+    let id = json(path, &["user", "show", "ada"])["public_id"].as_str().unwrap().to_owned();
+    succeeds(path, &["user", "delete", "ada"]);
+    let by_id = json(path, &["event", "list", "--user", &id]);
+    assert!(by_id.as_array().unwrap().len() >= 2, "{by_id}");
+    assert_eq!(json(path, &["event", "list", "--user", "Ada"]), by_id);
+    succeeds(path, &["user", "erase", "ada"]);
+    assert_eq!(json(path, &["event", "list", "--user", &id, "--kind", "user.erased"]).as_array().unwrap().len(), 1);
+    // The trail may have more users than the database.
+    assert_eq!(json(path, &["event", "list", "--user", "5e8f2a52-3b7c-4c1e-9a50-7d3c1b0f9e24"]), serde_json::json!([]));
+    for command in ["list", "tail"] {
+        let error = fails(path, &["event", command, "--user", "nobody-at-all"]);
+        assert!(error.contains("there is no user nobody-at-all"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_command_has_done_is_printed_as_json() {
+    let folder = folder();
+    let (path, server) = (folder.path(), ServerProgram::start(folder.path()));
+    let address = server.url().strip_prefix("http://").unwrap();
+    assert_eq!(json(path, &["issuer", "show"])["issuer"], server.url());
+    let migrated = json(path, &["migrate"]);
+    assert!(
+        migrated["applied"].as_array().unwrap().is_empty() && migrated["version"].as_u64() > Some(30),
+        "{migrated}"
+    );
+    assert_eq!(json(path, &["health", "--listen", address])["ready"], true);
+    let created = json(path, &["user", "create", "--username", "eve", "--email", "eve@example.org"]);
+    assert_eq!(created["public_id"], json(path, &["user", "show", "eve"])["public_id"]);
+    assert_eq!((&created["role"], &created["is_invited"]), (&"user".into(), &true.into()));
+    let kid = json(path, &["key", "rotate"])["kid"].as_str().unwrap().to_owned();
+    assert!(json(path, &["key", "list"]).as_array().unwrap().iter().any(|key| key["kid"] == kid.as_str()));
+    assert_eq!(json(path, &["key", "reseal"])["keys"], 0);
+    server.sign_up("ada");
+    for _ in 0..2 {
+        server.log_in("ada", PASSWORD);
+    }
+    let id = json(path, &["user", "show", "ada"])["public_id"].clone();
+    let session = json(path, &["session", "list", "ada"])[0]["session_id"].as_str().unwrap().to_owned();
+    let ended = json(path, &["session", "end", &session]);
+    assert_eq!((&ended["session_id"], &ended["public_id"]), (&session.as_str().into(), &id));
+    assert_eq!(json(path, &["session", "end", "--user", "ada"])["public_id"], id);
+    server.log_in("ada", PASSWORD);
+    let ended = json(path, &["session", "end", "--all", "--yes"]);
+    assert_eq!((&ended["sessions"], &ended["users"]), (&1.into(), &3.into()), "{ended}");
+    let recovered = json(path, &["recover", "--yes"]);
+    assert_eq!(recovered["sessions"], 0);
+    assert!(!recovered["revoked_keys"].as_array().unwrap().is_empty(), "{recovered}");
+}
+
+#[test]
 fn an_operator_ends_sessions_sets_a_password_and_unlocks_an_account() {
     let folder = folder();
     let (path, server) = (folder.path(), ServerProgram::start(folder.path()));

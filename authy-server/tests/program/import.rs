@@ -18,18 +18,22 @@ fn an_import_says_what_it_does_and_whether_anything_was_left_out() {
 
     let (code, report, progress) = import(path, &["--from", "bad.jsonl", "--dry-run"]);
     assert_eq!(code, Some(3), "{report}{progress}");
+    assert!(progress.starts_with("there is no database in ./.authy (AUTHY_DATA_DIR) yet"), "{progress}");
+    assert!(!path.join(".authy").exists(), "a dry run has made a database");
     assert!(
         report.starts_with("dry run") && report.contains("1 created") && report.contains("unreadable line 2"),
         "{report}"
     );
     assert!(progress.contains("read 2 rows"), "{progress}");
-    let (code, report, _) = import(path, &["--from", "bad.jsonl", "--json"]);
+    let (code, report, said) = import(path, &["--from", "bad.jsonl", "--json"]);
+    assert!(said.starts_with("a new database in ./.authy (AUTHY_DATA_DIR)\n"), "{said}");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((code, &report["created"], &report["refused"]), (Some(3), &1.into(), &1.into()), "{report}");
     let kinds: Vec<_> = report["notes"].as_array().unwrap().iter().map(|note| &note["kind"]).collect();
     assert!(kinds.contains(&&"unreadable".into()), "{report}");
     // A name with a control character is stored, and not printed as it is.
-    let (code, report, _) = import(path, &["--from", "good.jsonl"]);
+    let (code, report, said) = import(path, &["--from", "good.jsonl"]);
+    assert!(!said.contains("database"), "there is one now: {said}");
     assert!(code == Some(0) && !report.contains('\u{9b}'), "{report}");
     fs::write(path.join("good.jsonl"), "{\"username\":\"bob\",\"email\":\"bob@example.org\"}\n").unwrap();
     assert_eq!(import(path, &["--from", "good.jsonl", "--source", "shop"]).0, Some(0));

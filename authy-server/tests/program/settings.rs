@@ -54,6 +54,12 @@ fn what_is_in_force_is_shown_as_it_is_computed() {
     let kept = "the one that the database keeps; in a new database http://127.0.0.1:8080";
     assert_eq!((&issuer["value"], &issuer["source"]), (&kept.into(), &"computed".into()));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
+    // While a database can be asked, it is asked.
+    let server =
+        ServerProgram::with(&mut authy(folder.path(), &["--listen", "127.0.0.1:0", "--issuer", "https://a.example"]));
+    let shown = succeeds(folder.path(), &["config"]);
+    assert!(shown.contains("AUTHY_ISSUER               https://a.example    # the database\n"), "{shown}");
+    drop(server);
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! What signals do to the program, and what its listeners answer meanwhile.
 
-use std::os::unix::net::UnixDatagram;
+use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 
 use super::*;
 
@@ -53,6 +58,41 @@ fn on_sighup_the_templates_of_mails_are_read_again() {
     assert!(mail_to("eve").contains("Subject: Second"));
 }
 
+/// Returns both sides of a new terminal: its screen, and what a program has as its standard input.
+fn terminal() -> (OwnedFd, fs::File) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    let program_side = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    (screen, program_side.into())
+}
+
+#[test]
+fn at_a_terminal_sighup_reads_files_again_and_a_closed_terminal_ends_the_server() {
+    let (folder, (screen, program_side)) = (folder(), terminal());
+    let log = folder.path().join("log");
+    // In a session of its own, whose terminal this is. The program replaces `setsid`, so the process is that of the server.
+    let server = authy(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(server.get_program()).args(server.get_args()).current_dir(folder.path());
+    for (name, value) in server.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(program_side);
+    let mut server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
+    // It holds the side of the program as long as it lives.
+    drop(command);
+    server.signal(Signal::HUP);
+    until("it has read the signal", || fs::read_to_string(&log).unwrap().contains("SIGHUP").then_some(()));
+    assert!(server.curl(&[&format!("{}/authy/status", server.url())]).contains("version"));
+    drop(screen);
+    assert!(server.ends().success());
+}
+
 #[test]
 fn on_sighup_the_looks_of_the_pages_are_read_again() {
     let (folder, looks) = (folder(), folder());
@@ -89,6 +129,22 @@ fn health_asks_the_admin_listener() {
     assert!(error.contains("answered 404"), "{error}");
     let error = fails(folder.path(), &["--listen", "127.0.0.1:0", "--admin-listen", admin]);
     assert!(error.contains("cannot listen on") && error.contains("AUTHY_ADMIN_LISTEN"), "{error}");
+}
+
+#[test]
+fn the_admin_listener_may_have_a_name_and_several_addresses() {
+    let folder = folder();
+    let arguments = ["--listen", "127.0.0.1:0", "--admin-listen", "localhost:0,127.0.0.2:0"];
+    let server = ServerProgram::with(&mut authy(folder.path(), &arguments));
+    let admin: Vec<_> = server.banner.iter().filter_map(|line| line.strip_prefix("admin listener on ")).collect();
+    // A name may have an IPv6 address, too.
+    assert!(admin.len() >= 2, "{:?}", server.banner);
+    for url in &admin {
+        assert!(server.curl(&[&format!("{url}/readyz")]).contains("\"ready\":true"), "{url}");
+    }
+    let port = admin[0].rsplit(':').next().unwrap();
+    let said = succeeds(folder.path(), &["health", "--admin-listen", &format!("localhost:{port}")]);
+    assert!(said.contains("answers"), "{said}");
 }
 
 #[test]

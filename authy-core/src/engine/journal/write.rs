@@ -9,12 +9,12 @@ use tokio_postgres::{IsolationLevel, Transaction};
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Result, UserId,
+    Error, Result, UserId,
     engine::{
         journal::{
             actor::{self, Actor, Subject},
             caller::Caller,
-            event::{self, Event},
+            event::Event,
             revocation::RevocationFeed,
         },
         storage::{
@@ -41,19 +41,6 @@ pub(in crate::engine) struct Journal {
 }
 
 impl Journal {
-    /// Checks that a write would not be refused because the database is a standby.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] when it would, and when the database is not available.
-    pub(in crate::engine) async fn check_writable(&self) -> Result<()> {
-        // The connections of reads have the settings of those of writes, and are not all in use when those are.
-        let row = self.db.read_one(&event::sql::IS_READ_ONLY, &[]).await?;
-        match row.get("is_read_only") {
-            true => Err(Error::new(ErrorKind::Unavailable, "the database accepts no writes")),
-            false => Ok(()),
-        }
-    }
-
     /// Performs a write: begins a transaction, runs the work, appends its events, commits, and applies the revocations
     /// before it returns. When the work fails, everything is rolled back.
     ///
@@ -78,7 +65,10 @@ impl Journal {
     ) -> Result<T> {
         let generation = self.db.generation();
         let written = self.try_write(limit, caller, work).await;
-        written.inspect_err(|error| self.db.leave_if_demoted(generation, error))
+        written.inspect_err(|error| {
+            self.db.writes().failed(error);
+            self.db.leave_if_demoted(generation, error);
+        })
     }
 
     async fn try_write<T, W: Into<Written<T>>>(
@@ -118,6 +108,7 @@ impl Journal {
         let appended = append(&transaction, events).await?;
         fault::point("the commit");
         fault::around("commit", transaction.commit()).await.map_err(db_error)?;
+        self.db.writes().succeeded();
         if appended.last_event.is_some() {
             self.announce(&appended);
             fault::point("the response");

@@ -27,6 +27,7 @@ use crate::{
         read_pool::{Prepared, ReadPool},
         session,
         statement::{Params, Statement},
+        write_state::WriteState,
     },
     tls::Roots,
 };
@@ -59,6 +60,7 @@ pub(in crate::engine) struct Db {
     pool: Pool,
     reads: ReadPool,
     written: watch::Sender<()>,
+    writes: WriteState,
     lagging: Option<Box<dyn LaggingReads>>,
 }
 
@@ -125,7 +127,7 @@ impl Db {
             .build()
             .map_err(|cause| Error::with_source(ErrorKind::Internal, "the connection pool cannot be created", cause))?;
         let reads = ReadPool::new(connector.clone());
-        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), lagging: None })
+        Ok(Self { reads, connector, pool, written: watch::Sender::new(()), writes: WriteState::new(), lagging: None })
     }
 
     /// Adds a source of reads that may lag.
@@ -232,6 +234,17 @@ impl Db {
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Option<Row>> {
+        let written = self.try_write(statement, params).await;
+        match &written {
+            // A statement that returns no row may have had nothing to commit.
+            Ok(row) if row.is_some() => self.writes.succeeded(),
+            Ok(_) => {}
+            Err(error) => self.writes.failed(error),
+        }
+        written
+    }
+
+    async fn try_write(&self, statement: &'static Statement, params: Params<'_>) -> Result<Option<Row>> {
         let generation = self.generation();
         let connection = self.connection().await?;
         let written = bounded_by(LOCK_TIMEOUT, async {
@@ -258,6 +271,11 @@ impl Db {
             drop(Object::take(connection));
         }
         written
+    }
+
+    /// Returns whether writes succeed, as they have shown.
+    pub(in crate::engine) fn writes(&self) -> &WriteState {
+        &self.writes
     }
 
     /// Returns the generation of the connections that are opened now.

@@ -33,7 +33,7 @@ const SETTINGS: &str = "
     ('statement_timeout', '60s'), ('lock_timeout', '3s'), ('idle_session_timeout', '0'), ('transaction_timeout', '0')";
 
 /// Sets the same for a transaction, after it has begun. Utility statements, because they need no snapshot and no plan.
-pub(super) const SET_LOCAL: &str = "
+pub(in crate::engine) const SET_LOCAL: &str = "
     SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on;
     SET LOCAL DateStyle = ISO; SET LOCAL TimeZone = 'UTC';
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '3s'";

@@ -63,9 +63,10 @@ pub(in crate::cli) async fn problems(settings: &Settings) -> Vec<Finding> {
     {
         problem(format!("AUTHY_DATA_DIR: {} {why}", settings.data_dir.display()), "name a folder that can be written");
     }
-    for address in &settings.listen.0 {
+    let admin = settings.admin_listen.0.iter().map(|address| ("AUTHY_ADMIN_LISTEN", address));
+    for (setting, address) in settings.listen.0.iter().map(|address| ("AUTHY_LISTEN", address)).chain(admin) {
         if let Err(error) = address.resolve().await {
-            problem(format!("AUTHY_LISTEN: {address} cannot be resolved: {error}"), "correct the name");
+            problem(format!("{setting}: {address} cannot be resolved: {error}"), "correct the name");
         }
     }
     if settings.trusted_proxies.0.iter().any(|network| network.prefix_len() == 0) {

@@ -100,7 +100,7 @@ fn of_report(report: &DatabaseReport, settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Returns whether a server would start with the issuer that is configured.
+/// Returns whether a server would start with the issuer that is configured, and whether it is the URL that verifiers expect.
 fn issuer(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
     let kept = report.issuer.as_ref()?;
     match &settings.issuer {
@@ -108,6 +108,13 @@ fn issuer(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
             AREA,
             format!("the issuer of tokens is {kept}, and AUTHY_ISSUER is {configured}: a server does not start"),
             "leave AUTHY_ISSUER out, or change the issuer with `authy-server issuer set`",
+        )),
+        None if settings.public_url.as_ref().is_some_and(|url| url.0.as_str() != kept) => Some(Finding::warning(
+            AREA,
+            format!(
+                "the issuer of tokens is {kept} and not AUTHY_PUBLIC_URL, which services that verify tokens expect"
+            ),
+            "replace it with `authy-server issuer set`, or say that it is intended with AUTHY_ISSUER",
         )),
         _ => Some(Finding::ok(AREA, format!("the issuer of tokens is {kept}"))),
     }
@@ -210,9 +217,29 @@ mod tests {
 
     /// The worst findings about a report.
     fn worst(report: &DatabaseReport) -> Vec<Finding> {
-        let settings = Sources::default().settings().unwrap().1;
-        let findings = of_report(report, &settings);
+        worst_with(report, &[])
+    }
+
+    fn worst_with(report: &DatabaseReport, flags: &[(&str, &str)]) -> Vec<Finding> {
+        let mut sources = Sources::default();
+        sources.flags.extend(flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let findings = of_report(report, &sources.settings().unwrap().1);
         findings.into_iter().filter(|finding| finding.level != FindingLevel::Ok).collect()
+    }
+
+    #[test]
+    fn an_issuer_that_is_not_the_public_url_is_found_unless_it_is_intended() {
+        let mut report = report();
+        report.issuer = Some("https://old.example".to_owned());
+        let (new, old) = (("public_url", "https://new.example"), ("public_url", "https://old.example"));
+        let found = worst_with(&report, &[new]);
+        assert!(
+            matches!(&found[..], [finding] if finding.level == FindingLevel::Warning
+                && finding.message.contains("https://old.example and not AUTHY_PUBLIC_URL")),
+            "{found:?}"
+        );
+        assert_eq!(worst_with(&report, &[old]), []);
+        assert_eq!(worst_with(&report, &[new, ("issuer", "https://old.example")]), []);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
+use super::EMPTY_PART;
+
 /// A filter of messages, in the syntax of `tracing`.
 #[derive(Clone, Debug)]
 pub(crate) struct LogFilter(pub(crate) String);
@@ -22,6 +24,10 @@ fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 impl LogFilter {
     /// Reads a filter.
     pub(super) fn read(text: &str) -> Result<Self, String> {
+        // The library skips empty parts, and without any other nothing but errors is logged.
+        if text.split(',').any(|part| part.trim().is_empty()) {
+            return Err(EMPTY_PART.to_owned());
+        }
         // The library cuts other characters in two, and panics.
         if !text.is_ascii() {
             return Err("must be a level or a filter, in ASCII".to_owned());

@@ -23,7 +23,7 @@ use crate::{config::Settings, start::BoxError};
 /// because it was probably run in the wrong folder.
 pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Database, BoxError> {
     let data_dir = &settings.data_dir;
-    if sharing == Sharing::Beside && !data_dir.join("postgres").exists() {
+    if sharing == Sharing::Beside && is_missing(settings) {
         let shown = data_dir.display();
         return Err(format!(
             "there is no database in {shown} (AUTHY_DATA_DIR): run this where the server was started, or name its data folder or its \
@@ -70,6 +70,14 @@ async fn running(data_dir: &Path, limit: Duration) -> Result<Option<tokio_postgr
         }
     }
     Ok(None)
+}
+
+pub(super) fn is_running(settings: &Settings) -> bool {
+    authy_postgres::running(&settings.data_dir).is_some()
+}
+
+pub(super) fn is_missing(settings: &Settings) -> bool {
+    !settings.data_dir.join("postgres").exists()
 }
 
 pub(super) fn has_ended(database: &Database, settings: &Settings) -> bool {

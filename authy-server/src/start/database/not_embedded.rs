@@ -10,6 +10,15 @@ pub(super) async fn open(_: &Settings, _: Sharing) -> Result<Database, BoxError>
         .into())
 }
 
+pub(super) fn is_running(_: &Settings) -> bool {
+    false
+}
+
+/// None is ever created.
+pub(super) fn is_missing(_: &Settings) -> bool {
+    false
+}
+
 pub(super) fn has_ended(_: &Database, _: &Settings) -> bool {
     false
 }
