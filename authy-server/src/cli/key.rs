@@ -32,7 +32,8 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("reseal")
-                .about("Encrypt every key with the first of the master keys, so that the others can be removed"),
+                .about("Encrypt every key, and the hashes for the first authy, with the first of the master keys, so that the others \
+                     can be removed"),
         )
 }
 
@@ -73,6 +74,12 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         Some(("reseal", _)) => {
             let done = authy.keys().reseal(caller).await?;
             print(&format!("signing keys that were encrypted with the first master key now: {}", done.keys))?;
+            if done.fallback_hashes > 0 {
+                print(&format!(
+                    "hashes for the first authy that were encrypted with it now: {}",
+                    done.fallback_hashes
+                ))?;
+            }
             match done.passwords_left {
                 0 => print("no password depends on an older master key: it can be removed"),
                 left => print(&format!(

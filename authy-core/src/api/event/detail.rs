@@ -161,6 +161,10 @@ wire! {
     pub struct ResealingDetail {
         /// The number of signing keys.
         pub keys: u64,
+        /// The number of hashes that are kept for the first authy. Absent when there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(example = 250))]
+        pub fallback_hashes: Option<u64>,
     }
 
     /// The detail of a replaced issuer.

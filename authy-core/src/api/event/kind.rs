@@ -5,9 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail,
-    LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail,
-    ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
+    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail,
+    PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail,
+    ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 
@@ -141,7 +141,7 @@ kinds! {
     KeyRetired "key.retired" KeyDetail;
     /// A signing key was revoked, and all tokens that it signed.
     KeyRevoked "key.revoked" KeyRevocationDetail;
-    /// The signing keys were encrypted with another master key.
+    /// The signing keys, and the hashes that are kept for the first authy, were encrypted with another master key.
     KeyResealed "key.resealed" ResealingDetail;
     /// The issuer of the tokens was replaced. Each server names it from its next start on.
     IssuerChanged "issuer.changed" IssuerDetail;
