@@ -12,11 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     Result, Secret, UserId,
+    api::event::EventKind,
     engine::{
         crypto::{
             digest::digest_of,
@@ -26,6 +28,7 @@ use crate::{
         },
         journal::{
             caller::Caller,
+            event::Event,
             write::{Journal, Tx, Written},
         },
         storage::{connector::db_error, db::Db, statement::Params},
@@ -222,9 +225,11 @@ impl Keeper {
 pub(in crate::engine) async fn forget_all(journal: &Journal, caller: &Caller) -> Result<u64> {
     journal
         .write(caller, async |tx| {
-            tx.operator()?;
+            let actor = tx.operator()?;
             let forgotten = sql::FORGET_ALL.execute(tx, &[]).await.map_err(db_error)?;
-            Ok(Written::without_event(forgotten))
+            // Also of none: that an operator gave the way back up is to be seen.
+            let event = Event::new(EventKind::FallbackHashesForgotten, &actor).detail(json!({ "hashes": forgotten }));
+            Ok(Written::new(forgotten, event))
         })
         .await
 }
