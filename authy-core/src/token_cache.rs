@@ -196,7 +196,6 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded_in_bytes() {
-        let cache = TokenCache::<()>::with_capacity(1 << 20);
         let (id, role) = (UserId::random(), "a role of some length".parse::<RoleName>().unwrap());
         let identity = |roles: usize| Identity {
             public_id: id,
@@ -208,6 +207,7 @@ mod tests {
             expires: time::from_unix_seconds(0),
         };
         let fill = |roles: usize| {
+            let cache = TokenCache::<()>::with_capacity(1 << 20);
             for number in 0..5000 {
                 let cached = CachedToken::from(Token::new(identity(roles), "key".into()));
                 cache.0.insert(cache_key(&format!("{roles} {number}")), Arc::new(cached));
