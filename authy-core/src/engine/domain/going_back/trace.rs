@@ -27,15 +27,11 @@ pub(super) async fn finished(
 ) -> Result<()> {
     let mut detail = place(target, &report.source);
     let ExportReport { read, created, changed, refused, roles_created, .. } = report;
-    let counts = [
-        ("read", read),
-        ("created", created),
-        ("changed", changed),
-        ("refused", refused),
-        ("roles_created", roles_created),
-    ];
-    for (name, count) in counts {
-        detail[name] = json!(count);
+    let counts = json!({
+        "read": read, "created": created, "changed": changed, "refused": refused, "roles_created": roles_created,
+    });
+    if let (Value::Object(detail), Value::Object(counts)) = (&mut detail, counts) {
+        detail.extend(counts);
     }
     append(journal, caller, EventKind::ExportFinished, detail).await
 }
