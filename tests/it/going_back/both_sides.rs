@@ -210,7 +210,7 @@ async fn another_database_than_that_of_the_import_is_refused() {
     database::connect(&other).await.execute("SELECT setval('users_id_seq', 5000)", &[]).await.unwrap();
     let planned = dry_run(&app.authy, &other).await;
     assert_eq!(noted(&planned, ExportNoteKind::NobodyKnown), [other.get_dbname().unwrap()], "{planned:#?}");
-    assert!(dry_run(&app.authy, &old).await.counts.get(&ExportNoteKind::NobodyKnown).is_none());
+    assert!(!dry_run(&app.authy, &old).await.counts.contains_key(&ExportNoteKind::NobodyKnown));
     // With another name of the source, all users are new there, with the hashes that are known.
     let options = ExportOptions { source: "copy".to_owned(), ..options };
     let report = app.authy.export(&operator(), &first_authy(&other), &options, |_| ()).await.unwrap();
