@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
     Result,
@@ -15,20 +15,39 @@ use crate::{
     time,
 };
 
-/// Maximum number of cached tokens: about 60 MB when the cache is full.
-const MAX_CACHED_TOKENS: usize = 100_000;
+mod size;
+
+/// Maximum size of all cached tokens, in bytes. A token of a user with a name and a few roles takes 700 to 1000 bytes, with what is
+/// made from it: there is room for about 100,000.
+const MAX_CACHED_BYTES: u64 = 96 << 20;
+
+/// Number of tokens that the cache expects. It may have more or fewer.
+const EXPECTED_TOKENS: usize = 100_000;
 
 /// Caches verified tokens by their SHA-256 until they expire, their key is no longer valid, or their lifetime is no
 /// longer allowed. Does not check revocation: query the [`RevocationSet`](crate::revocation::RevocationSet) each time.
 ///
-/// Beside each token it can keep a `T`, which is made once from the token.
-pub struct TokenCache<T = ()>(Cache<[u8; 32], Arc<CachedToken<T>>>);
+/// Beside each token it can keep a `T`, which is made once from the token. The size of the cache is bounded, and counts a `T` as an
+/// [`EncodedGrant`](crate::api::session::EncodedGrant) with name and roles of the token, unless it is of size zero.
+pub struct TokenCache<T = ()>(Cache<[u8; 32], Arc<CachedToken<T>>, BySize>);
+
+/// Weighs tokens by their bytes.
+#[derive(Clone)]
+struct BySize;
+
+impl<T> Weighter<[u8; 32], Arc<CachedToken<T>>> for BySize {
+    fn weight(&self, _: &[u8; 32], cached: &Arc<CachedToken<T>>) -> u64 {
+        cached.size
+    }
+}
 
 /// A verified token, and what was made from it.
 #[derive(Debug)]
 pub struct CachedToken<T = ()> {
     token: Token,
     derived: OnceLock<T>,
+    // In bytes, with what will be in `derived`: the weight in the cache must not change.
+    size: u64,
 }
 
 impl<T> CachedToken<T> {
@@ -40,7 +59,8 @@ impl<T> CachedToken<T> {
 
 impl<T> From<Token> for CachedToken<T> {
     fn from(token: Token) -> Self {
-        Self { token, derived: OnceLock::new() }
+        let size = size::of_entry::<T>(&token);
+        Self { token, derived: OnceLock::new(), size }
     }
 }
 
@@ -55,7 +75,11 @@ impl<T> Deref for CachedToken<T> {
 impl<T> TokenCache<T> {
     /// Creates an empty cache.
     pub fn new() -> Self {
-        Self(Cache::new(MAX_CACHED_TOKENS))
+        Self::with_capacity(MAX_CACHED_BYTES)
+    }
+
+    fn with_capacity(bytes: u64) -> Self {
+        Self(Cache::with_weighter(EXPECTED_TOKENS, bytes, BySize))
     }
 
     /// Returns the content of a token that was verified earlier, when it expires later than `now`, in seconds since 1970, and
@@ -83,8 +107,12 @@ impl<T> TokenCache<T> {
     fn get_by_key(&self, key: &[u8; 32], verifier: &Verifier, now: u64) -> Option<Arc<CachedToken<T>>> {
         let known = self.0.get(key)?;
         // Compared in seconds: converting the clock's seconds into a date takes half as long again as reading the clock.
-        let is_live = time::unix_seconds(known.identity.expires) > now && verifier.still_accepts(&known);
-        is_live.then_some(known)
+        if time::unix_seconds(known.identity.expires) <= now {
+            // Nobody gets it again. The first who finds it makes room.
+            self.0.remove_if(key, |cached| Arc::ptr_eq(cached, &known));
+            return None;
+        }
+        verifier.still_accepts(&known).then_some(known)
     }
 }
 
@@ -118,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ErrorKind, Jwk, Level, SessionId, UserId,
+        ErrorKind, Identity, Jwk, Level, RoleName, SessionId, UserId,
         claims::{Claims, SigningAlgorithm},
     };
 
@@ -163,6 +191,32 @@ mod tests {
         expired.identity.expires = time::from_unix_seconds(0);
         cache.0.insert(cache_key("expired"), Arc::new(expired.into()));
         assert_eq!(refusal(cache.get_or_verify("expired", &verifier)), ErrorKind::InvalidToken);
+        assert_eq!(cache.0.len(), 1, "it makes room");
+    }
+
+    #[test]
+    fn the_cache_is_bounded_in_bytes() {
+        let (id, role) = (UserId::random(), "a role of some length".parse::<RoleName>().unwrap());
+        let identity = |roles: usize| Identity {
+            public_id: id,
+            username: None,
+            level: Level::clamped(10),
+            roles: Some(vec![role.clone(); roles]),
+            ver: 1,
+            session_id: SessionId::random(),
+            expires: time::from_unix_seconds(0),
+        };
+        let fill = |roles: usize| {
+            let cache = TokenCache::<()>::with_capacity(1 << 20);
+            for number in 0..5000 {
+                let cached = CachedToken::from(Token::new(identity(roles), "key".into()));
+                cache.0.insert(cache_key(&format!("{roles} {number}")), Arc::new(cached));
+            }
+            assert!(cache.0.weight() <= 1 << 20, "{}", cache.0.weight());
+            cache.0.len()
+        };
+        let (small, large) = (fill(0), fill(100));
+        assert!(small > 1000 && (50..400).contains(&large), "{small} {large}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
          CREATE INDEX user_role_by_role ON authy.user_role (role_id, user_id);
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.import_origin, authy.spent_code, authy.administrator_name, authy.installation, authy.alias;
-         DROP TABLE authy.fallback_hash;
+         DROP TABLE authy.fallback_hash, authy.export_intent;
          ALTER TABLE authy.role ADD CONSTRAINT role_level_check CHECK (level BETWEEN 0 AND 99999);
          ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
          ALTER TABLE authy.delivery DROP COLUMN shows_status, DROP COLUMN first_failure;

@@ -187,13 +187,19 @@ impl Authy {
     /// deliveries under way have been recorded, as [`Background::stop`] describes. Without this call the work ends when
     /// the last clone is dropped, and sinks get the deliveries under way again.
     ///
+    /// Meanwhile, and for at most ten seconds, passwords that were just used or set get the hashes that
+    /// [`Config::keep_fallback_hashes`](crate::engine::Config::keep_fallback_hashes) asks for.
+    ///
     /// The handles go on working. Once the known revocations are older than
     /// [`Config::max_staleness`](crate::engine::Config::max_staleness), every token check queries the database.
     pub async fn stop(&self) {
         let mut background = self.background.lock().await;
-        if let Some(background) = background.take() {
-            background.stop().await;
-        }
+        let ended = async {
+            if let Some(background) = background.take() {
+                background.stop().await;
+            }
+        };
+        tokio::join!(ended, self.handles.passwords.fallback.finish());
     }
 
     /// Starts background work with sinks, for a program that was built

@@ -46,7 +46,7 @@ pub(super) fn command() -> Command {
         .long_about(
             "Look for what is wrong with the settings, the machine, and the services that the server uses: database, \
              RabbitMQ, mail server and webhook. Changes nothing, and sends no mail and no message.\n\nThe exit code is 0 \
-             when everything is well, 1 with warnings, and 2 with problems.",
+             when everything is well, also with notes about what the settings say, 1 with warnings, and 2 with problems.",
         )
         .arg(json())
 }
@@ -84,7 +84,7 @@ pub(super) fn print_findings(matches: &ArgMatches, findings: &[Finding]) -> Resu
     Ok(match findings.iter().map(|finding| finding.level).max() {
         Some(FindingLevel::Problem) => ExitCode::from(2),
         Some(FindingLevel::Warning) => ExitCode::from(1),
-        Some(FindingLevel::Ok) | None => ExitCode::SUCCESS,
+        Some(FindingLevel::Note | FindingLevel::Ok) | None => ExitCode::SUCCESS,
     })
 }
 

@@ -34,7 +34,8 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("reseal")
-                .about("Encrypt every key with the first of the master keys, so that the others can be removed")
+                .about("Encrypt every key, and the hashes for the first authy, with the first of the master keys, so that the others \
+                     can be removed")
                 .arg(json()),
         )
 }
@@ -77,15 +78,21 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
         }
         Some(("reseal", matches)) => {
             let done = authy.keys().reseal(caller).await?;
-            let value = serde_json::json!({ "keys": done.keys, "passwords_left": done.passwords_left });
+            let value = serde_json::json!({
+                "keys": done.keys, "fallback_hashes": done.fallback_hashes, "passwords_left": done.passwords_left,
+            });
             print_result(matches, &value, || {
+                let hashes = match done.fallback_hashes {
+                    0 => String::new(),
+                    some => format!("hashes for the first authy that were encrypted with it now: {some}\n"),
+                };
                 let left = match done.passwords_left {
                     0 => "no password depends on an older master key: it can be removed".to_owned(),
                     left => format!(
                         "passwords that depend on an older master key until their owners log in: {left}; keep that key"
                     ),
                 };
-                format!("signing keys that were encrypted with the first master key now: {}\n{left}", done.keys)
+                format!("signing keys that were encrypted with the first master key now: {}\n{hashes}{left}", done.keys)
             })
         }
         _ => Ok(()),

@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -59,6 +59,7 @@ where
             let (activity, places, service) = (activity.clone(), places.clone(), service.clone());
             async move {
                 let (mut head, body) = request.into_parts();
+                let is_head = head.method == Method::HEAD;
                 message::name_host(&mut head);
                 let response = match service.answer_from_memory(listener, peer, &mut head) {
                     Some(response) => response,
@@ -72,8 +73,9 @@ where
                 }
                 let is_event_stream = response.extensions().get::<IsEventStream>().is_some();
                 let timeout = if is_event_stream { event_timeout } else { answer_timeout };
-                let answer = |body| Answer::new(body, Progress::of_this_stream(timeout));
-                Ok::<Response<Answer>, Infallible>(response.map(answer))
+                let response = response.map(|body| Answer::new(body, Progress::of_this_stream(timeout)));
+                // Of HTTP/2, hyper sends the body whatever the method was.
+                Ok::<Response<Answer>, Infallible>(if is_head { answer::without_body(response) } else { response })
             }
         })
     };

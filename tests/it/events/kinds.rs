@@ -11,9 +11,12 @@ use authy_core::{
         page::PageSize,
         session::Credentials,
     },
-    engine::{Delivery, DeliveryError, ImportOptions, ImportRecord, ImportSource, MasterKeys, Sink},
+    engine::{
+        Delivery, DeliveryError, ExportOptions, FirstAuthy, ImportOptions, ImportRecord, ImportSource, MasterKeys, Sink,
+    },
+    tls::Roots,
 };
-use authy_tests::{FOREIGN_HASH, TestApp, database, legacy, operator, tools, until};
+use authy_tests::{FOREIGN_HASH, TestApp, database, legacy, old_database, operator, tools, until};
 use serde_json::{Value, json};
 
 use crate::crash::write_cases;
@@ -109,6 +112,10 @@ async fn write_every_kind(app: &TestApp) {
         let source = ImportSource::records([record.clone()]);
         app.authy.import(&operator(), source, &options, |_| ()).await.unwrap();
     }
+    let old = old_database::create(&[]).await;
+    let target = FirstAuthy { database: old, roots: Roots::platform(), app_time_zone: None, database_time_zone: None };
+    app.authy.export(&operator(), &target, &ExportOptions::default(), |_| ()).await.unwrap();
+    app.authy.forget_fallback_hashes(&operator()).await.unwrap();
     decide_about_a_delivery(&app.authy).await;
     app.authy.sessions().end_everyone(&operator()).await.unwrap();
     change_keys(app).await;

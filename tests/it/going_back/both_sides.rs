@@ -206,6 +206,11 @@ async fn another_database_than_that_of_the_import_is_refused() {
     assert!(authy_core::error::chain(&refused).contains("another database"), "{refused:?}");
     let count = database::connect(&other).await.query_one("SELECT count(*) FROM users", &[]).await.unwrap();
     assert_eq!(count.get::<_, i64>(0), 0);
+    // Without the IDs, it could be a copy from before: a dry run says that none of them is there.
+    database::connect(&other).await.execute("SELECT setval('users_id_seq', 5000)", &[]).await.unwrap();
+    let planned = dry_run(&app.authy, &other).await;
+    assert_eq!(noted(&planned, ExportNoteKind::NobodyKnown), [other.get_dbname().unwrap()], "{planned:#?}");
+    assert!(!dry_run(&app.authy, &old).await.counts.contains_key(&ExportNoteKind::NobodyKnown));
     // With another name of the source, all users are new there, with the hashes that are known.
     let options = ExportOptions { source: "copy".to_owned(), ..options };
     let report = app.authy.export(&operator(), &first_authy(&other), &options, |_| ()).await.unwrap();

@@ -121,6 +121,66 @@ async fn a_stolen_dump_has_no_hash_that_was_kept() {
     assert_eq!(noted(&report, ExportNoteKind::MustReset).len(), 1, "{report:#?}");
 }
 
+#[tokio::test]
+async fn kept_hashes_follow_the_master_key_when_it_is_replaced() {
+    let (users, old) = small().await;
+    let app = keeping(&old).await;
+    for user in &users {
+        log_in(&app, user.username.as_deref().unwrap(), &user.password).await;
+    }
+    let new = app.authy.users().register(&operator(), new_user("newcomer")).await.unwrap();
+    let all = users.len() as u64 + 1;
+    until_kept(&app.authy, all).await;
+    let before = sealed(&app, new).await.unwrap();
+
+    let first = MasterKeys::generate().unwrap().to_base64();
+    let both = MasterKeys::parse(&format!("{},{}", *first, *app.master_keys.to_base64())).unwrap();
+    let issuer = app.url();
+    let keep = |config: &mut authy_core::engine::Config| {
+        config.keep_fallback_hashes = true;
+        config.issuer = Some(issuer.clone());
+    };
+    let between = TestApp::on(app.database.clone(), both, |config, _| keep(config)).await;
+    let resealed = between.authy.keys().reseal(&operator()).await.unwrap();
+    assert_eq!((resealed.keys, resealed.fallback_hashes), (1, all));
+    assert_ne!(sealed(&app, new).await.unwrap()[..4], before[..4]);
+    let resealed = between.authy.keys().reseal(&operator()).await.unwrap();
+    assert_eq!((resealed.keys, resealed.fallback_hashes), (0, 0));
+
+    // With the new key alone, all of them are there.
+    let only = MasterKeys::parse(&first).unwrap();
+    let after = TestApp::on(app.database.clone(), only, |config, _| keep(config)).await;
+    let report = export(&after.authy, &old).await;
+    assert_eq!(noted(&report, ExportNoteKind::MustReset), Vec::<String>::new(), "{report:#?}");
+    assert!(opens(&old, new, PASSWORD).await && opens(&old, id(named(&users, "four")), "abcd").await);
+}
+
+#[tokio::test]
+async fn a_kept_hash_of_a_forgotten_master_key_is_replaced_at_the_next_login() {
+    let (_, old) = small().await;
+    let app = keeping(&old).await;
+    let new = app.authy.users().register(&operator(), new_user("newcomer")).await.unwrap();
+    until_kept(&app.authy, 1).await;
+    let forget = "UPDATE authy.fallback_hash SET sealed = overlay(sealed PLACING '\\x00000000' FROM 1)";
+    app.sql().await.execute(forget, &[]).await.unwrap();
+    log_in(&app, "newcomer", PASSWORD).await;
+    until_within(Duration::from_secs(600), "it is made again", || async {
+        sealed(&app, new).await.unwrap()[..4] != [0; 4]
+    })
+    .await;
+    let report = export(&app.authy, &old).await;
+    assert_eq!(noted(&report, ExportNoteKind::MustReset), Vec::<String>::new(), "{report:#?}");
+    assert!(opens(&old, new, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn a_password_that_was_set_before_a_stop_has_its_hash_after_it() {
+    let app = TestApp::with(|config, _| config.keep_fallback_hashes = true).await;
+    app.authy.users().register(&operator(), new_user("newcomer")).await.unwrap();
+    app.authy.stop().await;
+    assert_eq!(app.authy.count_fallback_hashes().await.unwrap(), 1);
+}
+
 fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }

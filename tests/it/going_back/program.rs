@@ -33,6 +33,13 @@ fn url(config: &tokio_postgres::Config) -> String {
     format!("postgresql:///{name}?user={user}&host={}", socket.display())
 }
 
+/// The details of the events whose kinds begin so.
+async fn events(app: &TestApp, kind: &str) -> Vec<serde_json::Value> {
+    let query = "SELECT detail::text FROM authy.event WHERE starts_with(kind, $1) ORDER BY happened, event_id";
+    let rows = app.sql().await.query(query, &[&kind]).await.unwrap();
+    rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect()
+}
+
 /// Runs it; returns the exit code, standard output and standard error.
 async fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().await.unwrap();
@@ -57,6 +64,7 @@ async fn an_export_says_what_it_does_and_whether_anything_was_not_written() {
     assert!(report.contains("1 users have to reset") && report.contains(&format!("must_reset {new}")), "{report}");
     assert!(progress.contains("11 of 11 users"), "{progress}");
     assert_eq!(rows(&old).await, before);
+    assert!(events(&app, "export.").await.is_empty(), "a dry run writes nothing");
 
     // Somebody there takes the name of one who signs up here.
     app.authy.users().register(&operator(), new_user("night-owl")).await.unwrap();
@@ -68,6 +76,15 @@ async fn an_export_says_what_it_does_and_whether_anything_was_not_written() {
     assert_eq!((code, &report["created"], &report["refused"]), (Some(3), &1.into(), &1.into()), "{report}");
     assert_eq!(report["counts"]["username_taken"], 1, "{report}");
     assert_eq!(there(&old, new).await["username"], "newcomer");
+    // The audit trail says where to, and how many, and no password.
+    let [started, finished] = events(&app, "export.").await.try_into().unwrap();
+    let (database, host) = (old.get_dbname().unwrap(), database::connect(&old).await);
+    let socket = host.query_one("SHOW unix_socket_directories", &[]).await.unwrap().get::<_, String>(0);
+    assert_eq!(started, serde_json::json!({ "source": "authy-1", "host": socket, "database": database }));
+    assert_eq!(
+        (&finished["database"], &finished["created"], &finished["refused"]),
+        (&database.into(), &1.into(), &1.into())
+    );
 
     for (arguments, part) in [
         (&["export"][..], "AUTHY_EXPORT_TO"),
@@ -104,6 +121,7 @@ async fn the_program_warns_of_kept_hashes_until_they_are_forgotten() {
     }
     let (code, said, _) = run(&mut program(&app, &["export", "--forget"])).await;
     assert!(code == Some(0) && said.contains("deleted: 1"), "{said}");
+    assert_eq!(events(&app, "fallback_hashes.").await, [serde_json::json!({ "hashes": 1 })]);
     let (_, findings, _) = run(&mut program(&app, &["doctor", "--json"])).await;
     assert!(!findings.contains("hashes for the first authy"), "{findings}");
 }

@@ -66,6 +66,36 @@ async fn many_requests_share_one_connection() {
 }
 
 #[tokio::test]
+async fn head_gets_the_headers_of_get_and_no_body() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let server = TlsServer::new(&app, |_| ()).await;
+    let (mut sender, _connection) = open(&server).await;
+    // The first is answered from memory the second time.
+    for path in ["/authy/checkaccess/99", "/authy/checkaccess/99", "/authy/openapi.json", "/authy", "/authy/nowhere"] {
+        let mut answers = Vec::new();
+        for method in ["GET", "HEAD"] {
+            let request = Request::builder().method(method).uri(format!("https://localhost{path}"));
+            let token = format!("Bearer {}", user.token.expose());
+            let request = request.header("authorization", token).body(empty()).unwrap();
+            let answer = timeout(Duration::from_secs(20), sender.send_request(request)).await.unwrap().unwrap();
+            let (status, length) = (answer.status(), answer.headers()["content-length"].to_str().unwrap().to_owned());
+            // The client fails when there are bytes in the answer to HEAD.
+            let body = answer.into_body().collect().await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            answers.push((status, length, body.to_bytes().len()));
+        }
+        let (get, head) = (&answers[0], &answers[1]);
+        assert_eq!((get.0, &get.1, get.1.parse().ok()), (head.0, &head.1, Some(get.2)), "{path}");
+        assert_eq!(head.2, 0, "{path}");
+    }
+    let (answer, version) = server.curl(&["--http2", "-I"], "/authy/openapi.json").await;
+    assert!(
+        version == "2" && answer.starts_with("HTTP/2 200") && !answer.contains("\"openapi\""),
+        "{version}: {answer}"
+    );
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_request_is_not() {
     let app = TestApp::new().await;
     let server = TlsServer::new(&app, |http| {

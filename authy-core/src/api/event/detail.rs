@@ -161,6 +161,10 @@ wire! {
     pub struct ResealingDetail {
         /// The number of signing keys.
         pub keys: u64,
+        /// The number of hashes that are kept for the first authy. Absent when there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(example = 250))]
+        pub fallback_hashes: Option<u64>,
     }
 
     /// The detail of a replaced issuer.
@@ -172,6 +176,48 @@ wire! {
         /// The issuer from the next start of each server on.
         #[cfg_attr(feature = "schema", schemars(example = &"https://auth.example.org"))]
         pub to: String,
+    }
+
+    /// The detail of an export that began.
+    pub struct ExportTargetDetail {
+        /// The name of the source that users were imported from, and are written to.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy-1"))]
+        pub source: String,
+        /// The host of the database that is written to, or the folder of its socket. Several hosts have commas between.
+        #[cfg_attr(feature = "schema", schemars(example = &"old-db.example.org"))]
+        pub host: String,
+        /// The name of the database.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy"))]
+        pub database: String,
+    }
+
+    /// The detail of an export that ended.
+    pub struct ExportDetail {
+        /// The name of the source that users were imported from, and were written to.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy-1"))]
+        pub source: String,
+        /// The host of the database that was written to, or the folder of its socket. Several hosts have commas between.
+        #[cfg_attr(feature = "schema", schemars(example = &"old-db.example.org"))]
+        pub host: String,
+        /// The name of the database.
+        #[cfg_attr(feature = "schema", schemars(example = &"authy"))]
+        pub database: String,
+        /// The number of users here.
+        pub read: u64,
+        /// The number of users who are new there.
+        pub created: u64,
+        /// The number of users who were there and have been changed.
+        pub changed: u64,
+        /// The number of users who should have been written and were not.
+        pub refused: u64,
+        /// The number of roles that are new there.
+        pub roles_created: u64,
+    }
+
+    /// The detail of hashes that were deleted.
+    pub struct ForgottenHashesDetail {
+        /// The number of hashes.
+        pub hashes: u64,
     }
 
     /// The detail of a decision about a delivery.

@@ -5,9 +5,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::detail::{
-    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail,
-    LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail, PasswordDetail, RefreshDetail, RegistrationDetail,
-    ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail, ThrottleDetail, TokenDetail,
+    AllSessionsEndedDetail, CodeDetail, DeliveryDetail, ExportDetail, ExportTargetDetail, ForgottenHashesDetail,
+    ImportDetail, IssuerDetail, KeyDetail, KeyRevocationDetail, LoginDetail, NewKeyDetail, NewRoleDetail, NoDetail,
+    PasswordDetail, RefreshDetail, RegistrationDetail, ResealingDetail, ResetDetail, RoleDetail, SessionEndDetail,
+    ThrottleDetail, TokenDetail,
 };
 use crate::{Invalid, Schema, api::Field};
 
@@ -141,10 +142,16 @@ kinds! {
     KeyRetired "key.retired" KeyDetail;
     /// A signing key was revoked, and all tokens that it signed.
     KeyRevoked "key.revoked" KeyRevocationDetail;
-    /// The signing keys were encrypted with another master key.
+    /// The signing keys, and the hashes that are kept for the first authy, were encrypted with another master key.
     KeyResealed "key.resealed" ResealingDetail;
     /// The issuer of the tokens was replaced. Each server names it from its next start on.
     IssuerChanged "issuer.changed" IssuerDetail;
+    /// An export began to write users into the database of the first authy.
+    ExportStarted "export.started" ExportTargetDetail;
+    /// An export ended. Without this event, it was interrupted or failed.
+    ExportFinished "export.finished" ExportDetail;
+    /// The password hashes that were kept for the first authy were deleted.
+    FallbackHashesForgotten "fallback_hashes.forgotten" ForgottenHashesDetail;
     /// An operator had a stuck event delivered again.
     DeliveryRetried "delivery.retried" DeliveryDetail;
     /// An operator skipped a stuck event.

@@ -7,14 +7,18 @@
 use std::{
     collections::VecDeque,
     fmt,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+use tokio::{sync::Notify, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     Result, Secret, UserId,
+    api::event::EventKind,
     engine::{
         crypto::{
             digest::digest_of,
@@ -24,12 +28,14 @@ use crate::{
         },
         journal::{
             caller::Caller,
+            event::Event,
             write::{Journal, Tx, Written},
         },
         storage::{connector::db_error, db::Db, statement::Params},
     },
 };
 
+pub(in crate::engine) mod reseal;
 pub(in crate::engine) mod sql;
 
 /// What an export stores in place of a hash that is not known: werkzeug verifies no password with a text without two dollar
@@ -43,6 +49,9 @@ const CAPACITY: usize = 128;
 /// Maximum time for which a password waits, so that none stays in memory while the server has no time.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
+/// Maximum time that a stop waits for them: as long as for the deliveries under way, which are finished meanwhile.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Keeps fallback hashes, if it is to keep them, and opens those that are kept.
 #[derive(Clone)]
 pub(in crate::engine) struct FallbackHashes {
@@ -55,6 +64,8 @@ struct Keeper {
     passwords: Arc<Passwords>,
     master: MasterKeys,
     queue: Mutex<Queue>,
+    /// When there is nothing left to do.
+    idle: Notify,
 }
 
 #[derive(Default)]
@@ -81,7 +92,8 @@ impl FallbackHashes {
 
     /// Makes it keep hashes.
     pub(in crate::engine) fn keeping(self, db: Arc<Db>, passwords: Arc<Passwords>) -> Self {
-        let keeper = Keeper { db, passwords, master: self.master.clone(), queue: Mutex::default() };
+        let (master, queue, idle) = (self.master.clone(), Mutex::default(), Notify::new());
+        let keeper = Keeper { db, passwords, master, queue, idle };
         Self { keeper: Some(Arc::new(keeper)), ..self }
     }
 
@@ -124,6 +136,16 @@ impl FallbackHashes {
         }
     }
 
+    /// Waits until the passwords that were offered have their hashes, because the process ends, for [`FINISH_TIMEOUT`] at most. The
+    /// others have another chance at the next login of their users.
+    pub(in crate::engine) async fn finish(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        if timeout(FINISH_TIMEOUT, keeper.until_idle()).await.is_err() {
+            let waiting = keeper.lock().waiting.len() + 1;
+            tracing::warn!(waiting, "passwords have no hash for the first authy before the next login of their users");
+        }
+    }
+
     /// Decrypts a fallback hash of a user. `None` when its master key is no longer known.
     pub(in crate::engine) fn open(&self, user: UserId, sealed: &[u8]) -> Option<Secret> {
         let text = self.master.open(&context(user), sealed).ok()?;
@@ -147,16 +169,29 @@ impl Keeper {
         let mut queue = self.lock();
         let next = queue.waiting.pop_front();
         queue.has_task = next.is_some();
+        if next.is_none() {
+            self.idle.notify_waiters();
+        }
         next
     }
 
+    async fn until_idle(&self) {
+        loop {
+            // Before the question, so that no answer is missed.
+            let mut idle = pin!(self.idle.notified());
+            idle.as_mut().enable();
+            if !self.lock().has_task {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     async fn keep(&self, PlainPassword { user, phc, forms, .. }: PlainPassword) -> Result<()> {
-        if self
-            .db
-            .read_opt(&sql::NEEDS_ONE, &[user.as_uuid(), &phc.as_str(), &digest_of(&Some(UNUSABLE))])
-            .await?
-            .is_none()
-        {
+        // One that no master key decrypts any more is as good as none.
+        let known: Vec<Vec<u8>> = self.master.ids()?.iter().map(|id| id.to_vec()).collect();
+        let params: Params<'_> = &[user.as_uuid(), &phc.as_str(), &digest_of(&Some(UNUSABLE)), &known];
+        if self.db.read_opt(&sql::NEEDS_ONE, params).await?.is_none() {
             return Ok(());
         }
         let Some(password) = self.used(forms, &phc).await? else { return Ok(()) };
@@ -190,9 +225,11 @@ impl Keeper {
 pub(in crate::engine) async fn forget_all(journal: &Journal, caller: &Caller) -> Result<u64> {
     journal
         .write(caller, async |tx| {
-            tx.operator()?;
+            let actor = tx.operator()?;
             let forgotten = sql::FORGET_ALL.execute(tx, &[]).await.map_err(db_error)?;
-            Ok(Written::without_event(forgotten))
+            // Also of none: that an operator gave the way back up is to be seen.
+            let event = Event::new(EventKind::FallbackHashesForgotten, &actor).detail(json!({ "hashes": forgotten }));
+            Ok(Written::new(forgotten, event))
         })
         .await
 }

@@ -2,9 +2,9 @@
 //! were imported.
 //!
 //! Users are compared in batches. Those for whom there is something to write are locked there and compared again, and each
-//! batch is one transaction there and one here, which records what both sides have in common now: `authy.import_origin`, as
-//! an import does. The one there is committed first. When the other one is lost, the next export finds there what it would
-//! write, and records it.
+//! batch is one transaction there and two here. The first notes what is about to be written: `authy.export_intent`. Then that
+//! there is committed, and last the one that records what both sides have in common now: `authy.import_origin`, as an import
+//! does. When the last one is lost, the next export finds there what was intended, whatever has changed here since.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -32,11 +32,13 @@ use crate::{
 
 mod change;
 mod here;
+mod intent;
 mod plan;
 pub(in crate::engine) mod report;
 mod roles;
 pub(in crate::engine) mod sql;
 mod there;
+mod trace;
 
 use here::{Base, Here};
 use plan::{Addresses, Plan, Planner};
@@ -46,6 +48,9 @@ use there::{Found, Given, There, ThereTx};
 
 /// The ranks of users, in the order in which they are written: see [`sql::LIST_USERS`].
 const RANKS: [i32; 3] = [0, 1, 2];
+
+/// Number of users by whom the database is recognized.
+const SAMPLE: i64 = 1000;
 
 /// Maximum time to record a batch, which takes milliseconds.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,6 +105,9 @@ pub(in crate::engine) async fn run(
 ) -> Result<ExportReport> {
     Actor::operator(caller)?;
     let mut there = There::open(target).await?;
+    if !options.dry_run {
+        trace::started(journal, caller, target, &options.source).await?;
+    }
     let mut report = ExportReport {
         source: options.source.clone(),
         is_dry_run: options.dry_run,
@@ -107,6 +115,7 @@ pub(in crate::engine) async fn run(
         database_time_zone: there.zones.database.clone(),
         ..ExportReport::default()
     };
+    warn_of_strangers(journal, &mut there, target, &mut report).await?;
     let total = journal.db.read_one(&sql::COUNT_USERS, &[]).await?.get::<_, i64>("total").unsigned_abs();
     let roles = roles(journal, &mut there, options, &mut report).await?;
     let mut export = Export { journal, caller, options, there, roles, addresses: Addresses::default() };
@@ -123,7 +132,30 @@ pub(in crate::engine) async fn run(
             on_progress(&ExportProgress { read, total, created, changed, refused });
         }
     }
+    if !options.dry_run {
+        trace::finished(journal, caller, target, &report).await?;
+    }
     Ok(report)
+}
+
+/// Notes when none of those who were imported is there: perhaps it is another database.
+async fn warn_of_strangers(
+    journal: &Journal,
+    there: &mut There,
+    target: &FirstAuthy,
+    report: &mut ExportReport,
+) -> Result<()> {
+    let known = journal.db.read(&sql::LIST_KNOWN, &[&report.source, &SAMPLE]).await?;
+    let ids: Vec<String> = known.iter().map(|row| row.get::<_, Uuid>("user_id").to_string()).collect();
+    let last_logins = vec![None; ids.len()];
+    if ids.is_empty() || !there.read(&Given { ids, last_logins, ..Given::default() }).await?.users.is_empty() {
+        return Ok(());
+    }
+    let message =
+        "none of the users who were imported is in this database: is it the one that they were imported from?";
+    report.note(report::ExportNoteKind::NobodyKnown, &trace::database(&target.database), message);
+    tracing::warn!(database = trace::database(&target.database), "{message}");
+    Ok(())
 }
 
 async fn roles(
@@ -222,6 +254,16 @@ impl Export<'_> {
                 recorded.push((here.user, base));
             }
         }
+        if recorded.is_empty() {
+            return Ok(report);
+        }
+        let intended = journal.write_within(RECORD_TIMEOUT, caller, async |tx| {
+            tx.operator()?;
+            refuse_other_database(tx, source, &recorded).await?;
+            intent::note(tx, source, &recorded).await?;
+            Ok(Written::without_event(()))
+        });
+        intended.await?;
         // Begun now, because a transaction here may not be idle for long.
         let recorded = journal.write_within(RECORD_TIMEOUT, caller, async |tx| {
             tx.operator()?;
@@ -264,17 +306,24 @@ fn count(plan: &Plan, report: &mut ExportReport) {
     }
 }
 
-/// Records what both sides have in common now.
-async fn record<'a>(tx: &Tx<'_>, source: &str, written: &'a [(UserId, Base)]) -> Result<()> {
+/// Refuses users there whose IDs other users had at the import.
+async fn refuse_other_database(tx: &Tx<'_>, source: &str, written: &[(UserId, Base)]) -> Result<()> {
     let users: Vec<Uuid> = written.iter().map(|(user, _)| *user.as_uuid()).collect();
     let ids: Vec<&str> = written.iter().map(|(_, base)| base.source_id.as_str()).collect();
-    if sql::FIND_OTHERS.row(tx, &[&source, &ids, &users]).await?.is_some() {
-        return Err(Error::new(
+    match sql::FIND_OTHERS.row(tx, &[&source, &ids, &users]).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
             ErrorKind::InvalidInput,
             "users there have IDs that other users had at the import: it is another database, so export with another name of \
              the source",
-        ));
+        )),
     }
+}
+
+/// Records what both sides have in common now.
+async fn record<'a>(tx: &Tx<'_>, source: &str, written: &'a [(UserId, Base)]) -> Result<()> {
+    let users: Vec<Uuid> = written.iter().map(|(user, _)| *user.as_uuid()).collect();
+    intent::forget(tx, source, &users).await?;
     sql::FORGET_ORIGINS.execute(tx, &[&source, &users]).await.map_err(db_error)?;
     let origin = |(user, base): &'a (UserId, Base)| RecordedOrigin {
         user: *user,

@@ -124,7 +124,8 @@ fn issuer(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
 fn fallback_hashes(report: &DatabaseReport, settings: &Settings) -> Option<Finding> {
     let kept = report.fallback_hashes;
     match (settings.compat.is_some(), kept) {
-        (true, kept) => Some(Finding::warning(
+        // As long as the setting is there, it is meant.
+        (true, kept) => Some(Finding::note(
             AREA,
             format!("{kept} password hashes for the first authy are kept, weaker than argon2id, and new ones will be"),
             "once it will not be started again, leave out AUTHY_COMPAT and run `authy-server export --forget`",

@@ -10,6 +10,9 @@ use serde::Serialize;
 pub(in crate::cli) enum FindingLevel {
     /// As it should be.
     Ok,
+    /// A weakness, or something that is left out, which is as the settings say. It changes no exit code: a warning that is there for
+    /// months is a warning that nobody reads.
+    Note,
     /// It works, and may be wrong.
     Warning,
     /// It does not work.
@@ -33,6 +36,10 @@ impl Finding {
         Self { area, level: FindingLevel::Ok, message: message.into(), remedy: None }
     }
 
+    pub(super) fn note(area: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { area, level: FindingLevel::Note, message: message.into(), remedy: Some(remedy.into()) }
+    }
+
     pub(super) fn warning(area: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { area, level: FindingLevel::Warning, message: message.into(), remedy: Some(remedy.into()) }
     }
@@ -46,6 +53,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
             FindingLevel::Ok => "ok",
+            FindingLevel::Note => "note",
             FindingLevel::Warning => "warning",
             FindingLevel::Problem => "problem",
         };
@@ -72,6 +80,7 @@ mod tests {
                 "area": "disk", "level": "problem", "message": "it is full", "remedy": "delete something"
             })
         );
-        assert!(FindingLevel::Ok < FindingLevel::Warning && FindingLevel::Warning < FindingLevel::Problem);
+        assert!(FindingLevel::Ok < FindingLevel::Note && FindingLevel::Note < FindingLevel::Warning);
+        assert!(FindingLevel::Warning < FindingLevel::Problem);
     }
 }

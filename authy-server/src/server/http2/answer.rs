@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -68,7 +69,8 @@ impl Progress {
 
 /// The body of an answer.
 pub(super) struct Answer {
-    body: ResponseBody,
+    /// `None` for HEAD.
+    body: Option<ResponseBody>,
     /// What is left of the last part of the body.
     rest: Bytes,
     progress: Progress,
@@ -76,8 +78,17 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(body: ResponseBody, progress: Progress) -> Self {
-        Self { body, rest: Bytes::new(), progress }
+        Self { body: Some(body), rest: Bytes::new(), progress }
     }
+}
+
+/// Returns the answer to HEAD, which has the length of what GET would send, and sends none of it (RFC 9110, section 9.3.2).
+pub(super) fn without_body(mut response: Response<Answer>) -> Response<Answer> {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    response.body_mut().body = None;
+    response
 }
 
 impl Body for Answer {
@@ -89,7 +100,8 @@ impl Body for Answer {
         let this = &mut *self;
         if this.rest.is_empty() {
             this.progress.wait_for_body();
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+            let Some(body) = &mut this.body else { return Poll::Ready(None) };
+            match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => this.rest = bytes,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
@@ -103,11 +115,13 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        // Without one, the length is unknown: of an exact one, hyper would make a header.
+        let Some(body) = &self.body else { return SizeHint::new() };
+        let (body, rest) = (body.size_hint(), self.rest.len() as u64);
         let mut hint = SizeHint::new();
         hint.set_lower(body.lower().saturating_add(rest));
         if let Some(upper) = body.upper() {

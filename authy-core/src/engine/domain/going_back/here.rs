@@ -37,6 +37,8 @@ pub(super) struct Here {
     /// In no order.
     pub(super) roles: Vec<i32>,
     pub(super) base: Option<Base>,
+    /// What an export was about to write that was interrupted.
+    pub(super) intent: Option<Base>,
 }
 
 /// What was here and there when the user was last imported or exported.
@@ -71,6 +73,15 @@ impl Here {
             is_deleted: row.get("origin_deleted"),
             roles: row.get("origin_roles"),
         });
+        let intent = row.get::<_, Option<bool>>("intent_deleted").map(|is_deleted| Base {
+            source_id: String::new(),
+            password_digest: row.get("intent_password_digest"),
+            email_digest: row.get("intent_email_digest"),
+            password_set: row.get("intent_password_set"),
+            email_written: row.get("intent_email_written"),
+            is_deleted,
+            roles: row.get("intent_roles"),
+        });
         Self {
             user,
             username: row.get("username"),
@@ -85,6 +96,7 @@ impl Here {
             hash,
             roles: row.get("roles"),
             base,
+            intent,
         }
     }
 
@@ -92,4 +104,9 @@ impl Here {
     pub(super) fn email_digest(&self) -> Vec<u8> {
         digest_of(&self.email_key)
     }
+}
+
+/// Returns the digest of a hash there, as an import stores it.
+pub(super) fn password_digest(hash: &str) -> Vec<u8> {
+    digest_of(&Some(hash))
 }

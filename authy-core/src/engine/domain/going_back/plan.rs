@@ -8,7 +8,8 @@ use std::collections::HashSet;
 
 use super::{
     change::{Change, NewUser},
-    here::{Base, Here},
+    here::{Base, Here, password_digest},
+    intent,
     report::{ExportNoteKind::*, ExportReport},
     roles::Roles,
     there::{TakenThere, UserThere},
@@ -60,7 +61,8 @@ impl Planner<'_> {
         report: &mut ExportReport,
     ) -> Plan {
         let Some(there) = there else { return self.create(here, (taken, addresses), report) };
-        let Some(base) = here.base.clone().or_else(|| self.adopt(here, there)) else {
+        let known = intent::resolve(here, there, &self.roles.here_for(&there.roles));
+        let Some(base) = known.or_else(|| self.adopt(here, there)) else {
             let message =
                 "a user there has this public ID, and is not known from an import or an export: nothing is written";
             report.note(OtherUser, &here.user, message);
@@ -77,7 +79,7 @@ impl Planner<'_> {
             self.plan_roles(here, there, &base, &mut change, &mut after, report);
             change.last_login = here.last_login.filter(|_| there.has_older_login);
         }
-        match change.is_empty() && here.base.as_ref() == Some(&after) {
+        match change.is_empty() && here.base.as_ref() == Some(&after) && here.intent.is_none() {
             true => Plan::Nothing,
             false => Plan::Update(there.id, Box::new(change), after),
         }
@@ -343,9 +345,4 @@ fn note_reset(here: &Here, report: &mut ExportReport) {
 
 fn note_role(here: &Here, report: &mut ExportReport) {
     report.note(RoleNotWritten, &here.user, "a role of the user does not exist there: the user does not get it");
-}
-
-/// Returns the digest of a hash, as an import stores it.
-fn password_digest(hash: &str) -> Vec<u8> {
-    digest_of(&Some(hash))
 }

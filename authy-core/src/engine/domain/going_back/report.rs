@@ -32,6 +32,8 @@ note_kinds! {
     NoEmail "no_email" false;
     /// The user was erased here, and is deleted there: the name stays, everything else is removed.
     Erased "erased" false;
+    /// None of the users who were imported is in the database. Everything is written, perhaps into another one than was meant.
+    NobodyKnown "nobody_known" false;
     /// The role gets another name, or loses a description that is too long.
     RoleChanged "role_changed" false;
 }

@@ -16,6 +16,7 @@ use crate::{
     claims::SigningAlgorithm,
     engine::{
         crypto::keypair::KeyPair,
+        domain::fallback_hash::reseal::reseal,
         journal::{
             actor::Actor,
             caller::Caller,
@@ -93,11 +94,13 @@ impl KeyView {
     }
 }
 
-/// The result of encrypting the keys again, and the data that still depends on an older master key.
+/// The result of encrypting with the first master key again, and the data that still depends on an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResealReport {
     /// The number of signing keys that were encrypted with the first master key.
     pub keys: u64,
+    /// The number of hashes for the first authy that were encrypted with the first master key.
+    pub fallback_hashes: u64,
     /// The number of passwords that are still hashed with an older pepper. Each is updated at the user's next login.
     pub passwords_left: u64,
 }
@@ -182,11 +185,13 @@ impl SigningKeys {
         Ok(event.revoking([RevocationTarget::Key { kid: kid.to_owned() }]))
     }
 
-    /// Encrypts all signing keys with the first master key, so that the other master keys can be removed.
+    /// Encrypts all signing keys, and the hashes that are kept for the first authy, with the first master key, so that the
+    /// other master keys can be removed. The hashes in batches: when it is interrupted, call it again.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller has full power.
     pub async fn reseal(&self, caller: &Caller) -> Result<ResealReport> {
+        let fallback_hashes = reseal(&self.journal, caller, &self.settings.master).await?;
         self.journal
             .write(caller, async |tx| {
                 let actor = tx.prove_full_power().await?;
@@ -194,14 +199,15 @@ impl SigningKeys {
                 let pepper = format!("%,keyid={}$%", self.settings.pepper_id);
                 let row = sql::COUNT_OTHER_PEPPERS.row(tx, &[&pepper]).await?;
                 let passwords_left = row.map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
-                let report = ResealReport { keys, passwords_left };
-                Ok(match keys {
-                    0 => Written::unchanged(report),
-                    _ => {
-                        let event = Event::new(EventKind::KeyResealed, &actor).detail(json!({ "keys": keys }));
-                        Written::new(report, event)
-                    }
-                })
+                let report = ResealReport { keys, fallback_hashes, passwords_left };
+                if keys + fallback_hashes == 0 {
+                    return Ok(Written::unchanged(report));
+                }
+                let detail = match fallback_hashes {
+                    0 => json!({ "keys": keys }),
+                    _ => json!({ "keys": keys, "fallback_hashes": fallback_hashes }),
+                };
+                Ok(Written::new(report, Event::new(EventKind::KeyResealed, &actor).detail(detail)))
             })
             .await
     }

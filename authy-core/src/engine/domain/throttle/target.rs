@@ -28,7 +28,9 @@ impl GuessTarget {
 
     /// The password for a username that no account has: counted in the same way, so that it looks like any other.
     pub(in crate::engine) fn password_of_unknown(name: &str) -> Self {
-        Self { kind: "login", of: TargetName::Hidden(format!("name\0{name}")), account: None, counts_address: true }
+        // Another text than before accounts were named as they are: the counts of both begin anew with that release, so that an
+        // upgrade does not tell by the waits that it forgets which names exist.
+        Self { kind: "login", of: TargetName::Hidden(format!("unknown\0{name}")), account: None, counts_address: true }
     }
 
     /// The password for an account, from a device on which it logged in, and no other account did. The address does not

@@ -104,6 +104,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         &sql::ERASE_DELIVERIES,
         &sql::ERASE_LOOKALIKES,
         &sql::ERASE_ORIGIN,
+        &sql::ERASE_INTENT,
     ] {
         statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
     }

@@ -252,6 +252,12 @@ statements! {
         "UPDATE authy.event SET ip = NULL, user_agent = NULL
          WHERE (actor = $1 OR (subject = $1 AND actor IS NULL)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)";
 
+    /// Forgets what an interrupted export was about to write about an erased user. The row stays, so that the next export knows
+    /// that it may have created the user, and erases it there, too.
+    ERASE_INTENT(UUID) =
+        "UPDATE authy.export_intent
+         SET password_digest = NULL, email_digest = NULL, email_written = NULL WHERE user_id = $1";
+
     /// Forgets what an erased user was in the source of an import. The row stays, so that no import brings the user back.
     ERASE_ORIGIN(UUID) =
         "UPDATE authy.import_origin

@@ -188,13 +188,32 @@ fn csv_part(events: &[EventView], names: &HashMap<UserId, Username>, has_head: b
     writer.into_inner().map_err(|cause| unwritable(cause.into_error()))
 }
 
-/// Returns a text as a spreadsheet shows it and does not calculate it: a user agent or a name is a stranger's, and a cell that
-/// begins with one of these is a formula.
+/// What a formula begins with.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// What ends a cell for some spreadsheet: in German and French it divides at semicolons, and when it is told to at tabs. The quotes
+/// around the whole text do not count for it, because its cell has begun before them.
+const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// Returns a text as a spreadsheet shows it and does not calculate it: a user agent or a name is a stranger's. Each part that can
+/// be the beginning of a cell and a formula gets an apostrophe.
 fn cell(text: &str) -> Cow<'_, str> {
-    let is_formula =
-        text.trim_start().starts_with(['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
-            || text.starts_with(['\t', '\r', '\n']);
-    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let mut shown = String::new();
+    let (mut taken, mut begins) = (0, true);
+    for (at, character) in text.char_indices() {
+        if begins && FORMULA.contains(&character) {
+            shown.push_str(text.get(taken..at).unwrap_or_default());
+            shown.push('\'');
+            (taken, begins) = (at, false);
+        }
+        // Spaces are left out, and of a quotation mark, which the file has twice, a reader can make an empty beginning.
+        let may_begin = begins && (character.is_whitespace() || character == '"');
+        begins = may_begin || ENDS.contains(&character);
+    }
+    match taken {
+        0 if shown.is_empty() => Cow::Borrowed(text),
+        _ => Cow::Owned(shown + text.get(taken..).unwrap_or_default()),
+    }
 }
 
 fn unwritable(cause: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -53,23 +53,51 @@ fn a_line_of_json_is_an_event_of_the_api() {
 
 #[test]
 fn what_a_spreadsheet_would_calculate_is_text() {
-    for formula in
-        ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u{ff1d}1", "|cmd", "=HYPERLINK(\"http://x\")"]
-    {
-        assert_eq!(cell(formula), format!("'{formula}"));
+    for (formula, text) in [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\t'=1"),
+        ("\r=1", "\r'=1"),
+        (" =1", " '=1"),
+        ("\u{ff1d}1", "'\u{ff1d}1"),
+        ("|cmd", "'|cmd"),
+        ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
+        ("x;=WEBSERVICE(\"http://x\")", "x;'=WEBSERVICE(\"http://x\")"),
+        ("x\t =1;-2", "x\t '=1;'-2"),
+        ("x\n\"=1", "x\n\"'=1"),
+        (";=-1;", ";'=-1;"),
+    ] {
+        assert_eq!(cell(formula), text);
     }
-    for text in ["", "ada", "Mozilla/5.0 (X11)", "{\"a\":1}", "2019-06-11T10:03:09Z", "a=b", "203.0.113.7", "::1"] {
+    for text in
+        ["", "ada", "Mozilla/5.0 (X11; Linux)", "{\"a\":1}", "2019-06-11T10:03:09Z", "a=b", "203.0.113.7", "::1"]
+    {
         assert_eq!(cell(text), text);
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_a_stranger_sends_is_one_cell_and_no_formula(text in "\\PC*|[=+@\t\r\n \",;'-]{0,6}\\PC{0,10}") {
-        let written = records(&[event(&text)], &HashMap::new());
+    fn whatever_a_stranger_sends_is_one_cell_and_no_formula(
+        text in "\\PC*|[=+@\t\r\n \",;'-]{0,6}\\PC{0,10}|[=x;\t\r\n\" ,]{0,12}",
+    ) {
+        let event = event(&text);
+        let written = records(std::slice::from_ref(&event), &HashMap::new());
         prop_assert_eq!((written.len(), written[1].len()), (2, COLUMNS.len()));
-        let shown = &written[1][10];
-        prop_assert!(!shown.trim_start().starts_with(['=', '+', '-', '@']), "{:?}", shown);
-        prop_assert_eq!(shown.strip_prefix('\'').filter(|rest| *rest == text).unwrap_or(shown), &text);
+        // Nothing but apostrophes is added.
+        prop_assert_eq!(written[1][10].replace('\'', ""), text.replace('\'', ""));
+        // In whichever language the spreadsheet is.
+        let file = csv_part(&[event], &HashMap::new(), true).unwrap();
+        for separator in [b',', b';', b'\t'] {
+            let mut reader =
+                csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(&file[..]);
+            for record in reader.records() {
+                for cell in &record.unwrap() {
+                    prop_assert!(!cell.trim_start().starts_with(FORMULA), "{:?} of {:?}", cell, text);
+                }
+            }
+        }
     }
 }
