@@ -45,6 +45,18 @@ def passlib_hash(function, **costs):
     return (function if usual else function.using(**costs)).hash(password)
 
 
+def salted_sha384():
+    """https://www.openldap.org/faq/data/cache/347.html, with another SHA-2; passlib has none of this length."""
+    salt = os.urandom(8)
+    return "{SSHA384}" + base64.b64encode(hashlib.sha384(password.encode() + salt).digest() + salt).decode()
+
+
+def werkzeug_hash_with(salt):
+    rounds = 1_000_000 if usual else 1000
+    key = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), rounds)
+    return f"pbkdf2:sha256:{rounds}${salt}${key.hex()}"
+
+
 def bcrypt_hash(prefix=b"2b"):
     # bcrypt 5 refuses what earlier versions cut off.
     salt = bcrypt.gensalt(prefix=prefix) if usual else bcrypt.gensalt(4, prefix)
@@ -70,6 +82,8 @@ hashes = {
     "werkzeug pbkdf2:sha256": werkzeug_hash("pbkdf2:sha256", ":1000"),
     "werkzeug pbkdf2:sha384": werkzeug_hash("pbkdf2:sha384", ":1000"),
     "werkzeug pbkdf2:sha512": werkzeug_hash("pbkdf2:sha512", ":1000"),
+    # What somebody has stored by hand: werkzeug itself makes salts of ASCII.
+    "werkzeug with a salt beyond ASCII": werkzeug_hash_with("sälz"),
     "werkzeug scrypt": werkzeug_hash("scrypt", ":1024:8:2"),
     "django pbkdf2_sha256": django_hash(hashers.PBKDF2PasswordHasher(), iterations=1000),
     "django pbkdf2_sha1": django_hash(hashers.PBKDF2SHA1PasswordHasher(), iterations=1000),
@@ -85,6 +99,7 @@ hashes = {
     "passlib scrypt": passlib_hash(passlib.scrypt, rounds=10),
     "ldap {SSHA}": passlib_hash(passlib.ldap_salted_sha1),
     "ldap {SSHA256}": passlib_hash(passlib.ldap_salted_sha256),
+    "ldap {SSHA384}": salted_sha384(),
     "ldap {SSHA512}": passlib_hash(passlib.ldap_salted_sha512),
     "ldap {CRYPT}": "{CRYPT}" + passlib_hash(passlib.sha512_crypt, rounds=1000),
     "crypt $5$": passlib_hash(passlib.sha256_crypt, rounds=1000),

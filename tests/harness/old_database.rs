@@ -22,7 +22,8 @@ const SCHEMA: &str = "
         (1, 'superadmin', 'Superadministrator', 0), (2, 'admin', 'Administrator', 1), (3, 'user', 'User', 10),
         (4, 'visitor', 'a guest by another name', 99), (5, 'mega guest', 'x', 150), (6, 'Editor', '', 20),
         (7, 'editor', NULL, 30), (8, 'below', 'more than everything', -5), (9, 'beyond', 'less than nothing', 200000),
-        (10, 'shapeless', 'without a level', NULL), (11, NULL, 'without a name', 40), (12, 'USER', 'shouting', 11);
+        (10, 'shapeless', 'without a level', NULL), (11, NULL, 'without a name', 40), (12, 'USER', 'shouting', 11),
+        (13, '', 'with an empty name', 50);
     INSERT INTO user_role VALUES (9999, 3), (1, 999), (NULL, 3);";
 
 /// What becomes of a user of the old database.
@@ -100,6 +101,8 @@ pub fn users() -> Vec<OldUser> {
     add("beyond", &|user| (user.roles, user.fate) = (&[9], Fate::LogsIn(200_000)));
     add("levelless", &|user| (user.roles, user.fate) = (&[10], Fate::Stays));
     add("roleless", &|user| (user.roles, user.fate) = (&[], Fate::Stays));
+    add("empty-role", &|user| (user.roles, user.fate) = (&[13], Fate::LogsIn(50)));
+    add("twice-the-same", &|user| user.roles = &[3, 3]);
     add("two-roles", &|user| (user.roles, user.fate) = (&[10, 5, 3], Fate::LogsIn(10)));
     // Hashes.
     add("sha512", &|user| user.method = "pbkdf2:sha512:1000000");
@@ -143,6 +146,7 @@ pub fn users() -> Vec<OldUser> {
         "ada lovelace",
         "ada  lovelace",
         " ada",
+        "ada ",
         "@home",
         "a@b.example",
         "a/b/c",
@@ -165,10 +169,13 @@ pub fn users() -> Vec<OldUser> {
     add(&"ﷺ".repeat(50), &plain);
     add("tab\there", &plain);
     add("nobody", &|user| (user.username, user.fate) = (None, Fate::LeftOut));
+    add("", &|user| user.fate = Fate::LeftOut);
     // Addresses.
     add("mail-one", &|user| user.email = Some("Me@Example.ORG".to_owned()));
     add("mail-two", &|user| user.email = Some("me@example.org".to_owned()));
     add("mail-three", &|user| (user.email, user.validated) = (Some("ME@example.org".to_owned()), None));
+    add("mail-early", &|user| (user.email, user.validated) = (Some("Shared@example.org".to_owned()), None));
+    add("mail-late", &|user| user.email = Some("shared@example.org".to_owned()));
     add("display", &|user| user.email = Some("me <x@y.zz> you".to_owned()));
     add("long-mail", &|user| user.email = Some(format!("{}@example.org", "l".repeat(88))));
     add("no-mail", &|user| user.email = None);

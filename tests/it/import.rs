@@ -6,7 +6,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret,
     api::session::{Credentials, Login},
-    engine::{FirstAuthy, ImportOptions, ImportReport, ImportSource, MasterKeys},
+    engine::{FirstAuthy, ImportNoteKind, ImportOptions, ImportReport, ImportSource, MasterKeys},
     tls::Roots,
 };
 use authy_tests::{
@@ -16,7 +16,9 @@ use authy_tests::{
 };
 use uuid::Uuid;
 
+mod addresses;
 mod again;
+mod compat;
 mod files;
 mod fixture;
 mod kill;

@@ -26,8 +26,8 @@ pub(super) fn command() -> Command {
     Command::new("import")
         .about("Import users from another system, once or repeatedly, with their passwords and roles")
         .after_help(
-            "The exit code is 0 when everything was imported, 3 when rows were left out, which the report names, and 1 when \
-             the import failed: run it again, and it continues.",
+            "The exit code is 0 when everything was imported, 3 when rows, roles or mappings of roles were left out, which the report \
+             names, and 1 when the import failed: run it again, and it continues.",
         )
         .arg(text(
             "from",
@@ -54,6 +54,11 @@ pub(super) fn command() -> Command {
             "ZONE",
             "The time zone of its database sessions [default: that of a session of this role]",
         ))
+        .arg(flag(
+            "correct-times",
+            "Take the times as they are read now, although those of most users differ from those of the last import as in \
+             another time zone: the last import had a wrong one",
+        ))
         .arg(map_role("Users with the role OLD there get the role NEW here, which must exist. Can be repeated"))
         .arg(text(
             "source",
@@ -69,7 +74,7 @@ pub(super) fn command() -> Command {
         )
         .arg(flag("wrap",
             "Compute argon2id over every hash of another program at once, so that no weak hash is stored until its user logs \
-             in; it takes as long as a login per user",
+             in, also over those that an earlier import has stored; it takes as long as a login per user",
         ))
         .arg(batch("ROWS", "2000", "The number of rows per transaction"))
 }
@@ -85,6 +90,7 @@ pub(super) async fn run(
         dry_run: matches.get_flag("dry-run"),
         role_names: role_names(matches),
         wrap: matches.get_flag("wrap"),
+        correct_times: matches.get_flag("correct-times"),
         batch: batch_size(matches),
     };
     let mut line = ProgressLine::new();
@@ -162,7 +168,10 @@ fn describe(report: &ImportReport) -> String {
          {roles_created} roles created"
     ));
     if let (Some(app), Some(database)) = (&report.app_time_zone, &report.database_time_zone) {
-        lines.push(format!("times of sign-ups and deletions are in {app}, those of logins in {database}"));
+        lines.push(format!(
+            "times of sign-ups and deletions are in {app}, those of logins in {database}: import again with --app-time-zone \
+             {app} --database-time-zone {database}"
+        ));
     }
     lines.extend(report.hashes.iter().map(|(format, count)| format!("password hashes: {count} {format}")));
     lines.extend(note_lines(&report.counts, &report.notes));

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// A hash of some password.
+const HASH: &str =
+    "pbkdf2:sha256:1000$Xk3vQz9LmN0pRs7T$93181c6d179ccf34176d0db0ef9258d414b3b239b4f45a1756c323e9c3647a5c";
+
 /// Imports a file; returns the exit code, standard output and standard error.
 fn import(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = authy(folder, &[&["import"], arguments].concat()).output().unwrap();
@@ -40,10 +44,24 @@ fn an_import_says_what_it_does_and_whether_anything_was_left_out() {
     assert!(succeeds(path, &["user", "show", "bob"]).contains("bob@example.org"));
     assert!(succeeds(path, &["user", "show", "ada"]).contains("admin"));
 
-    // Before the first start: an imported administrator replaces the first one.
-    let server = ServerProgram::start(path);
-    assert_eq!(server.password(), None);
-    drop(server);
+    // Before the first start: an imported administrator replaces the first one. This one has no password, and the log says so.
+    let start = || {
+        let log = path.join("log");
+        let mut command = authy(path, &["--listen", "127.0.0.1:0"]);
+        let server = ServerProgram::with_log(&mut command, fs::File::create(&log).unwrap());
+        assert_eq!(server.password(), None);
+        drop(server);
+        fs::read_to_string(&log).unwrap()
+    };
+    let log = start();
+    assert!(log.contains("user reset-link") && log.contains("ada"), "{log}");
+    fs::write(
+        path.join("good.jsonl"),
+        format!("{{\"username\":\"boss\",\"roles\":[\"admin\"],\"password_hash\":\"{HASH}\"}}"),
+    )
+    .unwrap();
+    assert_eq!(import(path, &["--from", "good.jsonl", "--source", "others"]).0, Some(0));
+    assert!(!start().contains("user reset-link"));
 }
 
 #[test]
@@ -66,4 +84,7 @@ fn an_import_that_cannot_be_done_says_why_and_repeats_no_secret() {
         assert!(!said.contains("hunter2"), "{said}");
     }
     assert_eq!(import(path, &["--from", "empty.jsonl", "--map-role", "nonsense"]).0, Some(2));
+    // A role that does not exist is named.
+    let (code, _, said) = import(path, &["--from", "empty.jsonl", "--map-role", "seller=usr"]);
+    assert!(code == Some(1) && said.contains("\"usr\""), "{said}");
 }

@@ -1,9 +1,11 @@
 //! A service in Python that asks about every request, as the siblings of the first authy do, unchanged against a server of
-//! today and against answers as the first authy gave them.
+//! today, against the first authy, and against answers as it gave them.
 
 use std::{net::SocketAddr, process::Stdio};
 
 use authy_tests::{
+    first_authy::FirstAuthyProgram,
+    old_database,
     receiver::{Reaction, Receiver},
     tools,
 };
@@ -51,6 +53,24 @@ async fn a_sibling_in_python_lets_pass_whom_a_server_of_today_knows() {
         app.stop().await;
         assert_eq!(sibling.ask(Some(user.token.expose())).await.status, 503);
     }
+}
+
+#[tokio::test]
+async fn the_same_sibling_lets_pass_whom_the_first_authy_knows() {
+    let users: Vec<_> =
+        old_database::users().into_iter().filter(|user| user.username.as_deref() == Some("ada")).collect();
+    let program = FirstAuthyProgram::start(&users).await;
+    let address: SocketAddr = program.url.trim_start_matches("http://").parse().unwrap();
+    let sibling = Sibling::start(address).await;
+    let body = json!({ "username": "ada", "password": base64(&users[0].password) }).to_string();
+    let token = post(address, "/authy/login", &body).await.json()["token"].as_str().unwrap().to_owned();
+    let answer = sibling.ask(Some(&token)).await;
+    assert_eq!((answer.status, answer.json()["public_id"].as_str()), (200, users[0].public_id.as_deref()));
+    for token in [None, Some("nonsense"), Some(&token[1..])] {
+        assert_eq!(sibling.ask(token).await.status, 401, "{token:?}");
+    }
+    drop(program);
+    assert_eq!(sibling.ask(Some(&token)).await.status, 503);
 }
 
 #[tokio::test]

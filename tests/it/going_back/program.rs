@@ -63,6 +63,12 @@ async fn an_export_says_what_it_does_and_whether_anything_was_not_written() {
     assert!(report.starts_with("dry run") && report.contains("1 created"), "{report}");
     assert!(report.contains("1 users have to reset") && report.contains(&format!("must_reset {new}")), "{report}");
     assert!(progress.contains("11 of 11 users"), "{progress}");
+    // A misspelt role is named before anything is written.
+    for (mapped, part) in [("mega gest=guest", "mega gest"), ("mega guest=gest", "gest")] {
+        let misspelt = [&["export", "--to", &to, "--map-role", mapped], &zone[..]].concat();
+        let (code, report, said) = run(&mut program(&app, &misspelt)).await;
+        assert!(code == Some(1) && said.contains(&format!("{part:?}")), "{report}{said}");
+    }
     assert_eq!(rows(&old).await, before);
     assert!(events(&app, "export.").await.is_empty(), "a dry run writes nothing");
 

@@ -185,3 +185,71 @@ async fn weak_hashes_are_wrapped_at_once_and_their_users_log_in() {
     // Once more there is nothing to wrap.
     assert_eq!(wrap().await.unchanged, report.created);
 }
+
+#[tokio::test]
+async fn another_import_wraps_what_an_earlier_one_stored_as_it_was() {
+    let mut users: Vec<_> = old_database::users().into_iter().filter(|user| user.roles == [3]).take(5).collect();
+    users.iter_mut().for_each(|user| user.method = "pbkdf2:sha256:1000");
+    let old = old_database::create(&users).await;
+    let app = TestApp::new().await;
+    import(&app.authy, first_authy(&old)).await;
+    // A user of this server, whose hash is of no import.
+    let own = app.authy.users().create(&operator(), authy_tests::new_account("own", "user")).await.unwrap();
+    let sql = app.sql().await;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [own.as_uuid(), &authy_tests::FOREIGN_HASH];
+    sql.execute("UPDATE authy.password SET phc = $2 WHERE user_id = $1", &params).await.unwrap();
+    let weak = async || {
+        let weak = "SELECT array_agg(username) FROM authy.password JOIN authy.users ON public_id = user_id
+                    WHERE phc LIKE 'pbkdf2%' OR phc LIKE 'scrypt%'";
+        sql.query_one(weak, &[]).await.unwrap().get::<_, Option<Vec<String>>>(0).unwrap_or_default()
+    };
+    assert!(weak().await.len() > 1);
+
+    let options = ImportOptions { wrap: true, batch: 2, ..ImportOptions::default() };
+    app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap();
+    assert_eq!(weak().await, ["own"]);
+    for user in users.iter().filter(|user| matches!(user.fate, Fate::LogsIn(_))) {
+        let name = user.username.as_deref().unwrap();
+        assert!(log_in(&app, &app.anonymous(), name, &user.password).await.is_some(), "{user:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_import_in_another_time_zone_is_refused_and_changes_nothing() {
+    let (app, there, old, users) = imported().await;
+    let sql = app.sql().await;
+    let before = written(&sql).await;
+    let zones = |app_zone: Option<&str>, database_zone: Option<&str>| {
+        ImportSource::first_authy(FirstAuthy {
+            database: old.clone(),
+            roots: Roots::platform(),
+            app_time_zone: app_zone.map(str::to_owned),
+            database_time_zone: database_zone.map(str::to_owned),
+        })
+    };
+    // Those of logins, of those who have logged in.
+    there.execute("UPDATE users SET last_login = '2024-01-01 12:00'", &[]).await.unwrap();
+    import(&app.authy, first_authy(&old)).await;
+    let logged_in = written(&sql).await;
+    assert_ne!(logged_in, before);
+    for (source, part) in [
+        (zones(None, None), "app-time-zone"),
+        (zones(Some("Europe/Lisbon"), None), "app-time-zone"),
+        (zones(Some("Europe/Berlin"), Some("America/Chicago")), "database-time-zone"),
+    ] {
+        let refused = app.authy.import(&operator(), source, &ImportOptions::default(), |_| ()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        assert!(authy_core::error::chain(&refused).contains(part), "{part}: {refused:?}");
+    }
+    assert_eq!(written(&sql).await, logged_in);
+
+    // The same hours by another name are the same zone.
+    assert_eq!(import(&app.authy, zones(Some("Europe/Vienna"), None)).await.unchanged, users.len() as u64);
+    // The last import had the wrong one.
+    let options = ImportOptions { correct_times: true, ..ImportOptions::default() };
+    let report = app.authy.import(&operator(), zones(None, None), &options, |_| ()).await.unwrap();
+    assert_eq!(report.changed, users.len() as u64, "{report:#?}");
+    let ada = app.authy.users().find_named(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    assert!(ada.created.to_rfc3339().starts_with("2020-03-01T12:00:00"), "{ada:?}");
+    assert_eq!(import(&app.authy, zones(None, None)).await.unchanged, users.len() as u64);
+}

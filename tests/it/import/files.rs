@@ -91,17 +91,35 @@ async fn a_program_that_embeds_the_crate_imports_its_own_records() {
 #[tokio::test]
 async fn a_realm_of_keycloak() {
     let app = TestApp::new().await;
-    // pbkdf2-sha256 and argon2 of the same password, as credentials have them since version 24.
+    // pbkdf2-sha256 of the password, of 32 and of 64 bytes as Keycloak's own provider makes them, by Python's hashlib; and
+    // argon2id, the default since version 24, by argon2-cffi.
     let text = r#"{"realm":"shop","enabled":true,"roles":{"realm":[]},"users":[
         {"id":"5c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","createdTimestamp":1583064000000,"username":"ada","enabled":true,
          "emailVerified":true,"email":"ada@example.org","realmRoles":["default-roles-shop","offline_access","admin"],
          "credentials":[{"type":"otp"},{"id":"x","type":"password","secretData":"{\"value\":\"fVUpiN5U8vw0/bNfKCAKIfP7m5Dp6znvi2KMdl4XwXo=\",\"salt\":\"MDEyMzQ1Njc4OWFiY2RlZg==\",\"additionalParameters\":{}}",
           "credentialData":"{\"hashIterations\":1000,\"algorithm\":\"pbkdf2-sha256\",\"additionalParameters\":{}}"}]},
+        {"id":"7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e12","username":"joan","enabled":true,"credentials":[{"type":"password",
+          "secretData":"{\"value\":\"ag6UM1k3HVQdoYmRRrOntTL7iHPYTv/Ugw8TUS3YOmo=\",\"salt\":\"MDEyMzQ1Njc4OWFiY2RlZg==\",\"additionalParameters\":{}}",
+          "credentialData":"{\"hashIterations\":2,\"algorithm\":\"argon2\",\"additionalParameters\":{\"hashLength\":[\"32\"],\"memory\":[\"64\"],\"type\":[\"id\"],\"version\":[\"1.3\"],\"parallelism\":[\"1\"]}}"}]},
+        {"id":"8c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e13","username":"hedy","enabled":true,"credentials":[{"type":"password",
+          "secretData":"{\"value\":\"lU7owXQAq5z0bnz8/iGiMR458LE+0IIHY4a7LhruKUeRn6Adf3VbKIUgdDgg3kIQNqV+Y1q9ybf5IT1tMT33ww==\",\"salt\":\"ZmVkY2JhOTg3NjU0MzIxMA==\",\"additionalParameters\":{}}",
+          "credentialData":"{\"hashIterations\":1000,\"algorithm\":\"pbkdf2-sha256\",\"additionalParameters\":{}}"}]},
+        {"id":"9c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e14","username":"service-account-shop","enabled":true,"serviceAccountClientId":"shop",
+         "credentials":[],"realmRoles":["admin"]},
         {"id":"6c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","username":"off","enabled":false,"credentials":[]}]}"#;
     let report = import_text(&app, text, ImportFormat::Keycloak).await;
-    assert_eq!((report.created, report.refused), (2, 0), "{report:#?}");
+    assert_eq!((report.created, report.refused, report.is_complete()), (4, 1, true), "{report:#?}");
+    let rows = |kind: &str| -> Vec<_> {
+        report.notes.iter().filter(|note| note.kind.as_str() == kind).map(|note| note.row.as_str()).collect()
+    };
+    // A program and no user; and those who could log in with the address, too.
+    assert_eq!(rows("service_account"), ["9c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e14"]);
+    assert_eq!(rows("not_by_address"), ["5c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"]);
     let opened = log_in(&app, &app.anonymous(), "ada", PASSWORD).await;
     assert_eq!(opened, Some(("5c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11".parse().unwrap(), 1)));
+    for name in ["joan", "hedy"] {
+        assert!(log_in(&app, &app.anonymous(), name, PASSWORD).await.is_some(), "{name}");
+    }
     let off = app.authy.users().find_named(&"off".parse().unwrap()).await.unwrap().unwrap();
     assert!(off.deleted, "a disabled user must not log in");
 
@@ -111,6 +129,27 @@ async fn a_realm_of_keycloak() {
     let options = ImportOptions::default();
     let source = ImportSource::file(file.path(), ImportFormat::Keycloak);
     assert!(app.authy.import(&operator(), source, &options, |_| ()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_mapping_of_roles_that_nobody_in_a_file_has_is_reported() {
+    let app = TestApp::new().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"{"username":"ada","roles":["Seller"]}"#).unwrap();
+    let import = async |old: &str| {
+        let role_names = [(old.to_owned(), "guest".parse().unwrap())].into();
+        let options = ImportOptions { role_names, ..ImportOptions::default() };
+        let source = ImportSource::file(file.path(), ImportFormat::JsonLines);
+        app.authy.import(&operator(), source, &options, |_| ()).await.unwrap()
+    };
+    let report = import("seler").await;
+    let unused: Vec<_> = report.notes.iter().filter(|note| note.kind.as_str() == "unused_mapping").collect();
+    assert!(!report.is_complete() && unused.len() == 1 && unused[0].row.contains("seler"), "{report:#?}");
+    // Roles are compared without their case.
+    let report = import("seller").await;
+    assert!(report.is_complete(), "{report:#?}");
+    let ada = app.authy.users().find_named(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(ada.level.map(|level| level.get()), Some(99));
 }
 
 #[tokio::test]
@@ -130,12 +169,20 @@ async fn an_export_of_auth0() {
 #[tokio::test]
 async fn an_export_of_supabase() {
     let app = TestApp::new().await;
-    let rows = r#"{"id":"7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"ada@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","created_at":"2022-01-01T00:00:00.123456+00:00","last_sign_in_at":"2022-02-01 10:00:00.5+00","banned_until":null,"deleted_at":null,"raw_user_meta_data":{"username":"ada"}},
+    let rows = r#"{"id":"7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"ada@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","created_at":"2022-01-01T00:00:00.123456+00:00","last_sign_in_at":"2022-02-01 10:00:00.5+00","banned_until":null,"deleted_at":null,"raw_user_meta_data":{"username":"victim@example.org"}},
+                  {"id":"9c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"victim@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","raw_user_meta_data":{"username":"ada"}},
                   {"id":"8c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"bob@example.org","encrypted_password":"","banned_until":"2999-01-01T00:00:00+00:00"}"#;
     let report = import_text(&app, &format!("[{rows}]"), ImportFormat::Supabase).await;
-    assert_eq!((report.created, report.refused), (2, 0), "{report:#?}");
-    let opened = log_in(&app, &app.anonymous(), "ada", PASSWORD).await;
-    assert_eq!(opened.map(|(id, _)| id.to_string()).as_deref(), Some("7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"));
+    assert_eq!((report.created, report.refused), (3, 0), "{report:#?}");
+    // The name is the address, whatever a user has written into the metadata.
+    for (name, id) in [
+        ("ada@example.org", "7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"),
+        ("victim@example.org", "9c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"),
+    ] {
+        let opened = log_in(&app, &app.anonymous(), name, PASSWORD).await;
+        assert_eq!(opened.map(|(id, _)| id.to_string()).as_deref(), Some(id), "{name}");
+    }
+    assert_eq!(log_in(&app, &app.anonymous(), "ada", PASSWORD).await, None);
     let bob = app
         .authy
         .users()

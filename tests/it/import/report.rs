@@ -1,6 +1,9 @@
 //! The report of an import, and what it says before anything is written.
 
-use authy_core::{ErrorKind, engine::ImportNoteKind};
+use authy_core::{
+    ErrorKind,
+    engine::{ImportNoteKind, ImportRecord},
+};
 
 use super::*;
 
@@ -35,6 +38,8 @@ async fn a_dry_run_writes_nothing_and_reports_what_an_import_does() {
         (NoEmail, id("no-mail")),
         (EmailTaken, id("mail-two")),
         (EmailTaken, id("mail-three")),
+        (EmailTaken, id("mail-early")),
+        (InvalidUsername, id("")),
         (EmailUnusable, id("display")),
         (EmailUnusable, id("long-mail")),
         (UnusablePassword, id("huge-scrypt")),
@@ -47,6 +52,7 @@ async fn a_dry_run_writes_nothing_and_reports_what_an_import_does() {
         (RoleWithoutLevel, "\"shapeless\"".to_owned()),
         (RoleMerged, "\"visitor\"".to_owned()),
         (RoleRenamed, "\"editor\"".to_owned()),
+        (RoleRenamed, "without a name (ID 13)".to_owned()),
         (RoleLevelUnusual, "\"below\"".to_owned()),
     ] {
         assert!(done.notes.iter().any(|note| note.kind == kind && note.row == row), "{kind} {row}: {done:#?}");
@@ -68,10 +74,67 @@ async fn a_role_can_be_mapped_to_another_one() {
         let password = &users.iter().find(|user| user.username.as_deref() == Some(name)).unwrap().password;
         assert_eq!(log_in(&app, &client, name, password).await.map(|(_, level)| level), Some(level));
     }
-    let role_names = [("mega guest".to_owned(), "nonesuch".parse().unwrap())];
+}
+
+#[tokio::test]
+async fn a_mapping_of_roles_that_means_nothing_is_refused_before_anything_is_written() {
+    let old = old_database::create(&old_database::users()).await;
+    let app = TestApp::new().await;
+    for (mapped, part) in [
+        (&[("mega guest", "nonesuch")][..], "nonesuch"),
+        (&[("mega gest", "guest")], "mega gest"),
+        (&[("mega guest", "guest"), ("Editors", "guest")], "Editors"),
+    ] {
+        let role_names = mapped.iter().map(|(from, to)| ((*from).to_owned(), to.parse().unwrap())).collect();
+        let options = ImportOptions { role_names, ..ImportOptions::default() };
+        let refused = app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        assert!(authy_core::error::chain(&refused).contains(part), "{part}: {refused:?}");
+    }
+    let sql = app.sql().await;
+    let users = "SELECT count(*) FROM authy.users";
+    assert_eq!(sql.query_one(users, &[]).await.unwrap().get::<_, i64>(0), 0);
+
+    // A name is recognized without its case, unless another role has exactly this one.
+    let role_names =
+        [("MEGA Guest".to_owned(), "guest".parse().unwrap()), ("editor".to_owned(), "user".parse().unwrap())];
     let options = ImportOptions { role_names: role_names.into(), ..ImportOptions::default() };
-    let refused = app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap();
+    for (name, level) in [("mega", 99), ("editor-one", 20), ("editor-two", 10)] {
+        let user = app.authy.users().find_named(&name.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(user.level.map(|level| level.get()), Some(level), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn many_notes_of_one_kind_hide_none_of_another() {
+    let app = TestApp::new().await;
+    // Each has no address and no time of a sign-up; the last one is the first one again.
+    let record = |number: u32| {
+        let mut record = ImportRecord::default();
+        record.id = Some((number % 10_050).to_string());
+        record.username = Some(format!("user{}", number % 10_050));
+        record
+    };
+    let records: Vec<_> = (0..10_051).map(record).collect();
+    let options = ImportOptions { dry_run: true, batch: 10_000, ..ImportOptions::default() };
+    let source = ImportSource::records(records);
+    let report = app.authy.import(&operator(), source, &options, |_| ()).await.unwrap();
+    use ImportNoteKind::*;
+    assert_eq!((report.counts[&NoEmail], report.counts[&TimeOutOfRange]), (10_051, 10_051));
+    let noted = |kind| report.notes.iter().filter(|note| note.kind == kind).count();
+    assert_eq!((noted(NoEmail), noted(TimeOutOfRange), noted(DuplicateRow)), (10_000, 10_000, 1));
+
+    // Memberships of nobody come first, and are counted exactly.
+    let old = old_database::create(&old_database::users()).await;
+    let there = database::connect(&old).await;
+    there.execute("INSERT INTO user_role SELECT n, 3 FROM generate_series(20001, 30050) AS n", &[]).await.unwrap();
+    let report = app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap();
+    assert_eq!(report.counts[&MembershipWithoutRow], 10_053);
+    for (kind, count) in report.counts.iter().filter(|(kind, _)| **kind != MembershipWithoutRow) {
+        let noted = report.notes.iter().filter(|note| note.kind == *kind).count();
+        assert_eq!(noted as u64, *count, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -5,15 +5,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::sleep;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
-    Error, ErrorKind, Result, RoleName, Secret, UserId,
+    Error, ErrorKind, Result, RoleName, UserId,
     engine::{
-        crypto::{hasher::HashRequester, password::Passwords},
+        crypto::password::Passwords,
         domain::{erased_name::ErasedNames, lookalike, role, user},
         journal::{
             actor::Actor,
@@ -25,6 +24,7 @@ use crate::{
 };
 
 mod candidate;
+pub(in crate::engine::domain) mod mapping;
 mod merge;
 pub(in crate::engine::domain) mod origin;
 mod plan;
@@ -33,10 +33,12 @@ pub(in crate::engine) mod report;
 mod roles;
 pub(in crate::engine) mod source;
 pub(in crate::engine) mod sql;
+mod time_zone;
+mod wrapping;
 mod write;
 
 use candidate::{Candidate, Rules};
-use merge::{Addresses, Here, Origin, Update, merge};
+use merge::{Addresses, Here, Holder, Origin, Update, merge};
 use plan::{NewUser, Taken, place};
 use record::SourceRow;
 use report::{ImportNoteKind, ImportReport};
@@ -46,10 +48,6 @@ use write::Writer;
 
 /// Maximum time to write a batch, which takes less than a second.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Number of hashes that are wrapped at a time: enough for the hashing threads of any machine, and few of the places in their
-/// queue.
-const WRAPS_AT_A_TIME: usize = 16;
 
 /// Number of times that a batch is tried, when another transaction is in the way.
 const ATTEMPTS: u32 = 5;
@@ -61,9 +59,12 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// The roles here for roles of the source, by their names there.
     pub role_names: BTreeMap<String, RoleName>,
-    /// Computes argon2id over every hash of another program at once, so that no weak hash is stored until its user logs in.
-    /// It takes as long as a login per user.
+    /// Computes argon2id over every hash of another program at once, so that no weak hash is stored until its user logs in;
+    /// in the end also over those of this source that an earlier import has stored. It takes as long as a login per user.
     pub wrap: bool,
+    /// Takes the times of the source although those of most users differ from those of the last import by whole quarters of an
+    /// hour, as in another time zone: the last import had a wrong one. Otherwise such an import is refused.
+    pub correct_times: bool,
     /// The number of rows per transaction, at most 10,000.
     pub batch: usize,
 }
@@ -72,7 +73,7 @@ impl Default for ImportOptions {
     fn default() -> Self {
         // Large enough that the round trips and the commit cost little, small enough that a batch holds its locks for
         // less than a second.
-        Self { dry_run: false, role_names: BTreeMap::new(), wrap: false, batch: 2000 }
+        Self { dry_run: false, role_names: BTreeMap::new(), wrap: false, correct_times: false, batch: 2000 }
     }
 }
 
@@ -121,14 +122,16 @@ pub(in crate::engine) async fn run(
         erased: any_erased.then_some(erased),
         wrapper: (options.wrap && !options.dry_run).then_some(passwords),
         is_dry_run: options.dry_run,
+        compares_times: report.app_time_zone.is_some() && !options.correct_times,
         seen: Taken::default(),
         imagined: Taken::default(),
     };
-    let (size, total, needs_public_id) = (options.batch.clamp(1, 10_000), reader.total(), reader.needs_public_id());
+    let (size, total) = (options.batch.clamp(1, 10_000), reader.total());
+    let source_rules = (reader.needs_public_id(), reader.accepts_addresses());
     let mut rows = reader.next(size).await?;
     while !rows.is_empty() {
         // The next batch is read while this one is written.
-        let (written, next) = tokio::join!(import.write(rows, needs_public_id), reader.next(size));
+        let (written, next) = tokio::join!(import.write(rows, source_rules), reader.next(size));
         report.add(written?);
         rows = next?;
         let ImportReport { read, created, changed, refused, .. } = report;
@@ -139,6 +142,13 @@ pub(in crate::engine) async fn run(
             ErrorKind::InvalidInput,
             "the source has no users: if they are in other files, import each of those",
         ));
+    }
+    for old in import.roles.mapping.unused() {
+        let message = "a role is mapped that no user of the source has: is its name misspelt?";
+        report.note(ImportNoteKind::UnusedMapping, &format!("{old:?}"), message);
+    }
+    if let Some(passwords) = import.wrapper {
+        wrapping::wrap_stored(journal, passwords, caller, &report.source).await?;
     }
     if !options.dry_run {
         lookalike::fill_in(&journal.db).await?;
@@ -157,6 +167,8 @@ struct Import<'a> {
     /// What wraps hashes, if they are to be wrapped.
     wrapper: Option<&'a Passwords>,
     is_dry_run: bool,
+    /// Whether the times of known users have to be compared with those of the last import.
+    compares_times: bool,
     /// The IDs in the source that were read.
     seen: Taken,
     /// What the users have that a dry run does not write.
@@ -165,9 +177,13 @@ struct Import<'a> {
 
 impl Import<'_> {
     /// Writes one batch, in a transaction. Returns the report about it.
-    async fn write(&mut self, rows: Vec<SourceRow>, needs_public_id: bool) -> Result<ImportReport> {
+    async fn write(
+        &mut self,
+        rows: Vec<SourceRow>,
+        (needs_public_id, accepts_addresses): (bool, bool),
+    ) -> Result<ImportReport> {
         let mut report = ImportReport::default();
-        let rules = Rules { roles: &self.roles, needs_public_id };
+        let rules = Rules { roles: &self.roles, needs_public_id, accepts_addresses };
         let mut candidates = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(candidate) = Candidate::new(row, &rules, &mut report) else { continue };
@@ -208,26 +224,16 @@ impl Import<'_> {
         Ok(report)
     }
 
-    /// Wraps the hashes that are new, outside of a transaction, because it takes long.
+    /// Wraps the hashes that are new.
     async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
         let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
         let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
         let known: BTreeMap<String, Option<Vec<u8>>> =
             origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
-        let is_new = |(_, candidate): &(usize, &Candidate)| {
+        let is_new = |candidate: &Candidate| {
             known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
         };
-        let requester = self.caller.hash_requester();
-        let new = candidates.iter().enumerate().filter(is_new);
-        let hashes = new.filter_map(|(place, candidate)| Some((place, candidate.phc.clone()?)));
-        let wraps: Vec<_> = hashes.map(|(place, phc)| wrap(passwords, requester, place, phc).boxed()).collect();
-        let wrapped: Vec<_> = stream::iter(wraps).buffer_unordered(WRAPS_AT_A_TIME).try_collect().await?;
-        for (place, wrapped) in wrapped {
-            if let (Some(candidate), Some(wrapped)) = (candidates.get_mut(place), wrapped) {
-                candidate.phc = Some(Secret::new(wrapped));
-            }
-        }
-        Ok(())
+        wrapping::wrap_new(passwords, self.caller.hash_requester(), candidates, is_new).await
     }
 
     async fn try_write(&mut self, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
@@ -251,33 +257,46 @@ impl Import<'_> {
         let origins = sql::FIND_ORIGINS.rows(tx, &[&self.source, &ids]).await?;
         let origins = origins.iter().map(|row| (row.get::<_, String>("source_id"), Origin::from(row)));
         let mut origins: BTreeMap<String, Origin> = origins.collect();
-        let (mut new, mut known) = (Vec::new(), Vec::new());
+        let (mut new, mut known, mut unchanged) = (Vec::new(), Vec::new(), 0);
         for candidate in candidates {
             match origins.remove(&candidate.source_id) {
                 None => new.push(candidate),
-                Some(origin) if origin.digest.as_ref() == Some(&candidate.digests.all) => report.unchanged += 1,
+                Some(origin) if origin.digest.as_ref() == Some(&candidate.digests.all) => unchanged += 1,
                 Some(origin) => known.push((candidate, origin)),
             }
         }
-        self.update(tx, known, report).await?;
+        report.unchanged += u64::try_from(unchanged).unwrap_or(u64::MAX);
+        self.update(tx, known, unchanged, report).await?;
         self.create(tx, new, report).await
     }
 
     /// Compares users who were imported before with what is here, and takes what has changed in the source.
-    async fn update(&self, tx: &Tx<'_>, known: Vec<(Candidate, Origin)>, report: &mut ImportReport) -> Result<()> {
+    async fn update(
+        &mut self,
+        tx: &Tx<'_>,
+        known: Vec<(Candidate, Origin)>,
+        unchanged: usize,
+        report: &mut ImportReport,
+    ) -> Result<()> {
         if known.is_empty() {
+            self.compares_times &= unchanged == 0;
             return Ok(());
         }
         let users: Vec<Uuid> = known.iter().map(|(_, origin)| *origin.user.as_uuid()).collect();
         sql::LOCK.rows(tx, &[&users]).await?;
         let states = sql::FIND_STATES.rows(tx, &[&users]).await?;
         let states: BTreeMap<UserId, Here> = states.iter().map(|row| (user_id(row, "public_id"), row.into())).collect();
+        if self.compares_times {
+            // The first users whom an earlier import has brought say enough.
+            time_zone::require_same(&known, &states, unchanged)?;
+            self.compares_times = false;
+        }
         let keys: Vec<&str> =
             known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
         let mut addresses = Addresses::new();
-        for row in sql::FIND_EMAILS.rows(tx, &[&keys]).await? {
-            let owner = (row.get("public_id"), row.get("is_owner"));
-            addresses.entry(row.get("email_key")).or_default().push(owner);
+        for row in sql::FIND_EMAILS.rows(tx, &[&keys, &self.source]).await? {
+            let holder = Holder { user: row.get("public_id"), is_owner: row.get("is_owner"), row: row.get("holder") };
+            addresses.entry(row.get("email_key")).or_default().push(holder);
         }
         let top = role::sql::FIND_TOP.row(tx, &[]).await?.map(|row| row.get::<_, i32>("role_id"));
         let writer = self.writer();
@@ -345,7 +364,7 @@ impl Import<'_> {
         let emails = candidates.iter().filter_map(|user| Some(forms(&user.email.as_ref()?.1)));
         let emails: Vec<String> = emails.flatten().collect();
         let spellings: Vec<&str> = candidates.iter().map(|user| user.username.as_str()).collect();
-        let found = sql::FIND_TAKEN.rows(tx, &[&ids, &names, &emails, &spellings]).await?;
+        let found = sql::FIND_TAKEN.rows(tx, &[&ids, &names, &emails, &spellings, &self.source]).await?;
         let mut fresh = Taken::default();
         let taken = if self.is_dry_run { &mut self.imagined } else { &mut fresh };
         add_all(taken, &found);
@@ -363,24 +382,12 @@ impl Import<'_> {
     }
 }
 
-/// Wraps the hash of one candidate. `None` when it stays as it is.
-async fn wrap(
-    passwords: &Passwords,
-    requester: HashRequester,
-    place: usize,
-    phc: Secret,
-) -> Result<(usize, Option<String>)> {
-    loop {
-        match passwords.wrap(requester, phc.expose()).await {
-            // Logins go first.
-            Err(error) if error.kind() == ErrorKind::Overloaded => sleep(Duration::from_millis(100)).await,
-            done => return Ok((place, done?)),
-        }
-    }
-}
-
 fn add_all(taken: &mut Taken, found: &[Row]) {
     for row in found {
-        taken.add(row.get("what"), row.get("value"));
+        let (what, value): (&str, &str) = (row.get("what"), row.get("value"));
+        taken.add(what, value);
+        if let ("email", Some(holder)) = (what, row.get::<_, Option<&str>>("holder")) {
+            taken.add_holder(value, holder);
+        }
     }
 }

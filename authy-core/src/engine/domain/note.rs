@@ -4,8 +4,23 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-/// Maximum number of notes in a report. All are counted; a million of them would be of no use to anybody.
-const MAX_NOTES: usize = 10_000;
+/// Maximum number of notes of a kind about which nobody has to do anything. All are counted.
+const FEW: u64 = 10_000;
+
+/// Maximum number of notes of any other kind: the users who are left out, who need a new password, or who log in in another
+/// way have to be told, each of them. It bounds the memory, of some 200 bytes a note.
+const MANY: u64 = 1_000_000;
+
+/// The kind of a note.
+pub(super) trait NoteKind: Copy + Ord {
+    /// Returns whether the report lists the first 10,000 notes of this kind only.
+    fn is_abridged(self) -> bool;
+
+    /// Returns the maximum number of notes of this kind in a report.
+    fn max_notes(self) -> u64 {
+        if self.is_abridged() { FEW } else { MANY }
+    }
+}
 
 /// A note about a user or a role: what is unusual, and what is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,38 +39,49 @@ impl<K: fmt::Display> fmt::Display for Note<K> {
     }
 }
 
-/// Counts a note, and adds it unless there are very many.
-pub(super) fn add<K: Copy + Ord>(
+/// Counts a note, and adds it unless there are very many of its kind.
+pub(super) fn add<K: NoteKind>(
     (counts, notes): (&mut BTreeMap<K, u64>, &mut Vec<Note<K>>),
     kind: K,
     row: &impl ToString,
     message: impl Into<String>,
 ) {
-    *counts.entry(kind).or_default() += 1;
-    if notes.len() < MAX_NOTES {
+    let count = counts.entry(kind).or_default();
+    *count += 1;
+    if *count <= kind.max_notes() {
         notes.push(Note { kind, row: row.to_string(), message: message.into() });
     }
 }
 
 /// Adds the notes of a part of the work, and what was counted in it.
-pub(super) fn append<K: Ord>(
+pub(super) fn append<K: NoteKind>(
     (counts, notes): (&mut BTreeMap<K, u64>, &mut Vec<Note<K>>),
     more_counts: BTreeMap<K, u64>,
     more_notes: Vec<Note<K>>,
 ) {
-    for (kind, count) in more_counts {
-        *counts.entry(kind).or_default() += count;
+    // Of each kind, there are as many notes as were counted, up to the maximum.
+    let mut room: BTreeMap<K, u64> = BTreeMap::new();
+    for (kind, more) in more_counts {
+        let count = counts.entry(kind).or_default();
+        room.insert(kind, kind.max_notes().saturating_sub(*count));
+        *count += more;
     }
-    let room = MAX_NOTES.saturating_sub(notes.len());
-    notes.extend(more_notes.into_iter().take(room));
+    notes.extend(more_notes.into_iter().filter(|note| match room.get_mut(&note.kind) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    }));
 }
 
-/// Declares the kinds of notes of a report, each with its name in JSON and whether it is a refusal.
+/// Declares the kinds of notes of a report, each with its name in JSON and whether it is a refusal. Of those that are
+/// `abridged`, the report lists the first 10,000.
 macro_rules! note_kinds {
     (
         $(#[doc = $kind_doc:literal])+ $kinds:ident;
         $(#[doc = $refusal_doc:literal])+ is_refusal;
-        $($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal;)+
+        $($(#[doc = $doc:literal])+ $name:ident $text:literal $is_refusal:literal $($abridged:ident)?;)+
     ) => {
         $(#[doc = $kind_doc])+
         #[non_exhaustive]
@@ -75,12 +101,20 @@ macro_rules! note_kinds {
             }
         }
 
+        impl $crate::engine::domain::note::NoteKind for $kinds {
+            fn is_abridged(self) -> bool {
+                match self { $(Self::$name => note_kinds!(@ $($abridged)?),)+ }
+            }
+        }
+
         impl std::fmt::Display for $kinds {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     };
+    (@ abridged) => { true };
+    (@) => { false };
 }
 
 pub(super) use note_kinds;

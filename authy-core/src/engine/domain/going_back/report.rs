@@ -29,9 +29,9 @@ note_kinds! {
     /// No hash that the first authy understands is known for the password: the user has to reset it there.
     MustReset "must_reset" false;
     /// The user has no address here, for example because another user has confirmed it, and has none there now.
-    NoEmail "no_email" false;
+    NoEmail "no_email" false abridged;
     /// The user was erased here, and is deleted there: the name stays, everything else is removed.
-    Erased "erased" false;
+    Erased "erased" false abridged;
     /// None of the users who were imported is in the database. Everything is written, perhaps into another one than was meant.
     NobodyKnown "nobody_known" false;
     /// The role gets another name, or loses a description that is too long.
@@ -67,7 +67,7 @@ pub struct ExportReport {
     pub roles_created: u64,
     /// The number of notes of each kind.
     pub counts: BTreeMap<ExportNoteKind, u64>,
-    /// The notes; the first 10,000 of them.
+    /// The notes. Of users without an address and of erased ones the first 10,000; of each other kind the first million.
     pub notes: Vec<ExportNote>,
 }
 

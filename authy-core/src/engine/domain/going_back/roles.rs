@@ -9,7 +9,7 @@ use super::{
     report::{ExportNoteKind::*, ExportReport},
     there::{RoleThere, There},
 };
-use crate::{Error, ErrorKind, Result, RoleName};
+use crate::{Result, RoleName, engine::domain::import::mapping::RoleMapping};
 
 /// Maximum length of the name of a role there, in characters.
 const MAX_NAME: usize = 50;
@@ -41,18 +41,18 @@ impl Roles {
     /// Compares the roles, as an import with the same `mapped` does.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when a role is mapped to one that does not exist.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when a role is mapped that does not exist there, or to one
+    /// that does not exist here.
     pub(super) fn new(here: &[RoleHere], there: &[RoleThere], mapped: &BTreeMap<String, RoleName>) -> Result<Self> {
         let mut roles = Self::default();
+        let names = |role: &RoleThere| [role.name.clone(), Some(role.id.to_string())].into_iter().flatten();
+        let all: Vec<String> = there.iter().flat_map(names).collect();
+        let is_here = |key: &str| here.iter().any(|role| role.key == key);
+        let mapping = RoleMapping::new(mapped, all.iter().map(String::as_str), is_here)?;
+        mapping.require_known(all.iter().map(String::as_str))?;
         for role in there {
-            let names = [role.name.clone(), Some(role.id.to_string())];
-            let target = names.iter().flatten().find_map(|name| mapped.get(name));
-            if let Some(target) = target {
-                let found = here.iter().find(|role| role.key == target.key()).ok_or_else(|| {
-                    let unknown = crate::Invalid::new("unknown_role", "is not the name of a role").of("map-role");
-                    Error::new(ErrorKind::InvalidInput, "a role is mapped to one that does not exist")
-                        .with_field(unknown)
-                })?;
+            let target = names(role).find_map(|name| mapping.find(&name).map(str::to_owned));
+            if let Some(found) = target.and_then(|key| here.iter().find(|role| role.key == key)) {
                 roles.here.insert(role.id, found.id);
             } else if let Some(found) = here.iter().find(|found| Some(found.level) == role.level) {
                 roles.here.insert(role.id, found.id);

@@ -59,6 +59,8 @@ pub(super) struct Rules<'a> {
     pub(super) roles: &'a RoleMap,
     /// Whether every user must have a public ID.
     pub(super) needs_public_id: bool,
+    /// Whether users who have a name log in there with it or with their address.
+    pub(super) accepts_addresses: bool,
 }
 
 impl Candidate {
@@ -76,8 +78,8 @@ impl Candidate {
 fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut ImportReport) -> Option<Candidate> {
     let record = match record {
         Ok(record) => record,
-        Err(reason) => {
-            report.note(Unreadable, &place, reason);
+        Err(skipped) => {
+            report.note(skipped.kind, &place, skipped.reason);
             return None;
         }
     };
@@ -116,6 +118,10 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut
         report.note(PublicIdVersion, &place, message);
     }
     let email = email(&place, record.email.as_deref(), report);
+    if rules.accepts_addresses && record.email.as_ref().is_some_and(|email| *email != name) {
+        let message = format!("logs in with the name {name:?} only: there the address was accepted, too");
+        report.note(NotByAddress, &place, message);
+    }
     let times = times(&place, &record, report);
     let roles = roles(&place, &record, rules.roles, report);
     let hash = record.password_hash.as_ref().map(Secret::expose);
@@ -187,7 +193,7 @@ fn email(place: &str, email: Option<&str>, report: &mut ImportReport) -> Option<
         (email, key)
     });
     let Some((email, key)) = keyed.filter(|(email, key)| email.as_str().len().max(key.len()) <= MAX_KEY) else {
-        report.note(NoEmail, place, "there is no address that can be stored: the user gets a placeholder");
+        report.note(NoEmail, place, "there is no address that can be stored: a new user gets a placeholder");
         return None;
     };
     if key.starts_with(RELEASED_KEY_PREFIX) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     candidate::Candidate,
+    plan::{note_loss, placeholder},
     report::{ImportNoteKind::*, ImportReport},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 /// What the last import wrote.
 pub(super) struct Origin {
     pub(super) user: UserId,
-    /// `None` when the user was erased here.
+    /// `None` when the user was erased here, and when the address is another user's.
     pub(super) digest: Option<Vec<u8>>,
     password_digest: Option<Vec<u8>>,
     email_digest: Option<Vec<u8>>,
@@ -53,8 +54,8 @@ impl From<&Row> for Origin {
 pub(super) struct Here {
     username: Username,
     email_key: String,
-    created: DateTime<Utc>,
-    last_login: Option<DateTime<Utc>>,
+    pub(super) created: DateTime<Utc>,
+    pub(super) last_login: Option<DateTime<Utc>>,
     is_validated: bool,
     is_deleted: bool,
     pub(super) is_erased: bool,
@@ -78,8 +79,17 @@ impl From<&Row> for Here {
     }
 }
 
-/// Who has which address: the users, and whether each has confirmed it.
-pub(super) type Addresses = HashMap<String, Vec<(Uuid, bool)>>;
+/// Who has which address.
+pub(super) type Addresses = HashMap<String, Vec<Holder>>;
+
+/// A user who has an address.
+pub(super) struct Holder {
+    pub(super) user: Uuid,
+    /// Whether the user has confirmed it.
+    pub(super) is_owner: bool,
+    /// The ID in the source or, for others, the public ID.
+    pub(super) row: String,
+}
 
 /// The changes of a user.
 pub(super) struct Update {
@@ -96,6 +106,10 @@ pub(super) struct Update {
     pub(super) revoked: Vec<i32>,
     /// The digest of the key of the address that this import or the last one wrote.
     pub(super) email_written: Option<Vec<u8>>,
+    /// The digest of the address in the source that has been taken, or decided about.
+    pub(super) email_digest: Option<Vec<u8>>,
+    /// Whether another user has the address, so that the next import tries it again.
+    pub(super) is_email_pending: bool,
     /// When the last import set the password; `None` when this one removes it.
     pub(super) password_set: Option<DateTime<Utc>>,
     /// What has changed, for the event.
@@ -154,6 +168,8 @@ pub(super) fn merge(
         granted: Vec::new(),
         revoked: Vec::new(),
         email_written: origin.email_written.clone(),
+        email_digest: Some(candidate.digests.email.clone()),
+        is_email_pending: false,
         password_set: origin.password_set,
         changed: Vec::new(),
         candidate,
@@ -192,26 +208,55 @@ fn merge_email(
     report: &mut ImportReport,
 ) {
     let (candidate, user) = (&update.candidate, *update.user.as_uuid());
-    let Some((email, key)) = &candidate.email else { return };
-    let is_same_here = origin.email_written.as_ref() == Some(&digest_of(&here.email_key));
-    let taken_by = addresses.entry(key.clone()).or_default();
-    let is_owned = taken_by.iter().any(|(other, is_owner)| *other != user && *is_owner);
-    let is_taken = is_owned || taken_by.iter().any(|(other, _)| *other != user) && candidate.validated_at.is_none();
+    let row = &candidate.source_id;
     let has_changed = origin.email_digest.as_ref() != Some(&candidate.digests.email);
+    let has_placeholder = here.email_key == placeholder(update.user);
+    let Some((email, key)) = &candidate.email else {
+        if has_changed && !has_placeholder {
+            report.note(
+                KeptHere,
+                row,
+                "the address was removed in the source, or cannot be stored: the one here stays",
+            );
+        }
+        return;
+    };
+    let is_same_here = origin.email_written.as_ref() == Some(&digest_of(&here.email_key));
     if has_changed && !is_same_here {
-        report.note(KeptHere, &candidate.source_id, "the address was changed here and in the source: that here stays");
+        report.note(KeptHere, row, "the address was changed here and in the source: that here stays");
         return;
     }
-    if has_changed && is_taken {
-        report.note(KeptHere, &candidate.source_id, "another user has the new address: the present one stays");
+    let is_confirmed_there = candidate.validated_at.is_some();
+    let holders = addresses.entry(key.clone()).or_default();
+    let mut others = holders.iter().filter(|holder| holder.user != user);
+    let is_owned = others.clone().any(|holder| holder.is_owner);
+    let is_taken = is_owned || (!is_confirmed_there && others.next().is_some());
+    // A placeholder is there because another user had the address.
+    let is_new = here.email_key != *key && (has_changed || (has_placeholder && is_same_here));
+    if is_new && is_taken {
+        update.is_email_pending = true;
+        update.email_digest.clone_from(&origin.email_digest);
+        match has_placeholder {
+            true => report.note(EmailTaken, row, "another user has the address: this one gets a placeholder"),
+            false => {
+                report.note(KeptHere, row, "another user has the new address: the present one stays until it is free")
+            }
+        }
         return;
     }
-    let is_new = has_changed && here.email_key != *key;
-    let is_confirmed = candidate.validated_at.is_some() && here.email_key == *key && !here.is_validated && !is_owned;
+    let is_confirmed = is_confirmed_there && here.email_key == *key && !here.is_validated && !is_owned;
     if !is_new && !is_confirmed {
+        if here.email_key == *key && here.is_validated && !is_confirmed_there {
+            report.note(KeptHere, row, "the address is confirmed here, and not in the source: it stays so");
+        }
         return;
     }
-    taken_by.push((user, candidate.validated_at.is_some()));
+    if is_confirmed_there {
+        for holder in holders.iter().filter(|holder| holder.user != user) {
+            note_loss(&holder.row, row, report);
+        }
+    }
+    holders.push(Holder { user, is_owner: is_confirmed_there, row: row.clone() });
     update.validated_at = candidate.validated_at;
     if is_new {
         update.email_written = Some(digest_of(key));

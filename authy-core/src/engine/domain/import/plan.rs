@@ -1,6 +1,6 @@
 //! How users who are not here yet are stored: which names and addresses they get beside those that are taken.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -15,16 +15,32 @@ use crate::{
 
 /// Values that are taken, of several kinds. It holds only digests: a dry run collects those of all users.
 #[derive(Default)]
-pub(super) struct Taken(HashSet<[u8; 16]>);
+pub(super) struct Taken {
+    values: HashSet<[u8; 16]>,
+    /// The rows of those who have an address and have not confirmed it.
+    holders: HashMap<[u8; 16], Vec<String>>,
+}
 
 impl Taken {
     /// Adds a value. Returns whether it was not there.
     pub(super) fn add(&mut self, what: &str, value: &str) -> bool {
-        self.0.insert(mark(what, value))
+        self.values.insert(mark(what, value))
     }
 
     pub(super) fn has(&self, what: &str, value: &str) -> bool {
-        self.0.contains(&mark(what, value))
+        self.values.contains(&mark(what, value))
+    }
+
+    /// Adds a user who has an address and has not confirmed it, by the ID in the source or, for others, the public ID.
+    pub(super) fn add_holder(&mut self, email_key: &str, row: &str) {
+        let holders = self.holders.entry(mark("email", email_key)).or_default();
+        if !holders.iter().any(|holder| holder == row) {
+            holders.push(row.to_owned());
+        }
+    }
+
+    fn holders(&self, email_key: &str) -> &[String] {
+        self.holders.get(&mark("email", email_key)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -42,6 +58,8 @@ pub(super) struct NewUser {
     pub(super) has_alias: bool,
     pub(super) email: String,
     pub(super) email_key: String,
+    /// Whether the address is another user's, so that the next import tries it again.
+    pub(super) is_email_pending: bool,
 }
 
 /// Decides how a new user is stored. `None` when the row is refused; the report says why.
@@ -91,15 +109,34 @@ pub(super) fn place(
         }
         !is_taken
     });
+    let is_confirmed = candidate.validated_at.is_some();
     let (email, email_key) = match email {
-        Some((email, key)) => (email.as_str().to_owned(), key.clone()),
+        Some((email, key)) => {
+            for holder in taken.holders(key).iter().filter(|_| is_confirmed) {
+                note_loss(holder, &row, report);
+            }
+            (email.as_str().to_owned(), key.clone())
+        }
         None => (placeholder(id), placeholder(id)),
     };
+    let is_email_pending = candidate.email.is_some() && email_key == placeholder(id);
     taken.add("id", &id.to_string());
     taken.add("key", &key);
     taken.add("spelling", spelling);
-    taken.add(if candidate.validated_at.is_some() { "owned email" } else { "email" }, &email_key);
-    Some(NewUser { id, candidate, username_key, has_alias, email, email_key })
+    if is_confirmed {
+        taken.add("owned email", &email_key);
+    } else {
+        taken.add("email", &email_key);
+        taken.add_holder(&email_key, &row);
+    }
+    Some(NewUser { id, candidate, username_key, has_alias, email, email_key, is_email_pending })
+}
+
+/// Notes that a user keeps an address which another one has confirmed.
+pub(super) fn note_loss(holder: &str, owner: &str, report: &mut ImportReport) {
+    let message =
+        format!("the user {owner:?} has confirmed the address: this one keeps it, unconfirmed, and no mail goes there");
+    report.note(EmailTaken, holder, message);
 }
 
 /// Returns the address of a user without one: its domain never exists (RFC 2606), so no mail can be sent there.

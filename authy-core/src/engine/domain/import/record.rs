@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use super::report::ImportNoteKind;
 use crate::Secret;
 
 /// A user, as a source describes it. Nothing is checked yet.
@@ -60,6 +61,13 @@ pub(super) struct SourceRole {
     pub(super) level: Option<i32>,
 }
 
+impl SourceRole {
+    /// Returns what the role can be called by: its name, and its key.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        [self.name.as_deref(), Some(self.key.as_str())].into_iter().flatten()
+    }
+}
+
 impl fmt::Display for SourceRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
@@ -74,5 +82,20 @@ impl fmt::Display for SourceRole {
 pub(super) struct SourceRow {
     /// The ID in the source; for a row that cannot be read, its place.
     pub(super) place: String,
-    pub(super) record: Result<ImportRecord, String>,
+    pub(super) record: Result<ImportRecord, SkippedRow>,
+}
+
+/// Why a row is no user.
+#[derive(Clone, Debug)]
+pub(super) struct SkippedRow {
+    /// The ID in the source, where it is known.
+    pub(super) id: Option<String>,
+    pub(super) kind: ImportNoteKind,
+    pub(super) reason: String,
+}
+
+impl SkippedRow {
+    pub(super) fn unreadable(reason: String) -> Self {
+        Self { id: None, kind: ImportNoteKind::Unreadable, reason }
+    }
 }

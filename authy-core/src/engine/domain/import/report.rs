@@ -9,7 +9,7 @@ use crate::engine::domain::note::{self, Note, note_kinds};
 note_kinds! {
     /// The kind of a note about a row.
     ImportNoteKind;
-    /// Returns whether the user or the role is not imported.
+    /// Returns whether the user or the role is not imported, or what the operator wanted is not done.
     is_refusal;
 
     /// The row cannot be read.
@@ -28,26 +28,32 @@ note_kinds! {
     RoleWithoutLevel "role_without_level" true;
     /// There is no role of this name, and the source does not describe it. Users do not get it.
     UnknownRole "unknown_role" true;
+    /// A mapping of roles is for one that no user of the source has.
+    UnusedMapping "unused_mapping" true;
+    /// A service account of Keycloak: a program, which does not log in here. The row is not imported.
+    ServiceAccount "service_account" false;
+    /// The user could log in with the address there, too, and logs in with the name only here.
+    NotByAddress "not_by_address" false abridged;
     /// The public ID is kept, although it is not a random UUID (version 4): other services may refuse it.
-    PublicIdVersion "public_id_version" false;
+    PublicIdVersion "public_id_version" false abridged;
     /// The name equals another one except for case or width. The user logs in with exactly this spelling.
     NameCollision "name_collision" false;
     /// There is no address, and the user gets a placeholder.
-    NoEmail "no_email" false;
-    /// Another user has the address, and this one gets a placeholder.
+    NoEmail "no_email" false abridged;
+    /// Another user has the address: this one gets a placeholder, or keeps it unconfirmed when the other one has confirmed it.
     EmailTaken "email_taken" false;
     /// The address looks like the mark of one that an account has lost. The user gets a placeholder.
     EmailReserved "email_reserved" false;
     /// No mail can be sent to the address. It is kept as it is.
-    EmailUnusable "email_unusable" false;
+    EmailUnusable "email_unusable" false abridged;
     /// The password hash cannot be used. The user is imported without a password.
     UnusablePassword "unusable_password" false;
     /// A time is missing or out of range (years 1 to 9999).
-    TimeOutOfRange "time_out_of_range" false;
+    TimeOutOfRange "time_out_of_range" false abridged;
     /// The user is deleted, and there is no time of the deletion.
-    DeletedWithoutDate "deleted_without_date" false;
+    DeletedWithoutDate "deleted_without_date" false abridged;
     /// There is a time of a deletion, and the user is not deleted.
-    DateWithoutDeleted "date_without_deleted" false;
+    DateWithoutDeleted "date_without_deleted" false abridged;
     /// The role becomes another one with the same level.
     RoleMerged "role_merged" false;
     /// The role gets another name.
@@ -55,10 +61,10 @@ note_kinds! {
     /// The level of the role is outside of 0 to 99999. It is kept.
     RoleLevelUnusual "role_level_unusual" false;
     /// A membership of a user or a role that does not exist.
-    MembershipWithoutRow "membership_without_row" false;
+    MembershipWithoutRow "membership_without_row" false abridged;
     /// A user has a role that is not imported.
-    MembershipDropped "membership_dropped" false;
-    /// The user was changed here and in the source since the last import. What is here stays.
+    MembershipDropped "membership_dropped" false abridged;
+    /// The user was changed in the source since the last import, and this is not taken. What is here stays.
     KeptHere "kept_here" false;
 }
 
@@ -93,7 +99,8 @@ pub struct ImportReport {
     pub hashes: BTreeMap<String, u64>,
     /// The number of notes of each kind.
     pub counts: BTreeMap<ImportNoteKind, u64>,
-    /// The notes; the first 10,000 of them.
+    /// The notes. Of each kind about which nobody has to do anything, such as a time out of range, the first 10,000; of each
+    /// other kind the first million.
     pub notes: Vec<ImportNote>,
 }
 
@@ -105,6 +112,11 @@ impl ImportReport {
 
     pub(super) fn note(&mut self, kind: ImportNoteKind, row: &str, message: impl Into<String>) {
         note::add((&mut self.counts, &mut self.notes), kind, &row, message);
+    }
+
+    /// Counts notes that are not listed.
+    pub(super) fn count(&mut self, kind: ImportNoteKind, more: u64) {
+        *self.counts.entry(kind).or_default() += more;
     }
 
     pub(super) fn count_hash(&mut self, format: &str) {

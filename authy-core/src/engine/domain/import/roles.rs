@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::json;
 
 use super::{
+    mapping::RoleMapping,
     record::SourceRole,
     report::{ImportNoteKind::*, ImportReport},
     sql,
@@ -35,7 +36,7 @@ pub(super) struct RoleMap {
     /// By the keys of the source.
     described: HashMap<String, i32>,
     left_out: HashSet<String>,
-    mapped: BTreeMap<String, String>,
+    pub(super) mapping: RoleMapping,
     here: Vec<Role>,
     /// The negative IDs of roles that a dry run does not create.
     imagined: i32,
@@ -52,7 +53,8 @@ impl RoleMap {
     /// Returns the role that a user of the source has.
     pub(super) fn find(&self, key: &str) -> Option<i32> {
         self.described.get(key).copied().or_else(|| {
-            let name = self.mapped.get(key).cloned().unwrap_or_else(|| RoleName::stored(key.to_owned()).key());
+            let chosen = self.mapping.find(key).map(str::to_owned);
+            let name = chosen.unwrap_or_else(|| RoleName::stored(key.to_owned()).key());
             self.here.iter().find(|role| role.key == name).map(|role| role.id)
         })
     }
@@ -71,7 +73,7 @@ impl RoleMap {
         self.here.iter().filter(|role| roles.contains(&role.id)).map(|role| &role.name).collect()
     }
 
-    async fn read(tx: &Tx<'_>, mapped: &BTreeMap<String, RoleName>) -> Result<Self> {
+    async fn read(tx: &Tx<'_>, described: &[SourceRole], mapped: &BTreeMap<String, RoleName>) -> Result<Self> {
         let rows = sql::LIST_ROLES.rows(tx, &[]).await?;
         let here = rows.iter().map(|row| Role {
             id: row.get("role_id"),
@@ -79,15 +81,14 @@ impl RoleMap {
             key: row.get("name_key"),
             level: row.get("level"),
         });
-        let mut map = Self { here: here.collect(), imagined: -1, ..Self::default() };
-        for (from, to) in mapped {
-            if !map.here.iter().any(|role| role.key == to.key()) {
-                return Err(Error::new(ErrorKind::InvalidInput, "a role is mapped to one that does not exist")
-                    .with_field(crate::Invalid::new("unknown_role", "is not the name of a role").of("map-role")));
-            }
-            map.mapped.insert(from.clone(), to.key());
+        let here: Vec<_> = here.collect();
+        let names = described.iter().flat_map(SourceRole::names);
+        let mapping = RoleMapping::new(mapped, names.clone(), |key| here.iter().any(|role| role.key == key))?;
+        if !described.is_empty() {
+            // All roles of the source are known: a name that none has is misspelt.
+            mapping.require_known(names)?;
         }
-        Ok(map)
+        Ok(Self { here, mapping, imagined: -1, ..Self::default() })
     }
 
     fn with_level(&self, level: i32) -> Option<&Role> {
@@ -101,7 +102,7 @@ impl RoleMap {
     /// Finds the role here for a role that the source describes, or describes the one to be created.
     fn choose(&mut self, role: &SourceRole, report: &mut ImportReport) -> Option<NewRole> {
         let row = role.to_string();
-        let mapped = [role.name.as_deref(), Some(&role.key)].into_iter().flatten().find_map(|key| self.mapped.get(key));
+        let mapped = role.names().find_map(|name| self.mapping.find(name));
         if let Some(found) = mapped.and_then(|key| self.with_key(key)) {
             self.described.insert(role.key.clone(), found.id);
             return None;
@@ -163,7 +164,7 @@ pub(super) async fn resolve(
     report: &mut ImportReport,
 ) -> Result<Written<RoleMap>> {
     let actor = tx.operator()?;
-    let mut map = RoleMap::read(tx, mapped).await?;
+    let mut map = RoleMap::read(tx, described, mapped).await?;
     let mut events = Vec::new();
     for source in described {
         let Some(new) = map.choose(source, report) else { continue };

@@ -102,6 +102,8 @@ impl Reader {
                 let message = format!("the membership in role {role} has no user or no role: it is left out");
                 report.note(ImportNoteKind::MembershipWithoutRow, &user, message);
             }
+            let counted = report.counts.get(&ImportNoteKind::MembershipWithoutRow).copied().unwrap_or_default();
+            report.count(ImportNoteKind::MembershipWithoutRow, reader.all_orphans.saturating_sub(counted));
         }
         report
     }
@@ -126,6 +128,11 @@ impl Reader {
     /// Returns whether other services know the users of the source by their public IDs, so that none may get a new one.
     pub(super) fn needs_public_id(&self) -> bool {
         matches!(self.rows, Rows::FirstAuthy(_))
+    }
+
+    /// Returns whether users who have a name log in there with it or with their address.
+    pub(super) fn accepts_addresses(&self) -> bool {
+        matches!(&self.rows, Rows::File(reader) if reader.accepts_addresses())
     }
 
     /// Returns the next rows; none at the end.

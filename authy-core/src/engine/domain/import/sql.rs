@@ -15,19 +15,21 @@ statements! {
          FROM authy.import_origin WHERE source = $1 AND source_id = ANY ($2)";
 
     /// Which of these IDs, keys of names, keys of addresses and spellings are taken: an address as that of an owner, who
-    /// has confirmed it, or not.
-    FIND_TAKEN(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY) =
-        "SELECT 'id' AS what, public_id::text AS value FROM authy.users WHERE public_id = ANY ($1)
+    /// has confirmed it, or not, and then with the ID in this source or else the public ID.
+    FIND_TAKEN(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT) =
+        "SELECT 'id' AS what, public_id::text AS value, NULL::text AS holder FROM authy.users WHERE public_id = ANY ($1)
          UNION ALL
-         SELECT unnest(ARRAY['key', 'spelling']), unnest(ARRAY[username_key, username])
+         SELECT unnest(ARRAY['key', 'spelling']), unnest(ARRAY[username_key, username]), NULL
          FROM authy.users WHERE username_key = ANY ($2)
          UNION ALL
-         SELECT 'key', spelling_key FROM authy.alias WHERE spelling_key = ANY ($2)
+         SELECT 'key', spelling_key, NULL FROM authy.alias WHERE spelling_key = ANY ($2)
          UNION ALL
-         SELECT 'spelling', spelling FROM authy.alias WHERE spelling = ANY ($4)
+         SELECT 'spelling', spelling, NULL FROM authy.alias WHERE spelling = ANY ($4)
          UNION ALL
-         SELECT CASE WHEN validated_at IS NULL AND erased_at IS NULL THEN 'email' ELSE 'owned email' END, email_key
-         FROM authy.users WHERE email_key = ANY ($3)";
+         SELECT CASE WHEN validated_at IS NULL AND erased_at IS NULL THEN 'email' ELSE 'owned email' END, email_key,
+                coalesce(source_id, public_id::text)
+         FROM authy.users LEFT JOIN authy.import_origin ON user_id = public_id AND source = $5
+         WHERE email_key = ANY ($3)";
 
     /// Stores the passwords of new users.
     CREATE_PASSWORDS(UUID_ARRAY, TEXT_ARRAY) =
@@ -70,10 +72,20 @@ statements! {
                 ARRAY(SELECT role_id FROM authy.user_role WHERE user_role.user_id = public_id) AS roles
          FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = ANY ($1)";
 
-    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not.
-    FIND_EMAILS(TEXT_ARRAY) =
-        "SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner
-         FROM authy.users WHERE email_key = ANY ($1)";
+    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and the ID of each in
+    /// this source, or else the public ID.
+    FIND_EMAILS(TEXT_ARRAY, TEXT) =
+        "SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner,
+                coalesce(source_id, public_id::text) AS holder
+         FROM authy.users LEFT JOIN authy.import_origin ON user_id = public_id AND source = $2
+         WHERE email_key = ANY ($1)";
+
+    /// The hashes of other programs, except those of argon2, of the next users of a source after an ID.
+    LIST_FOREIGN(TEXT, UUID, INT8) =
+        "SELECT user_id, phc FROM authy.password
+         WHERE user_id > $2 AND phc NOT LIKE '$argon2%' AND phc NOT LIKE '$authy-wrap$%'
+           AND EXISTS (SELECT FROM authy.import_origin AS origin WHERE origin.user_id = password.user_id AND source = $1)
+         ORDER BY user_id LIMIT $3";
 
     /// Changes users. What is NULL stays, except that a deletion may be taken back; a new epoch revokes older tokens.
     UPDATE(UUID_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY,

@@ -37,6 +37,9 @@ struct Recorded<'a> {
     password_set: Option<chrono::DateTime<chrono::Utc>>,
     sets_password: bool,
     email_written: Option<Vec<u8>>,
+    email_digest: Option<&'a [u8]>,
+    /// Whether the next import compares the user although nothing has changed in the source.
+    is_pending: bool,
 }
 
 impl Writer<'_> {
@@ -82,6 +85,8 @@ impl Writer<'_> {
             password_set: None,
             sets_password: user.candidate.phc.is_some(),
             email_written: Some(digest_of(&user.email_key)),
+            email_digest: Some(&user.candidate.digests.email),
+            is_pending: user.is_email_pending,
         });
         self.record(tx, &written.collect::<Vec<_>>()).await?;
         let events = users.iter().map(|user| self.event(user.id, &user.candidate.roles, &[]));
@@ -100,6 +105,8 @@ impl Writer<'_> {
             password_set: update.password_set,
             sets_password: matches!(update.password, PasswordChange::Set),
             email_written: update.email_written.clone(),
+            email_digest: update.email_digest.as_deref(),
+            is_pending: update.is_email_pending,
         });
         self.record(tx, &written.collect::<Vec<_>>()).await
     }
@@ -152,9 +159,9 @@ impl Writer<'_> {
         let origin = |user: &'a Recorded<'a>| RecordedOrigin {
             user: user.user,
             source_id: &user.candidate.source_id,
-            digest: Some(&user.candidate.digests.all),
+            digest: Some(user.candidate.digests.all.as_slice()).filter(|_| !user.is_pending),
             password_digest: Some(&user.candidate.digests.password),
-            email_digest: Some(&user.candidate.digests.email),
+            email_digest: user.email_digest,
             password_set: user.password_set,
             sets_password: user.sets_password,
             email_written: user.email_written.as_deref(),

@@ -84,7 +84,8 @@ impl Users {
 
     /// Creates the first administrator of a database without users, or with imported users none of whom is an
     /// administrator, for the operator. Returns the name and the password, which is not available later; `None` when there
-    /// are other users or an administrator, or another instance has just created one.
+    /// are other users or an administrator, or another instance has just created one. Warns in the log when no
+    /// administrator has a password.
     ///
     /// # Errors
     /// [`ErrorKind::BeyondYourLevel`] unless the caller is the operator; [`ErrorKind::Unavailable`] when the database
@@ -93,6 +94,12 @@ impl Users {
         Actor::operator(caller)?;
         let level = lookalike::ADMINISTRATOR_LEVEL;
         if self.db().read_opt(&sql::HAS_ADMINISTRATOR, &[&level]).await?.is_some() {
+            if let Some(row) = self.db().read_opt(&sql::FIND_LOCKED_OUT, &[&level]).await? {
+                tracing::warn!(
+                    user = row.get::<_, &str>("username"),
+                    "no administrator has a usable password, so none can log in: `authy-server user reset-link` sets one"
+                );
+            }
             return Ok(None);
         }
         let user = UserId::random();

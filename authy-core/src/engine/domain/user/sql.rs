@@ -104,6 +104,17 @@ statements! {
          WHERE NOT EXISTS (SELECT FROM authy.import_origin WHERE user_id = public_id)
          LIMIT 1";
 
+    /// The most powerful administrator, with a role of this level or a smaller one, when none has a password.
+    FIND_LOCKED_OUT(INT4) =
+        "WITH administrator AS (
+             SELECT public_id, username, level
+             FROM authy.user_role JOIN authy.role USING (role_id) JOIN authy.users ON public_id = user_id
+             WHERE level <= $1 AND deleted_at IS NULL
+         )
+         SELECT username FROM administrator
+         WHERE NOT EXISTS (SELECT FROM administrator JOIN authy.password ON user_id = public_id)
+         ORDER BY level, public_id LIMIT 1";
+
     /// Whether any user exists.
     ANY() = "SELECT 1 FROM authy.users LIMIT 1";
 

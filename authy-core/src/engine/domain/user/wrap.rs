@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
 use super::Users;
 use crate::{
     ErrorKind, Result,
     engine::{
-        crypto::hasher::HashRequester,
+        crypto::{hasher::HashRequester, password::Passwords},
         domain::credential::sql,
-        journal::{actor::Actor, caller::Caller, write::Written},
+        journal::{
+            actor::Actor,
+            caller::Caller,
+            write::{Journal, Written},
+        },
         storage::connector::db_error,
     },
 };
@@ -62,41 +66,47 @@ impl Users {
             let Some(end) = rows.last() else { return Ok(done) };
             last = end.get("user_id");
             let listed = rows.iter().map(|row| (row.get("user_id"), row.get("phc")));
-            let wrapped = self.wrap_batch(caller, listed.collect()).await?;
+            let passwords = &self.passwords.passwords;
+            let wrapped = wrap_batch(&self.journal, passwords, caller, listed.collect()).await?;
             done.wrapped += wrapped;
             done.skipped += u64::try_from(rows.len()).unwrap_or(u64::MAX).saturating_sub(wrapped);
             progress(done);
         }
     }
+}
 
-    /// Replaces these hashes in one transaction. Returns how many it has replaced.
-    async fn wrap_batch(&self, caller: &Caller, hashes: Vec<(Uuid, String)>) -> Result<u64> {
-        // As many as there are threads: others who wait for a hash wait for one of these at most.
-        let threads = self.passwords.passwords.statistics().threads;
-        let wrapped = stream::iter(hashes).map(|(user, old)| self.wrap(user, old)).buffer_unordered(threads);
-        let wrapped: Vec<_> = wrapped.try_collect().await?;
-        let wrapped: Vec<_> = wrapped.into_iter().flatten().collect();
-        let users: Vec<Uuid> = wrapped.iter().map(|(user, ..)| *user).collect();
-        let old: Vec<&str> = wrapped.iter().map(|(_, old, _)| old.as_str()).collect();
-        let new: Vec<&str> = wrapped.iter().map(|(.., new)| new.as_str()).collect();
-        self.journal
-            .write(caller, async |tx| {
-                tx.operator()?;
-                let replaced = sql::WRAP.execute(tx, &[&users, &old, &new]).await.map_err(db_error)?;
-                Ok(Written::without_event(replaced))
-            })
-            .await
-    }
+/// Replaces these hashes in one transaction. Returns how many it has replaced.
+pub(in crate::engine::domain) async fn wrap_batch(
+    journal: &Journal,
+    passwords: &Passwords,
+    caller: &Caller,
+    hashes: Vec<(Uuid, String)>,
+) -> Result<u64> {
+    // As many as there are threads: others who wait for a hash wait for one of these at most.
+    let threads = passwords.statistics().threads;
+    let wraps: Vec<_> = hashes.into_iter().map(|(user, old)| wrap(passwords, user, old).boxed()).collect();
+    let wrapped: Vec<_> = stream::iter(wraps).buffer_unordered(threads).try_collect().await?;
+    let wrapped: Vec<_> = wrapped.into_iter().flatten().collect();
+    let users: Vec<Uuid> = wrapped.iter().map(|(user, ..)| *user).collect();
+    let old: Vec<&str> = wrapped.iter().map(|(_, old, _)| old.as_str()).collect();
+    let new: Vec<&str> = wrapped.iter().map(|(.., new)| new.as_str()).collect();
+    journal
+        .write(caller, async |tx| {
+            tx.operator()?;
+            let replaced = sql::WRAP.execute(tx, &[&users, &old, &new]).await.map_err(db_error)?;
+            Ok(Written::without_event(replaced))
+        })
+        .await
+}
 
-    /// Returns a hash with argon2id over it; `None` when it stays as it is. Waits while others fill the queue.
-    async fn wrap(&self, user: Uuid, old: String) -> Result<Option<(Uuid, String, String)>> {
-        loop {
-            match self.passwords.passwords.wrap(HashRequester::default(), &old).await {
-                Err(error) if error.kind() == ErrorKind::Overloaded => {
-                    tokio::time::sleep(error.retry_after().unwrap_or(OVERLOAD_PAUSE)).await;
-                }
-                new => return Ok(new?.map(|new| (user, old, new))),
+/// Returns a hash with argon2id over it; `None` when it stays as it is. Waits while others fill the queue.
+async fn wrap(passwords: &Passwords, user: Uuid, old: String) -> Result<Option<(Uuid, String, String)>> {
+    loop {
+        match passwords.wrap(HashRequester::default(), &old).await {
+            Err(error) if error.kind() == ErrorKind::Overloaded => {
+                tokio::time::sleep(error.retry_after().unwrap_or(OVERLOAD_PAUSE)).await;
             }
+            new => return Ok(new?.map(|new| (user, old, new))),
         }
     }
 }

@@ -11,7 +11,10 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::{document, format::ImportFormat};
-use crate::{Error, ErrorKind, Result, engine::domain::import::record::SourceRow};
+use crate::{
+    Error, ErrorKind, Result,
+    engine::domain::import::record::{SkippedRow, SourceRow},
+};
 
 /// Maximum length of a line in bytes. A user has less than a hundredth of it.
 const MAX_LINE: u64 = 1 << 20;
@@ -42,6 +45,11 @@ impl FileReader {
             Ok(FileRows::Lines(Some(Lines { file, number: 0 })))
         });
         Ok(Self { format, rows: opened.await? })
+    }
+
+    /// Returns whether users who have a name log in with it or with their address.
+    pub(super) fn accepts_addresses(&self) -> bool {
+        self.format.accepts_addresses()
     }
 
     pub(super) fn total(&self) -> Option<u64> {
@@ -77,8 +85,8 @@ impl FileReader {
 
 /// Returns a row. Without an ID of its own it is named by its place.
 fn row(place: String, value: Result<Value, String>, format: &ImportFormat) -> SourceRow {
-    let record = value.and_then(|value| format.read(value));
-    let id = record.as_ref().ok().and_then(|record| record.id.clone());
+    let record = value.map_err(SkippedRow::unreadable).and_then(|value| format.read(value));
+    let id = record.as_ref().map_or_else(|skipped| skipped.id.clone(), |record| record.id.clone());
     SourceRow { place: id.unwrap_or(place), record }
 }
 

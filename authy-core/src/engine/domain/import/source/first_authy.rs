@@ -42,8 +42,9 @@ const ZONES: &str = "SELECT reset_val AS own, $1 IS NULL OR EXISTS (
 
 const ROLES: &str = "SELECT id::text AS key, name::text, description::text, level::integer FROM role ORDER BY id";
 
-/// Memberships of users or roles that do not exist. As many as a report has room for.
-const ORPHANS: &str = "SELECT coalesce(user_id::text, 'NULL') AS user_id, coalesce(role_id::text, 'NULL') AS role_id
+/// Memberships of users or roles that do not exist: as many as a report has room for, and the number of all.
+const ORPHANS: &str = "SELECT coalesce(user_id::text, 'NULL') AS user_id, coalesce(role_id::text, 'NULL') AS role_id,
+                              count(*) OVER () AS total
                        FROM user_role
                        WHERE NOT EXISTS (SELECT FROM users WHERE users.id = user_id)
                           OR NOT EXISTS (SELECT FROM role WHERE role.id = role_id)
@@ -72,6 +73,8 @@ pub(in crate::engine::domain::import) struct Reader {
     pub(super) roles: Vec<SourceRole>,
     /// The users and roles, by their IDs, of memberships that lack one of them.
     pub(super) orphans: Vec<(String, String)>,
+    /// The number of all of them.
+    pub(super) all_orphans: u64,
     pub(super) total: u64,
     // It is asked again at its end, after which the client answers with an error.
     users: Pin<Box<Fuse<RowStream>>>,
@@ -88,6 +91,7 @@ impl Reader {
         let roles = client.query_typed(ROLES, &[]).await.map_err(unreadable)?;
         let roles = roles.iter().map(role).collect::<Result<_>>()?;
         let orphans = client.query_typed(ORPHANS, &[]).await.map_err(unreadable)?;
+        let all_orphans = orphans.first().map_or(Ok(0), |row| column_of::<i64>(row, "total"))?.unsigned_abs();
         let orphans = orphans.iter().map(|row| Ok((column_of(row, "user_id")?, column_of(row, "role_id")?)));
         let orphans = orphans.collect::<Result<_>>()?;
         let total = client.query_typed_one(TOTAL, &[]).await.map_err(unreadable)?;
@@ -95,7 +99,7 @@ impl Reader {
         let zones = [(&app_time_zone, Type::TEXT), (&database_time_zone, Type::TEXT)];
         let users = client.query_typed_raw(USERS, zones).await.map_err(unreadable)?;
         let users = Box::pin(users.fuse());
-        Ok(Self { app_time_zone, database_time_zone, roles, orphans, total, users, _client: client })
+        Ok(Self { app_time_zone, database_time_zone, roles, orphans, all_orphans, total, users, _client: client })
     }
 
     pub(super) async fn next(&mut self, limit: usize) -> Result<Vec<SourceRow>> {
@@ -148,9 +152,11 @@ pub(in crate::engine::domain) async fn connect(
 }
 
 fn role(row: &Row) -> Result<SourceRole> {
+    // An empty name is none: nobody could type it, or map it to another.
+    let name = column_of::<Option<String>>(row, "name")?.filter(|name| !name.trim().is_empty());
     Ok(SourceRole {
         key: column_of(row, "key")?,
-        name: column_of(row, "name")?,
+        name,
         description: column_of(row, "description")?,
         level: column_of(row, "level")?,
     })

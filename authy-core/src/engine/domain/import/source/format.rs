@@ -9,7 +9,14 @@ use base64::{
 use serde_json::Value;
 
 use super::document::{flag, millis, text, texts, time};
-use crate::{Invalid, Secret, engine::domain::import::record::ImportRecord, time::now};
+use crate::{
+    Invalid, Secret,
+    engine::domain::import::{
+        record::{ImportRecord, SkippedRow},
+        report::ImportNoteKind,
+    },
+    time::now,
+};
 
 /// The format of a file of users.
 #[non_exhaustive]
@@ -80,10 +87,22 @@ impl ImportFormat {
         matches!(self, Self::Keycloak | Self::Firebase(_))
     }
 
+    /// Returns whether users who have a name log in with it or with their address.
+    pub(super) fn accepts_addresses(&self) -> bool {
+        matches!(self, Self::Keycloak | Self::Auth0)
+    }
+
     /// Reads a user.
-    pub(super) fn read(&self, user: Value) -> Result<ImportRecord, String> {
+    pub(super) fn read(&self, user: Value) -> Result<ImportRecord, SkippedRow> {
         match self {
-            Self::JsonLines => serde_json::from_value(user).map_err(|error| format!("no user: {error}")),
+            Self::JsonLines => {
+                serde_json::from_value(user).map_err(|error| SkippedRow::unreadable(format!("no user: {error}")))
+            }
+            Self::Keycloak if text(&user, "serviceAccountClientId").is_some() => Err(SkippedRow {
+                id: text(&user, "id"),
+                kind: ImportNoteKind::ServiceAccount,
+                reason: "the service account of a client, and no person: the row is left out".to_owned(),
+            }),
             Self::Keycloak => Ok(keycloak(&user)),
             Self::Auth0 => Ok(auth0(&user)),
             Self::Firebase(hash) => Ok(firebase(&user, hash.as_ref())),
@@ -216,12 +235,13 @@ fn base64(text: &str) -> Option<String> {
     URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| STANDARD.encode(bytes))
 }
 
+/// A user of Supabase, who logs in by address. The metadata of a user is no name: every user can write anything into it, also
+/// the name or the address of another one.
 fn supabase(user: &Value) -> ImportRecord {
     let banned_until = time(user, "banned_until");
     let deleted_at = time(user, "deleted_at");
     named(ImportRecord {
         id: text(user, "id"),
-        username: text(user, "raw_user_meta_data.username"),
         email: text(user, "email").or_else(|| text(user, "phone")),
         validated: text(user, "email_confirmed_at").is_some(),
         password_hash: text(user, "encrypted_password").map(Secret::new),
