@@ -15,12 +15,15 @@ export async function start({ browser: executablePath, url, shots, script }) {
   const problems = []
   const steps = []
   let shot = 0
+  // Whether scripts run on a page.
+  const runsScripts = new WeakMap()
 
   // A browser of its own, with its own cookies.
   async function open(options) {
     const context = await browser.newContext({ javaScriptEnabled: script, locale: 'en-GB', viewport: { width: 1100, height: 800 }, ...options })
     const page = await context.newPage()
     page.setDefaultTimeout(20000)
+    runsScripts.set(page, options?.javaScriptEnabled ?? script)
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
       (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
     page.on('console', (message) => {
@@ -42,7 +45,7 @@ export async function start({ browser: executablePath, url, shots, script }) {
     steps.push(`${about}: ${heading}`)
     const number = String(++shot).padStart(2, '0')
     await page.screenshot({ path: `${shots}/${number}-${about.replaceAll(/[^a-z0-9]+/gi, '-')}.png`, fullPage: true })
-    if (!script) return
+    if (!runsScripts.get(page)) return
     const { scroll, width } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }))
     if (scroll > width) problems.push(`${about}: ${scroll} px on a screen of ${width} px`)
     await page.evaluate(axe)
