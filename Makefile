@@ -63,7 +63,7 @@ bench: ## Measure: ratios against this machine's own limits, in one run
 	$(CARGO) bench --locked -p authy-tests --bench relay
 	$(CARGO) bench --locked -p authy-tests --bench revocation
 	$(CARGO) bench --locked -p authy-tests --bench timing
-	$(CARGO) bench --locked -p authy-tests --bench ui
+	UI_USERS=10000 $(CARGO) bench --locked -p authy-tests --bench ui
 
 # Without a sanitizer the stable toolchain is enough, and there is no unsafe code of ours for one to watch. The targets are
 # compiled with the versions of the workspace.

@@ -50,7 +50,7 @@ pub use delivery::{
     notification::{Notification, NotificationKind},
     relay::{
         lag::{RelayStatistics, SinkLag},
-        stuck::{SinkStatus, StuckDelivery},
+        stuck::{SinkStatus, StuckCursor, StuckDelivery, StuckPage, StuckQuery, StuckState},
     },
     sink::{Delivery, DeliveryError, Sink},
 };
@@ -65,6 +65,7 @@ pub use domain::{
         report::{ImportNote, ImportNoteKind, ImportReport},
         source::{FirebaseHash, FirstAuthy, ImportFormat, ImportSource},
     },
+    instance::{InstanceReport, InstanceState, InstanceView},
     note::Note,
     recovery::RecoveryReport,
     role::Roles,

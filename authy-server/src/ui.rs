@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use authy_core::{Authy, ClientInfo, UserId, api::Method};
 use http::{HeaderValue, request::Parts};
+use tokio::sync::Semaphore;
 
 use crate::{listener::Listener, reply::Response};
 
@@ -49,6 +50,9 @@ use pages::Skin;
 pub(crate) use path::{CONSOLE, DOCS};
 use row::PageRow;
 
+/// Maximum number of concurrent downloads of a server. Each reads pages of events as fast as the database gives them.
+const MAX_DOWNLOADS: usize = 4;
+
 /// The folder of all pages but the first.
 const ROOT: &str = "/authy/ui";
 
@@ -85,6 +89,8 @@ pub(crate) fn owns(path: &str) -> bool {
 /// All pages, ready to be answered.
 pub(crate) struct Site {
     skin: Skin,
+    /// The files of events that may be written at the same time.
+    downloads: Arc<Semaphore>,
     rows: Vec<PageRow>,
     router: matchit::Router<usize>,
 }
@@ -105,7 +111,7 @@ impl Site {
                 tracing::error!(path = row.path, %conflict, "a page cannot be reached");
             }
         }
-        Self { skin: Skin::new(pages), rows, router }
+        Self { skin: Skin::new(pages), downloads: Arc::new(Semaphore::new(MAX_DOWNLOADS)), rows, router }
     }
 
     /// Returns the paths of all pages, each with its methods.

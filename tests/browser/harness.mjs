@@ -42,12 +42,15 @@ export async function start({ browser: executablePath, url, shots, script }) {
   const problems = []
   const steps = []
   let shot = 0
+  // Whether scripts run on a page.
+  const runsScripts = new WeakMap()
 
   // A browser of its own, with its own cookies.
   async function open(options) {
     const context = await browser.newContext({ javaScriptEnabled: script, locale: 'en-GB', viewport: { width: 1100, height: 800 }, ...options })
     const page = await context.newPage()
     page.setDefaultTimeout(20000)
+    runsScripts.set(page, options?.javaScriptEnabled ?? script)
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
       (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
     page.on('console', (message) => {
@@ -70,7 +73,7 @@ export async function start({ browser: executablePath, url, shots, script }) {
     steps.push(`${about}: ${heading}`)
     const number = String(++shot).padStart(2, '0')
     await page.screenshot({ path: `${shots}/${number}-${about.replaceAll(/[^a-z0-9]+/gi, '-')}.png`, fullPage: true })
-    if (!script) return
+    if (!runsScripts.get(page)) return
     problems.push(...(await inspect(page, exceptions)).map((problem) => `${about}: ${problem}`))
   }
 

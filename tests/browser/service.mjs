@@ -69,13 +69,27 @@ try {
   await press(page, 'Deliver it again')
   await says(page, 'It is delivered again now.')
   await look(page, 'delivery retried')
+  await page.getByRole('link', { name: /^Give up the delivery of / }).first().click()
+  await press(page, 'Give it up')
+  await says(page, 'The delivery is given up.')
+  await look(page, 'delivery given up')
+  await page.getByRole('link', { name: 'recorder' }).click()
+  await look(page, 'sink')
+  await follow(page, 'Dismiss all')
+  await look(page, 'deliveries dismiss')
+  await follow(page, 'Cancel')
+  await page.getByRole('link', { name: /^Dismiss the delivery of / }).first().click()
+  await look(page, 'delivery dismiss')
+  await press(page, 'Dismiss it')
+  await says(page, 'The delivery is dismissed.')
+  await look(page, 'delivery dismissed')
 
   // The reference of events, for everybody.
   const reader = await open()
   await reader.goto(`${url}/authy/docs/events`)
   await look(reader, 'event reference')
   await reader.locator('.columns a').last().click()
-  expect(new URL(reader.url()).hash === '#delivery.skipped', 'a kind has an address')
+  expect(new URL(reader.url()).hash === '#delivery.dismissed', 'a kind has an address')
 
   // What an administrator sees, who may change none of it; and a link that was shared.
   const other = await open()
@@ -94,6 +108,7 @@ try {
     ['dark', { colorScheme: 'dark' }],
     ['small dark german', { locale: 'de-DE', colorScheme: 'dark', viewport: { width: 320, height: 640 } }],
     ['wide', { viewport: { width: 1920, height: 1080 } }],
+    ['without JavaScript', { javaScriptEnabled: false }],
   ]) {
     const another = await open(options)
     const state = (await page.context().cookies()).filter(({ name }) => name !== 'authy-language')

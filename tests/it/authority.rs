@@ -5,6 +5,7 @@ use authy_core::{
     Authenticator as _, Authy, ClientInfo, Error, ErrorKind, Level, Result, RoleName, Secret, SessionId, UserId,
     api::{account::AccountChange, event::EventQuery, role::NewRole},
     engine::{Caller, ExportOptions, FirstAuthy, ImportOptions, ImportRecord, ImportSource, MasterKeys},
+    time::now,
     tls::Roots,
 };
 use authy_tests::{PASSWORD, TestApp, cheap, credentials, fresh_name, new_account, new_user, old_database, operator};
@@ -84,6 +85,8 @@ impl AuthorityFixture {
             }),
             "deliveries.retry" => later(|| authy.deliveries().retry(caller, SINK, self.stuck)),
             "deliveries.skip" => later(|| authy.deliveries().skip(caller, SINK, self.stuck)),
+            "deliveries.dismiss" => later(|| authy.deliveries().dismiss(caller, SINK, self.stuck)),
+            "deliveries.dismiss_all" => later(|| ignore(authy.deliveries().dismiss_all(caller, SINK, now()))),
             "users.create_first_administrator" => later(|| ignore(authy.users().create_first_administrator(caller))),
             "sessions.end_everyone" => later(|| ignore(authy.sessions().end_everyone(caller))),
             "import" => later(|| async {
@@ -155,6 +158,9 @@ impl AuthorityFixture {
         match function.trim_start_matches("within.") {
             "roles.delete" => drop(self.authy.roles().create(&operator(), self.role.clone()).await.unwrap()),
             "users.restore" => self.authy.users().delete(&operator(), self.subject).await.unwrap(),
+            "deliveries.dismiss" | "deliveries.dismiss_all" => {
+                self.authy.deliveries().skip(&operator(), SINK, self.stuck).await.unwrap();
+            }
             _ => {}
         }
     }

@@ -31,14 +31,16 @@ async fn before_email_owners() -> tokio_postgres::Config {
     let sql = database::connect(&config).await;
     sql.batch_execute(
         "DROP INDEX authy.users_email_owner, authy.code_by_email, authy.users_deleted, authy.users_unconfirmed,
-                    authy.user_role_by_grant, authy.event_by_kind, authy.delivery_failed;
+                    authy.user_role_by_grant, authy.event_by_kind, authy.delivery_failed, authy.delivery_repeated,
+                    authy.delivery_given_up;
          CREATE INDEX user_role_by_role ON authy.user_role (role_id, user_id);
          ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.import_origin, authy.spent_code, authy.administrator_name, authy.installation, authy.alias;
-         DROP TABLE authy.fallback_hash, authy.export_intent;
+         DROP TABLE authy.fallback_hash, authy.export_intent, authy.instance;
          ALTER TABLE authy.role ADD CONSTRAINT role_level_check CHECK (level BETWEEN 0 AND 99999);
          ALTER TABLE authy.event_cursor DROP COLUMN shows_status;
-         ALTER TABLE authy.delivery DROP COLUMN shows_status, DROP COLUMN first_failure;
+         ALTER TABLE authy.delivery DROP COLUMN shows_status, DROP COLUMN first_failure,
+                                     DROP COLUMN dismissed;
          CREATE INDEX delivery_of_user ON authy.delivery (subject, happened) WHERE sink = 'webhook';
          CREATE INDEX delivery_made ON authy.delivery (changed) WHERE state = 'delivered' AND sink <> 'webhook';
          DELETE FROM authy.migration

@@ -82,6 +82,8 @@ const MATRIX: &[(&str, &str, Visitors)] = &[
     ("/authy/ui/admin/sinks", "GET", Administrator),
     ("/authy/ui/admin/sinks/{sink}/{event_id}/retry", "GET POST", FullPower),
     ("/authy/ui/admin/sinks/{sink}/{event_id}/skip", "GET POST", FullPower),
+    ("/authy/ui/admin/sinks/{sink}/{event_id}/dismiss", "GET POST", FullPower),
+    ("/authy/ui/admin/sinks/{sink}/dismiss", "GET POST", FullPower),
 ];
 
 /// The URL that the pages are told to have. `Origin` is compared with it.

@@ -220,7 +220,7 @@ async fn a_sign_up_that_is_not_accepted_for_too_long_is_given_up_and_others_go_o
     let stuck = app.authy.deliveries().list_stuck(2).await.unwrap().remove(0);
     assert_eq!((stuck.subject, stuck.is_given_up), (Some(unlucky), true));
     assert!(stuck.attempts >= 3 && stuck.error.unwrap().contains("500"));
-    assert_eq!(app.authy.deliveries().list_sinks().await.unwrap()[0].stuck, 1);
+    assert_eq!(app.authy.deliveries().list_sinks().await.unwrap()[0].given_up, 1);
     let attempts = seen.load(Ordering::SeqCst);
 
     // The operator tries again: the time begins anew.

@@ -28,6 +28,7 @@ use crate::{
                 report::ImportReport,
                 source::{FirstAuthy, ImportSource},
             },
+            instance::{InstanceReport, Instances},
             issuer,
             recovery::{self, RecoveryReport},
             role::Roles,
@@ -97,6 +98,7 @@ struct Handles {
     deliveries: Deliveries,
     passwords: PasswordVerifier,
     relay_lag: Arc<RelayLag>,
+    instances: Arc<Instances>,
     erased: ErasedNames,
 }
 
@@ -210,8 +212,17 @@ impl Authy {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn start_background_with(&self, sinks: Vec<Arc<dyn Sink>>) -> Result<Background> {
-        let Handles { journal, keys, config, relay_lag, .. } = &*self.handles;
-        Background::start(journal, keys, config, relay_lag, sinks).await
+        let Handles { journal, keys, config, relay_lag, instances, .. } = &*self.handles;
+        Background::start(journal, keys, config, relay_lag, instances, sinks).await
+    }
+
+    /// Returns the instances with background work that run on the database, or have run in the last day, and what they have
+    /// counted together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn list_instances(&self) -> Result<InstanceReport> {
+        self.handles.instances.list().await
     }
 
     /// Runs the maintenance once: performs the due steps of the key rotation, deletes expired rows, and creates and

@@ -13,7 +13,7 @@ use crate::{
             relay::{self, Relay, lag::RelayLag, stop::StopRelays},
             sink::Sink,
         },
-        domain::signing_key::SigningKeys,
+        domain::{instance::Instances, signing_key::SigningKeys},
         journal::write::Journal,
         storage::fault::{self, Track},
     },
@@ -28,6 +28,9 @@ use maintenance::Maintenance;
 /// much longer, and a sink that hangs would use all of that time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Maximum time for the last report of this instance: without it, the others notice within two minutes.
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The running background work: [`Authy::start_background_with`](crate::Authy::start_background_with).
 ///
 /// [`stop`](Self::stop) ends it in order. Dropping it ends it at once: the sinks get what they were being delivered
@@ -37,6 +40,7 @@ pub struct Background {
     tasks: Vec<JoinHandle<()>>,
     relays: Vec<JoinHandle<()>>,
     stop: StopRelays,
+    instances: Arc<Instances>,
 }
 
 impl Drop for Background {
@@ -62,6 +66,7 @@ impl Background {
         keys: &Arc<SigningKeys>,
         config: &Config,
         lag: &Arc<RelayLag>,
+        instances: &Arc<Instances>,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Self> {
         let feed = &journal.feed;
@@ -69,7 +74,7 @@ impl Background {
         let names: Vec<_> = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         let (maintenance, kept_for) = (Maintenance::new(journal.clone(), keys.clone(), config), names.clone());
         let (stop, stopping) = StopRelays::new();
-        let mut background = Self { tasks: Vec::new(), relays: Vec::new(), stop };
+        let mut background = Self { tasks: Vec::new(), relays: Vec::new(), stop, instances: instances.clone() };
         background.tasks.push(tokio::spawn(fault::on(
             Track::Follow,
             follow::follow(feed.clone(), journal.db.clone(), keys.clone(), cursor),
@@ -89,6 +94,9 @@ impl Background {
             background.relays.push(tokio::spawn(fault::on(Track::Relay, async move { relay.run(&stopping).await })));
         }
         journal.db.write_quietly(&relay::sql::NOTE_FIRST_START, &[]).await?;
+        let instances = instances.clone();
+        let reporting = async move { instances.report_at_intervals().await };
+        background.tasks.push(tokio::spawn(fault::on(Track::Maintenance, reporting)));
         if !names.is_empty() {
             let lag = lag.clone();
             // After every sink has a position, so that the first measurement has them all.
@@ -110,5 +118,9 @@ impl Background {
             tracing::warn!("some deliveries did not end in time: their sinks get them again");
         }
         // The rest is transactions: one that is interrupted is rolled back.
+        self.tasks.iter().for_each(JoinHandle::abort);
+        if timeout(LAST_REPORT_TIMEOUT, self.instances.stop()).await.is_err() {
+            tracing::debug!("the other instances are not told that this one ends");
+        }
     }
 }

@@ -8,8 +8,8 @@ use crate::{
         background::maintenance,
         delivery::{notification, relay},
         domain::{
-            alias, code, credential, epoch, export, fallback_hash, going_back, import, issuer, lookalike, role,
-            session, signing_key, throttle, user,
+            alias, code, credential, epoch, export, fallback_hash, going_back, import, instance, issuer, lookalike,
+            role, session, signing_key, throttle, user,
         },
         journal::{actor, event, revocation},
         storage::{connector::db_error, replica, statement::Statement},
@@ -30,6 +30,7 @@ fn all() -> impl Iterator<Item = &'static Statement> {
         fallback_hash::sql::ALL,
         going_back::sql::ALL,
         import::sql::ALL,
+        instance::sql::ALL,
         issuer::sql::ALL,
         lookalike::sql::ALL,
         role::sql::ALL,

@@ -18,7 +18,7 @@ pub(in crate::engine) mod sink;
 ///
 /// # async fn deliveries(authy: &Authy, operator: &Caller) -> Result<()> {
 /// for sink in authy.deliveries().list_sinks().await? {
-///     println!("{} lacks {} events; {} are stuck", sink.sink, sink.waiting, sink.stuck);
+///     println!("{} lacks {} events; {} are stuck, {} given up", sink.sink, sink.waiting, sink.stuck, sink.given_up);
 /// }
 /// for delivery in authy.deliveries().list_stuck(20).await? {
 ///     authy.deliveries().retry(operator, &delivery.sink, delivery.event_id).await?;

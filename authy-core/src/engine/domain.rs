@@ -9,6 +9,7 @@ pub(in crate::engine) mod export;
 pub(in crate::engine) mod fallback_hash;
 pub(in crate::engine) mod going_back;
 pub(in crate::engine) mod import;
+pub(in crate::engine) mod instance;
 pub(in crate::engine) mod issuer;
 pub(in crate::engine) mod lookalike;
 pub(in crate::engine) mod note;

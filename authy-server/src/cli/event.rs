@@ -7,7 +7,7 @@ use authy_core::{
         page::PageSize,
     },
     engine::Caller,
-    time::HttpDate,
+    time::{HttpDate, now},
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -36,7 +36,19 @@ pub(super) fn command() -> Command {
         .long("stuck")
         .action(ArgAction::SetTrue)
         .conflicts_with_all(["user", "kind"])
-        .help("Only events that a sink has not accepted, the oldest first");
+        .help("Only events that a sink has not accepted: those that are repeated, then those that were given up");
+    let of_sink = Arg::new("sink").long("sink").value_name("NAME").help("With --stuck: only those to this sink");
+    let given_up = Arg::new("given-up")
+        .long("given-up")
+        .action(ArgAction::SetTrue)
+        .help("With --stuck: only those that were given up");
+    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Everything that was given up until now");
+    let one = Arg::new("event")
+        .value_name("EVENT")
+        .value_parser(str::parse::<EventId>)
+        .required_unless_present("all")
+        .conflicts_with("all")
+        .help("Which event");
     let list = Command::new("list").about("List events, the newest first");
     let tail = Command::new("tail").about("Print events as they happen; with --json, one document a line");
     let sinks = Command::new("sinks").about("List the sinks, and how many events wait for each");
@@ -44,11 +56,24 @@ pub(super) fn command() -> Command {
         .about("Show the audit trail and the deliveries to sinks, and retry deliveries")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(list.args([user(), kind(), limit, stuck, json()]))
+        .subcommand(list.args([
+            user(),
+            kind(),
+            limit,
+            stuck,
+            of_sink.requires("stuck"),
+            given_up.requires("stuck"),
+            json(),
+        ]))
         .subcommand(tail.args([user(), kind(), json()]))
         .subcommand(sinks.arg(json()))
         .subcommand(Command::new("retry").about("Deliver a stuck event again, now").arg(sink()).arg(event()))
         .subcommand(Command::new("skip").about("Give up the delivery of a stuck event").arg(sink()).arg(event()))
+        .subcommand(Command::new("dismiss").about("Stop listing an event whose delivery was given up").args([
+            sink(),
+            one,
+            all,
+        ]))
 }
 
 pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) -> Result<(), BoxError> {
@@ -77,6 +102,20 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
             let (sink, event): (String, EventId) = (given(matches, "sink")?, given(matches, "event")?);
             authy.deliveries().skip(caller, &sink, event).await?;
             print(&format!("{event} is not handed to {sink} any more"))
+        }
+        Some(("dismiss", matches)) => {
+            let sink: String = given(matches, "sink")?;
+            if let Some(event) = matches.get_one::<EventId>("event") {
+                authy.deliveries().dismiss(caller, &sink, *event).await?;
+                return print(&format!("{event} is dismissed"));
+            }
+            let (until, mut dismissed) = (now(), 0);
+            loop {
+                match authy.deliveries().dismiss_all(caller, &sink, until).await? {
+                    0 => return print(&format!("{dismissed} deliveries to {sink} are dismissed")),
+                    more => dismissed += more,
+                }
+            }
         }
         _ => Ok(()),
     }

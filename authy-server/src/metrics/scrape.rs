@@ -149,8 +149,11 @@ impl Scrape {
         let help = "Age of the oldest event that a sink has not accepted, by sink; 0 when there is none";
         out.gauge("authy_relay_lag", Some(&Unit::Seconds), help, lags)?;
         let stuck = sinks().map(|sink| ([("sink", &*sink.sink)], sink.stuck));
-        let help = "Events whose delivery failed or was given up, by sink; at most 10000";
+        let help = "Events whose delivery failed and is repeated, by sink; at most 10000";
         out.gauge("authy_relay_stuck_events", None, help, stuck)?;
+        let given_up = sinks().map(|sink| ([("sink", &*sink.sink)], sink.given_up));
+        let help = "Events whose delivery was given up and not dismissed, by sink; at most 10000";
+        out.gauge("authy_relay_given_up_events", None, help, given_up)?;
         let age: Option<Duration> = self.statistics.relay.as_ref().map(|relay| relay.age);
         out.seconds("authy_relay_measurement_age", "Time since the lag and the stuck events were measured", age)
     }

@@ -10,8 +10,10 @@ use minijinja::Value;
 use super::{path::USERS, row::PageRow};
 
 mod account_action;
+mod delivery;
 mod event;
 mod grant;
+mod power;
 mod question;
 mod role;
 mod session;

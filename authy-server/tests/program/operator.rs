@@ -199,6 +199,19 @@ fn what_is_stuck_is_shown_tried_again_and_given_up() {
     assert!(fails(path, &["event", "skip", "--sink", "webhook", event]).contains("no such event is stuck"));
     assert!(succeeds(path, &["event", "retry", "--sink", "webhook", event]).contains("again"));
     assert!(succeeds(path, &["event", "list", "--kind", "delivery.skipped"]).contains(event));
+    assert!(succeeds(path, &["event", "skip", "--sink", "webhook", event]).contains("not handed to webhook any more"));
+    let listed = |arguments: &[&str]| succeeds(path, &[&["event", "list", "--stuck"], arguments].concat());
+    assert!(listed(&["--given-up", "--sink", "webhook"]).contains(event));
+    assert!(!listed(&["--given-up", "--sink", "mail"]).contains(event));
+    assert!(succeeds(path, &["event", "sinks"]).contains("1 given up"));
+    assert!(succeeds(path, &["event", "dismiss", "--sink", "webhook", event]).contains("dismissed"));
+    assert!(
+        !stuck().contains(event) && fails(path, &["event", "dismiss", "--sink", "webhook", event]).contains("stuck")
+    );
+    assert!(succeeds(path, &["event", "retry", "--sink", "webhook", event]).contains("again"));
+    assert!(succeeds(path, &["event", "skip", "--sink", "webhook", event]).contains("not handed to webhook any more"));
+    assert!(succeeds(path, &["event", "dismiss", "--sink", "webhook", "--all"]).contains("1 deliveries"));
+    assert!(succeeds(path, &["event", "sinks"]).contains("0 given up"));
 }
 
 #[test]

@@ -81,13 +81,14 @@ async fn change_keys(app: &TestApp) {
     other.authy.keys().reseal(&operator()).await.unwrap();
 }
 
-/// Has a stuck event delivered again, and given up.
+/// Has a stuck event delivered again, given up, and dismissed.
 async fn decide_about_a_delivery(authy: &Authy) {
     let deliveries = authy.deliveries();
     until("an event is stuck", async || !deliveries.list_stuck(1).await.unwrap().is_empty()).await;
     let stuck = deliveries.list_stuck(1).await.unwrap().remove(0).event_id;
     deliveries.retry(&operator(), "refusing", stuck).await.unwrap();
     deliveries.skip(&operator(), "refusing", stuck).await.unwrap();
+    deliveries.dismiss(&operator(), "refusing", stuck).await.unwrap();
 }
 
 /// Writes events of every kind.

@@ -7,6 +7,7 @@ use super::*;
 
 mod browser;
 mod events;
+mod given_up;
 mod keys;
 mod overview;
 mod sinks;

@@ -156,6 +156,8 @@ kinds! {
     DeliveryRetried "delivery.retried" DeliveryDetail;
     /// An operator skipped a stuck event.
     DeliverySkipped "delivery.skipped" DeliveryDetail;
+    /// An operator dismissed an event whose delivery was given up: it is no longer listed as such.
+    DeliveryDismissed "delivery.dismissed" DeliveryDetail;
 }
 
 /// The name of a kind of event that this version does not know. Only [`EventKind::named`] creates it.

@@ -15,6 +15,7 @@ use crate::{
             credential::PasswordVerifier,
             erased_name::ErasedNames,
             fallback_hash::FallbackHashes,
+            instance::Instances,
             issuer::ConfiguredIssuer,
             lookalike,
             role::Roles,
@@ -299,8 +300,10 @@ impl Builder {
         if !is_beside_servers {
             lookalike::fill_in(&db).await?;
         }
+        let sessions = Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?;
         let handles = Handles {
-            sessions: Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?,
+            instances: Arc::new(Instances::new(journal.clone(), sessions.counts().clone())),
+            sessions,
             users: Users::new(journal.clone(), &config, passwords.clone(), codes.clone(), erased.clone()),
             roles: Roles::new(journal.clone()),
             events: Events::new(db.clone()),

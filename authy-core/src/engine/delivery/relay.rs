@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+mod decide;
 pub(in crate::engine) mod lag;
 mod lease;
 mod ordered;

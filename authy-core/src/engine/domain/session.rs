@@ -74,7 +74,7 @@ pub struct Sessions {
     refresh_mac: MacKeys,
     device_mac: MacKeys,
     legacy: Option<LegacyVerifier>,
-    counts: SessionCounts,
+    counts: Arc<SessionCounts>,
 }
 
 impl Sessions {
@@ -88,13 +88,18 @@ impl Sessions {
         let refresh_mac = MacKeys::new(master, refresh::REFRESH_PURPOSE)?;
         let device_mac = MacKeys::new(master, "authy device tokens")?;
         let legacy = config.legacy_tokens.as_ref().map(LegacyVerifier::new);
-        let (cache, counts) = (TokenCache::new(), SessionCounts::default());
+        let (cache, counts) = (TokenCache::new(), Arc::new(SessionCounts::default()));
         Ok(Self { journal, config, keys, passwords, cache, refresh_mac, device_mac, legacy, counts })
     }
 
     /// Returns how logins and refreshes ended.
     pub(in crate::engine) fn statistics(&self) -> SessionStatistics {
         self.counts.snapshot()
+    }
+
+    /// Returns what counts them.
+    pub(in crate::engine) fn counts(&self) -> &Arc<SessionCounts> {
+        &self.counts
     }
 
     fn db(&self) -> &Db {

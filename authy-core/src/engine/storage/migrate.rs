@@ -75,6 +75,18 @@ const LARGE_INDEXES: &[LargeIndex] = &[
         definition: "ON authy.delivery (subject) WHERE error IS NOT NULL AND state <> 'delivered'",
         is_unique: false,
     },
+    LargeIndex {
+        version: 38,
+        name: "delivery_repeated",
+        definition: "ON authy.delivery (sink, happened, event_id) WHERE state = 'waiting' AND attempts > 0",
+        is_unique: false,
+    },
+    LargeIndex {
+        version: 38,
+        name: "delivery_given_up",
+        definition: "ON authy.delivery (sink, happened, event_id) WHERE state = 'given_up'",
+        is_unique: false,
+    },
 ];
 
 /// An index of the audit trail, which is partitioned: no index of a partitioned table can be built concurrently. So the

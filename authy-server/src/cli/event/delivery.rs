@@ -2,7 +2,7 @@
 
 use authy_core::{
     Authy, EventId, UserId,
-    engine::{SinkStatus, StuckDelivery},
+    engine::{SinkStatus, StuckDelivery, StuckQuery, StuckState},
     time::HttpDate,
 };
 use clap::ArgMatches;
@@ -18,8 +18,11 @@ use crate::{
 struct ListedSink {
     sink: String,
     waiting: u64,
+    /// Whether there may be more.
+    waiting_is_at_least: bool,
     oldest: Option<String>,
     stuck: u64,
+    given_up: u64,
     error: Option<String>,
 }
 
@@ -38,8 +41,9 @@ struct ListedDelivery {
 
 impl From<SinkStatus> for ListedSink {
     fn from(status: SinkStatus) -> Self {
-        let SinkStatus { sink, waiting, oldest, stuck, error } = status;
-        Self { sink, waiting, oldest: oldest.map(|oldest| HttpDate(oldest).to_string()), stuck, error }
+        let SinkStatus { sink, waiting, waiting_is_at_least, oldest, stuck, given_up, error } = status;
+        let oldest = oldest.map(|oldest| HttpDate(oldest).to_string());
+        Self { sink, waiting, waiting_is_at_least, oldest, stuck, given_up, error }
     }
 }
 
@@ -56,12 +60,26 @@ pub(super) async fn list_sinks(authy: &Authy, matches: &ArgMatches) -> Result<()
     print_list(matches, &sinks, |sink| {
         let oldest = sink.oldest.as_ref().map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
         let error = sink.error.as_ref().map(|error| format!("; it accepts nothing: {error}")).unwrap_or_default();
-        format!("{}  {} waiting{oldest}, {} stuck{error}", sink.sink, sink.waiting, sink.stuck)
+        let waiting = if sink.waiting_is_at_least { "more than " } else { "" };
+        let ListedSink { sink, waiting: number, stuck, given_up, .. } = sink;
+        format!("{sink}  {waiting}{number} waiting{oldest}, {stuck} stuck, {given_up} given up{error}")
     })
 }
 
 pub(super) async fn list_stuck(authy: &Authy, matches: &ArgMatches) -> Result<(), BoxError> {
-    let stuck = authy.deliveries().list_stuck(given(matches, "limit")?).await?;
+    let (limit, sink) = (given(matches, "limit")?, matches.get_one::<String>("sink").cloned());
+    let list = async |state, limit| {
+        let query = StuckQuery { sink: sink.clone(), limit, ..StuckQuery::new(state) };
+        authy.deliveries().list(&query).await.map(|page| page.deliveries)
+    };
+    let mut stuck = match matches.get_flag("given-up") {
+        true => Vec::new(),
+        false => list(StuckState::Repeated, limit).await?,
+    };
+    let rest = limit.saturating_sub(u32::try_from(stuck.len()).unwrap_or(limit));
+    if rest > 0 {
+        stuck.extend(list(StuckState::GivenUp, rest).await?);
+    }
     let stuck: Vec<_> = stuck.into_iter().map(ListedDelivery::from).collect();
     print_list(matches, &stuck, |stuck| {
         let kind = stuck.kind.as_deref().unwrap_or("?");

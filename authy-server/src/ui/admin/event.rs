@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use authy_core::{Result, UserId, api::event::EventView};
 
 use super::view::EventLine;
-use crate::ui::{moment::Moment, view::Link, visit::Visit};
+use crate::ui::{moment::Moment, texts::Texts, view::Link, visit::Visit};
 
 /// The parts of a detail that are shown, in this order.
 const SHOWN_DETAILS: [&str; 6] = ["role", "sink", "kid", "source", "of", "reason"];
@@ -29,7 +29,7 @@ pub(in crate::ui) async fn lines(
 fn line(visit: &Visit<'_>, event: &EventView, person: impl Fn(UserId) -> Option<Link>) -> EventLine {
     let texts = &visit.language.texts;
     let kind = event.kind.as_str();
-    let detail = |name: &&str| event.detail.get(*name)?.as_str().map(str::to_owned);
+    let detail = |name: &&str| Some(detail_text(texts, name, event.detail.get(*name)?.as_str()?));
     EventLine {
         happened: Moment::new(event.happened, visit.now, texts),
         kind: kind.to_owned(),
@@ -41,5 +41,14 @@ fn line(visit: &Visit<'_>, event: &EventView, person: impl Fn(UserId) -> Option<
         subject: event.subject.and_then(&person),
         ip: event.ip.clone(),
         request_id: event.request_id.clone(),
+    }
+}
+
+/// Returns a part of a detail for people: a reason in words, where an import came from. Names stay as they are.
+fn detail_text(texts: &Texts, name: &str, value: &str) -> String {
+    let keys = [format!("event.detail_{name}_{value}"), format!("event.detail_{name}")];
+    match keys.iter().find(|key| texts.find(key).is_some()) {
+        Some(key) => texts.format(key, &[("value", value)]),
+        None => value.to_owned(),
     }
 }

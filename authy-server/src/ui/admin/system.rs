@@ -3,12 +3,16 @@
 //! What the command line shows, these pages show. Keys and deliveries are changed by those alone who may do everything, as the
 //! engine demands: no endpoint of the API does it, so a stolen token that is no cookie of a recent login cannot.
 
-use authy_core::{Access, Identity, Level, access::ADMIN, api::RateClass::Default};
+use authy_core::{Access, access::ADMIN, api::RateClass::Default};
 use minijinja::Value;
 
-use super::super::{path::CONSOLE, row::PageRow};
+use super::{
+    super::{path::CONSOLE, row::PageRow},
+    power::{FULL_POWER, has_full_power},
+};
 
 mod chart;
+mod decision;
 mod event_file;
 mod events;
 mod filter;
@@ -16,9 +20,6 @@ mod keys;
 mod overview;
 mod sinks;
 mod view;
-
-/// The level of those who may do everything.
-const FULL_POWER: u32 = 0;
 
 /// Returns the pages.
 pub(super) fn rows() -> Vec<PageRow> {
@@ -32,17 +33,20 @@ pub(super) fn rows() -> Vec<PageRow> {
         changes("/authy/ui/admin/keys/rotate").get(keys::ask_rotate).post(Default, keys::rotate),
         changes("/authy/ui/admin/keys/{kid}/revoke").get(keys::ask_revoke).post(Default, keys::revoke),
         reads(sinks::PATH).get(sinks::list),
-        changes("/authy/ui/admin/sinks/{sink}/{event_id}/retry").get(sinks::ask_retry).post(Default, sinks::retry),
-        changes("/authy/ui/admin/sinks/{sink}/{event_id}/skip").get(sinks::ask_skip).post(Default, sinks::skip),
+        changes("/authy/ui/admin/sinks/{sink}/{event_id}/retry")
+            .get(decision::ask_retry)
+            .post(Default, decision::retry),
+        changes("/authy/ui/admin/sinks/{sink}/{event_id}/skip").get(decision::ask_skip).post(Default, decision::skip),
+        changes("/authy/ui/admin/sinks/{sink}/{event_id}/dismiss")
+            .get(decision::ask_dismiss)
+            .post(Default, decision::dismiss),
+        changes("/authy/ui/admin/sinks/{sink}/dismiss")
+            .get(decision::ask_dismiss_all)
+            .post(Default, decision::dismiss_all),
     ]
 }
 
 /// Returns samples of what the templates show.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
     view::samples()
-}
-
-/// Returns whether the level in the token permits everything. The engine proves it when something is done.
-fn has_full_power(caller: &Identity) -> bool {
-    caller.level.at_least(Level::clamped(FULL_POWER))
 }

@@ -13,7 +13,7 @@ use authy_core::{
 };
 
 use super::{
-    account_action, event,
+    account_action, delivery as deliveries, event,
     subject::{find, unknown},
     user_list::line,
     view::{CreateUserView, HeldRole, RoleEntry, UserPageView},
@@ -28,6 +28,9 @@ use crate::ui::{
     visit::Visit,
 };
 
+/// Maximum number of failed deliveries on the page: a user has few, and what is wrong with the first is wrong with all.
+const MAX_STUCK: u32 = 20;
+
 /// The role that is offered first for a new user.
 const USUAL_ROLE: &str = "user";
 
@@ -41,6 +44,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
     let query = EventQuery { user: Some(id), after, limit: Some(PageSize::DEFAULT), ..EventQuery::default() };
     let found = visit.authy.events().list(&query).await?;
     let events = event::lines(visit, &found.events, Some(id)).await?;
+    let stuck = visit.authy.deliveries().list_stuck_of(id, MAX_STUCK).await?;
     let moment = |time| Moment::new(time, visit.now, &visit.language.texts);
     let can_act = caller.can_act_on(user.level) && !user.deleted;
     let is_permitted = |role: &RoleView| can_act && caller.can_act_on(Some(role.level));
@@ -54,6 +58,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         grantable: Vec::new(),
         sessions: sessions.iter().map(|session| session_line(visit, session)).collect(),
         can_act,
+        stuck: deliveries::lines(visit, &stuck, true).await?,
         actions: account_action::links(caller, &user, &visit.language.texts),
         events,
         is_older: after.is_some(),

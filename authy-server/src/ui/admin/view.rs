@@ -6,6 +6,7 @@ use authy_core::{
 };
 use serde::Serialize;
 
+use super::delivery::StuckLine;
 use crate::ui::{
     form::FormState,
     moment::Moment,
@@ -25,6 +26,7 @@ views! {
     }
 
     "admin-users.html" UsersView {
+        form: FormState = FormState::default(), FormState { errors: [("role".to_owned(), text())].into(), ..refused() };
         filter: UserFilter = UserFilter::default(), UserFilter::sample();
         /// The names of all roles.
         roles: Vec<String> = Vec::new(), vec![text(), "other".to_owned()];
@@ -54,6 +56,8 @@ views! {
         grantable: Vec<String> = Vec::new(), vec![text()];
         sessions: Vec<SessionLine> = Vec::new(), vec![session(false), session(true)];
         can_act: bool = false, true;
+        /// The deliveries about the user that failed.
+        stuck: Vec<StuckLine> = Vec::new(), vec![StuckLine::sample(false), StuckLine::sample(true)];
         actions: Vec<ActionLink> = Vec::new(), vec![ActionLink::sample(false), ActionLink::sample(true)];
         events: Vec<EventLine> = Vec::new(), vec![EventLine::sample(false), EventLine::sample(true)];
         /// Whether these are older events than the newest ones.

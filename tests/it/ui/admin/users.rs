@@ -48,6 +48,13 @@ async fn users_are_found_by_the_beginning_of_name_and_address_and_by_filters() {
     let body = visitor.get("/authy/ui/admin/users?q=a%22%3E%3Cb&role=user&deleted=false").await.body;
     assert!(body.contains("value=\"a&quot;&gt;&lt;b\""), "{body}");
     assert!(body.contains("<option selected>user</option>") && body.contains("value=\"false\" selected"), "{body}");
+    // A link that was shared, with a role that is gone.
+    let answer = visitor.get("/authy/ui/admin/users?role=no-such-role&q=ada").await;
+    assert_eq!((answer.status, listed(&answer.body).len()), (400, 0), "{answer:?}");
+    for part in ["aria-describedby=\"role-error\"", "There is no such role", "value=\"ada\"", "selected>no-such-role<"]
+    {
+        assert!(answer.body.contains(part), "{part}: {answer:?}");
+    }
     for wrong in ["role=no-such-role", "deleted=perhaps", "after=nonsense", "after=AQAAAAAAAAAAAA"] {
         let answer = visitor.get(&format!("/authy/ui/admin/users?{wrong}")).await;
         assert_eq!(answer.status, 400, "{wrong}: {answer:?}");

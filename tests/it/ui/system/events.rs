@@ -73,6 +73,12 @@ async fn events_are_filtered_by_user_kind_and_time_and_the_address_has_the_filte
         let page = visitor.get(&format!("{PAGE}?{query}")).await;
         assert_eq!((page.status, shown(&page).len()), (400, 0), "{query}: {page:?}");
         assert!(page.body.contains(text) && link(&page, "Download as CSV").is_none(), "{query}: {page:?}");
+        let field = query.split('=').next().unwrap();
+        for part in
+            ["aria-invalid=\"true\"", &format!("aria-describedby=\"{field}-error\""), &format!("id=\"{field}-error\"")]
+        {
+            assert!(page.body.contains(part), "{query} lacks {part}: {page:?}");
+        }
         assert_eq!(visitor.get(&format!("{PAGE}/export?{query}")).await.status, 400, "{query}");
     }
 }
@@ -160,4 +166,38 @@ async fn a_download_ends_when_the_login_ends_that_began_it() {
     let lines = read.matches("\"event_id\"").count();
     assert!((1..60_000).contains(&lines), "{lines}");
     assert!(!read.ends_with("0\r\n\r\n"), "it is not taken for a complete one");
+}
+
+#[tokio::test]
+async fn four_files_are_written_at_a_time_and_the_fifth_says_why_it_is_not() {
+    let app = app().await;
+    let (_, mut visitor) = enter(&app, "admin").await;
+    // More than what the buffers of a connection hold.
+    fill(&app, 60_000).await;
+    let cookies: Vec<_> = visitor.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let head = format!("GET {PAGE}/export?format=jsonl HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", cookies.join("; "));
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut read = [0; 12];
+        stream.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"HTTP/1.1 200");
+        running.push(stream);
+    }
+    let refused = visitor.get(&format!("{PAGE}/export?format=csv")).await;
+    assert_eq!((refused.status, refused.header("content-type")), (503, "text/html; charset=utf-8"), "{refused:?}");
+    assert!(refused.body.contains("4 downloads are running") && !refused.body.contains("logging in"), "{refused:?}");
+    assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+    // A page is no download.
+    assert_eq!(visitor.get(PAGE).await.status, 200);
+    drop(running.pop());
+    let shown = std::sync::Mutex::new(visitor);
+    until("there is room for another one", || async {
+        let mut visitor = std::mem::replace(&mut *shown.lock().unwrap(), Visitor::new(&app));
+        let status = visitor.get(&format!("{PAGE}/export?format=csv&kind=issuer.changed")).await.status;
+        *shown.lock().unwrap() = visitor;
+        status == 200
+    })
+    .await;
 }

@@ -28,7 +28,7 @@ async fn the_overview_counts_logins_by_outcome_and_says_whose_they_are() {
     // A new hour may have begun meanwhile.
     let total: Vec<u64> = (0..4).map(|group| hours.iter().map(|hour| hour[group]).sum()).collect();
     assert_eq!((hours.len() <= 2, total), (true, vec![2, 2, 0, 0]), "two logins here, and two wrong passwords");
-    for part in ["<svg ", "class=\"succeeded\"", "class=\"refused\"", "Counted by this server since its start"] {
+    for part in ["<svg ", "class=\"succeeded\"", "class=\"refused\"", "Counted by all servers"] {
         assert!(page.body.contains(part), "{part}: {page:?}");
     }
     for part in ["class=\"failed\" x=", "style=", "<script"] {
@@ -37,6 +37,40 @@ async fn the_overview_counts_logins_by_outcome_and_says_whose_they_are() {
     for text in ["Open sessions", "New users in 24 hours", "Revocations", "active", "no sink is configured"] {
         assert!(page.body.contains(text), "{text}: {page:?}");
     }
+}
+
+#[tokio::test]
+async fn the_overview_has_all_servers_and_the_logins_of_each() {
+    let app = app().await;
+    let (_, mut visitor) = enter(&app, "admin").await;
+    let other = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, http| with_pages(http)).await;
+    let user = other.user().await;
+    let background = other.authy.start_background_with(Vec::new()).await.unwrap();
+    let wrong = authy_core::api::session::Credentials::new(&user.username, authy_core::Secret::new("wrong"));
+    other.anonymous().login(wrong).await.unwrap_err();
+    // Reported twice a minute, and at the end.
+    background.stop().await;
+    let rows = hours(&visitor.get("/authy/ui/admin").await.body);
+    let total: Vec<u64> = (0..4).map(|group| rows.iter().map(|hour| hour[group]).sum()).collect();
+    assert!(total[0] >= 2 && total[1] == 1, "those of the other server count: {total:?}");
+    let page = visitor.get("/authy/ui/admin").await;
+    assert!(page.body.contains(">answers</span>"), "{page:?}");
+    let sql = app.sql().await;
+    let stopped = "SELECT count(*) FROM authy.instance WHERE stopped";
+    assert_eq!(sql.query_one(stopped, &[]).await.unwrap().get::<_, i64>(0), 1);
+    // One that was killed.
+    let killed =
+        "UPDATE authy.instance SET stopped = false, host = 'crashed.example', seen = seen - interval '5 minutes'
+                  WHERE stopped";
+    sql.execute(killed, &[]).await.unwrap();
+    let page = visitor.get("/authy/ui/admin").await;
+    assert!(page.body.contains("crashed.example") && page.body.contains(">not seen since "), "{page:?}");
+    let forgotten = "UPDATE authy.instance SET seen = now() - interval '26 hours' WHERE host = 'crashed.example'";
+    sql.execute(forgotten, &[]).await.unwrap();
+    assert!(!visitor.get("/authy/ui/admin").await.body.contains("crashed.example"));
+    let _background = app.authy.start_background_with(Vec::new()).await.unwrap();
+    let old = "SELECT count(*) FROM authy.instance WHERE host = 'crashed.example'";
+    until("it is forgotten", async || sql.query_one(old, &[]).await.unwrap().get::<_, i64>(0) == 0).await;
 }
 
 #[tokio::test]

@@ -22,9 +22,11 @@ pub struct SinkLag {
     pub sink: String,
     /// The age of the oldest event that the sink has not accepted; zero when there is none.
     pub lag: Duration,
-    /// The number of events whose delivery failed or was given up, up to 10,000. Always zero with
+    /// The number of events whose delivery failed and is repeated, up to 10,000. Always zero with
     /// [`Delivery::Ordered`](crate::engine::Delivery::Ordered), where an event that is not accepted delays all others.
     pub stuck: u64,
+    /// The number of events whose delivery was given up and not dismissed, up to 10,000.
+    pub given_up: u64,
 }
 
 /// How far the sinks of this instance are behind, as of the last measurement.
@@ -65,6 +67,7 @@ impl RelayLag {
             sink: row.get("sink"),
             lag: Duration::try_from_secs_f64(row.get("lag")).unwrap_or_default(),
             stuck: row.get::<_, i64>("stuck").unsigned_abs(),
+            given_up: row.get::<_, i64>("given_up").unsigned_abs(),
         });
         self.last.store(Some(Arc::new((asked, lags.collect()))));
         Ok(())

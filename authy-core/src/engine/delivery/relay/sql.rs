@@ -2,6 +2,110 @@
 
 use crate::engine::{journal::event::sql::event_view, storage::statement::statements};
 
+/// The columns of a [`StuckDelivery`](super::stuck::StuckDelivery), from a query of deliveries `d`.
+macro_rules! stuck {
+    ($($from:tt)+) => {
+        concat!(
+            "SELECT d.sink, d.event_id, d.happened, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error,
+                    d.dismissed IS NOT NULL AS is_dismissed
+             FROM ",
+            $($from)+
+        )
+    };
+}
+
+/// A page of the deliveries that meet a condition, with an index for each, to one sink or all: oldest event first, after a
+/// position. Each sink is read by itself, along the index, so that a page costs the same whatever else is stuck.
+macro_rules! stuck_page {
+    ($condition:literal) => {
+        stuck!(concat!(
+            "authy.event_cursor c
+             CROSS JOIN LATERAL (
+                 SELECT d.sink, d.event_id, d.happened, d.subject, d.state, d.attempts, d.next_attempt, d.error, d.dismissed
+                 FROM authy.delivery d
+                 WHERE d.sink = c.sink AND ",
+            $condition,
+            " AND (d.happened, d.event_id) >= ($2, $3) AND (d.happened, d.event_id, d.sink) > ($2, $3, $4)
+                 ORDER BY d.happened, d.event_id LIMIT $5
+             ) AS d
+             LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
+             WHERE $1::text IS NULL OR c.sink = $1
+             ORDER BY d.happened, d.event_id, d.sink LIMIT $5"
+        ))
+    };
+}
+
+/// Dismisses the deliveries of a query, which locks them. One whose status is shown with its user stays for that.
+macro_rules! dismiss {
+    ($found:literal) => {
+        concat!(
+            "WITH found AS (",
+            $found,
+            "), forgotten AS (
+                 DELETE FROM authy.delivery d USING found f
+                 WHERE d.sink = f.sink AND d.event_id = f.event_id AND NOT f.shows_status
+             ), kept AS (
+                 UPDATE authy.delivery d SET dismissed = now() FROM found f
+                 WHERE d.sink = f.sink AND d.event_id = f.event_id AND f.shows_status
+             )
+             SELECT event_id, subject FROM found"
+        )
+    };
+}
+
+/// How many events that a sink with cursor `c` has not received are new since its position, up to a number, and the time of
+/// the oldest of them: the first events by transaction are among the oldest.
+macro_rules! new_events {
+    ($limit:literal) => {
+        concat!(
+            "SELECT count(*) AS waiting, min(first.happened) AS oldest FROM (
+                 SELECT e.happened FROM authy.event e
+                 WHERE e.epoch = c.epoch AND e.xid >= pg_snapshot_xmin(c.seen)
+                   AND NOT pg_visible_in_snapshot(e.xid, c.seen)
+                   AND (c.pass IS NULL OR NOT pg_visible_in_snapshot(e.xid, c.pass)
+                        OR (e.happened, e.event_id) > (c.happened, c.event_id))
+                 ORDER BY e.xid LIMIT ",
+            $limit,
+            ") AS first"
+        )
+    };
+}
+
+/// How many deliveries to a sink with cursor `c` wait, up to a number, and the time of the oldest of them: what was never tried
+/// is in the order in which it is due.
+macro_rules! queued {
+    ($limit:literal) => {
+        concat!(
+            "SELECT count(*) AS waiting, min(first.happened) AS oldest FROM (
+                 SELECT d.happened FROM authy.delivery d WHERE d.sink = c.sink AND d.state = 'waiting'
+                 ORDER BY d.next_attempt LIMIT ",
+            $limit,
+            ") AS first"
+        )
+    };
+}
+
+/// How many deliveries to a sink with cursor `c` failed and are repeated, up to 10,000, and the time of the oldest.
+macro_rules! repeated {
+    () => {
+        "SELECT count(*) AS number, min(first.happened) AS oldest FROM (
+             SELECT d.happened FROM authy.delivery d
+             WHERE d.sink = c.sink AND d.state = 'waiting' AND d.attempts > 0
+             ORDER BY d.happened, d.event_id LIMIT 10000
+         ) AS first"
+    };
+}
+
+/// How many deliveries to a sink with cursor `c` were given up and not dismissed, up to 10,000.
+macro_rules! given_up {
+    () => {
+        "SELECT count(*) AS number FROM (
+             SELECT FROM authy.delivery d
+             WHERE d.sink = c.sink AND d.state = 'given_up' AND d.dismissed IS NULL LIMIT 10000
+         ) AS first"
+    };
+}
+
 statements! {
     /// Whether the database is still in the cluster whose transaction IDs the cursors contain.
     IS_HERE() =
@@ -110,22 +214,31 @@ statements! {
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting'
          RETURNING state = 'given_up' AS is_given_up";
 
-    /// The deliveries that failed and wait, or were given up.
-    LIST_STUCK(INT8) =
-        "SELECT d.sink, d.event_id, d.happened, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error
-         FROM authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
-         WHERE d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)
-         ORDER BY d.happened, d.event_id LIMIT $1";
+    /// A page of the deliveries that failed and are repeated.
+    LIST_REPEATED(TEXT, TIMESTAMPTZ, UUID, TEXT, INT8) = stuck_page!("d.state = 'waiting' AND d.attempts > 0");
+
+    /// A page of the deliveries that were given up and not dismissed.
+    LIST_GIVEN_UP(TEXT, TIMESTAMPTZ, UUID, TEXT, INT8) = stuck_page!("d.state = 'given_up' AND d.dismissed IS NULL");
+
+    /// The deliveries about a user that failed: those that are repeated first, then those that were given up, also when they
+    /// were dismissed. Each has the reason of its last attempt, which the index is about.
+    LIST_STUCK_OF(UUID, INT8) = stuck!(
+        "authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
+         WHERE d.subject = $1 AND d.error IS NOT NULL AND d.state <> 'delivered'
+           AND (d.state = 'given_up' OR d.attempts > 0)
+         ORDER BY d.state = 'given_up', d.happened, d.event_id, d.sink LIMIT $2"
+    );
 
     /// A delivery that an operator can have repeated or given up.
-    FIND_STUCK(TEXT, UUID) =
-        "SELECT d.sink, d.event_id, d.happened, e.kind, d.subject, d.state, d.attempts, d.next_attempt, d.error
-         FROM authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
-         WHERE d.sink = $1 AND d.event_id = $2 AND d.state <> 'delivered'";
+    FIND_STUCK(TEXT, UUID) = stuck!(
+        "authy.delivery d LEFT JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
+         WHERE d.sink = $1 AND d.event_id = $2 AND d.state <> 'delivered'"
+    );
 
     /// Retries a stuck delivery immediately. The time after which it is given up begins again.
     RETRY(TEXT, UUID) =
-        "UPDATE authy.delivery SET state = 'waiting', next_attempt = now(), changed = now(), first_failure = NULL
+        "UPDATE authy.delivery
+         SET state = 'waiting', next_attempt = now(), changed = now(), first_failure = NULL, dismissed = NULL
          WHERE sink = $1 AND event_id = $2 AND state <> 'delivered' RETURNING subject";
 
     /// Gives up a stuck delivery.
@@ -133,54 +246,47 @@ statements! {
         "UPDATE authy.delivery SET state = 'given_up', changed = now()
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting' RETURNING subject";
 
-    /// The sinks, with the number of events that each has not received, and the time of the oldest.
-    LIST_SINKS() =
-        "SELECT c.sink, coalesce(new.waiting, 0) + coalesce(queued.waiting, 0) AS waiting,
-                least(new.oldest, queued.oldest) AS oldest, coalesce(queued.stuck, 0) AS stuck, c.error
+    /// Dismisses a delivery that was given up.
+    DISMISS(TEXT, UUID) = dismiss!(
+        "SELECT sink, event_id, subject, shows_status FROM authy.delivery
+         WHERE sink = $1 AND event_id = $2 AND state = 'given_up' AND dismissed IS NULL FOR UPDATE"
+    );
+
+    /// Dismisses at most a number of deliveries to a sink, those of the oldest events, that were given up until a time.
+    DISMISS_ALL(TEXT, TIMESTAMPTZ, INT8) = dismiss!(
+        "SELECT sink, event_id, subject, shows_status FROM authy.delivery
+         WHERE sink = $1 AND state = 'given_up' AND dismissed IS NULL AND changed <= $2
+         ORDER BY happened, event_id LIMIT $3 FOR UPDATE"
+    );
+
+    /// The sinks, with the number of events that each has not received, and the time of the oldest. What it reads is limited,
+    /// so that it is fast with any backlog.
+    LIST_SINKS() = concat!(
+        "SELECT c.sink, least(new.waiting, 10000) + least(queued.waiting, 10000) AS waiting,
+                new.waiting > 10000 OR queued.waiting > 10000 AS waiting_is_at_least,
+                least(new.oldest, queued.oldest, repeated.oldest) AS oldest, repeated.number AS stuck,
+                given_up.number AS given_up, c.error
          FROM authy.event_cursor c
-         LEFT JOIN LATERAL (
-             SELECT count(*) AS waiting, min(e.happened) AS oldest FROM authy.event e
-             WHERE e.epoch = c.epoch AND e.xid >= pg_snapshot_xmin(c.seen) AND NOT pg_visible_in_snapshot(e.xid, c.seen)
-               AND (c.pass IS NULL OR NOT pg_visible_in_snapshot(e.xid, c.pass)
-                    OR (e.happened, e.event_id) > (c.happened, c.event_id))
-         ) AS new ON true
-         LEFT JOIN LATERAL (
-             SELECT count(*) FILTER (WHERE d.state = 'waiting') AS waiting,
-                    min(d.happened) FILTER (WHERE d.state = 'waiting') AS oldest,
-                    count(*) FILTER (WHERE d.state = 'given_up' OR d.attempts > 0) AS stuck
-             FROM authy.delivery d WHERE d.sink = c.sink AND d.state <> 'delivered'
-         ) AS queued ON true
-         ORDER BY c.sink";
+         CROSS JOIN LATERAL (", new_events!("10001"), ") AS new
+         CROSS JOIN LATERAL (", queued!("10001"), ") AS queued
+         CROSS JOIN LATERAL (", repeated!(), ") AS repeated
+         CROSS JOIN LATERAL (", given_up!(), ") AS given_up
+         ORDER BY c.sink"
+    );
 
     /// How many seconds these sinks are behind, and how many of their deliveries failed or were given up. What it reads is
-    /// limited, so that it is fast with any backlog: the first events by transaction are among the oldest.
-    LIST_LAGS(TEXT_ARRAY) =
-        "SELECT c.sink, stuck.count AS stuck,
-                greatest(extract(epoch FROM clock_timestamp() - least(new.oldest, queued.oldest)), 0)::float8 AS lag
+    /// limited, so that it is fast with any backlog.
+    LIST_LAGS(TEXT_ARRAY) = concat!(
+        "SELECT c.sink, repeated.number AS stuck, given_up.number AS given_up,
+                greatest(extract(epoch FROM clock_timestamp() - least(new.oldest, queued.oldest, repeated.oldest)), 0)::float8
+                    AS lag
          FROM authy.event_cursor c
-         CROSS JOIN LATERAL (
-             SELECT min(first.happened) AS oldest FROM (
-                 SELECT e.happened FROM authy.event e
-                 WHERE e.epoch = c.epoch AND e.xid >= pg_snapshot_xmin(c.seen)
-                   AND NOT pg_visible_in_snapshot(e.xid, c.seen)
-                   AND (c.pass IS NULL OR NOT pg_visible_in_snapshot(e.xid, c.pass)
-                        OR (e.happened, e.event_id) > (c.happened, c.event_id))
-                 ORDER BY e.xid LIMIT 1000
-             ) AS first
-         ) AS new
-         CROSS JOIN LATERAL (
-             SELECT min(first.happened) AS oldest FROM (
-                 SELECT d.happened FROM authy.delivery d WHERE d.sink = c.sink AND d.state = 'waiting'
-                 ORDER BY d.happened LIMIT 1
-             ) AS first
-         ) AS queued
-         CROSS JOIN LATERAL (
-             SELECT count(*) FROM (
-                 SELECT FROM authy.delivery d
-                 WHERE d.sink = c.sink AND (d.state = 'given_up' OR (d.state = 'waiting' AND d.attempts > 0)) LIMIT 10000
-             ) AS first
-         ) AS stuck
-         WHERE c.sink = ANY ($1) ORDER BY c.sink";
+         CROSS JOIN LATERAL (", new_events!("1000"), ") AS new
+         CROSS JOIN LATERAL (", queued!("1000"), ") AS queued
+         CROSS JOIN LATERAL (", repeated!(), ") AS repeated
+         CROSS JOIN LATERAL (", given_up!(), ") AS given_up
+         WHERE c.sink = ANY ($1) ORDER BY c.sink"
+    );
 
     /// Deletes at most a number of the deliveries that were made one month ago, except those whose status is shown with the
     /// user.

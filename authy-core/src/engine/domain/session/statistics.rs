@@ -10,6 +10,7 @@ mod history;
 
 use history::LoginHistory;
 pub use history::LoginHour;
+pub(in crate::engine) use history::last_hours;
 
 /// How a login or a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl OutcomeCounts {
 
 /// What the sessions of this instance count.
 #[derive(Default)]
-pub(super) struct SessionCounts {
+pub(in crate::engine) struct SessionCounts {
     logins: OutcomeCounts,
     login_hours: LoginHistory,
     pub(super) refreshes: OutcomeCounts,
@@ -129,7 +130,7 @@ impl SessionCounts {
         result
     }
 
-    pub(super) fn snapshot(&self) -> SessionStatistics {
+    pub(in crate::engine) fn snapshot(&self) -> SessionStatistics {
         SessionStatistics {
             logins: self.logins.snapshot(),
             login_hours: self.login_hours.snapshot(),

@@ -19,21 +19,18 @@ use http::{
     HeaderValue,
     header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::filter::TrailFilter;
 use crate::{
     reply,
     ui::{
+        MAX_DOWNLOADS,
         answer::{Answer, Shown},
+        view::{Link, MessageView},
         visit::Visit,
     },
 };
-
-/// Maximum number of concurrent downloads in a process. Each reads pages of events as fast as the database gives them.
-const MAX_DOWNLOADS: usize = 4;
-
-static DOWNLOADS: Semaphore = Semaphore::const_new(MAX_DOWNLOADS);
 
 /// Number of pages after which it is checked again that the caller may read events.
 const PAGES_BETWEEN_CHECKS: u32 = 20;
@@ -67,7 +64,7 @@ struct Download {
     query: EventQuery,
     format: FileFormat,
     pages: u32,
-    _slot: SemaphorePermit<'static>,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// Answers with the events of a filter as a file, the newest first.
@@ -84,14 +81,14 @@ pub(super) async fn download(visit: &Visit<'_>) -> Shown {
     let mut response = match visit.is_head {
         true => reply::chunked::<EventPage>(empty()),
         false => {
-            let busy = |_| Error::new(ErrorKind::Overloaded, "too many downloads of events are running");
+            let Ok(slot) = visit.site.downloads.clone().try_acquire_owned() else { return Ok(busy(visit)) };
             let download = Download {
                 authy: visit.authy.clone(),
                 caller: visit.identity()?.clone(),
                 query: filter.query(PageSize::MAX),
                 format,
                 pages: 0,
-                _slot: DOWNLOADS.try_acquire().map_err(busy)?,
+                _slot: slot,
             };
             reply::chunked::<EventPage>(try_unfold(Some(download), next))
         }
@@ -105,6 +102,17 @@ pub(super) async fn download(visit: &Visit<'_>) -> Shown {
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     Ok(Answer::raw(response))
+}
+
+/// Says that enough downloads are running. What else is overloaded is the hashing of passwords, whose page says that.
+fn busy(visit: &Visit<'_>) -> Answer {
+    let texts = &visit.language.texts;
+    let page = Answer::page(&MessageView {
+        title: texts.get("wrong.title"),
+        paragraphs: vec![texts.format("events.busy", &[("number", &MAX_DOWNLOADS.to_string())])],
+        link: Some(Link { path: "/admin/events".to_owned(), text: texts.get("events.title") }),
+    });
+    page.refused(Error::new(ErrorKind::Overloaded, "too many downloads of events are running"))
 }
 
 /// Returns the next part of the file. No connection to the database is held while the client reads it.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use authy_core::{
     Result,
     api::{event::EventKind, page::PageSize, user::UserQuery},
-    engine::{BoundedCount, KeyState, SinkLag, Statistics},
+    engine::{BoundedCount, InstanceState, InstanceView, KeyState, SinkLag, Statistics},
 };
 use chrono::TimeDelta;
 
 use super::{
     chart::Chart,
-    view::{Count, OverviewView, ServerLines, SinkLagLine, StateLine},
+    view::{Count, InstanceLine, OverviewView, ServerLines, SinkLagLine, StateLine},
 };
 use crate::ui::{
     answer::{Answer, Shown},
@@ -22,6 +22,9 @@ use crate::ui::{
 /// The period of the numbers.
 const DAY: TimeDelta = TimeDelta::hours(24);
 
+/// Time for which an instance is shown that was not seen any more, and has not ended as it should.
+const MISSED: TimeDelta = TimeDelta::hours(1);
+
 /// Lag of a sink from which on it is shown as late: a delivery that failed once is repeated sooner.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -29,12 +32,13 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
     let authy = visit.authy;
     let since = visit.now - DAY;
     let first = UserQuery { per_page: Some(PageSize::new(1).unwrap_or(PageSize::DEFAULT)), ..UserQuery::default() };
-    let (users, sessions, sign_ups, throttled, keys) = tokio::try_join!(
+    let (users, sessions, sign_ups, throttled, keys, instances) = tokio::try_join!(
         authy.users().list(&first),
         authy.sessions().count_live(),
         authy.events().count(&EventKind::UserRegistered, since),
         authy.events().count(&EventKind::AccountThrottled, since),
         authy.keys().list(),
+        authy.list_instances(),
     )?;
     let statistics = authy.statistics();
     let texts = &visit.language.texts;
@@ -43,11 +47,12 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         number: keys.iter().filter(|key| key.state == state).count(),
     };
     Ok(Answer::page(&OverviewView {
-        users: Count { text: grouped(users.total), is_at_least: false, is_estimate: users.total_is_estimate },
+        users: Count { is_estimate: users.total_is_estimate, ..Count::new(users.total, false) },
         sessions: sessions.into(),
         sign_ups: sign_ups.into(),
         throttled: throttled.into(),
-        chart: Chart::new(&statistics.sessions.login_hours, texts),
+        chart: Chart::new(&instances.login_hours, texts),
+        instances: instances.instances.iter().filter_map(|instance| instance_line(visit, instance)).collect(),
         keys: [KeyState::Active, KeyState::Pending, KeyState::Retiring].map(state).into(),
         sinks: statistics.relay.iter().flat_map(|relay| &relay.sinks).map(sink).collect(),
         sinks_measured: statistics.relay.as_ref().map(|relay| seconds(relay.age)),
@@ -55,11 +60,32 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
     }))
 }
 
+/// Returns an instance as the page shows it; nothing when it has ended long ago, or as it should.
+fn instance_line(visit: &Visit<'_>, instance: &InstanceView) -> Option<InstanceLine> {
+    let state = match instance.state {
+        InstanceState::Running => "running",
+        InstanceState::Stopped => return None,
+        _ if visit.now - instance.seen > MISSED => return None,
+        _ => "gone",
+    };
+    let moment = |time| Moment::new(time, visit.now, &visit.language.texts);
+    Some(InstanceLine {
+        host: instance.host.clone(),
+        version: instance.version.clone(),
+        state,
+        started: moment(instance.started),
+        seen: moment(instance.seen),
+        staleness: instance.revocation_age.map(seconds),
+        is_own: instance.is_own,
+    })
+}
+
 fn sink(sink: &SinkLag) -> SinkLagLine {
     SinkLagLine {
         name: sink.sink.clone(),
         lag_seconds: sink.lag.as_secs(),
         stuck: sink.stuck,
+        given_up: sink.given_up,
         is_good: sink.stuck == 0 && sink.lag < LATE,
     }
 }
@@ -86,30 +112,6 @@ fn seconds(duration: Duration) -> String {
 
 impl From<BoundedCount> for Count {
     fn from(count: BoundedCount) -> Self {
-        Self { text: grouped(count.number), is_at_least: count.is_at_least, is_estimate: false }
-    }
-}
-
-/// Returns a number in groups of three digits, with the narrow space that ISO 80000 puts between them in every language.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 2);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_large_number_has_groups_of_three_digits() {
-        let texts = [0, 12, 999, 1000, 10_000, 1_234_567].map(grouped);
-        assert_eq!(texts, ["0", "12", "999", "1\u{202f}000", "10\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        Self::new(count.number, count.is_at_least)
     }
 }

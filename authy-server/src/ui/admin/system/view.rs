@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
-use super::{super::view::EventLine, chart::Chart};
+use super::{
+    super::{delivery::StuckLine, view::EventLine},
+    chart::Chart,
+};
 use crate::ui::{
     form::FormState,
     moment::Moment,
-    view::{Link, moment, text, views},
+    view::{moment, text, views},
 };
 
 views! {
@@ -24,6 +27,8 @@ views! {
         sinks: Vec<SinkLagLine> = Vec::new(), vec![SinkLagLine::sample(false), SinkLagLine::sample(true)];
         /// Seconds since the sinks were measured.
         sinks_measured: Option<String> = None, Some(text());
+        /// The instances that run, or should.
+        instances: Vec<InstanceLine> = Vec::new(), vec![InstanceLine::sample(false), InstanceLine::sample(true)];
         server: ServerLines = ServerLines::sample(false), ServerLines::sample(true);
     }
 
@@ -49,9 +54,12 @@ views! {
 
     "admin-sinks.html" SinksView {
         sinks: Vec<SinkLine> = Vec::new(), vec![SinkLine::sample(false), SinkLine::sample(true)];
-        stuck: Vec<StuckLine> = Vec::new(), vec![StuckLine::sample(false), StuckLine::sample(true)];
-        /// The number of stuck deliveries that are not shown.
-        more: u64 = 0, 2;
+        /// The sink whose deliveries alone are shown.
+        sink: Option<String> = None, Some(text());
+        repeated: StuckList = StuckList::sample(false), StuckList::sample(true);
+        given_up: StuckList = StuckList::sample(false), StuckList::sample(true);
+        /// The page that dismisses all that this sink was given up for, if that is permitted.
+        dismiss_all: Option<String> = None, Some("/admin/sinks/mail/dismiss".to_owned());
     }
 }
 
@@ -79,7 +87,23 @@ pub(in crate::ui) struct SinkLagLine {
     pub(super) name: String,
     pub(super) lag_seconds: u64,
     pub(super) stuck: u64,
+    pub(super) given_up: u64,
     pub(super) is_good: bool,
+}
+
+/// An instance of the server.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::ui) struct InstanceLine {
+    pub(super) host: String,
+    pub(super) version: String,
+    /// `running` or `gone`.
+    pub(super) state: &'static str,
+    pub(super) started: Moment,
+    pub(super) seen: Moment,
+    /// The age of the revocations that it knew when it was last seen, in seconds.
+    pub(super) staleness: Option<String>,
+    /// Whether it is the one that answers.
+    pub(super) is_own: bool,
 }
 
 /// What the server that answers knows about itself.
@@ -136,28 +160,24 @@ pub(in crate::ui) struct KeyLine {
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::ui) struct SinkLine {
     pub(super) name: String,
-    pub(super) waiting: u64,
+    /// The page of its deliveries.
+    pub(super) path: String,
+    /// Whether its deliveries alone are shown.
+    pub(super) is_chosen: bool,
+    pub(super) waiting: Count,
     pub(super) oldest: Option<Moment>,
     pub(super) stuck: u64,
+    pub(super) given_up: u64,
     pub(super) error: Option<String>,
 }
 
-/// A delivery that is stuck.
+/// A page of deliveries that failed.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::ui) struct StuckLine {
-    pub(super) sink: String,
-    pub(super) event_id: String,
-    pub(super) kind: Option<String>,
-    pub(super) happened: Moment,
-    pub(super) subject: Option<Link>,
-    pub(super) is_given_up: bool,
-    pub(super) attempts: u32,
-    pub(super) next_attempt: Moment,
-    pub(super) error: Option<String>,
-    /// The page that has it delivered again, if that is permitted.
-    pub(super) retry: Option<String>,
-    /// The page that gives it up, if that is permitted.
-    pub(super) skip: Option<String>,
+pub(in crate::ui) struct StuckList {
+    pub(super) deliveries: Vec<StuckLine>,
+    /// The first page, on other pages.
+    pub(super) first: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// A filter with everything wrong.
@@ -167,6 +187,10 @@ fn refused() -> FormState {
 }
 
 impl Count {
+    pub(super) fn new(number: u64, is_at_least: bool) -> Self {
+        Self { text: grouped(number), is_at_least, is_estimate: false }
+    }
+
     fn sample(is_full: bool) -> Self {
         Self { text: text(), is_at_least: is_full, is_estimate: !is_full }
     }
@@ -174,7 +198,22 @@ impl Count {
 
 impl SinkLagLine {
     fn sample(is_good: bool) -> Self {
-        Self { name: text(), lag_seconds: 1, stuck: if is_good { 0 } else { 2 }, is_good }
+        let stuck = if is_good { 0 } else { 2 };
+        Self { name: text(), lag_seconds: 1, stuck, given_up: stuck, is_good }
+    }
+}
+
+impl InstanceLine {
+    fn sample(is_full: bool) -> Self {
+        Self {
+            host: text(),
+            version: text(),
+            state: if is_full { "running" } else { "gone" },
+            started: moment(),
+            seen: moment(),
+            staleness: is_full.then(text),
+            is_own: is_full,
+        }
     }
 }
 
@@ -218,25 +257,47 @@ impl KeyLine {
 impl SinkLine {
     fn sample(is_full: bool) -> Self {
         let stuck = u64::from(is_full);
-        Self { name: text(), waiting: 2 * stuck, oldest: is_full.then(moment), stuck, error: is_full.then(text) }
+        Self {
+            name: text(),
+            path: "/admin/sinks?sink=x".to_owned(),
+            is_chosen: is_full,
+            waiting: Count::sample(is_full),
+            oldest: is_full.then(moment),
+            stuck,
+            given_up: stuck,
+            error: is_full.then(text),
+        }
     }
 }
 
-impl StuckLine {
+impl StuckList {
     fn sample(is_full: bool) -> Self {
-        let path = || is_full.then(|| "/admin/sinks/mail/x/retry".to_owned());
-        Self {
-            sink: text(),
-            event_id: text(),
-            kind: is_full.then(text),
-            happened: moment(),
-            subject: is_full.then(|| Link { path: "/admin/users/x".to_owned(), text: text() }),
-            is_given_up: !is_full,
-            attempts: 1,
-            next_attempt: moment(),
-            error: is_full.then(text),
-            retry: path(),
-            skip: path(),
+        let path = || is_full.then(|| "/admin/sinks?after=x".to_owned());
+        let deliveries = if is_full { vec![StuckLine::sample(false), StuckLine::sample(true)] } else { Vec::new() };
+        Self { deliveries, first: path(), next: path() }
+    }
+}
+
+/// Returns a number in groups of three digits, with the narrow space that ISO 80000 puts between them in every language.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('\u{202f}');
         }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_number_has_groups_of_three_digits() {
+        let texts = [0, 12, 999, 1000, 10_000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "12", "999", "1\u{202f}000", "10\u{202f}000", "1\u{202f}234\u{202f}567"]);
     }
 }

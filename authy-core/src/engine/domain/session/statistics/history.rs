@@ -1,14 +1,14 @@
 //! How logins ended in each of the last hours, counted by this instance.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
 
 use super::SessionOutcome;
-use crate::time::{from_unix_seconds, unix_now};
+use crate::time::{from_unix_seconds, unix_now, unix_seconds};
 
 /// Number of hours that are kept, the current one included: what happened last night is seen in the morning. About 2 KB.
 const KEPT_HOURS: u64 = 24;
@@ -25,6 +25,25 @@ pub struct LoginHour {
     pub began: DateTime<Utc>,
     /// The number of logins with each outcome, all of [`SessionOutcome::ALL`].
     pub logins: Vec<(SessionOutcome, u64)>,
+}
+
+/// Returns hours of several instances, at most the last 24, oldest first, with those in between in which nobody logged in. The
+/// last one is the current one.
+pub(in crate::engine) fn last_hours(hours: &BTreeMap<DateTime<Utc>, Vec<(SessionOutcome, u64)>>) -> Vec<LoginHour> {
+    hours_until(unix_now(), hours)
+}
+
+fn hours_until(now: u64, hours: &BTreeMap<DateTime<Utc>, Vec<(SessionOutcome, u64)>>) -> Vec<LoginHour> {
+    let last = now / HOUR_SECONDS;
+    let earliest = hours.keys().next().map_or(last, |began| unix_seconds(*began) / HOUR_SECONDS);
+    let first = (last + 1).saturating_sub(KEPT_HOURS).max(earliest).min(last);
+    let nothing = || SessionOutcome::ALL.map(|outcome| (outcome, 0)).into();
+    (first..=last)
+        .map(|hour| {
+            let began = from_unix_seconds(hour * HOUR_SECONDS);
+            LoginHour { began, logins: hours.get(&began).cloned().unwrap_or_else(nothing) }
+        })
+        .collect()
 }
 
 /// The logins of each of the last hours.
@@ -127,6 +146,21 @@ mod tests {
         assert_eq!(totals(&history, BEGIN + 99 * HOUR_SECONDS), [1; 24]);
         assert_eq!(history.hours.lock().unwrap().len(), 24);
         assert_eq!(totals(&history, BEGIN + 1000 * HOUR_SECONDS), [0; 24]);
+    }
+
+    #[test]
+    fn hours_of_several_instances_have_those_in_between() {
+        let hour = |number: u64| from_unix_seconds((BEGIN / HOUR_SECONDS + number) * HOUR_SECONDS);
+        let counted = || vec![(SessionOutcome::Succeeded, 1)];
+        let hours = BTreeMap::from([(hour(0), counted()), (hour(40), counted()), (hour(42), counted())]);
+        let totals = |now: u64| -> Vec<u64> {
+            let hours = hours_until(now, &hours);
+            hours.iter().map(|hour| hour.logins.iter().map(|(_, count)| count).sum()).collect()
+        };
+        assert_eq!(totals(BEGIN + 2 * HOUR_SECONDS), [1, 0, 0]);
+        let last = totals(BEGIN + 43 * HOUR_SECONDS);
+        assert_eq!((last.len(), &last[18..]), (24, &[0, 0, 1, 0, 1, 0][..]));
+        assert_eq!(hours_until(BEGIN, &BTreeMap::new()).len(), 1);
     }
 
     #[test]
