@@ -1,8 +1,9 @@
 //! The program `authy-server`: runs the command line of the library.
 
-// A request makes a dozen small allocations, on any thread. mimalloc saves a tenth of the time of a token check.
+// jemalloc is as quick as any for the many small allocations of requests, and a thread of its own gives memory back to the system when
+// nothing happens: after a storm, a server is small again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
     authy_server::cli::main()

@@ -26,7 +26,7 @@ use server::BenchServer;
 
 // As the server has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     // The server is this program again, so that it is built as it is and its memory is its own.

@@ -20,7 +20,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 // As the server has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PASSWORD: &str = "correct horse battery staple";
 

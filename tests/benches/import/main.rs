@@ -22,7 +22,7 @@ use authy_tests::{cheap, database, old_database, operator};
 
 // As the server has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The rows of an import, written by single statements.
 const COPY: &str = "

@@ -32,7 +32,7 @@ use servers::AuthyServer;
 
 // As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -91,6 +91,8 @@ async fn measure() -> Result {
             open.push(stream);
         }
         print(&format!("{CONNECTIONS} open connections, each had a check"))?;
+        sleep(Duration::from_secs(5)).await;
+        print("5 s later, all of them idle")?;
         println!("  {:.1} KB each", (authy.memory()?.resident - before) * 1024.0 / CONNECTIONS as f64);
         drop(open);
         sleep(Duration::from_secs(5)).await;

@@ -34,7 +34,7 @@ use lapin::{BasicProperties, options::BasicPublishOptions, options::ConfirmSelec
 
 // As the server has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const BACKLOG: usize = 50_000;
 

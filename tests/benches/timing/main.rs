@@ -27,7 +27,7 @@ use distribution::Distribution;
 
 // As the server has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What the control adds.
 const LEAK: Duration = Duration::from_micros(200);
