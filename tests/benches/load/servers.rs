@@ -34,8 +34,8 @@ pub(crate) fn run(role: &OsStr) -> Result {
     std::process::exit(i32::from(authy_server::cli::main() != std::process::ExitCode::SUCCESS));
 }
 
-/// Number of users.
-const USERS: usize = 64;
+/// Number of users: more than connections, because logins of one share the verification of a password.
+const USERS: usize = 256;
 
 fn names() -> impl Iterator<Item = String> {
     (0..USERS).map(|number| format!("ada-{number}"))

@@ -71,7 +71,7 @@ async fn measure() -> Result {
     sleep(Duration::from_secs(5)).await;
     print("5 s later")?;
     authy.sign_up().await?;
-    print("after 64 sign-ups")?;
+    print("after 256 sign-ups")?;
     let token = authy.token().await?;
     if wanted("storm") {
         let storm = hammer(authy.address, &authy.logins(), 64, STORM).await?;
