@@ -21,9 +21,9 @@ const EARLIER: &[(&str, &[&str])] = &[
     ("V14__webhook.sql", &["adding-field-with-default", "lock-timeout", "require-concurrent-index-creation"]),
     ("V15__issued_session.sql", &["lock-timeout"]),
     ("V16__sink_error.sql", &["lock-timeout"]),
-    ("V20__email_owners.sql", &["require-concurrent-index-creation"]),
+    ("V20__email_owners.sql", &["require-concurrent-index-creation", "unique-for-older-writes"]),
     ("V23__sink_status.sql", &["lock-timeout", "require-concurrent-index-creation"]),
-    ("V24__anonymous_actor.sql", &["lock-timeout"]),
+    ("V24__anonymous_actor.sql", &["check-of-older-writes", "lock-timeout"]),
 ];
 
 /// Returns the names and the texts of all migrations.

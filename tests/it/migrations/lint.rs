@@ -116,9 +116,10 @@ pub(super) fn lint(text: &str, context: &Context) -> Vec<Finding> {
 fn violations(parsed: &Parse<SourceFile>, text: &str) -> Vec<(usize, Rule, &'static str)> {
     let mut linter = Linter::from(RULES.iter().map(|(rule, _)| *rule).collect::<HashSet<_>>());
     linter.settings = LinterSettings { assume_in_transaction: true, ..LinterSettings::default() };
-    let way = |rule: Rule| RULES.iter().find(|(known, _)| *known == rule).unwrap().1;
+    // Not that it does not know a rule of this file that is turned off.
+    let way = |rule: Rule| RULES.iter().find(|(known, _)| *known == rule).map(|(_, way)| *way);
     let found = linter.lint(parsed, text).into_iter();
-    found.map(|violation| (violation.text_range.start().into(), violation.code, way(violation.code))).collect()
+    found.filter_map(|found| Some((found.text_range.start().into(), found.code, way(found.code)?))).collect()
 }
 
 /// Returns what squawk has no rule for.
