@@ -1,5 +1,7 @@
 //! `authy-server event …`
 
+use std::time::Duration;
+
 use authy_core::{
     Authy, EventId,
     api::{
@@ -109,7 +111,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
                 authy.deliveries().dismiss(caller, &sink, *event).await?;
                 return print(&format!("{event} is dismissed"));
             }
-            let (until, mut dismissed) = (now(), 0);
+            // The clock is read in whole seconds.
+            let (until, mut dismissed) = (now() + Duration::from_secs(1), 0);
             loop {
                 match authy.deliveries().dismiss_all(caller, &sink, until).await? {
                     0 => return print(&format!("{dismissed} deliveries to {sink} are dismissed")),
