@@ -48,6 +48,8 @@ const REQUIRE_PRIMARY: &str = "SELECT pg_current_wal_lsn()";
 /// Fails on a primary (SQLSTATE 55000), so that the next host is tried.
 const REQUIRE_STANDBY: &str = "SELECT pg_is_wal_replay_paused()";
 
+const REQUIRE_NOTHING: &str = "";
+
 const DATABASE_CONNECTION: ConnectionKind = ConnectionKind {
     carries: "passwords, addresses and password hashes",
     encrypt_with: "sslmode=require or sslmode=verify-full (both verify the server's certificate)",
@@ -85,6 +87,8 @@ pub(in crate::engine) enum ServerRole {
     Primary,
     /// One that replays them.
     Standby,
+    /// Whichever answers first.
+    Any,
 }
 
 /// Opens connections to the database.
@@ -128,7 +132,7 @@ impl Connector {
     pub(in crate::engine) fn access(&self) -> TransactionAccess {
         match self.role {
             ServerRole::Primary => TransactionAccess::ReadWrite,
-            ServerRole::Standby => TransactionAccess::ReadOnly,
+            ServerRole::Standby | ServerRole::Any => TransactionAccess::ReadOnly,
         }
     }
 
@@ -183,6 +187,7 @@ impl Connector {
         let check_role = client.batch_execute(match self.role {
             ServerRole::Primary => REQUIRE_PRIMARY,
             ServerRole::Standby => REQUIRE_STANDBY,
+            ServerRole::Any => REQUIRE_NOTHING,
         });
         let (settings, role) = tokio::join!(self.sessions.begin(&client), check_role);
         settings.and(role)?;

@@ -76,13 +76,13 @@ const LARGE_INDEXES: &[LargeIndex] = &[
         is_unique: false,
     },
     LargeIndex {
-        version: 38,
+        version: 37,
         name: "delivery_repeated",
         definition: "ON authy.delivery (sink, happened, event_id) WHERE state = 'waiting' AND attempts > 0",
         is_unique: false,
     },
     LargeIndex {
-        version: 38,
+        version: 37,
         name: "delivery_given_up",
         definition: "ON authy.delivery (sink, happened, event_id) WHERE state = 'given_up'",
         is_unique: false,

@@ -85,7 +85,7 @@ pub(in crate::engine::domain::import) struct Reader {
 impl Reader {
     pub(super) async fn open(source: &FirstAuthy) -> Result<Self> {
         // A standby is as good as the primary.
-        let client = connect(source, ServerRole::Standby, "authy import").await?;
+        let client = connect(source, ServerRole::Any, "authy import").await?;
         client.batch_execute(BEGIN).await.map_err(unreadable)?;
         let (app_time_zone, database_time_zone) = time_zones(&client, source).await?;
         let roles = client.query_typed(ROLES, &[]).await.map_err(unreadable)?;
