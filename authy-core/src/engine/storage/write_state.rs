@@ -53,7 +53,7 @@ impl WriteState {
     /// Returns the right to probe; `None` while a probe is under way, and for a time after one.
     pub(in crate::engine) fn begin_probe(&self, interval: Duration) -> Option<Probe> {
         let probed = self.probed.clone().try_lock_owned().ok()?;
-        probed.is_none_or(|ended| ended.elapsed() >= interval).then_some(Probe(probed))
+        probed.is_none_or(|ended| ended.elapsed() >= interval).then(|| Probe(probed))
     }
 }
 
@@ -81,7 +81,9 @@ mod tests {
         assert!(state.begin_probe(Duration::ZERO).is_none(), "one is under way");
         drop(probe);
         assert!(state.begin_probe(Duration::from_secs(60)).is_none(), "one has just ended");
-        assert!(state.begin_probe(Duration::ZERO).is_some());
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(state.begin_probe(Duration::from_secs(60)).is_none());
+        assert!(state.begin_probe(Duration::from_millis(20)).is_some(), "to ask for one too early postpones none");
         state.succeeded();
         assert_eq!(state.failing_for(), None);
     }
