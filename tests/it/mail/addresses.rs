@@ -194,7 +194,7 @@ async fn an_address_from_before_the_rule_is_shown_and_what_is_to_go_there_is_giv
         let stuck = stuck_of(&app, ada).await;
         assert!(stuck.is_given_up && stuck.error.as_deref().unwrap().contains("no mail can be sent"), "{stuck:?}");
         let sinks = app.authy.deliveries().list_sinks().await.unwrap();
-        assert_eq!(sinks.iter().find(|sink| sink.sink == "mail").unwrap().stuck, 1);
+        assert_eq!(sinks.iter().find(|sink| sink.sink == "mail").unwrap().given_up, 1);
         sql.execute("DELETE FROM authy.delivery WHERE state = 'given_up'", &[]).await.unwrap();
     }
 }

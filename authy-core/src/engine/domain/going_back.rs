@@ -105,7 +105,10 @@ pub(in crate::engine) async fn run(
 ) -> Result<ExportReport> {
     Actor::operator(caller)?;
     let mut there = There::open(target).await?;
+    let (here, known) = (list_roles(journal).await?, there.roles().await?);
+    let mut roles = Roles::new(&here, &known, &options.role_names)?;
     if !options.dry_run {
+        // Before anything is written there.
         trace::started(journal, caller, target, &options.source).await?;
     }
     let mut report = ExportReport {
@@ -117,7 +120,7 @@ pub(in crate::engine) async fn run(
     };
     warn_of_strangers(journal, &mut there, target, &mut report).await?;
     let total = journal.db.read_one(&sql::COUNT_USERS, &[]).await?.get::<_, i64>("total").unsigned_abs();
-    let roles = roles(journal, &mut there, options, &mut report).await?;
+    roles.create_missing(&here, &known, &mut there, &mut report).await?;
     let mut export = Export { journal, caller, options, there, roles, addresses: Addresses::default() };
     let size = i64::try_from(options.batch.clamp(1, 10_000)).unwrap_or(i64::MAX);
     for rank in RANKS {
@@ -158,25 +161,19 @@ async fn warn_of_strangers(
     Ok(())
 }
 
-async fn roles(
-    journal: &Journal,
-    there: &mut There,
-    options: &ExportOptions,
-    report: &mut ExportReport,
-) -> Result<Roles> {
+async fn list_roles(journal: &Journal) -> Result<Vec<RoleHere>> {
     let rows = journal.db.read(&sql::LIST_ROLES, &[]).await?;
-    let here = rows.iter().map(|row| RoleHere {
-        id: row.get("role_id"),
-        name: row.get("name"),
-        key: row.get("name_key"),
-        description: row.get("description"),
-        level: row.get("level"),
-        is_needed: row.get("is_needed"),
-    });
-    let (here, known): (Vec<_>, _) = (here.collect(), there.roles().await?);
-    let mut roles = Roles::new(&here, &known, &options.role_names)?;
-    roles.create_missing(&here, &known, there, report).await?;
-    Ok(roles)
+    Ok(rows
+        .iter()
+        .map(|row| RoleHere {
+            id: row.get("role_id"),
+            name: row.get("name"),
+            key: row.get("name_key"),
+            description: row.get("description"),
+            level: row.get("level"),
+            is_needed: row.get("is_needed"),
+        })
+        .collect())
 }
 
 /// An export under way.
