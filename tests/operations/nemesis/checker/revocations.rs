@@ -145,6 +145,7 @@ mod tests {
             }
             history.messages.pop();
             history.sessions.remove("s");
+            history.noticed_loss = true;
             history.faults.push(Fault { may_lose: Some((2 * SECOND, 7 * SECOND)), ..fault(2 * SECOND, 7 * SECOND) });
         };
         accepts(lose);
