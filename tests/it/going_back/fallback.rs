@@ -1,5 +1,7 @@
 //! The hashes that are kept for the first authy.
 
+use std::time::Instant;
+
 use super::*;
 
 /// A small old database.
@@ -175,16 +177,13 @@ async fn a_kept_hash_of_a_forgotten_master_key_is_replaced_at_the_next_login() {
 
 #[tokio::test]
 async fn a_password_that_was_set_before_a_stop_has_its_hash_after_it() {
-    // A stop waits ten seconds at most, which can be too short for a machine that has much else to do.
-    for _ in 0..5 {
-        let app = TestApp::with(|config, _| config.keep_fallback_hashes = true).await;
-        app.authy.users().register(&operator(), new_user("newcomer")).await.unwrap();
-        app.authy.stop().await;
-        if app.authy.count_fallback_hashes().await.unwrap() == 1 {
-            return;
-        }
-    }
-    panic!("no stop has waited for the hash");
+    let app = TestApp::with(|config, _| config.keep_fallback_hashes = true).await;
+    app.authy.users().register(&operator(), new_user("newcomer")).await.unwrap();
+    let begun = Instant::now();
+    app.authy.stop().await;
+    // It waits ten seconds at most, and on a busy machine what nobody waits for may get no time at all.
+    let is_kept = app.authy.count_fallback_hashes().await.unwrap() == 1;
+    assert!(is_kept || begun.elapsed() >= Duration::from_secs(10));
 }
 
 fn hex(text: &str) -> String {
