@@ -3,11 +3,12 @@
 use std::{collections::hash_map::RandomState, hash::BuildHasher as _};
 
 use authy_core::{EventId, api::event::EventView};
-use chrono::NaiveDate;
 use quick_cache::sync::Cache;
 
 /// Maximum number of devices that are remembered. An entry takes about 100 bytes.
 const MAX_DEVICES: usize = 20_000;
+
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// Remembers logins from new devices whose mail is settled: sent, or not needed. Later ones of the same user, user agent and address
 /// need none on that day (UTC). A client that keeps no device token, of which there are many, so costs one delivery a day and not
@@ -22,7 +23,8 @@ pub(super) struct NoticedDevices {
 /// The first login of a device whose mail is settled.
 #[derive(Clone, Copy)]
 struct SettledLogin {
-    day: NaiveDate,
+    /// Days since 1970.
+    day: i64,
     position: (i64, EventId),
 }
 
@@ -53,6 +55,7 @@ impl NoticedDevices {
 
 impl SettledLogin {
     fn of(login: &EventView) -> Self {
-        Self { day: login.happened.date_naive(), position: (login.happened_micros, login.event_id) }
+        let micros = login.happened_micros;
+        Self { day: micros.div_euclid(DAY_MICROS), position: (micros, login.event_id) }
     }
 }
