@@ -11,20 +11,26 @@ use tokio::{
 
 use super::{places::Places, shutdown::ShutdownSignal};
 
-/// Idle time after which a connection is parked. Whoever asks again and again is not.
+/// Idle time after which a connection is parked. A client that sends one request after the other is never parked.
 pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a parked connection is kept.
 pub(super) struct ParkingTime {
     idle: Duration,
-    /// How often to look whether others wait for the place of the connection.
+    /// What is left of the time of a head: after it, the connection makes way for others who wait for its place.
+    head: Duration,
+    /// How often to look, from then on, whether any do.
     look: Duration,
 }
 
 impl ParkingTime {
     /// Returns what is left of the idle time of a connection.
     pub(super) fn new(keep_alive: Duration, head_timeout: Duration) -> Self {
-        Self { idle: keep_alive.saturating_sub(PARK_AFTER.min(head_timeout)), look: head_timeout }
+        Self {
+            idle: keep_alive.saturating_sub(PARK_AFTER.min(head_timeout)),
+            head: head_timeout.saturating_sub(PARK_AFTER),
+            look: head_timeout,
+        }
     }
 }
 
@@ -32,20 +38,22 @@ impl ParkingTime {
 /// because its time is over, others wait for its place, or the server stops.
 pub(super) async fn next_byte<S>(
     stream: &mut S,
-    ParkingTime { idle, look }: ParkingTime,
+    ParkingTime { idle, head, look }: ParkingTime,
     places: &Places,
     shutdown: &mut ShutdownSignal,
 ) -> Option<u8>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now() + idle;
+    let begun = Instant::now();
+    let (deadline, mut next) = (begun + idle, begun + head);
     let is_over = async {
-        while Instant::now() < deadline {
-            sleep_until(deadline.min(Instant::now() + look)).await;
-            if places.is_full() {
+        loop {
+            sleep_until(deadline.min(next)).await;
+            if places.is_full() || Instant::now() >= deadline {
                 return;
             }
+            next = Instant::now() + look;
         }
     };
     let byte = tokio::select! {
