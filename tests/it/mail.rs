@@ -303,7 +303,7 @@ async fn a_client_that_keeps_no_device_token_costs_one_delivery_a_day() {
         log_in("curl").await;
     }
     assert_eq!(deliveries().await, 2);
-    // Another one is told of.
+    // A login from another device has a mail of its own.
     log_in("wget").await;
     assert_eq!(deliveries().await, 3);
 }

@@ -45,7 +45,7 @@ fn legacy_tokens(settings: &Settings) -> Vec<Finding> {
     if settings.legacy_hs512_secret.is_some() {
         return vec![Finding::note(
             AREA,
-            "tokens of an earlier system are accepted: whoever knows AUTHY_LEGACY_HS512_SECRET can be anybody",
+            "tokens of an earlier system are accepted: with AUTHY_LEGACY_HS512_SECRET, anybody can make a token for any user",
             "leave it out once the last of them has expired",
         )];
     }

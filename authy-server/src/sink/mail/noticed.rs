@@ -10,7 +10,7 @@ const MAX_DEVICES: usize = 20_000;
 
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
-/// Remembers logins from new devices whose mail is settled: sent, or not needed. Later ones of the same user, user agent and address
+/// Remembers logins from new devices whose mail is settled: sent, refused by its recipient, or not needed. Later ones of the same user, user agent and address
 /// need none on that day (UTC). A client that keeps no device token, of which there are many, so costs one delivery a day and not
 /// one a login.
 ///
@@ -36,8 +36,9 @@ impl NoticedDevices {
     /// Remembers a login whose mail is settled.
     pub(super) fn settle(&self, login: &EventView) {
         let (key, login) = (self.key(login), SettledLogin::of(login));
-        let is_later = |known: SettledLogin| known.day == login.day && known.position <= login.position;
-        if !self.settled.get(&key).is_some_and(is_later) {
+        // The earliest of the day covers the most.
+        let has_earlier = |known: SettledLogin| known.day == login.day && known.position <= login.position;
+        if !self.settled.get(&key).is_some_and(has_earlier) {
             self.settled.insert(key, login);
         }
     }

@@ -27,10 +27,10 @@ const BATCH: i64 = 500;
 pub(in crate::engine) async fn reseal(journal: &Journal, caller: &Caller, master: &MasterKeys) -> Result<u64> {
     // Hashes of other keys cannot be decrypted, and depend on none of these.
     let older: Vec<Vec<u8>> = master.ids()?.iter().skip(1).map(|id| id.to_vec()).collect();
-    let (mut resealed, mut last) = (0, Uuid::nil());
     if older.is_empty() {
         return Ok(0);
     }
+    let (mut resealed, mut last) = (0, Uuid::nil());
     loop {
         let batch = journal.write(caller, async |tx| {
             tx.prove_full_power().await?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Users;
 use crate::{
-    ErrorKind, Result,
+    Error, ErrorKind, Result,
     engine::{
         crypto::{hasher::HashRequester, password::Passwords},
         domain::credential::sql,
@@ -33,7 +33,7 @@ pub struct WrapProgress {
 }
 
 /// Hashes that one transaction replaces: some seconds of hashing, which are lost when the program is killed.
-const BATCH: i64 = 200;
+pub(in crate::engine::domain) const BATCH: i64 = 200;
 
 /// Time before the next attempt when the queue of the hashing threads is full.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -84,7 +84,11 @@ pub(in crate::engine::domain) async fn wrap_batch(
 ) -> Result<u64> {
     // As many as there are threads: others who wait for a hash wait for one of these at most.
     let threads = passwords.statistics().threads;
-    let wraps: Vec<_> = hashes.into_iter().map(|(user, old)| wrap(passwords, user, old).boxed()).collect();
+    let wrap = async |(user, old): (Uuid, String)| {
+        let new = wrap(passwords, HashRequester::default(), &old).await?;
+        Ok::<_, Error>(new.map(|new| (user, old, new)))
+    };
+    let wraps: Vec<_> = hashes.into_iter().map(|hash| wrap(hash).boxed()).collect();
     let wrapped: Vec<_> = stream::iter(wraps).buffer_unordered(threads).try_collect().await?;
     let wrapped: Vec<_> = wrapped.into_iter().flatten().collect();
     let users: Vec<Uuid> = wrapped.iter().map(|(user, ..)| *user).collect();
@@ -100,13 +104,17 @@ pub(in crate::engine::domain) async fn wrap_batch(
 }
 
 /// Returns a hash with argon2id over it; `None` when it stays as it is. Waits while others fill the queue.
-async fn wrap(passwords: &Passwords, user: Uuid, old: String) -> Result<Option<(Uuid, String, String)>> {
+pub(in crate::engine::domain) async fn wrap(
+    passwords: &Passwords,
+    requester: HashRequester,
+    hash: &str,
+) -> Result<Option<String>> {
     loop {
-        match passwords.wrap(HashRequester::default(), &old).await {
+        match passwords.wrap(requester, hash).await {
             Err(error) if error.kind() == ErrorKind::Overloaded => {
                 tokio::time::sleep(error.retry_after().unwrap_or(OVERLOAD_PAUSE)).await;
             }
-            new => return Ok(new?.map(|new| (user, old, new))),
+            wrapped => return wrapped,
         }
     }
 }

@@ -17,42 +17,36 @@ use crate::ui::{
 };
 
 pub(super) async fn ask_retry(visit: &Visit<'_>) -> Shown {
-    Ok(question(visit, &find(visit).await?, "retry").ask())
+    ask(visit, "retry").await
 }
 
 /// Delivers an event again now.
 pub(super) async fn retry(visit: &Visit<'_>) -> Shown {
     let delivery = find(visit).await?;
-    match visit.authy.deliveries().retry(&visit.caller()?, &delivery.sink, delivery.event_id).await {
-        Ok(()) => Ok(Answer::redirect(format!("{PATH}?notice=delivery_retried"))),
-        Err(error) => question(visit, &delivery, "retry").refuse(visit, error),
-    }
+    let done = visit.authy.deliveries().retry(&visit.caller()?, &delivery.sink, delivery.event_id).await;
+    answer(done, "delivery_retried", || question(visit, &delivery, "retry"), visit)
 }
 
 pub(super) async fn ask_skip(visit: &Visit<'_>) -> Shown {
-    Ok(question(visit, &find(visit).await?, "skip").ask())
+    ask(visit, "skip").await
 }
 
 /// Gives up the delivery of an event.
 pub(super) async fn skip(visit: &Visit<'_>) -> Shown {
     let delivery = find(visit).await?;
-    match visit.authy.deliveries().skip(&visit.caller()?, &delivery.sink, delivery.event_id).await {
-        Ok(()) => Ok(Answer::redirect(format!("{PATH}?notice=delivery_skipped"))),
-        Err(error) => question(visit, &delivery, "skip").refuse(visit, error),
-    }
+    let done = visit.authy.deliveries().skip(&visit.caller()?, &delivery.sink, delivery.event_id).await;
+    answer(done, "delivery_skipped", || question(visit, &delivery, "skip"), visit)
 }
 
 pub(super) async fn ask_dismiss(visit: &Visit<'_>) -> Shown {
-    Ok(question(visit, &find(visit).await?, "dismiss").ask())
+    ask(visit, "dismiss").await
 }
 
 /// Dismisses a delivery that was given up.
 pub(super) async fn dismiss(visit: &Visit<'_>) -> Shown {
     let delivery = find(visit).await?;
-    match visit.authy.deliveries().dismiss(&visit.caller()?, &delivery.sink, delivery.event_id).await {
-        Ok(()) => Ok(Answer::redirect(format!("{PATH}?notice=delivery_dismissed"))),
-        Err(error) => question(visit, &delivery, "dismiss").refuse(visit, error),
-    }
+    let done = visit.authy.deliveries().dismiss(&visit.caller()?, &delivery.sink, delivery.event_id).await;
+    answer(done, "delivery_dismissed", || question(visit, &delivery, "dismiss"), visit)
 }
 
 pub(super) async fn ask_dismiss_all(visit: &Visit<'_>) -> Shown {
@@ -64,9 +58,20 @@ pub(super) async fn ask_dismiss_all(visit: &Visit<'_>) -> Shown {
 pub(super) async fn dismiss_all(visit: &Visit<'_>) -> Shown {
     require_sink(visit).await?;
     let until = until(visit)?;
-    match visit.authy.deliveries().dismiss_all(&visit.caller()?, visit.parameter("sink"), until).await {
-        Ok(_) => Ok(Answer::redirect(format!("{PATH}?notice=deliveries_dismissed"))),
-        Err(error) => question_about_all(visit, until).refuse(visit, error),
+    let done = visit.authy.deliveries().dismiss_all(&visit.caller()?, visit.parameter("sink"), until).await;
+    answer(done.map(drop), "deliveries_dismissed", || question_about_all(visit, until), visit)
+}
+
+/// Asks before something is done with the delivery in the path.
+async fn ask(visit: &Visit<'_>, key: &str) -> Shown {
+    Ok(question(visit, &find(visit).await?, key).ask())
+}
+
+/// Leads to the page of the sinks with a notice, or asks again and says why it was refused.
+fn answer(done: Result<()>, notice: &str, question: impl FnOnce() -> Question, visit: &Visit<'_>) -> Shown {
+    match done {
+        Ok(()) => Ok(Answer::redirect(format!("{PATH}?notice={notice}"))),
+        Err(error) => question().refuse(visit, error),
     }
 }
 
