@@ -18,6 +18,10 @@ use crate::{
     watchdog::Watchdog,
 };
 
+/// Maximum time that sessions get to end by themselves: those of connections that were just closed, of which PostgreSQL may not
+/// know yet. It would tell them that it ends them, and they would report an error.
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Maximum time for a fast shutdown, before an immediate one. An immediate shutdown loses nothing either, but the log
 /// is replayed at the next start.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -107,17 +111,22 @@ impl Postmaster {
         self.log.last_words()
     }
 
-    /// Stops PostgreSQL and waits until it has ended.
+    /// Lets the sessions end by themselves for a moment, stops PostgreSQL, and waits until it has ended.
     pub(crate) fn stop(&mut self) -> Result<(), Error> {
+        self.stop_by(&[(Signal::TERM, SESSIONS_TIMEOUT)])
+    }
+
+    fn stop_by(&mut self, gently: &[(Signal, Duration)]) -> Result<(), Error> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         let mut state = self.supervisor.lock();
         state.stopping = true;
         self.supervisor.changed.notify_all();
-        for signal in [Signal::INT, Signal::QUIT, Signal::KILL] {
+        let firmly = [Signal::INT, Signal::QUIT, Signal::KILL].map(|signal| (signal, SHUTDOWN_TIMEOUT));
+        for &(signal, time) in gently.iter().chain(&firmly) {
             if let Some(pid) = state.pid {
                 let _ = kill_process(pid, signal);
             }
-            let waited = self.supervisor.changed.wait_timeout_while(state, SHUTDOWN_TIMEOUT, |state| !state.ended);
+            let waited = self.supervisor.changed.wait_timeout_while(state, time, |state| !state.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.ended {
                 drop(state);
@@ -130,7 +139,7 @@ impl Postmaster {
 
 impl Drop for Postmaster {
     fn drop(&mut self) {
-        if let Err(error) = self.stop() {
+        if let Err(error) = self.stop_by(&[]) {
             tracing::error!(%error, "PostgreSQL could not be stopped");
         }
     }

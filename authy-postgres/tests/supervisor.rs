@@ -84,6 +84,21 @@ async fn what_was_written_is_there_after_a_stop_and_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_about_to_end_is_let_end_and_another_does_not_hold_up_a_stop() {
+    let folder = folder();
+    let cluster = Cluster::builder(folder.path()).start().await.unwrap();
+    let (ending, idle) = (connect(&cluster.config()).await.unwrap(), connect(&cluster.config()).await.unwrap());
+    let last = tokio::spawn(async move { ending.execute("SELECT pg_sleep(0.3)", &[]).await });
+    let asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    until("it sleeps", async || !idle.query(asleep, &[]).await.unwrap().is_empty()).await;
+    let begun = Instant::now();
+    cluster.stop().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "stopped after {:?}", begun.elapsed());
+    last.await.unwrap().unwrap();
+    idle.execute("SELECT", &[]).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_it_comes_back_with_what_was_committed() {
     let folder = folder();
     let cluster = Cluster::builder(folder.path()).start().await.unwrap();
