@@ -23,6 +23,7 @@ mod files;
 mod fixture;
 mod kill;
 mod report;
+mod scale;
 mod sinks;
 
 /// The source, read in the time zone of its program.

@@ -37,10 +37,9 @@ mod time_zone;
 mod wrapping;
 mod write;
 
-use candidate::{Candidate, Rules};
+use candidate::{Candidate, Checked, Rules};
 use merge::{Addresses, Here, Holder, Origin, Update, merge};
 use plan::{NewUser, Taken, place};
-use record::SourceRow;
 use report::{ImportNoteKind, ImportReport};
 use roles::RoleMap;
 use source::ImportSource;
@@ -113,6 +112,12 @@ pub(in crate::engine) async fn run(
     });
     let (roles, mut report) = resolved.await?;
     let any_erased = journal.db.read_opt(&sql::ANY_ERASED, &[]).await?.is_some();
+    let roles = Arc::new(roles);
+    let rules = Rules {
+        roles: roles.clone(),
+        needs_public_id: reader.needs_public_id(),
+        accepts_addresses: reader.accepts_addresses(),
+    };
     let mut import = Import {
         journal,
         caller,
@@ -127,13 +132,12 @@ pub(in crate::engine) async fn run(
         imagined: Taken::default(),
     };
     let (size, total) = (options.batch.clamp(1, 10_000), reader.total());
-    let source_rules = (reader.needs_public_id(), reader.accepts_addresses());
-    let mut rows = reader.next(size).await?;
-    while !rows.is_empty() {
-        // The next batch is read while this one is written.
-        let (written, next) = tokio::join!(import.write(rows, source_rules), reader.next(size));
+    let mut batch = candidate::read(&mut reader, size, &rules).await?;
+    while let Some(checked) = batch {
+        // The next batch is read and checked while this one is written.
+        let (written, next) = tokio::join!(import.write(checked), candidate::read(&mut reader, size, &rules));
         report.add(written?);
-        rows = next?;
+        batch = next?;
         let ImportReport { read, created, changed, refused, .. } = report;
         on_progress(&ImportProgress { read, total, created, changed, refused });
     }
@@ -162,7 +166,7 @@ struct Import<'a> {
     caller: &'a Caller,
     actor: &'a Actor,
     source: String,
-    roles: RoleMap,
+    roles: Arc<RoleMap>,
     erased: Option<&'a ErasedNames>,
     /// What wraps hashes, if they are to be wrapped.
     wrapper: Option<&'a Passwords>,
@@ -177,24 +181,16 @@ struct Import<'a> {
 
 impl Import<'_> {
     /// Writes one batch, in a transaction. Returns the report about it.
-    async fn write(
-        &mut self,
-        rows: Vec<SourceRow>,
-        (needs_public_id, accepts_addresses): (bool, bool),
-    ) -> Result<ImportReport> {
-        let mut report = ImportReport::default();
-        let rules = Rules { roles: &self.roles, needs_public_id, accepts_addresses };
-        let mut candidates = Vec::with_capacity(rows.len());
-        for row in rows {
-            let Some(candidate) = Candidate::new(row, &rules, &mut report) else { continue };
-            if self.seen.add("row", &candidate.source_id) {
-                candidates.push(candidate);
-            } else {
+    async fn write(&mut self, Checked { mut candidates, mut report }: Checked) -> Result<ImportReport> {
+        candidates.retain(|candidate| {
+            let is_first = self.seen.add("row", &candidate.source_id);
+            if !is_first {
                 report.refused += 1;
                 let message = "the source has another row with this ID or name: this one is left out";
                 report.note(ImportNoteKind::DuplicateRow, &candidate.source_id, message);
             }
-        }
+            is_first
+        });
         if let Some(passwords) = self.wrapper {
             self.wrap(passwords, &mut candidates).await?;
         }

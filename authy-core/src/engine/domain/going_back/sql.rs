@@ -38,7 +38,9 @@ statements! {
 
     /// Whether other users than these have any of these IDs in a source.
     FIND_OTHERS(TEXT, TEXT_ARRAY, UUID_ARRAY) =
-        "SELECT 1 FROM authy.import_origin WHERE source = $1 AND source_id = ANY ($2) AND user_id <> ALL ($3) LIMIT 1";
+        "SELECT 1 FROM unnest($2) AS id CROSS JOIN LATERAL (
+             SELECT user_id FROM authy.import_origin WHERE source = $1 AND source_id = id OFFSET 0
+         ) AS found WHERE user_id <> ALL ($3) LIMIT 1";
 
     /// Forgets what users were in a source.
     FORGET_ORIGINS(TEXT, UUID_ARRAY) = "DELETE FROM authy.import_origin WHERE source = $1 AND user_id = ANY ($2)";

@@ -1,6 +1,9 @@
 //! A row of the source that can be imported: its values are checked, and nothing is known of other users yet.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
@@ -10,9 +13,10 @@ use super::{
         ImportReport,
     },
     roles::RoleMap,
+    source::Reader,
 };
 use crate::{
-    Email, Secret, UserId, Username,
+    Email, Error, ErrorKind, Result, Secret, UserId, Username,
     engine::{
         crypto::{digest::digest_of, password::stored::classify},
         domain::user::RELEASED_KEY_PREFIX,
@@ -55,17 +59,40 @@ pub(super) struct Digests {
 }
 
 /// What the rows of a source have in common.
-pub(super) struct Rules<'a> {
-    pub(super) roles: &'a RoleMap,
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) roles: Arc<RoleMap>,
     /// Whether every user must have a public ID.
     pub(super) needs_public_id: bool,
     /// Whether users who have a name log in there with it or with their address.
     pub(super) accepts_addresses: bool,
 }
 
+/// Rows that were checked: those that can be imported, and the report about all of them.
+pub(super) struct Checked {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) report: ImportReport,
+}
+
+/// Reads the next rows of a source, at most `limit`, and checks them. `None` at the end.
+pub(super) async fn read(reader: &mut Reader, limit: usize, rules: &Rules) -> Result<Option<Checked>> {
+    let rows = reader.next(limit).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let rules = rules.clone();
+    // On another thread, so that the batch before this one is written meanwhile.
+    let checked = spawn_blocking(move || {
+        let mut report = ImportReport::default();
+        let candidates = rows.into_iter().filter_map(|row| Candidate::new(row, &rules, &mut report)).collect();
+        Checked { candidates, report }
+    });
+    checked.await.map(Some).map_err(|cause| Error::with_source(ErrorKind::Internal, "rows could not be checked", cause))
+}
+
 impl Candidate {
     /// Checks a row. `None` when it is refused; the report says why.
-    pub(super) fn new(row: SourceRow, rules: &Rules<'_>, report: &mut ImportReport) -> Option<Self> {
+    fn new(row: SourceRow, rules: &Rules, report: &mut ImportReport) -> Option<Self> {
         report.read += 1;
         let checked = check(row, rules, report);
         if checked.is_none() {
@@ -75,7 +102,7 @@ impl Candidate {
     }
 }
 
-fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut ImportReport) -> Option<Candidate> {
+fn check(SourceRow { place, record }: SourceRow, rules: &Rules, report: &mut ImportReport) -> Option<Candidate> {
     let record = match record {
         Ok(record) => record,
         Err(skipped) => {
@@ -123,7 +150,7 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules<'_>, report: &mut
         report.note(NotByAddress, &place, message);
     }
     let times = times(&place, &record, report);
-    let roles = roles(&place, &record, rules.roles, report);
+    let roles = roles(&place, &record, &rules.roles, report);
     let hash = record.password_hash.as_ref().map(Secret::expose);
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
     let digests = Digests {

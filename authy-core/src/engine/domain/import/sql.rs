@@ -1,4 +1,7 @@
 //! The statements of an import. Each is about a whole batch.
+//!
+//! Rows are looked up one by one in an index, by `LATERAL` and `OFFSET 0`, which the planner leaves as they are. Otherwise it reads
+//! whole tables for each batch: their statistics are older than the rows that the import itself has written.
 
 use crate::engine::{domain::epoch::sql::next_epoch, storage::statement::statements};
 
@@ -11,25 +14,35 @@ statements! {
 
     /// What earlier imports wrote about users of a source.
     FIND_ORIGINS(TEXT, TEXT_ARRAY) =
-        "SELECT source_id, user_id, digest, password_digest, email_digest, password_set, email_written, deleted, roles
-         FROM authy.import_origin WHERE source = $1 AND source_id = ANY ($2)";
+        "SELECT found.* FROM unnest($2) AS wanted CROSS JOIN LATERAL (
+             SELECT source_id, user_id, digest, password_digest, email_digest, password_set, email_written, deleted, roles
+             FROM authy.import_origin WHERE source = $1 AND source_id = wanted OFFSET 0
+         ) AS found";
 
     /// Which of these IDs, keys of names, keys of addresses and spellings are taken: an address as that of an owner, who
     /// has confirmed it, or not, and then with the ID in this source or else the public ID.
     FIND_TAKEN(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT) =
-        "SELECT 'id' AS what, public_id::text AS value, NULL::text AS holder FROM authy.users WHERE public_id = ANY ($1)
+        "SELECT 'id' AS what, public_id::text AS value, NULL::text AS holder
+         FROM unnest($1) AS id CROSS JOIN LATERAL (SELECT public_id FROM authy.users WHERE public_id = id OFFSET 0) AS found
          UNION ALL
          SELECT unnest(ARRAY['key', 'spelling']), unnest(ARRAY[username_key, username]), NULL
-         FROM authy.users WHERE username_key = ANY ($2)
+         FROM unnest($2) AS key
+         CROSS JOIN LATERAL (SELECT username_key, username FROM authy.users WHERE username_key = key OFFSET 0) AS found
          UNION ALL
-         SELECT 'key', spelling_key, NULL FROM authy.alias WHERE spelling_key = ANY ($2)
+         SELECT 'key', spelling_key, NULL FROM unnest($2) AS key
+         CROSS JOIN LATERAL (SELECT spelling_key FROM authy.alias WHERE spelling_key = key OFFSET 0) AS found
          UNION ALL
-         SELECT 'spelling', spelling, NULL FROM authy.alias WHERE spelling = ANY ($4)
+         SELECT 'spelling', spelling, NULL FROM unnest($4) AS typed
+         CROSS JOIN LATERAL (SELECT spelling FROM authy.alias WHERE spelling = typed OFFSET 0) AS found
          UNION ALL
-         SELECT CASE WHEN validated_at IS NULL AND erased_at IS NULL THEN 'email' ELSE 'owned email' END, email_key,
-                coalesce(source_id, public_id::text)
-         FROM authy.users LEFT JOIN authy.import_origin ON user_id = public_id AND source = $5
-         WHERE email_key = ANY ($3)";
+         SELECT CASE WHEN validated_at IS NULL AND erased_at IS NULL THEN 'email' ELSE 'owned email' END, email_key, holder
+         FROM unnest($3) AS key
+         CROSS JOIN LATERAL (
+             SELECT email_key, validated_at, erased_at, coalesce(
+                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $5 LIMIT 1), public_id::text
+             ) AS holder
+             FROM authy.users WHERE email_key = key OFFSET 0
+         ) AS found";
 
     /// Stores the passwords of new users.
     CREATE_PASSWORDS(UUID_ARRAY, TEXT_ARRAY) =
@@ -63,22 +76,29 @@ statements! {
          FROM unnest($1, $2, $3) AS written (event_id, subject, detail)";
 
     /// Locks users in the order of their IDs.
-    LOCK(UUID_ARRAY) = "SELECT 1 FROM authy.users WHERE public_id = ANY ($1) ORDER BY public_id FOR UPDATE";
+    LOCK(UUID_ARRAY) =
+        "SELECT 1 FROM (SELECT DISTINCT unnest($1) AS id ORDER BY id) AS wanted
+         CROSS JOIN LATERAL (SELECT 1 FROM authy.users WHERE public_id = id FOR UPDATE OFFSET 0) AS locked";
 
     /// The present state of locked users.
     FIND_STATES(UUID_ARRAY) =
-        "SELECT public_id, username, email_key, created, last_login, validated_at IS NOT NULL AS validated,
-                deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased, changed AS password_changed,
-                ARRAY(SELECT role_id FROM authy.user_role WHERE user_role.user_id = public_id) AS roles
-         FROM authy.users LEFT JOIN authy.password ON password.user_id = public_id WHERE public_id = ANY ($1)";
+        "SELECT found.* FROM unnest($1) AS id CROSS JOIN LATERAL (
+             SELECT public_id, username, email_key, created, last_login, validated_at IS NOT NULL AS validated,
+                    deleted_at IS NOT NULL AS deleted, erased_at IS NOT NULL AS erased,
+                    (SELECT changed FROM authy.password WHERE password.user_id = public_id) AS password_changed,
+                    ARRAY(SELECT role_id FROM authy.user_role WHERE user_role.user_id = public_id) AS roles
+             FROM authy.users WHERE public_id = id OFFSET 0
+         ) AS found";
 
     /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and the ID of each in
     /// this source, or else the public ID.
     FIND_EMAILS(TEXT_ARRAY, TEXT) =
-        "SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner,
-                coalesce(source_id, public_id::text) AS holder
-         FROM authy.users LEFT JOIN authy.import_origin ON user_id = public_id AND source = $2
-         WHERE email_key = ANY ($1)";
+        "SELECT found.* FROM (SELECT DISTINCT unnest($1) AS key) AS wanted CROSS JOIN LATERAL (
+             SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner, coalesce(
+                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $2 LIMIT 1), public_id::text
+             ) AS holder
+             FROM authy.users WHERE email_key = key OFFSET 0
+         ) AS found";
 
     /// The hashes of other programs, except those of argon2, of the next users of a source after an ID.
     LIST_FOREIGN(TEXT, UUID, INT8) =
