@@ -26,6 +26,7 @@ const DEFAULTS: &str = "
     ALTER ROLE hostile SET client_encoding = 'LATIN1';
     ALTER ROLE hostile SET bytea_output = 'escape';
     ALTER ROLE hostile SET synchronous_commit = off;
+    ALTER ROLE hostile SET jit = on;
     ALTER ROLE hostile SET statement_timeout = '300ms';
     ALTER ROLE hostile SET lock_timeout = '20ms';
     ALTER ROLE hostile SET idle_in_transaction_session_timeout = '500ms'";
@@ -66,7 +67,7 @@ const NOTE_SETTINGS: &str = "
     CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
         INSERT INTO public.noted SELECT name, current_setting(name) FROM unnest(ARRAY[
-            'transaction_isolation', 'synchronous_commit', 'DateStyle', 'TimeZone', 'standard_conforming_strings']) name;
+            'transaction_isolation', 'synchronous_commit', 'DateStyle', 'TimeZone', 'standard_conforming_strings', 'jit']) name;
         RETURN NULL;
     END $$;
     CREATE TRIGGER note AFTER INSERT ON authy.event FOR EACH ROW EXECUTE FUNCTION public.note()";
@@ -91,6 +92,7 @@ async fn every_write_has_the_settings_that_it_relies_on() {
         let expected = [
             ("DateStyle", "ISO, DMY"),
             ("TimeZone", "UTC"),
+            ("jit", "off"),
             ("standard_conforming_strings", "on"),
             ("synchronous_commit", "on"),
             ("transaction_isolation", "read committed"),

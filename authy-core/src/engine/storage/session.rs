@@ -22,6 +22,8 @@ pub(in crate::engine) enum TransactionAccess {
 /// - Times are sent as text and read again, where they can be infinite: abbreviations of time zones are ambiguous.
 /// - A statement that waits for a lock longer than its caller only holds a connection. No read needs as long as `statement_timeout`;
 ///   what needs longer sets its own limit.
+/// - To compile a statement takes longer than any of ours runs, and the planner decides by an estimate, which is far too high where
+///   it knows little of a table.
 /// - The lock of a migration or a sink is a transaction that stays open, and a connection of the pool may be idle for long.
 ///
 /// Newer settings do not exist in every version of PostgreSQL.
@@ -29,13 +31,13 @@ const SETTINGS: &str = "
     ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
     ('default_transaction_deferrable', 'off'), ('synchronous_commit', 'on'),
     ('search_path', 'pg_catalog, ' || pg_catalog.current_setting('search_path')), ('standard_conforming_strings', 'on'),
-    ('DateStyle', 'ISO'), ('TimeZone', 'UTC'),
+    ('DateStyle', 'ISO'), ('TimeZone', 'UTC'), ('jit', 'off'),
     ('statement_timeout', '60s'), ('lock_timeout', '3s'), ('idle_session_timeout', '0'), ('transaction_timeout', '0')";
 
 /// Sets the same for a transaction, after it has begun. Utility statements, because they need no snapshot and no plan.
 pub(in crate::engine) const SET_LOCAL: &str = "
     SET LOCAL synchronous_commit = on; SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on;
-    SET LOCAL DateStyle = ISO; SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = ISO; SET LOCAL TimeZone = 'UTC'; SET LOCAL jit = off;
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '3s'";
 
 /// Names the rows of the following queries, one for each setting that was set.
