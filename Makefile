@@ -39,13 +39,13 @@ nemesis: ## Break servers, database, broker and networks at random, NEMESIS_SECO
 
 # Lints, because they deny warnings without another compilation of the dependencies.
 features: ## Check without features, with each alone, and with all, for errors and warnings: installs cargo-hack
-	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
+	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked --debug cargo-hack
 	$(CARGO) hack clippy --package authy-core --package authy-client --package authy-postgres --package authy-server \
 	    --each-feature --exclude-features default,fuzz-entry-points --locked -- -D warnings
 
 # The features of the core add modules that have nothing to do with each other, so they need no pairs.
 features-pairs: ## Check every pair of features of the other crates as well: takes minutes
-	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked cargo-hack
+	@$(CARGO) hack --version > /dev/null 2>&1 || $(CARGO) install --locked --debug cargo-hack
 	$(CARGO) hack clippy --package authy-client --package authy-postgres --package authy-server \
 	    --feature-powerset --depth 2 --exclude-features default,fuzz-entry-points --locked -- -D warnings
 
