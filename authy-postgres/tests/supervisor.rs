@@ -113,6 +113,23 @@ async fn killed_it_comes_back_with_what_was_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_takes_connections_and_does_not_answer_ends_the_start_with_its_last_words() {
+    let folder = folder();
+    start(folder.path()).await.unwrap().stop().await.unwrap();
+    let settings = folder.path().join("postgres/postgresql.auto.conf");
+    // Longer than the start asks each time.
+    fs::write(settings, "pre_auth_delay = 4\n").unwrap();
+    let slow = Cluster::builder(folder.path()).start_timeout(Duration::from_secs(1));
+    match slow.start().await {
+        Err(Error::Unreachable { source, log }) => {
+            assert!(source.to_string().contains("no answer within 2 s"), "{source}");
+            assert!(log.contains("ready to accept connections"), "{log}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_in_use_is_refused() {
     let folder = folder();
     let cluster = start(folder.path()).await.unwrap();
