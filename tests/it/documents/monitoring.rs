@@ -48,6 +48,14 @@ fn every_metric_of_the_page_is_on_the_dashboard() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+#[test]
+fn the_page_on_operations_names_every_alert_to_watch() {
+    let page = fs::read_to_string(tools::root().join("docs/operations.md")).unwrap();
+    let watched = page.split("## What to watch").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names: BTreeSet<_> = watched.split('`').filter(|name| name.starts_with("Authy")).collect();
+    assert_eq!(names, monitoring::alerts().iter().map(String::as_str).collect());
+}
+
 #[tokio::test]
 async fn the_alerts_and_the_dashboard_name_only_metrics_that_there_are() {
     let scrape = get(TestApp::new().await.address, "/metrics").await.body;
