@@ -1,11 +1,12 @@
 //! A cluster: started, connected to, and stopped.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{Config, NoTls};
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// Maximum time for a start: after a crash a large database replays its log first.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Maximum time for one attempt to connect. The socket of a process that is stopped takes connections, and nothing ever answers.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running PostgreSQL. Dropping it stops it.
 #[derive(Debug)]
@@ -34,12 +38,18 @@ pub struct ClusterBuilder {
     folder: PathBuf,
     programs: Option<PathBuf>,
     durability: Durability,
+    start_timeout: Duration,
 }
 
 impl Cluster {
     /// Begins a cluster in this folder, which is created when it does not exist.
     pub fn builder(folder: impl Into<PathBuf>) -> ClusterBuilder {
-        ClusterBuilder { folder: folder.into(), programs: None, durability: Durability::Full }
+        ClusterBuilder {
+            folder: folder.into(),
+            programs: None,
+            durability: Durability::Full,
+            start_timeout: START_TIMEOUT,
+        }
     }
 
     /// Returns the connection settings of the database `authy`, for its owner, who is the superuser of the cluster.
@@ -89,6 +99,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets how long PostgreSQL may take until it accepts connections. Default: two minutes, because after a crash a large database
+    /// replays its log first.
+    #[must_use]
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
+        self
+    }
+
     /// Starts PostgreSQL, creates the cluster when there is none, and waits until it accepts connections.
     ///
     /// # Errors
@@ -105,32 +123,36 @@ impl ClusterBuilder {
         folder.prepare_socket(&user)?;
         let postmaster = Postmaster::start(&programs, &folder, &user, self.durability)?;
         let cluster = Cluster { postmaster, folder };
-        cluster.wait_until_ready().await?;
+        cluster.wait_until_ready(self.start_timeout).await?;
         cluster.postmaster.keep();
         Ok(cluster)
     }
 }
 
 impl Cluster {
-    async fn wait_until_ready(&self) -> Result<(), Error> {
+    async fn wait_until_ready(&self, limit: Duration) -> Result<(), Error> {
         let begun = Instant::now();
         let mut logged = begun;
         loop {
-            let failure = match self.config_for("postgres").connect(NoTls).await {
+            let failure = match within(ATTEMPT_TIMEOUT, self.config_for("postgres").connect(NoTls)).await {
                 Ok((client, connection)) => {
                     let driven = tokio::spawn(connection);
-                    let ready = ensure_database(&client).await;
+                    // A new database is a copy of another one, which may take longer than an answer.
+                    let left = limit.saturating_sub(begun.elapsed()).max(ATTEMPT_TIMEOUT);
+                    let ready = within(left, ensure_database(&client)).await;
                     drop(client);
-                    let _ = driven.await;
-                    return ready.map_err(Error::Unreachable);
+                    if ready.is_ok() {
+                        let _ = driven.await;
+                    }
+                    return ready.map_err(|source| self.unreachable(source));
                 }
                 Err(error) => error,
             };
             if self.postmaster.has_ended() {
                 return Err(Error::Ended { log: self.postmaster.last_words() });
             }
-            if begun.elapsed() > START_TIMEOUT {
-                return Err(Error::Unreachable(failure));
+            if begun.elapsed() > limit {
+                return Err(self.unreachable(failure));
             }
             if logged.elapsed() > Duration::from_secs(5) {
                 logged = Instant::now();
@@ -138,6 +160,21 @@ impl Cluster {
             }
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    fn unreachable(&self, source: io::Error) -> Error {
+        Error::Unreachable { source, log: self.postmaster.last_words() }
+    }
+}
+
+/// Limits the time of what PostgreSQL is asked.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, io::Error> {
+    match timeout(limit, work).await {
+        Ok(done) => done.map_err(io::Error::other),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),
     }
 }
 

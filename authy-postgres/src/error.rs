@@ -89,9 +89,14 @@ pub enum Error {
         /// The last lines of its log.
         log: String,
     },
-    /// PostgreSQL runs, but connections to it fail.
-    #[error("PostgreSQL cannot be reached: {0}")]
-    Unreachable(#[source] tokio_postgres::Error),
+    /// PostgreSQL runs, but connections to it fail, or are not answered.
+    #[error("PostgreSQL cannot be reached: {source}; the end of its log:\n{log}")]
+    Unreachable {
+        /// The error of the last connection.
+        source: io::Error,
+        /// The last lines of its log.
+        log: String,
+    },
     /// PostgreSQL did not end after it was signalled.
     #[error("PostgreSQL did not stop")]
     Stuck,

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::PathBuf,
-    process::{Child, Command},
+    process::Child,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -152,12 +152,8 @@ impl Supervisor {
 
     fn spawn(&self, plan: &LaunchPlan) -> Result<Child, Error> {
         let mut state = self.lock();
-        self.watchdog.expect();
-        let child = plan.spawn().map_err(|source| {
-            self.watchdog.forget();
-            Error::Spawn { program: plan.program.clone(), source }
-        })?;
-        self.watchdog.watch(child.id());
+        let child = plan.spawn(&self.watchdog);
+        let child = child.map_err(|source| Error::Spawn { program: plan.program.clone(), source })?;
         state.pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }
@@ -201,8 +197,8 @@ impl Supervisor {
 }
 
 impl LaunchPlan {
-    fn spawn(&self) -> io::Result<Child> {
-        let mut postgres: Command = self.user.command(&self.program);
+    fn spawn(&self, watchdog: &Watchdog) -> io::Result<Child> {
+        let mut postgres = watchdog.command(&self.program, &self.user)?;
         let log = self.log.open()?;
         postgres.arg("-D").arg(&self.cluster).arg("-k").arg(&self.socket);
         postgres.stdout(log.try_clone()?).stderr(log).process_group(0);

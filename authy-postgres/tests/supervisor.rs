@@ -10,7 +10,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Stdio},
@@ -110,6 +110,37 @@ async fn killed_it_comes_back_with_what_was_committed() {
     })
     .await;
     assert_eq!(notes(&cluster.config()).await, [7]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_comes_back_without_its_watchdog() {
+    let folder = folder();
+    let cluster = Cluster::builder(folder.path()).start().await.unwrap();
+    let killed = cluster.pid().unwrap();
+    for number in watchdogs(folder.path()).into_iter().chain([killed]) {
+        kill_process(pid(number), Signal::KILL).unwrap();
+    }
+    until("it is back", async || {
+        cluster.pid().is_some_and(|now| now != killed) && connect(&cluster.config()).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_takes_connections_and_does_not_answer_ends_the_start_with_its_last_words() {
+    let folder = folder();
+    start(folder.path()).await.unwrap().stop().await.unwrap();
+    let settings = folder.path().join("postgres/postgresql.auto.conf");
+    // Longer than the start asks each time.
+    fs::write(settings, "pre_auth_delay = 4\n").unwrap();
+    let slow = Cluster::builder(folder.path()).start_timeout(Duration::from_secs(1));
+    match slow.start().await {
+        Err(Error::Unreachable { source, log }) => {
+            assert!(source.to_string().contains("no answer within 2 s"), "{source}");
+            assert!(log.contains("ready to accept connections"), "{log}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,6 +274,27 @@ async fn the_watchdog_of_a_killed_program_leaves_the_next_one_alone() {
     assert!(is_alive(postmaster));
     assert_eq!(notes(&cluster.config()).await, [42]);
     assert_eq!(watchdogs(folder.path()).len(), 1);
+    cluster.stop().await.unwrap();
+}
+
+/// A program that is killed before its PostgreSQL has a number.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watchdog_that_was_told_no_number_ends_nothing() {
+    let folder = folder();
+    let first = start(folder.path()).await.unwrap();
+    let [watchdog] = watchdogs(folder.path())[..] else { panic!("one watchdog was expected") };
+    let line = fs::read_to_string(format!("/proc/{watchdog}/cmdline")).unwrap();
+    let mut words = line.trim_end_matches('\0').split('\0');
+    let mut command = Command::new(words.next().unwrap());
+    let mut of_the_killed = command.args(words).stdin(Stdio::piped()).spawn().unwrap();
+    first.stop().await.unwrap();
+    of_the_killed.stdin.take().unwrap().write_all(b"starting\n").unwrap();
+    let cluster = start(folder.path()).await.unwrap();
+    let postmaster = cluster.pid();
+    let ended = tokio::task::spawn_blocking(move || of_the_killed.wait()).await.unwrap();
+    assert!(ended.unwrap().success());
+    assert!(cluster.pid() == postmaster && is_alive(postmaster.unwrap()), "it was ended");
     cluster.stop().await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use authy_core::{Authy, ClientInfo, engine::Caller, http_url::HttpUrl};
+use authy_core::{Authy, http_url::HttpUrl};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -18,6 +18,7 @@ use crate::{
 
 mod database;
 mod error;
+mod finish;
 mod listen;
 #[cfg(feature = "ui")]
 mod pages;
@@ -104,25 +105,6 @@ fn check_issuer(settings: &Settings, authy: &Authy) {
     }
 }
 
-/// Warns while hashes are kept for the first authy, or new ones would be.
-async fn warn_of_fallback_hashes(settings: &Settings, authy: &Authy) -> Result<(), BoxError> {
-    let kept = authy.count_fallback_hashes().await?;
-    if settings.compat.is_some() {
-        tracing::warn!(
-            kept,
-            "password hashes that are weaker than argon2id are kept for the first authy, encrypted with the master key: leave \
-             out AUTHY_COMPAT and run `authy-server export --forget` once it will not be started again"
-        );
-    } else if kept > 0 {
-        tracing::warn!(
-            kept,
-            "password hashes that are weaker than argon2id are still kept for the first authy: run `authy-server export \
-             --forget` once it will not be started again"
-        );
-    }
-    Ok(())
-}
-
 /// Returns the time for which a server that stops still accepts connections. Nobody has to be informed of the end of one
 /// that was started by hand, and Control-C should end it at once.
 fn default_stop_delay() -> Duration {
@@ -195,7 +177,10 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
                  AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
             );
         }
-        warn_of_fallback_hashes(settings, &authy).await?;
+        let administrator = tokio::select! {
+            finished = finish::finish(settings, &authy) => finished.map_err(explain)?,
+            () = signals.stop(|| ()) => return Ok(()),
+        };
         println!("authy {}", env!("CARGO_PKG_VERSION"));
         if settings.database_url.is_none() {
             println!("data folder: {}", settings.data_dir.display());
@@ -203,9 +188,7 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         if let Some(folder) = sinks::mail_folder(settings) {
             println!("mails are files in {}", folder.display());
         }
-        if let Some((name, password)) =
-            authy.users().create_first_administrator(&Caller::operator(ClientInfo::default())).await?
-        {
+        if let Some((name, password)) = administrator {
             println!("first administrator: {name}, password (shown this once): {}", password.expose());
         }
         for listener in &admin {

@@ -10,6 +10,8 @@ use authy_tests::{
     TestApp, cheap, credentials, database, essentials::try_essentials, fresh_name, new_user, operator,
     pgbouncer::PgBouncer, recording_sink::RecordingSink, trace::Captured, until,
 };
+use tokio::process::Command;
+use tokio_postgres::config::Host;
 
 const ORDERED: Delivery = Delivery::Ordered { in_flight: 4 };
 const PER_SUBJECT: Delivery = Delivery::PerSubject { in_flight: 4 };
@@ -125,6 +127,37 @@ async fn no_statement_has_a_name_behind_a_pooler_in_transaction_mode_that_is_con
         assert_eq!(other.query_typed_one(names, &[]).await.unwrap().get::<_, i64>(0), 0);
     }
     assert!(!log.lines(&["the pooler is not in session mode", "AUTHY_DATABASE_POOLER"]).is_empty());
+}
+
+#[tokio::test]
+async fn a_program_migrates_where_another_one_has_left_its_statements_in_the_sessions_of_a_pooler() {
+    let direct = database::empty().await;
+    let pgbouncer = PgBouncer::start(&direct, "transaction", FEW).await;
+    let config = pgbouncer.config(&direct);
+    // Those of several attempts: each takes the next name.
+    let statements: String = (0..30).map(|number| format!("PREPARE s{number} AS SELECT 1; ")).collect();
+    // Open transactions at the same time are in different sessions.
+    let mut others = Vec::new();
+    for _ in 0..FEW {
+        let other = database::connect(&config).await;
+        other.batch_execute(&format!("BEGIN; {statements}")).await.unwrap();
+        others.push(other);
+    }
+    for other in others {
+        other.batch_execute("COMMIT").await.unwrap();
+    }
+    let [Host::Unix(socket)] = config.get_hosts() else { panic!("no socket: {config:?}") };
+    let (user, name) = (config.get_user().unwrap(), config.get_dbname().unwrap());
+    let url = format!("postgresql:///{name}?user={user}&host={}&port=6432", socket.display());
+    // In a process of its own, whose first statement would be s0.
+    for printed in ["applied V1__", "the schema is at version"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server-program"));
+        let key = MasterKeys::generate().unwrap().to_base64();
+        command.env_clear().env("AUTHY_DATABASE_URL", &url).env("AUTHY_MASTER_KEY", &key);
+        let output = command.env("AUTHY_START_TIMEOUT", "1s").arg("migrate").output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(printed), "{output:?}");
+    }
 }
 
 #[tokio::test]

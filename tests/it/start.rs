@@ -10,8 +10,9 @@ use authy_core::{
     error::chain,
 };
 use authy_tests::{TestApp, cheap, database, fresh_name, new_user, operator, trace::Captured, until};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
     process::Command,
     time::timeout,
 };
@@ -84,6 +85,80 @@ async fn a_database_that_is_late_is_waited_for() {
     let authy = start.await.unwrap().unwrap();
     authy.ping().await.unwrap();
     assert!(migrate.await.unwrap().unwrap().applied.is_empty());
+}
+
+/// Ends the sessions that wait for a lock, as a server that is stopped does. Returns whether there were any.
+async fn end_waiting(sql: &tokio_postgres::Client) -> bool {
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
+    !sql.query(end, &[]).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for() {
+    let (database, keys) = (database::fresh().await, MasterKeys::generate().unwrap());
+    // Without an issuer, of which the next start is the first to have one.
+    builder(&database, &keys).start().await.unwrap();
+    let (holder, sql) = (database::connect(&database).await, database::connect(&database).await);
+    holder.batch_execute("BEGIN; SELECT FROM authy.installation FOR UPDATE").await.unwrap();
+    let log = Captured::begin();
+    let start = builder(&database, &keys).default_issuer("https://a.example").start_timeout(HOUR).start();
+    let start = tokio::task::spawn(start);
+    until("it says that it waits", || async {
+        end_waiting(&sql).await;
+        !log.lines(&["WARN", "waiting for the database"]).is_empty()
+    })
+    .await;
+    assert!(!start.is_finished());
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(start.await.unwrap().unwrap().metadata().issuer, "https://a.example");
+}
+
+/// The program on a database, without arguments yet.
+fn program(database: &tokio_postgres::Config) -> Command {
+    let [Host::Unix(socket)] = database.get_hosts() else { panic!("no socket: {database:?}") };
+    let (user, name) = (database.get_user().unwrap(), database.get_dbname().unwrap());
+    let url = format!("postgresql:///{name}?user={user}&host={}", socket.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server-program"));
+    let key = MasterKeys::generate().unwrap().to_base64();
+    command.env_clear().env("AUTHY_DATABASE_URL", url).env("AUTHY_MASTER_KEY", &key);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Returns when there have been lines with these texts, in this order.
+async fn says(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, parts: &[&str]) {
+    for part in parts {
+        while !lines.next_line().await.unwrap().expect("it has ended").contains(part) {}
+    }
+}
+
+/// Holds up the creation of the first administrator, the last that a server asks before it listens.
+const TAKE_LOCK_OF_FIRST: &str = "BEGIN; SELECT pg_advisory_xact_lock(418313730682)";
+
+#[tokio::test]
+async fn a_server_waits_for_its_database_until_it_listens_and_a_signal_ends_the_wait() {
+    for is_stopped in [false, true] {
+        let database = database::empty().await;
+        let (holder, sql) = (database::connect(&database).await, database::connect(&database).await);
+        holder.batch_execute(TAKE_LOCK_OF_FIRST).await.unwrap();
+        let mut command = program(&database);
+        let mut server = command.env("AUTHY_ARGON2", "m=8,t=1,p=1").args(["--listen", "127.0.0.1:0"]).spawn().unwrap();
+        until("it is held up, and loses its connection", || end_waiting(&sql)).await;
+        let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+        let waits = says(&mut log, &["waiting for the database"]);
+        timeout(Duration::from_secs(20), waits).await.expect("it does not wait");
+        if is_stopped {
+            kill_process(Pid::from_raw(server.id().unwrap().cast_signed()).unwrap(), Signal::TERM).unwrap();
+            let ended = timeout(Duration::from_secs(2), server.wait()).await.expect("it does not end").unwrap();
+            assert!(ended.success(), "{ended}");
+            continue;
+        }
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        let mut printed = BufReader::new(server.stdout.take().unwrap()).lines();
+        let listens = says(&mut printed, &["first administrator: admin", "listening on "]);
+        timeout(Duration::from_secs(20), listens).await.expect("it does not start");
+    }
 }
 
 #[tokio::test]
@@ -163,14 +238,7 @@ async fn the_command_migrate_says_whom_it_waits_for() {
     let database = database::empty().await;
     let other = database::connect(&database).await;
     other.batch_execute(TAKE_MIGRATION_LOCK).await.unwrap();
-    let [Host::Unix(socket)] = database.get_hosts() else { panic!("no socket: {database:?}") };
-    let (user, name) = (database.get_user().unwrap(), database.get_dbname().unwrap());
-    let url = format!("postgresql:///{name}?user={user}&host={}", socket.display());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server-program"));
-    let key = MasterKeys::generate().unwrap().to_base64();
-    command.env_clear().env("AUTHY_DATABASE_URL", url).env("AUTHY_MASTER_KEY", &key).arg("migrate");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut program = command.spawn().unwrap();
+    let mut program = program(&database).arg("migrate").spawn().unwrap();
     let mut log = BufReader::new(program.stderr.take().unwrap()).lines();
     let line = timeout(Duration::from_secs(20), log.next_line()).await.expect("nothing is said").unwrap().unwrap();
     assert!(line.contains("waiting for another instance, which migrates the schema"), "{line}");

@@ -105,6 +105,28 @@ const UNKNOWN: Result<(), ErrorKind> = Err(ErrorKind::Unavailable);
 
 #[tokio::test]
 #[ignore = "operations: make test-operations"]
+async fn a_command_whose_clock_is_behind_dismisses_what_was_just_given_up() {
+    let app = TestApp::new().await;
+    let cursor = "INSERT INTO authy.event_cursor (sink, epoch, seen)
+                  SELECT 'mail', epoch, pg_current_snapshot() FROM authy.event_epoch";
+    let given_up = "INSERT INTO authy.delivery (sink, event_id, happened, state, attempts, next_attempt, changed)
+                    VALUES ('mail', gen_random_uuid(), now(), 'given_up', 1, now(), now())";
+    for statement in [cursor, given_up] {
+        app.sql().await.batch_execute(statement).await.unwrap();
+    }
+    let [Host::Unix(socket)] = app.database.get_hosts() else { panic!("no socket") };
+    let (user, name) = (app.database.get_user().unwrap(), app.database.get_dbname().unwrap());
+    let url = format!("postgresql:///{name}?user={user}&host={}", socket.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-server-program"));
+    command.env_clear().env("AUTHY_DATABASE_URL", url).env("AUTHY_MASTER_KEY", &**app.master_keys.to_base64());
+    command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1").env("FAKETIME", "-3600s");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").args(["event", "dismiss", "--sink", "mail", "--all"]);
+    let output = command.output().await.unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("1 deliveries to mail"), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "operations: make test-operations"]
 async fn a_server_whose_clock_jumps_ahead_and_back_forgets_no_revocation() {
     let folder = tempfile::tempdir().unwrap();
     let (app, process, server) = servers(folder.path()).await;

@@ -1,7 +1,5 @@
 //! `authy-server event …`
 
-use std::time::Duration;
-
 use authy_core::{
     Authy, EventId,
     api::{
@@ -9,7 +7,7 @@ use authy_core::{
         page::PageSize,
     },
     engine::Caller,
-    time::{HttpDate, now},
+    time::HttpDate,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -111,8 +109,8 @@ pub(super) async fn run(authy: &Authy, caller: &Caller, matches: &ArgMatches) ->
                 authy.deliveries().dismiss(caller, &sink, *event).await?;
                 return print(&format!("{event} is dismissed"));
             }
-            // The clock is read in whole seconds.
-            let (until, mut dismissed) = (now() + Duration::from_secs(1), 0);
+            // This machine's clock may be another.
+            let (until, mut dismissed) = (authy.deliveries().database_time().await?, 0);
             loop {
                 match authy.deliveries().dismiss_all(caller, &sink, until).await? {
                     0 => return print(&format!("{dismissed} deliveries to {sink} are dismissed")),

@@ -118,6 +118,54 @@ fn every_command_that_shows_something_has_json() {
     }
 }
 
+/// The first cells of the table with this head, in docs/command-line.md.
+fn first_cells(head: &str) -> Vec<String> {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/command-line.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').nth(1).unwrap().trim().replace('`', "")).collect()
+}
+
+#[test]
+fn the_page_on_the_command_line_has_every_command_and_no_other() {
+    fn commands(command: &Command, path: &str, found: &mut Vec<String>) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let path = format!("{path} {}", inner.get_name()).trim().to_owned();
+            commands(inner, &path, found);
+            if !inner.is_subcommand_required_set() {
+                found.push(path);
+            }
+        }
+    }
+    let (mut expected, mut listed) = (Vec::new(), Vec::new());
+    commands(&command(), "", &mut expected);
+    for cell in first_cells("| command | does |") {
+        // The noun stands once in a cell: `role create`, `list`.
+        let mut noun = "";
+        for name in cell.split(", ") {
+            listed.push(match name.split_once(' ') {
+                Some((first, _)) => {
+                    noun = first;
+                    name.to_owned()
+                }
+                None => format!("{noun} {name}").trim().to_owned(),
+            });
+        }
+    }
+    expected.sort();
+    listed.sort();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn the_page_on_the_command_line_has_every_area_of_doctor_once() {
+    let mut areas = first_cells("| area | what is checked |");
+    let all = areas.len();
+    areas.sort();
+    areas.dedup();
+    assert!(all > 10 && areas.len() == all, "{areas:?}");
+}
+
 #[test]
 fn a_user_is_named_in_one_way() {
     let id = "5e8f2a52-3b7c-4c1e-9a50-7d3c1b0f9e24";

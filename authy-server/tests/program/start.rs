@@ -43,6 +43,31 @@ fn the_issuer_stays_whatever_the_address_is_until_an_operator_replaces_it() {
 }
 
 #[test]
+fn a_command_does_not_wait_for_ever_for_a_postgresql_that_is_frozen() {
+    let folder = folder();
+    let server = ServerProgram::start(folder.path());
+    let pid_file = fs::read_to_string(folder.path().join(".authy/postgres/postmaster.pid")).unwrap();
+    let postmaster = Pid::from_raw(pid_file.lines().next().unwrap().parse().unwrap()).unwrap();
+    // Its socket takes connections all the same.
+    kill_process(postmaster, Signal::STOP).unwrap();
+    let mut command = authy(folder.path(), &["role", "list"]);
+    command.env("AUTHY_START_TIMEOUT", "1s").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    kill_process(postmaster, Signal::CONT).unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("neither answers nor ends: no answer within"), "{said}");
+    assert!(succeeds(folder.path(), &["role", "list"]).contains("superadmin"));
+    drop(server);
+}
+
+#[test]
 fn a_new_database_takes_the_public_url_as_its_issuer() {
     let folder = folder();
     let flags = ["--listen", "127.0.0.1:0", "--public-url", "https://auth.example.org/"];

@@ -35,6 +35,27 @@ fn the_page_on_metrics_explains_every_alert_and_no_other() {
     assert_eq!(explained, monitoring::alerts());
 }
 
+#[test]
+fn every_metric_of_the_page_is_on_the_dashboard() {
+    let page = fs::read_to_string(tools::root().join("docs/metrics.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `authy_")?.split_once('`'));
+    let metrics: Vec<_> = rows.map(|(name, _)| format!("authy_{name}")).collect();
+    assert!(metrics.len() > 25, "{metrics:?}");
+    let shown = monitoring::dashboard_expressions().join(" ");
+    let words: BTreeSet<_> = shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let is_shown = |name: &String| words.contains(name.as_str()) || words.contains(format!("{name}_bucket").as_str());
+    let missing: Vec<_> = metrics.iter().filter(|name| !is_shown(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_page_on_operations_names_every_alert_to_watch() {
+    let page = fs::read_to_string(tools::root().join("docs/operations.md")).unwrap();
+    let watched = page.split("## What to watch").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names: BTreeSet<_> = watched.split('`').filter(|name| name.starts_with("Authy")).collect();
+    assert_eq!(names, monitoring::alerts().iter().map(String::as_str).collect());
+}
+
 #[tokio::test]
 async fn the_alerts_and_the_dashboard_name_only_metrics_that_there_are() {
     let scrape = get(TestApp::new().await.address, "/metrics").await.body;

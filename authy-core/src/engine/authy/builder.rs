@@ -234,6 +234,7 @@ impl Builder {
     /// made, or when there are sinks and no background work.
     pub async fn start(mut self) -> Result<Authy> {
         let (has_background, sinks) = (self.has_background, std::mem::take(&mut self.sinks));
+        let start_timeout = self.start_timeout;
         if !has_background && !sinks.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -246,7 +247,8 @@ impl Builder {
             let made: Result<Vec<_>, _> = sinks.into_iter().map(|SinkMaker(make)| make(&in_sinks)).collect();
             let sinks =
                 made.map_err(|cause| Error::with_source(ErrorKind::InvalidInput, "a sink cannot be made", cause))?;
-            let background = authy.start_background_with(sinks).await?;
+            let db = &authy.handles.journal.db;
+            let background = until_available(db, start_timeout, || authy.start_background_with(sinks.clone())).await?;
             *authy.background.lock().await = Some(background);
         }
         Ok(authy)
@@ -273,33 +275,38 @@ impl Builder {
             db = Replica::new(replica, config.max_replica_lag).of(db);
         }
         let db = Arc::new(db);
-        until_available(&db, start_timeout, || prepare(&db, is_beside_servers)).await?;
-        let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer }.resolve(&db).await?;
         let feed = Arc::new(RevocationFeed::new(db.clone(), config.max_staleness));
         let journal = Arc::new(Journal { db: db.clone(), feed });
         let (codes, erased) = (Codes::new(&master)?, ErasedNames::new(&master)?);
         let breached = config.pwned_passwords.as_deref();
         let passwords = Arc::new(Passwords::start(&config.hash, &master)?.refusing_breached(breached));
-        let settings = KeySettings {
-            algorithm: config.signing_algorithm,
-            issuer,
-            audience: config.audience.clone(),
-            max_age: config.jwks_max_age,
-            access_ttl: config.access_ttl,
-            rotation: config.key_rotation,
-            master: master.clone(),
-            pepper_id: passwords.pepper_id(),
-        };
-        let keys = Arc::new(SigningKeys::start(journal.clone(), settings, is_beside_servers).await?);
+        let issuer = ConfiguredIssuer { required: config.issuer.clone(), default: default_issuer };
+        // All that a start asks the database, which may go away in the middle of it. Whatever was done is found done.
+        let prepared = until_available(&db, start_timeout, || async {
+            prepare(&db, is_beside_servers).await?;
+            let settings = KeySettings {
+                algorithm: config.signing_algorithm,
+                issuer: issuer.resolve(&db).await?,
+                audience: config.audience.clone(),
+                max_age: config.jwks_max_age,
+                access_ttl: config.access_ttl,
+                rotation: config.key_rotation,
+                master: master.clone(),
+                pepper_id: passwords.pepper_id(),
+            };
+            let keys = SigningKeys::start(journal.clone(), settings, is_beside_servers).await?;
+            if !is_beside_servers {
+                lookalike::fill_in(&db).await?;
+            }
+            Ok(keys)
+        });
+        let keys = Arc::new(prepared.await?);
         let limiter = GuessLimiter::new(db.clone(), &master)?;
         let mut fallback = FallbackHashes::new(master.clone());
         if config.keep_fallback_hashes {
             fallback = fallback.keeping(db.clone(), passwords.clone());
         }
         let passwords = PasswordVerifier::new(journal.clone(), passwords, limiter, fallback)?;
-        if !is_beside_servers {
-            lookalike::fill_in(&db).await?;
-        }
         let sessions = Sessions::new(journal.clone(), config.clone(), keys.clone(), passwords.clone(), &master)?;
         let handles = Handles {
             instances: Arc::new(Instances::new(journal.clone(), sessions.counts().clone())),

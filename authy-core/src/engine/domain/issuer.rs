@@ -45,7 +45,7 @@ impl ConfiguredIssuer {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when the program insists on another.
-    pub(in crate::engine) async fn resolve(self, db: &Db) -> Result<String> {
+    pub(in crate::engine) async fn resolve(&self, db: &Db) -> Result<String> {
         let Self { required, default } = self;
         if let Some(new) = required.as_ref().or(default.as_ref())
             && find(db).await?.is_none()
@@ -55,10 +55,10 @@ impl ConfiguredIssuer {
         // Another instance may have been the first.
         let kept = find(db).await?;
         match (required, kept) {
-            (Some(configured), Some(kept)) if configured != kept => Err(Error::with_source(
+            (Some(configured), Some(kept)) if *configured != kept => Err(Error::with_source(
                 ErrorKind::InvalidInput,
                 "the issuer is not the one of this database",
-                OtherIssuer { configured, kept },
+                OtherIssuer { configured: configured.clone(), kept },
             )),
             (_, kept) => Ok(kept.unwrap_or_else(|| DEFAULT_ISSUER.to_owned())),
         }

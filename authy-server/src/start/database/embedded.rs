@@ -12,7 +12,7 @@ use authy_core::{
     file::{self, Content},
 };
 use authy_postgres::Cluster;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::NoTls;
 use zeroize::Zeroizing;
 
@@ -60,14 +60,17 @@ pub(super) async fn open(settings: &Settings, sharing: Sharing) -> Result<Databa
 async fn running(data_dir: &Path, limit: Duration) -> Result<Option<tokio_postgres::Config>, BoxError> {
     let begun = Instant::now();
     while let Some(config) = authy_postgres::running(data_dir) {
-        match config.connect(NoTls).await {
-            Ok(_) => return Ok(Some(config)),
-            Err(error) if begun.elapsed() >= limit => {
-                let shown = data_dir.display();
-                return Err(format!("the PostgreSQL in {shown} neither answers nor ends: {}", chain(&error)).into());
-            }
-            Err(_) => sleep(RUNNING_INTERVAL).await,
+        let time = limit.saturating_sub(begun.elapsed()).clamp(MIN_ATTEMPT, MAX_ATTEMPT);
+        let failure = match timeout(time, config.connect(NoTls)).await {
+            Ok(Ok(_)) => return Ok(Some(config)),
+            Ok(Err(error)) => chain(&error).to_string(),
+            Err(_) => format!("no answer within {time:?}"),
+        };
+        if begun.elapsed() >= limit {
+            let shown = data_dir.display();
+            return Err(format!("the PostgreSQL in {shown} neither answers nor ends: {failure}").into());
         }
+        sleep(RUNNING_INTERVAL).await;
     }
     Ok(None)
 }
@@ -83,6 +86,12 @@ pub(super) fn is_missing(settings: &Settings) -> bool {
 pub(super) fn has_ended(database: &Database, settings: &Settings) -> bool {
     database.cluster.is_none() && authy_postgres::running(&settings.data_dir).is_none()
 }
+
+/// Maximum time for an answer. The socket of a process that is stopped takes connections, and nothing ever answers.
+const MAX_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Minimum time for an answer, also at the end of the wait and when there is none.
+const MIN_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// Interval at which a PostgreSQL that starts or ends is asked again.
 const RUNNING_INTERVAL: Duration = Duration::from_millis(50);

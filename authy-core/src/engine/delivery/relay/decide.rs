@@ -56,8 +56,16 @@ impl Deliveries {
         self.intervene(caller, &sql::DISMISS, EventKind::DeliveryDismissed, sink, event).await
     }
 
-    /// Dismisses the deliveries to a sink that were given up until a time, as [`dismiss`](Self::dismiss) does: at most 1000,
-    /// those of the oldest events. Returns how many.
+    /// Returns the time by the clock of the database, which stamps deliveries: for [`dismiss_all`](Self::dismiss_all).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database is not available.
+    pub async fn database_time(&self) -> Result<DateTime<Utc>> {
+        Ok(self.journal.db.read_one(&sql::DATABASE_TIME, &[]).await?.get("now"))
+    }
+
+    /// Dismisses the deliveries to a sink that were given up until a time, by the [clock of the database](Self::database_time), as
+    /// [`dismiss`](Self::dismiss) does: at most 1000, those of the oldest events. Returns how many.
     ///
     /// # Errors
     /// As [`retry`](Self::retry), but none when there is nothing to dismiss.

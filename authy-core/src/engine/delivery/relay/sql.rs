@@ -252,6 +252,9 @@ statements! {
          WHERE sink = $1 AND event_id = $2 AND state = 'given_up' AND dismissed IS NULL FOR UPDATE"
     );
 
+    /// The time, by the clock that stamps the deliveries.
+    DATABASE_TIME() = "SELECT clock_timestamp() AS now";
+
     /// Dismisses at most a number of deliveries to a sink, those of the oldest events, that were given up until a time.
     DISMISS_ALL(TEXT, TIMESTAMPTZ, INT8) = dismiss!(
         "SELECT sink, event_id, subject, shows_status FROM authy.delivery

@@ -27,11 +27,17 @@ pub(super) async fn list(visit: &Visit<'_>) -> Shown {
     let sinks = visit.authy.deliveries().list_sinks().await?;
     let repeated = stuck(visit, StuckState::Repeated, sink).await?;
     let given_up = stuck(visit, StuckState::GivenUp, sink).await?;
-    let until = visit.now.timestamp();
     let can_dismiss = has_full_power(visit.identity()?) && !given_up.deliveries.is_empty();
+    let dismiss_all = match sink.filter(|_| can_dismiss) {
+        Some(sink) => {
+            let until = visit.authy.deliveries().database_time().await?.timestamp();
+            Some(format!("{}/dismiss?until={until}", of_sink(sink)))
+        }
+        None => None,
+    };
     Ok(Answer::page(&SinksView {
         sinks: sinks.iter().map(|status| sink_line(visit, status, sink)).collect(),
-        dismiss_all: sink.filter(|_| can_dismiss).map(|sink| format!("{}/dismiss?until={until}", of_sink(sink))),
+        dismiss_all,
         sink: sink.map(str::to_owned),
         repeated,
         given_up,
