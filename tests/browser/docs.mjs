@@ -1,7 +1,7 @@
 // Opens the API reference, pastes a token, and tries GET /authy/user.
 // `node docs.mjs '{"browser":…,"url":…,"shots":…,"token":…}'` prints what was seen as JSON.
 
-import { start } from './harness.mjs'
+import { start, variants } from './harness.mjs'
 
 const task = { ...JSON.parse(process.argv[2]), script: true }
 const { url, token } = task
@@ -22,12 +22,7 @@ async function visit(options) {
 }
 
 try {
-  for (const [about, options] of [
-    ['small', { viewport: { width: 320, height: 640 } }],
-    ['dark', { colorScheme: 'dark' }],
-    ['german', { locale: 'de-DE' }],
-    ['small dark german', { locale: 'de-DE', colorScheme: 'dark', viewport: { width: 320, height: 640 } }],
-  ]) {
+  for (const [about, options] of variants) {
     const page = await visit(options)
     await look(page, about, exceptions)
     const [lang, part] = await page.evaluate(() => [document.documentElement.lang, document.getElementById('reference').lang])

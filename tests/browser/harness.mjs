@@ -5,6 +5,12 @@ import { readFileSync } from 'node:fs'
 
 const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
 
+// How else pages are looked at. German has the longest texts, so it is the language that has to fit on a small screen.
+export const variants = [
+  ['small german', { locale: 'de-DE', viewport: { width: 320, height: 640 } }],
+  ['dark', { colorScheme: 'dark' }],
+]
+
 // Starts the browser at a path.
 export function launch(executablePath) {
   const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -22,7 +28,7 @@ export async function inspect(page, { part, allowed = [], seen = new Set() } = {
   if (scroll > width) problems.push(`${scroll} px on a screen of ${width} px`)
   await page.evaluate(axe)
   const { violations } = await page.evaluate(() => globalThis.axe.run(document,
-    { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+    { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] }))
   for (const { id, nodes } of violations) {
     const others = []
     for (const node of nodes) {
@@ -36,8 +42,8 @@ export async function inspect(page, { part, allowed = [], seen = new Set() } = {
   return problems
 }
 
-// Begins with the browser at `browser`, for the pages at `url`; screenshots go into the folder `shots`.
-export async function start({ browser: executablePath, url, shots, script }) {
+// Begins with the browser at `browser`, for the pages at `url` and `strict`; screenshots go into the folder `shots`.
+export async function start({ browser: executablePath, url, strict, shots, script }) {
   const browser = await launch(executablePath)
   const problems = []
   const steps = []
@@ -45,12 +51,12 @@ export async function start({ browser: executablePath, url, shots, script }) {
   // Whether scripts run on a page.
   const runsScripts = new WeakMap()
 
-  // A browser of its own, with its own cookies.
-  async function open(options) {
-    const context = await browser.newContext({ javaScriptEnabled: script, locale: 'en-GB', viewport: { width: 1100, height: 800 }, ...options })
+  // A browser of its own, with its own cookies, or another tab of that of a page.
+  async function open(options, beside) {
+    const context = beside?.context() ?? await browser.newContext({ javaScriptEnabled: script, locale: 'en-GB', viewport: { width: 1100, height: 800 }, ...options })
     const page = await context.newPage()
     page.setDefaultTimeout(20000)
-    runsScripts.set(page, options?.javaScriptEnabled ?? script)
+    runsScripts.set(page, runsScripts.get(beside) ?? options?.javaScriptEnabled ?? script)
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
       (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`)))
     page.on('console', (message) => {
@@ -60,7 +66,7 @@ export async function start({ browser: executablePath, url, shots, script }) {
     })
     page.on('pageerror', (error) => problems.push(String(error)))
     page.on('request', (request) => {
-      const own = new URL(request.url()).origin === url || request.url().startsWith('data:')
+      const own = [url, strict].includes(new URL(request.url()).origin) || request.url().startsWith('data:')
       if (!own) problems.push(`asks ${request.url()}`)
     })
     return page

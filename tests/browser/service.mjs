@@ -2,7 +2,7 @@
 // `node service.mjs '{"browser":…,"url":…,"shots":…,"root":…,"admin":…,"user":…,"password":…}'` prints what was seen as JSON.
 
 import { readFileSync } from 'node:fs'
-import { fill, follow, press, says, start } from './harness.mjs'
+import { fill, follow, press, says, start, variants } from './harness.mjs'
 
 const task = { ...JSON.parse(process.argv[2]), script: true }
 const { url, root, admin, user, password } = task
@@ -39,6 +39,16 @@ try {
   const [file] = await Promise.all([page.waitForEvent('download'), follow(page, 'Download as CSV')])
   const rows = readFileSync(await file.path(), 'utf8').trim().split('\r\n')
   expect(rows.length === 2 && file.suggestedFilename() === 'events.csv', 'the file has the events of the filter')
+  const [other_file] = await Promise.all([page.waitForEvent('download'), follow(page, 'Download as JSON lines')])
+  const events = readFileSync(await other_file.path(), 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+  expect(events.length === 1 && events[0].kind === 'session.opened', 'the lines are the events of the filter')
+  expect(other_file.suggestedFilename() === 'events.jsonl', 'the file has a name')
+  // A time as a program writes it is still there when the form is sent again.
+  await page.goto(`${url}/authy/ui/admin/events?since=2019-06-11T12:03:09%2B02:00`)
+  await press(page, 'Show')
+  expect(new URL(page.url()).searchParams.get('since') === '2019-06-11T10:03:09', 'the time is kept')
+  await page.goto(`${url}/authy/ui/admin/events?since=yesterday`)
+  expect(await page.getByLabel('From (UTC)').inputValue() === 'yesterday', 'what is wrong can be corrected')
   await page.getByLabel('User, name or ID').fill('nobody-at-all')
   await press(page, 'Show')
   await says(page, 'Nobody has this name.')
@@ -69,20 +79,26 @@ try {
   await press(page, 'Deliver it again')
   await says(page, 'It is delivered again now.')
   await look(page, 'delivery retried')
-  await page.getByRole('link', { name: /^Give up the delivery of / }).first().click()
-  await press(page, 'Give it up')
-  await says(page, 'The delivery is given up.')
+  for (let number = 0; number < 2; number++) {
+    await page.getByRole('link', { name: /^Give up the delivery of / }).first().click()
+    await press(page, 'Give it up')
+    await says(page, 'The delivery is given up.')
+  }
   await look(page, 'delivery given up')
   await page.getByRole('link', { name: 'recorder' }).click()
   await look(page, 'sink')
-  await follow(page, 'Dismiss all')
-  await look(page, 'deliveries dismiss')
-  await follow(page, 'Cancel')
   await page.getByRole('link', { name: /^Dismiss the delivery of / }).first().click()
   await look(page, 'delivery dismiss')
   await press(page, 'Dismiss it')
   await says(page, 'The delivery is dismissed.')
   await look(page, 'delivery dismissed')
+  await page.getByRole('link', { name: 'recorder' }).click()
+  await follow(page, 'Dismiss all')
+  await look(page, 'deliveries dismiss')
+  await press(page, 'Dismiss all')
+  await says(page, 'They are dismissed.')
+  expect(await page.getByRole('link', { name: /^Dismiss the delivery of / }).count() === 0, 'none is left')
+  await look(page, 'deliveries dismissed')
 
   // The reference of events, for everybody.
   const reader = await open()
@@ -104,9 +120,7 @@ try {
 
   // On a small screen, dark, in German; without JavaScript.
   for (const [about, options] of [
-    ['small', { viewport: { width: 320, height: 640 } }],
-    ['dark', { colorScheme: 'dark' }],
-    ['small dark german', { locale: 'de-DE', colorScheme: 'dark', viewport: { width: 320, height: 640 } }],
+    ...variants,
     ['wide', { viewport: { width: 1920, height: 1080 } }],
     ['without JavaScript', { javaScriptEnabled: false }],
   ]) {

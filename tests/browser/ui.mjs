@@ -1,12 +1,13 @@
 // The life of an account in a browser, by the pages alone: sign up, confirm, change, reset, delete.
-// `node ui.mjs '{"browser":…,"url":…,"mails":…,"shots":…,"name":…,"password":…,"script":true}'` prints what was seen as JSON.
+// `node ui.mjs '{"browser":…,"url":…,"strict":…,"mails":…,"shots":…,"name":…,"invited":…,"password":…,"script":true}'` prints what was
+// seen as JSON. `strict` is another server, where addresses have to be confirmed before the first login, and one login a day is permitted.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fill, press, says, start } from './harness.mjs'
+import { fill, follow, press, says, start, variants } from './harness.mjs'
 
 const task = JSON.parse(process.argv[2])
-const { url, mails, name, password, script } = task
+const { url, strict, mails, name, invited, password, script } = task
 const { browser, open, look, expect, problems, steps } = await start(task)
 
 // The link of a page in the newest mail to an address, once there are `count` of them.
@@ -139,13 +140,49 @@ try {
   await press(page, 'Log in')
   await says(page, 'Your account')
 
-  // Asked again, in German and dark, on a small screen; what does not exist.
-  for (const [about, options] of [
-    ['small', { viewport: { width: 320, height: 640 } }],
-    ['dark', { colorScheme: 'dark' }],
-    ['german', { locale: 'de-DE' }],
-    ['small dark german', { locale: 'de-DE', colorScheme: 'dark', viewport: { width: 320, height: 640 } }],
-  ]) {
+  // Invited: the first password.
+  const guest = await open()
+  await guest.goto(await link(`${invited}@example.org`, 'reset'))
+  await says(guest, 'You were invited')
+  await look(guest, 'invited')
+  await fill(guest, { 'New password': password, 'The same password again': password })
+  await press(guest, 'Save the password')
+  await says(guest, 'Log in with it.')
+  const tab = await open({}, guest)
+  await tab.goto(guest.url())
+  await fill(guest, { Username: invited, Password: password })
+  await press(guest, 'Log in')
+  await says(guest, 'Your account')
+  // What another tab still shows leads on.
+  await fill(tab, { Username: invited, Password: password })
+  await press(tab, 'Log in')
+  await says(tab, 'Your account')
+
+  // Where the address has to be confirmed first, and few logins are permitted.
+  const stranger = await open()
+  await stranger.goto(`${strict}/authy/ui/signup`)
+  await fill(stranger, { Username: name, 'Email address': first, Password: password, 'The same password again': password })
+  await press(stranger, 'Create the account')
+  await says(stranger, 'Then you can log in.')
+  await look(stranger, 'confirm first')
+  await stranger.locator('main').getByRole('link', { name: 'Log in', exact: true }).click()
+  await fill(stranger, { Username: name, Password: password })
+  await press(stranger, 'Log in')
+  await says(stranger, 'Confirm your address first')
+  await look(stranger, 'not confirmed')
+  await fill(stranger, { Username: name, Password: password })
+  await press(stranger, 'Log in')
+  await says(stranger, 'Too many attempts.')
+  await look(stranger, 'too many attempts')
+
+  // A form of another site.
+  await stranger.goto(`data:text/html,<form method="post" action="${url}/authy/ui/login"><button>Send</button></form>`)
+  await press(stranger, 'Send')
+  await says(stranger, 'It did not come from a page of this site.')
+  await look(stranger, 'foreign form')
+
+  // In German on a small screen, and dark; what does not exist. Without scripts there is nothing else to see.
+  for (const [about, options] of script ? variants : []) {
     const another = await open(options)
     const state = (await page.context().cookies()).filter(({ name }) => name !== 'authy-language')
     for (const path of ['login', 'signup', 'forgot', unused, 'reset/x', 'confirm/x', 'nothing']) {

@@ -9,7 +9,8 @@ use http::{
 /// A year in seconds.
 const YEAR: u64 = 365 * 24 * 3600;
 
-/// How long a form can be open before it is sent, in seconds.
+/// How long a form can be open before it is sent, in seconds: a page that was opened in the morning still works in the
+/// evening. A shorter time would protect nobody, because the cookie does so by not being sent from another site.
 const FLOW_SECONDS: u64 = 24 * 3600;
 
 /// Before the refresh token of a session that the browser keeps when it is closed.

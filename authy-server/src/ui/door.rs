@@ -42,7 +42,7 @@ pub(super) async fn choose_language(visit: &Visit<'_>) -> Shown {
 
 pub(super) async fn login(visit: &Visit<'_>) -> Shown {
     if visit.user.is_some() {
-        return Ok(Answer::redirect(visit.return_path().unwrap_or_else(|| ACCOUNT.to_owned())));
+        return Ok(onward(visit));
     }
     Ok(login_page(visit, FormState::default()))
 }
@@ -51,7 +51,7 @@ pub(super) async fn log_in(visit: &Visit<'_>) -> Shown {
     const FIELDS: [&str; 2] = ["username", "password"];
     let form = FormState::typed(&visit.form, &["username", "remember"]);
     if !visit.has_flow {
-        return Ok(login_page(visit, without_cookies(visit, form)).with_status(StatusCode::FORBIDDEN));
+        return Ok(without_flow(visit, form, login_page));
     }
     let refuse = |error: Error| {
         let form = form.clone().refuse(&visit.language.texts, &error, &FIELDS);
@@ -66,9 +66,8 @@ pub(super) async fn log_in(visit: &Visit<'_>) -> Shown {
         Err(error) => return refuse(error),
     };
     visit.end_replaced().await;
-    let next = visit.return_path().unwrap_or_else(|| ACCOUNT.to_owned());
     let is_kept = visit.form.get("remember").is_some();
-    Ok(Answer::redirect(next).with_cookies(visit.login_cookies(&tokens, is_kept)))
+    Ok(onward(visit).with_cookies(visit.login_cookies(&tokens, is_kept)))
 }
 
 fn login_page(visit: &Visit<'_>, form: FormState) -> Answer {
@@ -96,7 +95,7 @@ pub(super) async fn register(visit: &Visit<'_>) -> Shown {
     const FIELDS: [&str; 4] = ["username", "email", "password", "confirm_password"];
     let form = FormState::typed(&visit.form, &["username", "email"]);
     if !visit.has_flow {
-        return Ok(sign_up_page(visit, without_cookies(visit, form)).with_status(StatusCode::FORBIDDEN));
+        return Ok(without_flow(visit, form, sign_up_page));
     }
     let refuse = |error: Error| {
         let form = form.clone().refuse(&visit.language.texts, &error, &FIELDS);
@@ -122,6 +121,7 @@ pub(super) async fn register(visit: &Visit<'_>) -> Shown {
     }
     match visit.authy.sessions().login(&caller, credentials).await {
         Ok(tokens) => {
+            visit.end_replaced().await;
             let next = Answer::redirect(format!("{ACCOUNT}?notice=signed_up"));
             Ok(next.with_cookies(visit.login_cookies(&tokens, false)))
         }
@@ -206,8 +206,9 @@ pub(super) async fn reset(visit: &Visit<'_>) -> Shown {
     };
     match visit.authy.users().reset_password(&visit.anonymous(), reset).await {
         Ok(()) => {
+            // Every session of the account has ended. That of the browser may be of another one.
+            visit.end_replaced().await;
             let mut cookies = visit.no_cookies();
-            // Every session of the account has ended.
             cookies.forget_tokens();
             Ok(Answer::redirect(format!("{LOGIN}?notice=password_set")).with_cookies(cookies))
         }
@@ -276,8 +277,19 @@ fn with_flow(visit: &Visit<'_>, answer: Answer) -> Answer {
     answer.with_cookies(cookies)
 }
 
-fn without_cookies(visit: &Visit<'_>, form: FormState) -> FormState {
-    FormState { alert: Some(visit.language.texts.get("error.no_cookies")), ..form }
+/// Answers a form that came without the cookie of its page. A login in another tab has removed it: whoever is logged in
+/// goes on, and nobody is logged in by that.
+fn without_flow(visit: &Visit<'_>, form: FormState, page: fn(&Visit<'_>, FormState) -> Answer) -> Answer {
+    if visit.user.is_some() {
+        return onward(visit);
+    }
+    let form = FormState { alert: Some(visit.language.texts.get("error.no_cookies")), ..form };
+    page(visit, form).with_status(StatusCode::FORBIDDEN)
+}
+
+/// Leads to the page that the visit is to go on with, or to the account.
+fn onward(visit: &Visit<'_>) -> Answer {
+    Answer::redirect(visit.return_path().unwrap_or_else(|| ACCOUNT.to_owned()))
 }
 
 /// Shows an error in its form, unless it is one that only the log explains.

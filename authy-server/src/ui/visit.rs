@@ -148,11 +148,12 @@ impl<'a> Visit<'a> {
         SetCookies::new(self.site.skin.is_secure)
     }
 
-    /// Ends the session of the browser, which another one replaces. What fails does not stop the new one.
+    /// Ends the session of the browser, whose cookies are about to be replaced or removed. What fails stops nothing: the
+    /// new session or password is there already.
     pub(super) async fn end_replaced(&self) {
         let Ok(caller) = self.caller() else { return };
         if let Err(error) = self.authy.sessions().logout(&caller).await {
-            tracing::warn!(%error, "the session that a login has replaced could not be ended");
+            tracing::warn!(%error, "the session that a browser had before could not be ended");
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Prints for each page the time of a request and the CPU time of this process, which is that of the server, its driver of the
 //! database, and the client; the database is another process. A page without a query shows what rendering alone costs. The
-//! console is measured with 10,000 users and 100,000 events, and with 1,000,000 users and their 2,000,000 events; in both a
-//! broker is away, so that 100,000 events wait for one sink, and deliveries to two others are stuck or were given up. A figure
-//! beyond its limit has `over` beside it. Then the files of events, and the memory of an idle server with the pages and without
-//! them. `UI_USERS=10000` measures with this number of users alone.
+//! console, with the questions that it asks before something is done, is measured with 10,000 users and 100,000 events, and with
+//! 1,000,000 users and their 2,000,000 events; in both a broker is away, so that 100,000 events wait for one sink, and deliveries
+//! to two others are stuck or were given up. Then the files of events, and the memory of an idle server with the pages and without
+//! them. A figure beyond its limit has `over` beside it. `UI_USERS=10000` measures with this number of users alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@
 #[path = "../scale/fill.rs"]
 mod fill;
 mod memory;
+mod pages;
 mod visitor;
 
 use std::time::{Duration, Instant};
@@ -49,44 +50,19 @@ const MAX_RENDERING: f64 = 1.0;
 const TIMES: usize = 51;
 const WARM_UP: usize = 5;
 
-/// The pages: what they are, and their paths. `{id}` is that of a user, `{stuck}` that of one about whom
-/// deliveries are stuck.
-const PAGES: [(&str, &str); 20] = [
-    ("login: no query", "/authy/ui/login"),
-    ("reference of events: no query", "/authy/docs/events"),
-    ("account", "/authy/ui/account"),
-    ("sessions", "/authy/ui/account/sessions"),
-    ("overview", "/authy/ui/admin"),
-    ("users", "/authy/ui/admin/users"),
-    ("users, by prefix", "/authy/ui/admin/users?q=u-12"),
-    ("users, deleted", "/authy/ui/admin/users?deleted=true"),
-    ("users, of a role", "/authy/ui/admin/users?role=user"),
-    ("a user", "/authy/ui/admin/users/{id}"),
-    ("roles", "/authy/ui/admin/roles"),
-    ("a role", "/authy/ui/admin/roles/user"),
-    ("events", "/authy/ui/admin/events"),
-    ("events, of a kind", "/authy/ui/admin/events?kind=account.throttled"),
-    ("events, of a kind that there is not", "/authy/ui/admin/events?kind=issuer.changed"),
-    ("events, of a user", "/authy/ui/admin/events?user={id}"),
-    ("signing keys", "/authy/ui/admin/keys"),
-    ("sinks", "/authy/ui/admin/sinks"),
-    ("sinks, one of them", "/authy/ui/admin/sinks?sink=mail"),
-    ("a user with stuck deliveries", "/authy/ui/admin/users/{stuck}"),
-];
-
 fn main() {
     memory::run_as_server();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let chosen = std::env::var("UI_USERS").ok().map(|number| number.parse().unwrap());
     runtime.block_on(async {
         for users in SIZES.into_iter().filter(|users| chosen.is_none_or(|chosen: usize| chosen == *users)) {
-            pages(users).await;
+            measure(users).await;
         }
         memory::compare().await;
     });
 }
 
-async fn pages(users: usize) {
+async fn measure(users: usize) {
     let app = TestApp::with(|_, http| http.pages = Some(Pages::new("http://auth.example").unwrap())).await;
     let root = app.superadmin().await;
     let sql = app.sql().await;
@@ -95,15 +71,14 @@ async fn pages(users: usize) {
     add_events(&sql, users).await;
     add_sinks(&sql).await;
     sql.batch_execute("VACUUM ANALYZE").await.unwrap();
-    let of = async |name: &str| app.authy.users().find_id(&name.parse().unwrap()).await.unwrap().unwrap().to_string();
-    let (id, stuck) = (of("u-5000").await, of("u-1").await);
+    let places = pages::places(&app, &sql).await;
     let tokens = app.anonymous().login(credentials(&root.username)).await.unwrap();
     let mut visitor = Visitor::open(app.address, tokens.token.expose()).await;
 
     println!("{users} users");
     println!("{:<40}{:>12}{:>12}{:>10}", "page", "ms", "CPU ms", "kB");
-    for (name, path) in PAGES {
-        let path = path.replace("{id}", &id).replace("{stuck}", &stuck);
+    for (name, path) in pages::PAGES {
+        let path = places.iter().fold(path.to_owned(), |path, (place, text)| path.replace(place, text));
         let (mut times, mut length) = (Vec::new(), 0);
         for _ in 0..WARM_UP {
             visitor.get(&path).await;

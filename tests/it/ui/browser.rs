@@ -2,12 +2,17 @@
 
 use std::{process::Stdio, sync::Arc};
 
+use authy_core::api::user::NewAccount;
 use authy_server::sink::{MailConfig, MailSink, Mailer, Sender, Templates};
-use authy_tests::tools;
+use authy_tests::{operator, tools};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::*;
+
+fn pages() -> Option<Pages> {
+    Some(Pages { name: "The shop".to_owned(), ..Pages::new("http://localhost").unwrap() })
+}
 
 /// Runs the script; what it notes is returned, and its screenshots are left in `target/screenshots`.
 async fn live(script: bool) -> Value {
@@ -16,7 +21,7 @@ async fn live(script: bool) -> Value {
     let app = TestApp::build(
         database::fresh().await,
         MasterKeys::generate().unwrap(),
-        |_, http| http.pages = Some(Pages { name: "The shop".to_owned(), ..Pages::new("http://localhost").unwrap() }),
+        |_, http| http.pages = pages(),
         |authy| {
             let issuer = authy.metadata().issuer;
             let url = issuer.replace("127.0.0.1", "localhost");
@@ -32,14 +37,26 @@ async fn live(script: bool) -> Value {
         },
     )
     .await;
+    let strict = TestApp::with(|config, http| {
+        http.pages = pages();
+        http.limits.login = "1/day".parse().unwrap();
+        config.require_validated = true;
+    })
+    .await;
+    let invited = fresh_name("eve");
+    let account = NewAccount::new(&invited, &format!("{invited}@example.org")).unwrap();
+    app.authy.users().create(&operator(), account).await.unwrap();
+    let url = |app: &TestApp| format!("http://localhost:{}", app.address.port());
     let shots = tools::target().join("screenshots").join(if script { "with-javascript" } else { "without-javascript" });
     std::fs::create_dir_all(&shots).unwrap();
     let task = serde_json::json!({
         "browser": tools::browser(),
-        "url": format!("http://localhost:{}", app.address.port()),
+        "url": url(&app),
+        "strict": url(&strict),
         "mails": mails.path(),
         "shots": shots,
         "name": fresh_name("ada"),
+        "invited": invited,
         "password": PASSWORD,
         "script": script,
     });
@@ -85,7 +102,7 @@ async fn the_api_reference_is_shown_and_an_endpoint_is_tried_with_a_token() {
 async fn an_account_lives_in_a_browser_from_sign_up_to_deletion() {
     let seen = live(true).await;
     assert_eq!(seen["problems"], serde_json::json!([]), "{seen:#}");
-    assert!(seen["steps"].as_array().is_some_and(|steps| steps.len() > 60), "{seen:#}");
+    assert!(seen["steps"].as_array().is_some_and(|steps| steps.len() > 50), "{seen:#}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use authy_core::{
         user::NewAccount,
     },
 };
+use authy_tests::trace::Captured;
 
 use super::*;
 use crate::links::everything;
@@ -80,6 +81,22 @@ async fn the_page_of_a_reset_names_the_account_as_long_as_the_link_works() {
     // It was used.
     is_dead(&visitor.get(&reset(&code)).await);
     is_dead(&visitor.post(&reset(&code), &passwords(NEW_PASSWORD)).await);
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_session_that_the_browser_had_also_that_of_another_account() {
+    let (log, app) = (Captured::begin(), app().await);
+    let (ada, eve) = (app.user().await, app.user().await);
+    for owner in [&ada, &eve] {
+        let mut visitor = Visitor::logged_in(&app, &owner.username).await;
+        let mut copy = Visitor { cookies: visitor.cookies.clone(), address: app.address };
+        let code = forgot(&app, ada.id).await;
+        let done = visitor.post(&reset(&code), &passwords(NEW_PASSWORD)).await;
+        assert_eq!((done.status, done.header("location")), (303, "/authy/ui/login?notice=password_set"));
+        assert_eq!((visitor.cookie("authy"), visitor.cookie("authy-access")), ("", ""));
+        assert_eq!(copy.get("/authy/ui/account").await.status, 303, "its cookies are worth nothing");
+    }
+    assert_eq!(log.lines(&["could not be ended"]), Vec::<String>::new(), "that of the account has ended already");
 }
 
 #[tokio::test]

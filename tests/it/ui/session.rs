@@ -79,6 +79,48 @@ async fn a_second_login_in_a_browser_ends_the_first() {
 }
 
 #[tokio::test]
+async fn a_sign_up_in_a_browser_ends_the_session_that_it_had() {
+    let app = app().await;
+    let ada = app.user().await;
+    let mut visitor = Visitor::logged_in(&app, &ada.username).await;
+    let mut copy = Visitor { cookies: visitor.cookies.clone(), address: app.address };
+    // Of a page that was opened before the login.
+    visitor.cookies.insert("authy-flow".to_owned(), "x".to_owned());
+    let name = fresh_name("eve");
+    let answer = visitor.post("/authy/ui/signup", &sign_up(&name)).await;
+    assert_eq!(answer.header("location"), "/authy/ui/account?notice=signed_up", "{answer:?}");
+    assert!(visitor.get("/authy/ui/account").await.body.contains(&name));
+    assert_eq!(copy.get("/authy/ui/account").await.status, 303, "the old cookies are worth nothing");
+}
+
+fn sign_up(name: &str) -> String {
+    format!("username={name}&email={name}@example.org&password={PASSWORD}&confirm_password={PASSWORD}")
+}
+
+#[tokio::test]
+async fn a_form_that_is_still_open_in_another_tab_after_a_login_leads_on_and_logs_nobody_in() {
+    let app = app().await;
+    let (ada, eve) = (app.user().await, app.user().await);
+    let mut visitor = Visitor::logged_in(&app, &ada.username).await;
+    assert_eq!(visitor.cookie("authy-flow"), "", "the login has removed it");
+    let before = (sessions(&app, &ada).await, sessions(&app, &eve).await);
+    let name = fresh_name("nia");
+    let login = format!("username={}&password={PASSWORD}", eve.username);
+    for (page, form, next) in [
+        ("/authy/ui/login", login.clone(), "/authy/ui/account"),
+        ("/authy/ui/login", format!("{login}&return=/authy/ui/account/email"), "/authy/ui/account/email"),
+        ("/authy/ui/login", format!("{login}&return=https://evil.example/"), "/authy/ui/account"),
+        ("/authy/ui/signup", sign_up(&name), "/authy/ui/account"),
+    ] {
+        let answer = visitor.post(page, &form).await;
+        assert_eq!((answer.status, answer.header("location")), (303, next), "{answer:?}");
+        assert!(visitor.get("/authy/ui/account").await.body.contains(&ada.username));
+    }
+    assert_eq!((sessions(&app, &ada).await, sessions(&app, &eve).await), before);
+    assert!(app.authy.users().find_id(&name.parse().unwrap()).await.unwrap().is_none(), "nobody has signed up");
+}
+
+#[tokio::test]
 async fn a_logout_ends_the_session_everywhere_and_the_page_that_was_open_leads_to_the_login() {
     let app = app().await;
     let user = app.user().await;
@@ -199,8 +241,7 @@ async fn with_required_confirmation_a_sign_up_leads_to_the_mailbox_and_sends_one
     .await;
     let (mut visitor, name) = (Visitor::new(&app), fresh_name("ada"));
     visitor.get("/authy/ui/signup").await;
-    let form = format!("username={name}&email={name}@example.org&password={PASSWORD}&confirm_password={PASSWORD}");
-    let answer = visitor.post("/authy/ui/signup", &form).await;
+    let answer = visitor.post("/authy/ui/signup", &sign_up(&name)).await;
     assert!(answer.status == 200 && answer.body.contains("Confirm your email address"), "{answer:?}");
     assert_eq!(visitor.cookie("authy"), "");
     let id = app.authy.users().find_id(&name.parse().unwrap()).await.unwrap().unwrap();

@@ -24,8 +24,11 @@ pub(super) async fn ask(visit: &Visit<'_>) -> Shown {
 pub(super) async fn end(visit: &Visit<'_>) -> Shown {
     let user = subject::find(visit).await?;
     let done = Answer::redirect(format!("{USERS}/{}?notice=end_session_done", user.public_id));
-    // It has ended meanwhile: that is what was wanted.
-    let Ok(session) = find(visit, &user).await else { return Ok(done) };
+    let session = match find(visit, &user).await {
+        // It has ended meanwhile: that is what was wanted.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(done),
+        found => found?,
+    };
     match visit.authy.sessions().end(&visit.caller()?, user.public_id, session.session_id).await {
         Err(error) if error.kind() != ErrorKind::NotFound => question(visit, &user, &session).refuse(visit, error),
         _ => Ok(done),

@@ -116,7 +116,9 @@ pub(super) async fn create(visit: &Visit<'_>) -> Shown {
 async fn create_page(visit: &Visit<'_>, form: FormState) -> Shown {
     let (caller, all) = (visit.identity()?, visit.authy.roles().list().await?);
     let permitted = all.iter().filter(|role| caller.can_act_on(Some(role.level)));
-    let roles = permitted.map(|role| role.name.as_str().to_owned()).collect();
-    let role = form.values.get("role").map_or(USUAL_ROLE, String::as_str).to_owned();
+    let roles: Vec<_> = permitted.map(|role| role.name.as_str().to_owned()).collect();
+    // Of a role that is not in the list, only the error that is about it tells.
+    let is_shown = |role: &&String| form.errors.contains_key("role") || roles.contains(role);
+    let role = form.values.get("role").filter(is_shown).map_or(USUAL_ROLE, String::as_str).to_owned();
     Ok(Answer::page(&CreateUserView { form, roles, role }))
 }

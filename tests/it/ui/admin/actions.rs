@@ -161,6 +161,28 @@ async fn of_a_deleted_user_what_makes_sense_is_offered() {
 }
 
 #[tokio::test]
+async fn a_device_is_said_to_be_logged_out_when_it_is() {
+    let app = app().await;
+    let (_, mut visitor) = Visitor::with_role(&app, "superadmin").await;
+    let subject = app.user().await;
+    let session = sessions_of(&app, subject.id).await[0];
+    let page = of(subject.id, &format!("/sessions/{session}"));
+    let sql = app.sql().await;
+    // The list of sessions alone reads it.
+    sql.batch_execute("ALTER TABLE authy.session RENAME COLUMN user_agent TO lost").await.unwrap();
+    let failed = visitor.post(&page, "").await;
+    assert!(failed.status >= 500, "{failed:?}");
+    sql.batch_execute("ALTER TABLE authy.session RENAME COLUMN lost TO user_agent").await.unwrap();
+    assert_eq!(sessions_of(&app, subject.id).await, [session]);
+    // Once, and again when it has ended meanwhile.
+    for _ in 0..2 {
+        let answer = visitor.post(&page, "").await;
+        assert_eq!(answer.header("location"), of(subject.id, "?notice=end_session_done"), "{answer:?}");
+        assert!(sessions_of(&app, subject.id).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn one_can_log_out_oneself_and_then_has_to_log_in() {
     let app = app().await;
     let (admin, mut visitor) = Visitor::with_role(&app, "admin").await;

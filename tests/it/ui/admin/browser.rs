@@ -20,13 +20,18 @@ async fn administer(script: bool) -> Value {
         let account = new_account(&format!("visitor-{number:02}"), if number % 5 == 0 { "guest" } else { "user" });
         app.authy.users().create(&operator(), account).await.unwrap();
     }
+    // Some time ago.
+    let old = app.anonymous().login(credentials(&names[0])).await.unwrap().token;
+    let age = "UPDATE authy.session SET created = created - interval '20 minutes'";
+    app.sql().await.execute(age, &[]).await.unwrap();
     let shots =
         tools::target().join("screenshots/console").join(if script { "with-javascript" } else { "without-javascript" });
     std::fs::create_dir_all(&shots).unwrap();
     let [root, admin, user, other] = names;
     let task = serde_json::json!({
         "browser": tools::browser(), "url": format!("http://localhost:{}", app.address.port()), "shots": shots,
-        "root": root, "admin": admin, "user": user, "other": other, "password": PASSWORD, "script": script,
+        "root": root, "admin": admin, "user": user, "other": other, "password": PASSWORD, "old_token": old.expose(),
+        "script": script,
     });
     run("console.mjs", &task).await
 }

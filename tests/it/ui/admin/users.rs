@@ -160,6 +160,16 @@ async fn an_administrator_invites_a_user_with_a_role_within_the_own_level() {
     let form = |role: &str, more: &str| format!("username={name}&email={name}%40example.org&role={role}{more}");
     let refused = visitor.post("/authy/ui/admin/create-user", &form("superadmin", "")).await;
     assert!(refused.status == 403 && refused.body.contains(&name), "{refused:?}");
+    assert!(refused.body.contains("<option selected>user</option>"), "none is chosen by mistake: {refused:?}");
+    // One that was deleted while the page was open.
+    let gone = visitor.post("/authy/ui/admin/create-user", &form("gone", "")).await;
+    for part in [
+        "<select id=\"role\" name=\"role\" aria-invalid=\"true\" aria-describedby=\"role-error\" autofocus>",
+        "<option selected>gone</option>",
+        "id=\"role-error\">There is no such role, or not any more.</p>",
+    ] {
+        assert!(gone.status == 400 && gone.body.contains(part), "{part}: {gone:?}");
+    }
     let wrong = visitor.post("/authy/ui/admin/create-user", "username=a&email=b&role=guest").await;
     assert!(wrong.status == 400 && wrong.body.contains("id=\"username-error\""), "{wrong:?}");
     assert!(wrong.body.contains("<option selected>guest</option>"), "{wrong:?}");

@@ -84,6 +84,30 @@ async fn events_are_filtered_by_user_kind_and_time_and_the_address_has_the_filte
 }
 
 #[tokio::test]
+async fn a_time_is_shown_as_a_browser_can_send_it_again_and_a_wrong_one_to_be_corrected() {
+    let app = app().await;
+    let (_, mut visitor) = enter(&app, "admin").await;
+    for (typed, shown) in [
+        ("2019-06-11", "2019-06-11T00:00:00"),
+        ("2019-06-11T10:03", "2019-06-11T10:03:00"),
+        ("2019-06-11T10:03:09Z", "2019-06-11T10:03:09"),
+        ("2019-06-11T12:03:09%2B02:00", "2019-06-11T10:03:09"),
+    ] {
+        for name in ["since", "until"] {
+            let page = visitor.get(&format!("{PAGE}?{name}={typed}")).await;
+            let field = format!("name=\"{name}\" type=\"datetime-local\" step=\"1\" value=\"{shown}\"");
+            assert!(page.status == 200 && page.body.contains(&field), "{typed}: {page:?}");
+        }
+    }
+    let page = visitor.get(&format!("{PAGE}?since=yesterday&until=2019-06-11")).await;
+    for field in
+        ["name=\"since\" type=\"text\" value=\"yesterday\"", "type=\"datetime-local\" step=\"1\" value=\"2019-"]
+    {
+        assert!(page.status == 400 && page.body.contains(field), "{field}: {page:?}");
+    }
+}
+
+#[tokio::test]
 async fn older_pages_keep_the_filter_and_every_event_is_on_one_of_them() {
     let app = app().await;
     let (_, mut visitor) = enter(&app, "admin").await;

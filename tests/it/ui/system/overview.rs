@@ -91,6 +91,20 @@ async fn the_overview_shows_the_sinks_that_are_stuck() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_measured_no_sinks_shows_those_in_the_database() {
+    let app = sinks::app(false).await;
+    let subject = app.user().await;
+    sinks::until_stuck(&app, subject.id).await;
+    // Its background work has no sinks, so it measures none.
+    let other = TestApp::on(app.database.clone(), app.master_keys.clone(), |_, http| with_pages(http)).await;
+    let (_, mut visitor) = enter(&other, "admin").await;
+    let page = visitor.get("/authy/ui/admin").await;
+    assert!(other.authy.statistics().relay.is_none());
+    assert!(page.body.contains("<strong>recorder</strong>") && page.body.contains(" stuck</span>"), "{page:?}");
+    assert!(!page.body.contains("no sink is configured") && !page.body.contains("Measured "), "{page:?}");
+}
+
+#[tokio::test]
 async fn the_reference_of_events_is_for_everybody_and_has_every_kind() {
     let app = app().await;
     let page = get(app.address, "/authy/docs/events").await;

@@ -53,7 +53,7 @@ pub(super) async fn list(visit: &Visit<'_>) -> Shown {
         reference: visit.site.skin.url(EVENT_DOCS),
         json: filter.is_good().then(|| download("jsonl")),
         is_filtered: !filter.form.values.is_empty(),
-        form: filter.form.clone(),
+        form: filter.shown(),
     });
     Ok(if filter.is_good() { answer } else { answer.with_status(StatusCode::BAD_REQUEST) })
 }

@@ -71,6 +71,19 @@ impl TrailFilter {
         self.form.errors.is_empty()
     }
 
+    /// Returns the form as the page shows it: with a time that is right as the field of a browser has it, which shows no
+    /// other and would send nothing.
+    pub(super) fn shown(&self) -> FormState {
+        let mut form = self.form.clone();
+        let since = self.query.since.as_ref().map(|Timestamp(time)| *time);
+        for (name, time) in [("since", since), ("until", self.until)] {
+            if let Some(time) = time {
+                form.values.insert(name.to_owned(), time.format("%Y-%m-%dT%H:%M:%S").to_string());
+            }
+        }
+        form
+    }
+
     /// Returns the query of a page of events.
     pub(super) fn query(&self, limit: PageSize) -> EventQuery {
         EventQuery { limit: Some(limit), ..self.query.clone() }

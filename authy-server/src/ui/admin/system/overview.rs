@@ -5,9 +5,9 @@ use std::time::Duration;
 use authy_core::{
     Result,
     api::{event::EventKind, page::PageSize, user::UserQuery},
-    engine::{BoundedCount, InstanceState, InstanceView, KeyState, SinkLag, Statistics},
+    engine::{BoundedCount, InstanceState, InstanceView, KeyState, RelayStatistics, SinkStatus, Statistics},
 };
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     chart::Chart,
@@ -41,6 +41,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         authy.list_instances(),
     )?;
     let statistics = authy.statistics();
+    let (sinks, sinks_measured) = sinks(visit, statistics.relay.as_ref()).await?;
     let texts = &visit.language.texts;
     let state = |state: KeyState| StateLine {
         state: state.as_str(),
@@ -54,8 +55,8 @@ pub(super) async fn show(visit: &Visit<'_>) -> Shown {
         chart: Chart::new(&instances.login_hours, texts),
         instances: instances.instances.iter().filter_map(|instance| instance_line(visit, instance)).collect(),
         keys: [KeyState::Active, KeyState::Pending, KeyState::Retiring].map(state).into(),
-        sinks: statistics.relay.iter().flat_map(|relay| &relay.sinks).map(sink).collect(),
-        sinks_measured: statistics.relay.as_ref().map(|relay| seconds(relay.age)),
+        sinks,
+        sinks_measured,
         server: server(visit, &statistics)?,
     }))
 }
@@ -80,14 +81,23 @@ fn instance_line(visit: &Visit<'_>, instance: &InstanceView) -> Option<InstanceL
     })
 }
 
-fn sink(sink: &SinkLag) -> SinkLagLine {
-    SinkLagLine {
-        name: sink.sink.clone(),
-        lag_seconds: sink.lag.as_secs(),
-        stuck: sink.stuck,
-        given_up: sink.given_up,
-        is_good: sink.stuck == 0 && sink.lag < LATE,
+/// Returns how far the sinks are behind, and the seconds since that was measured. A server measures its own. Before it
+/// has, and where it has none, the database is asked, which knows those of all servers.
+async fn sinks(visit: &Visit<'_>, own: Option<&RelayStatistics>) -> Result<(Vec<SinkLagLine>, Option<String>)> {
+    if let Some(own) = own.filter(|own| !own.sinks.is_empty()) {
+        let lines = own.sinks.iter().map(|sink| sink_line(&sink.sink, sink.lag, sink.stuck, sink.given_up));
+        return Ok((lines.collect(), Some(seconds(own.age))));
     }
+    let lag = |oldest: Option<DateTime<Utc>>| oldest.and_then(|oldest| (visit.now - oldest).to_std().ok());
+    let known = visit.authy.deliveries().list_sinks().await?;
+    let line =
+        |sink: &SinkStatus| sink_line(&sink.sink, lag(sink.oldest).unwrap_or_default(), sink.stuck, sink.given_up);
+    Ok((known.iter().map(line).collect(), None))
+}
+
+fn sink_line(name: &str, lag: Duration, stuck: u64, given_up: u64) -> SinkLagLine {
+    let is_good = stuck == 0 && lag < LATE;
+    SinkLagLine { name: name.to_owned(), lag_seconds: lag.as_secs(), stuck, given_up, is_good }
 }
 
 fn server(visit: &Visit<'_>, statistics: &Statistics) -> Result<ServerLines> {
