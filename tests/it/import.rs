@@ -25,6 +25,7 @@ mod kill;
 mod report;
 mod scale;
 mod sinks;
+mod weak;
 
 /// The source, read in the time zone of its program.
 fn first_authy(old: &tokio_postgres::Config) -> ImportSource {

@@ -99,10 +99,9 @@ impl Import<'_> {
     async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
         let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
         let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
-        let known: BTreeMap<String, Option<Vec<u8>>> =
-            origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
+        let known = by_source_id(&origins);
         let is_new = |candidate: &Candidate| {
-            known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
+            known.get(&candidate.source_id).is_none_or(|origin| origin.has_other_password(candidate))
         };
         wrapping::wrap_new(passwords, self.caller.hash_requester(), candidates, is_new).await
     }
@@ -251,6 +250,10 @@ impl Import<'_> {
     fn writer(&self) -> Writer<'_> {
         Writer { source: &self.source, actor: self.actor, roles: &self.roles }
     }
+}
+
+fn by_source_id(origins: &[Row]) -> BTreeMap<String, Origin> {
+    origins.iter().map(|row| (row.get("source_id"), row.into())).collect()
 }
 
 fn add_all(taken: &mut Taken, found: &[Row]) {

@@ -18,7 +18,10 @@ use super::{
 use crate::{
     Email, Error, ErrorKind, Result, Secret, UserId, Username,
     engine::{
-        crypto::{digest::digest_of, password::stored::classify},
+        crypto::{
+            digest::digest_of,
+            password::stored::{classify, password_digest},
+        },
         domain::user::RELEASED_KEY_PREFIX,
     },
     name::Stored as _,
@@ -53,6 +56,7 @@ pub(super) struct Candidate {
 /// Digests of a user in the source.
 #[derive(Clone)]
 pub(super) struct Digests {
+    /// Of everything, but of the password only what `password` is of.
     pub(super) all: Vec<u8>,
     pub(super) password: Vec<u8>,
     pub(super) email: Vec<u8>,
@@ -151,14 +155,14 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules, report: &mut Imp
     }
     let times = times(&place, &record, report);
     let roles = roles(&place, &record, &rules.roles, report);
-    let hash = record.password_hash.as_ref().map(Secret::expose);
+    let password = password_digest(phc.as_ref().map(Secret::expose));
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
     let digests = Digests {
         all: digest_of(&(
-            (name, &record.email, hash, record.validated, record.deleted),
+            (name, &record.email, &password, record.validated, record.deleted),
             (micros(Some(times.created)), micros(times.last_login), micros(times.deleted_at), &roles),
         )),
-        password: digest_of(&hash),
+        password,
         email: digest_of(&record.email),
     };
     Some(Candidate {

@@ -35,6 +35,14 @@ pub(super) struct Origin {
     roles: Vec<i32>,
 }
 
+impl Origin {
+    /// Returns whether the password was changed in the source since the last import. Without a digest, which an earlier version of
+    /// this program wrote and was deleted, it is taken as unchanged: otherwise an old hash would replace a better one here.
+    pub(super) fn has_other_password(&self, candidate: &Candidate) -> bool {
+        self.password_digest.as_ref().is_some_and(|digest| *digest != candidate.digests.password)
+    }
+}
+
 impl From<&Row> for Origin {
     fn from(row: &Row) -> Self {
         Self {
@@ -282,7 +290,7 @@ fn merge_deletion(update: &mut Update, origin: &Origin, here: &Here, report: &mu
 }
 
 fn merge_password(update: &mut Update, origin: &Origin, here: &Here, report: &mut ImportReport) {
-    if origin.password_digest.as_ref() == Some(&update.candidate.digests.password) {
+    if !origin.has_other_password(&update.candidate) {
         return;
     }
     // A login replaces the hash, and not this time.
