@@ -99,7 +99,7 @@ pub(in crate::engine) async fn run(
     let roles = Arc::new(roles);
     let rules = Rules {
         roles: roles.clone(),
-        needs_public_id: reader.needs_public_id(),
+        needs_public_id: reader.is_first_authy(),
         accepts_addresses: reader.accepts_addresses(),
     };
     let mut import = Import {
@@ -107,6 +107,7 @@ pub(in crate::engine) async fn run(
         caller,
         actor: &actor,
         source: report.source.clone(),
+        is_first_authy: reader.is_first_authy(),
         roles,
         erased: any_erased.then_some(erased),
         wrapper: (options.wrap && !options.dry_run).then_some(passwords),

@@ -41,6 +41,7 @@ pub(super) struct Import<'a> {
     pub(super) caller: &'a Caller,
     pub(super) actor: &'a Actor,
     pub(super) source: String,
+    pub(super) is_first_authy: bool,
     pub(super) roles: Arc<RoleMap>,
     pub(super) erased: Option<&'a ErasedNames>,
     /// What wraps hashes, if they are to be wrapped.
@@ -248,7 +249,8 @@ impl Import<'_> {
     }
 
     fn writer(&self) -> Writer<'_> {
-        Writer { source: &self.source, actor: self.actor, roles: &self.roles }
+        let Self { source, is_first_authy, actor, roles, .. } = self;
+        Writer { source, is_first_authy: *is_first_authy, actor, roles }
     }
 }
 

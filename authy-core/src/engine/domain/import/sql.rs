@@ -55,19 +55,20 @@ statements! {
     /// Stores where users come from, and what was written, or replaces what an earlier import wrote. The roles of a user
     /// are their IDs with commas between. The time of a password that is written is that of the transaction.
     SET_ORIGINS(TEXT, TEXT_ARRAY, UUID_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, BOOL_ARRAY,
-                BYTEA_ARRAY, BOOL_ARRAY, TEXT_ARRAY) =
+                BYTEA_ARRAY, BOOL_ARRAY, TEXT_ARRAY, BOOL) =
         "INSERT INTO authy.import_origin
              (source, source_id, user_id, digest, password_digest, email_digest, password_set, email_written, deleted,
-              roles)
+              roles, of_first_authy)
          SELECT $1, source_id, user_id, digest, password_digest, email_digest, CASE WHEN sets_password THEN now() ELSE password_set END,
-                email_written, deleted, string_to_array(roles, ',')::integer[]
+                email_written, deleted, string_to_array(roles, ',')::integer[], $12
          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS written
              (source_id, user_id, digest, password_digest, email_digest, password_set, sets_password, email_written,
               deleted, roles)
          ON CONFLICT (source, source_id) DO UPDATE SET
              digest = excluded.digest, password_digest = excluded.password_digest, email_digest = excluded.email_digest,
              password_set = excluded.password_set, email_written = excluded.email_written,
-             deleted = excluded.deleted, roles = excluded.roles";
+             deleted = excluded.deleted, roles = excluded.roles,
+             of_first_authy = excluded.of_first_authy";
 
     /// Writes an event of one kind about each of these users, by the operator.
     APPEND(UUID_ARRAY, UUID_ARRAY, TEXT_ARRAY, TEXT, TEXT, INET, TEXT, TEXT) =
