@@ -25,6 +25,7 @@ mod kill;
 mod report;
 mod scale;
 mod sinks;
+mod tokens;
 mod weak;
 
 /// The source, read in the time zone of its program.

@@ -131,7 +131,7 @@ pub(super) enum PasswordChange {
 }
 
 impl Update {
-    /// Returns whether tokens that were issued before are revoked.
+    /// Returns whether what was issued before is revoked: tokens and codes.
     pub(super) fn begins_epoch(&self) -> bool {
         self.changed.iter().any(|what| !matches!(*what, "created" | "last_login" | "validated"))
     }

@@ -108,7 +108,9 @@ statements! {
            AND EXISTS (SELECT FROM authy.import_origin AS origin WHERE origin.user_id = password.user_id AND source = $1)
          ORDER BY user_id LIMIT $3";
 
-    /// Changes users. What is NULL stays, except that a deletion may be taken back; a new epoch revokes older tokens.
+    /// Changes users. What is NULL stays, except that a deletion may be taken back; a new epoch revokes older tokens. Those of the
+    /// earlier system go on where nobody has logged in here: it has not revoked them either, and otherwise everybody for whom
+    /// anything changed there before the switch would lose them.
     UPDATE(UUID_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY,
            TIMESTAMPTZ_ARRAY, BOOL_ARRAY, BOOL_ARRAY) = concat!(
         "UPDATE authy.users SET
@@ -117,6 +119,9 @@ statements! {
              validated_at = CASE WHEN new_email IS NULL THEN coalesce(new_validated_at, validated_at)
                                  ELSE new_validated_at END,
              deleted_at = CASE WHEN is_restored THEN NULL ELSE coalesce(new_deleted_at, deleted_at) END,
+             legacy_ver = CASE WHEN begins_epoch AND ver = coalesce(legacy_ver, 1)
+                                    AND NOT EXISTS (SELECT FROM authy.session WHERE user_id = public_id)
+                               THEN ", next_epoch!(), " ELSE legacy_ver END,
              ver = CASE WHEN begins_epoch THEN ", next_epoch!(), " ELSE ver END
          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS new
              (id, new_created, new_last_login, new_email, new_email_key, new_validated_at, new_deleted_at, is_restored,
