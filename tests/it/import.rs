@@ -26,6 +26,7 @@ mod report;
 mod scale;
 mod sinks;
 mod tokens;
+mod unnamed;
 mod weak;
 
 /// The source, read in the time zone of its program.

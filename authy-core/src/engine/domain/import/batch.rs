@@ -63,7 +63,7 @@ impl Import<'_> {
             if !is_first {
                 report.refused += 1;
                 let message = "the source has another row with this ID or name: this one is left out";
-                report.note(ImportNoteKind::DuplicateRow, &candidate.source_id, message);
+                report.note(ImportNoteKind::DuplicateRow, &candidate.row, message);
             }
             is_first
         });
@@ -166,7 +166,7 @@ impl Import<'_> {
             known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
         let mut addresses = Addresses::new();
         for row in sql::FIND_EMAILS.rows(tx, &[&keys, &self.source]).await? {
-            let holder = Holder { user: row.get("public_id"), is_owner: row.get("is_owner"), row: row.get("holder") };
+            let holder = Holder { user: row.get("public_id"), is_owner: row.get("is_owner"), name: row.get("holder") };
             addresses.entry(row.get("email_key")).or_default().push(holder);
         }
         let top = role::sql::FIND_TOP.row(tx, &[]).await?.map(|row| row.get::<_, i32>("role_id"));
@@ -178,7 +178,7 @@ impl Import<'_> {
                 // Nothing is recorded either: the digests would be of the erased data.
                 report.unchanged += 1;
                 let message = "the user was erased here, and stays so";
-                report.note(ImportNoteKind::KeptHere, &candidate.source_id, message);
+                report.note(ImportNoteKind::KeptHere, &candidate.row, message);
                 continue;
             }
             let update = merge(candidate, &origin, here, &mut addresses, report);
@@ -216,7 +216,7 @@ impl Import<'_> {
         match role::keep_last_of_its_kind(tx, update.user, lost).await {
             Err(error) if error.kind() == ErrorKind::LastOfItsKind => {
                 let message = "no other user has the most powerful role: the user keeps it";
-                report.note(ImportNoteKind::KeptHere, &update.candidate.source_id, message);
+                report.note(ImportNoteKind::KeptHere, &update.candidate.row, message);
                 update.keep_power();
                 Ok(())
             }

@@ -31,6 +31,9 @@ use crate::{
 /// the name.
 const MAX_KEY: usize = 2000;
 
+/// The beginning of the ID in the source of a row without an ID: the digest of the name follows. Also in the statements.
+pub(super) const NAME_PREFIX: &str = "name:";
+
 /// Maximum length of the ID in the source, in bytes.
 const MAX_SOURCE_ID: usize = 500;
 
@@ -38,6 +41,8 @@ const MAX_SOURCE_ID: usize = 500;
 #[derive(Clone)]
 pub(super) struct Candidate {
     pub(super) source_id: String,
+    /// What the notes call the row: the ID in the source or, without one, the place.
+    pub(super) row: String,
     /// The public ID that is kept.
     pub(super) public_id: Option<UserId>,
     pub(super) username: Username,
@@ -95,6 +100,14 @@ pub(super) async fn read(reader: &mut Reader, limit: usize, rules: &Rules) -> Re
 }
 
 impl Candidate {
+    /// Returns what the notes about other rows call the user: the ID in the source or, without one, the name.
+    pub(super) fn holder(&self) -> &str {
+        match self.source_id.starts_with(NAME_PREFIX) {
+            true => self.username.as_str(),
+            false => &self.source_id,
+        }
+    }
+
     /// Checks a row. `None` when it is refused; the report says why.
     fn new(row: SourceRow, rules: &Rules, report: &mut ImportReport) -> Option<Self> {
         report.read += 1;
@@ -167,6 +180,7 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules, report: &mut Imp
     };
     Some(Candidate {
         source_id,
+        row: place,
         public_id,
         username,
         username_key,
@@ -193,7 +207,7 @@ fn source_id(record: &ImportRecord, public_id: Option<UserId>, name: &str) -> St
     match (&record.id, public_id) {
         (Some(id), _) => id.clone(),
         (None, Some(id)) => id.to_string(),
-        (None, None) => format!("name:{}", hex::encode(digest_of(&name))),
+        (None, None) => format!("{NAME_PREFIX}{}", hex::encode(digest_of(&name))),
     }
 }
 

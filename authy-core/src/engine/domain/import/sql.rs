@@ -20,7 +20,8 @@ statements! {
          ) AS found";
 
     /// Which of these IDs, keys of names, keys of addresses and spellings are taken: an address as that of an owner, who
-    /// has confirmed it, or not, and then with the ID in this source or else the public ID.
+    /// has confirmed it, or not, and then with what a note calls that user: the ID in this source, the name of a row without an ID, or
+    /// else the public ID.
     FIND_TAKEN(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT) =
         "SELECT 'id' AS what, public_id::text AS value, NULL::text AS holder
          FROM unnest($1) AS id CROSS JOIN LATERAL (SELECT public_id FROM authy.users WHERE public_id = id OFFSET 0) AS found
@@ -39,7 +40,8 @@ statements! {
          FROM unnest($3) AS key
          CROSS JOIN LATERAL (
              SELECT email_key, validated_at, erased_at, coalesce(
-                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $5 LIMIT 1), public_id::text
+                 (SELECT CASE WHEN source_id LIKE 'name:%' THEN username ELSE source_id END
+                  FROM authy.import_origin WHERE user_id = public_id AND source = $5 LIMIT 1), public_id::text
              ) AS holder
              FROM authy.users WHERE email_key = key OFFSET 0
          ) AS found";
@@ -91,12 +93,13 @@ statements! {
              FROM authy.users WHERE public_id = id OFFSET 0
          ) AS found";
 
-    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and the ID of each in
-    /// this source, or else the public ID.
+    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and what a note calls
+    /// each, as above.
     FIND_EMAILS(TEXT_ARRAY, TEXT) =
         "SELECT found.* FROM (SELECT DISTINCT unnest($1) AS key) AS wanted CROSS JOIN LATERAL (
              SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner, coalesce(
-                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $2 LIMIT 1), public_id::text
+                 (SELECT CASE WHEN source_id LIKE 'name:%' THEN username ELSE source_id END
+                  FROM authy.import_origin WHERE user_id = public_id AND source = $2 LIMIT 1), public_id::text
              ) AS holder
              FROM authy.users WHERE email_key = key OFFSET 0
          ) AS found";
