@@ -6,7 +6,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret,
     api::session::{Credentials, Login},
-    engine::{FirstAuthy, ImportNoteKind, ImportOptions, ImportReport, ImportSource, MasterKeys},
+    engine::{FirstAuthy, ImportNoteKind, ImportOptions, ImportProgress, ImportReport, ImportSource, MasterKeys},
     tls::Roots,
 };
 use authy_tests::{

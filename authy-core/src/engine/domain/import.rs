@@ -74,6 +74,10 @@ pub struct ImportProgress {
     pub changed: u64,
     /// The number of rows that were not imported.
     pub refused: u64,
+    /// The number of hashes that an earlier import has stored, and over which argon2id has been computed.
+    pub wrapped: u64,
+    /// The number of such hashes when it began with them, after all rows: `None` before.
+    pub to_wrap: Option<u64>,
 }
 
 /// Imports the users of a source.
@@ -124,7 +128,7 @@ pub(in crate::engine) async fn run(
         report.add(written?);
         batch = next?;
         let ImportReport { read, created, changed, refused, .. } = report;
-        on_progress(&ImportProgress { read, total, created, changed, refused });
+        on_progress(&ImportProgress { read, total, created, changed, refused, wrapped: 0, to_wrap: None });
     }
     if report.read == 0 {
         return Err(Error::new(
@@ -137,7 +141,11 @@ pub(in crate::engine) async fn run(
         report.note(ImportNoteKind::UnusedMapping, &format!("{old:?}"), message);
     }
     if let Some(passwords) = import.wrapper {
-        wrapping::wrap_stored(journal, passwords, caller, &report.source).await?;
+        let ImportReport { read, created, changed, refused, .. } = report;
+        let mut on_wrapped = |wrapped, found| {
+            on_progress(&ImportProgress { read, total, created, changed, refused, wrapped, to_wrap: Some(found) });
+        };
+        report.wrapped = wrapping::wrap_stored(journal, passwords, caller, &report.source, &mut on_wrapped).await?;
     }
     if !options.dry_run {
         lookalike::fill_in(&journal.db).await?;

@@ -95,6 +95,8 @@ pub struct ImportReport {
     pub refused: u64,
     /// The number of new roles.
     pub roles_created: u64,
+    /// The number of hashes that an earlier import has stored, and over which this one has computed argon2id.
+    pub wrapped: u64,
     /// The number of rows for each format of password hashes, and for each reason why one cannot be used.
     pub hashes: BTreeMap<String, u64>,
     /// The number of notes of each kind.

@@ -104,6 +104,12 @@ statements! {
              FROM authy.users WHERE email_key = key OFFSET 0
          ) AS found";
 
+    /// The number of hashes that the next statement lists.
+    COUNT_FOREIGN(TEXT) =
+        "SELECT count(*) AS found FROM authy.password
+         WHERE phc NOT LIKE '$argon2%' AND phc NOT LIKE '$authy-wrap$%'
+           AND EXISTS (SELECT FROM authy.import_origin AS origin WHERE origin.user_id = password.user_id AND source = $1)";
+
     /// The hashes of other programs, except those of argon2, of the next users of a source after an ID.
     LIST_FOREIGN(TEXT, UUID, INT8) =
         "SELECT user_id, phc FROM authy.password
