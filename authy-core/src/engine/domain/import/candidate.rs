@@ -269,18 +269,25 @@ fn times(place: &str, record: &ImportRecord, report: &mut ImportReport) -> Times
         DateTime::UNIX_EPOCH
     });
     let last_login = known(record.last_login);
-    let deleted_at = match (record.deleted, known(record.delete_date)) {
-        (true, Some(date)) => Some(date),
-        (true, None) => {
-            let message = "the user is deleted, without a date: the time of the last login or the sign-up is taken";
-            report.note(DeletedWithoutDate, place, message);
+    if record.last_login.is_some() && last_login.is_none() {
+        report.note(TimeOutOfRange, place, "the time of the last login is out of range: it is left out");
+    }
+    let deleted_at = match (record.deleted, record.delete_date, known(record.delete_date)) {
+        (true, _, Some(date)) => Some(date),
+        (true, unusable, None) => {
+            let (kind, why) = match unusable {
+                Some(_) => (TimeOutOfRange, "at a time that is out of range"),
+                None => (DeletedWithoutDate, "without a date"),
+            };
+            let message = format!("the user is deleted, {why}: the time of the last login or the sign-up is taken");
+            report.note(kind, place, message);
             Some(last_login.unwrap_or(created).max(created))
         }
-        (false, Some(_)) => {
+        (false, Some(_), _) => {
             report.note(DateWithoutDeleted, place, "there is a date of a deletion, but the user is not deleted");
             None
         }
-        (false, None) => None,
+        (false, None, _) => None,
     };
     Times { created, last_login, deleted_at }
 }

@@ -48,7 +48,7 @@ note_kinds! {
     EmailUnusable "email_unusable" false abridged;
     /// The password hash cannot be used. The user is imported without a password.
     UnusablePassword "unusable_password" false;
-    /// A time is missing or out of range (years 1 to 9999).
+    /// A time is missing or out of range (years 1 to 9999), and is replaced or left out.
     TimeOutOfRange "time_out_of_range" false abridged;
     /// The user is deleted, and there is no time of the deletion.
     DeletedWithoutDate "deleted_without_date" false abridged;
