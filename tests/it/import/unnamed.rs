@@ -59,3 +59,41 @@ async fn a_report_calls_rows_without_ids_by_their_lines_and_other_users_by_their
         assert!(!row.starts_with("name:") && !message.contains("\"name:"), "{row}: {message}");
     }
 }
+
+#[tokio::test]
+async fn an_erased_user_of_a_source_without_ids_stays_erased_and_the_name_cannot_be_tried() {
+    let app = TestApp::new().await;
+    let record = |name: &str| {
+        let mut record = ImportRecord::default();
+        (record.username, record.email) = (Some(name.to_owned()), Some(format!("{name}@example.org")));
+        record
+    };
+    let records = || ImportSource::records([record("grace"), record("hedy")]);
+    import(&app.authy, records()).await;
+    let sql = app.sql().await;
+    let ids = async || -> Vec<String> {
+        let query = "SELECT source_id FROM authy.import_origin ORDER BY source_id";
+        sql.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    let before = ids().await;
+    assert!(before.len() == 2 && before.iter().all(|id| id.starts_with("name:")), "{before:?}");
+    let grace = app.authy.users().find_named(&"grace".parse().unwrap()).await.unwrap().unwrap();
+    app.authy.users().erase(&operator(), grace.public_id).await.unwrap();
+    let after = ids().await;
+    assert!(after[0].starts_with("erased:") && before.contains(&after[1]), "{before:?} {after:?}");
+    let erased = before.iter().find(|id| !after.contains(id)).unwrap();
+    let dump = database::run_program("pg_dump", &app.database, &["--data-only"]).await;
+    assert!(!dump.contains(erased.strip_prefix("name:").unwrap()), "the digest of the name is in the dump");
+
+    // Nobody is brought back, also with another master key before the old one.
+    let first = MasterKeys::generate().unwrap().to_base64();
+    let both = MasterKeys::parse(&format!("{},{}", *first, *app.master_keys.to_base64())).unwrap();
+    let issuer = app.url();
+    let rekeyed = TestApp::on(app.database.clone(), both, |config, _| config.issuer = Some(issuer.clone())).await;
+    for authy in [&app.authy, &rekeyed.authy] {
+        let report = import(authy, records()).await;
+        assert_eq!((report.created, report.changed, report.unchanged), (0, 0, 2), "{report:#?}");
+        assert_eq!(report.counts.get(&ImportNoteKind::KeptHere), Some(&1), "{report:#?}");
+    }
+    assert_eq!(ids().await, after);
+}

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    candidate::{Candidate, Checked},
+    candidate::{Candidate, Checked, NAME_PREFIX},
     merge::{Addresses, Here, Holder, Origin, Update, merge},
     plan::{NewUser, Taken, place},
     report::{ImportNoteKind, ImportReport},
@@ -43,7 +43,9 @@ pub(super) struct Import<'a> {
     pub(super) source: String,
     pub(super) is_first_authy: bool,
     pub(super) roles: Arc<RoleMap>,
-    pub(super) erased: Option<&'a ErasedNames>,
+    pub(super) erased: &'a ErasedNames,
+    /// Whether any user was erased when the import began.
+    pub(super) any_erased: bool,
     /// What wraps hashes, if they are to be wrapped.
     pub(super) wrapper: Option<&'a Passwords>,
     pub(super) is_dry_run: bool,
@@ -98,7 +100,7 @@ impl Import<'_> {
 
     /// Wraps the hashes that are new.
     async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
-        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
+        let ids = self.source_ids(candidates);
         let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
         let known = by_source_id(&origins);
         let is_new = |candidate: &Candidate| {
@@ -124,13 +126,11 @@ impl Import<'_> {
     async fn write_in(&mut self, tx: &Tx<'_>, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
         // Two imports at the same time take turns, and no first administrator is created meanwhile.
         user::sql::LOCK_FIRST.rows(tx, &[]).await?;
-        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
-        let origins = sql::FIND_ORIGINS.rows(tx, &[&self.source, &ids]).await?;
-        let origins = origins.iter().map(|row| (row.get::<_, String>("source_id"), Origin::from(row)));
-        let mut origins: BTreeMap<String, Origin> = origins.collect();
+        let ids = self.source_ids(&candidates);
+        let mut origins = by_source_id(&sql::FIND_ORIGINS.rows(tx, &[&self.source, &ids]).await?);
         let (mut new, mut known, mut unchanged) = (Vec::new(), Vec::new(), 0);
         for candidate in candidates {
-            match origins.remove(&candidate.source_id) {
+            match self.forms(&candidate).iter().find_map(|id| origins.remove(id)) {
                 None => new.push(candidate),
                 Some(origin) if origin.digest.as_ref() == Some(&candidate.digests.all) => unchanged += 1,
                 Some(origin) => known.push((candidate, origin)),
@@ -229,7 +229,8 @@ impl Import<'_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let forms = |key: &str| self.erased.map_or_else(|| vec![key.to_owned()], |erased| erased.forms(key));
+        let erased = self.any_erased.then_some(self.erased);
+        let forms = |key: &str| erased.map_or_else(|| vec![key.to_owned()], |erased| erased.forms(key));
         let ids: Vec<Uuid> = candidates.iter().filter_map(|user| Some(*user.public_id?.as_uuid())).collect();
         let names: Vec<String> = candidates.iter().flat_map(|user| forms(&user.username_key)).collect();
         let emails = candidates.iter().filter_map(|user| Some(forms(&user.email.as_ref()?.1)));
@@ -239,12 +240,25 @@ impl Import<'_> {
         let mut fresh = Taken::default();
         let taken = if self.is_dry_run { &mut self.imagined } else { &mut fresh };
         add_all(taken, &found);
-        let placed = candidates.into_iter().filter_map(|candidate| place(candidate, taken, self.erased, report));
+        let placed = candidates.into_iter().filter_map(|candidate| place(candidate, taken, erased, report));
         let users: Vec<NewUser> = placed.collect();
         report.created += u64::try_from(users.len()).unwrap_or(u64::MAX);
         match self.is_dry_run {
             true => Ok(()),
             false => self.writer().create(tx, &users).await,
+        }
+    }
+
+    /// Returns the IDs in the source by which these users can be known.
+    fn source_ids(&self, candidates: &[Candidate]) -> Vec<String> {
+        candidates.iter().flat_map(|candidate| self.forms(candidate)).collect()
+    }
+
+    /// Returns the ID in the source. Where it is the digest of the name, an erasure has replaced it by one with a key.
+    fn forms(&self, candidate: &Candidate) -> Vec<String> {
+        match candidate.source_id.starts_with(NAME_PREFIX) {
+            true => self.erased.forms(&candidate.source_id),
+            false => vec![candidate.source_id.clone()],
         }
     }
 

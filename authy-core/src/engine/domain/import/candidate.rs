@@ -201,8 +201,8 @@ fn canonical(text: &str) -> Option<UserId> {
     (!id.as_uuid().is_nil() && !id.as_uuid().is_max()).then_some(id)
 }
 
-/// Returns the ID in the source. Without one it is the exact spelling of the name: two spellings are two users. A name is not stored in plain text, because it is personal data that is erased with the
-/// user.
+/// Returns the ID in the source. Without one it is the exact spelling of the name: two spellings are two users. It is stored as a
+/// digest, which an erasure replaces by a keyed one.
 fn source_id(record: &ImportRecord, public_id: Option<UserId>, name: &str) -> String {
     match (&record.id, public_id) {
         (Some(id), _) => id.clone(),
