@@ -201,6 +201,10 @@ pub fn users() -> Vec<OldUser> {
     add("doubled", &|user| (user.created, user.last_login) = ("2021-10-31 02:30:00", Some("2021-11-07 01:30:00")));
     add("old", &|user| (user.created, user.last_login) = ("1965-06-01 12:00:00", None));
     add("endless", &|user| user.created = "infinity");
+    add("endless-login", &|user| user.last_login = Some("infinity"));
+    add("gone-long-ago", &|user| {
+        (user.deleted, user.delete_date, user.fate) = (Some(true), Some("0044-03-15 12:00:00 BC"), Fate::Stays);
+    });
     add("logged-in", &|user| user.last_login = Some("2023-07-01 12:00:00"));
     users
 }

@@ -6,7 +6,7 @@ use authy_client::Client;
 use authy_core::{
     Authenticator as _, Authy, ErrorKind, Secret,
     api::session::{Credentials, Login},
-    engine::{FirstAuthy, ImportNoteKind, ImportOptions, ImportReport, ImportSource, MasterKeys},
+    engine::{FirstAuthy, ImportNoteKind, ImportOptions, ImportProgress, ImportReport, ImportSource, MasterKeys},
     tls::Roots,
 };
 use authy_tests::{
@@ -25,6 +25,9 @@ mod kill;
 mod report;
 mod scale;
 mod sinks;
+mod tokens;
+mod unnamed;
+mod weak;
 
 /// The source, read in the time zone of its program.
 fn first_authy(old: &tokio_postgres::Config) -> ImportSource {

@@ -34,7 +34,7 @@ async fn before_email_owners() -> tokio_postgres::Config {
                     authy.user_role_by_grant, authy.event_by_kind, authy.delivery_failed, authy.delivery_repeated,
                     authy.delivery_given_up;
          CREATE INDEX user_role_by_role ON authy.user_role (role_id, user_id);
-         ALTER TABLE authy.users ADD CONSTRAINT users_email_unique UNIQUE (email_key);
+         ALTER TABLE authy.users DROP COLUMN legacy_ver, ADD CONSTRAINT users_email_unique UNIQUE (email_key);
          DROP TABLE authy.import_origin, authy.spent_code, authy.administrator_name, authy.installation, authy.alias;
          DROP TABLE authy.fallback_hash, authy.export_intent, authy.instance;
          ALTER TABLE authy.role ADD CONSTRAINT role_level_check CHECK (level BETWEEN 0 AND 99999);

@@ -95,7 +95,9 @@ pub(super) async fn run(
     };
     let mut line = ProgressLine::new();
     let on_progress = |progress: &ImportProgress| {
-        line.show(progress.total == Some(progress.read), |seconds| progress_text(progress, seconds));
+        let ImportProgress { read, total, wrapped, to_wrap, .. } = progress;
+        let is_last = if to_wrap.is_some() { *to_wrap == Some(*wrapped) } else { *total == Some(*read) };
+        line.show(is_last, |seconds| progress_text(progress, seconds));
     };
     let imported = authy.import(caller, source, &options, on_progress).await;
     line.end();
@@ -151,7 +153,10 @@ fn file_format(matches: &ArgMatches, format: ImportFormat) -> Result<ImportForma
 }
 
 fn progress_text(progress: &ImportProgress, seconds: u64) -> String {
-    let ImportProgress { read, total, created, changed, refused, .. } = progress;
+    let ImportProgress { read, total, created, changed, refused, wrapped, to_wrap, .. } = progress;
+    if let Some(to_wrap) = to_wrap {
+        return format!("wrapped {wrapped} of {to_wrap} hashes that an earlier import has stored, after {seconds} s");
+    }
     let of_total = total.map(|total| format!(" of {total}")).unwrap_or_default();
     format!("read {read}{of_total} rows: {created} created, {changed} changed, {refused} left out, after {seconds} s")
 }
@@ -172,6 +177,9 @@ fn describe(report: &ImportReport) -> String {
             "times of sign-ups and deletions are in {app}, those of logins in {database}: import again with --app-time-zone \
              {app} --database-time-zone {database}"
         ));
+    }
+    if report.wrapped > 0 {
+        lines.push(format!("wrapped {} hashes that an earlier import has stored", report.wrapped));
     }
     lines.extend(report.hashes.iter().map(|(format, count)| format!("password hashes: {count} {format}")));
     lines.extend(note_lines(&report.counts, &report.notes));

@@ -61,6 +61,9 @@ fn an_import_says_what_it_does_and_whether_anything_was_left_out() {
     )
     .unwrap();
     assert_eq!(import(path, &["--from", "good.jsonl", "--source", "others"]).0, Some(0));
+    let (code, report, progress) = import(path, &["--from", "good.jsonl", "--source", "others", "--wrap"]);
+    assert!(code == Some(0) && report.contains("wrapped 1 hash"), "{report}");
+    assert!(progress.contains("wrapped 1 of 1 hash"), "{progress}");
     assert!(!start().contains("user reset-link"));
 }
 

@@ -67,6 +67,35 @@ async fn nothing_is_kept_unless_it_is_said_and_then_users_have_to_reset_their_pa
 }
 
 #[tokio::test]
+async fn a_user_who_came_from_elsewhere_gets_a_hash_and_one_of_the_first_authy_needs_none() {
+    let (users, old) = small().await;
+    let app = keeping(&old).await;
+    let mut record = authy_core::engine::ImportRecord::default();
+    record.username = Some("newcomer".to_owned());
+    record.validated = true;
+    record.password_hash = Some(Secret::new("$2b$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK"));
+    let source = ImportSource::records([record]);
+    app.authy.import(&operator(), source, &ImportOptions::default(), |_| ()).await.unwrap();
+    let password = "pässword with spaces 🔑";
+    log_in(&app, "newcomer", password).await;
+    // The first login makes it, as of a user who signed up here.
+    until_kept(&app.authy, 1).await;
+    let report = export(&app.authy, &old).await;
+    assert_eq!(noted(&report, ExportNoteKind::MustReset), Vec::<String>::new(), "{report:#?}");
+    let newcomer = app.authy.users().find_named(&"newcomer".parse().unwrap()).await.unwrap().unwrap();
+    assert!(opens(&old, newcomer.public_id, password).await);
+
+    // The old database has the hash of a user who was imported from it, when this one has lost its own.
+    app.authy.forget_fallback_hashes(&operator()).await.unwrap();
+    let four = named(&users, "four");
+    log_in(&app, "four", &four.password).await;
+    app.authy.forget_fallback_hashes(&operator()).await.unwrap();
+    log_in(&app, "four", &four.password).await;
+    app.authy.stop().await;
+    assert_eq!(sealed(&app, id(four)).await, None);
+}
+
+#[tokio::test]
 async fn a_kept_hash_goes_with_its_password() {
     let (users, old) = small().await;
     let app = keeping(&old).await;

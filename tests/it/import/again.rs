@@ -206,8 +206,14 @@ async fn another_import_wraps_what_an_earlier_one_stored_as_it_was() {
     assert!(weak().await.len() > 1);
 
     let options = ImportOptions { wrap: true, batch: 2, ..ImportOptions::default() };
-    app.authy.import(&operator(), first_authy(&old), &options, |_| ()).await.unwrap();
-    assert_eq!(weak().await, ["own"]);
+    let found = weak().await.len() as u64 - 1;
+    let mut shown = Vec::new();
+    let on_progress = |progress: &ImportProgress| shown.push((progress.read, progress.wrapped, progress.to_wrap));
+    let report = app.authy.import(&operator(), first_authy(&old), &options, on_progress).await.unwrap();
+    assert_eq!((report.wrapped, weak().await), (found, vec!["own".to_owned()]), "{report:#?}");
+    // First the rows, and then the hashes.
+    assert_eq!(shown[0], (2, 0, None));
+    assert_eq!(shown.last(), Some(&(report.read, found, Some(found))), "{shown:?}");
     for user in users.iter().filter(|user| matches!(user.fate, Fate::LogsIn(_))) {
         let name = user.username.as_deref().unwrap();
         assert!(log_in(&app, &app.anonymous(), name, &user.password).await.is_some(), "{user:?}");

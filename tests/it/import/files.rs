@@ -14,6 +14,13 @@ async fn import_text(app: &TestApp, text: &str, format: ImportFormat) -> ImportR
     import(&app.authy, ImportSource::file(file.path(), format)).await
 }
 
+/// Whether a user has a phone number as the name, and no address: a number is none.
+async fn is_known_by_phone(app: &TestApp, phone: &str) {
+    let name = authy_core::Username::existing(phone).unwrap();
+    let user = app.authy.users().find_named(&name).await.unwrap().unwrap();
+    assert_eq!(user.email.as_str(), format!("{}@authy.invalid", user.public_id));
+}
+
 #[tokio::test]
 async fn lines_of_json_are_users_and_a_line_that_is_none_stops_nothing() {
     let app = TestApp::new().await;
@@ -171,9 +178,12 @@ async fn an_export_of_supabase() {
     let app = TestApp::new().await;
     let rows = r#"{"id":"7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"ada@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","created_at":"2022-01-01T00:00:00.123456+00:00","last_sign_in_at":"2022-02-01 10:00:00.5+00","banned_until":null,"deleted_at":null,"raw_user_meta_data":{"username":"victim@example.org"}},
                   {"id":"9c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"victim@example.org","encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK","email_confirmed_at":"2022-01-01T00:00:00+00:00","raw_user_meta_data":{"username":"ada"}},
+                  {"id":"6c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","phone":"15550100","email":null,"encrypted_password":"$2a$04$abcdefghijklmnopqrstuu/LgNH5eaktQxHocnTnSg/5zOTjCh/eK"},
                   {"id":"8c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11","email":"bob@example.org","encrypted_password":"","banned_until":"2999-01-01T00:00:00+00:00"}"#;
     let report = import_text(&app, &format!("[{rows}]"), ImportFormat::Supabase).await;
-    assert_eq!((report.created, report.refused), (3, 0), "{report:#?}");
+    assert_eq!((report.created, report.refused), (4, 0), "{report:#?}");
+    is_known_by_phone(&app, "15550100").await;
+    assert!(log_in(&app, &app.anonymous(), "15550100", PASSWORD).await.is_some());
     // The name is the address, whatever a user has written into the metadata.
     for (name, id) in [
         ("ada@example.org", "7c9a3b1e-6d5c-4a43-9d6b-0f3d2a4f8e11"),
@@ -201,14 +211,18 @@ async fn an_export_of_firebase() {
                   base64_salt_separator: Bw==,\n  rounds: 8,\n  mem_cost: 14,\n}";
     let text = r#"{"users":[{"localId":"aVm3K1","email":"ada@example.org","emailVerified":true,
         "passwordHash":"lSrfV15cpx95_sZS2W9c9Kp6i_LVgQNDNC_qzrCnh1SAyZvqmZqAjTdn3aoItz-VHjoZilo78198JAdRuid5lQ==","salt":"42xEC-ixf3L2lw==",
-        "createdAt":"1583064000000","lastSignedInAt":"1583064001000","providerUserInfo":[]}]}"#;
+        "createdAt":"1583064000000","lastSignedInAt":"1583064001000","providerUserInfo":[]},
+        {"localId":"bVm3K2","phoneNumber":"+15550100","createdAt":"1583064000000","providerUserInfo":[]},
+        {"localId":"cVm3K3","createdAt":"1583064000000","providerUserInfo":[]}]}"#;
     let hash: FirebaseHash = config.parse().unwrap();
     let report = import_text(&app, text, ImportFormat::Firebase(Some(hash))).await;
-    assert_eq!((report.created, report.refused), (1, 0), "{report:#?}");
+    // One with a phone number alone is kept, and an anonymous one has no name.
+    assert_eq!((report.created, report.refused), (2, 1), "{report:#?}");
     assert!(log_in(&app, &app.anonymous(), "ada@example.org", "user1password").await.is_some(), "{report:#?}");
+    is_known_by_phone(&app, "+15550100").await;
 
     let other = TestApp::new().await;
     let report = import_text(&other, text, ImportFormat::Firebase(None)).await;
-    assert_eq!(report.hashes.get("none"), Some(&1), "{report:#?}");
+    assert_eq!(report.hashes.get("none"), Some(&3), "{report:#?}");
     assert!("hash_config {}".parse::<FirebaseHash>().is_err());
 }

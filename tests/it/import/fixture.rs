@@ -116,6 +116,8 @@ async fn times_are_those_of_two_time_zones() {
         ("unknown-validated", "validated_at", None),
         ("old", "created", Some("1965-06-01 11:00:00+00")),
         ("endless", "created", Some("1970-01-01 00:00:00+00")),
+        ("endless-login", "last_login", None),
+        ("gone-long-ago", "deleted_at", Some("2020-03-01 11:00:00.123456+00")),
     ] {
         let query = format!("SELECT {column}::text FROM authy.users WHERE username = $1");
         sql.batch_execute("SET timezone = 'UTC'").await.unwrap();

@@ -45,6 +45,8 @@ async fn a_dry_run_writes_nothing_and_reports_what_an_import_does() {
         (UnusablePassword, id("huge-scrypt")),
         (UnusablePassword, id("no-hash")),
         (TimeOutOfRange, id("endless")),
+        (TimeOutOfRange, id("endless-login")),
+        (TimeOutOfRange, id("gone-long-ago")),
         (DeletedWithoutDate, id("gone-undated")),
         (DateWithoutDeleted, id("dated")),
         (MembershipDropped, id("levelless")),

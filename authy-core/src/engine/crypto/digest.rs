@@ -4,6 +4,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
 
 /// Returns the digest of a value: SHA-256, cut to 16 bytes, because only accidental matches matter.
+///
+/// Whoever has it can try values. So it is never of a secret, such as a password or a hash of one: see
+/// [`password_digest`](super::password::stored::password_digest).
 pub(in crate::engine) fn digest_of(value: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_vec(value).unwrap_or_default();
     digest(&SHA256, &text).as_ref().iter().take(16).copied().collect()

@@ -21,10 +21,9 @@ use crate::{
     api::event::EventKind,
     engine::{
         crypto::{
-            digest::digest_of,
             hasher::HashRequester,
             master::MasterKeys,
-            password::{Passwords, Verdict, is_werkzeug},
+            password::{Passwords, Verdict, is_werkzeug, stored::password_digest},
         },
         journal::{
             caller::Caller,
@@ -190,7 +189,7 @@ impl Keeper {
     async fn keep(&self, PlainPassword { user, phc, forms, .. }: PlainPassword) -> Result<()> {
         // One that no master key decrypts any more is as good as none.
         let known: Vec<Vec<u8>> = self.master.ids()?.iter().map(|id| id.to_vec()).collect();
-        let params: Params<'_> = &[user.as_uuid(), &phc.as_str(), &digest_of(&Some(UNUSABLE)), &known];
+        let params: Params<'_> = &[user.as_uuid(), &phc.as_str(), &password_digest(Some(UNUSABLE)), &known];
         if self.db.read_opt(&sql::NEEDS_ONE, params).await?.is_none() {
             return Ok(());
         }

@@ -335,5 +335,5 @@ async fn record<'a>(tx: &Tx<'_>, source: &str, written: &'a [(UserId, Base)]) ->
         is_deleted: base.is_deleted,
         roles: &base.roles,
     };
-    origin::record(tx, source, &written.iter().map(origin).collect::<Vec<_>>()).await
+    origin::record(tx, (source, true), &written.iter().map(origin).collect::<Vec<_>>()).await
 }

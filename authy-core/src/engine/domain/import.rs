@@ -3,26 +3,18 @@
 //! Rows are read and written in batches, each in a transaction of its own. `authy.import_origin` remembers every user that
 //! was imported, so that an import that was interrupted continues, and another one brings only what has changed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use tokio::time::sleep;
-use tokio_postgres::Row;
-use uuid::Uuid;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Error, ErrorKind, Result, RoleName, UserId,
+    Error, ErrorKind, Result, RoleName,
     engine::{
         crypto::password::Passwords,
-        domain::{erased_name::ErasedNames, lookalike, role, user},
-        journal::{
-            actor::Actor,
-            caller::Caller,
-            write::{Journal, Tx, Written},
-        },
-        storage::row::user_id,
+        domain::{erased_name::ErasedNames, lookalike},
+        journal::{actor::Actor, caller::Caller, write::Journal},
     },
 };
 
+mod batch;
 mod candidate;
 pub(in crate::engine::domain) mod mapping;
 mod merge;
@@ -37,19 +29,11 @@ mod time_zone;
 mod wrapping;
 mod write;
 
-use candidate::{Candidate, Checked, Rules};
-use merge::{Addresses, Here, Holder, Origin, Update, merge};
-use plan::{NewUser, Taken, place};
+use batch::Import;
+use candidate::Rules;
+use plan::Taken;
 use report::{ImportNoteKind, ImportReport};
-use roles::RoleMap;
 use source::ImportSource;
-use write::Writer;
-
-/// Maximum time to write a batch, which takes less than a second.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Number of times that a batch is tried, when another transaction is in the way.
-const ATTEMPTS: u32 = 5;
 
 /// How users are imported.
 #[derive(Clone, Debug)]
@@ -90,6 +74,10 @@ pub struct ImportProgress {
     pub changed: u64,
     /// The number of rows that were not imported.
     pub refused: u64,
+    /// The number of hashes that an earlier import has stored, and over which argon2id has been computed.
+    pub wrapped: u64,
+    /// The number of such hashes when it began with them, after all rows: `None` before.
+    pub to_wrap: Option<u64>,
 }
 
 /// Imports the users of a source.
@@ -115,7 +103,7 @@ pub(in crate::engine) async fn run(
     let roles = Arc::new(roles);
     let rules = Rules {
         roles: roles.clone(),
-        needs_public_id: reader.needs_public_id(),
+        needs_public_id: reader.is_first_authy(),
         accepts_addresses: reader.accepts_addresses(),
     };
     let mut import = Import {
@@ -123,8 +111,10 @@ pub(in crate::engine) async fn run(
         caller,
         actor: &actor,
         source: report.source.clone(),
+        is_first_authy: reader.is_first_authy(),
         roles,
-        erased: any_erased.then_some(erased),
+        erased,
+        any_erased,
         wrapper: (options.wrap && !options.dry_run).then_some(passwords),
         is_dry_run: options.dry_run,
         compares_times: report.app_time_zone.is_some() && !options.correct_times,
@@ -139,7 +129,7 @@ pub(in crate::engine) async fn run(
         report.add(written?);
         batch = next?;
         let ImportReport { read, created, changed, refused, .. } = report;
-        on_progress(&ImportProgress { read, total, created, changed, refused });
+        on_progress(&ImportProgress { read, total, created, changed, refused, wrapped: 0, to_wrap: None });
     }
     if report.read == 0 {
         return Err(Error::new(
@@ -152,238 +142,14 @@ pub(in crate::engine) async fn run(
         report.note(ImportNoteKind::UnusedMapping, &format!("{old:?}"), message);
     }
     if let Some(passwords) = import.wrapper {
-        wrapping::wrap_stored(journal, passwords, caller, &report.source).await?;
+        let ImportReport { read, created, changed, refused, .. } = report;
+        let mut on_wrapped = |wrapped, found| {
+            on_progress(&ImportProgress { read, total, created, changed, refused, wrapped, to_wrap: Some(found) });
+        };
+        report.wrapped = wrapping::wrap_stored(journal, passwords, caller, &report.source, &mut on_wrapped).await?;
     }
     if !options.dry_run {
         lookalike::fill_in(&journal.db).await?;
     }
     Ok(report)
-}
-
-/// An import under way.
-struct Import<'a> {
-    journal: &'a Arc<Journal>,
-    caller: &'a Caller,
-    actor: &'a Actor,
-    source: String,
-    roles: Arc<RoleMap>,
-    erased: Option<&'a ErasedNames>,
-    /// What wraps hashes, if they are to be wrapped.
-    wrapper: Option<&'a Passwords>,
-    is_dry_run: bool,
-    /// Whether the times of known users have to be compared with those of the last import.
-    compares_times: bool,
-    /// The IDs in the source that were read.
-    seen: Taken,
-    /// What the users have that a dry run does not write.
-    imagined: Taken,
-}
-
-impl Import<'_> {
-    /// Writes one batch, in a transaction. Returns the report about it.
-    async fn write(&mut self, Checked { mut candidates, mut report }: Checked) -> Result<ImportReport> {
-        candidates.retain(|candidate| {
-            let is_first = self.seen.add("row", &candidate.source_id);
-            if !is_first {
-                report.refused += 1;
-                let message = "the source has another row with this ID or name: this one is left out";
-                report.note(ImportNoteKind::DuplicateRow, &candidate.source_id, message);
-            }
-            is_first
-        });
-        if let Some(passwords) = self.wrapper {
-            self.wrap(passwords, &mut candidates).await?;
-        }
-        let mut attempt = 1;
-        loop {
-            let mut written = ImportReport::default();
-            match self.try_write(candidates.clone(), &mut written).await {
-                Ok(()) => {
-                    report.add(written);
-                    break;
-                }
-                // A dry run is not in the way of others, and remembers what it has compared.
-                Err(error) if error.is_unavailable() && attempt < ATTEMPTS && !self.is_dry_run => {
-                    tracing::debug!(attempt, error = crate::error::chain(&error), "a batch is tried again");
-                    sleep(Duration::from_millis(100) * attempt).await;
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if !self.is_dry_run {
-            self.journal.db.wake_relay();
-            if report.changed > 0 {
-                self.journal.feed.notify_others();
-            }
-        }
-        Ok(report)
-    }
-
-    /// Wraps the hashes that are new.
-    async fn wrap(&self, passwords: &Passwords, candidates: &mut [Candidate]) -> Result<()> {
-        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
-        let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
-        let known: BTreeMap<String, Option<Vec<u8>>> =
-            origins.iter().map(|row| (row.get("source_id"), row.get("password_digest"))).collect();
-        let is_new = |candidate: &Candidate| {
-            known.get(&candidate.source_id).is_none_or(|digest| digest.as_ref() != Some(&candidate.digests.password))
-        };
-        wrapping::wrap_new(passwords, self.caller.hash_requester(), candidates, is_new).await
-    }
-
-    async fn try_write(&mut self, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
-        let (journal, caller, is_dry_run) = (self.journal, self.caller, self.is_dry_run);
-        journal
-            .write_within(BATCH_TIMEOUT, caller, async |tx| {
-                self.write_in(tx, candidates, report).await?;
-                Ok(match is_dry_run {
-                    true => Written::unchanged(()),
-                    // The statements have written an event for each user.
-                    false => Written::without_event(()),
-                })
-            })
-            .await
-    }
-
-    async fn write_in(&mut self, tx: &Tx<'_>, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
-        // Two imports at the same time take turns, and no first administrator is created meanwhile.
-        user::sql::LOCK_FIRST.rows(tx, &[]).await?;
-        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.source_id.as_str()).collect();
-        let origins = sql::FIND_ORIGINS.rows(tx, &[&self.source, &ids]).await?;
-        let origins = origins.iter().map(|row| (row.get::<_, String>("source_id"), Origin::from(row)));
-        let mut origins: BTreeMap<String, Origin> = origins.collect();
-        let (mut new, mut known, mut unchanged) = (Vec::new(), Vec::new(), 0);
-        for candidate in candidates {
-            match origins.remove(&candidate.source_id) {
-                None => new.push(candidate),
-                Some(origin) if origin.digest.as_ref() == Some(&candidate.digests.all) => unchanged += 1,
-                Some(origin) => known.push((candidate, origin)),
-            }
-        }
-        report.unchanged += u64::try_from(unchanged).unwrap_or(u64::MAX);
-        self.update(tx, known, unchanged, report).await?;
-        self.create(tx, new, report).await
-    }
-
-    /// Compares users who were imported before with what is here, and takes what has changed in the source.
-    async fn update(
-        &mut self,
-        tx: &Tx<'_>,
-        known: Vec<(Candidate, Origin)>,
-        unchanged: usize,
-        report: &mut ImportReport,
-    ) -> Result<()> {
-        if known.is_empty() {
-            self.compares_times &= unchanged == 0;
-            return Ok(());
-        }
-        let users: Vec<Uuid> = known.iter().map(|(_, origin)| *origin.user.as_uuid()).collect();
-        sql::LOCK.rows(tx, &[&users]).await?;
-        let states = sql::FIND_STATES.rows(tx, &[&users]).await?;
-        let states: BTreeMap<UserId, Here> = states.iter().map(|row| (user_id(row, "public_id"), row.into())).collect();
-        if self.compares_times {
-            // The first users whom an earlier import has brought say enough.
-            time_zone::require_same(&known, &states, unchanged)?;
-            self.compares_times = false;
-        }
-        let keys: Vec<&str> =
-            known.iter().filter_map(|(candidate, _)| Some(candidate.email.as_ref()?.1.as_str())).collect();
-        let mut addresses = Addresses::new();
-        for row in sql::FIND_EMAILS.rows(tx, &[&keys, &self.source]).await? {
-            let holder = Holder { user: row.get("public_id"), is_owner: row.get("is_owner"), row: row.get("holder") };
-            addresses.entry(row.get("email_key")).or_default().push(holder);
-        }
-        let top = role::sql::FIND_TOP.row(tx, &[]).await?.map(|row| row.get::<_, i32>("role_id"));
-        let writer = self.writer();
-        let (mut updates, mut of_top) = (Vec::new(), Vec::new());
-        for (candidate, origin) in known {
-            let Some(here) = states.get(&origin.user) else { continue };
-            if here.is_erased {
-                // Nothing is recorded either: the digests would be of the erased data.
-                report.unchanged += 1;
-                let message = "the user was erased here, and stays so";
-                report.note(ImportNoteKind::KeptHere, &candidate.source_id, message);
-                continue;
-            }
-            let update = merge(candidate, &origin, here, &mut addresses, report);
-            match update.may_be_the_last(here, top) {
-                true => of_top.push(update),
-                false => updates.push(update),
-            }
-        }
-        if !self.is_dry_run {
-            writer.update(tx, &updates.iter().collect::<Vec<_>>()).await?;
-        }
-        for mut update in of_top {
-            self.keep_last(tx, &mut update, top, report).await?;
-            if !self.is_dry_run {
-                writer.update(tx, &[&update]).await?;
-            }
-            updates.push(update);
-        }
-        let changed = updates.iter().filter(|update| !update.changed.is_empty()).count();
-        report.changed += u64::try_from(changed).unwrap_or(u64::MAX);
-        report.unchanged += u64::try_from(updates.len() - changed).unwrap_or(u64::MAX);
-        Ok(())
-    }
-
-    /// Leaves out what would take the most powerful role from its last user.
-    async fn keep_last(
-        &self,
-        tx: &Tx<'_>,
-        update: &mut Update,
-        top: Option<i32>,
-        report: &mut ImportReport,
-    ) -> Result<()> {
-        // Deleting the user, or revoking the role.
-        let lost = if update.deleted_at.is_some() { None } else { top };
-        match role::keep_last_of_its_kind(tx, update.user, lost).await {
-            Err(error) if error.kind() == ErrorKind::LastOfItsKind => {
-                let message = "no other user has the most powerful role: the user keeps it";
-                report.note(ImportNoteKind::KeptHere, &update.candidate.source_id, message);
-                update.keep_power();
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    /// Stores users who were not imported before.
-    async fn create(&mut self, tx: &Tx<'_>, candidates: Vec<Candidate>, report: &mut ImportReport) -> Result<()> {
-        if candidates.is_empty() {
-            return Ok(());
-        }
-        let forms = |key: &str| self.erased.map_or_else(|| vec![key.to_owned()], |erased| erased.forms(key));
-        let ids: Vec<Uuid> = candidates.iter().filter_map(|user| Some(*user.public_id?.as_uuid())).collect();
-        let names: Vec<String> = candidates.iter().flat_map(|user| forms(&user.username_key)).collect();
-        let emails = candidates.iter().filter_map(|user| Some(forms(&user.email.as_ref()?.1)));
-        let emails: Vec<String> = emails.flatten().collect();
-        let spellings: Vec<&str> = candidates.iter().map(|user| user.username.as_str()).collect();
-        let found = sql::FIND_TAKEN.rows(tx, &[&ids, &names, &emails, &spellings, &self.source]).await?;
-        let mut fresh = Taken::default();
-        let taken = if self.is_dry_run { &mut self.imagined } else { &mut fresh };
-        add_all(taken, &found);
-        let placed = candidates.into_iter().filter_map(|candidate| place(candidate, taken, self.erased, report));
-        let users: Vec<NewUser> = placed.collect();
-        report.created += u64::try_from(users.len()).unwrap_or(u64::MAX);
-        match self.is_dry_run {
-            true => Ok(()),
-            false => self.writer().create(tx, &users).await,
-        }
-    }
-
-    fn writer(&self) -> Writer<'_> {
-        Writer { source: &self.source, actor: self.actor, roles: &self.roles }
-    }
-}
-
-fn add_all(taken: &mut Taken, found: &[Row]) {
-    for row in found {
-        let (what, value): (&str, &str) = (row.get("what"), row.get("value"));
-        taken.add(what, value);
-        if let ("email", Some(holder)) = (what, row.get::<_, Option<&str>>("holder")) {
-            taken.add_holder(value, holder);
-        }
-    }
 }

@@ -27,7 +27,8 @@ pub(super) trait NoteKind: Copy + Ord {
 pub struct Note<K> {
     /// The kind.
     pub kind: K,
-    /// What it is about: for an import the ID of the user in the source, for an export the public ID, or the name of a role.
+    /// What it is about: for an import the ID of the user in the source or, where it has none, the
+    /// place of the row or the name; for an export the public ID, or the name of a role.
     pub row: String,
     /// What is done, for people.
     pub message: String,

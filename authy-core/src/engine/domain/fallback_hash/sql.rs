@@ -12,7 +12,7 @@ statements! {
            AND NOT EXISTS (SELECT FROM authy.fallback_hash f WHERE f.user_id = p.user_id AND f.password_set = p.changed
                              AND substring(f.sealed FROM 1 FOR 4) = ANY ($4))
            AND NOT EXISTS (SELECT FROM authy.import_origin o WHERE o.user_id = p.user_id AND o.password_set = p.changed
-                             AND o.password_digest <> $3)";
+                             AND o.of_first_authy AND o.password_digest <> $3)";
 
     /// Keeps a fallback hash of the password with this hash, unless the password was changed meanwhile. The lock makes a
     /// change wait, which then forgets it.

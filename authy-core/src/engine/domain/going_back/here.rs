@@ -6,7 +6,10 @@ use tokio_postgres::Row;
 use crate::{
     Secret, UserId,
     engine::{
-        crypto::{digest::digest_of, password::is_werkzeug},
+        crypto::{
+            digest::digest_of,
+            password::{is_werkzeug, stored::password_digest},
+        },
         domain::fallback_hash::FallbackHashes,
         storage::row::user_id,
     },
@@ -46,7 +49,7 @@ pub(super) struct Here {
 pub(super) struct Base {
     /// The ID there.
     pub(super) source_id: String,
-    /// The digests of the password hash and of the address there.
+    /// The digests of the password and of the address there.
     pub(super) password_digest: Option<Vec<u8>>,
     pub(super) email_digest: Option<Vec<u8>>,
     /// When the password was set here.
@@ -106,7 +109,10 @@ impl Here {
     }
 }
 
-/// Returns the digest of a hash there, as an import stores it.
-pub(super) fn password_digest(hash: &str) -> Vec<u8> {
-    digest_of(&Some(hash))
+impl Base {
+    /// Returns whether the password there is still that of this state. Without a digest, which an earlier version of this program
+    /// wrote and was deleted, it is taken as that.
+    pub(super) fn has_password(&self, hash: &str) -> bool {
+        self.password_digest.as_ref().is_none_or(|digest| *digest == password_digest(Some(hash)))
+    }
 }

@@ -6,14 +6,14 @@
 use uuid::Uuid;
 
 use super::{
-    here::{Base, Here, password_digest},
+    here::{Base, Here},
     sql,
     there::UserThere,
 };
 use crate::{
     Result, UserId,
     engine::{
-        crypto::digest::digest_of,
+        crypto::{digest::digest_of, password::stored::password_digest},
         journal::write::Tx,
         storage::{connector::db_error, statement::Params},
     },
@@ -44,8 +44,10 @@ pub(super) fn resolve(here: &Here, there: &UserThere, roles: &[i32]) -> Option<B
     let Some(intent) = &here.intent else { return here.base.clone() };
     // A user whom the export created. The name of an erased user is no longer known here.
     let is_created = here.is_erased || there.username.as_deref() == Some(&here.username);
-    let mut base = here.base.clone().or_else(|| is_created.then(Base::default))?;
-    if intent.password_digest.as_ref() == Some(&password_digest(&there.password)) {
+    // Its password is that of the export, unless it was changed there.
+    let created = || Base { password_digest: intent.password_digest.clone(), ..Base::default() };
+    let mut base = here.base.clone().or_else(|| is_created.then(created))?;
+    if intent.password_digest.as_ref() == Some(&password_digest(Some(&there.password))) {
         base.password_digest.clone_from(&intent.password_digest);
         base.password_set = intent.password_set;
     }

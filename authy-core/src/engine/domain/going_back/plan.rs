@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::{
     change::{Change, NewUser},
-    here::{Base, Here, password_digest},
+    here::{Base, Here},
     intent,
     report::{ExportNoteKind::*, ExportReport},
     roles::Roles,
@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     Secret,
-    engine::{crypto::digest::digest_of, domain::fallback_hash::UNUSABLE},
+    engine::{
+        crypto::{digest::digest_of, password::stored::password_digest},
+        domain::fallback_hash::UNUSABLE,
+    },
 };
 
 /// Maximum length of a name there, in characters.
@@ -132,7 +135,7 @@ impl Planner<'_> {
         };
         let base = Base {
             source_id: String::new(),
-            password_digest: Some(password_digest(password.expose())),
+            password_digest: Some(password_digest(Some(password.expose()))),
             email_digest: Some(digest_of(&user.email)),
             password_set: here.password_set,
             // Without the address, the next export tries it again.
@@ -151,7 +154,7 @@ impl Planner<'_> {
         let is_addressed = there.email.is_none() || there.email == here.email;
         (is_ours && is_addressed).then(|| Base {
             source_id: there.id.to_string(),
-            password_digest: Some(password_digest(&there.password)),
+            password_digest: Some(password_digest(Some(&there.password))),
             email_digest: Some(digest_of(&there.email)),
             password_set: here.password_set,
             email_written: (there.email == here.email).then(|| here.email_digest()),
@@ -298,7 +301,7 @@ fn plan_password(
     after: &mut Base,
     report: &mut ExportReport,
 ) {
-    let is_same_there = base.password_digest.as_ref() == Some(&password_digest(&there.password));
+    let is_same_there = base.has_password(&there.password);
     let has_changed = here.password_set != base.password_set;
     // A hash has become known since.
     let is_replaceable = there.password == UNUSABLE && here.hash.is_some();
@@ -314,7 +317,7 @@ fn plan_password(
         return;
     }
     let password = wanted_password(here, report);
-    after.password_digest = Some(password_digest(password.expose()));
+    after.password_digest = Some(password_digest(Some(password.expose())));
     after.password_set = here.password_set;
     change.password = (!is_wanted).then_some(password);
 }

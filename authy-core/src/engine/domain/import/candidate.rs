@@ -18,7 +18,10 @@ use super::{
 use crate::{
     Email, Error, ErrorKind, Result, Secret, UserId, Username,
     engine::{
-        crypto::{digest::digest_of, password::stored::classify},
+        crypto::{
+            digest::digest_of,
+            password::stored::{classify, password_digest},
+        },
         domain::user::RELEASED_KEY_PREFIX,
     },
     name::Stored as _,
@@ -28,6 +31,9 @@ use crate::{
 /// the name.
 const MAX_KEY: usize = 2000;
 
+/// The beginning of the ID in the source of a row without an ID: the digest of the name follows. Also in the statements.
+pub(super) const NAME_PREFIX: &str = "name:";
+
 /// Maximum length of the ID in the source, in bytes.
 const MAX_SOURCE_ID: usize = 500;
 
@@ -35,6 +41,8 @@ const MAX_SOURCE_ID: usize = 500;
 #[derive(Clone)]
 pub(super) struct Candidate {
     pub(super) source_id: String,
+    /// What the notes call the row: the ID in the source or, without one, the place.
+    pub(super) row: String,
     /// The public ID that is kept.
     pub(super) public_id: Option<UserId>,
     pub(super) username: Username,
@@ -53,6 +61,7 @@ pub(super) struct Candidate {
 /// Digests of a user in the source.
 #[derive(Clone)]
 pub(super) struct Digests {
+    /// Of everything, but of the password only what `password` is of.
     pub(super) all: Vec<u8>,
     pub(super) password: Vec<u8>,
     pub(super) email: Vec<u8>,
@@ -91,6 +100,14 @@ pub(super) async fn read(reader: &mut Reader, limit: usize, rules: &Rules) -> Re
 }
 
 impl Candidate {
+    /// Returns what the notes about other rows call the user: the ID in the source or, without one, the name.
+    pub(super) fn holder(&self) -> &str {
+        match self.source_id.starts_with(NAME_PREFIX) {
+            true => self.username.as_str(),
+            false => &self.source_id,
+        }
+    }
+
     /// Checks a row. `None` when it is refused; the report says why.
     fn new(row: SourceRow, rules: &Rules, report: &mut ImportReport) -> Option<Self> {
         report.read += 1;
@@ -151,18 +168,19 @@ fn check(SourceRow { place, record }: SourceRow, rules: &Rules, report: &mut Imp
     }
     let times = times(&place, &record, report);
     let roles = roles(&place, &record, &rules.roles, report);
-    let hash = record.password_hash.as_ref().map(Secret::expose);
+    let password = password_digest(phc.as_ref().map(Secret::expose));
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
     let digests = Digests {
         all: digest_of(&(
-            (name, &record.email, hash, record.validated, record.deleted),
+            (name, &record.email, &password, record.validated, record.deleted),
             (micros(Some(times.created)), micros(times.last_login), micros(times.deleted_at), &roles),
         )),
-        password: digest_of(&hash),
+        password,
         email: digest_of(&record.email),
     };
     Some(Candidate {
         source_id,
+        row: place,
         public_id,
         username,
         username_key,
@@ -183,13 +201,13 @@ fn canonical(text: &str) -> Option<UserId> {
     (!id.as_uuid().is_nil() && !id.as_uuid().is_max()).then_some(id)
 }
 
-/// Returns the ID in the source. Without one it is the exact spelling of the name: two spellings are two users. A name is not stored in plain text, because it is personal data that is erased with the
-/// user.
+/// Returns the ID in the source. Without one it is the exact spelling of the name: two spellings are two users. It is stored as a
+/// digest, which an erasure replaces by a keyed one.
 fn source_id(record: &ImportRecord, public_id: Option<UserId>, name: &str) -> String {
     match (&record.id, public_id) {
         (Some(id), _) => id.clone(),
         (None, Some(id)) => id.to_string(),
-        (None, None) => format!("name:{}", hex::encode(digest_of(&name))),
+        (None, None) => format!("{NAME_PREFIX}{}", hex::encode(digest_of(&name))),
     }
 }
 
@@ -251,18 +269,25 @@ fn times(place: &str, record: &ImportRecord, report: &mut ImportReport) -> Times
         DateTime::UNIX_EPOCH
     });
     let last_login = known(record.last_login);
-    let deleted_at = match (record.deleted, known(record.delete_date)) {
-        (true, Some(date)) => Some(date),
-        (true, None) => {
-            let message = "the user is deleted, without a date: the time of the last login or the sign-up is taken";
-            report.note(DeletedWithoutDate, place, message);
+    if record.last_login.is_some() && last_login.is_none() {
+        report.note(TimeOutOfRange, place, "the time of the last login is out of range: it is left out");
+    }
+    let deleted_at = match (record.deleted, record.delete_date, known(record.delete_date)) {
+        (true, _, Some(date)) => Some(date),
+        (true, unusable, None) => {
+            let (kind, why) = match unusable {
+                Some(_) => (TimeOutOfRange, "at a time that is out of range"),
+                None => (DeletedWithoutDate, "without a date"),
+            };
+            let message = format!("the user is deleted, {why}: the time of the last login or the sign-up is taken");
+            report.note(kind, place, message);
             Some(last_login.unwrap_or(created).max(created))
         }
-        (false, Some(_)) => {
+        (false, Some(_), _) => {
             report.note(DateWithoutDeleted, place, "there is a date of a deletion, but the user is not deleted");
             None
         }
-        (false, None) => None,
+        (false, None, _) => None,
     };
     Times { created, last_login, deleted_at }
 }

@@ -35,6 +35,14 @@ pub(super) struct Origin {
     roles: Vec<i32>,
 }
 
+impl Origin {
+    /// Returns whether the password was changed in the source since the last import. Without a digest, which an earlier version of
+    /// this program wrote and was deleted, it is taken as unchanged: otherwise an old hash would replace a better one here.
+    pub(super) fn has_other_password(&self, candidate: &Candidate) -> bool {
+        self.password_digest.as_ref().is_some_and(|digest| *digest != candidate.digests.password)
+    }
+}
+
 impl From<&Row> for Origin {
     fn from(row: &Row) -> Self {
         Self {
@@ -87,8 +95,8 @@ pub(super) struct Holder {
     pub(super) user: Uuid,
     /// Whether the user has confirmed it.
     pub(super) is_owner: bool,
-    /// The ID in the source or, for others, the public ID.
-    pub(super) row: String,
+    /// As [`Candidate::holder`] says or, for others, the public ID.
+    pub(super) name: String,
 }
 
 /// The changes of a user.
@@ -123,7 +131,7 @@ pub(super) enum PasswordChange {
 }
 
 impl Update {
-    /// Returns whether tokens that were issued before are revoked.
+    /// Returns whether what was issued before is revoked: tokens and codes.
     pub(super) fn begins_epoch(&self) -> bool {
         self.changed.iter().any(|what| !matches!(*what, "created" | "last_login" | "validated"))
     }
@@ -155,7 +163,7 @@ pub(super) fn merge(
     addresses: &mut Addresses,
     report: &mut ImportReport,
 ) -> Update {
-    let row = candidate.source_id.clone();
+    let row = candidate.row.clone();
     let mut update = Update {
         user: origin.user,
         created: None,
@@ -208,7 +216,7 @@ fn merge_email(
     report: &mut ImportReport,
 ) {
     let (candidate, user) = (&update.candidate, *update.user.as_uuid());
-    let row = &candidate.source_id;
+    let row = &candidate.row;
     let has_changed = origin.email_digest.as_ref() != Some(&candidate.digests.email);
     let has_placeholder = here.email_key == placeholder(update.user);
     let Some((email, key)) = &candidate.email else {
@@ -253,10 +261,10 @@ fn merge_email(
     }
     if is_confirmed_there {
         for holder in holders.iter().filter(|holder| holder.user != user) {
-            note_loss(&holder.row, row, report);
+            note_loss(&holder.name, &candidate.username, report);
         }
     }
-    holders.push(Holder { user, is_owner: is_confirmed_there, row: row.clone() });
+    holders.push(Holder { user, is_owner: is_confirmed_there, name: candidate.holder().to_owned() });
     update.validated_at = candidate.validated_at;
     if is_new {
         update.email_written = Some(digest_of(key));
@@ -273,7 +281,7 @@ fn merge_deletion(update: &mut Update, origin: &Origin, here: &Here, report: &mu
         return;
     }
     if here.is_deleted != origin.deleted {
-        report.note(KeptHere, &update.candidate.source_id, "the deletion was changed here and in the source");
+        report.note(KeptHere, &update.candidate.row, "the deletion was changed here and in the source");
         return;
     }
     update.is_restored = !is_deleted;
@@ -282,13 +290,13 @@ fn merge_deletion(update: &mut Update, origin: &Origin, here: &Here, report: &mu
 }
 
 fn merge_password(update: &mut Update, origin: &Origin, here: &Here, report: &mut ImportReport) {
-    if origin.password_digest.as_ref() == Some(&update.candidate.digests.password) {
+    if !origin.has_other_password(&update.candidate) {
         return;
     }
     // A login replaces the hash, and not this time.
     if here.password_changed != origin.password_set {
         let message = "the password was changed here and in the source: that here stays";
-        report.note(KeptHere, &update.candidate.source_id, message);
+        report.note(KeptHere, &update.candidate.row, message);
         return;
     }
     update.password = match (&update.candidate.phc, here.password_changed) {

@@ -28,8 +28,12 @@ pub(in crate::engine::domain) struct RecordedOrigin<'a> {
     pub(in crate::engine::domain) roles: &'a [i32],
 }
 
-/// Records the origins of users in a source.
-pub(in crate::engine::domain) async fn record(tx: &Tx<'_>, source: &str, origins: &[RecordedOrigin<'_>]) -> Result<()> {
+/// Records the origins of users in a source, and whether that is the first authy.
+pub(in crate::engine::domain) async fn record(
+    tx: &Tx<'_>,
+    (source, is_first_authy): (&str, bool),
+    origins: &[RecordedOrigin<'_>],
+) -> Result<()> {
     let ids: Vec<&str> = origins.iter().map(|origin| origin.source_id).collect();
     let users: Vec<Uuid> = origins.iter().map(|origin| *origin.user.as_uuid()).collect();
     let digests: Vec<_> = origins.iter().map(|origin| origin.digest).collect();
@@ -53,6 +57,7 @@ pub(in crate::engine::domain) async fn record(tx: &Tx<'_>, source: &str, origins
         &email_written,
         &deleted,
         &roles,
+        &is_first_authy,
     ];
     sql::SET_ORIGINS.execute(tx, params).await.map(drop).map_err(db_error)
 }

@@ -9,7 +9,7 @@ use super::{
     report::{ImportNoteKind::*, ImportReport},
 };
 use crate::{
-    UserId,
+    UserId, Username,
     engine::domain::{alias::collision_key, erased_name::ErasedNames},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Taken {
     values: HashSet<[u8; 16]>,
-    /// The rows of those who have an address and have not confirmed it.
+    /// Those who have an address and have not confirmed it.
     holders: HashMap<[u8; 16], Vec<String>>,
 }
 
@@ -31,11 +31,11 @@ impl Taken {
         self.values.contains(&mark(what, value))
     }
 
-    /// Adds a user who has an address and has not confirmed it, by the ID in the source or, for others, the public ID.
-    pub(super) fn add_holder(&mut self, email_key: &str, row: &str) {
+    /// Adds a user who has an address and has not confirmed it, as [`Candidate::holder`] says or, for others, by the public ID.
+    pub(super) fn add_holder(&mut self, email_key: &str, name: &str) {
         let holders = self.holders.entry(mark("email", email_key)).or_default();
-        if !holders.iter().any(|holder| holder == row) {
-            holders.push(row.to_owned());
+        if !holders.iter().any(|holder| holder == name) {
+            holders.push(name.to_owned());
         }
     }
 
@@ -69,7 +69,7 @@ pub(super) fn place(
     erased: Option<&ErasedNames>,
     report: &mut ImportReport,
 ) -> Option<NewUser> {
-    let (row, id) = (candidate.source_id.clone(), id_of(&candidate));
+    let (row, id) = (candidate.row.clone(), id_of(&candidate));
     let (spelling, key) = (candidate.username.as_str(), candidate.username_key.clone());
     let mut refuse = |kind, message: &str| {
         report.refused += 1;
@@ -113,7 +113,7 @@ pub(super) fn place(
     let (email, email_key) = match email {
         Some((email, key)) => {
             for holder in taken.holders(key).iter().filter(|_| is_confirmed) {
-                note_loss(holder, &row, report);
+                note_loss(holder, &candidate.username, report);
             }
             (email.as_str().to_owned(), key.clone())
         }
@@ -127,13 +127,14 @@ pub(super) fn place(
         taken.add("owned email", &email_key);
     } else {
         taken.add("email", &email_key);
-        taken.add_holder(&email_key, &row);
+        taken.add_holder(&email_key, candidate.holder());
     }
     Some(NewUser { id, candidate, username_key, has_alias, email, email_key, is_email_pending })
 }
 
 /// Notes that a user keeps an address which another one has confirmed.
-pub(super) fn note_loss(holder: &str, owner: &str, report: &mut ImportReport) {
+pub(super) fn note_loss(holder: &str, owner: &Username, report: &mut ImportReport) {
+    let owner = owner.as_str();
     let message =
         format!("the user {owner:?} has confirmed the address: this one keeps it, unconfirmed, and no mail goes there");
     report.note(EmailTaken, holder, message);

@@ -48,7 +48,7 @@ note_kinds! {
     EmailUnusable "email_unusable" false abridged;
     /// The password hash cannot be used. The user is imported without a password.
     UnusablePassword "unusable_password" false;
-    /// A time is missing or out of range (years 1 to 9999).
+    /// A time is missing or out of range (years 1 to 9999), and is replaced or left out.
     TimeOutOfRange "time_out_of_range" false abridged;
     /// The user is deleted, and there is no time of the deletion.
     DeletedWithoutDate "deleted_without_date" false abridged;
@@ -95,6 +95,8 @@ pub struct ImportReport {
     pub refused: u64,
     /// The number of new roles.
     pub roles_created: u64,
+    /// The number of hashes that an earlier import has stored, and over which this one has computed argon2id.
+    pub wrapped: u64,
     /// The number of rows for each format of password hashes, and for each reason why one cannot be used.
     pub hashes: BTreeMap<String, u64>,
     /// The number of notes of each kind.

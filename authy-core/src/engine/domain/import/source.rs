@@ -125,8 +125,9 @@ impl Reader {
         }
     }
 
-    /// Returns whether other services know the users of the source by their public IDs, so that none may get a new one.
-    pub(super) fn needs_public_id(&self) -> bool {
+    /// Returns whether it is the first authy. Other services know its users by their public IDs, so that none may get a new one,
+    /// and an export writes into its database.
+    pub(super) fn is_first_authy(&self) -> bool {
         matches!(self.rows, Rows::FirstAuthy(_))
     }
 

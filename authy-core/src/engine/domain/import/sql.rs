@@ -20,7 +20,8 @@ statements! {
          ) AS found";
 
     /// Which of these IDs, keys of names, keys of addresses and spellings are taken: an address as that of an owner, who
-    /// has confirmed it, or not, and then with the ID in this source or else the public ID.
+    /// has confirmed it, or not, and then with what a note calls that user: the ID in this source, the name of a row without an ID, or
+    /// else the public ID.
     FIND_TAKEN(UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT) =
         "SELECT 'id' AS what, public_id::text AS value, NULL::text AS holder
          FROM unnest($1) AS id CROSS JOIN LATERAL (SELECT public_id FROM authy.users WHERE public_id = id OFFSET 0) AS found
@@ -39,7 +40,8 @@ statements! {
          FROM unnest($3) AS key
          CROSS JOIN LATERAL (
              SELECT email_key, validated_at, erased_at, coalesce(
-                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $5 LIMIT 1), public_id::text
+                 (SELECT CASE WHEN source_id LIKE 'name:%' THEN username ELSE source_id END
+                  FROM authy.import_origin WHERE user_id = public_id AND source = $5 LIMIT 1), public_id::text
              ) AS holder
              FROM authy.users WHERE email_key = key OFFSET 0
          ) AS found";
@@ -55,19 +57,20 @@ statements! {
     /// Stores where users come from, and what was written, or replaces what an earlier import wrote. The roles of a user
     /// are their IDs with commas between. The time of a password that is written is that of the transaction.
     SET_ORIGINS(TEXT, TEXT_ARRAY, UUID_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, BOOL_ARRAY,
-                BYTEA_ARRAY, BOOL_ARRAY, TEXT_ARRAY) =
+                BYTEA_ARRAY, BOOL_ARRAY, TEXT_ARRAY, BOOL) =
         "INSERT INTO authy.import_origin
              (source, source_id, user_id, digest, password_digest, email_digest, password_set, email_written, deleted,
-              roles)
+              roles, of_first_authy)
          SELECT $1, source_id, user_id, digest, password_digest, email_digest, CASE WHEN sets_password THEN now() ELSE password_set END,
-                email_written, deleted, string_to_array(roles, ',')::integer[]
+                email_written, deleted, string_to_array(roles, ',')::integer[], $12
          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS written
              (source_id, user_id, digest, password_digest, email_digest, password_set, sets_password, email_written,
               deleted, roles)
          ON CONFLICT (source, source_id) DO UPDATE SET
              digest = excluded.digest, password_digest = excluded.password_digest, email_digest = excluded.email_digest,
              password_set = excluded.password_set, email_written = excluded.email_written,
-             deleted = excluded.deleted, roles = excluded.roles";
+             deleted = excluded.deleted, roles = excluded.roles,
+             of_first_authy = excluded.of_first_authy";
 
     /// Writes an event of one kind about each of these users, by the operator.
     APPEND(UUID_ARRAY, UUID_ARRAY, TEXT_ARRAY, TEXT, TEXT, INET, TEXT, TEXT) =
@@ -90,15 +93,22 @@ statements! {
              FROM authy.users WHERE public_id = id OFFSET 0
          ) AS found";
 
-    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and the ID of each in
-    /// this source, or else the public ID.
+    /// Which of these keys of addresses are taken, and by whom: an owner, who has confirmed it, or not; and what a note calls
+    /// each, as above.
     FIND_EMAILS(TEXT_ARRAY, TEXT) =
         "SELECT found.* FROM (SELECT DISTINCT unnest($1) AS key) AS wanted CROSS JOIN LATERAL (
              SELECT email_key, public_id, validated_at IS NOT NULL OR erased_at IS NOT NULL AS is_owner, coalesce(
-                 (SELECT source_id FROM authy.import_origin WHERE user_id = public_id AND source = $2 LIMIT 1), public_id::text
+                 (SELECT CASE WHEN source_id LIKE 'name:%' THEN username ELSE source_id END
+                  FROM authy.import_origin WHERE user_id = public_id AND source = $2 LIMIT 1), public_id::text
              ) AS holder
              FROM authy.users WHERE email_key = key OFFSET 0
          ) AS found";
+
+    /// The number of hashes that the next statement lists.
+    COUNT_FOREIGN(TEXT) =
+        "SELECT count(*) AS found FROM authy.password
+         WHERE phc NOT LIKE '$argon2%' AND phc NOT LIKE '$authy-wrap$%'
+           AND EXISTS (SELECT FROM authy.import_origin AS origin WHERE origin.user_id = password.user_id AND source = $1)";
 
     /// The hashes of other programs, except those of argon2, of the next users of a source after an ID.
     LIST_FOREIGN(TEXT, UUID, INT8) =
@@ -107,7 +117,9 @@ statements! {
            AND EXISTS (SELECT FROM authy.import_origin AS origin WHERE origin.user_id = password.user_id AND source = $1)
          ORDER BY user_id LIMIT $3";
 
-    /// Changes users. What is NULL stays, except that a deletion may be taken back; a new epoch revokes older tokens.
+    /// Changes users. What is NULL stays, except that a deletion may be taken back; a new epoch revokes older tokens. Those of the
+    /// earlier system go on where nobody has logged in here: it has not revoked them either, and otherwise everybody for whom
+    /// anything changed there before the switch would lose them.
     UPDATE(UUID_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY,
            TIMESTAMPTZ_ARRAY, BOOL_ARRAY, BOOL_ARRAY) = concat!(
         "UPDATE authy.users SET
@@ -116,6 +128,9 @@ statements! {
              validated_at = CASE WHEN new_email IS NULL THEN coalesce(new_validated_at, validated_at)
                                  ELSE new_validated_at END,
              deleted_at = CASE WHEN is_restored THEN NULL ELSE coalesce(new_deleted_at, deleted_at) END,
+             legacy_ver = CASE WHEN begins_epoch AND ver = coalesce(legacy_ver, 1)
+                                    AND NOT EXISTS (SELECT FROM authy.session WHERE user_id = public_id)
+                               THEN ", next_epoch!(), " ELSE legacy_ver END,
              ver = CASE WHEN begins_epoch THEN ", next_epoch!(), " ELSE ver END
          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS new
              (id, new_created, new_last_login, new_email, new_email_key, new_validated_at, new_deleted_at, is_restored,

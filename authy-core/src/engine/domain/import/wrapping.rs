@@ -41,14 +41,23 @@ pub(super) async fn wrap_new(
     Ok(())
 }
 
-/// Wraps the hashes that are stored for users of a source and are not wrapped yet.
-pub(super) async fn wrap_stored(journal: &Journal, passwords: &Passwords, caller: &Caller, source: &str) -> Result<()> {
-    let mut last = Uuid::nil();
+/// Wraps the hashes that are stored for users of a source and are not wrapped yet. Returns their number. Calls `on_progress` with
+/// it after every few seconds of work, and with the number of hashes when it began.
+pub(super) async fn wrap_stored(
+    journal: &Journal,
+    passwords: &Passwords,
+    caller: &Caller,
+    source: &str,
+    on_progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<u64> {
+    let found = journal.db.read_one(&sql::COUNT_FOREIGN, &[&source]).await?.get::<_, i64>("found").unsigned_abs();
+    let (mut wrapped, mut last) = (0, Uuid::nil());
     loop {
         let rows = journal.db.read(&sql::LIST_FOREIGN, &[&source, &last, &user::wrap::BATCH]).await?;
-        let Some(end) = rows.last() else { return Ok(()) };
+        let Some(end) = rows.last() else { return Ok(wrapped) };
         last = end.get("user_id");
         let listed = rows.iter().map(|row| (row.get("user_id"), row.get("phc")));
-        user::wrap::wrap_batch(journal, passwords, caller, listed.collect()).await?;
+        wrapped += user::wrap::wrap_batch(journal, passwords, caller, listed.collect()).await?;
+        on_progress(wrapped, found);
     }
 }

@@ -26,6 +26,7 @@ use crate::{
 /// What the events of one import have in common.
 pub(super) struct Writer<'a> {
     pub(super) source: &'a str,
+    pub(super) is_first_authy: bool,
     pub(super) actor: &'a Actor,
     pub(super) roles: &'a RoleMap,
 }
@@ -168,7 +169,8 @@ impl Writer<'_> {
             is_deleted: user.candidate.deleted_at.is_some(),
             roles: &user.candidate.roles,
         };
-        origin::record(tx, self.source, &written.iter().map(origin).collect::<Vec<_>>()).await
+        let origins: Vec<_> = written.iter().map(origin).collect();
+        origin::record(tx, (self.source, self.is_first_authy), &origins).await
     }
 
     /// Returns the subject and the detail of an event.

@@ -125,7 +125,7 @@ statements! {
          FROM authy.users LEFT JOIN authy.session ON session_id = $1 AND user_id = public_id,
               LATERAL (SELECT array_agg(name ORDER BY role.level) AS roles, min(role.level) AS level
                        FROM authy.user_role JOIN authy.role USING (role_id) WHERE user_role.user_id = public_id) AS granted
-         WHERE public_id = $2 AND deleted_at IS NULL AND ver = 1 AND granted.level IS NOT NULL AND ended_at IS NULL";
+         WHERE public_id = $2 AND deleted_at IS NULL AND ver = coalesce(legacy_ver, 1) AND granted.level IS NOT NULL AND ended_at IS NULL";
 
     /// Opens the session of a token of an earlier system, and writes the event. Nothing when the user was revoked in any
     /// way: the token may be older than the end of any session, because its time of issue is not known. The trail is
@@ -134,7 +134,8 @@ statements! {
     /// The user is locked first, as by all code that ends sessions.
     OPEN_LEGACY(UUID, UUID, TIMESTAMPTZ, UUID, TEXT, UUID, TEXT) =
         "WITH owner AS (
-             SELECT public_id FROM authy.users WHERE public_id = $2 AND deleted_at IS NULL AND ver = 1 FOR KEY SHARE
+             SELECT public_id FROM authy.users
+             WHERE public_id = $2 AND deleted_at IS NULL AND ver = coalesce(legacy_ver, 1) FOR KEY SHARE
          ), opened AS (
              INSERT INTO authy.session (session_id, user_id, expires, access_until, issued)
              SELECT $1, public_id, $3, $3, true FROM owner

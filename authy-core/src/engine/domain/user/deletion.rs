@@ -92,6 +92,7 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
     code::forget_spent(tx, user).await?;
     users.passwords.limiter.forget_all_guesses(tx, user).await?;
     alias::erase(tx, &users.erased, user).await?;
+    hide_origins(tx, &users.erased, user).await?;
     // The replacement of the name is a valid name, because every view of a user contains one.
     let username = erased_username(user);
     let params: Params<'_> = &[user.as_uuid(), &username, &username_key, &"erased@authy.invalid", &email_key];
@@ -109,4 +110,14 @@ pub(in crate::engine) async fn erase(tx: &Tx<'_>, users: &Users, user: UserId) -
         statement.execute(tx, &[user.as_uuid()]).await.map_err(db_error)?;
     }
     Ok(event)
+}
+
+/// Replaces the digests of the name of a user who is erased, by which imports know the users of a source without IDs: with a digest,
+/// everybody who has the database can try names. Imports look for the replacement, too.
+async fn hide_origins(tx: &Tx<'_>, erased: &ErasedNames, user: UserId) -> Result<()> {
+    for row in sql::LIST_NAMED_ORIGINS.rows(tx, &[user.as_uuid()]).await? {
+        let (source, id): (&str, &str) = (row.get("source"), row.get("source_id"));
+        sql::RENAME_ORIGIN.execute(tx, &[&source, &id, &erased.hash(id)]).await.map_err(db_error)?;
+    }
+    Ok(())
 }

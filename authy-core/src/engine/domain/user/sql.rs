@@ -269,6 +269,14 @@ statements! {
         "UPDATE authy.export_intent
          SET password_digest = NULL, email_digest = NULL, email_written = NULL WHERE user_id = $1";
 
+    /// Where a user without an ID there was imported from: the ID is the digest of the name.
+    LIST_NAMED_ORIGINS(UUID) =
+        "SELECT source, source_id FROM authy.import_origin WHERE user_id = $1 AND source_id LIKE 'name:%'";
+
+    /// Replaces the ID of an erased user in a source.
+    RENAME_ORIGIN(TEXT, TEXT, TEXT) =
+        "UPDATE authy.import_origin SET source_id = $3 WHERE source = $1 AND source_id = $2";
+
     /// Forgets what an erased user was in the source of an import. The row stays, so that no import brings the user back.
     ERASE_ORIGIN(UUID) =
         "UPDATE authy.import_origin

@@ -53,14 +53,18 @@ const ORPHANS: &str = "SELECT coalesce(user_id::text, 'NULL') AS user_id, coales
 const TOTAL: &str = "SELECT count(*) AS total FROM users";
 
 /// All users, in the order of their sign-up. The memberships are read once for all of them, because they may have no
-/// index. A user who never logged in has the time of the sign-up as that of the last login.
+/// index. A user who never logged in has the time of the sign-up as that of the last login. A time that has no value here, such as
+/// `infinity`, becomes one of the year 10000, which is reported as any other that is out of range.
 const USERS: &str = "
     SELECT users.id::text AS id, public_id::text, username::text, password::text, email::text, roles,
            coalesce(validated, false) AS validated, coalesce(deleted, false) AS deleted,
-           CASE WHEN created BETWEEN '0001-01-01' AND '9999-12-31' THEN created AT TIME ZONE $1 END AS created,
-           CASE WHEN delete_date BETWEEN '0001-01-01' AND '9999-12-31' THEN delete_date AT TIME ZONE $1 END AS delete_date,
-           CASE WHEN last_login <> created AND last_login BETWEEN '0001-01-01' AND '9999-12-31'
-                THEN last_login AT TIME ZONE $2 END AS last_login
+           CASE WHEN created BETWEEN '0001-01-01' AND '9999-12-31' THEN created AT TIME ZONE $1
+                WHEN created IS NOT NULL THEN timestamptz '10000-01-01 00:00+00' END AS created,
+           CASE WHEN delete_date BETWEEN '0001-01-01' AND '9999-12-31' THEN delete_date AT TIME ZONE $1
+                WHEN delete_date IS NOT NULL THEN timestamptz '10000-01-01 00:00+00' END AS delete_date,
+           CASE WHEN last_login = created THEN NULL
+                WHEN last_login BETWEEN '0001-01-01' AND '9999-12-31' THEN last_login AT TIME ZONE $2
+                WHEN last_login IS NOT NULL THEN timestamptz '10000-01-01 00:00+00' END AS last_login
     FROM users LEFT JOIN (
         SELECT user_id, array_agg(role.id::text) AS roles FROM user_role JOIN role ON role.id = role_id GROUP BY user_id
     ) AS granted ON granted.user_id = users.id

@@ -128,7 +128,7 @@ impl FromStr for ImportFormat {
     }
 }
 
-/// A user of a system that logs in by name or address: without a name, the address is the name.
+/// A user of a system that logs in by name or address: without another name, the address is the name.
 fn named(record: ImportRecord) -> ImportRecord {
     let username = record.username.clone().or_else(|| record.email.clone());
     // The ID is the public ID if it can be.
@@ -197,9 +197,11 @@ fn auth0(user: &Value) -> ImportRecord {
 
 fn firebase(user: &Value, parameters: Option<&FirebaseHash>) -> ImportRecord {
     let hash = parameters.and_then(|parameters| firebase_hash(user, parameters));
+    let email = text(user, "email");
     named(ImportRecord {
         id: text(user, "localId"),
-        email: text(user, "email"),
+        username: email.clone().or_else(|| text(user, "phoneNumber")),
+        email,
         validated: flag(user, "emailVerified"),
         password_hash: hash.map(Secret::new),
         created: millis(user, "createdAt"),
@@ -235,14 +237,16 @@ fn base64(text: &str) -> Option<String> {
     URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| STANDARD.encode(bytes))
 }
 
-/// A user of Supabase, who logs in by address. The metadata of a user is no name: every user can write anything into it, also
+/// A user of Supabase, who logs in by address or, without one, by phone number. The metadata of a user is no name: every user can write anything into it, also
 /// the name or the address of another one.
 fn supabase(user: &Value) -> ImportRecord {
     let banned_until = time(user, "banned_until");
     let deleted_at = time(user, "deleted_at");
+    let email = text(user, "email");
     named(ImportRecord {
         id: text(user, "id"),
-        email: text(user, "email").or_else(|| text(user, "phone")),
+        username: email.clone().or_else(|| text(user, "phone")),
+        email,
         validated: text(user, "email_confirmed_at").is_some(),
         password_hash: text(user, "encrypted_password").map(Secret::new),
         created: time(user, "created_at"),
@@ -304,6 +308,8 @@ mod tests {
             "realmRoles",
             "roles",
             "createdAt",
+            "phone",
+            "phoneNumber",
         ];
         let leaf = prop_oneof![
             any::<i64>().prop_map(Value::from),
