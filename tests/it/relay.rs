@@ -17,6 +17,7 @@ use authy_core::{
 };
 use authy_tests::{at_once, cheap, credentials, database, fresh_name, new_user, operator, until};
 
+mod due;
 mod export;
 mod lease;
 mod trail;

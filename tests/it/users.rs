@@ -19,6 +19,7 @@ mod creation;
 mod filters;
 mod lists;
 mod many;
+mod own;
 
 fn sign_up(username: &str, email: &str, password: &str) -> String {
     json!({ "username": username, "email": email, "password": password, "confirm_password": password }).to_string()

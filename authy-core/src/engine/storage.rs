@@ -11,6 +11,7 @@ pub(in crate::engine) mod migrate;
 pub(in crate::engine) mod page;
 pub(in crate::engine) mod pooler;
 pub(in crate::engine) mod read_pool;
+pub(in crate::engine) mod reads_by_id;
 pub(in crate::engine) mod replica;
 pub(in crate::engine) mod requirements;
 pub(in crate::engine) mod row;

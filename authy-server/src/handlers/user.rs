@@ -25,8 +25,7 @@ pub(crate) async fn create(call: Call<'_, CreateUser>) -> Result<Created> {
 }
 
 pub(crate) async fn get_self(call: Call<'_, GetSelf>) -> Result<OwnView> {
-    let user = call.authy.users().find(call.identity()?.public_id).await?;
-    user.map(OwnView::from).ok_or_else(no_such_user)
+    call.authy.users().find_own(call.identity()?.public_id).await?.ok_or_else(no_such_user)
 }
 
 pub(crate) async fn delete_self(call: Call<'_, DeleteSelf>) -> Result<Nothing> {

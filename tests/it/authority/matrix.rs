@@ -28,7 +28,7 @@ use Rule::*;
 #[rustfmt::skip]
 const FUNCTIONS: &[(&str, Rule)] = &[
     ("sessions.access_granted", Reads), ("sessions.grant_from_memory", Reads), ("change_password_url", Reads), ("requires_validated", Reads), ("users.export", Reads), ("roles.find", Reads),
-    ("users.find", Reads), ("users.find_id", Reads), ("users.find_named", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("users.find_usernames", Reads), ("users.has_logged_in_within", Reads), ("keys.published", Reads),
+    ("users.find", Reads), ("users.find_id", Reads), ("users.find_named", Reads), ("users.find_own", Reads), ("users.find_roles", Reads), ("users.find_username", Reads), ("users.find_usernames", Reads), ("users.has_logged_in_within", Reads), ("keys.published", Reads),
     ("metadata", Reads), ("list_instances", Reads), ("count_fallback_hashes", Reads),
     ("events.list", Reads), ("events.count", Reads), ("sessions.count_live", Reads), ("deliveries.find_stuck", Reads), ("keys.list", Reads), ("roles.list_users", Reads), ("roles.list", Reads),
     ("sessions.list", Reads), ("sessions.list_of", Reads), ("sessions.find_user", Reads), ("deliveries.list_sinks", Reads), ("deliveries.database_time", Reads), ("deliveries.list_stuck", Reads), ("deliveries.list_stuck_of", Reads), ("deliveries.list", Reads), ("users.list", Reads),

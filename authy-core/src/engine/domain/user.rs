@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::{
     Result, RoleName, UserId, Username,
@@ -14,6 +15,7 @@ use crate::{
         journal::write::Journal,
         storage::{
             db::Db,
+            reads_by_id::ReadsById,
             row::{optional_level, stored, user_id},
         },
     },
@@ -59,6 +61,7 @@ pub struct Users {
     reserved: ReservedNames,
     admin_sets_passwords: bool,
     invitation_ttl: Duration,
+    own: Arc<ReadsById<OwnView>>,
 }
 
 impl Users {
@@ -71,7 +74,8 @@ impl Users {
     ) -> Self {
         let reserved = ReservedNames::new(&config.reserved_usernames);
         let (admin_sets_passwords, invitation_ttl) = (config.admin_sets_passwords, config.invitation_ttl);
-        Self { journal, passwords, codes, erased, reserved, admin_sets_passwords, invitation_ttl }
+        let own = ReadsById::new(journal.db.clone(), &sql::LIST_OWN, own_view);
+        Self { journal, passwords, codes, erased, reserved, admin_sets_passwords, invitation_ttl, own }
     }
 
     pub(super) fn db(&self) -> &Arc<Db> {
@@ -84,6 +88,14 @@ impl Users {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn find(&self, user: UserId) -> Result<Option<UserView>> {
         find(self.db(), user).await
+    }
+
+    /// Returns what a user is shown of the own account, deleted or not. Costs the database a fraction of [`find`](Self::find).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
+    pub async fn find_own(&self, user: UserId) -> Result<Option<OwnView>> {
+        self.own.find(*user.as_uuid()).await
     }
 
     /// Returns the user with a username, deleted or not. An erased user has lost the name.
@@ -170,9 +182,14 @@ fn view(row: &Row) -> UserView {
     }
 }
 
-impl From<UserView> for OwnView {
-    fn from(user: UserView) -> Self {
-        let UserView { public_id, username, email, created, last_login, .. } = user;
-        Self { public_id, username, email, created, last_login }
-    }
+fn own_view(row: &Row) -> (Uuid, OwnView) {
+    let public_id = user_id(row, "public_id");
+    let view = OwnView {
+        public_id,
+        username: stored(row, "username"),
+        email: stored(row, "email"),
+        created: to_second(row.get("created")),
+        last_login: row.get::<_, Option<DateTime<Utc>>>("last_login").map(to_second),
+    };
+    (*public_id.as_uuid(), view)
 }

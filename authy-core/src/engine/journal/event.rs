@@ -193,7 +193,7 @@ fn unix_micros(time: DateTime<Utc>) -> i64 {
 }
 
 /// Returns the time of a number of microseconds since 1970.
-fn instant(micros: i64) -> DateTime<Utc> {
+pub(in crate::engine) fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 

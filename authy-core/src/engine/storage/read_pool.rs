@@ -10,13 +10,14 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use futures_util::{FutureExt as _, future::join3};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Row};
 
 use crate::{
     Error, ErrorKind, Result,
     engine::storage::{
-        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded, bounded_by},
+        connector::{ANSWER_TIMEOUT, Connector, Opened, bounded_by},
         fault,
         generation::{Generation, shows_demotion},
         statement::{Params, Statement},
@@ -25,6 +26,10 @@ use crate::{
 
 /// Enough to keep two cores busy. Measured: more connections are not faster, and a single one is a third slower.
 const READ_CONNECTIONS: usize = 4;
+
+/// Otherwise PostgreSQL plans a statement with an array, or with a condition on a parameter, each time it runs: the estimate for its
+/// values looks cheaper. For reads by keys, planning takes several times as long as reading.
+const PLAN_ONCE: &str = "SET plan_cache_mode = force_generic_plan";
 
 /// Time for which the database counts as unavailable after a failed connection attempt, so that callers do not queue
 /// for it.
@@ -121,6 +126,10 @@ impl Slot {
 
 impl Prepared {
     pub(in crate::engine) fn new(Opened { client, generation, .. }: Opened, connector: Arc<Connector>) -> Self {
+        if connector.sessions.have_names() && !connector.sessions.are_shared() {
+            // Sent with the first statement and not awaited: without it, reads are slower and not wrong.
+            let _ = client.batch_execute(PLAN_ONCE).now_or_never();
+        }
         Self { client, generation, connector, prepared: RwLock::default(), alone: Mutex::default() }
     }
 
@@ -156,21 +165,37 @@ impl Prepared {
         statement: &'static Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let prepared = self.prepare(statement).await?;
+        fault::around(statement.name, self.run(statement, prepared.as_ref(), params)).await
+    }
+
+    /// Returns the prepared statement; `None` when connections have no names for them.
+    async fn prepare(
+        &self,
+        statement: &'static Statement,
+    ) -> Result<Option<tokio_postgres::Statement>, tokio_postgres::Error> {
         if !self.connector.sessions.have_names() {
-            return fault::around(statement.name, statement.run_unnamed(&self.client, params)).await;
+            return Ok(None);
         }
-        let known = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned());
-        let prepared = match known {
-            Some(prepared) => prepared,
-            None => {
-                let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
-                if let Ok(mut all) = self.prepared.write() {
-                    all.insert(statement.name, prepared.clone());
-                }
-                prepared
-            }
-        };
-        let rows = fault::around(statement.name, self.client.query(&prepared, params)).await;
+        if let Some(known) = self.prepared.read().ok().and_then(|prepared| prepared.get(statement.name).cloned()) {
+            return Ok(Some(known));
+        }
+        let prepared = self.client.prepare_typed(statement.sql, statement.types).await?;
+        if let Ok(mut all) = self.prepared.write() {
+            all.insert(statement.name, prepared.clone());
+        }
+        Ok(Some(prepared))
+    }
+
+    /// Runs a statement that has been prepared, if it can be: everything is sent at once.
+    async fn run(
+        &self,
+        statement: &'static Statement,
+        prepared: Option<&tokio_postgres::Statement>,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let Some(prepared) = prepared else { return statement.run_unnamed(&self.client, params).await };
+        let rows = self.client.query(prepared, params).await;
         rows.inspect_err(|error| _ = self.connector.sessions.are_lost(error))
     }
 
@@ -185,9 +210,21 @@ impl Prepared {
         if self.connector.sessions.are_shared() {
             return bounded_by(limit, self.run_alone(statement, params, ALONG_INDEX)).await;
         }
-        bounded(self.client.batch_execute(&format!("BEGIN READ ONLY; {ALONG_INDEX}"))).await?;
-        let rows = self.read(statement, limit, params).await?;
-        bounded(self.client.batch_execute("COMMIT")).await?;
-        Ok(rows)
+        let begin = format!("BEGIN READ ONLY; {ALONG_INDEX}");
+        bounded_by(limit, async {
+            let _alone = self.alone.lock().await;
+            let prepared = self.prepare(statement).await?;
+            // Polled in this order, so they are sent in this order, and take one round trip.
+            let work = join3(
+                self.client.batch_execute(&begin),
+                self.run(statement, prepared.as_ref(), params),
+                self.client.batch_execute("COMMIT"),
+            );
+            let (begun, rows, ended) = fault::around(statement.name, work).await;
+            begun?;
+            let rows = rows?;
+            ended.map(|()| rows)
+        })
+        .await
     }
 }

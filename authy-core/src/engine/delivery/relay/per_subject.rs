@@ -1,12 +1,12 @@
 //! Delivers each event independently: an event that the sink does not accept delays only events about the same user.
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future::try_join_all, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
 
 use super::{EVENT_POLL_INTERVAL, deliver, lease::Lease, reader::Reader, retry_wait, sql, stop::Stop};
 use crate::{
-    Result,
+    Result, UserId,
     api::event::EventView,
     engine::{
         delivery::sink::{DeliveryError, Sink},
@@ -36,26 +36,34 @@ pub(super) async fn work(
     queued: &Notify,
     stop: &Stop,
 ) -> Result<()> {
-    let mut ids: Vec<Uuid> = Vec::new();
+    // The events under way, and whom they are about.
+    let mut begun: Vec<(Uuid, Option<UserId>)> = Vec::new();
     let mut under_way = FuturesUnordered::new();
     loop {
         let stops = stop.is_requested();
         if stops && under_way.is_empty() {
             return Ok(());
         }
-        let free = if stops { 0 } else { in_flight.max(1).saturating_sub(ids.len()) };
+        let free = if stops { 0 } else { in_flight.max(1).saturating_sub(begun.len()) };
         let room = i64::try_from(free).unwrap_or(i64::MAX);
         if room > 0 {
-            for row in lease.read(&sql::LIST_DUE, &[&sink.name(), &room, &ids]).await? {
+            let ids: Vec<Uuid> = begun.iter().map(|(id, _)| *id).collect();
+            let users: Vec<Uuid> = begun.iter().filter_map(|(_, user)| user.map(|user| *user.as_uuid())).collect();
+            for row in lease.read_in_order(&sql::LIST_DUE, &[&sink.name(), &room, &ids, &users]).await? {
                 let (event, attempts) = (event::view(&row), row.get::<_, i32>("attempts"));
-                ids.push(*event.event_id.as_uuid());
+                begun.push((*event.event_id.as_uuid(), event.subject));
                 under_way.push(attempt(lease, sink, event, attempts));
             }
         }
         tokio::select! {
-            Some(Attempted { event, attempts, outcome }) = under_way.next(), if !under_way.is_empty() => {
-                settle(db, sink, &event, attempts, outcome).await?;
-                ids.retain(|id| id != event.event_id.as_uuid());
+            Some(first) = under_way.next(), if !under_way.is_empty() => {
+                let mut ended = vec![first];
+                // With whatever else has ended meanwhile: their commits share a flush of the disk, and one look for more.
+                while let Some(Some(next)) = under_way.next().now_or_never() {
+                    ended.push(next);
+                }
+                begun.retain(|(id, _)| ended.iter().all(|ended| ended.event.event_id.as_uuid() != id));
+                try_join_all(ended.into_iter().map(|ended| settle(db, sink, ended))).await?;
             }
             () = stop.requested(), if !stops => {}
             () = queued.notified() => {}
@@ -76,25 +84,20 @@ async fn attempt(lease: &Lease, sink: &dyn Sink, event: EventView, attempts: i32
     Attempted { event, attempts, outcome }
 }
 
-async fn settle(
-    db: &Db,
-    sink: &dyn Sink,
-    event: &EventView,
-    attempts: i32,
-    outcome: Result<(), DeliveryError>,
-) -> Result<()> {
+/// Records how a delivery ended. A success does not wake the relay: the worker looks for the user's next event itself.
+async fn settle(db: &Db, sink: &dyn Sink, Attempted { event, attempts, outcome }: Attempted) -> Result<()> {
     let (id, give_up_after) = (event.event_id.as_uuid(), sink.give_up_after());
     let sink = sink.name();
     let Err(failure) = outcome else {
         let params: Params<'_> = &[&sink, id, &"delivered", &None::<&str>];
-        return db.write(&sql::FINISH, params).await.map(drop);
+        return db.write_quietly(&sql::FINISH, params).await.map(drop);
     };
     let reason = failure.describe();
     if failure.is_permanent() {
         // The ID is a part of the text, so that no log takes two of these for the same.
         tracing::warn!(sink, kind = event.kind.as_str(), reason, "the event {} was given up", event.event_id);
         let params: Params<'_> = &[&sink, id, &"given_up", &reason];
-        return db.write(&sql::FINISH, params).await.map(drop);
+        return db.write_quietly(&sql::FINISH, params).await.map(drop);
     }
     let wait = retry_wait(usize::try_from(attempts).unwrap_or_default());
     let limit = give_up_after.map(|limit| limit.as_secs_f64());

@@ -14,13 +14,7 @@ use super::{EVENT_POLL_INTERVAL, Relay, lease::Lease, sql};
 use crate::{
     Error, ErrorKind, Result,
     api::event::EventView,
-    engine::{
-        journal::{
-            event,
-            write::{Tx, Written},
-        },
-        storage::{connector::db_error, statement::Params},
-    },
+    engine::{journal::event, storage::statement::Params},
 };
 
 /// Number of events per page: enough to keep a broker busy, and few enough for the memory.
@@ -52,8 +46,6 @@ struct SinkCursor {
 /// A page of events, and the cursor after their delivery.
 pub(super) struct UnreadPage {
     pub(super) events: Vec<EventView>,
-    // The times of the first and the last event that were read.
-    span: Option<(DateTime<Utc>, DateTime<Utc>)>,
     next: SinkCursor,
 }
 
@@ -151,13 +143,7 @@ impl<'a> Reader<'a> {
                 next.event_id = Uuid::nil();
             }
         }
-        let happened = |row: &Row| row.get::<_, DateTime<Utc>>("happened");
-        let span = rows.first().map(happened).zip(rows.last().map(happened));
-        UnreadPage {
-            events: rows.iter().map(event::view).filter(|event| self.relay.sink.wants(event)).collect(),
-            span,
-            next,
-        }
+        UnreadPage { events: rows.iter().map(event::view).filter(|event| self.relay.sink.wants(event)).collect(), next }
     }
 
     /// Stores the reason why the page is not accepted, for the operator. The next advance clears it.
@@ -168,33 +154,29 @@ impl<'a> Reader<'a> {
 
     /// Advances past a page that was delivered.
     pub(super) async fn commit(&mut self, page: UnreadPage) -> Result<()> {
-        self.write(page, &[]).await
+        self.write(page.next, &[]).await
     }
 
-    /// Advances past a page, and queues its events in the same transaction.
+    /// Advances past a page, and queues its events in the same statement.
     pub(super) async fn commit_queued(&mut self, page: UnreadPage) -> Result<()> {
-        let queued: Vec<Uuid> = page.events.iter().map(|event| *event.event_id.as_uuid()).collect();
-        self.write(page, &queued).await
+        self.write(page.next, &page.events).await
     }
 
-    async fn write(&mut self, UnreadPage { mut next, span, .. }: UnreadPage, queued: &[Uuid]) -> Result<()> {
-        let Relay { journal, sink, operator } = self.relay;
+    async fn write(&mut self, mut next: SinkCursor, queued: &[EventView]) -> Result<()> {
+        let ids: Vec<Uuid> = queued.iter().map(|event| *event.event_id.as_uuid()).collect();
+        let times: Vec<DateTime<Utc>> = queued.iter().map(|event| event::instant(event.happened_micros)).collect();
+        let users: Vec<Option<Uuid>> = queued.iter().map(|event| event.subject.map(|user| *user.as_uuid())).collect();
+        let Relay { journal, sink, .. } = self.relay;
         let SinkCursor { epoch, seen, pass, happened, event_id, turn } = &next;
-        let moved = async |tx: &Tx<'_>| {
-            if let Some((first, last)) = span.filter(|_| !queued.is_empty()) {
-                sql::ENQUEUE.rows(tx, &[&sink.name(), &queued, &first, &last]).await?;
-            }
-            let params: Params<'_> = &[&sink.name(), turn, epoch, seen, pass, happened, event_id, &self.timeline];
-            match sql::MOVE_CURSOR.execute(tx, params).await.map_err(db_error)? {
-                0 => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "another instance relays to the sink, or another server is the primary",
-                )),
-                // The events were written before.
-                _ => Ok(Written::without_event(())),
-            }
-        };
-        journal.write(operator, moved).await?;
+        let sink = sink.name();
+        let params: Params<'_> =
+            &[&sink, turn, epoch, seen, pass, happened, event_id, &self.timeline, &ids, &times, &users];
+        if journal.db.write_quietly(&sql::MOVE_CURSOR, params).await?.is_none() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "another instance relays to the sink, or another server is the primary",
+            ));
+        }
         next.turn += 1;
         self.cursor = next;
         Ok(())

@@ -157,13 +157,22 @@ statements! {
          ORDER BY happened, event_id LIMIT $5"
     );
 
-    /// Moves a cursor, unless another instance has moved it. Only on the timeline of its snapshots: after a failover to
-    /// a standby that was behind, the IDs in the snapshots belong to other transactions.
-    MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID, TEXT) =
-        "UPDATE authy.event_cursor
-         SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
-             seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
-         WHERE sink = $1 AND turn = $2 AND left(pg_walfile_name(pg_current_wal_lsn()), 8) = $8";
+    /// Moves a cursor, unless another instance has moved it, and queues events: their IDs, times and users. Only on the timeline
+    /// of its snapshots: after a failover to a standby that was behind, the IDs in the snapshots belong to other transactions.
+    MOVE_CURSOR(TEXT, INT8, INT4, TEXT, TEXT, TEXT, UUID, TEXT, UUID_ARRAY, TIMESTAMPTZ_ARRAY, UUID_ARRAY) =
+        "WITH moved AS (
+             UPDATE authy.event_cursor
+             SET epoch = $3, seen = $4::pg_snapshot, pass = $5::pg_snapshot, happened = $6::timestamptz, event_id = $7,
+                 seen_at = CASE WHEN seen::text = $4 THEN seen_at ELSE clock_timestamp() END, turn = turn + 1, error = NULL
+             WHERE sink = $1 AND turn = $2 AND left(pg_walfile_name(pg_current_wal_lsn()), 8) = $8
+             RETURNING sink, shows_status
+         ), queued AS (
+             INSERT INTO authy.delivery (sink, event_id, happened, subject, shows_status)
+             SELECT sink, event.event_id, event.happened, event.subject, shows_status
+             FROM moved, unnest($9, $10, $11) AS event (event_id, happened, subject)
+             ON CONFLICT DO NOTHING
+         )
+         SELECT 1 FROM moved";
 
     /// Stores the reason why a sink accepts nothing at present, unless another instance has moved its cursor.
     SET_ERROR(TEXT, TEXT, INT8) =
@@ -175,30 +184,32 @@ statements! {
     /// The number of the lock of a sink.
     LOCK_NUMBER(TEXT) = "SELECT hashtext($1) AS number";
 
-    /// Queues events within a time range. Without the range, every partition would be searched.
-    ENQUEUE(TEXT, UUID_ARRAY, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "INSERT INTO authy.delivery (sink, event_id, happened, subject, shows_status)
-         SELECT $1, event_id, happened, subject, shows_status
-         FROM authy.event, (SELECT shows_status FROM authy.event_cursor WHERE sink = $1) AS cursor
-         WHERE event_id = ANY ($2) AND happened BETWEEN $3 AND $4
-         ON CONFLICT DO NOTHING";
+    /// The deliveries that are due, not in progress, and not behind another one of the same user, also not one in progress: the
+    /// last two parameters are the events and the users of those. They count although an operator has given them up, or the
+    /// previous holder of the lease has recorded them.
+    ///
+    /// Read along the indexes: each part has an order that only one of them has, and the planner cannot read all deliveries, or all
+    /// events, to find a few.
+    LIST_DUE(TEXT, INT8, UUID_ARRAY, UUID_ARRAY) =
+        "SELECT d.attempts, e.*
+         FROM (
+             SELECT d.attempts, d.event_id, d.happened FROM authy.delivery d
+             WHERE d.sink = $1 AND d.state = 'waiting' AND d.next_attempt <= now() AND d.event_id <> ALL ($3)
+               AND (d.subject IS NULL
+                    OR d.subject <> ALL ($4)
+                       AND d.event_id = (SELECT b.event_id FROM authy.delivery b
+                                         WHERE b.sink = $1 AND b.state = 'waiting' AND b.subject = d.subject
+                                         ORDER BY b.happened, b.event_id LIMIT 1))
+             ORDER BY d.next_attempt LIMIT $2
+         ) AS d
+         CROSS JOIN LATERAL (
+             SELECT e.event_id, e.kind, e.happened, e.actor, e.origin, e.subject, e.session_id, host(e.ip) AS ip,
+                    e.user_agent, e.request_id, e.detail
+             FROM authy.event e WHERE e.event_id = d.event_id AND e.happened = d.happened LIMIT 1
+         ) AS e";
 
-    /// The deliveries that are due, not in progress, and not behind another one of the same user. One that is in progress
-    /// counts although an operator has given it up, or the previous holder of the lease has recorded it.
-    LIST_DUE(TEXT, INT8, UUID_ARRAY) =
-        "SELECT d.attempts, e.event_id, e.kind, e.happened, e.actor, e.origin, e.subject, e.session_id, host(e.ip) AS ip,
-                e.user_agent, e.request_id, e.detail
-         FROM authy.delivery d JOIN authy.event e ON e.event_id = d.event_id AND e.happened = d.happened
-         WHERE d.sink = $1 AND d.state = 'waiting' AND d.next_attempt <= now() AND d.event_id <> ALL ($3)
-           AND NOT EXISTS (SELECT FROM authy.delivery b
-                           WHERE b.sink = $1 AND b.state = 'waiting' AND b.subject = d.subject
-                             AND (b.happened, b.event_id) < (d.happened, d.event_id))
-           AND NOT EXISTS (SELECT FROM authy.delivery b
-                           WHERE b.sink = $1 AND b.event_id = ANY ($3) AND b.subject = d.subject
-                             AND (b.happened, b.event_id) < (d.happened, d.event_id))
-         ORDER BY d.next_attempt LIMIT $2";
-
-    /// Finishes a delivery that was accepted or given up.
+    /// Finishes a delivery that was accepted or given up. One at a time: with an array, before the table has been analyzed, the
+    /// planner reads all deliveries to the sink.
     FINISH(TEXT, UUID, TEXT, TEXT) =
         "UPDATE authy.delivery SET state = $3, error = $4, attempts = attempts + 1, changed = now()
          WHERE sink = $1 AND event_id = $2 AND state = 'waiting'";

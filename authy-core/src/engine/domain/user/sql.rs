@@ -51,17 +51,52 @@ macro_rules! user_view {
     };
 }
 
+/// The user with the ID, name and address $1 to $5, unless the name looks like that of an administrator with a level, or an
+/// alias has its key.
+macro_rules! new_user {
+    ($validated_at:literal, $skeletons:literal, $level:literal, $rest:literal) => {
+        concat!(
+            "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
+             SELECT $1, $2, $3, $4, $5, ",
+            $validated_at,
+            " WHERE NOT EXISTS (",
+            administrators_who_look_like!($skeletons, $level),
+            ") AND NOT EXISTS (SELECT FROM authy.alias WHERE spelling_key = $3)",
+            $rest
+        )
+    };
+}
+
 pub(in crate::engine) use {shown_users, user_columns};
 
 statements! {
     /// Creates a user, with a vouched-for address or not, unless the name looks like an administrator's, or an alias has
     /// its key.
-    CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = concat!(
-        "INSERT INTO authy.users (public_id, username, username_key, email, email_key, validated_at)
-         SELECT $1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END
-         WHERE NOT EXISTS (",
-        administrators_who_look_like!("$7", "$8"),
-        ") AND NOT EXISTS (SELECT FROM authy.alias WHERE spelling_key = $3)"
+    CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = new_user!("CASE WHEN $6 THEN now() END", "$7", "$8", "");
+
+    /// Signs up a user: the user as above, with a password, a role by its key and a code that confirms the address, and the
+    /// event. Returns no row when the name looks like an administrator's, or there is no such role.
+    ///
+    /// The role is protected from deletion, as the foreign key does after it. The name has one skeleton or two; an array of unknown
+    /// length would make PostgreSQL plan the statement each time.
+    REGISTER(UUID, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, INT4, TEXT, TEXT, UUID, TEXT, FLOAT8,
+             UUID, TEXT, TEXT, INET, TEXT, TEXT, JSONB) = concat!(
+        "WITH role AS (
+             SELECT role_id FROM authy.role WHERE name_key = $10 FOR KEY SHARE
+         ), made AS (",
+        new_user!("NULL::timestamptz", "ARRAY[$6, $7]", "$8", " AND EXISTS (SELECT FROM role) RETURNING public_id"),
+        "), password AS (
+             INSERT INTO authy.password (user_id, phc) SELECT public_id, $9 FROM made
+         ), granted AS (
+             INSERT INTO authy.user_role (user_id, role_id) SELECT public_id, role_id FROM made, role
+         ), code AS (
+             INSERT INTO authy.code (code_id, user_id, purpose, email, email_key, expires)
+             SELECT $11, public_id, $12, $4, $5, now() + make_interval(secs => $13) FROM made
+         ), event AS (
+             INSERT INTO authy.event (event_id, kind, origin, subject, ip, user_agent, request_id, detail)
+             SELECT $14, $15, $16, public_id, $17, $18, $19, $20 FROM made
+         )
+         SELECT 1 FROM made"
     );
 
     /// Creates users of an earlier system as they are: their names and addresses with the keys of these, and the times of
@@ -123,6 +158,10 @@ statements! {
 
     /// One user.
     FIND(UUID) = user_view!("public_id = $1");
+
+    /// What users are shown of their own accounts, by the primary key alone: it is read often.
+    LIST_OWN(UUID_ARRAY) =
+        "SELECT public_id, username, email, created, last_login FROM authy.users WHERE public_id = ANY ($1)";
 
     /// The user whom a spelling with a key means, deleted or not.
     FIND_NAMED(TEXT, TEXT) = user_view!(concat!("public_id = ", user_named!("$1", "$2")));
