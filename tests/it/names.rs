@@ -79,6 +79,15 @@ async fn what_looks_like_an_administrator_is_taken_for_as_long_as_he_is_one() {
 }
 
 #[tokio::test]
+async fn a_name_is_protected_where_everybody_who_signs_up_is_an_administrator() {
+    let app = TestApp::new().await;
+    let sql = app.sql().await;
+    sql.execute("UPDATE authy.role SET level = 2 WHERE name = 'user'", &[]).await.unwrap();
+    assert_eq!(sign_up(&app, "olga").await, created());
+    assert_eq!(sign_up(&app, "o1ga").await, taken());
+}
+
+#[tokio::test]
 async fn administrators_from_before_the_rule_are_protected_by_the_next_maintenance() {
     let app = TestApp::new().await;
     let admin: RoleName = "admin".parse().unwrap();

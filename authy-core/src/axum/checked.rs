@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A request from a JSON body of at most 64 KiB. Refuses a body with invalid fields with all of them, as `fields` of the
-/// problem document. For the requests of [`api`](crate::api); for types of your own there is [`Json`](::axum::Json).
+/// problem document. For the requests of [`api`](crate::api); for types of your own there is [`Json`](https://docs.rs/axum/latest/axum/struct.Json.html).
 ///
 /// ```
 /// use authy_core::{api::user::NewUser, axum::CheckedJson};

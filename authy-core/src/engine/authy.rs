@@ -1,6 +1,6 @@
 //! The API of the engine: [`Authy`], which has the handles of all subjects.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -42,6 +42,7 @@ use crate::{
             revocation::RevocationFeed,
             write::{Journal, Uncommitted},
         },
+        storage::wait,
     },
 };
 
@@ -202,6 +203,19 @@ impl Authy {
             }
         };
         tokio::join!(ended, self.handles.passwords.fallback.finish());
+    }
+
+    /// Repeats a question to the database while it is not available, at most for a time, and logs that it waits. For the start of a
+    /// program: [`Builder::start`](crate::engine::Builder::start) waits in the same way.
+    ///
+    /// # Errors
+    /// The last error of the question. Every other one than [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) ends the wait.
+    pub async fn until_available<T, F: Future<Output = Result<T>>>(
+        &self,
+        limit: Duration,
+        question: impl Fn() -> F,
+    ) -> Result<T> {
+        wait::until_available(&self.handles.journal.db, limit, question).await
     }
 
     /// Starts background work with sinks, for a program that was built

@@ -1,44 +1,15 @@
 //! What a server asks its database once the engine has started, before it listens.
 
-use std::time::{Duration, Instant};
-
-use authy_core::{Authy, ClientInfo, Result, Secret, Username, engine::Caller, error::chain};
-use tokio::time::sleep;
+use authy_core::{Authy, ClientInfo, Result, Secret, Username, engine::Caller};
 
 use crate::config::Settings;
-
-/// Pause between two attempts.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Interval of the log lines about the wait, after the first.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Warns of what weakens passwords, and creates the first administrator of a new database, whose name and password it returns. Waits for
 /// a database that goes away meanwhile, as the engine does.
 pub(super) async fn finish(settings: &Settings, authy: &Authy) -> Result<Option<(Username, Secret)>> {
-    until_available(settings.start_timeout, async || warn_of_fallback_hashes(settings, authy).await).await?;
+    authy.until_available(settings.start_timeout, || warn_of_fallback_hashes(settings, authy)).await?;
     let operator = Caller::operator(ClientInfo::default());
-    let create = async || authy.users().create_first_administrator(&operator).await;
-    until_available(settings.start_timeout, create).await
-}
-
-/// Repeats a question while the database is not available, for a limited time.
-async fn until_available<T>(limit: Duration, question: impl AsyncFn() -> Result<T>) -> Result<T> {
-    let begun = Instant::now();
-    let mut reported: Option<Instant> = None;
-    loop {
-        let error = match question().await {
-            Err(error) if error.is_unavailable() && begun.elapsed() < limit => error,
-            done => return done,
-        };
-        if reported.is_none_or(|when| when.elapsed() >= REPORT_INTERVAL) {
-            reported = Some(Instant::now());
-            // The time is a part of the text: a line that is repeated literally may be left out of a log.
-            let left = limit.saturating_sub(begun.elapsed()).as_secs();
-            tracing::warn!(error = chain(&error), "waiting for the database, at most {left} s longer");
-        }
-        sleep(ATTEMPT_INTERVAL).await;
-    }
+    authy.until_available(settings.start_timeout, || authy.users().create_first_administrator(&operator)).await
 }
 
 /// Warns while hashes are kept for the first authy, or new ones would be.

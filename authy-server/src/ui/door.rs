@@ -277,8 +277,8 @@ fn with_flow(visit: &Visit<'_>, answer: Answer) -> Answer {
     answer.with_cookies(cookies)
 }
 
-/// Answers a form that came without the cookie of its page. A login in another tab has removed it: whoever is logged in
-/// goes on, and nobody is logged in by that.
+/// Answers a form that came without the flow cookie. A login in another tab removes that cookie, so a browser that is logged in is
+/// led to its account, with the session that it has. Any other browser gets the form again, and the advice to permit cookies.
 fn without_flow(visit: &Visit<'_>, form: FormState, page: fn(&Visit<'_>, FormState) -> Answer) -> Answer {
     if visit.user.is_some() {
         return onward(visit);

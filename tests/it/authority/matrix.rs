@@ -35,7 +35,7 @@ const FUNCTIONS: &[(&str, Rule)] = &[
     ("revocations.read", Reads), ("revocations.snapshot", Reads), ("revocations.self_test", Reads), ("revocations.database_status", Reads), ("revocations.follow", Reads), ("users.stream_export", Reads),
     ("builder", Instance), ("users", Instance), ("roles", Instance), ("sessions", Instance), ("keys", Instance),
     ("events", Instance), ("deliveries", Instance), ("revocations", Instance), ("within", Instance), ("check", Instance), ("committed", Instance),
-    ("check_writable", Instance), ("statistics", Instance), ("keys.can_sign", Instance), ("revocations.is_current", Instance), ("ping", Instance), ("pool", Instance), ("start_background_with", Instance), ("stop", Instance), ("maintain", Instance),
+    ("check_writable", Instance), ("statistics", Instance), ("keys.can_sign", Instance), ("revocations.is_current", Instance), ("ping", Instance), ("until_available", Instance), ("pool", Instance), ("start_background_with", Instance), ("stop", Instance), ("maintain", Instance),
     ("users.find_reset", Anyone), ("users.find_validation", Anyone), ("users.forgot_password", Anyone), ("sessions.login", Anyone), ("sessions.login_with_either", Anyone), ("users.prepare_change", Anyone),
     ("users.prepare_account", Anyone), ("users.prepare_registration", Anyone), ("users.prepare_reset", Anyone), ("sessions.refresh", Anyone), ("users.register", Anyone),
     ("within.users.register", Anyone), ("users.reset_password", Anyone), ("within.users.reset_password", Anyone), ("users.validate", Anyone),

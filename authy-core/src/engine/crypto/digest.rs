@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Returns the digest of a value: SHA-256, cut to 16 bytes, because only accidental matches matter.
 ///
-/// Whoever has it can try values. So it is never of a secret, such as a password or a hash of one: see
+/// Never of a secret: somebody who reads the digest can compute those of guesses and compare. For the hash of a password there is
 /// [`password_digest`](super::password::stored::password_digest).
 pub(in crate::engine) fn digest_of(value: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_vec(value).unwrap_or_default();

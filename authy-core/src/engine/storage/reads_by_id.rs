@@ -93,7 +93,7 @@ impl<T: Clone + Send + 'static> Run<T> {
             // After a failure, each of them reads alone.
             if let Ok(found) = self.0.read(&ids).await {
                 for (id, answer) in asked {
-                    // Whoever asked may have gone.
+                    // Fails when the caller no longer waits.
                     let _ = answer.send(found.get(&id).cloned());
                 }
             }

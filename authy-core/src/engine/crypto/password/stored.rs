@@ -34,9 +34,9 @@ pub(in crate::engine) fn classify(stored: &str) -> Result<HashFormat, UnusableHa
 /// Returns a digest that tells whether a password in another program was replaced: of the format, the parameters and the salt of
 /// its hash, which is new with every password. All texts that match no password have the same one.
 ///
-/// Nothing of the hash itself is in it. It is stored, and whoever has it and the salt could otherwise try passwords at the cost of
-/// the old hash, although argon2id is over that (`--wrap`). So a password is not noticed that replaces another one with the same
-/// salt, or with none, which none of the programs does.
+/// The hash itself is left out. The digest is stored, and with the hash in it, a thief of the database could test each guess at the
+/// cost of the old hash, even where argon2id wraps that (`--wrap`). The price: a new password with the same salt, or both without
+/// one, goes unnoticed. None of the programs reuses a salt.
 pub(in crate::engine) fn password_digest(stored: Option<&str>) -> Vec<u8> {
     digest_of(&stored.and_then(without_hash))
 }

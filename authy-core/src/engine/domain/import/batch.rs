@@ -104,7 +104,8 @@ impl Import<'_> {
         let origins = self.journal.db.list(&sql::FIND_ORIGINS, &[&self.source, &ids]).await?;
         let known = by_source_id(&origins);
         let is_new = |candidate: &Candidate| {
-            known.get(&candidate.source_id).is_none_or(|origin| origin.has_other_password(candidate))
+            let origin = self.forms(candidate).iter().find_map(|id| known.get(id));
+            origin.is_none_or(|origin| origin.has_other_password(candidate))
         };
         wrapping::wrap_new(passwords, self.caller.hash_requester(), candidates, is_new).await
     }

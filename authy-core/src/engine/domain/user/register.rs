@@ -74,19 +74,24 @@ impl Users {
     pub async fn register(&self, caller: &Caller, user: NewUser) -> Result<UserId> {
         let password = user.password.clone();
         let registration = self.prepare_registration(caller, user).await?;
-        let id = match (caller.identity(), &registration.phc) {
+        let is_done = match (caller.identity(), &registration.phc) {
             (None, Some(phc)) if !registration.is_vouched_for => {
                 self.register_anonymous(caller, &registration, phc).await?
             }
-            _ => self.journal.write(caller, async |tx| register(tx, self, &registration).await).await?,
+            _ => false,
         };
+        if !is_done {
+            self.journal.write(caller, async |tx| register(tx, self, &registration).await).await?;
+        }
         self.offer_fallback(&registration, Some(&password));
-        Ok(id)
+        Ok(registration.user)
     }
 
     /// Signs up a user on behalf of a caller who has no account, so that nothing has to be proven: as [`register`] does, in one
     /// statement. Its eight round trips, each with a statement to plan, would cost PostgreSQL more than what they write.
-    async fn register_anonymous(&self, caller: &Caller, registration: &Registration, phc: &str) -> Result<UserId> {
+    ///
+    /// Returns false, and writes nothing, for what only [`register`] does: to refuse with the reason, and to make an administrator.
+    async fn register_anonymous(&self, caller: &Caller, registration: &Registration, phc: &str) -> Result<bool> {
         let Registration { user, username, email, skeletons, .. } = registration;
         let (role, code) = (user_role(), Uuid::new_v4());
         let [skeleton, other_skeleton] = [skeletons.first(), skeletons.last()];
@@ -114,12 +119,11 @@ impl Users {
             &request_id,
             &json!({ "role": role, "code_id": code }),
         ];
-        if self.db().write(&sql::REGISTER, params).await.map_err(unless_taken_alone)?.is_none() {
-            let role = self.db().read_opt(&role::sql::FIND_ID, &[&role.key()]).await?;
-            return Err(role.map_or_else(role::unknown, |_| lookalike::refused()));
+        let is_done = self.db().write(&sql::REGISTER, params).await.map_err(unless_taken_alone)?.is_some();
+        if is_done {
+            self.journal.feed.history.note_commit(event_id);
         }
-        self.journal.feed.history.note_commit(event_id);
-        Ok(*user)
+        Ok(is_done)
     }
 
     /// Has a fallback hash made of the password of a new user.

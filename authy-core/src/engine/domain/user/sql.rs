@@ -75,14 +75,15 @@ statements! {
     CREATE(UUID, TEXT, TEXT, TEXT, TEXT, BOOL, TEXT_ARRAY, INT4) = new_user!("CASE WHEN $6 THEN now() END", "$7", "$8", "");
 
     /// Signs up a user: the user as above, with a password, a role by its key and a code that confirms the address, and the
-    /// event. Returns no row when the name looks like an administrator's, or there is no such role.
+    /// event. Returns no row, and writes nothing, when the name looks like an administrator's, when there is no such role, and when
+    /// its level makes administrators, whose names have to be protected, too.
     ///
     /// The role is protected from deletion, as the foreign key does after it. The name has one skeleton or two; an array of unknown
     /// length would make PostgreSQL plan the statement each time.
     REGISTER(UUID, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, INT4, TEXT, TEXT, UUID, TEXT, FLOAT8,
              UUID, TEXT, TEXT, INET, TEXT, TEXT, JSONB) = concat!(
         "WITH role AS (
-             SELECT role_id FROM authy.role WHERE name_key = $10 FOR KEY SHARE
+             SELECT role_id FROM authy.role WHERE name_key = $10 AND level > $8 FOR KEY SHARE
          ), made AS (",
         new_user!("NULL::timestamptz", "ARRAY[$6, $7]", "$8", " AND EXISTS (SELECT FROM role) RETURNING public_id"),
         "), password AS (
