@@ -124,9 +124,12 @@ async fn no_month_is_dropped_before_the_sinks_have_received_it() {
         sql.batch_execute(LONG_AGO).await.unwrap();
         until("it is tried", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting >= 4 }).await;
         // Delivery to a sink does not delay the making and dropping of months, while the sink is away or afterwards.
-        let report = authy.maintain().await.unwrap();
-        assert!(report.months_made > 0 && report.months_undelivered == 1, "{pace:?}: {report:?}");
-        assert!(authy.maintain().await.unwrap().months_undelivered == 1, "{pace:?}");
+        // The month may have been made by the background work already.
+        for _ in 0..2 {
+            assert_eq!(authy.maintain().await.unwrap().months_undelivered, 1, "{pace:?}");
+            let outside = "SELECT count(*) FROM authy.event_default";
+            assert_eq!(sql.query_one(outside, &[]).await.unwrap().get::<_, i64>(0), 0, "{pace:?}");
+        }
         sink.is_away.store(false, Ordering::SeqCst);
         until("it is delivered", || async { sink.received().iter().any(|event| event.kind == "role.created") }).await;
         until("that is noted", || async { authy.deliveries().list_sinks().await.unwrap()[0].waiting == 0 }).await;
