@@ -21,7 +21,7 @@ mod again;
 mod compat;
 mod files;
 mod fixture;
-mod kill;
+pub(crate) mod kill;
 mod report;
 mod scale;
 mod sinks;

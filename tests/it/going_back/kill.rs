@@ -1,11 +1,11 @@
 //! Exports that are killed, and run again.
 
-use std::{os::unix::process::ExitStatusExt as _, path::Path};
+use std::path::Path;
 
-use tokio::process::Command;
 use tokio_postgres::config::Host;
 
 use super::*;
+use crate::import::kill::is_killed;
 
 fn url(config: &tokio_postgres::Config) -> String {
     let [Host::Unix(folder)] = config.get_hosts() else { panic!("no socket") };
@@ -20,13 +20,7 @@ async fn export_until(
     keys: &MasterKeys,
     step: u64,
 ) -> bool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_authy-import-process"));
-    command.args([url(here), url(old), step.to_string(), "export".to_owned()]);
-    command.env("IMPORT_PROCESS_MASTER_KEY", &**keys.to_base64());
-    let output = command.kill_on_drop(true).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() || output.status.signal() == Some(9), "{said}");
-    !output.status.success()
+    is_killed(&[url(here), url(old), step.to_string(), "export".to_owned()], keys).await
 }
 
 /// A copy of a database that nobody uses any more.
