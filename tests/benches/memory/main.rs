@@ -39,7 +39,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 const CONNECTIONS: usize = 10_000;
 const STREAMS: usize = 1_000;
 
-/// How long the storm takes, and how long after it the server is left alone.
+/// How long the storm takes, and how long the server is left alone after it, and before connections and streams are counted.
 const STORM: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(60);
 
@@ -80,6 +80,7 @@ async fn measure() -> Result {
         print(&format!("{} s after it", REST.as_secs()))?;
     }
     if wanted("connections") {
+        sleep(REST).await;
         let before = authy.memory()?.resident;
         let request =
             format!("GET /authy/checkaccess/10 HTTP/1.1\r\nhost: localhost\r\nx-access-token: {token}\r\n\r\n");
@@ -99,6 +100,7 @@ async fn measure() -> Result {
         print("5 s after they were closed")?;
     }
     if wanted("streams") {
+        sleep(REST).await;
         let before = authy.memory()?.resident;
         let request = "GET /authy/revocations HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
         let mut open = Vec::new();
