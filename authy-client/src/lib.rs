@@ -56,9 +56,12 @@ pub use authy_core::{
     tower::{Guarded, RequireAuth},
 };
 
-pub use builder::ClientBuilder;
+pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 pub use error::{Error, Result};
+/// The library of streams: its `TryStreamExt` has the methods of the lists that [`Client::users`], [`Session::events`] and others
+/// return.
+pub use futures_util;
 pub use local::{LocalVerifier, StartError, VerifierBuilder, WhenStale};
 /// The TLS library whose configuration [`ClientBuilder::tls`] takes.
 pub use rustls;

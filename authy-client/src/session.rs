@@ -119,6 +119,20 @@ impl Session {
     /// }
     /// ```
     ///
+    /// The call may be made twice, so it clones what it takes, unless that is `Copy` as an ID is:
+    ///
+    /// ```no_run
+    /// use authy_client::{Session, SessionError, UserId, Username};
+    ///
+    /// async fn id_of(session: &Session, username: Username) -> Result<UserId, SessionError> {
+    ///     let found = session.call(|client| {
+    ///         let username = username.clone();
+    ///         async move { client.find_user(username).await }
+    ///     });
+    ///     Ok(found.await?.public_id)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`token`](Self::token), and [`SessionError::Call`] with the error of the call.
     pub async fn call<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, SessionError>

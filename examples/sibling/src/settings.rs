@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, iter::successors, net::SocketAddr};
 
-use authy_client::{Client, LocalVerifier, Secret, StartError, api::session::Credentials};
+use authy_client::{BuildError, Client, LocalVerifier, Secret, StartError, api::session::Credentials};
 
 /// The settings of the service: see the table of the [crate].
 #[derive(Debug)]
@@ -55,7 +55,11 @@ impl Settings {
     pub fn client(&self) -> Result<Client, SettingError> {
         let builder = Client::builder(&self.authy_url);
         let builder = if self.plain_http { builder.dangerous_allow_plain_http() } else { builder };
-        builder.build().map_err(|error| invalid("AUTHY_URL", chain(&error)))
+        // The messages of the errors name methods, and the operator of this service sets variables.
+        builder.build().map_err(|error| match error {
+            BuildError::PlainHttp { host } => invalid("AUTHY_URL", plain_http_refused(&host)),
+            error => invalid("AUTHY_URL", chain(&error)),
+        })
     }
 
     /// Starts the verifier of the callers' tokens.
@@ -67,7 +71,6 @@ impl Settings {
         if let Some(issuer) = &self.issuer {
             verifier = verifier.issuer(issuer);
         }
-        // The messages of the errors name methods, and the operator of this service sets variables.
         verifier.start().await.map_err(|error| match error {
             StartError::Issuer { server, expected } => {
                 invalid("AUTHY_ISSUER", format!("is {expected}, and must be the issuer of the server, {server}"))
@@ -91,6 +94,13 @@ fn account(name: Option<String>, file: Option<String>) -> Result<Option<Credenti
         (Some(_), None) => Err(invalid("BIDS_PASSWORD_FILE", "must name a file with the password of BIDS_ACCOUNT")),
         (None, Some(_)) => Err(invalid("BIDS_ACCOUNT", "must name the account of BIDS_PASSWORD_FILE")),
     }
+}
+
+fn plain_http_refused(host: &str) -> String {
+    format!(
+        "would send passwords and tokens to {host} without encryption: use https://, or, on a network where nobody else can \
+         listen, set BIDS_DANGEROUS_ALLOW_PLAIN_HTTP=true"
+    )
 }
 
 fn invalid(variable: &'static str, problem: impl Into<String>) -> SettingError {
@@ -136,7 +146,8 @@ mod tests {
     fn plain_http_to_another_machine_is_permitted_by_name_only() {
         let url = ("AUTHY_URL", "http://authy:8080");
         let refused = read(&[url]).unwrap().client().unwrap_err().to_string();
-        assert!(refused.contains("https://") && refused.contains("dangerous_allow_plain_http"), "{refused}");
+        assert!(refused.contains("https://") && refused.contains("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP=true"), "{refused}");
+        assert!(!refused.contains("dangerous_allow_plain_http"), "no method of Rust: {refused}");
         read(&[url, ("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP", "true")]).unwrap().client().unwrap();
     }
 

@@ -10,7 +10,7 @@
 
 mod server;
 
-use std::{collections::HashSet, future::Future, io::Write as _, path::Path, time::Duration};
+use std::{collections::HashSet, future::Future, io::Write as _, path::Path, process::Stdio, time::Duration};
 
 use authy_client::{
     Authenticator as _, ErrorKind, Secret,
@@ -92,6 +92,42 @@ async fn users_who_cannot_be_created_are_named_and_the_others_are_created() {
     assert!(errors.contains("line 3: invalid_input: there is no such role\n"), "{errors}");
     assert!(errors.contains("line 4: the email address belongs to another user\n"), "{errors}");
     assert!(server.run(["report"]).await.contains("with the role user: 3\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_gone_ends_neither_the_task_nor_the_logout() {
+    let server = TestServer::start("off").await;
+    // As in `report 2>&1 | head -0`: both ends of the output are closed before the tool writes anything.
+    let closed = || Stdio::from(std::io::pipe().unwrap().1);
+    let users = server.users(["ada,ada@example.org,".to_owned(), "bob,bob@example.org,no-such-role".to_owned()]);
+    for (arguments, succeeds) in [(&["report"][..], true), (&["import", text(&users)], false), (&["report"], true)] {
+        let status = server.tool(arguments).stdout(closed()).stderr(closed()).status().await.unwrap();
+        assert_eq!(status.code(), Some(i32::from(!succeeds)), "{arguments:?}");
+    }
+    assert!(server.run(["report"]).await.contains("with the role user: 1\n"));
+    let sessions = server.administrator().await.list_sessions().await.unwrap().sessions;
+    assert_eq!(sessions.len(), 1, "the session that asks: {sessions:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_was_revoked_in_the_middle_of_an_import_is_replaced() {
+    let server = TestServer::start("off").await;
+    let (administrator, users) = (server.administrator_id().await, server.users(many(300)));
+    let import = async { server.run(["import", text(&users)]).await };
+    let revoke = async {
+        until(Duration::from_secs(10), async || server.count_users().await > 10).await;
+        server.grant("guest", administrator).await;
+    };
+    assert_eq!(tokio::join!(import, revoke).0, "300 created, 0 skipped, 0 failed\n");
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_refused_by_the_name_of_the_variable() {
+    let server = TestServer::start("off").await;
+    let output = server.tool(["report"]).env("AUTHY", "http://auth.example.org").output().await.unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && errors.contains("AUTHY: ") && errors.contains("https://"), "{errors}");
+    assert!(!errors.contains("ClientBuilder"), "{errors}");
 }
 
 /// Returns the events of a file, oldest first.

@@ -1,12 +1,16 @@
 //! A server of authy on a PostgreSQL of its own, and the tool as an operator runs it.
 
 use std::{
+    ffi::OsStr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Output,
 };
 
-use authy_client::{Client, ClientInfo, Secret, Username, api::session::Credentials};
+use authy_client::{
+    Client, ClientInfo, Secret, UserId, Username,
+    api::{session::Credentials, user::UserQuery},
+};
 use authy_core::{
     Authy,
     engine::{Caller, Config, MasterKeys},
@@ -22,7 +26,7 @@ use tokio::{net::TcpListener, process::Command};
 pub(crate) struct TestServer {
     url: String,
     administrator: (Username, Secret),
-    _authy: Authy,
+    authy: Authy,
     _cluster: Cluster,
     folder: TempDir,
 }
@@ -57,7 +61,7 @@ impl TestServer {
         let limits = RateLimits { default: limit.parse().unwrap(), ..RateLimits::default() };
         let server = Server::new(authy.clone(), HttpConfig { limits, ..HttpConfig::default() });
         tokio::spawn(server.serve(listener, std::future::pending()));
-        Self { url, administrator, _authy: authy, _cluster: cluster, folder }
+        Self { url, administrator, authy, _cluster: cluster, folder }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -99,15 +103,31 @@ impl TestServer {
     }
 
     async fn output<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+        self.tool(arguments).output().await.unwrap()
+    }
+
+    /// Returns the tool as a command that runs it against this server.
+    pub(crate) fn tool(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let (name, password) = &self.administrator;
-        Command::new(env!("CARGO_BIN_EXE_authy-example-operations"))
-            .args(arguments)
-            .env("AUTHY", &self.url)
-            .env("ADMIN_USERNAME", name.as_str())
-            .env("ADMIN_PASSWORD", password.expose())
-            .output()
-            .await
-            .unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authy-example-operations"));
+        command.args(arguments).env("AUTHY", &self.url);
+        command.env("ADMIN_USERNAME", name.as_str()).env("ADMIN_PASSWORD", password.expose());
+        command
+    }
+
+    pub(crate) async fn count_users(&self) -> u64 {
+        self.authy.users().list(&UserQuery::default()).await.unwrap().total
+    }
+
+    /// Returns the ID of the administrator.
+    pub(crate) async fn administrator_id(&self) -> UserId {
+        self.administrator().await.find_user(self.administrator.0.clone()).await.unwrap().public_id
+    }
+
+    /// Grants a role, which revokes the access tokens of every session of the user.
+    pub(crate) async fn grant(&self, role: &str, user: UserId) {
+        let operator = Caller::operator(ClientInfo::default());
+        self.authy.roles().grant(&operator, &role.parse().unwrap(), user).await.unwrap();
     }
 
     /// Returns how many mails of a kind were sent.
