@@ -20,6 +20,7 @@ pages! {
     Embedding = "../docs/embedding.md";
     EventsAndSinks = "../docs/events-and-sinks.md";
     SessionsAndTokens = "../docs/sessions-and-tokens.md";
+    Testing = "../docs/testing.md";
     Ui = "../docs/ui.md";
 }
 

@@ -1,74 +1,31 @@
-//! A server of authy on a PostgreSQL of its own, and the tool as an operator runs it.
+//! The tool as an operator runs it, for a server of authy.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Output,
 };
 
-use authy_client::{Client, ClientInfo, Secret, Username, api::session::Credentials};
-use authy_core::{
-    Authy,
-    engine::{Caller, Config, MasterKeys},
-};
-use authy_postgres::Cluster;
-use authy_server::{
-    HttpConfig, RateLimits, Server,
-    sink::{MailConfig, MailSink, Mailer, Sender, Templates},
-};
+use authy_client::Client;
+use authy_server::test_util::TestServer;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, process::Command};
+use tokio::process::Command;
 
-pub(crate) struct TestServer {
-    url: String,
-    administrator: (Username, Secret),
-    _authy: Authy,
-    _cluster: Cluster,
+pub(crate) struct Tool {
+    pub(crate) authy: TestServer,
     folder: TempDir,
 }
 
-impl TestServer {
-    /// Starts a server with a limit on the requests of an address, such as `10/second`.
-    pub(crate) async fn start(limit: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // PostgreSQL runs as a user of its own when the test is run by root, and has to get in.
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let cluster = Cluster::builder(folder.path().join("data")).dangerous_volatile().start().await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+impl Tool {
+    pub(crate) async fn new() -> Self {
+        Self::of(TestServer::start().await)
+    }
 
-        let mailer = Mailer::folder(&folder.path().join("mail")).unwrap();
-        let mails = MailConfig {
-            from: Sender::local().unwrap(),
-            service: "operations".to_owned(),
-            validate_url: format!("{url}/authy/validate/{{code}}").parse().unwrap(),
-            reset_url: None,
-            templates: Templates::load(None).unwrap(),
-        };
-        let authy = Authy::builder(cluster.config())
-            .master_keys(MasterKeys::generate().unwrap())
-            .config(Config { issuer: Some(url.clone()), ..Config::default() })
-            .sink_with(|authy| Ok(MailSink::new(authy.clone(), mailer, mails)))
-            .start()
-            .await
-            .unwrap();
-        let operator = Caller::operator(ClientInfo::default());
-        let administrator = authy.users().create_first_administrator(&operator).await.unwrap().unwrap();
-        let limits = RateLimits { default: limit.parse().unwrap(), ..RateLimits::default() };
-        let server = Server::new(authy.clone(), HttpConfig { limits, ..HttpConfig::default() });
-        tokio::spawn(server.serve(listener, std::future::pending()));
-        Self { url, administrator, _authy: authy, _cluster: cluster, folder }
+    pub(crate) fn of(authy: TestServer) -> Self {
+        Self { authy, folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::builder(&self.url).build().unwrap()
-    }
-
-    /// Returns a client with the token of the administrator.
-    pub(crate) async fn administrator(&self) -> Client {
-        let (name, password) = &self.administrator;
-        let tokens = self.client().login(Credentials::new(name.as_str(), password.clone())).await.unwrap();
-        self.client().with_token(tokens.token)
+        Client::builder(self.authy.url()).build().unwrap()
     }
 
     /// Returns a path in a folder that is removed with the server.
@@ -99,22 +56,16 @@ impl TestServer {
     }
 
     async fn output<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
-        let (name, password) = &self.administrator;
+        let administrator = &self.authy.administrator().credentials;
         Command::new(env!("CARGO_BIN_EXE_authy-example-operations"))
             .args(arguments)
-            .env("AUTHY", &self.url)
-            .env("ADMIN_USERNAME", name.as_str())
-            .env("ADMIN_PASSWORD", password.expose())
+            .env("AUTHY", self.authy.url())
+            .env("ADMIN_USERNAME", &administrator.username)
+            .env("ADMIN_PASSWORD", administrator.password.expose())
+            .env("ADMIN_DEVICE_FILE", self.path("device"))
             .output()
             .await
             .unwrap()
-    }
-
-    /// Returns how many mails of a kind were sent.
-    pub(crate) fn mails(&self, kind: &str) -> usize {
-        let end = format!(".{kind}.eml");
-        let names = std::fs::read_dir(self.path("mail")).unwrap().map(|file| file.unwrap().file_name());
-        names.filter(|name| name.to_str().unwrap().ends_with(&end)).count()
     }
 }
 
