@@ -20,6 +20,7 @@ pages! {
     Axum = "../docs/axum.md";
     Embedding = "../docs/embedding.md";
     EventsAndSinks = "../docs/events-and-sinks.md";
+    Testing = "../docs/testing.md";
     Ui = "../docs/ui.md";
 }
 

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `axum` | extractors and responses for axum, as `authy_client::axum` |
 //! | `opentelemetry` | each request is a part of the current OpenTelemetry span, if there is one |
-//! | `test-util` | an authenticator for tests of services |
+//! | `test-util` | an authenticator for tests of services; a server for them has the feature `test-util` of authy-server |
 //!
 //! ```no_run
 //! use authy_client::{Client, RequireAuth, Secret, api::session::Credentials};

@@ -16,7 +16,8 @@
 //!   ends.
 //! - `offboard` deletes a user, which ends all sessions of the user.
 //!
-//! Each run is a session of its own, and logs out at its end.
+//! Each run is a session of its own, and logs out at its end. The file `.authy-operations-device` in the home folder, or
+//! `ADMIN_DEVICE_FILE`, makes the runs those of one device: a scheduled run is not reported as a login from a new one.
 
 mod export;
 mod import;

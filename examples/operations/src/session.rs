@@ -1,6 +1,6 @@
 //! The session of the administrator.
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use authy_client::{BuildError, Client, ErrorKind, Session, SessionError, api::session::Credentials};
 use tokio::time::sleep;
@@ -18,7 +18,15 @@ pub(crate) async fn log_in() -> Result<Session> {
         }
         error => Box::<dyn std::error::Error>::from(error),
     })?;
-    Ok(client.session().login(credentials).await?)
+    Ok(client.session().device_file(device_file()?).login(credentials).await?)
+}
+
+/// Returns the file that makes the next run one of a known device. Without it, the account would get a mail about a login
+/// from a new device for the run of each day.
+fn device_file() -> Result<PathBuf> {
+    let configured = env::var_os("ADMIN_DEVICE_FILE").map(PathBuf::from);
+    let default = || Some(env::home_dir()?.join(".authy-operations-device"));
+    configured.or_else(default).ok_or_else(|| "set ADMIN_DEVICE_FILE: there is no home folder".into())
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -1,8 +1,10 @@
 //! The settings of the service, from the environment.
 
-use std::{env, error::Error, fs, iter::successors, net::SocketAddr};
+use std::{env, error::Error, fs, iter::successors, net::SocketAddr, path::PathBuf};
 
 use authy_client::{BuildError, Client, LocalVerifier, Secret, StartError, api::session::Credentials};
+
+use crate::bidders::Account;
 
 /// The settings of the service: see the table of the [crate].
 #[derive(Debug)]
@@ -10,7 +12,7 @@ pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
     /// The account of the background job.
-    pub account: Option<Credentials>,
+    pub account: Option<Account>,
     authy_url: String,
     issuer: Option<String>,
     audience: String,
@@ -40,7 +42,9 @@ impl Settings {
         let plain_http = or("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP", "false").parse();
         Ok(Self {
             listen: listen.map_err(|_| invalid("BIDS_LISTEN", "must be an address such as 127.0.0.1:8090"))?,
-            account: account(variable("BIDS_ACCOUNT"), variable("BIDS_PASSWORD_FILE"))?,
+            account: credentials(variable("BIDS_ACCOUNT"), variable("BIDS_PASSWORD_FILE"))?.map(|credentials| {
+                Account { credentials, device_file: variable("BIDS_DEVICE_FILE").map(PathBuf::from) }
+            }),
             authy_url: or("AUTHY_URL", "http://127.0.0.1:8080"),
             issuer: variable("AUTHY_ISSUER"),
             audience: or("AUTHY_AUDIENCE", "authy"),
@@ -83,7 +87,7 @@ impl Settings {
     }
 }
 
-fn account(name: Option<String>, file: Option<String>) -> Result<Option<Credentials>, SettingError> {
+fn credentials(name: Option<String>, file: Option<String>) -> Result<Option<Credentials>, SettingError> {
     match (name, file) {
         (None, None) => Ok(None),
         (Some(name), Some(file)) => {
@@ -157,6 +161,7 @@ mod tests {
         fs::write(file.path(), " a long password \r\n").unwrap();
         let path = file.path().to_str().unwrap();
         let account = read(&[("BIDS_ACCOUNT", "bids"), ("BIDS_PASSWORD_FILE", path)]).unwrap().account.unwrap();
-        assert_eq!((account.username.as_str(), account.password.expose()), ("bids", " a long password "));
+        let Credentials { username, password } = account.credentials;
+        assert_eq!((username.as_str(), password.expose()), ("bids", " a long password "));
     }
 }
