@@ -11,8 +11,8 @@
 mod tool;
 
 use std::{
-    collections::HashSet, future::Future, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio,
-    time::Duration,
+    collections::HashSet, future::Future, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path,
+    process::Stdio, time::Duration,
 };
 
 use authy_client::{
