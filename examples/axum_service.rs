@@ -4,8 +4,7 @@
 
 use std::env;
 
-use authy_client::{Client, RequireAuth};
-use authy_core::Identity;
+use authy_client::{Client, Identity, RequireAuth};
 use authy_examples::Result;
 use axum::{Extension, Router, routing::get};
 use tokio::net::TcpListener;

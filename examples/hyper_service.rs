@@ -4,8 +4,7 @@
 
 use std::{convert::Infallible, env};
 
-use authy_client::{Client, RequireAuth};
-use authy_core::Identity;
+use authy_client::{Client, Identity, RequireAuth};
 use authy_examples::Result;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1};

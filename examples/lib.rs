@@ -4,7 +4,8 @@ use std::{env, error::Error};
 
 use authy_postgres::Cluster;
 
-/// Compiles the code of a page as a doctest. A test fails when a page with Rust code is missing here.
+/// Compiles the code of a page as a doctest. A test fails when a page with Rust code is missing here and in
+/// `examples/pages`, which has the pages for services.
 macro_rules! pages {
     ($($name:ident = $path:literal;)+) => { $(
         #[cfg(doctest)]
@@ -19,7 +20,7 @@ pages! {
     Axum = "../docs/axum.md";
     Embedding = "../docs/embedding.md";
     EventsAndSinks = "../docs/events-and-sinks.md";
-    SessionsAndTokens = "../docs/sessions-and-tokens.md";
+    Testing = "../docs/testing.md";
     Ui = "../docs/ui.md";
 }
 

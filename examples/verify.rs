@@ -3,8 +3,7 @@
 
 use std::env;
 
-use authy_client::Client;
-use authy_core::Authenticator as _;
+use authy_client::{Authenticator as _, Client};
 use authy_examples::Result;
 
 #[tokio::main]

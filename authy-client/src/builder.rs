@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use authy_core::{
-    encryption::{self, ConnectionKind, Encryption},
+    encryption,
     http_url::HttpUrl,
     tls::{self, Roots},
 };
 use rustls::ClientConfig;
 
-use crate::{Error, Result, client::Client, transport::HttpTransport};
+use crate::{client::Client, transport::HttpTransport};
+
+mod error;
+
+pub use error::BuildError;
 
 impl Client {
     /// Begins a client of the server at this URL, such as `https://auth.example.org`. `/authy`, with which the paths of
@@ -80,21 +84,14 @@ impl ClientBuilder {
     /// Builds the client. It connects with the first call.
     ///
     /// # Errors
-    /// When the URL cannot be used or is plain http to another machine, or TLS cannot be set up. The message says what
-    /// to change.
-    pub fn build(self) -> Result<Client> {
+    /// [`BuildError::Url`] when the text is not a URL, [`BuildError::PlainHttp`] when it is plain http to another machine,
+    /// and [`BuildError::Tls`] when TLS cannot be set up.
+    pub fn build(self) -> Result<Client, BuildError> {
         // The URL of the endpoints, instead of that of the server, is an easy mistake.
         let base = self.url.trim_end_matches('/');
-        // The message leaves the text out, which may contain a password.
-        let url = HttpUrl::parse_base(base.strip_suffix("/authy").unwrap_or(base))
-            .map_err(|cause| Error::misuse(format!("the text is not the URL of a server: {cause}")))?;
-        if !url.is_https() {
-            let encryption = match self.plain_http_anywhere {
-                true => Encryption::Declined,
-                false => Encryption::Unspecified,
-            };
-            encryption::check(CONNECTION, encryption, [url.host()])
-                .map_err(|cause| Error::misuse(format!("plain http {cause}")))?;
+        let url = HttpUrl::parse_base(base.strip_suffix("/authy").unwrap_or(base)).map_err(BuildError::Url)?;
+        if !url.is_https() && !self.plain_http_anywhere && !encryption::is_local(url.host()) {
+            return Err(BuildError::PlainHttp { host: url.host().to_owned() });
         }
         let tls = match self.tls {
             Some(tls) => tls,
@@ -103,21 +100,17 @@ impl ClientBuilder {
                 let roots = self.private_roots.iter().try_fold(Roots::platform(), add);
                 let config =
                     roots.and_then(|roots| if url.is_https() { roots.client_config() } else { tls::without_roots() });
-                config.map_err(|cause| Error::misuse(format!("TLS cannot be set up: {cause}")).because(cause))?
+                config.map_err(BuildError::Tls)?
             }
         };
         Ok(Client::new(HttpTransport::new(url, self.timeout, self.retries, tls)))
     }
 }
 
-const CONNECTION: ConnectionKind = ConnectionKind {
-    carries: "passwords and tokens",
-    encrypt_with: "https://",
-    permit_plain_text_with: "`ClientBuilder::dangerous_allow_plain_http`",
-};
-
 #[cfg(test)]
 mod tests {
+    use authy_core::tls::TlsError;
+
     use super::*;
 
     #[test]
@@ -149,12 +142,15 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_change() {
-        let refused = |url: &str| Client::builder(url).build().unwrap_err().to_string();
-        assert!(refused("auth.example.org").contains("such as https://auth.example.org"));
-        let plain = refused("http://auth.example.org");
+        let refused = |url: &str| Client::builder(url).build().unwrap_err();
+        let none = refused("auth.example.org");
+        assert!(matches!(none, BuildError::Url(_)) && none.to_string().contains("such as https://auth.example.org"));
+        let plain = refused("http://auth.example.org:8080/authy");
+        assert_eq!(plain, BuildError::PlainHttp { host: "auth.example.org".to_owned() });
+        let plain = plain.to_string();
         assert!(plain.contains("https://") && plain.contains("dangerous_allow_plain_http"), "{plain}");
-        let pem = Client::builder("https://localhost").root_certificate_pem("none").build().unwrap_err().to_string();
-        assert!(pem.contains("PEM"), "{pem}");
-        assert!(!refused("https://ada:hunter2@example.org").contains("hunter2"));
+        let pem = Client::builder("https://localhost").root_certificate_pem("none").build().unwrap_err();
+        assert_eq!(pem, BuildError::Tls(TlsError::NoCertificate));
+        assert!(!format!("{0:?} {0}", refused("https://ada:hunter2@example.org")).contains("hunter2"));
     }
 }

@@ -67,7 +67,8 @@ impl Client {
 
     /// Returns the client of a device that has logged in before: [`login`](Self::login) sends the
     /// [`device_token`](authy_core::api::session::Tokens::device_token) of an earlier login, so that password guesses
-    /// from other devices do not delay it.
+    /// from other devices do not delay it, and the account gets no mail about a new device. A program that logs in at each
+    /// run keeps the token in a file: [`SessionBuilder::device_file`](crate::SessionBuilder::device_file).
     #[must_use]
     pub fn with_device_token(&self, token: &Secret) -> Self {
         // A text that a header cannot contain is not a device token, and is not sent.

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `axum` | extractors and responses for axum, as `authy_client::axum` |
 //! | `opentelemetry` | each request is a part of the current OpenTelemetry span, if there is one |
-//! | `test-util` | an authenticator for tests of services |
+//! | `test-util` | an authenticator for tests of services; a server for them has the feature `test-util` of authy-server |
 //!
 //! ```no_run
 //! use authy_client::{Client, RequireAuth, Secret, api::session::Credentials};
@@ -56,9 +56,12 @@ pub use authy_core::{
     tower::{Guarded, RequireAuth},
 };
 
-pub use builder::ClientBuilder;
+pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 pub use error::{Error, Result};
+/// The library of streams: its `TryStreamExt` has the methods of the lists that [`Client::users`], [`Session::events`] and others
+/// return.
+pub use futures_util;
 pub use local::{LocalVerifier, StartError, VerifierBuilder, WhenStale};
 /// The TLS library whose configuration [`ClientBuilder::tls`] takes.
 pub use rustls;

@@ -25,8 +25,7 @@ impl Client {
     /// the last page: [`Session::users`] has a valid one for each.
     ///
     /// ```no_run
-    /// use authy_client::{Client, api::user::UserQuery};
-    /// use futures_util::TryStreamExt as _;
+    /// use authy_client::{Client, api::user::UserQuery, futures_util::TryStreamExt as _};
     ///
     /// async fn print(administrator: &Client, query: UserQuery) -> authy_client::Result<()> {
     ///     let mut users = administrator.users(query);
@@ -43,8 +42,7 @@ impl Client {
     /// Returns all members of a role, in the order in which they were granted it, as [`users`](Self::users).
     ///
     /// ```no_run
-    /// use authy_client::{Client, RoleName};
-    /// use futures_util::TryStreamExt as _;
+    /// use authy_client::{Client, RoleName, futures_util::TryStreamExt as _};
     ///
     /// async fn print(administrator: &Client, role: RoleName) -> authy_client::Result<()> {
     ///     let mut members = administrator.role_users(role);
@@ -65,8 +63,7 @@ impl Client {
     /// [`Session::events`] has a valid one for each.
     ///
     /// ```no_run
-    /// use authy_client::{Client, api::event::EventQuery};
-    /// use futures_util::TryStreamExt as _;
+    /// use authy_client::{Client, api::event::EventQuery, futures_util::TryStreamExt as _};
     ///
     /// async fn count(administrator: &Client, query: EventQuery) -> authy_client::Result<usize> {
     ///     administrator.events(query).try_fold(0, async |count, _| Ok(count + 1)).await
@@ -89,8 +86,7 @@ impl Session {
     /// Returns all users from a query, as [`Client::users`], with an access token that is valid for each page.
     ///
     /// ```no_run
-    /// use authy_client::{Session, api::user::UserQuery};
-    /// use futures_util::TryStreamExt as _;
+    /// use authy_client::{Session, api::user::UserQuery, futures_util::TryStreamExt as _};
     ///
     /// async fn count_deleted(administrator: &Session) -> authy_client::Result<usize> {
     ///     let deleted = UserQuery { deleted: Some(true), ..UserQuery::default() };

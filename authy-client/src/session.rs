@@ -1,6 +1,6 @@
 //! The session of one login: its tokens, which are refreshed before they expire.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use authy_core::{
     ErrorKind, Secret,
@@ -9,16 +9,18 @@ use authy_core::{
 
 use crate::{Client, Result};
 
+mod device_file;
 mod error;
 mod refresh;
 
+use device_file::DeviceFile;
 pub use error::SessionError;
 use refresh::{OnRefresh, SessionState, exchange, uninterrupted};
 
 impl Client {
     /// Begins a session: one login, whose tokens are refreshed before they expire.
     pub fn session(&self) -> SessionBuilder {
-        SessionBuilder { client: self.clone(), on_refresh: None }
+        SessionBuilder { client: self.clone(), on_refresh: None, device_file: None }
     }
 }
 
@@ -26,6 +28,7 @@ impl Client {
 pub struct SessionBuilder {
     client: Client,
     on_refresh: Option<OnRefresh>,
+    device_file: Option<PathBuf>,
 }
 
 impl SessionBuilder {
@@ -38,13 +41,45 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets the file that keeps the device token from one login to the next, for a program that logs in again and again: a
+    /// scheduled one, or a service that is restarted. The token identifies the program as a known device. Without it, each
+    /// login is from a new device, which the account gets a mail about, and wrong guesses of others slow it down.
+    ///
+    /// The file is created by the first login with mode 0600, and replaced completely or not at all by each later one. It is
+    /// of one account. Whoever reads it still needs the password.
+    ///
+    /// ```no_run
+    /// use authy_client::{Client, Session, api::session::Credentials};
+    ///
+    /// async fn log_in(authy: &Client, account: Credentials) -> authy_client::Result<Session> {
+    ///     authy.session().device_file("/var/lib/nightly-export/authy-device").login(account).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn device_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.device_file = Some(path.into());
+        self
+    }
+
     /// Logs in.
     ///
     /// # Errors
-    /// As [`Client::login`].
+    /// As [`Client::login`]. Before the login, when the [`device_file`](Self::device_file) is in a folder that does not exist
+    /// or in which other users can replace files, can be read by other users, cannot be replaced, or contains something else.
     pub async fn login(self, credentials: Credentials) -> Result<Session> {
-        let login = async |client: &Client| client.login(credentials).await;
-        Ok(Session(Arc::new(SessionState::start(self.client, self.on_refresh, login).await?)))
+        let (known, next) = match self.device_file {
+            Some(path) => DeviceFile::new(path).open().await.map(|(known, next)| (known, Some(next)))?,
+            None => (None, None),
+        };
+        let login = async |client: &Client| match known {
+            Some(device) => client.with_device_token(&device).login(credentials).await,
+            None => client.login(credentials).await,
+        };
+        let session = Session(Arc::new(SessionState::start(self.client, self.on_refresh, login).await?));
+        if let (Some(next), Some(token)) = (next, session.tokens().and_then(|tokens| tokens.device_token)) {
+            next.save(token).await;
+        }
+        Ok(session)
     }
 
     /// Continues a session by its last refresh token, which is exchanged at once.
@@ -116,6 +151,20 @@ impl Session {
     ///
     /// async fn is_deleted(session: &Session, user: UserId) -> Result<bool, SessionError> {
     ///     Ok(session.call(|client| async move { client.get_user(user).await }).await?.deleted)
+    /// }
+    /// ```
+    ///
+    /// The call may be made twice, so it clones what it takes, unless that is `Copy` as an ID is:
+    ///
+    /// ```no_run
+    /// use authy_client::{Session, SessionError, UserId, Username};
+    ///
+    /// async fn id_of(session: &Session, username: Username) -> Result<UserId, SessionError> {
+    ///     let found = session.call(|client| {
+    ///         let username = username.clone();
+    ///         async move { client.find_user(username).await }
+    ///     });
+    ///     Ok(found.await?.public_id)
     /// }
     /// ```
     ///

@@ -25,6 +25,24 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running PostgreSQL. Dropping it stops it.
+///
+/// PostgreSQL does not run as root. When root runs the program, PostgreSQL runs as the user `postgres`, or `nobody`, who has
+/// to be able to enter the folder and those above it. A folder of [`tempfile`] has mode 0700, so tests that root may run, as in
+/// a container, give it mode 0755. Its content stays private: the data and the socket are in folders that no other user
+/// enters. [`TestDatabase`](crate::TestDatabase) does this.
+///
+/// ```no_run
+/// use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+///
+/// use authy_postgres::Cluster;
+///
+/// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir()?;
+/// let cluster = Cluster::builder(folder.path()).dangerous_volatile().start().await?;
+/// # drop(cluster);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Cluster {
     // Stopped before the folder is unlocked: fields are dropped in this order.

@@ -11,6 +11,8 @@
 //! cluster.stop().await
 //! # }
 //! ```
+//!
+//! A [`TestDatabase`] is a database for one test.
 
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -23,7 +25,9 @@ mod os_user;
 mod postmaster;
 mod programs;
 mod server_log;
+mod test_database;
 mod watchdog;
 
 pub use cluster::{Cluster, ClusterBuilder, running};
 pub use error::Error;
+pub use test_database::TestDatabase;

@@ -8,7 +8,7 @@
 //!
 //! # Features
 //!
-//! All but `axum` and `otlp` are on by default, and each can be left out.
+//! All but `axum`, `otlp` and `test-util` are on by default, and each can be left out.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -21,6 +21,7 @@
 //! | `embedded-postgres` | a PostgreSQL in the data folder of the program |
 //! | `otlp` | traces: [`HttpConfig::traces`], spans of deliveries, and an exporter in the program |
 //! | `axum` | [`service`] reads the address of the client from axum's `ConnectInfo` |
+//! | `test-util` | [`test_util`]: a server for tests of services, on a PostgreSQL of its own |
 
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -66,6 +67,8 @@ mod service;
 mod start;
 mod stream;
 mod table;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "otlp")]

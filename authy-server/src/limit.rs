@@ -22,7 +22,32 @@ use tier::{TIERS, Tier, TierCounts};
 
 /// Counts the requests of every address, in memory of bounded size. The server has one, and
 /// [`AuthyService::limiter`](crate::AuthyService::limiter) returns it; a program that embeds authy without the API
-/// checks its own requests with another.
+/// checks its own requests with another, and calls [`forget`](Self::forget) from time to time.
+///
+/// ```
+/// use std::{net::IpAddr, sync::Arc, time::Duration};
+///
+/// use authy_core::{Error, api::RateClass};
+/// use authy_server::{RateLimiter, RateLimits};
+///
+/// /// Creates the limiter at the start of a program.
+/// fn limiter() -> Arc<RateLimiter> {
+///     let limiter = Arc::new(RateLimiter::new(&RateLimits::default()));
+///     let weak = Arc::downgrade(&limiter);
+///     tokio::spawn(async move {
+///         while let Some(limiter) = weak.upgrade() {
+///             limiter.forget();
+///             drop(limiter);
+///             tokio::time::sleep(Duration::from_secs(60)).await;
+///         }
+///     });
+///     limiter
+/// }
+///
+/// fn before_a_login(limiter: &RateLimiter, client: IpAddr) -> Result<(), Error> {
+///     limiter.check(RateClass::Login, client) // 429 with the time to wait, beyond 100 logins an hour
+/// }
+/// ```
 pub struct RateLimiter {
     login: ClassLimiter,
     register: ClassLimiter,

@@ -22,6 +22,14 @@ impl LinkTemplate {
     pub(crate) fn fill(&self, code: &Secret) -> String {
         self.0.replacen(CODE, code.expose(), 1)
     }
+
+    /// Returns the beginning of the link, up to its path: `https://shop.example`.
+    #[cfg(feature = "mail")]
+    pub(crate) fn origin(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |end| end + "://".len());
+        let end = self.0.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
+        end.and_then(|end| self.0.get(..host + end)).unwrap_or(&self.0)
+    }
 }
 
 impl FromStr for LinkTemplate {

@@ -15,8 +15,10 @@ pub use amqp::{Amqp, AmqpUrl, BrokerReport, InvalidAmqpUrl};
 pub(crate) use log::LogSink;
 #[cfg(feature = "mail")]
 pub use mail::{
-    InvalidSender, InvalidSmtpUrl, InvalidTemplate, MailConfig, MailFolderError, MailSink, Mailer, Sender,
-    SmtpTlsError, SmtpUrl, Templates,
+    InvalidMails, InvalidSender, InvalidSmtpUrl, InvalidTemplate, MailConfig, MailFolderError, MailSink, Mailer, Mails,
+    Sender, SmtpTlsError, SmtpUrl, Templates,
 };
+#[cfg(feature = "test-util")]
+pub use mail::{TestMail, TestMailbox};
 #[cfg(feature = "webhook")]
 pub use webhook::{InvalidWebhook, Webhook, WebhookSecrets, WebhookUrl};

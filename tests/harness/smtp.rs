@@ -8,7 +8,7 @@ use std::{
 };
 
 use authy_core::{Authy, Secret, engine::Sink};
-use authy_server::sink::{MailConfig, MailSink, Mailer, Templates};
+use authy_server::sink::{MailConfig, Mails};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -118,7 +118,7 @@ impl MailServer {
 
     /// A sink that sends mails here.
     pub fn sink(&self, authy: &Authy) -> Arc<dyn Sink> {
-        mail_sink(authy, &self.url(), |_| ())
+        mail_sink(authy, &self.url(), |config| config)
     }
 
     /// The mail that arrived first of those to an address, which is waited for. It is taken out.
@@ -158,17 +158,15 @@ impl Drop for MailServer {
     }
 }
 
-/// A sink that sends mails to a URL, with something changed.
-pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(&mut MailConfig)) -> Arc<dyn Sink> {
-    let mut config = MailConfig {
-        from: "The Shop <no-reply@shop.example>".parse().unwrap(),
-        service: PUBLIC_URL.to_owned(),
-        validate_url: format!("{PUBLIC_URL}/authy/validate/{{code}}").parse().unwrap(),
-        reset_url: Some("https://shop.example/reset?code={code}".parse().unwrap()),
-        templates: Templates::load(None).unwrap(),
-    };
-    change(&mut config);
-    Arc::new(MailSink::new(authy.clone(), Mailer::smtp(&url.parse().unwrap()).unwrap(), config))
+/// A sink that sends mails with a link to a page for a new password, with something changed.
+pub fn mail_sink(authy: &Authy, url: &str, change: impl FnOnce(MailConfig) -> MailConfig) -> Arc<dyn Sink> {
+    let reset = "https://shop.example/reset?code={code}".parse().unwrap();
+    Arc::new(mails(url).with(|config| change(config.reset_url(reset))).sink(authy))
+}
+
+/// Mails to a URL, without that page.
+pub fn mails(url: &str) -> Mails {
+    Mails::smtp(url, "The Shop <no-reply@shop.example>", PUBLIC_URL).unwrap()
 }
 
 async fn read(mut lines: Lines<BufReader<ChildStdout>>, arrived: Arc<Mutex<Vec<Mail>>>, count: watch::Sender<usize>) {

@@ -10,6 +10,7 @@ use tokio::process::Command;
 mod exceptions;
 mod monitoring;
 mod pages;
+mod programs;
 mod public_api;
 mod threats;
 

@@ -1,6 +1,6 @@
 //! What happens to an account reaches its owner by mail: over a real mail server, read by another project's parser.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use authy_core::{
     Authy, ClientInfo, Email, Secret, UserId,
@@ -14,7 +14,7 @@ use authy_server::sink::Templates;
 use authy_tests::{
     TestApp, credentials, fresh_name, new_account, new_user, operator,
     proxy::Proxy,
-    smtp::{MailServer, PUBLIC_URL, mail_sink},
+    smtp::{MailServer, PUBLIC_URL, mail_sink, mails},
     until,
 };
 
@@ -113,7 +113,7 @@ async fn a_forgotten_password_is_reset_with_the_code_of_the_mail_and_a_notice_is
 #[tokio::test]
 async fn without_a_page_for_it_the_mail_gives_the_code_itself() {
     let mailbox = MailServer::start().await;
-    let sink = |authy: &Authy| vec![mail_sink(authy, &mailbox.url(), |config| config.reset_url = None)];
+    let sink = |authy: &Authy| -> Vec<Arc<dyn Sink>> { vec![Arc::new(mails(&mailbox.url()).sink(authy))] };
     let app = TestApp::with_sinks(sink).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     mailbox.next_to(&address).await;
@@ -176,7 +176,9 @@ async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
 async fn no_mail_is_sent_for_a_used_code_or_a_deleted_account() {
     let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    let app =
+        TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |config| config)])
+            .await;
     network.cut();
     let (user, used) = sign_up(&app.authy, "used").await;
     forget_password(&app.authy, &used, "Firefox").await;
@@ -210,7 +212,9 @@ async fn a_mailbox_is_not_flooded_with_codes() {
 async fn mails_wait_for_a_mail_server_that_is_away() {
     let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |_| ())]).await;
+    let app =
+        TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |config| config)])
+            .await;
     let (_, before) = sign_up(&app.authy, "before").await;
     mailbox.next_to(&before).await;
     // A mail whose receipt is lost on the way is sent once more, and that is right.
@@ -346,9 +350,10 @@ async fn a_server_that_refuses_us_costs_no_mail() {
         let (wrong, right) =
             (MailServer::with(arguments).await, MailServer::with(&["--login", "shop", "hunter2"]).await);
         let network = Proxy::to(wrong.address).await;
-        let app =
-            TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |_| ())])
-                .await;
+        let app = TestApp::with_sinks(|authy| {
+            vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |config| config)]
+        })
+        .await;
         let (_, address) = sign_up(&app.authy, "ada").await;
         until("it was tried", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
         let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
@@ -364,7 +369,7 @@ async fn a_server_that_refuses_us_costs_no_mail() {
 async fn a_mail_server_can_want_a_login() {
     let mailbox = MailServer::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
     let url = format!("smtp://ada%40shop.example:p%40ss%2Fword@{}", mailbox.address);
-    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &url, |_| ())]).await;
+    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &url, |config| config)]).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     assert_eq!(mailbox.next_to(&address).await.login.as_deref(), Some("ada@shop.example"));
 }
@@ -379,8 +384,8 @@ async fn the_texts_of_mails_can_be_replaced() {
     .unwrap();
     let mailbox = MailServer::start().await;
     let templates = Templates::load(Some(Path::new(folder.path()))).unwrap();
-    let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
-        vec![mail_sink(authy, &mailbox.url(), |config| config.templates = templates)]
+    let sink = |authy: &Authy| -> Vec<Arc<dyn Sink>> {
+        vec![mail_sink(authy, &mailbox.url(), |config| config.templates(templates))]
     };
     let app = TestApp::with_sinks(sink).await;
     let (ada, address) = sign_up(&app.authy, "ada").await;

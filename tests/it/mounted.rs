@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use authy_core::{
-    ErrorKind,
+    Authenticator as _, Authy, ErrorKind,
     api::{Method, RateClass},
+    engine::MasterKeys,
 };
 use authy_server::{HttpConfig, PeerAddress, RateLimits};
 use authy_tests::{
-    TestApp, credentials,
+    TestApp, cheap, credentials, database, new_user,
     wire::{get, post},
 };
 use axum::{Router, routing};
@@ -58,6 +59,25 @@ async fn an_axum_program_answers_for_authy_beside_its_own_paths() {
     drop(stop);
     timeout(Duration::from_secs(10), serving).await.expect("a follower keeps it running").unwrap().unwrap();
     drop(verifier);
+}
+
+#[tokio::test]
+async fn a_program_that_names_its_url_as_the_issuer_is_verified_by_services_that_know_only_the_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // As in README.md and docs/embedding.md.
+    let builder = Authy::builder(database::fresh().await).master_keys(MasterKeys::generate().unwrap());
+    let authy = builder.config(cheap()).default_issuer(&url).start().await.unwrap();
+    let router = Router::new().fallback_service(authy_server::service(authy.clone(), HttpConfig::default()));
+    let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
+    tokio::spawn(served.into_future());
+
+    let client = authy_client::Client::builder(&url).build().unwrap();
+    let verifier = client.verifier().start().await.unwrap();
+    let id = client.register(new_user("ada")).await.unwrap().public_id;
+    let tokens = client.login(credentials("ada")).await.unwrap();
+    assert_eq!(verifier.authenticate(tokens.token.expose()).await.unwrap().public_id, id);
+    authy.stop().await;
 }
 
 #[tokio::test]

@@ -34,6 +34,15 @@ impl Default for RateLimits {
     }
 }
 
+#[cfg(feature = "test-util")]
+impl RateLimits {
+    /// Returns the limits that permit everything.
+    pub(crate) fn off() -> Self {
+        let [login, register, validate, forgot, default] = [const { RateLimit(Vec::new()) }; 5];
+        Self { login, register, validate, forgot, default }
+    }
+}
+
 /// Maximum number of requests per time: `100/hour`, several that all have to hold (`500/minute,50/second`), or `off`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit(Vec<Allowance>);

@@ -12,10 +12,14 @@ pub(super) enum Header {
     WwwAuthenticate,
     Location,
     ETag,
+    PublicId,
+    Username,
+    Level,
+    Roles,
 }
 
 impl Header {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 11] = [
         Self::RequestId,
         Self::RateLimit,
         Self::RateLimitPolicy,
@@ -23,7 +27,14 @@ impl Header {
         Self::WwwAuthenticate,
         Self::Location,
         Self::ETag,
+        Self::PublicId,
+        Self::Username,
+        Self::Level,
+        Self::Roles,
     ];
+
+    /// Those by which a proxy tells a service who the caller is.
+    pub(super) const FORWARD_AUTH: [Self; 4] = [Self::PublicId, Self::Username, Self::Level, Self::Roles];
 
     /// Returns the name of the header, under which its description is found in the components.
     pub(super) fn name(self) -> &'static str {
@@ -35,6 +46,10 @@ impl Header {
             Self::WwwAuthenticate => "WWW-Authenticate",
             Self::Location => "Location",
             Self::ETag => "ETag",
+            Self::PublicId => "x-authy-public-id",
+            Self::Username => "x-authy-username",
+            Self::Level => "x-authy-level",
+            Self::Roles => "x-authy-roles",
         }
     }
 
@@ -82,6 +97,31 @@ impl Header {
                 "required": true,
                 "schema": { "type": "string", "examples": ["\"7312345678901234567-1-4711\""] },
             }),
+            Self::PublicId => json!({
+                "description": "The `public_id` of the body.",
+                "required": true,
+                "schema": {
+                    "type": "string",
+                    "format": "uuid",
+                    "examples": ["0b7c3b1e-6d5c-4a43-9d6b-0f3d2a4f8e10"],
+                },
+            }),
+            Self::Username => json!({
+                "description": "The `username` of the body, percent-encoded (RFC 3986).",
+                "required": true,
+                "schema": { "type": "string", "examples": ["ada"] },
+            }),
+            Self::Level => json!({
+                "description": "The `level` of the body.",
+                "required": true,
+                "schema": { "type": "integer", "minimum": 0, "examples": [10] },
+            }),
+            Self::Roles => json!({
+                "description": "The names of the roles, each percent-encoded (RFC 3986), separated by commas. Empty when \
+                    they exceed 2 KiB.",
+                "required": true,
+                "schema": { "type": "string", "examples": ["auctioneer,night%20shift"] },
+            }),
         }
     }
 }
@@ -89,4 +129,17 @@ impl Header {
 /// Returns the descriptions of all headers by their names.
 pub(super) fn components() -> Map<String, Value> {
     Header::ALL.map(|header| (header.name().to_owned(), header.description())).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use authy_core::api::forward_auth;
+
+    use super::*;
+
+    #[test]
+    fn the_headers_for_a_proxy_have_the_names_under_which_they_are_sent() {
+        let sent = [forward_auth::PUBLIC_ID, forward_auth::USERNAME, forward_auth::LEVEL, forward_auth::ROLES];
+        assert_eq!(Header::FORWARD_AUTH.map(Header::name), sent.each_ref().map(|name| name.as_str()));
+    }
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use authy_core::{
     Access, ErrorKind,
-    api::{self, Endpoint, Info, Problem, RateClass, Reply, session::GetRevocations, system::GetRateLimited},
+    api::{
+        self, Endpoint, Info, Problem, RateClass, Reply,
+        session::{CheckAccess, GetRevocations},
+        system::GetRateLimited,
+    },
 };
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -35,7 +39,10 @@ pub(super) fn responses<E: Endpoint>(
     // An endpoint that always fails has no successful answer.
     if E::INFO.path != GetRateLimited::INFO.path {
         let response = with_headers(&E::INFO, success::<E::Response>(generator));
-        let response = if E::INFO.has_page { for_browsers(response) } else { response };
+        let mut response = if E::INFO.has_page { for_browsers(response) } else { response };
+        if E::INFO.path == CheckAccess::INFO.path {
+            Header::FORWARD_AUTH.into_iter().for_each(|header| add_header(&mut response, header));
+        }
         responses.insert(<E::Response as Reply>::STATUS.to_string(), response);
     }
     if E::INFO.path == GetRevocations::INFO.path {

@@ -34,6 +34,15 @@ const AMQP_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// It connects when there is an event to publish, and anew after any failure; each time it declares the exchange and
 /// the queue.
+///
+/// ```
+/// use authy_core::engine::Builder;
+/// use authy_server::sink::{Amqp, InvalidAmqpUrl};
+///
+/// fn with_rabbitmq(builder: Builder, url: &str) -> Result<Builder, InvalidAmqpUrl> {
+///     Ok(builder.sink(Amqp::new(url.parse()?)))
+/// }
+/// ```
 pub struct Amqp {
     url: AmqpUrl,
     roots: Roots,

@@ -15,7 +15,10 @@ use authy_core::{
 };
 
 mod folder;
+#[cfg(feature = "test-util")]
+mod mailbox;
 mod mailer;
+mod mails;
 mod message;
 mod noticed;
 mod refused_party;
@@ -25,7 +28,10 @@ mod smtp_url;
 mod template;
 
 pub use folder::MailFolderError;
+#[cfg(feature = "test-util")]
+pub use mailbox::{TestMail, TestMailbox};
 pub use mailer::Mailer;
+pub use mails::{InvalidMails, Mails};
 pub use message::MailConfig;
 pub use sender::{InvalidSender, Sender};
 pub use smtp::SmtpTlsError;
@@ -45,26 +51,16 @@ const MAIL_EXPIRY: Duration = Duration::from_secs(4 * 24 * 3600);
 /// Maximum number of events whose finished mails are remembered.
 const REMEMBERED_EVENTS: usize = 1000;
 
-/// Sends users the mails that events require.
+/// Sends users the mails that events require. [`Mails`] makes one.
 ///
 /// ```
-/// use std::path::Path;
-///
 /// use authy_core::engine::Builder;
-/// use authy_server::sink::{MailConfig, MailSink, Mailer, Sender, Templates};
+/// use authy_server::sink::{InvalidMails, Mails};
 ///
-/// /// Writes mails into a folder, as in development. With a mail server: `Mailer::smtp`, and a sender that is parsed.
-/// fn with_mails(builder: Builder) -> Builder {
-///     builder.sink_with(|authy| {
-///         let config = MailConfig {
-///             from: Sender::local()?,
-///             service: "Shop".to_owned(),
-///             validate_url: "https://shop.example/authy/validate/{code}".parse()?,
-///             reset_url: None,
-///             templates: Templates::load(None)?,
-///         };
-///         Ok(MailSink::new(authy.clone(), Mailer::folder(Path::new("mail"))?, config))
-///     })
+/// /// Writes mails into a folder, as in development. With a mail server: `Mails::smtp`.
+/// fn with_mails(builder: Builder) -> Result<Builder, InvalidMails> {
+///     let mails = Mails::folder("mail", "https://shop.example")?;
+///     Ok(builder.sink_with(|authy| Ok(mails.sink(authy))))
 /// }
 /// ```
 pub struct MailSink {
@@ -92,7 +88,13 @@ impl MailSink {
 
     async fn send(&self, event: EventId, notification: &Notification) -> Result<(), DeliveryError> {
         let message = self.config.compose(event, notification)?;
-        self.mailer.send(&message, &format!("{event}.{}", notification.kind.as_str())).await
+        let name = format!("{event}.{}", notification.kind.as_str());
+        #[cfg(feature = "test-util")]
+        if let Some(mailbox) = self.mailer.test_mailbox() {
+            mailbox.receive(name, self.config.test_mail(notification)?);
+            return Ok(());
+        }
+        self.mailer.send(&message, &name).await
     }
 
     /// Returns whether the owner needs no mail about a login, because of an earlier one.

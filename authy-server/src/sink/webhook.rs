@@ -50,6 +50,18 @@ const WEBHOOK_REQUESTS_IN_FLIGHT: usize = 16;
 const WEBHOOK_USER_AGENT: &str = concat!("authy/", env!("CARGO_PKG_VERSION"), " (webhook)");
 
 /// The sink `webhook`: sends a request for every sign-up.
+///
+/// ```
+/// use authy_core::engine::Builder;
+/// use authy_server::sink::{InvalidWebhook, Webhook, WebhookSecrets};
+///
+/// /// A secret is what `echo whsec_$(openssl rand -base64 32)` prints.
+/// fn with_webhook(builder: Builder, secrets: &str) -> Result<Builder, InvalidWebhook> {
+///     let url = "https://details.example/user".parse()?;
+///     let secrets: WebhookSecrets = secrets.parse()?;
+///     Ok(builder.sink_with(move |authy| Ok(Webhook::new(authy.clone(), url, secrets)?)))
+/// }
+/// ```
 pub struct Webhook {
     authy: Authy,
     caller: Caller,

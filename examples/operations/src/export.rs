@@ -10,10 +10,10 @@ use std::{
 use authy_client::{
     Session, Timestamp,
     api::event::{EventCursor, EventOrder, EventQuery, EventView},
+    futures_util::TryStreamExt as _,
 };
-use futures_util::TryStreamExt as _;
 
-use crate::Result;
+use crate::{Result, output::print};
 
 /// Appends the events that the file does not have yet.
 pub(crate) async fn export(session: &Session, since: Option<Timestamp>, to: &Path) -> Result {
@@ -35,8 +35,7 @@ pub(crate) async fn export(session: &Session, since: Option<Timestamp>, to: &Pat
     }
     writer.flush()?;
     writer.get_ref().sync_all()?;
-    println!("{exported} events exported");
-    Ok(())
+    print(format_args!("{exported} events exported"))
 }
 
 /// Goes to the end of the last complete line, and returns the position of its event. What a run that was killed left

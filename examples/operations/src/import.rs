@@ -1,14 +1,18 @@
 //! Creates the users of a CSV file.
 
 use std::{
-    io::{IsTerminal as _, stderr},
+    io::{IsTerminal as _, Write as _, stderr},
     path::Path,
 };
 
 use authy_client::{ErrorKind, Session, api::user::NewAccount};
 use serde::Deserialize;
 
-use crate::{Result, session::call};
+use crate::{
+    Result,
+    output::{print, report},
+    session::call,
+};
 
 /// A line of the file.
 #[derive(Deserialize)]
@@ -33,7 +37,11 @@ pub(crate) async fn import(session: &Session, file: &Path) -> Result {
     let accounts = read(file)?;
     let mut progress = Progress::default();
     for (line, account) in &accounts {
-        match call(session, async |client| client.create_user(account.clone()).await).await {
+        let created = call(session, |client| {
+            let account = account.clone();
+            async move { client.create_user(account).await }
+        });
+        match created.await {
             Ok(_) => progress.created += 1,
             // A name is taken after an earlier run. An address that is taken belongs to another user.
             Err(error) if error.kind() == Some(ErrorKind::AlreadyRegistered) => {
@@ -47,13 +55,13 @@ pub(crate) async fn import(session: &Session, file: &Path) -> Result {
             }
             // About the users who follow, too.
             Err(error) => {
-                eprintln!("stopped at line {line}: {progress}; a repetition skips those who are created");
+                report(format_args!("stopped at line {line}: {progress}; a repetition skips those who are created"));
                 return Err(error.into());
             }
         }
         progress.show(accounts.len());
     }
-    println!("{progress}");
+    print(&progress)?;
     if progress.failed > 0 { Err("some users were not created".into()) } else { Ok(()) }
 }
 
@@ -70,7 +78,7 @@ fn read(file: &Path) -> Result<Vec<(u64, NewAccount)>> {
             Ok(account) => accounts.push((line, account)),
             Err(error) => {
                 invalid += 1;
-                eprintln!("line {line}: {error}");
+                report(format_args!("line {line}: {error}"));
             }
         }
     }
@@ -85,14 +93,14 @@ fn account(row: Row) -> Result<NewAccount> {
 impl Progress {
     fn fail(&mut self, line: u64, reason: &str) {
         self.failed += 1;
-        eprintln!("line {line}: {reason}");
+        report(format_args!("line {line}: {reason}"));
     }
 
     /// Shows one line on a terminal, which the next one replaces. A log gets the result only.
     fn show(&self, total: usize) {
         if stderr().is_terminal() {
             let done = self.created + self.skipped + self.failed;
-            eprint!("\r{done} of {total}{}", if done == total { "\n" } else { "" });
+            let _ = write!(stderr(), "\r{done} of {total}{}", if done == total { "\n" } else { "" });
         }
     }
 }

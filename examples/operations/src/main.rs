@@ -16,11 +16,13 @@
 //!   ends.
 //! - `offboard` deletes a user, which ends all sessions of the user.
 //!
-//! Each run is a session of its own, and logs out at its end.
+//! Each run is a session of its own, and logs out at its end. The file `.authy-operations-device` in the home folder, or
+//! `ADMIN_DEVICE_FILE`, makes the runs those of one device: a scheduled run is not reported as a login from a new one.
 
 mod export;
 mod import;
 mod offboard;
+mod output;
 mod report;
 mod session;
 
@@ -69,10 +71,10 @@ async fn main() -> ExitCode {
     match run(Arguments::parse().task).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::report(format_args!("error: {error}"));
             let mut cause = error.source();
             while let Some(error) = cause {
-                eprintln!("  because: {error}");
+                output::report(format_args!("  because: {error}"));
                 cause = error.source();
             }
             ExitCode::FAILURE
@@ -90,7 +92,7 @@ async fn run(task: Task) -> Result {
     };
     // What the task has done stays done, so a failure of this is only reported.
     if let Err(error) = session.logout().await {
-        eprintln!("the session of this run was not ended: {error}");
+        output::report(format_args!("the session of this run was not ended: {error}"));
     }
     outcome
 }

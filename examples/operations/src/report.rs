@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use authy_client::{RoleName, Session, api::user::UserQuery};
-use futures_util::TryStreamExt as _;
+use authy_client::{RoleName, Session, api::user::UserQuery, futures_util::TryStreamExt as _};
 
-use crate::Result;
+use crate::{Result, output::print};
 
 /// Prints how many users there are. A deleted user is counted as deleted only.
 pub(crate) async fn report(session: &Session) -> Result {
@@ -23,11 +22,10 @@ pub(crate) async fn report(session: &Session) -> Result {
             *roles.entry(role).or_default() += 1;
         }
     }
-    println!("users: {users}");
+    print(format_args!("users: {users}"))?;
     for (role, count) in roles {
-        println!("  with the role {role}: {count}");
+        print(format_args!("  with the role {role}: {count}"))?;
     }
-    println!("  with an unconfirmed address: {unconfirmed}");
-    println!("deleted users: {deleted}");
-    Ok(())
+    print(format_args!("  with an unconfirmed address: {unconfirmed}"))?;
+    print(format_args!("deleted users: {deleted}"))
 }

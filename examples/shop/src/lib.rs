@@ -45,7 +45,6 @@
 
 mod customer;
 mod limit;
-mod mail;
 mod order;
 
 use std::error::Error as StdError;
@@ -57,7 +56,7 @@ use authy_core::{
     engine::{Config, MasterKeys, tokio_postgres},
     tower::RequireAuth,
 };
-use authy_server::AuthyService;
+use authy_server::{AuthyService, sink::Mails};
 use axum::{
     Router,
     extract::FromRef,
@@ -66,8 +65,6 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-
-pub use mail::Mail;
 
 /// Maximum number of the shop's own transactions at a time.
 const TRANSACTIONS: usize = 8;
@@ -99,7 +96,7 @@ pub async fn start(
     database: tokio_postgres::Config,
     keys: MasterKeys,
     url: String,
-    mail: Mail,
+    mails: Mails,
 ) -> Result<Authy, Box<dyn StdError + Send + Sync>> {
     let defaults = Config::default();
     // The shop's transactions run on the connections of the engine, which shall not have to wait for them.
@@ -107,8 +104,8 @@ pub async fn start(
     let authy = Authy::builder(database)
         .master_keys(keys)
         .config(config)
-        .default_issuer(&url)
-        .sink_with(move |authy| mail.into_sink(authy, &url))
+        .default_issuer(url)
+        .sink_with(|authy| Ok(mails.sink(authy)))
         .start()
         .await?;
     authy.pool().get().await?.batch_execute(include_str!("schema.sql")).await?;

@@ -7,8 +7,7 @@ use authy_core::{
     engine::{Caller, MasterKeys, tokio_postgres},
     file::{self, Content},
 };
-use authy_example_shop::Mail;
-use authy_server::HttpConfig;
+use authy_server::{HttpConfig, sink::Mails};
 use tokio::{net::TcpListener, signal};
 
 type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -17,10 +16,12 @@ type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E
 async fn main() -> Result {
     // Authy logs with `tracing`: each error with its cause, and the path of each mail in the folder.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let (database, keys, mail) = (database()?, master_keys()?, mail()?);
+    let (database, keys) = (database()?, master_keys()?);
     let listener = TcpListener::bind(setting("SHOP_LISTEN", "127.0.0.1:3000")).await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let authy = authy_example_shop::start(database, keys, setting("SHOP_URL", &address), mail).await?;
+    let url = setting("SHOP_URL", &address);
+    let mails = mails(&url)?.with(|config| config.service("The shop"));
+    let authy = authy_example_shop::start(database, keys, url, mails).await?;
 
     let operator = Caller::operator(ClientInfo::default());
     if let Some((name, password)) = authy.users().create_first_administrator(&operator).await? {
@@ -56,9 +57,12 @@ fn master_keys() -> Result<MasterKeys> {
     Ok(MasterKeys::parse(&text)?)
 }
 
-fn mail() -> Result<Mail> {
-    match env::var("SHOP_SMTP_URL") {
-        Ok(url) => Mail::smtp(&url, &env::var("SHOP_MAIL_FROM").map_err(|_| "SHOP_SMTP_URL needs SHOP_MAIL_FROM")?),
-        Err(_) => Mail::folder(Path::new("mail")),
-    }
+fn mails(url: &str) -> Result<Mails> {
+    Ok(match env::var("SHOP_SMTP_URL") {
+        Ok(smtp) => {
+            let from = env::var("SHOP_MAIL_FROM").map_err(|_| "SHOP_SMTP_URL needs SHOP_MAIL_FROM")?;
+            Mails::smtp(&smtp, &from, url)?
+        }
+        Err(_) => Mails::folder("mail", url)?,
+    })
 }

@@ -1,17 +1,36 @@
 //! The background job: names the bidders, and withdraws the bids of deleted users.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use authy_client::{Client, Session, SessionError, UserId, api::session::Credentials};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{bids::Bids, settings::chain};
 
+/// The service's own account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The name and the password.
+    pub credentials: Credentials,
+    /// The file that keeps the device token, so that a start is not a login from a new device.
+    pub device_file: Option<PathBuf>,
+}
+
+impl Account {
+    async fn log_in(&self, authy: &Client) -> authy_client::Result<Session> {
+        let session = match &self.device_file {
+            Some(path) => authy.session().device_file(path),
+            None => authy.session(),
+        };
+        session.login(self.credentials.clone()).await
+    }
+}
+
 /// Looks up the accounts of the bidders, in a session of the service's own account.
 #[derive(Debug)]
 pub struct Bidders {
     authy: Client,
-    credentials: Credentials,
+    account: Account,
     session: Session,
     bids: Bids,
 }
@@ -21,9 +40,9 @@ impl Bidders {
     ///
     /// # Errors
     /// As [`Client::login`].
-    pub async fn log_in(authy: Client, credentials: Credentials, bids: Bids) -> authy_client::Result<Self> {
-        let session = authy.session().login(credentials.clone()).await?;
-        Ok(Self { authy, credentials, session, bids })
+    pub async fn log_in(authy: Client, account: Account, bids: Bids) -> authy_client::Result<Self> {
+        let session = account.log_in(&authy).await?;
+        Ok(Self { authy, account, session, bids })
     }
 
     /// Looks up all bidders again and again, until `stop` completes, and logs out.
@@ -52,8 +71,7 @@ impl Bidders {
             match self.look_up(bidder).await {
                 // An administrator has ended it, or the password has changed: the next round goes on with a new one.
                 Err(error) if error.is_ended() => {
-                    let login = self.authy.session().login(self.credentials.clone()).await;
-                    self.session = login.map_err(SessionError::Call)?;
+                    self.session = self.account.log_in(&self.authy).await.map_err(SessionError::Call)?;
                     return Ok(());
                 }
                 outcome => outcome?,

@@ -28,6 +28,7 @@
 //! | `AUTHY_AUDIENCE` | `authy` | the server's `AUTHY_AUDIENCE` |
 //! | `BIDS_DANGEROUS_ALLOW_PLAIN_HTTP` | `false` | `true` permits an `AUTHY_URL` of plain http to another machine |
 //! | `BIDS_ACCOUNT`, `BIDS_PASSWORD_FILE` | | the account of the background job; no job without them |
+//! | `BIDS_DEVICE_FILE` | | keeps the device token; without it the account gets a mail about each start, once a day |
 //!
 //! The server believes the addresses of the browsers when its `AUTHY_TRUSTED_PROXIES` names this service.
 //!

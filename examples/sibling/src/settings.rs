@@ -1,8 +1,10 @@
 //! The settings of the service, from the environment.
 
-use std::{env, error::Error, fs, iter::successors, net::SocketAddr};
+use std::{env, error::Error, fs, iter::successors, net::SocketAddr, path::PathBuf};
 
-use authy_client::{Client, LocalVerifier, Secret, StartError, api::session::Credentials};
+use authy_client::{BuildError, Client, LocalVerifier, Secret, StartError, api::session::Credentials};
+
+use crate::bidders::Account;
 
 /// The settings of the service: see the table of the [crate].
 #[derive(Debug)]
@@ -10,7 +12,7 @@ pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
     /// The account of the background job.
-    pub account: Option<Credentials>,
+    pub account: Option<Account>,
     authy_url: String,
     issuer: Option<String>,
     audience: String,
@@ -40,7 +42,9 @@ impl Settings {
         let plain_http = or("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP", "false").parse();
         Ok(Self {
             listen: listen.map_err(|_| invalid("BIDS_LISTEN", "must be an address such as 127.0.0.1:8090"))?,
-            account: account(variable("BIDS_ACCOUNT"), variable("BIDS_PASSWORD_FILE"))?,
+            account: credentials(variable("BIDS_ACCOUNT"), variable("BIDS_PASSWORD_FILE"))?.map(|credentials| {
+                Account { credentials, device_file: variable("BIDS_DEVICE_FILE").map(PathBuf::from) }
+            }),
             authy_url: or("AUTHY_URL", "http://127.0.0.1:8080"),
             issuer: variable("AUTHY_ISSUER"),
             audience: or("AUTHY_AUDIENCE", "authy"),
@@ -55,7 +59,11 @@ impl Settings {
     pub fn client(&self) -> Result<Client, SettingError> {
         let builder = Client::builder(&self.authy_url);
         let builder = if self.plain_http { builder.dangerous_allow_plain_http() } else { builder };
-        builder.build().map_err(|error| invalid("AUTHY_URL", chain(&error)))
+        // The messages of the errors name methods, and the operator of this service sets variables.
+        builder.build().map_err(|error| match error {
+            BuildError::PlainHttp { host } => invalid("AUTHY_URL", plain_http_refused(&host)),
+            error => invalid("AUTHY_URL", chain(&error)),
+        })
     }
 
     /// Starts the verifier of the callers' tokens.
@@ -67,7 +75,6 @@ impl Settings {
         if let Some(issuer) = &self.issuer {
             verifier = verifier.issuer(issuer);
         }
-        // The messages of the errors name methods, and the operator of this service sets variables.
         verifier.start().await.map_err(|error| match error {
             StartError::Issuer { server, expected } => {
                 invalid("AUTHY_ISSUER", format!("is {expected}, and must be the issuer of the server, {server}"))
@@ -80,7 +87,7 @@ impl Settings {
     }
 }
 
-fn account(name: Option<String>, file: Option<String>) -> Result<Option<Credentials>, SettingError> {
+fn credentials(name: Option<String>, file: Option<String>) -> Result<Option<Credentials>, SettingError> {
     match (name, file) {
         (None, None) => Ok(None),
         (Some(name), Some(file)) => {
@@ -91,6 +98,13 @@ fn account(name: Option<String>, file: Option<String>) -> Result<Option<Credenti
         (Some(_), None) => Err(invalid("BIDS_PASSWORD_FILE", "must name a file with the password of BIDS_ACCOUNT")),
         (None, Some(_)) => Err(invalid("BIDS_ACCOUNT", "must name the account of BIDS_PASSWORD_FILE")),
     }
+}
+
+fn plain_http_refused(host: &str) -> String {
+    format!(
+        "would send passwords and tokens to {host} without encryption: use https://, or, on a network where nobody else can \
+         listen, set BIDS_DANGEROUS_ALLOW_PLAIN_HTTP=true"
+    )
 }
 
 fn invalid(variable: &'static str, problem: impl Into<String>) -> SettingError {
@@ -136,7 +150,8 @@ mod tests {
     fn plain_http_to_another_machine_is_permitted_by_name_only() {
         let url = ("AUTHY_URL", "http://authy:8080");
         let refused = read(&[url]).unwrap().client().unwrap_err().to_string();
-        assert!(refused.contains("https://") && refused.contains("dangerous_allow_plain_http"), "{refused}");
+        assert!(refused.contains("https://") && refused.contains("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP=true"), "{refused}");
+        assert!(!refused.contains("dangerous_allow_plain_http"), "no method of Rust: {refused}");
         read(&[url, ("BIDS_DANGEROUS_ALLOW_PLAIN_HTTP", "true")]).unwrap().client().unwrap();
     }
 
@@ -146,6 +161,7 @@ mod tests {
         fs::write(file.path(), " a long password \r\n").unwrap();
         let path = file.path().to_str().unwrap();
         let account = read(&[("BIDS_ACCOUNT", "bids"), ("BIDS_PASSWORD_FILE", path)]).unwrap().account.unwrap();
-        assert_eq!((account.username.as_str(), account.password.expose()), ("bids", " a long password "));
+        let Credentials { username, password } = account.credentials;
+        assert_eq!((username.as_str(), password.expose()), ("bids", " a long password "));
     }
 }

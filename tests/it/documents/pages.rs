@@ -8,25 +8,25 @@ use authy_tests::tools;
 /// A page that is longer is hard to find anything in.
 const MAX_LINES: usize = 250;
 
-struct MarkdownPage {
+pub(super) struct MarkdownPage {
     /// Its path from the folder of the project.
-    name: String,
-    text: String,
+    pub(super) name: String,
+    pub(super) text: String,
 }
 
 /// A block of code: the words behind its opening fence, and its lines.
-struct Block<'a> {
+pub(super) struct Block<'a> {
     tag: &'a str,
-    lines: Vec<&'a str>,
+    pub(super) lines: Vec<&'a str>,
 }
 
 impl MarkdownPage {
-    fn read(name: &str) -> Self {
+    pub(super) fn read(name: &str) -> Self {
         let text = fs::read_to_string(tools::root().join(name)).unwrap();
         Self { name: name.to_owned(), text }
     }
 
-    fn blocks(&self) -> Vec<Block<'_>> {
+    pub(super) fn blocks(&self) -> Vec<Block<'_>> {
         let mut blocks = Vec::new();
         let mut open: Option<Block<'_>> = None;
         for line in self.text.lines() {
@@ -43,7 +43,7 @@ impl MarkdownPage {
 }
 
 /// The README and the pages of docs/.
-fn pages() -> Vec<MarkdownPage> {
+pub(super) fn pages() -> Vec<MarkdownPage> {
     let docs = fs::read_dir(tools::root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     let docs = docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md"));
     let mut names: Vec<_> = docs.chain(["README.md".to_owned()]).collect();
@@ -53,11 +53,11 @@ fn pages() -> Vec<MarkdownPage> {
 }
 
 /// `sh` is run by authy-server/tests/program/documents.rs, which walks the same pages, and `rust` compiled by
-/// examples/lib.rs. A block with any other tag is not run, so none may contain what can be run.
+/// examples/lib.rs, or examples/pages/lib.rs for services. A block with any other tag is not run, so none may contain what can be run.
 #[test]
 fn every_block_of_code_is_run_or_compiled() {
-    let compiled = fs::read_to_string(tools::root().join("examples/lib.rs")).unwrap();
     let read = |file: &str| fs::read_to_string(tools::root().join(file)).unwrap();
+    let (compiled, for_services) = (read("examples/lib.rs"), read("examples/pages/lib.rs"));
     let python = [read("examples/webhook.py"), read("tests/openapi/client.py")].concat();
     let typescript = read("tests/openapi/client.mts");
     for page in pages() {
@@ -66,7 +66,9 @@ fn every_block_of_code_is_run_or_compiled() {
             match tag {
                 "sh" => {}
                 "rust" | "rust,no_run" => {
-                    assert!(compiled.contains(&format!("\"../{name}\"")), "{name} is missing from examples/lib.rs");
+                    let of_embedders = compiled.contains(&format!("\"../{name}\""));
+                    let of_services = for_services.contains(&format!("\"../../{name}\""));
+                    assert!(of_embedders != of_services, "{name} belongs in examples/lib.rs or examples/pages/lib.rs");
                 }
                 "json" => drop(serde_json::from_str::<serde_json::Value>(&text).unwrap()),
                 // The tests of the receiver and of the generated clients run it.
@@ -76,7 +78,9 @@ fn every_block_of_code_is_run_or_compiled() {
                 "nginx" | "caddyfile" | "haproxy" | "lua" => assert_eq!(name, "docs/proxies.md"),
                 "text" => {
                     for program in ["curl ", "authy-server ", "cargo ", "printf "] {
-                        let runs = lines.iter().find(|line| line.starts_with(program) && !line.contains("docker"));
+                        // A container's, or a program's own, of which `programs` adds them.
+                        let is_elsewhere = |line: &str| line.contains("docker") || line.starts_with("cargo add ");
+                        let runs = lines.iter().find(|line| line.starts_with(program) && !is_elsewhere(line));
                         assert!(runs.is_none(), "{name}: this can be run, so it needs the tag sh: {runs:?}");
                     }
                 }

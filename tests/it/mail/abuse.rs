@@ -44,7 +44,7 @@ async fn no_text_of_an_anonymous_caller_goes_to_an_address_that_is_not_confirmed
     // The texts that are built in, and some of an operator who wrote the name into them.
     for templates in [None, Some(folder.path())] {
         let sink = |authy: &Authy| -> Vec<std::sync::Arc<dyn Sink>> {
-            vec![mail_sink(authy, &mailbox.url(), |config| config.templates = Templates::load(templates).unwrap())]
+            vec![mail_sink(authy, &mailbox.url(), |config| config.templates(Templates::load(templates).unwrap()))]
         };
         let app = TestApp::with_sinks(sink).await;
         let (target, elsewhere) =

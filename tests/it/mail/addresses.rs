@@ -15,7 +15,7 @@ use super::*;
 
 /// A sink whose mails come from an international domain.
 fn from_buecher(authy: &Authy, url: &str) -> std::sync::Arc<dyn Sink> {
-    mail_sink(authy, url, |config| config.from = "Laden <no-reply@bücher.example>".parse().unwrap())
+    mail_sink(authy, url, |config| config.from("Laden <no-reply@bücher.example>".parse().unwrap()))
 }
 
 /// Signs up with an address; the id.

@@ -3,7 +3,7 @@
 use std::{process::Stdio, sync::Arc};
 
 use authy_core::api::user::NewAccount;
-use authy_server::sink::{MailConfig, MailSink, Mailer, Sender, Templates};
+use authy_server::sink::{MailConfig, Mails};
 use authy_tests::{operator, tools};
 use serde_json::Value;
 use tokio::process::Command;
@@ -26,14 +26,8 @@ async fn live(script: bool) -> Value {
             let issuer = authy.metadata().issuer;
             let url = issuer.replace("127.0.0.1", "localhost");
             let page = |path: &str| format!("{url}/authy/ui/{path}/{{code}}").parse().unwrap();
-            let config = MailConfig {
-                from: Sender::local().unwrap(),
-                service: "The shop".to_owned(),
-                validate_url: page("confirm"),
-                reset_url: Some(page("reset")),
-                templates: Templates::load(None).unwrap(),
-            };
-            vec![Arc::new(MailSink::new(authy.clone(), Mailer::folder(&folder).unwrap(), config))]
+            let links = |config: MailConfig| config.validate_url(page("confirm")).reset_url(page("reset"));
+            vec![Arc::new(Mails::folder(&folder, &url).unwrap().with(links).sink(authy))]
         },
     )
     .await;

@@ -9,7 +9,17 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 /// RabbitMQ's default of 60 seconds would delay the stream of events.
 const HEARTBEAT: u16 = 10;
 
-/// A URL of RabbitMQ. It contains a password, so it is never shown.
+/// A URL of RabbitMQ: `amqps`, or `amqp` to this machine, or `amqp` to another one with `?tls=none`. It contains a
+/// password, so it is never shown.
+///
+/// ```
+/// use authy_server::sink::AmqpUrl;
+///
+/// let url: AmqpUrl = "amqps://authy:p%2Fword@mq.example/shop".parse()?;
+/// assert_eq!(format!("{url:?}"), "[secret]");
+/// assert!("amqp://authy:p%2Fword@mq.example/shop".parse::<AmqpUrl>().is_err(), "it would send a password in plain text");
+/// # Ok::<(), authy_server::sink::InvalidAmqpUrl>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmqpUrl(pub(super) AMQPUri);
 

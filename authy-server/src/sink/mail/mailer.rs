@@ -19,6 +19,8 @@ pub struct Mailer(MailTransport);
 enum MailTransport {
     Smtp(Box<SmtpServer>),
     Folder(MailFolder),
+    #[cfg(feature = "test-util")]
+    Mailbox(super::TestMailbox),
 }
 
 impl Mailer {
@@ -55,6 +57,23 @@ impl Mailer {
         match &self.0 {
             MailTransport::Smtp(server) => server.check().await,
             MailTransport::Folder(_) => Ok(()),
+            #[cfg(feature = "test-util")]
+            MailTransport::Mailbox(_) => Ok(()),
+        }
+    }
+
+    /// Hands mails to a test.
+    #[cfg(feature = "test-util")]
+    pub(super) fn mailbox(mailbox: super::TestMailbox) -> Self {
+        Self(MailTransport::Mailbox(mailbox))
+    }
+
+    /// Returns the mailbox of a test, if mails are handed to one.
+    #[cfg(feature = "test-util")]
+    pub(super) fn test_mailbox(&self) -> Option<&super::TestMailbox> {
+        match &self.0 {
+            MailTransport::Mailbox(mailbox) => Some(mailbox),
+            _ => None,
         }
     }
 
@@ -67,6 +86,9 @@ impl Mailer {
                 tracing::info!(path = %path.display(), "no mail server is configured: the mail is in a file");
                 Ok(())
             }
+            // The sink hands them over itself, before they are messages.
+            #[cfg(feature = "test-util")]
+            MailTransport::Mailbox(_) => Ok(()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{link_template::LinkTemplate, user_agent};
 
 use super::{
     sender::{Sender, address, is_invisible},
-    template::Templates,
+    template::{RenderedMail, Templates},
 };
 
 /// Maximum length of a subject and of a value in a mail, in characters: templates and the name of the sender may be any
@@ -26,21 +26,64 @@ use super::{
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// The sender, the links and the texts of mails.
+///
+/// ```
+/// use authy_server::sink::MailConfig;
+///
+/// # fn config() -> Result<MailConfig, Box<dyn std::error::Error>> {
+/// let from = "Shop <no-reply@shop.example>".parse()?;
+/// let config = MailConfig::new(from, "https://shop.example/confirm/{code}".parse()?);
+/// Ok(config.reset_url("https://shop.example/reset/{code}".parse()?))
+/// # }
+/// # config().unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// The sender.
-    pub from: Sender,
-    /// The name of the service, for a sender without a name.
-    pub service: String,
-    /// The page that confirms an address.
-    pub validate_url: LinkTemplate,
-    /// The page on which a new password is chosen; without it the mail contains the code itself.
-    pub reset_url: Option<LinkTemplate>,
-    /// The texts.
-    pub templates: Templates,
+    from: Sender,
+    service: Option<String>,
+    validate_url: LinkTemplate,
+    reset_url: Option<LinkTemplate>,
+    templates: Templates,
 }
 
 impl MailConfig {
+    /// Creates the configuration of mails with a sender, a page that confirms an address, and the built-in texts.
+    pub fn new(from: Sender, validate_url: LinkTemplate) -> Self {
+        Self { from, service: None, validate_url, reset_url: None, templates: Templates::default() }
+    }
+
+    /// Sets the sender.
+    #[must_use]
+    pub fn from(self, from: Sender) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Sets what mails call the service when the sender has no name. Default: the beginning of the page that confirms an
+    /// address, such as `https://shop.example`, because readers know it from their browser.
+    #[must_use]
+    pub fn service(self, name: impl Into<String>) -> Self {
+        Self { service: Some(name.into()), ..self }
+    }
+
+    /// Sets the page that confirms an address.
+    #[must_use]
+    pub fn validate_url(self, page: LinkTemplate) -> Self {
+        Self { validate_url: page, ..self }
+    }
+
+    /// Sets the page on which a new password is chosen. Default: none; then the mail contains the code itself, because only
+    /// the program knows whether it has such a page.
+    #[must_use]
+    pub fn reset_url(self, page: LinkTemplate) -> Self {
+        Self { reset_url: Some(page), ..self }
+    }
+
+    /// Sets the texts. Default: those that are built in.
+    #[must_use]
+    pub fn templates(self, templates: Templates) -> Self {
+        Self { templates, ..self }
+    }
+
     /// Composes the mail of a notification.
     pub(super) fn compose(&self, event: EventId, notification: &Notification) -> Result<Message, DeliveryError> {
         let from = &self.from.0;
@@ -50,10 +93,7 @@ impl MailConfig {
         // Set here, because lettre would otherwise read the headers back with a parser of other rules.
         let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])
             .map_err(|error| DeliveryError::permanent("the mail cannot be composed").with_source(error))?;
-        let rendered = self
-            .templates
-            .render(notification.kind, |name| self.value(notification, name))
-            .map_err(|error| DeliveryError::retryable("a template cannot be filled in").with_source(error))?;
+        let rendered = self.render(notification)?;
         // A mail that is sent twice has the same id both times.
         let id = format!("<{event}.{}@{}>", notification.kind.as_str(), from.email.domain());
         // RFC 3834: automatic replies are not sent to it.
@@ -68,6 +108,18 @@ impl MailConfig {
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(rendered.text, rendered.html))
             .map_err(|error| DeliveryError::permanent("the mail cannot be composed").with_source(error))
+    }
+
+    /// Returns a mail as a test reads it.
+    #[cfg(feature = "test-util")]
+    pub(super) fn test_mail(&self, notification: &Notification) -> Result<super::TestMail, DeliveryError> {
+        let RenderedMail { subject, text, .. } = self.render(notification)?;
+        Ok(super::TestMail::new(notification, clean(&subject), text, self.link(notification)))
+    }
+
+    fn render(&self, notification: &Notification) -> Result<RenderedMail, DeliveryError> {
+        let rendered = self.templates.render(notification.kind, |name| self.value(notification, name));
+        rendered.map_err(|error| DeliveryError::retryable("a template cannot be filled in").with_source(error))
     }
 
     /// Returns the value of a variable of a template; empty when it does not apply.
@@ -85,10 +137,16 @@ impl MailConfig {
             "happened" => HttpDate(notification.happened).to_string(),
             "ip" => text(notification.ip.as_deref()),
             "user_agent" => text(notification.user_agent.as_deref().and_then(user_agent::describe).as_deref()),
-            "service" => self.from.0.name.clone().unwrap_or_else(|| self.service.clone()),
+            "service" => self.service_name().to_owned(),
             _ => String::new(),
         };
         clean(&value)
+    }
+
+    /// Returns what mails call the service.
+    fn service_name(&self) -> &str {
+        let configured = || self.service.as_deref().unwrap_or_else(|| self.validate_url.origin());
+        self.from.0.name.as_deref().unwrap_or_else(configured)
     }
 
     /// Returns the link with the code.
@@ -135,13 +193,8 @@ mod tests {
     use super::*;
 
     fn config() -> MailConfig {
-        MailConfig {
-            from: "The Shop <no-reply@shop.example>".parse().unwrap(),
-            service: "https://auth.shop.example".to_owned(),
-            validate_url: "https://auth.shop.example/authy/validate/{code}".parse().unwrap(),
-            reset_url: None,
-            templates: Templates::load(None).unwrap(),
-        }
+        let validate_url = "https://auth.shop.example/authy/validate/{code}".parse().unwrap();
+        MailConfig::new("The Shop <no-reply@shop.example>".parse().unwrap(), validate_url)
     }
 
     fn notification(kind: NotificationKind) -> Notification {
@@ -175,6 +228,20 @@ mod tests {
             ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"];
         assert_eq!(names, expected, "{mail}");
         assert!(mail.contains("From: \"The Shop\" <no-reply@shop.example>\r\nTo: ada@example.org\r\n"), "{mail}");
+    }
+
+    #[test]
+    fn a_sender_without_a_name_is_called_as_configured_or_by_the_address_in_the_links() {
+        let from = || "no-reply@shop.example".parse().unwrap();
+        let subject = |config: MailConfig| {
+            let mail = mail(&config, &notification(NotificationKind::Validate));
+            headers(&mail).into_iter().find(|line| line.starts_with("Subject: ")).unwrap().to_owned()
+        };
+        let unnamed = subject(config().from(from()));
+        assert!(unnamed.contains("https://auth.shop.example") && !unnamed.contains("/authy"), "{unnamed}");
+        let named = subject(config().from(from()).service("The market"));
+        assert!(named.contains("The market"), "{named}");
+        assert!(subject(config().service("The market")).contains("The Shop"));
     }
 
     #[test]
@@ -272,7 +339,7 @@ mod tests {
         fn a_subject_of_any_text_stays_one_header(subject in "(.|\r|\n){0,200}") {
             let mut config = config();
             config.from.0.name = None;
-            config.service = subject;
+            config.service = Some(subject);
             let notification = notification(NotificationKind::Reset);
             let mail = mail(&config, &notification);
             prop_assert_eq!(headers(&mail).len(), 8, "{}", mail);

@@ -158,6 +158,15 @@ impl Templates {
     }
 }
 
+/// The built-in texts.
+impl Default for Templates {
+    fn default() -> Self {
+        // Nothing in the built-in texts can be wrong: a test reads them.
+        let environment = environment(None).unwrap_or_default();
+        Self { folder: None, loaded: Arc::new(RwLock::new(Arc::new(environment))) }
+    }
+}
+
 impl fmt::Debug for Templates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Templates")

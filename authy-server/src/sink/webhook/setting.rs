@@ -17,6 +17,15 @@ const CONNECTION: ConnectionKind = ConnectionKind {
 
 /// The URL of a webhook: https, or http to this machine, or http to another machine with `#tls=none` at the end (a
 /// fragment is never sent). It contains no secret.
+///
+/// ```
+/// use authy_server::sink::{InvalidWebhook, WebhookUrl};
+///
+/// let _: WebhookUrl = "https://details.example/user".parse()?;
+/// let refused = "http://details.example/user".parse::<WebhookUrl>();
+/// assert!(matches!(refused, Err(InvalidWebhook::PlainText(_))), "it would send tokens in plain text");
+/// # Ok::<(), InvalidWebhook>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WebhookUrl(HttpUrl);
 

@@ -96,8 +96,11 @@ pub(super) fn add(
         (configured, _) => configured.clone(),
     };
     let service = settings.issuer.clone().unwrap_or_else(|| public_url.clone());
-    let templates = settings.mail_templates.clone();
-    let config = MailConfig { from, service, validate_url, reset_url, templates };
+    let config = MailConfig::new(from, validate_url).service(service).templates(settings.mail_templates.clone());
+    let config = match reset_url {
+        Some(page) => config.reset_url(page),
+        None => config,
+    };
     Ok(engine.sink_with(|authy| Ok(MailSink::new(authy.clone(), mailer, config))))
 }
 

@@ -1,18 +1,16 @@
 //! A shop on a database of its own, and requests to it.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use authy_core::{
     Authy, ClientInfo,
     engine::{Caller, MasterKeys},
 };
-use authy_example_shop::Mail;
-use authy_postgres::Cluster;
-use authy_server::{HttpConfig, RateLimits};
+use authy_server::{
+    HttpConfig, RateLimits,
+    sink::Mails,
+    test_util::{TestDatabase, TestMailbox},
+};
 use axum::{
     Router,
     body::Body,
@@ -21,27 +19,17 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub(crate) const PASSWORD: &str = "difference-engine-no-2";
-
-/// Returns a folder that PostgreSQL can enter when the tests are run by root, and it by a user of its own.
-pub(crate) fn folder() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("authy-shop-").tempdir().unwrap();
-    #[cfg(unix)]
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    folder
-}
 
 pub(crate) struct TestShop {
     authy: Authy,
     router: Router,
     pub(crate) database: tokio_postgres::Client,
-    pub(crate) mails: PathBuf,
-    // Dropped last, in this order.
-    _cluster: Cluster,
-    _folder: TempDir,
+    pub(crate) mails: TestMailbox,
+    // Removed last.
+    _test_database: TestDatabase,
 }
 
 /// What the shop answers.
@@ -58,18 +46,16 @@ impl TestShop {
     }
 
     pub(crate) async fn with_limits(limits: RateLimits) -> Self {
-        let folder = folder();
-        let cluster = Cluster::builder(folder.path().join("postgres")).dangerous_volatile().start().await.unwrap();
-        let mails = folder.path().join("mail");
-        let mail = Mail::folder(&mails).unwrap();
+        let test_database = TestDatabase::create().await.unwrap();
+        let (url, mails) = ("http://shop.example", TestMailbox::new());
+        let sent = Mails::test(&mails, url).unwrap();
         let keys = MasterKeys::generate().unwrap();
-        let authy =
-            authy_example_shop::start(cluster.config(), keys, "http://shop.example".to_owned(), mail).await.unwrap();
+        let authy = authy_example_shop::start(test_database.config(), keys, url.to_owned(), sent).await.unwrap();
         let api = authy_server::service(authy.clone(), HttpConfig { limits, ..HttpConfig::default() });
         let router = authy_example_shop::router(authy.clone(), api);
-        let (database, connection) = cluster.config().connect(tokio_postgres::NoTls).await.unwrap();
+        let (database, connection) = test_database.config().connect(tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
-        Self { authy, router, database, mails, _cluster: cluster, _folder: folder }
+        Self { authy, router, database, mails, _test_database: test_database }
     }
 
     /// Sends a request from an address.

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, time::Duration};
 
 use authy_core::engine::MasterKeys;
-use authy_postgres::Cluster;
+use authy_server::test_util::TestDatabase;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpStream,
@@ -11,8 +11,6 @@ use tokio::{
     time,
 };
 use tokio_postgres::config::Host;
-
-use crate::harness;
 
 /// Waits for a line of the output, and returns what follows its beginning.
 async fn line_after(lines: &mut Lines<BufReader<ChildStdout>>, beginning: &str) -> String {
@@ -29,9 +27,9 @@ async fn line_after(lines: &mut Lines<BufReader<ChildStdout>>, beginning: &str) 
 
 #[tokio::test]
 async fn control_c_stops_the_program_though_a_service_follows_revocations() {
-    let folder = harness::folder();
-    let cluster = Cluster::builder(folder.path().join("postgres")).dangerous_volatile().start().await.unwrap();
-    let config = cluster.config();
+    let folder = tempfile::tempdir().unwrap();
+    let test_database = TestDatabase::create().await.unwrap();
+    let config = test_database.config();
     let Some(Host::Unix(socket)) = config.get_hosts().first() else { panic!("{config:?}") };
     let (user, database) = (config.get_user().unwrap(), config.get_dbname().unwrap());
     let key = folder.path().join("master.key");

@@ -8,7 +8,6 @@
     reason = "a test that fails panics"
 )]
 
-mod authy;
 mod dependencies;
 mod guard;
 mod server;
@@ -16,10 +15,23 @@ mod start;
 
 use std::net::SocketAddr;
 
+use authy_client::Client;
+use authy_server::test_util::{TestServer, TestUser};
 use axum::{Router, body::Body, extract::connect_info::MockConnectInfo, http::Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+/// Returns a client without a token.
+fn client(authy: &TestServer) -> Client {
+    Client::builder(authy.url()).build().unwrap()
+}
+
+/// Creates the account of the background job, which reads other accounts.
+async fn service_account(authy: &TestServer) -> TestUser {
+    authy.create_role("accounts-reader", 5).await;
+    authy.create_user("bids", "accounts-reader").await
+}
 
 /// The service, as browsers and other programs see it.
 struct Bids(Router);
