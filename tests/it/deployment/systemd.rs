@@ -43,6 +43,9 @@ fn the_settings_of_the_unit_exist_and_its_secrets_are_credentials() {
     let values = |key: &str| unit.lines().filter_map(move |line| line.strip_prefix(key)).collect::<Vec<_>>();
     let variables: Vec<_> = values("Environment=").into_iter().map(|line| line.split_once('=').unwrap()).collect();
     assert!(variables.len() > 2);
+    // That of glibc, which the program does not read.
+    let (glibc, variables): (Vec<_>, Vec<_>) = variables.into_iter().partition(|(name, _)| *name == "GLIBC_TUNABLES");
+    assert_eq!(glibc, [("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]);
     for credential in values("LoadCredential=") {
         let (name, file) = credential.split_once(':').unwrap();
         let value = format!("%d/{name}");

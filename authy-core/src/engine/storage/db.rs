@@ -6,9 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{
-    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
@@ -122,8 +120,6 @@ impl Db {
                 false => Err(HookError::message("it was opened before the primary changed")),
             }))
             .max_size(connections)
-            // The one that was used last: its process has the most in the caches of the processor.
-            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(ANSWER_TIMEOUT))
             .create_timeout(Some(ANSWER_TIMEOUT))

@@ -38,18 +38,14 @@ const CONNECT_COOLDOWN: Duration = Duration::from_millis(200);
 pub(in crate::engine) struct ReadPool {
     connector: Arc<Connector>,
     slots: [Slot; READ_CONNECTIONS],
+    next: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Slot {
     open: ArcSwapOption<Prepared>,
     failed: Mutex<Option<Instant>>,
-    /// Number of reads.
-    under_way: AtomicUsize,
 }
-
-/// One read, until it is dropped.
-struct UnderWay<'a>(&'a AtomicUsize);
 
 /// A connection with its prepared statements.
 pub(in crate::engine) struct Prepared {
@@ -63,14 +59,14 @@ pub(in crate::engine) struct Prepared {
 
 impl ReadPool {
     pub(in crate::engine) fn new(connector: Arc<Connector>) -> Self {
-        Self { connector, slots: Default::default() }
+        Self { connector, slots: Default::default(), next: AtomicUsize::new(0) }
     }
 
     pub(in crate::engine) async fn read(&self, statement: &'static Statement, params: Params<'_>) -> Result<Vec<Row>> {
-        let Some(slot) = self.least_busy() else {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % READ_CONNECTIONS;
+        let Some(slot) = self.slots.get(index) else {
             return Err(Error::new(ErrorKind::Internal, "there is no such connection"));
         };
-        let _under_way = UnderWay::begin(&slot.under_way);
         let open = slot.open(&self.connector).await?;
         match open.read(statement, ANSWER_TIMEOUT, params).await {
             // The connection was closed during the read. A read can be repeated, once, on a new connection.
@@ -88,43 +84,18 @@ impl ReadPool {
             done => done,
         }
     }
-
-    /// Returns the first of those with the fewest reads under way. So while there is little to read, it is the same one, whose process
-    /// has what it needs in the caches of the processor; and none waits behind a slow read. An open connection comes before one that
-    /// may not be possible to open.
-    fn least_busy(&self) -> Option<&Slot> {
-        let work = |slot: &&Slot| (slot.under_way.load(Ordering::Relaxed), slot.live(&self.connector).is_none());
-        self.slots.iter().min_by_key(work)
-    }
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Slot {
-    /// Returns the connection when it is open, and to the present primary.
-    fn live(&self, connector: &Connector) -> Option<Arc<Prepared>> {
-        let open = self.open.load_full()?;
-        let is_live = !open.client.is_closed() && open.generation == connector.generations().present();
-        is_live.then_some(open)
-    }
-
     async fn open(&self, connector: &Arc<Connector>) -> Result<Arc<Prepared>> {
-        if let Some(open) = self.live(connector) {
+        let is_live =
+            |open: &Arc<Prepared>| !open.client.is_closed() && open.generation == connector.generations().present();
+        let live = || self.open.load_full().filter(is_live);
+        if let Some(open) = live() {
             return Ok(open);
         }
         let mut failed = self.failed.lock().await;
-        if let Some(open) = self.live(connector) {
+        if let Some(open) = live() {
             return Ok(open);
         }
         if failed.is_some_and(|when| when.elapsed() < CONNECT_COOLDOWN) {
