@@ -28,6 +28,7 @@
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod beside;
 mod builder;
 mod calls;
 mod client;

@@ -45,8 +45,8 @@ impl SessionBuilder {
     /// scheduled one, or a service that is restarted. The token identifies the program as a known device. Without it, each
     /// login is from a new device, which the account gets a mail about, and wrong guesses of others slow it down.
     ///
-    /// The file is created by the first login with mode 0600, and replaced completely or not at all by each later one. It is
-    /// of one account. Whoever reads it still needs the password.
+    /// The first login creates the file with mode 0600, and each later one replaces it completely or not at all. Each account
+    /// needs a file of its own. The token alone does not log in: the password is still needed.
     ///
     /// ```no_run
     /// use authy_client::{Client, Session, api::session::Credentials};

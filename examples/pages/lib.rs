@@ -3,16 +3,10 @@
 //! A crate of its own, because a doctest sees every dependency of its crate: this one has authy-client, as a service has, and
 //! nothing else of authy.
 
-/// Compiles the code of a page as a doctest.
-macro_rules! pages {
-    ($($name:ident = $path:literal;)+) => { $(
-        #[cfg(doctest)]
-        #[doc = include_str!($path)]
-        pub struct $name;
-    )+ };
-}
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/services.md")]
+pub struct Services;
 
-pages! {
-    Services = "../../docs/services.md";
-    SessionsAndTokens = "../../docs/sessions-and-tokens.md";
-}
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sessions-and-tokens.md")]
+pub struct SessionsAndTokens;

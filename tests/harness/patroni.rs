@@ -8,12 +8,11 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
 
 use crate::{database, until_within};
@@ -140,17 +139,14 @@ impl PatroniCluster {
     pub async fn switch_over(&self) -> usize {
         let leader = self.leader().await.unwrap();
         let body = json!({ "leader": self.nodes[leader].name }).to_string();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
+        // Patroni takes some rounds until it has chosen the synchronous standby.
+        until_within(Duration::from_secs(30), "Patroni switches over", || async {
             let answer = self.ask(&self.nodes[leader], "POST", "/switchover", &body).await.unwrap_or_default();
-            if answer.contains("Successfully") {
-                break;
-            }
-            // Patroni takes some rounds until it has chosen the synchronous standby.
-            let is_early = answer.contains("can not find sync_standby") && Instant::now() < deadline;
-            assert!(is_early, "no switchover: {answer}");
-            sleep(Duration::from_millis(500)).await;
-        }
+            let is_early = answer.contains("can not find sync_standby");
+            assert!(is_early || answer.contains("Successfully"), "no switchover: {answer}");
+            !is_early
+        })
+        .await;
         self.until_another_leads(leader).await
     }
 

@@ -25,7 +25,12 @@ mod invitation;
 const NEW_PASSWORD: &str = "gooseberry-semaphore-77";
 
 async fn app_with(mailbox: &MailServer) -> TestApp {
-    TestApp::with_sinks(|authy| vec![mailbox.sink(authy)]).await
+    app_at(&mailbox.url()).await
+}
+
+/// An app whose mail server has this URL.
+async fn app_at(url: &str) -> TestApp {
+    TestApp::with_sinks(|authy| vec![mail_sink(authy, url, |config| config)]).await
 }
 
 /// A user at a browser.
@@ -176,9 +181,7 @@ async fn a_notice_is_not_repeated_because_the_code_has_to_wait() {
 async fn no_mail_is_sent_for_a_used_code_or_a_deleted_account() {
     let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let app =
-        TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |config| config)])
-            .await;
+    let app = app_at(&format!("smtp://{}", network.address)).await;
     network.cut();
     let (user, used) = sign_up(&app.authy, "used").await;
     forget_password(&app.authy, &used, "Firefox").await;
@@ -212,9 +215,7 @@ async fn a_mailbox_is_not_flooded_with_codes() {
 async fn mails_wait_for_a_mail_server_that_is_away() {
     let mailbox = MailServer::start().await;
     let network = Proxy::to(mailbox.address).await;
-    let app =
-        TestApp::with_sinks(|authy| vec![mail_sink(authy, &format!("smtp://{}", network.address), |config| config)])
-            .await;
+    let app = app_at(&format!("smtp://{}", network.address)).await;
     let (_, before) = sign_up(&app.authy, "before").await;
     mailbox.next_to(&before).await;
     // A mail whose receipt is lost on the way is sent once more, and that is right.
@@ -350,10 +351,7 @@ async fn a_server_that_refuses_us_costs_no_mail() {
         let (wrong, right) =
             (MailServer::with(arguments).await, MailServer::with(&["--login", "shop", "hunter2"]).await);
         let network = Proxy::to(wrong.address).await;
-        let app = TestApp::with_sinks(|authy| {
-            vec![mail_sink(authy, &format!("smtp://{login}{}", network.address), |config| config)]
-        })
-        .await;
+        let app = app_at(&format!("smtp://{login}{}", network.address)).await;
         let (_, address) = sign_up(&app.authy, "ada").await;
         until("it was tried", || async { !app.authy.deliveries().list_stuck(10).await.unwrap().is_empty() }).await;
         let stuck = app.authy.deliveries().list_stuck(10).await.unwrap();
@@ -369,7 +367,7 @@ async fn a_server_that_refuses_us_costs_no_mail() {
 async fn a_mail_server_can_want_a_login() {
     let mailbox = MailServer::with(&["--login", "ada@shop.example", "p@ss/word"]).await;
     let url = format!("smtp://ada%40shop.example:p%40ss%2Fword@{}", mailbox.address);
-    let app = TestApp::with_sinks(|authy| vec![mail_sink(authy, &url, |config| config)]).await;
+    let app = app_at(&url).await;
     let (_, address) = sign_up(&app.authy, "ada").await;
     assert_eq!(mailbox.next_to(&address).await.login.as_deref(), Some("ada@shop.example"));
 }

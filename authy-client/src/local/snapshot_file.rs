@@ -17,6 +17,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
+use crate::beside::beside;
+
 /// A file that snapshots are saved to.
 #[derive(Clone)]
 pub(super) struct SnapshotFile {
@@ -116,10 +118,8 @@ impl SnapshotFile {
 }
 
 fn write(path: &Path, what: &SavedSnapshotRef<'_>) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A user who can replace the file decides which tokens are accepted.
-    file::check_folder(folder)?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    // A user who could replace the file would decide which tokens are accepted.
+    let mut beside = beside(path)?;
     serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;
     beside.flush()?;
     beside.persist(path)?;

@@ -12,7 +12,7 @@ use authy_core::{
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use crate::{Error, Result};
+use crate::{Error, Result, beside::beside};
 
 /// Maximum length of the text in the file. Device tokens are shorter.
 const MAX_DEVICE_TOKEN_LENGTH: usize = 200;
@@ -74,10 +74,7 @@ fn is_token(text: &str) -> bool {
 
 impl NextDevice {
     fn prepare(path: PathBuf) -> io::Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        file::check_folder(folder)?;
-        // A temporary file has mode 0600 from the beginning.
-        let beside = NamedTempFile::new_in(folder)?;
+        let beside = beside(&path)?;
         Ok(Self { path, beside })
     }
 

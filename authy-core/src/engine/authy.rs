@@ -1,6 +1,6 @@
 //! The API of the engine: [`Authy`], which has the handles of all subjects.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -15,7 +15,6 @@ use crate::{
             Background,
             maintenance::{Maintenance, MaintenanceReport},
         },
-        check,
         config::Config,
         delivery::{Deliveries, relay::lag::RelayLag, sink::Sink},
         domain::{
@@ -34,7 +33,7 @@ use crate::{
             role::Roles,
             session::Sessions,
             signing_key::SigningKeys,
-            user::{self, Users},
+            user::Users,
         },
         journal::{
             caller::Caller,
@@ -42,11 +41,11 @@ use crate::{
             revocation::RevocationFeed,
             write::{Journal, Uncommitted},
         },
-        storage::wait,
     },
 };
 
 mod builder;
+mod database;
 pub(in crate::engine) mod statistics;
 mod within;
 
@@ -205,19 +204,6 @@ impl Authy {
         tokio::join!(ended, self.handles.passwords.fallback.finish());
     }
 
-    /// Repeats a question to the database while it is not available, at most for a time, and logs that it waits. For the start of a
-    /// program: [`Builder::start`](crate::engine::Builder::start) waits in the same way.
-    ///
-    /// # Errors
-    /// The last error of the question. Every other one than [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) ends the wait.
-    pub async fn until_available<T, F: Future<Output = Result<T>>>(
-        &self,
-        limit: Duration,
-        question: impl Fn() -> F,
-    ) -> Result<T> {
-        wait::until_available(&self.handles.journal.db, limit, question).await
-    }
-
     /// Starts background work with sinks, for a program that was built
     /// [`without_background`](Builder::without_background) and controls it by itself. In a database on which no
     /// background work has begun yet, a sink gets every event. Later, a new sink gets every event from now on, and a known
@@ -335,34 +321,6 @@ impl Authy {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the database is not available.
     pub async fn count_fallback_hashes(&self) -> Result<u64> {
         fallback_hash::count(&self.handles.journal.db).await
-    }
-
-    /// Checks that the database responds.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        self.handles.journal.db.read(&user::sql::ANY, &[]).await.map(drop)
-    }
-
-    /// Checks that the database accepts writes: it responds, is no standby, and the writes of this process do not fail.
-    ///
-    /// It reads, unless a write has failed and none has succeeded since. Then it also creates a table and drops it
-    /// in one transaction, which needs what any write needs. After 3 seconds without a success the database counts as
-    /// not writable, until a write succeeds, this one or another.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when it does not.
-    pub async fn check_writable(&self) -> Result<()> {
-        self.handles.journal.check_writable().await
-    }
-
-    /// Prepares every SQL statement against the live schema, and returns their number.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) when a statement does not fit. The log contains its name.
-    pub async fn check(&self) -> Result<usize> {
-        check::check(&self.handles.journal.db.connect().await?).await
     }
 
     /// Replaces the issuer of the tokens that the database keeps. Every instance issues and accepts tokens of the new one

@@ -86,17 +86,6 @@ impl MailSink {
         Self { authy, mailer, config, finished: Mutex::default(), noticed: NoticedDevices::new() }
     }
 
-    async fn send(&self, event: EventId, notification: &Notification) -> Result<(), DeliveryError> {
-        let message = self.config.compose(event, notification)?;
-        let name = format!("{event}.{}", notification.kind.as_str());
-        #[cfg(feature = "test-util")]
-        if let Some(mailbox) = self.mailer.test_mailbox() {
-            mailbox.receive(name, self.config.test_mail(notification)?);
-            return Ok(());
-        }
-        self.mailer.send(&message, &name).await
-    }
-
     /// Returns whether the owner needs no mail about a login, because of an earlier one.
     fn is_noticed(&self, event: &EventView) -> bool {
         event.kind == EventKind::SessionOpened && self.noticed.is_settled(event)
@@ -148,7 +137,7 @@ impl Sink for MailSink {
         let unfinished: Vec<&Notification> =
             notifications.iter().filter(|notification| !finished.contains_key(&notification.kind)).collect();
         for notification in unfinished {
-            match self.send(id, notification).await {
+            match self.mailer.send(&self.config, id, notification).await {
                 Ok(()) => drop(finished.insert(notification.kind, MailOutcome::Sent)),
                 Err(refused) if refused.is_permanent() || is_old => {
                     let reason = refused.describe();

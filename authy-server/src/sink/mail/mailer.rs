@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use authy_core::{engine::DeliveryError, tls::Roots};
-use lettre::Message;
+use authy_core::{
+    EventId,
+    engine::{DeliveryError, Notification},
+    tls::Roots,
+};
 
 use super::{
     folder::{MailFolder, MailFolderError},
+    message::MailConfig,
     smtp::{SmtpServer, SmtpTlsError},
     smtp_url::SmtpUrl,
 };
@@ -68,17 +72,15 @@ impl Mailer {
         Self(MailTransport::Mailbox(mailbox))
     }
 
-    /// Returns the mailbox of a test, if mails are handed to one.
-    #[cfg(feature = "test-util")]
-    pub(super) fn test_mailbox(&self) -> Option<&super::TestMailbox> {
-        match &self.0 {
-            MailTransport::Mailbox(mailbox) => Some(mailbox),
-            _ => None,
-        }
-    }
-
-    /// Sends a mail. `name` is unique to it: a mail that is sent again replaces the file of the first attempt.
-    pub(super) async fn send(&self, message: &Message, name: &str) -> Result<(), DeliveryError> {
+    /// Sends the mail of a notification. One that is sent again has the same name, so it replaces the file of the first attempt.
+    pub(super) async fn send(
+        &self,
+        config: &MailConfig,
+        event: EventId,
+        notification: &Notification,
+    ) -> Result<(), DeliveryError> {
+        let message = config.compose(event, notification)?;
+        let name = format!("{event}.{}", notification.kind.as_str());
         match &self.0 {
             MailTransport::Smtp(server) => server.send(message.envelope(), &message.formatted()).await,
             MailTransport::Folder(folder) => {
@@ -86,9 +88,11 @@ impl Mailer {
                 tracing::info!(path = %path.display(), "no mail server is configured: the mail is in a file");
                 Ok(())
             }
-            // The sink hands them over itself, before they are messages.
             #[cfg(feature = "test-util")]
-            MailTransport::Mailbox(_) => Ok(()),
+            MailTransport::Mailbox(mailbox) => {
+                mailbox.receive(name, config.test_mail(notification)?);
+                Ok(())
+            }
         }
     }
 }
