@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use authy_client::Client;
 use authy_core::{
-    ErrorKind, Secret,
+    Authenticator as _, ErrorKind, Secret,
     api::{
         Nothing,
         session::{RefreshToken, Tokens},
     },
     engine::MasterKeys,
+    time::unix_seconds,
 };
 use authy_tests::{TestApp, TestUser, at_once, credentials, until};
 use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::time::sleep;
 
 async fn present(client: &Client, token: &str) -> Result<Tokens, ErrorKind> {
     let request = RefreshToken { refresh_token: Secret::new(token) };
@@ -68,6 +70,37 @@ async fn an_answer_that_was_lost_is_given_again() {
     assert_eq!(text(&again), lost);
     assert_eq!((again.expires_in, again.public_id), (900, user.id));
     assert!(again.refresh_expires_in > 13 * 24 * 3600);
+}
+
+/// The time at which an access token expires, and that until which the database knows it, in seconds since 1970.
+async fn expiry(app: &TestApp, tokens: &Tokens) -> (u64, f64) {
+    let identity = app.authy.authenticate(tokens.token.expose()).await.unwrap();
+    let until = "SELECT extract(epoch FROM access_until)::float8 FROM authy.session WHERE session_id = $1";
+    let until = app.sql().await.query_one(until, &[identity.session_id.as_uuid()]).await.unwrap().get(0);
+    (unix_seconds(identity.expires), until)
+}
+
+#[tokio::test]
+async fn an_access_token_ends_when_the_database_says_however_long_the_session_was_written() {
+    let app = TestApp::new().await;
+    let user = app.user().await;
+    let mut sql = app.sql().await;
+    for kind in ["login", "refresh", "repeated"] {
+        let held = sql.transaction().await.unwrap();
+        let rows = "SELECT FROM authy.users JOIN authy.session ON public_id = user_id WHERE public_id = $1 FOR UPDATE";
+        held.query(rows, &[user.id.as_uuid()]).await.unwrap();
+        let (client, token, name) = (app.anonymous(), user.refresh_token.expose().to_owned(), user.username.clone());
+        let waiting = tokio::spawn(async move {
+            match kind {
+                "login" => client.login(credentials(&name)).await.unwrap(),
+                _ => present(&client, &token).await.unwrap(),
+            }
+        });
+        sleep(Duration::from_millis(2100)).await;
+        held.rollback().await.unwrap();
+        let (expires, until) = expiry(&app, &waiting.await.unwrap()).await;
+        assert!(expires as f64 <= until, "{kind}: {expires} is after {until}");
+    }
 }
 
 #[tokio::test]

@@ -103,8 +103,8 @@ impl Hasher {
     ///
     /// # Errors
     /// As [`run`](Self::run) when the queue is full.
-    pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
-        self.shared.has_room(&self.shared.lock(), requester)
+    pub(in crate::engine) fn require_room(&self, requester: HashRequester) -> Result<()> {
+        self.shared.require_room(&self.shared.lock(), requester)
     }
 
     /// Returns the state of the queue, and how long jobs waited.
@@ -193,7 +193,7 @@ struct QueuePlace<'a> {
 impl HashPool {
     fn push(&self, requester: HashRequester, task: Task) -> Result<QueuePlace<'_>> {
         let mut state = self.lock();
-        self.has_room(&state, requester)?;
+        self.require_room(&state, requester)?;
         let id = state.next_id;
         state.next_id += 1;
         let is_awaited = requester.queue_kind() != QueueKind::Background;
@@ -203,7 +203,7 @@ impl HashPool {
         Ok(QueuePlace { shared: self, queue_kind: requester.queue_kind(), id })
     }
 
-    fn has_room(&self, state: &PoolState, requester: HashRequester) -> Result<()> {
+    fn require_room(&self, state: &PoolState, requester: HashRequester) -> Result<()> {
         if state.queues.has_room(requester) {
             return Ok(());
         }

@@ -95,8 +95,8 @@ impl Passwords {
     ///
     /// # Errors
     /// `overloaded` when too many hashes wait.
-    pub(in crate::engine) fn has_room(&self, requester: HashRequester) -> Result<()> {
-        self.hasher.has_room(requester)
+    pub(in crate::engine) fn require_room(&self, requester: HashRequester) -> Result<()> {
+        self.hasher.require_room(requester)
     }
 
     /// Returns the state of the hashing threads.

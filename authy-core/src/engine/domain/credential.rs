@@ -93,7 +93,7 @@ impl PasswordVerifier {
     /// [`Sessions::verify_password`](super::session::Sessions::verify_password).
     pub(in crate::engine) async fn verify_again(&self, caller: &Caller, password: &Secret) -> Result<()> {
         let user = caller.require_identity()?.public_id;
-        self.passwords.has_room(caller.hash_requester())?;
+        self.passwords.require_room(caller.hash_requester())?;
         let row = self.journal.db.read_opt(&sql::FIND_PASSWORD, &[user.as_uuid()]).await?;
         let phc = row.map(|row| Zeroizing::new(row.get::<_, String>("phc")));
         let attempt = self.limiter.attempt(caller, GuessTarget::password_again(user), None).await?;

@@ -20,7 +20,7 @@ use crate::{
         },
     },
     name::Stored as _,
-    time::{from_unix_seconds, unix_now},
+    time::from_unix_seconds,
     token_cache::TokenCache,
 };
 
@@ -106,9 +106,9 @@ impl Sessions {
         &self.journal.db
     }
 
-    /// Creates the tokens of a session that lasts at most `remaining` more seconds.
-    async fn make_tokens(&self, subject: TokenSubject, ticket: Ticket, remaining: f64) -> Result<Tokens> {
-        let now = unix_now();
+    /// Creates the tokens of a session that lasts at most `remaining` more seconds. `now`, in seconds since 1970, was read
+    /// before the session was written: however long that took, the database knows how long the access token is valid.
+    async fn make_tokens(&self, subject: TokenSubject, ticket: Ticket, remaining: f64, now: u64) -> Result<Tokens> {
         let expires_in = self.config.access_ttl.as_secs();
         let refresh_expires_in = self.config.refresh_idle.as_secs_f64().min(remaining).max(0.0) as u64;
         Ok(Tokens {
@@ -124,7 +124,7 @@ impl Sessions {
         })
     }
 
-    /// Creates the access token of a session. `now` is in seconds since 1970.
+    /// Creates the access token of a session. `now` is as for [`make_tokens`](Self::make_tokens).
     async fn access_token(&self, subject: &TokenSubject, session: SessionId, now: u64) -> Result<Secret> {
         self.keys.signer().await?.sign(Claims {
             public_id: subject.id,

@@ -65,7 +65,7 @@ async fn many_jobs_of_one_network_leave_room_for_others_and_for_known_devices() 
     // From all over a /48.
     for number in 0..40_u32 {
         let from = requester(&format!("2001:db8:1:{number:x}::1"), false);
-        match hasher.has_room(from) {
+        match hasher.require_room(from) {
             Ok(()) => {
                 let queue = Arc::clone(&hasher);
                 jobs.push(tokio::spawn(async move { queue.run(from, |_| ()).await }));
@@ -78,14 +78,14 @@ async fn many_jobs_of_one_network_leave_room_for_others_and_for_known_devices() 
         }
     }
     assert!(refused > 30, "{refused}");
-    assert!(hasher.has_room(requester("2001:db8:2::1", false)).is_ok(), "another network");
-    assert!(hasher.has_room(requester("192.0.2.1", false)).is_ok(), "the other family");
-    assert!(hasher.has_room(requester("2001:db8:1::1", true)).is_ok(), "a known device of the same network");
+    assert!(hasher.require_room(requester("2001:db8:2::1", false)).is_ok(), "another network");
+    assert!(hasher.require_room(requester("192.0.2.1", false)).is_ok(), "the other family");
+    assert!(hasher.require_room(requester("2001:db8:1::1", true)).is_ok(), "a known device of the same network");
     drop(busy);
     for job in jobs {
         job.await.unwrap().unwrap();
     }
-    assert!(hasher.has_room(requester("2001:db8:1::1", false)).is_ok(), "the places are given back");
+    assert!(hasher.require_room(requester("2001:db8:1::1", false)).is_ok(), "the places are given back");
 }
 
 #[tokio::test]

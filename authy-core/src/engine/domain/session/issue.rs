@@ -37,6 +37,7 @@ impl Sessions {
         let (id, session) = (user.as_uuid(), ticket.session.as_uuid());
         let params: Params<'_> =
             &[id, session, &ttl, &ip, &user_agent, &event_id, &kind, &actor, &actor_kind, &request_id];
+        let now = unix_now();
         let issued = match self.db().write(&sql::ISSUE, params).await? {
             // The user was changed concurrently.
             None => self.db().write(&sql::ISSUE, params).await?,
@@ -45,7 +46,7 @@ impl Sessions {
         match issued {
             Some(row) => {
                 self.journal.feed.history.note_commit(event_id);
-                self.access_token(&TokenSubject::of(&row)?, ticket.session, unix_now()).await
+                self.access_token(&TokenSubject::of(&row)?, ticket.session, now).await
             }
             None => Err(match user::find(self.db(), user).await? {
                 None => no_such_user(),

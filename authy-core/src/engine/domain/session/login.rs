@@ -20,6 +20,7 @@ use crate::{
         },
         storage::statement::Params,
     },
+    time::unix_now,
 };
 
 /// Number of attempts to log in while the account changes between the verification of the password and the new session.
@@ -63,7 +64,7 @@ impl Sessions {
             Some(_) => caller.hash_requester_on_known_device(),
             None => anonymous,
         };
-        verifier.passwords.has_room(anonymous).or_else(|_| verifier.passwords.has_room(hoped))?;
+        verifier.passwords.require_room(anonymous).or_else(|_| verifier.passwords.require_room(hoped))?;
         let name = Username::existing(username).ok();
         let key = name.as_ref().map(Username::key);
         let unknown = GuessTarget::password_of_unknown(key.as_deref().unwrap_or(username));
@@ -73,7 +74,7 @@ impl Sessions {
         let known = found.credential;
         let device = known.as_ref().and_then(|known| self.known_device(caller, known));
         let requester = if device.is_some() { caller.hash_requester_on_known_device() } else { anonymous };
-        verifier.passwords.has_room(requester)?;
+        verifier.passwords.require_room(requester)?;
         let (target, standing) = match (&known, &device) {
             (Some(known), Some(device)) => (GuessTarget::password_on(device, known.user), found.standing_on_device),
             (Some(known), None) => (GuessTarget::password_of(known.user), found.standing),
@@ -192,6 +193,9 @@ impl Sessions {
             &is_known_device,
             &limit::MAX_SESSIONS_PER_USER,
         ];
+        // Again: the password may have waited for its hash.
+        self.journal.feed.require_right_clock()?;
+        let now = unix_now();
         let row = self.db().write(&sql::OPEN, params).await?;
         let Some(row) = row else { return Ok(None) };
         self.journal.feed.history.note_commit(event_id);
@@ -201,6 +205,6 @@ impl Sessions {
         {
             tracing::warn!(%error, "a user has too many sessions, and the least recently used could not be ended");
         }
-        self.make_tokens(TokenSubject::of(&row)?, first, lifetime).await.map(Some)
+        self.make_tokens(TokenSubject::of(&row)?, first, lifetime, now).await.map(Some)
     }
 }

@@ -26,6 +26,7 @@ use crate::{
         },
         storage::{connector::db_error, statement::Params},
     },
+    time::unix_now,
 };
 
 /// The purpose of the MAC keys of refresh tokens.
@@ -93,12 +94,13 @@ impl Sessions {
         let (session, generation) = (ticket.session.as_uuid(), ticket.generation.cast_signed());
         let params: Params<'_> =
             &[session, &generation, &idle, &ttl, &event_id, &kind, &actor, &actor_kind, &ip, &user_agent, &request_id];
+        let now = unix_now();
         if let Some(row) = self.db().write(&sql::ROTATE, params).await? {
             self.journal.feed.history.note_commit(event_id);
-            return self.make_tokens(TokenSubject::of(&row)?, ticket.next(), row.get("remaining")).await;
+            return self.make_tokens(TokenSubject::of(&row)?, ticket.next(), row.get("remaining"), now).await;
         }
         // The token is not the current one of a live session.
-        match self.journal.write(caller, async |tx| self.refresh_other(tx, ticket).await).await? {
+        match self.journal.write(caller, async |tx| self.refresh_other(tx, ticket, now).await).await? {
             Presented::Repeated(tokens) => return Ok(*tokens),
             Presented::Spent => {
                 self.counts.replays.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +116,7 @@ impl Sessions {
     }
 
     /// Returns the next token of a recently exchanged token again, or ends the session.
-    async fn refresh_other(&self, tx: &Tx<'_>, ticket: Ticket) -> Result<Written<Presented>> {
+    async fn refresh_other(&self, tx: &Tx<'_>, ticket: Ticket, now: u64) -> Result<Written<Presented>> {
         let (idle, grace) = (self.config.refresh_idle.as_secs_f64(), self.config.refresh_grace.as_secs_f64());
         let ttl = self.config.access_ttl.as_secs_f64();
         // Always locks the user first, then the session, as all code that ends sessions.
@@ -150,7 +152,7 @@ impl Sessions {
             return Ok(Written::new(Presented::Spent, event.revoking([RevocationTarget::Session { session_id: id }])));
         }
         sql::PROLONG.execute(tx, &[session, &ttl]).await.map_err(db_error)?;
-        let tokens = self.make_tokens(subject, ticket.next(), row.get("remaining")).await?;
+        let tokens = self.make_tokens(subject, ticket.next(), row.get("remaining"), now).await?;
         // The exchange has its event. Returning its result again changes nothing, and could be requested any number of
         // times.
         Ok(Written::without_event(Presented::Repeated(Box::new(tokens))))
