@@ -17,7 +17,8 @@
 //!
 //! **Address** ([`ADDRESS_POLICY`]), for all targets together: 100 failures, and 100 more per hour. A success removes
 //! none, because an attacker may have an account, too. Many people may share an address, so only failures count, and a
-//! known device is not affected.
+//! known device is not affected. The count is compared before a guess and increased after it, so those that each server
+//! has under way at that moment, at most its network's part of the queue, can exceed the 100 once.
 
 use std::time::Duration;
 
@@ -48,9 +49,10 @@ fn account(failures: u32) -> Duration {
     }
 }
 
-/// Until the count is below 100 again. Concurrent attempts can make it larger than 100.
+/// Until the count is below 100 again. Attempts that are under way at once can make it larger than 100: the wait is as much
+/// longer, so that no failure is gained by them in the long run.
 fn address(failures: u32) -> Duration {
-    ADDRESS_POLICY.memory.saturating_mul(failures.saturating_sub(99)).min(Duration::from_secs(3600))
+    ADDRESS_POLICY.memory.saturating_mul(failures.saturating_sub(99)).min(DAY)
 }
 
 /// The stored state. There is none when there was no failure since the last success.

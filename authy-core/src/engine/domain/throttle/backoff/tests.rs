@@ -73,7 +73,7 @@ fn the_waits_are_those_that_are_documented() {
     let documented = [0, 0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3840, 7680, 15_360, 30_720, 61_440, 86_400];
     assert_eq!(waits, documented);
     assert_eq!((account(49), account(50), account(u32::MAX)), (DAY, WEEK, WEEK));
-    assert_eq!((address(99), address(100), address(u32::MAX)), (Duration::ZERO, Duration::from_secs(36), HOUR));
+    assert_eq!((address(99), address(100), address(u32::MAX)), (Duration::ZERO, Duration::from_secs(36), DAY));
     assert!((0..200).filter(|&failures| ACCOUNT_POLICY.begins_to_slow(failures)).eq([5]));
 }
 
@@ -152,4 +152,14 @@ fn an_address_gets_a_hundred_failures_and_a_hundred_an_hour() {
     assert_eq!(most(Duration::ZERO), 100);
     assert_eq!(most(HOUR), 200);
     assert_eq!(most(HOUR * 5), 600);
+}
+
+#[test]
+fn guesses_from_an_address_that_are_under_way_at_once_are_waited_for() {
+    for failures in [101, 164, 228, 500] {
+        let state = FailureCount { failures, counted: START };
+        let admitted = START + ADDRESS_POLICY.wait(Some(state), START);
+        assert!(ADDRESS_POLICY.admits(Some(state), admitted), "{failures}");
+        assert_eq!(ADDRESS_POLICY.remembered(state, admitted), 99, "{failures}: one more is admitted");
+    }
 }
