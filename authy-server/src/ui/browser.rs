@@ -45,6 +45,7 @@ pub(super) async fn answer(
         true => Ok(None),
         false => identify(authy, &jar, &client, &mut cookies).await,
     };
+    let query = head.uri.query().filter(|_| !page.row.is_asset).unwrap_or_default();
     // What a page shows that is for everybody does not depend on it.
     let identified = if page.row.access.needs_token() { identified } else { identified.or(Ok(None)) };
     let mut visit = Visit {
@@ -55,7 +56,7 @@ pub(super) async fn answer(
         route: page.row.path,
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
         parameters: &page.parameters,
-        query: Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
+        query: Form::parse(query.as_bytes()),
         form,
         client,
         user: None,

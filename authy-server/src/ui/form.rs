@@ -41,11 +41,12 @@ impl Form {
         Ok(Self::parse(&request::body(body, timeout).await?))
     }
 
-    /// Reads pairs as a browser writes them. Pairs beyond the maximum are ignored.
+    /// Reads pairs as a browser writes them. Pairs beyond the maximum are ignored, and not decoded.
     pub(super) fn parse(text: &[u8]) -> Self {
+        let end = text.iter().enumerate().filter(|(_, byte)| **byte == b'&').nth(MAX_FIELDS - 1);
+        let text = text.get(..end.map_or(text.len(), |(end, _)| end)).unwrap_or_default();
         // Never fails: what cannot be decoded is replaced.
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(text).unwrap_or_default();
-        Self(pairs.into_iter().take(MAX_FIELDS).collect())
+        Self(serde_urlencoded::from_bytes(text).unwrap_or_default())
     }
 
     pub(super) fn pairs(&self) -> impl Iterator<Item = &(String, String)> {
@@ -135,6 +136,7 @@ mod tests {
         assert_eq!((form.get("username"), form.get("password")), (Some("ad\u{e1} x"), Some("a&b=")));
         assert_eq!((form.get("empty"), form.get("none"), form.pairs().count()), (Some(""), None, 4));
         assert_eq!(Form::parse("a=b&".repeat(1000).as_bytes()).pairs().count(), MAX_FIELDS);
+        assert_eq!(Form::parse("a&".repeat(1000).as_bytes()).0.capacity(), MAX_FIELDS, "the rest is not decoded");
     }
 
     proptest! {
