@@ -53,9 +53,10 @@ impl From<Untrusted> for io::Error {
 /// [`io::ErrorKind::PermissionDenied`], whose message says what to change; [`io::ErrorKind::InvalidData`] when the file
 /// begins with a byte order mark; otherwise the error of the system.
 pub fn read(path: &Path, content: Content) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
     #[cfg(unix)]
-    unix::check(path, &file, content)?;
+    let mut file = unix::open(path, content)?;
+    #[cfg(not(unix))]
+    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     refuse_byte_order_mark(&bytes)?;
@@ -100,11 +101,14 @@ mod unix {
         collections::VecDeque,
         ffi::OsString,
         fs::{self, Metadata},
-        os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+        os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
         path::Component,
     };
 
-    use rustix::process::{getegid, geteuid};
+    use rustix::{
+        fs::OFlags,
+        process::{getegid, geteuid},
+    };
 
     use super::{Content, File, Path, PathBuf, Untrusted, io};
 
@@ -116,7 +120,20 @@ mod unix {
     /// Maximum number of symbolic links on one path: as many as Linux follows.
     const MAX_LINKS: usize = 40;
 
-    pub(super) fn check(path: &Path, file: &File, content: Content) -> io::Result<()> {
+    /// Opens a file that may be used. A pipe of another user is refused and not waited for.
+    pub(super) fn open(path: &Path, content: Content) -> io::Result<File> {
+        let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+        check(path, &file, content)?;
+        if !file.metadata()?.file_type().is_fifo() {
+            return Ok(file);
+        }
+        // Ours: its writer may come later.
+        let file = File::open(path)?;
+        check(path, &file, content)?;
+        Ok(file)
+    }
+
+    fn check(path: &Path, file: &File, content: Content) -> io::Result<()> {
         let metadata = file.metadata()?;
         let shown = || path.to_owned();
         if !is_ours(&metadata) {
@@ -231,6 +248,10 @@ mod tests {
     use std::{
         fs::{self, Permissions},
         os::unix::fs::{PermissionsExt as _, chown, symlink},
+        process::Command,
+        sync::mpsc,
+        thread,
+        time::Duration,
     };
 
     use super::*;
@@ -307,8 +328,10 @@ mod tests {
                 assert!(error.to_string().contains(expected) && !error.to_string().contains("hunter2"), "{error}");
             }
         }
-        fs::write(&file, "\u{feff}".repeat(2).trim_start_matches('\u{feff}')).unwrap();
-        assert!(read(&file, Content::Secret).unwrap().is_empty());
+        for elsewhere in ["", "hunter2\u{feff}"] {
+            fs::write(&file, elsewhere).unwrap();
+            assert_eq!(read_text(&file, Content::Secret).unwrap(), elsewhere);
+        }
     }
 
     #[test]
@@ -356,6 +379,32 @@ mod tests {
         symlink(&file, &link).unwrap();
         std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
         assert!(refusal(&link, Content::Secret).unwrap().contains("another user"));
+        // A pipe that nobody writes into.
+        let pipe = pipe(folder.path());
+        chown(&pipe, Some(12345), None).unwrap();
+        let (refused, refusals) = mpsc::channel();
+        thread::spawn(move || refused.send(refusal(&pipe, Content::Trusted)));
+        let refusal = refusals.recv_timeout(Duration::from_secs(5)).expect("it waits for a writer");
+        assert!(refusal.unwrap().contains("another user"));
+    }
+
+    fn pipe(folder: &Path) -> PathBuf {
+        let pipe = folder.join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        pipe
+    }
+
+    #[test]
+    fn a_pipe_is_read_whose_writer_comes_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = pipe(folder.path());
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || read(&pipe, Content::Secret).unwrap()
+        });
+        thread::sleep(Duration::from_millis(100));
+        fs::write(&pipe, "hunter2").unwrap();
+        assert_eq!(reader.join().unwrap(), b"hunter2");
     }
 
     #[test]
