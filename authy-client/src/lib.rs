@@ -28,7 +28,6 @@
 // docs.rs compiles with nightly and shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod beside;
 mod builder;
 mod calls;
 mod client;
@@ -38,6 +37,7 @@ mod error;
 pub mod fuzz;
 mod local;
 mod pages;
+mod replaced_file;
 mod response;
 mod session;
 mod trace_context;

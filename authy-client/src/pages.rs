@@ -21,7 +21,7 @@ impl Client {
     /// Returns all users from a query, in the order of the list, as a stream that requests page after page.
     ///
     /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error. A user
-    /// who is there all the time is in it once, whoever is added or deleted meanwhile. The access token has to be valid until
+    /// who is there all the time is in it once, whichever users are added or deleted meanwhile. The access token has to be valid until
     /// the last page: [`Session::users`] has a valid one for each.
     ///
     /// ```no_run
@@ -36,7 +36,7 @@ impl Client {
     /// }
     /// ```
     pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
-        users(Caller::Client(self.clone()), query)
+        users(PageSource::Client(self.clone()), query)
     }
 
     /// Returns all members of a role, in the order in which they were granted it, as [`users`](Self::users).
@@ -53,7 +53,7 @@ impl Client {
     /// }
     /// ```
     pub fn role_users(&self, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
-        role_users(Caller::Client(self.clone()), role)
+        role_users(PageSource::Client(self.clone()), role)
     }
 
     /// Returns the events of the audit trail from a query, as a stream that requests page after page.
@@ -70,7 +70,7 @@ impl Client {
     /// }
     /// ```
     pub fn events(&self, query: EventQuery) -> BoxStream<'static, Result<EventView>> {
-        events(Caller::Client(self.clone()), query)
+        events(PageSource::Client(self.clone()), query)
     }
 
     /// Requests another page of a list by its link.
@@ -94,29 +94,29 @@ impl Session {
     /// }
     /// ```
     pub fn users(&self, query: UserQuery) -> BoxStream<'static, Result<UserView>> {
-        users(Caller::Session(self.clone()), query)
+        users(PageSource::Session(self.clone()), query)
     }
 
     /// Returns all members of a role, as [`Client::role_users`], with an access token that is valid for each page.
     pub fn role_users(&self, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
-        role_users(Caller::Session(self.clone()), role)
+        role_users(PageSource::Session(self.clone()), role)
     }
 
     /// Returns the events of the audit trail from a query, as [`Client::events`], with an access token that is valid
     /// for each page.
     pub fn events(&self, query: EventQuery) -> BoxStream<'static, Result<EventView>> {
-        events(Caller::Session(self.clone()), query)
+        events(PageSource::Session(self.clone()), query)
     }
 }
 
 /// Whose access token the request for a page has.
 #[derive(Clone)]
-enum Caller {
+enum PageSource {
     Client(Client),
     Session(Session),
 }
 
-impl Caller {
+impl PageSource {
     async fn client(&self) -> Result<Client> {
         match self {
             Self::Client(client) => Ok(client.clone()),
@@ -125,12 +125,12 @@ impl Caller {
     }
 }
 
-fn users(caller: Caller, mut query: UserQuery) -> BoxStream<'static, Result<UserView>> {
+fn users(source: PageSource, mut query: UserQuery) -> BoxStream<'static, Result<UserView>> {
     query.per_page = query.per_page.or(Some(PageSize::MAX));
     items(NextPage::First(query), move |next| {
-        let caller = caller.clone();
+        let source = source.clone();
         async move {
-            let client = caller.client().await?;
+            let client = source.client().await?;
             let UserPage { users, next_url, .. } = match next {
                 NextPage::First(query) => client.list_users(query).await?,
                 NextPage::Link(link) => client.follow_link::<ListUsers>(&(), &link).await?,
@@ -140,11 +140,11 @@ fn users(caller: Caller, mut query: UserQuery) -> BoxStream<'static, Result<User
     })
 }
 
-fn role_users(caller: Caller, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
+fn role_users(source: PageSource, role: RoleName) -> BoxStream<'static, Result<RoleUser>> {
     items(NextPage::First(RoleUserQuery::default()), move |next| {
-        let (caller, role) = (caller.clone(), role.clone());
+        let (source, role) = (source.clone(), role.clone());
         async move {
-            let client = caller.client().await?;
+            let client = source.client().await?;
             let RoleUserPage { users, next_url, .. } = match next {
                 NextPage::First(query) => client.list_role_users(role, query).await?,
                 NextPage::Link(link) => client.follow_link::<ListRoleUsers>(&(role,), &link).await?,
@@ -154,12 +154,12 @@ fn role_users(caller: Caller, role: RoleName) -> BoxStream<'static, Result<RoleU
     })
 }
 
-fn events(caller: Caller, mut query: EventQuery) -> BoxStream<'static, Result<EventView>> {
+fn events(source: PageSource, mut query: EventQuery) -> BoxStream<'static, Result<EventView>> {
     query.limit = query.limit.or(Some(PageSize::MAX));
     items(query, move |query| {
-        let caller = caller.clone();
+        let source = source.clone();
         async move {
-            let EventPage { events, next } = caller.client().await?.list_events(query.clone()).await?;
+            let EventPage { events, next } = source.client().await?.list_events(query.clone()).await?;
             // An empty page is the last one: in ascending order its `next` is for a later request.
             let next = next.filter(|_| !events.is_empty());
             Ok((events, next.map(|next| EventQuery { after: Some(next), ..query })))

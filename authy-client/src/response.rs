@@ -22,7 +22,7 @@ pub(crate) fn read<R: Reply>(status: u16, headers: &HeaderMap, body: &[u8]) -> R
         let json = if status == 204 { b"{}" } else { body };
         let reply = serde_json::from_slice(json).map(|reply: R| reply.cached(headers.get(CACHE_CONTROL)));
         return reply.map_err(|cause| {
-            Error::unexpected_response(status, "the answer is not what this version expects").because(cause)
+            Error::unexpected_response(status, "the answer is not what this version expects").with_source(cause)
         });
     }
     match serde_json::from_slice::<Problem>(body) {

@@ -148,7 +148,7 @@ impl HttpTransport {
             let body = Limited::new(body, RESPONSE_LIMIT_BYTES).collect().await.map_err(|cause| {
                 let why =
                     if cause.is::<LengthLimitError>() { "the answer is too large" } else { "the answer broke off" };
-                Error::unexpected_response(head.status.as_u16(), why).because(cause)
+                Error::unexpected_response(head.status.as_u16(), why).with_source(cause)
             })?;
             response::read(head.status.as_u16(), &head.headers, &body.to_bytes())
         };
@@ -189,7 +189,7 @@ impl HttpTransport {
                 true => format!("the connection to {url} broke"),
                 false => format!("{url} cannot be reached"),
             };
-            Error::no_response(why, was_sent).because(cause)
+            Error::no_response(why, was_sent).with_source(cause)
         })
     }
 
@@ -217,7 +217,7 @@ impl HttpTransport {
 }
 
 fn unwritable(cause: impl StdError + Send + Sync + 'static) -> Error {
-    Error::misuse("the request cannot be written").because(cause)
+    Error::misuse("the request cannot be written").with_source(cause)
 }
 
 impl fmt::Debug for HttpTransport {

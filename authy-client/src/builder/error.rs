@@ -34,7 +34,7 @@ impl From<BuildError> for Error {
     fn from(error: BuildError) -> Self {
         let refused = Self::misuse(error.to_string());
         match error {
-            BuildError::Tls(cause) => refused.because(cause),
+            BuildError::Tls(cause) => refused.with_source(cause),
             BuildError::Url(_) | BuildError::PlainHttp { .. } => refused,
         }
     }

@@ -43,7 +43,7 @@ impl RevocationFollower {
     /// verifier refuses every token of the server, if there is one.
     pub(super) async fn connect(&mut self) -> Result<Option<StartError>> {
         let state = &self.state;
-        let failed = |cause| Error::no_response("the keys cannot be fetched", false).because(cause);
+        let failed = |cause| Error::no_response("the keys cannot be fetched", false).with_source(cause);
         let mismatch = state.keys.renew().await.map_err(failed)?;
         let query = RevocationQuery { after: self.cursor };
         let snapshots = SnapshotClock::new(state.clock.now());
@@ -154,7 +154,7 @@ pub(super) fn read(event: Sse) -> Result<(RevocationPage, bool)> {
 }
 
 fn broken(cause: impl StdError + Send + Sync + 'static) -> Error {
-    Error::no_response("the stream of revocations broke", false).because(cause)
+    Error::no_response("the stream of revocations broke", false).with_source(cause)
 }
 
 async fn refresh_keys(state: &VerifierState) {

@@ -1,7 +1,7 @@
 //! The file with the keys and revocations of a verifier, for a program that starts while the server is down.
 
 use std::{
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
-use crate::beside::beside;
+use crate::replaced_file::replacement;
 
 /// A file that snapshots are saved to.
 #[derive(Clone)]
@@ -119,9 +119,11 @@ impl SnapshotFile {
 
 fn write(path: &Path, what: &SavedSnapshotRef<'_>) -> io::Result<()> {
     // A user who could replace the file would decide which tokens are accepted.
-    let mut beside = beside(path)?;
-    serde_json::to_writer(io::BufWriter::new(&mut beside), what)?;
-    beside.flush()?;
-    beside.persist(path)?;
+    let mut file = io::BufWriter::new(replacement(path)?);
+    serde_json::to_writer(&mut file, what)?;
+    // Dropped, it would forget that the disk was full.
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
     Ok(())
 }

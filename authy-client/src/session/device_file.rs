@@ -12,7 +12,7 @@ use authy_core::{
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use crate::{Error, Result, beside::beside};
+use crate::{Error, Result, replaced_file::replacement};
 
 /// Maximum length of the text in the file. Device tokens are shorter.
 const MAX_DEVICE_TOKEN_LENGTH: usize = 200;
@@ -23,7 +23,7 @@ pub(super) struct DeviceFile(PathBuf);
 /// A device file that is about to be written.
 pub(super) struct NextDevice {
     path: PathBuf,
-    beside: NamedTempFile,
+    replacement: NamedTempFile,
 }
 
 impl DeviceFile {
@@ -37,7 +37,8 @@ impl DeviceFile {
         let (path, shown) = (self.0.clone(), self.0);
         let opened = spawn_blocking(move || Ok((read(&path)?, NextDevice::prepare(path)?))).await;
         opened.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(|cause| {
-            Error::misuse(format!("the file of the device token, {}, cannot be used", shown.display())).because(cause)
+            Error::misuse(format!("the file of the device token, {}, cannot be used", shown.display()))
+                .with_source(cause)
         })
     }
 }
@@ -74,19 +75,19 @@ fn is_token(text: &str) -> bool {
 
 impl NextDevice {
     fn prepare(path: PathBuf) -> io::Result<Self> {
-        let beside = beside(&path)?;
-        Ok(Self { path, beside })
+        let replacement = replacement(&path)?;
+        Ok(Self { path, replacement })
     }
 
     /// Writes the file completely or not at all. A failure is logged, without the token: the login has succeeded, and the
     /// next one is from a new device.
     pub(super) async fn save(self, token: Secret) {
-        let Self { path, mut beside } = self;
+        let Self { path, mut replacement } = self;
         let shown = path.clone();
         let written = spawn_blocking(move || {
-            writeln!(beside, "{}", token.expose())?;
-            beside.as_file().sync_all()?;
-            beside.persist(path)?;
+            writeln!(replacement, "{}", token.expose())?;
+            replacement.as_file().sync_all()?;
+            replacement.persist(path)?;
             Ok(())
         });
         if let Err(error) = written.await.unwrap_or_else(|cause| Err(io::Error::other(cause))) {

@@ -201,6 +201,6 @@ pub(super) async fn uninterrupted<T: Send + 'static>(
     task: impl Future<Output = Result<T, SessionError>> + Send + 'static,
 ) -> Result<T, SessionError> {
     let lost =
-        |cause| SessionError::Unavailable(Error::no_response("the refresh was interrupted", true).because(cause));
+        |cause| SessionError::Unavailable(Error::no_response("the refresh was interrupted", true).with_source(cause));
     tokio::spawn(task).await.unwrap_or_else(|cause| Err(lost(cause)))
 }

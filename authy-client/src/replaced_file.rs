@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 ///
 /// # Errors
 /// When other users can replace files in the folder, or it cannot be written.
-pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn replacement(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     file::check_folder(folder)?;
     NamedTempFile::new_in(folder)
