@@ -11,6 +11,8 @@ mod address;
 pub(crate) mod identifier;
 
 pub use address::AddrSpec;
+#[cfg(feature = "engine")]
+pub(crate) use address::search_key;
 
 macro_rules! checked_text {
     ($($(#[doc = $doc:literal])+ $name:ident, $schema:tt, stored $stored:tt)+) => { $(

@@ -89,10 +89,19 @@ fn digits(text: &str) -> Result<Option<u32>, Invalid> {
 }
 
 /// Returns why a page is refused whose number is too large, and how to get there.
-pub(crate) fn page_too_far() -> Invalid {
+fn page_too_far() -> Invalid {
     Invalid::new(
         ErrorKind::PageTooFar.code(),
         "is too far: only the first 100 pages have a number. Follow `next_url` from page to page, or send its `after` instead",
+    )
+}
+
+/// Returns why a page is refused before which too many users would have to be examined.
+#[cfg(feature = "engine")]
+pub(crate) fn page_beyond_examined() -> Invalid {
+    Invalid::new(
+        ErrorKind::PageTooFar.code(),
+        "is too far: these filters select few of very many users. Follow `next_url` from page to page, or send its `after` instead",
     )
 }
 

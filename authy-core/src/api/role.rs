@@ -36,12 +36,12 @@ endpoints! {
     /// Grant a role to a user. Revokes the user's tokens immediately.
     GrantRole: POST "/authy/role/{role_name}/users/{public_id}" (RoleName, UserId) Nothing => Message,
         Access::Level(ADMIN);
-        fails NotFound | AlreadyAssigned | BeyondYourLevel;
+        fails NotFound | AlreadyDeleted | AlreadyAssigned | BeyondYourLevel;
 
     /// Revoke a role from a user. Revokes the user's tokens immediately.
     RevokeRole: DELETE "/authy/role/{role_name}/users/{public_id}" (RoleName, UserId) Nothing => Message,
         Access::Level(ADMIN);
-        fails NotFound | BeyondYourLevel | LastOfItsKind;
+        fails NotFound | AlreadyDeleted | BeyondYourLevel | LastOfItsKind;
 }
 
 requests! {
@@ -111,7 +111,7 @@ wire! {
         pub role: RoleView,
         /// The users of this page, in the order in which they were granted the role.
         pub users: Vec<RoleUser>,
-        /// The total number of users on all pages: exact up to 10,000.
+        /// The total number of users on all pages: exact where at most 10,000 have to be counted or examined.
         pub total_records: u64,
         /// Whether the total is an estimate, from the statistics of the database. Absent when it is exact.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]

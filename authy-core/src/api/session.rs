@@ -76,7 +76,7 @@ endpoints! {
     /// Without a stream the response comes from memory, as of the last poll, with an `ETag`; with `If-None-Match` the response is
     /// 304 while the same tokens are revoked. 503 when the server itself is not up to date.
     GetRevocations: GET "/authy/revocations" () RevocationQuery => RevocationPage, Access::Public;
-        fails InvalidInput | Unavailable;
+        fails InvalidInput | Overloaded | Unavailable;
 }
 
 requests! {

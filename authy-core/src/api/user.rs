@@ -63,9 +63,10 @@ endpoints! {
     ///
     /// `next_url` and `prev_url` lead from page to page: they keep the filters, and have a position (`after`) instead of a page
     /// number, so that any page takes as long as the first one. A user who is there all the time is on exactly one of the pages,
-    /// whoever is added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the filters
+    /// whichever users are added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the filters
     /// select few of very many users, a page can have fewer users than `per_page`, or none, although `next_url` shows that there
-    /// are more. Only the first 100 pages have a number: a larger `page` is 400 `page_too_far`.
+    /// are more. Only the first 100 pages have a number, and then only those that are found among the first users: any other
+    /// `page` is 400 `page_too_far`.
     ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput | PageTooFar;
 
     /// Get a user, deleted or not.
@@ -265,7 +266,7 @@ wire! {
     pub struct UserPage {
         /// The users of this page, in the order of the list.
         pub users: Vec<UserView>,
-        /// The total number of users on all pages: exact up to 10,000.
+        /// The total number of users on all pages: exact where at most 10,000 have to be counted or examined.
         pub total_records: u64,
         /// Whether the total is an estimate, from the statistics of the database. Absent when it is exact.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -74,8 +74,7 @@ impl Email {
     /// A-labels).
     pub fn key(&self) -> String {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
-        let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| caseless(domain));
-        format!("{}@{domain}", caseless(local))
+        key(local, domain)
     }
 
     /// Returns the address in the form that mail servers accept.
@@ -86,6 +85,22 @@ impl Email {
     pub fn addr_spec(&self) -> Result<AddrSpec, Invalid> {
         AddrSpec::parse(&self.0).map(|(parts, _)| parts)
     }
+}
+
+/// Returns what the keys of names and addresses begin with that begin with a text. In a domain, a label that is not ASCII
+/// must be complete: the A-label of its beginning is not the beginning of its A-label.
+#[cfg(feature = "engine")]
+pub(crate) fn search_key(text: &str) -> String {
+    match text.rsplit_once('@') {
+        // No name contains it.
+        Some((local, domain)) => key(local, domain),
+        None => super::identifier::key(text),
+    }
+}
+
+fn key(local: &str, domain: &str) -> String {
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| caseless(domain));
+    format!("{}@{domain}", caseless(local))
 }
 
 impl FromStr for Email {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authy_core::api::{page::ListCursor, role::RoleUserQuery};
+use authy_core::api::{page::ListCursor, role::RoleUserQuery, user::NewAccount};
 use authy_tests::{TestUser, new_account, operator, wire::Answer};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 
@@ -186,6 +186,34 @@ async fn a_search_is_ordered_by_what_matches_and_has_nobody_twice() {
             assert_eq!(names(&back), names(before));
         }
     }
+}
+
+#[tokio::test]
+async fn a_search_compares_as_names_and_addresses_are_compared() {
+    let listed = Listed::new(&["ada"]).await;
+    for (name, email) in [("per", "per@Müller.example"), ("علی\u{200c}رضا", "ali@example.org")] {
+        let (username, email) = (name.parse().unwrap(), email.parse().unwrap());
+        let account = NewAccount { username, email, ..new_account("new", "user") };
+        listed.app.authy.users().create(&operator(), account).await.unwrap();
+    }
+    for (q, name) in [
+        ("per@müller.example", "per"),
+        ("PER@MÜLLER.EX", "per"),
+        ("per@xn--mller-kva.example", "per"),
+        ("per@", "per"),
+        ("علی\u{200c}ر", "علی\u{200c}رضا"),
+        ("علیر", "علی\u{200c}رضا"),
+        ("ADA@example", "ada"),
+    ] {
+        let query = UserQuery { q: Some(q.to_owned()), ..UserQuery::default() };
+        let found = listed.admin.client.list_users(query).await.unwrap();
+        let names: Vec<_> = found.users.iter().map(|user| user.username.as_str()).collect();
+        assert_eq!(names, [name], "{q}");
+    }
+    // What is empty is no search: in the order of creation.
+    let all = listed.get("/authy/users?q=").await.json();
+    assert_eq!(all["users"][0]["public_id"], json!(listed.admin.id));
+    assert_eq!(all["total_records"], 4);
 }
 
 /// What a walk through a list is about.

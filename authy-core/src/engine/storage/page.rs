@@ -8,7 +8,7 @@ use crate::api::page::ListCursor;
 pub struct ListPage<T> {
     /// The items on this page.
     pub items: Vec<T>,
-    /// The number of items on all pages: exact up to 10,000.
+    /// The number of items on all pages: exact where at most 10,000 have to be counted or examined.
     pub total: u64,
     /// Whether the total is an estimate from the statistics of the database.
     pub total_is_estimate: bool,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 use zxcvbn::matching::{Match, patterns::MatchPattern};
 
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Invalid, Result,
     error::{Feedback, Strength},
 };
 
@@ -33,13 +33,17 @@ pub(super) fn require(password: &str, inputs: &UserInputs, is_breached: bool) ->
     let (mut strength, is_common) = estimate(password, inputs);
     if is_common || is_breached {
         strength.feedback.warning = Some(BREACHED_WARNING.to_owned());
-        let error = Error::new(ErrorKind::WeakPassword, "this password is on a list of breached passwords");
-        return Err(error.with_strength(strength));
+        return Err(weak("this password is on a list of breached passwords", strength));
     }
     match strength.score < MINIMUM_SCORE {
-        true => Err(Error::new(ErrorKind::WeakPassword, "this password is too easy to guess").with_strength(strength)),
+        true => Err(weak("this password is too easy to guess", strength)),
         false => Ok(()),
     }
+}
+
+fn weak(why: &'static str, strength: Strength) -> Error {
+    let field = Invalid::new(ErrorKind::WeakPassword.code(), why).of("password");
+    Error::new(ErrorKind::WeakPassword, why).with_field(field).with_strength(strength)
 }
 
 /// Estimates the strength of a password, and whether it is one of the most common ones. Takes up to 40 ms.

@@ -16,7 +16,7 @@ use crate::{
         storage::{db::Db, page::ListPage},
     },
     error::Error,
-    name::identifier::caseless,
+    name::search_key,
 };
 
 mod filter;
@@ -44,7 +44,8 @@ impl Users {
     /// database is not available.
     pub async fn list(&self, query: &UserQuery) -> Result<ListPage<UserView>> {
         let UserQuery { page, per_page, q, role, deleted, validated, after } = query;
-        let prefix = q.as_deref().map(caseless);
+        // A search box that was left empty searches nothing.
+        let prefix = q.as_deref().filter(|q| !q.is_empty()).map(search_key);
         if prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
             // PostgreSQL's text contains no NUL, so no stored name begins with one.
             return Ok(ListPage::empty());

@@ -14,7 +14,7 @@ use crate::{
     api::{
         page::{
             cursor::{ListPosition, PositionKey},
-            page_too_far,
+            page_beyond_examined,
         },
         user::UserView,
     },
@@ -59,7 +59,7 @@ pub(super) async fn read(db: &Db, filter: &Filter, start: &Start, size: u32) -> 
         (false, _) | (true, None) => Ok(cut(found.rows, size)),
         (true, Some(last)) => match total::find_few(db, filter).await? {
             Some(part) => Ok(cut(among_few(db, filter, part, start, limit).await?, size)),
-            None if start.offset > 0 => Err(Error::invalid(vec![page_too_far().of("page")])),
+            None if start.offset > 0 => Err(Error::invalid(vec![page_beyond_examined().of("page")])),
             None => Ok(Scan { rows: found.rows, more: Some(last) }),
         },
     }
