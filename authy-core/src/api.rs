@@ -31,7 +31,7 @@ mod vocabulary;
 pub use field::{Field, Fields, FromFields, MAX_FIELDS};
 pub use http::{Method, StatusCode};
 pub use path::{ParamVisitor, PathError, PathParam, PathParams};
-pub use problem::{Problem, challenge, status};
+pub use problem::{Problem, RECENT_LOGIN, challenge, status};
 pub use token::access_token;
 
 /// An endpoint: its types and its description.

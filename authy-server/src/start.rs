@@ -173,8 +173,8 @@ async fn serve_with(settings: &Settings, exporter: &Exporter) -> Result<(), BoxE
         check_issuer(settings, &authy);
         if settings.legacy_hs512_secret.is_some() {
             tracing::warn!(
-                "tokens of an earlier system are accepted, and whoever knows their secret can be anybody: leave out \
-                 AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
+                "tokens of an earlier system are accepted, and anyone who knows their secret can forge a token of any \
+                 user: leave out AUTHY_LEGACY_HS512_SECRET once the last of them has expired"
             );
         }
         let administrator = tokio::select! {

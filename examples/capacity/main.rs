@@ -1,4 +1,4 @@
-//! What so many users need: servers, cores, connections, commits, storage. By the figures that the benchmarks have measured.
+//! Plans servers, cores, connections, commits and storage for a number of users, by the figures that the benchmarks have measured.
 //!
 //! ```sh
 //! cargo run --example capacity -- --users 10000000 --logins-a-day 3000000
@@ -58,7 +58,7 @@ fn command() -> Command {
         if default.is_empty() { arg } else { arg.default_value(default) }
     };
     Command::new("capacity")
-        .about("Prints what so many users need")
+        .about("Plans servers, cores, connections, commits and storage for a number of users")
         .arg(number("users", "1000000", "Users"))
         .arg(number("logins-a-day", "", "Logins a day [default: 0.3 for each user]"))
         .arg(number("sign-ups-a-day", "", "Sign-ups a day [default: one for a thousand users]"))

@@ -1,5 +1,7 @@
 //! Error responses: the problem document of RFC 9457, its status, and its challenge.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::{
@@ -102,12 +104,15 @@ pub fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// Maximum age of a login that counts as recent authentication.
+pub const RECENT_LOGIN: Duration = Duration::from_secs(600);
+
 /// Returns the `WWW-Authenticate` challenge of an error about the caller's token (RFC 6750, section 3, and RFC 9470, section 3).
 pub fn challenge(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::TokenRequired | ErrorKind::InvalidCredentials | ErrorKind::InvalidRefreshToken => Some("Bearer"),
         ErrorKind::InvalidToken => Some("Bearer error=\"invalid_token\""),
-        // Ten minutes: `engine::RECENT`.
+        // `max_age` is `RECENT_LOGIN`.
         ErrorKind::ReauthenticationRequired => Some(
             "Bearer error=\"insufficient_user_authentication\", \
              error_description=\"A more recent login is required\", max_age=\"600\"",
@@ -120,6 +125,12 @@ pub fn challenge(kind: ErrorKind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_challenge_names_the_age_of_a_recent_login() {
+        let challenge = challenge(ErrorKind::ReauthenticationRequired).unwrap();
+        assert!(challenge.ends_with(&format!("max_age=\"{}\"", RECENT_LOGIN.as_secs())), "{challenge}");
+    }
 
     #[test]
     fn every_kind_of_error_has_a_status_of_its_own_choice() {

@@ -189,11 +189,11 @@ impl Default for Config {
             // A small PostgreSQL has few cores: more concurrent transactions do not increase the throughput.
             connections: 8,
             pooler: Pooler::Auto,
-            // Whoever knows the secret of the earlier system can be anybody.
+            // The secret of the earlier system permits forging a token of any user.
             legacy_tokens: None,
             // A weaker hash beside argon2id has to be an explicit decision.
             keep_fallback_hashes: false,
-            // A replica is usually behind by milliseconds. Longer, and an administrator would look for a user in vain.
+            // Usually it is behind by milliseconds. Beyond this, a new user would be missing from lists for too long.
             max_replica_lag: Duration::from_secs(10),
         }
     }

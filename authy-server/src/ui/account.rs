@@ -17,10 +17,10 @@ use http::{
 
 use super::{
     answer::{Answer, Shown},
-    door::unless_internal,
     form::FormState,
     moment::Moment,
     path::{ACCOUNT, LOGIN, SESSIONS},
+    signed_out::unless_internal,
     view::{AccountView, AgainView, DeleteView, EmailView, PasswordView, RoleLine, SessionLine, SessionsView},
     visit::Visit,
 };

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The policy of the page. It is that of the others without trusted types, which Swagger UI does not know: the page
-/// shows nothing but a document of ours, and reads no cookie.
+/// shows nothing but a document of ours.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use authy_core::{
     Access, Authy, ClientInfo, Error, ErrorKind, Identity, Result,
     access::ADMIN,
-    api::{Fields, session::Tokens},
+    api::{Fields, RECENT_LOGIN, session::Tokens},
     engine::Caller,
 };
 use chrono::{DateTime, Utc};
@@ -20,9 +20,6 @@ use super::{
     path::AGAIN,
 };
 use crate::listener::Listener;
-
-/// Maximum age of a login up to which nobody is asked to log in again: that of the engine.
-const RECENT_LOGIN: Duration = Duration::from_secs(600);
 
 /// How long a page can be read before its form asks for the password after all, which would lose what was typed.
 const READING_TIME: Duration = Duration::from_secs(60);

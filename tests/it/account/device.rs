@@ -53,25 +53,25 @@ async fn new_devices(app: &TestApp, user: UserId) -> Vec<bool> {
 async fn mails_about_new_devices_are_bounded_by_what_an_attacker_cannot_share_with_the_owner() {
     let app = TestApp::new().await;
     let (id, name, _) = sign_up(&app).await;
-    let letters_of = async |ip: &str, agent: &str| {
+    let mails_after_login = async |ip: &str, agent: &str| {
         let client_info =
             ClientInfo { ip: Some(ip.parse().unwrap()), user_agent: Some(agent.to_owned()), ..ClientInfo::default() };
         app.authy.sessions().login(&Caller::anonymous(client_info), credentials(&name)).await.unwrap();
         app.notifications(id, EventKind::SessionOpened).await.len()
     };
     // A client that never keeps its token is reported once a day.
-    assert_eq!(letters_of("203.0.113.7", "a script").await, 1);
-    assert_eq!(letters_of("203.0.113.8", "a script").await, 0);
+    assert_eq!(mails_after_login("203.0.113.7", "a script").await, 1);
+    assert_eq!(mails_after_login("203.0.113.8", "a script").await, 0);
     // The same user agent from another network, another one from the same network.
-    assert_eq!(letters_of("203.0.112.7", "a script").await, 1);
-    assert_eq!(letters_of("203.0.113.7", "another script").await, 1);
-    assert_eq!(letters_of("2001:db8:1::1", "a script").await, 1);
-    assert_eq!(letters_of("2001:db8:1:ffff::1", "a script").await, 0);
-    assert_eq!(letters_of("2001:db8:2::1", "a script").await, 1);
+    assert_eq!(mails_after_login("203.0.112.7", "a script").await, 1);
+    assert_eq!(mails_after_login("203.0.113.7", "another script").await, 1);
+    assert_eq!(mails_after_login("2001:db8:1::1", "a script").await, 1);
+    assert_eq!(mails_after_login("2001:db8:1:ffff::1", "a script").await, 0);
+    assert_eq!(mails_after_login("2001:db8:2::1", "a script").await, 1);
     // No attacker fills the owner's mailbox.
     let mut sent = 5;
     for number in 0..10 {
-        sent += letters_of("203.0.113.7", &format!("script {number}")).await;
+        sent += mails_after_login("203.0.113.7", &format!("script {number}")).await;
     }
     assert_eq!(sent, 10);
     assert!(new_devices(&app, id).await[..15].iter().all(|is_new| *is_new), "the trail contains all of them");

@@ -25,10 +25,10 @@ pub(in crate::engine) struct ReadsById<T> {
     db: Arc<Db>,
     statement: &'static Statement,
     view: fn(&Row) -> (Uuid, T),
-    state: Mutex<State<T>>,
+    state: Mutex<PendingReads<T>>,
 }
 
-struct State<T> {
+struct PendingReads<T> {
     waiting: Vec<Waiting<T>>,
     under_way: usize,
 }
@@ -38,7 +38,7 @@ type Waiting<T> = (Uuid, oneshot::Sender<Option<T>>);
 
 impl<T: Clone + Send + 'static> ReadsById<T> {
     pub(in crate::engine) fn new(db: Arc<Db>, statement: &'static Statement, view: fn(&Row) -> (Uuid, T)) -> Arc<Self> {
-        Arc::new(Self { db, statement, view, state: Mutex::new(State { waiting: Vec::new(), under_way: 0 }) })
+        Arc::new(Self { db, statement, view, state: Mutex::new(PendingReads { waiting: Vec::new(), under_way: 0 }) })
     }
 
     /// Returns what the row with an ID means. The statement is sent after this is called, so it sees what was committed before.
@@ -71,7 +71,7 @@ impl<T: Clone + Send + 'static> ReadsById<T> {
 
 impl<T> ReadsById<T> {
     // Nothing that could panic runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, PendingReads<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,7 +37,7 @@ const TRIAL_VALIDITY: Duration = Duration::from_secs(3);
 pub(in crate::engine) struct Replica {
     db: Db,
     max_lag: Duration,
-    state: Mutex<State>,
+    state: Mutex<ReplicaState>,
 }
 
 /// A position in the write-ahead log of a cluster.
@@ -49,7 +49,7 @@ struct Position {
 }
 
 #[derive(Default)]
-struct State {
+struct ReplicaState {
     /// Where the primary was, and when. All in one history: positions of different timelines are not comparable.
     noted: VecDeque<(Instant, Position)>,
     /// When the replica last was up to date. `None` after a failure.
@@ -108,7 +108,7 @@ impl Replica {
         accept(row, needed).inspect_err(|_| self.db.leave_host(generation))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReplicaState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,7 +161,7 @@ impl Position {
     }
 }
 
-impl State {
+impl ReplicaState {
     fn note(&mut self, asked: Instant, position: Position, max_lag: Duration) {
         let is_same_history = |last: &Position| (last.cluster, last.timeline) == (position.cluster, position.timeline);
         if self.noted.back().is_some_and(|(_, last)| !is_same_history(last)) {
@@ -248,7 +248,7 @@ mod tests {
     fn the_oldest_position_that_is_recent_enough_is_needed() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut state = State::default();
+        let mut state = ReplicaState::default();
         assert_eq!(state.needed(MAX_LAG, start), None);
         for seconds in 0..20 {
             state.note(after(seconds), at(1, 100 + i64::try_from(seconds).unwrap()), MAX_LAG);
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn only_a_replica_that_was_up_to_date_a_moment_ago_is_read_from() {
         let start = Instant::now();
-        let mut state = State::default();
+        let mut state = ReplicaState::default();
         state.note(start, at(1, 100), MAX_LAG);
         assert_eq!(state.usable(MAX_LAG, start), None);
         state.tried = Some(start);
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn positions_of_another_timeline_or_cluster_do_not_count() {
         let start = Instant::now();
-        let mut state = State::default();
+        let mut state = ReplicaState::default();
         state.note(start, at(1, 100), MAX_LAG);
         state.note(start, at(2, 90), MAX_LAG);
         assert_eq!(state.needed(MAX_LAG, start), Some(at(2, 90)));
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_long_lag_takes_little_memory() {
         let start = Instant::now();
-        let mut state = State::default();
+        let mut state = ReplicaState::default();
         let lag = Duration::from_secs(100_000);
         for seconds in 0..10_000 {
             state.note(start + Duration::from_secs(seconds), at(1, i64::try_from(seconds).unwrap()), lag);

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::start::BoxError;
 
 /// Performs the handshake with a server, whose certificate may be any: it is for the name that clients use, and not for the address
-/// of this machine. The question contains no secret, and whoever can answer at an address of this machine decides about its server
+/// of this machine. The question contains no secret, and a program that can answer at an address of this machine decides about its server
 /// anyway. An expired certificate is no reason to restart a server: the metrics and `doctor` report it.
 pub(super) async fn connect(address: SocketAddr, stream: TcpStream) -> Result<TlsStream<TcpStream>, BoxError> {
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -12,11 +12,11 @@ use tokio::{
 
 /// The use of one connection.
 pub(super) struct Activity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
     end: Notify,
 }
 
-struct State {
+struct ActivityState {
     in_flight: usize,
     had_request: bool,
     /// When the last request ended, or the connection began.
@@ -28,7 +28,7 @@ pub(super) struct InFlight(Arc<Activity>);
 
 impl Default for Activity {
     fn default() -> Self {
-        let state = State { in_flight: 0, had_request: false, since: Instant::now() };
+        let state = ActivityState { in_flight: 0, had_request: false, since: Instant::now() };
         Self { state: Mutex::new(state), end: Notify::new() }
     }
 }
@@ -71,7 +71,7 @@ impl Activity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

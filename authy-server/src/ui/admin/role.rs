@@ -17,9 +17,9 @@ use crate::{
     handlers::links::links,
     ui::{
         answer::{Answer, Shown},
-        door::unless_internal,
         form::FormState,
         path::ROLES,
+        signed_out::unless_internal,
         view::Link,
         visit::Visit,
     },

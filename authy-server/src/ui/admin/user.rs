@@ -20,10 +20,10 @@ use super::{
 };
 use crate::ui::{
     answer::{Answer, Shown},
-    door::unless_internal,
     form::FormState,
     moment::Moment,
     path::USERS,
+    signed_out::unless_internal,
     view::SessionLine,
     visit::Visit,
 };

@@ -3,7 +3,7 @@
 use crate::engine::storage::statement::statements;
 
 statements! {
-    /// Stores what an instance says about itself, and forgets those that were last seen so many seconds ago.
+    /// Stores what an instance says about itself, and forgets those that were last seen a number of seconds ago.
     REPORT(UUID, TEXT, TEXT, TIMESTAMPTZ, FLOAT8, JSONB, FLOAT8) =
         "WITH forgotten AS (
              DELETE FROM authy.instance WHERE seen < now() - make_interval(secs => $7) AND instance_id <> $1
@@ -17,7 +17,7 @@ statements! {
     STOP(UUID, JSONB) =
         "UPDATE authy.instance SET seen = now(), stopped = true, logins = $2 WHERE instance_id = $1";
 
-    /// The instances that were seen in the last so many seconds; and how many seconds ago.
+    /// The instances that were seen in a number of seconds, and how many seconds ago.
     LIST(FLOAT8) =
         "SELECT instance_id, host, version, started, seen, stopped, feed_age, logins,
                 extract(epoch FROM now() - seen)::float8 AS unseen

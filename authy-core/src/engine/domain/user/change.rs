@@ -9,7 +9,7 @@ use super::{Users, sql};
 use crate::{
     Access, Email, Error, ErrorKind, Identity, Level, Result, SessionId, UserId, Username,
     access::ADMIN,
-    api::{account::AccountChange, event::EventKind, user::UserView},
+    api::{RECENT_LOGIN, account::AccountChange, event::EventKind, user::UserView},
     engine::{
         crypto::password::UserInputs,
         domain::{
@@ -32,10 +32,6 @@ use crate::{
         },
     },
 };
-
-/// Maximum age in seconds of a login that counts as recent authentication. The challenge of
-/// [`ErrorKind::ReauthenticationRequired`] contains the same number.
-const RECENT_LOGIN_SECONDS: f64 = 600.0;
 
 /// Maximum number of new addresses per account and hour: each is sent a mail.
 const ADDRESSES_AN_HOUR: i64 = 5;
@@ -78,7 +74,7 @@ impl Users {
             }
             (Some(identity), None) => {
                 // Before the expensive hash; the transaction checks it again.
-                let params: Params<'_> = &[identity.session_id.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
+                let params: Params<'_> = &[identity.session_id.as_uuid(), user.as_uuid(), &RECENT_LOGIN.as_secs_f64()];
                 require_recent(self.db().read_opt(&sql::IS_RECENT, params).await?)?;
                 Proof::Login(identity.session_id)
             }
@@ -147,7 +143,7 @@ impl Proof {
                 Err(Error::new(ErrorKind::BeyondYourLevel, "only its owner can change the account in this way"))
             }
             Self::Login(session) => {
-                let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT_LOGIN_SECONDS];
+                let params: Params<'_> = &[session.as_uuid(), user.as_uuid(), &RECENT_LOGIN.as_secs_f64()];
                 require_recent(sql::IS_RECENT.row(tx, params).await?)
             }
             Self::Password(phc) => match sql::HAS_PASSWORD.row(tx, &[user.as_uuid(), phc]).await? {

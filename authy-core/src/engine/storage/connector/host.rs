@@ -304,7 +304,7 @@ mod tests {
     const TIME: Duration = Duration::from_millis(20);
 
     /// Connects to a host that answers when its address is `alive`. Returns what was tried, and whether one answered: the caller
-    /// gives up when it has waited for so many.
+    /// gives up when it has waited for a number of them.
     async fn connect(hosts: &Hosts, alive: &str, patience: usize) -> (Vec<String>, bool) {
         let (tried, given_up) = (Mutex::new(Vec::new()), Notify::new());
         let connecting = hosts.first_of(resolve, |config: Config| {
