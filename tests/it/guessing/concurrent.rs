@@ -170,6 +170,38 @@ async fn a_guess_whose_guesser_hangs_up_counts() {
 }
 
 #[tokio::test]
+async fn a_guess_that_still_waits_to_be_verified_when_its_guesser_hangs_up_does_not_count() {
+    let app = TestApp::with(|config, _| {
+        config.hash.threads = 1;
+        config.hash.argon2 = "m=65536,t=8,p=1".parse().unwrap();
+    });
+    let app = app.await;
+    let (_, name) = slow_user(&app).await;
+    // Not on record, and then on record.
+    for failures in [0, 1] {
+        if failures > 0 {
+            assert!(!try_from(&app.authy, "192.0.2.1", &name, "wrong").await);
+            no_hash_is_running(&app).await;
+        }
+        let before = hashes(&app);
+        let (authy, other) = (app.authy.clone(), fresh_name("unknown"));
+        let busy = tokio::spawn(async move { try_from(&authy, "198.51.100.1", &other, "wrong").await });
+        until("the thread is busy", || async { app.authy.statistics().hashing.running == 1 }).await;
+        let (authy, guessed) = (app.authy.clone(), name.clone());
+        let guess = tokio::spawn(async move { try_from(&authy, "192.0.2.1", &guessed, "wrong").await });
+        until("it waits", || async { app.authy.statistics().hashing.waiting == 1 }).await;
+        guess.abort();
+        let on_record =
+            "SELECT coalesce(sum(failures + 10 * pending), 0) FROM authy.throttle WHERE key LIKE 'account:%'";
+        until("it is taken back", || async { number(&app, on_record).await == failures }).await;
+        assert!(!busy.await.unwrap());
+        assert_eq!(hashes(&app) - before, 1, "it was verified");
+        assert_eq!(number(&app, on_record).await, failures);
+        no_hash_is_running(&app).await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_counts_although_the_database_could_not_count_it_at_once() {
     let app = TestApp::new().await;
     let (user, other) = (app.user().await, app.user().await);

@@ -118,7 +118,7 @@ impl Passwords {
     }
 
     /// Verifies whether `stored` is a hash of a password, of which any of these forms may be the one that was hashed. They
-    /// are tried in this order, as one job. `None` stands for an unknown user and takes as long as a known one: one hash
+    /// are tried in this order, as one job, which calls `begin` first. `None` stands for an unknown user and takes as long as a known one: one hash
     /// with the current parameters for each form.
     ///
     /// Our own hashes are of the password in NFC. Other programs hash what they receive, so their hashes are compared with
@@ -132,11 +132,13 @@ impl Passwords {
         requester: HashRequester,
         forms: &[&Secret],
         stored: Option<&str>,
+        begin: impl FnOnce() + Send + 'static,
     ) -> Result<Verdict> {
         let current = Arc::clone(&self.current);
         let stored = stored.map(str::to_owned);
         let forms: Vec<_> = forms.iter().map(|password| PasswordForms::new(password)).collect();
         let verify_each = move |workspace: &mut Workspace| {
+            begin();
             for form in &forms {
                 match verify(&current, workspace, form, stored.as_deref())? {
                     Verdict::Mismatch => {}
@@ -150,7 +152,7 @@ impl Passwords {
 
     #[cfg(test)]
     async fn verify(&self, requester: HashRequester, password: &Secret, stored: Option<&str>) -> Result<Verdict> {
-        self.verify_any(requester, &[password], stored).await
+        self.verify_any(requester, &[password], stored, || ()).await
     }
 
     /// Returns argon2id over a stored hash of another program, which is verified like the hash itself: what is stored is no

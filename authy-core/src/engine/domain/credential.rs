@@ -141,7 +141,8 @@ impl PasswordVerifier {
     }
 
     /// Verifies a password without regard to others. An attempt that was compared with another one counts as failed when
-    /// it cannot be verified: otherwise a full queue would make the comparison a guess that costs nothing.
+    /// it cannot be verified, or its caller does not wait for that: otherwise the comparison would be a guess that costs
+    /// nothing.
     async fn verify_alone(
         &self,
         requester: HashRequester,
@@ -151,7 +152,9 @@ impl PasswordVerifier {
         is_compared: bool,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        let new_phc = match self.passwords.verify_any(requester, forms, phc).await {
+        let begin = (!is_compared).then(|| attempt.queued());
+        let begin = move || begin.into_iter().for_each(|begin| begin());
+        let new_phc = match self.passwords.verify_any(requester, forms, phc, begin).await {
             Ok(Verdict::Match) => None,
             Ok(Verdict::MatchButOutdated { new_phc }) => Some(new_phc),
             Ok(Verdict::Mismatch) => {

@@ -206,7 +206,7 @@ impl Keeper {
             return Ok(forms.pop());
         }
         for form in forms {
-            let verdict = self.passwords.verify_any(HashRequester::background(), &[&form], Some(phc)).await?;
+            let verdict = self.passwords.verify_any(HashRequester::background(), &[&form], Some(phc), || ()).await?;
             if verdict != Verdict::Mismatch {
                 return Ok(Some(form));
             }

@@ -11,7 +11,8 @@
 //! When a failure is on record, of the target or of the address, an attempt is reserved: counted before it is verified,
 //! in one statement that succeeds only when the state has not changed since it was read, so that each of a hundred
 //! concurrent attempts counts. When nothing is on record, as for almost every login, nothing is written before the
-//! verification, and a failure is counted after it. A dropped attempt counts as failed in either case.
+//! verification, and a failure is counted after it. A dropped attempt counts as failed in either case, unless its password
+//! still waited to be verified.
 //!
 //! Four attempts at a target run at the same time in this process, and the others wait. So at most four per process are
 //! not on record while they run, and an attacker can exceed the limit by four on each server, once: those that begin

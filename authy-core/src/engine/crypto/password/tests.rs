@@ -79,7 +79,7 @@ async fn forms_of_a_password_are_tried_in_order_and_an_unknown_user_costs_as_man
     let count = async |forms: [&str; 2], stored: Option<&str>| {
         let before = passwords.hasher.hashes();
         let forms = forms.map(Secret::from);
-        let verdict = passwords.verify_any(HashRequester::default(), &forms.each_ref(), stored).await.unwrap();
+        let verdict = passwords.verify_any(HashRequester::default(), &forms.each_ref(), stored, || ()).await.unwrap();
         (verdict, passwords.hasher.hashes() - before)
     };
     assert_eq!(count(["first", "second"], Some(&stored)).await, (Verdict::Match, 2));

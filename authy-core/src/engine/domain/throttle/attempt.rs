@@ -1,6 +1,12 @@
 //! One guess: its turn, whether it may be verified, and its outcome.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
@@ -14,12 +20,15 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result};
 
-/// A guess. A dropped one (its caller has gone, for example) has failed, unless it only waited.
+/// A guess. A dropped one (its caller has gone, for example) has failed, unless it was correct, or only waited for its turn
+/// or to be verified: in a storm, callers who give up would be slowed as if they had guessed.
 pub(in crate::engine) struct Attempt {
     // Taken when the outcome is known.
     record: Option<Box<Record>>,
     key: String,
     is_admitted: bool,
+    /// Whether it counts as failed when it is dropped. `None` is yes.
+    counts_dropped: Option<Arc<AtomicBool>>,
     // None when the guess is not verified: it does not delay others.
     place: Option<Place>,
     // An attempt may be dropped outside of it.
@@ -30,7 +39,14 @@ impl Attempt {
     pub(super) fn new(record: Record, place: Place) -> Self {
         let key = record.key.clone();
         let runtime = Handle::try_current().ok();
-        Self { record: Some(Box::new(record)), key, is_admitted: false, place: Some(place), runtime }
+        Self {
+            record: Some(Box::new(record)),
+            key,
+            is_admitted: false,
+            counts_dropped: None,
+            place: Some(place),
+            runtime,
+        }
     }
 
     /// Waits for its turn, and finds whether the guess may be verified.
@@ -99,11 +115,16 @@ impl Attempt {
         self.begin(None).await
     }
 
-    /// Notes that the guess is correct: without a reservation, nothing has to be taken back when its caller leaves.
+    /// Notes that the guess will wait to be verified. Returns what must be called when that begins.
+    pub(in crate::engine) fn queued(&mut self) -> impl FnOnce() + Send + use<> {
+        let counts_dropped = Arc::new(AtomicBool::new(false));
+        self.counts_dropped = Some(counts_dropped.clone());
+        move || counts_dropped.store(true, Ordering::Relaxed)
+    }
+
+    /// Notes that the guess is correct: it has not failed when its caller leaves.
     pub(in crate::engine) fn passed(&mut self) {
-        if let Some(record) = self.record.as_mut().filter(|record| record.is_uncounted()) {
-            record.admission = Admission::Waiting;
-        }
+        self.counts_dropped = Some(Arc::default());
     }
 
     /// Ends a correct guess, after a statement has deleted the count.
@@ -130,11 +151,18 @@ impl Attempt {
 
     /// Ends a guess that does not count: it was not verified, or it was correct and something else failed.
     pub(in crate::engine) async fn retract(mut self) {
-        if let Some(record) = self.record.take().filter(|record| matches!(record.admission, Admission::Reserved(_)))
-            && let Err(error) = record.note(&sql::RETRACT).await
-        {
-            tracing::warn!(%error, "an attempt that was not verified counts as a failure");
+        if let Some(record) = self.record.take() {
+            take_back(record).await;
         }
+    }
+}
+
+/// Takes a reservation back, if there is one.
+async fn take_back(record: Box<Record>) {
+    if matches!(record.admission, Admission::Reserved(_))
+        && let Err(error) = record.note(&sql::RETRACT).await
+    {
+        tracing::warn!(%error, "an attempt that was not verified counts as a failure");
     }
 }
 
@@ -159,8 +187,11 @@ impl Drop for Attempt {
         if record.admission == Admission::Waiting {
             return;
         }
+        let counts = self.counts_dropped.as_ref().is_none_or(|counts| counts.load(Ordering::Relaxed));
         let work = async move {
-            if let Err(error) = record_failure(record, place).await {
+            if !counts {
+                take_back(record).await;
+            } else if let Err(error) = record_failure(record, place).await {
                 tracing::warn!(%error, "an abandoned attempt was not recorded");
             }
         };
