@@ -64,7 +64,7 @@ async fn a_creation_is_refused_as_a_sign_up_is() {
         (json!({ "username": admin.username.replace('-', "_") }), 409, "already_registered", Some("username")),
         (json!({ "username": taken.username.to_uppercase() }), 409, "already_registered", Some("username")),
         (json!({ "email": email.to_uppercase() }), 409, "already_registered", None),
-        (json!({ "password": "wren@example.org" }), 400, "weak_password", None),
+        (json!({ "password": "wren@example.org" }), 400, "weak_password", Some("password")),
         (json!({ "password": "short" }), 400, "invalid_input", Some("password")),
         (json!({ "role": "picker" }), 400, "invalid_input", Some("role")),
         (json!({ "validated": "yes" }), 400, "invalid_input", Some("validated")),
