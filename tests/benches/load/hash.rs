@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use allocator_api2::{alloc::System, vec::Vec};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 /// What one hash with authy's default parameters costs here, memory reused.
@@ -26,7 +27,8 @@ pub(crate) fn measure(cores: usize) -> Hashing {
 
 /// CPU seconds of one of the ten that `ten` measures, while every core does the same.
 fn together(cores: usize, ten: fn() -> Duration) -> f64 {
-    let threads: Vec<_> = (0..cores).map(|_| thread::spawn(move || ten_for(Duration::from_secs(3), ten))).collect();
+    let threads: std::vec::Vec<_> =
+        (0..cores).map(|_| thread::spawn(move || ten_for(Duration::from_secs(3), ten))).collect();
     let (count, time) = threads
         .into_iter()
         .filter_map(|thread| thread.join().ok())
@@ -56,7 +58,10 @@ fn estimates(times: u32) -> Duration {
 
 fn hashes(times: u32) -> Duration {
     let params = Params::new(19_456, 2, 1, Some(32)).unwrap_or_default();
-    let mut memory = vec![Block::new(); params.block_count()];
+    // In a mapping of its own, as in the server.
+    let mut memory = Vec::new_in(System);
+    memory.reserve_exact(2 * params.block_count());
+    memory.resize(params.block_count(), Block::new());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Once unmeasured: the first touches the memory.
     let mut hash = || {

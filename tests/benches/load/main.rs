@@ -15,7 +15,7 @@
     reason = "a test that fails panics"
 )]
 
-use std::{env, time::Duration};
+use std::{env, os::unix::process::CommandExt as _, process::Command, time::Duration};
 
 mod generator;
 mod hash;
@@ -31,6 +31,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// As the program is deployed (deploy/authy.service): the memory of the hashes is in huge pages, here and in the server.
+const HUGE_PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 /// How long each figure is measured. `LOAD_SECONDS` makes it longer.
@@ -39,6 +42,14 @@ fn duration() -> Duration {
 }
 
 fn main() -> Result {
+    // glibc reads it at the start of a process.
+    if env::var_os(HUGE_PAGES.0).is_none() {
+        return Err(Command::new(env::current_exe()?)
+            .args(env::args_os().skip(1))
+            .env(HUGE_PAGES.0, HUGE_PAGES.1)
+            .exec()
+            .into());
+    }
     // The servers are this program again, so that they are built as it is and their memory is their own.
     if let Some(role) = env::var_os("LOAD_ROLE") {
         return servers::run(&role);
