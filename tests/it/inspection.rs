@@ -1,6 +1,6 @@
 //! What an operator can find out about a database and about sinks, without changing anything.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use authy_core::{
     Authy,
@@ -16,6 +16,10 @@ use authy_tests::{
     receiver::{Reaction, Receiver},
     smtp::MailServer,
     until,
+};
+use tokio::{
+    io::{self, AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
 };
 
 async fn inspect(database: &tokio_postgres::Config, keys: &MasterKeys) -> DatabaseReport {
@@ -144,6 +148,42 @@ async fn a_check_of_a_mail_server_goes_as_far_as_the_login_and_sends_no_mail() {
     let untrusted = Mailer::smtp_with_roots(&url("p%40ss"), &other).unwrap().check().await.unwrap_err().describe();
     assert!(untrusted.contains("certificate"), "{untrusted}");
     assert_eq!(server.waiting().len(), 0);
+}
+
+/// Passes a connection on to a mail server, and adds answers to the last one that is not encrypted.
+async fn add_answers(listener: TcpListener, server: SocketAddr, added: &'static str) {
+    let (client, _) = listener.accept().await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = TcpStream::connect(server).await.unwrap().into_split();
+    tokio::spawn(async move { io::copy(&mut from_client, &mut to_server).await });
+    let (mut bytes, mut begun) = ([0; 4096], 0);
+    // The greeting, and the answer to STARTTLS.
+    while begun < 2 {
+        let length = from_server.read(&mut bytes).await.unwrap();
+        let mut answer = bytes[..length].to_vec();
+        begun += u32::from(answer.starts_with(b"220"));
+        if begun == 2 {
+            answer.extend(added.as_bytes());
+        }
+        to_client.write_all(&answer).await.unwrap();
+    }
+    let _ = io::copy(&mut from_server, &mut to_client).await;
+}
+
+#[tokio::test]
+async fn answers_that_a_stranger_adds_before_the_encryption_begins_are_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("certificate.pem");
+    let server = MailServer::with(&["--login", "shop", "p@ss", "--tls", certificate.to_str().unwrap()]).await;
+    let roots = Roots::platform().with_pem(&std::fs::read(&certificate).unwrap()).unwrap();
+    for (added, is_accepted) in [("", true), ("250-mail.test\r\n250 AUTH PLAIN\r\n235 welcome\r\n", false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(add_answers(listener, server.address, added));
+        let url = format!("smtp://shop:p%40ss@localhost:{port}?tls=required").parse().unwrap();
+        let checked = Mailer::smtp_with_roots(&url, &roots).unwrap().check().await;
+        assert_eq!(checked.is_ok(), is_accepted, "{checked:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use authy_core::{
 };
 
 mod folder;
+mod line_stream;
 #[cfg(feature = "test-util")]
 mod mailbox;
 mod mailer;

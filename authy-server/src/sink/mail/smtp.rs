@@ -5,6 +5,7 @@
 //! correct a setting, and no mail may be lost meanwhile. `refused_party` distinguishes the two.
 
 use std::{
+    error::Error as StdError,
     fmt,
     sync::{
         Mutex, PoisonError,
@@ -30,6 +31,7 @@ use lettre::{
 use tokio::time::timeout;
 
 use super::{
+    line_stream::LineStream,
     refused_party::{RefusedParty, SmtpStep},
     smtp_url::{SmtpSecurity, SmtpUrl},
 };
@@ -39,7 +41,7 @@ use super::{
 const SMTP_SEND_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Maximum time for opening a connection.
-const SMTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SMTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum time for which a connection is kept for the next mail: servers close idle ones after minutes.
 const SMTP_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -132,21 +134,10 @@ impl SmtpServer {
                 return Ok(connection);
             }
         }
-        let unreachable =
-            |error: Error| DeliveryError::retryable("the connection to the mail server failed").with_source(error);
-        let (wrapper, upgrade) = match self.security {
-            SmtpSecurity::Wrapper => (self.tls.clone(), None),
-            _ => (None, self.tls.clone()),
-        };
-        let server = (self.host.as_str(), self.port);
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1(server, Some(SMTP_CONNECT_TIMEOUT), &self.hello, wrapper, None);
-        let mut connection = connecting.await.map_err(unreachable)?;
-        if let Some(tls) = upgrade
-            && (self.security == SmtpSecurity::Required || connection.can_starttls())
-        {
-            connection.starttls(tls, &self.hello).await.map_err(unreachable)?;
-        }
+        let mut connection = self
+            .connect()
+            .await
+            .map_err(|error| DeliveryError::retryable("the connection to the mail server failed").with_source(error))?;
         if let Some(credentials) = &self.credentials {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             if let Err(error) = connection.auth(&mechanisms, credentials).await {
@@ -155,6 +146,23 @@ impl SmtpServer {
                 let code = error.status().map_or_else(|| "no answer".to_owned(), |code| code.to_string());
                 return Err(DeliveryError::retryable("the mail server does not accept the login").with_source(code));
             }
+        }
+        Ok(connection)
+    }
+
+    /// Opens a connection, encrypted if the URL asks for it.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Box<dyn StdError + Send + Sync>> {
+        let server = (self.host.as_str(), self.port);
+        if self.security == SmtpSecurity::Wrapper {
+            let (time, tls) = (Some(SMTP_CONNECT_TIMEOUT), self.tls.clone());
+            return Ok(AsyncSmtpConnection::connect_tokio1(server, time, &self.hello, tls, None).await?);
+        }
+        let stream = Box::new(LineStream::connect(server).await?);
+        let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?;
+        if let Some(tls) = self.tls.clone()
+            && (self.security == SmtpSecurity::Required || connection.can_starttls())
+        {
+            connection.starttls(tls, &self.hello).await?;
         }
         Ok(connection)
     }
