@@ -106,7 +106,9 @@ mod unix {
     };
 
     use rustix::{
-        fs::OFlags,
+        event::{PollFd, PollFlags, poll},
+        fs::{OFlags, fcntl_setfl},
+        io::retry_on_intr,
         process::{getegid, geteuid},
     };
 
@@ -124,12 +126,11 @@ mod unix {
     pub(super) fn open(path: &Path, content: Content) -> io::Result<File> {
         let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
         check(path, &file, content)?;
-        if !file.metadata()?.file_type().is_fifo() {
-            return Ok(file);
+        if file.metadata()?.file_type().is_fifo() {
+            // Ours: its writer may come later. It is not opened again, because a writer may have finished meanwhile.
+            fcntl_setfl(&file, OFlags::empty())?;
+            retry_on_intr(|| poll(&mut [PollFd::new(&file, PollFlags::IN)], None))?;
         }
-        // Ours: its writer may come later.
-        let file = File::open(path)?;
-        check(path, &file, content)?;
         Ok(file)
     }
 
@@ -395,16 +396,28 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_read_whose_writer_comes_later() {
+    fn a_pipe_is_read_whose_writer_comes_later_or_came_before() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = pipe(folder.path());
-        let reader = thread::spawn({
-            let pipe = pipe.clone();
-            move || read(&pipe, Content::Secret).unwrap()
-        });
-        thread::sleep(Duration::from_millis(100));
-        fs::write(&pipe, "hunter2").unwrap();
-        assert_eq!(reader.join().unwrap(), b"hunter2");
+        for round in 0..200 {
+            let writer = {
+                let pipe = pipe.clone();
+                move || fs::write(&pipe, "hunter2").unwrap()
+            };
+            let reader = {
+                let pipe = pipe.clone();
+                move || assert_eq!(read(&pipe, Content::Secret).unwrap(), b"hunter2")
+            };
+            let [first, second]: [Box<dyn FnOnce() + Send>; 2] = if round % 2 == 0 {
+                [Box::new(writer), Box::new(reader)]
+            } else {
+                [Box::new(reader), Box::new(writer)]
+            };
+            let first = thread::spawn(first);
+            thread::sleep(Duration::from_millis(1));
+            second();
+            first.join().unwrap();
+        }
     }
 
     #[test]
