@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use lettre::transport::smtp::client::AsyncTokioStream;
@@ -13,8 +14,6 @@ use tokio::{
     net::{TcpStream, ToSocketAddrs, lookup_host},
     time::timeout,
 };
-
-use super::smtp::SMTP_CONNECT_TIMEOUT;
 
 /// Number of bytes that are read at a time.
 const MAX_READ_BYTES: usize = 1024;
@@ -26,11 +25,11 @@ const MAX_READ_BYTES: usize = 1024;
 pub(super) struct LineStream(TcpStream);
 
 impl LineStream {
-    /// Connects to the first of the addresses that answers.
-    pub(super) async fn connect(server: impl ToSocketAddrs) -> io::Result<Self> {
+    /// Connects to the first of the addresses that answers, each within a time.
+    pub(super) async fn connect(server: impl ToSocketAddrs, time: Duration) -> io::Result<Self> {
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in lookup_host(server).await? {
-            match timeout(SMTP_CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            match timeout(time, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(Self(stream)),
                 Ok(Err(error)) => failure = error,
                 Err(elapsed) => failure = elapsed.into(),

@@ -41,7 +41,7 @@ use super::{
 const SMTP_SEND_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Maximum time for opening a connection.
-pub(super) const SMTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const SMTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum time for which a connection is kept for the next mail: servers close idle ones after minutes.
 const SMTP_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -157,7 +157,7 @@ impl SmtpServer {
             let (time, tls) = (Some(SMTP_CONNECT_TIMEOUT), self.tls.clone());
             return Ok(AsyncSmtpConnection::connect_tokio1(server, time, &self.hello, tls, None).await?);
         }
-        let stream = Box::new(LineStream::connect(server).await?);
+        let stream = Box::new(LineStream::connect(server, SMTP_CONNECT_TIMEOUT).await?);
         let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?;
         if let Some(tls) = self.tls.clone()
             && (self.security == SmtpSecurity::Required || connection.can_starttls())
