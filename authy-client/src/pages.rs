@@ -21,8 +21,8 @@ impl Client {
     /// Returns all users from a query, in the order of the list, as a stream that requests page after page.
     ///
     /// It holds one page in memory, the largest one unless the query has another size, and ends after the first error. A user
-    /// who is there all the time is in it once, whichever users are added or deleted meanwhile. The access token has to be valid until
-    /// the last page: [`Session::users`] has a valid one for each.
+    /// who is there all the time is in it once, whichever users are added or deleted meanwhile. The access token has to be
+    /// valid until the last page: [`Session::users`] has a valid one for each.
     ///
     /// ```no_run
     /// use authy_client::{Client, api::user::UserQuery, futures_util::TryStreamExt as _};

@@ -203,7 +203,7 @@ impl Error {
             }
             Some(ErrorKind::PageTooFar) => Self::new(
                 ErrorKind::PageTooFar,
-                "pages so far have no number: follow next_url from page to page, or send its after instead of page",
+                "this page has no number that reaches it: follow next_url from page to page, or send its after instead of page",
             ),
             _ => Self::new(ErrorKind::InvalidInput, "some fields are wrong: see fields"),
         };

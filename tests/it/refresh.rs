@@ -14,7 +14,6 @@ use authy_core::{
 };
 use authy_tests::{TestApp, TestUser, at_once, credentials, until};
 use proptest::{prelude::*, test_runner::TestRunner};
-use tokio::time::sleep;
 
 async fn present(client: &Client, token: &str) -> Result<Tokens, ErrorKind> {
     let request = RefreshToken { refresh_token: Secret::new(token) };
@@ -84,7 +83,7 @@ async fn expiry(app: &TestApp, tokens: &Tokens) -> (u64, f64) {
 async fn an_access_token_ends_when_the_database_says_however_long_the_session_was_written() {
     let app = TestApp::new().await;
     let user = app.user().await;
-    let mut sql = app.sql().await;
+    let (mut sql, watch) = (app.sql().await, app.sql().await);
     for kind in ["login", "refresh", "repeated"] {
         let held = sql.transaction().await.unwrap();
         let rows = "SELECT FROM authy.users JOIN authy.session ON public_id = user_id WHERE public_id = $1 FOR UPDATE";
@@ -96,7 +95,11 @@ async fn an_access_token_ends_when_the_database_says_however_long_the_session_wa
                 _ => present(&client, &token).await.unwrap(),
             }
         });
-        sleep(Duration::from_millis(2100)).await;
+        // The next second has begun, by which a token that is made afterwards would end later.
+        let waits =
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                     AND clock_timestamp() - query_start > interval '1 second'";
+        until("it has waited for a second", || async { watch.query_one(waits, &[]).await.unwrap().get(0) }).await;
         held.rollback().await.unwrap();
         let (expires, until) = expiry(&app, &waiting.await.unwrap()).await;
         assert!(expires as f64 <= until, "{kind}: {expires} is after {until}");

@@ -127,3 +127,40 @@ fn write(path: &Path, what: &SavedSnapshotRef<'_>) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::{env, fs, process::Command};
+
+    use super::*;
+
+    const FILE: &str = "AUTHY_TEST_SNAPSHOT";
+
+    fn snapshot(issuer: &str) -> SavedSnapshotRef<'_> {
+        static KEYS: JwkSet = JwkSet { keys: Vec::new(), max_age: 0 };
+        let (as_of, cursor) = (from_unix_seconds(0), "1-1-1".parse().unwrap());
+        SavedSnapshotRef { issuer, as_of, keys: &KEYS, longest_lifetime: 0, revocations: &[], cursor }
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_fit_replaces_nothing() {
+        // A process of its own, in which no file can have more than 512 bytes.
+        if let Some(file) = env::var_os(FILE) {
+            let refused = write(Path::new(&file), &snapshot(&"x".repeat(2000))).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("verifier.json");
+        write(&file, &snapshot("https://auth.example.org")).unwrap();
+        let before = fs::read(&file).unwrap();
+        let name = "local::snapshot_file::tests::a_snapshot_that_does_not_fit_replaces_nothing";
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact \"$1\""]);
+        let output = limited.arg(env::current_exe().unwrap()).arg(name).env(FILE, &file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(fs::read(&file).unwrap(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+}

@@ -63,10 +63,10 @@ endpoints! {
     ///
     /// `next_url` and `prev_url` lead from page to page: they keep the filters, and have a position (`after`) instead of a page
     /// number, so that any page takes as long as the first one. A user who is there all the time is on exactly one of the pages,
-    /// whichever users are added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the filters
-    /// select few of very many users, a page can have fewer users than `per_page`, or none, although `next_url` shows that there
-    /// are more. Only the first 100 pages have a number, and then only those that are found among the first users: any other
-    /// `page` is 400 `page_too_far`.
+    /// whichever users are added or deleted meanwhile, unless the name or address changes that a search is ordered by. When the
+    /// filters select few of very many users, a page can have fewer users than `per_page`, or none, although `next_url` shows
+    /// that there are more. Only the first 100 pages have a number, and fewer with such filters: a `page` beyond them is 400
+    /// `page_too_far`.
     ListUsers: GET "/authy/users" () UserQuery => UserPage, Access::Level(ADMIN); fails InvalidInput | PageTooFar;
 
     /// Get a user, deleted or not.

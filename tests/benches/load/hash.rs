@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use allocator_api2::{alloc::System, vec::Vec};
+use allocator_api2::alloc::System;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 /// What one hash with authy's default parameters costs here, memory reused.
@@ -27,8 +27,7 @@ pub(crate) fn measure(cores: usize) -> Hashing {
 
 /// CPU seconds of one of the ten that `ten` measures, while every core does the same.
 fn together(cores: usize, ten: fn() -> Duration) -> f64 {
-    let threads: std::vec::Vec<_> =
-        (0..cores).map(|_| thread::spawn(move || ten_for(Duration::from_secs(3), ten))).collect();
+    let threads: Vec<_> = (0..cores).map(|_| thread::spawn(move || ten_for(Duration::from_secs(3), ten))).collect();
     let (count, time) = threads
         .into_iter()
         .filter_map(|thread| thread.join().ok())
@@ -58,8 +57,8 @@ fn estimates(times: u32) -> Duration {
 
 fn hashes(times: u32) -> Duration {
     let params = Params::new(19_456, 2, 1, Some(32)).unwrap_or_default();
-    // In a mapping of its own, as in the server.
-    let mut memory = Vec::new_in(System);
+    // In a mapping of its own, as in the server: glibc makes one for more than 32 MiB.
+    let mut memory = allocator_api2::vec::Vec::new_in(System);
     memory.reserve_exact(2 * params.block_count());
     memory.resize(params.block_count(), Block::new());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);

@@ -146,14 +146,13 @@ impl PasswordVerifier {
     async fn verify_alone(
         &self,
         requester: HashRequester,
-        mut attempt: Attempt,
+        attempt: Attempt,
         forms: &[&Secret],
         phc: Option<&str>,
         is_compared: bool,
     ) -> Result<(Attempt, Option<String>)> {
         let phc = phc.filter(|_| attempt.is_admitted());
-        let begin = (!is_compared).then(|| attempt.queued());
-        let begin = move || begin.into_iter().for_each(|begin| begin());
+        let begin = attempt.queued(is_compared);
         let new_phc = match self.passwords.verify_any(requester, forms, phc, begin).await {
             Ok(Verdict::Match) => None,
             Ok(Verdict::MatchButOutdated { new_phc }) => Some(new_phc),

@@ -20,7 +20,8 @@ const MAX_READ_BYTES: usize = 1024;
 
 /// Reads no further than to the end of a line. lettre keeps what it has read before the handshake, and takes it for answers
 /// after the handshake: anybody in between could add answers to the last line that is not encrypted (RFC 3207, section 6).
-/// What follows that line now reaches the handshake, which fails.
+/// Here what follows that line reaches the handshake, which fails. The encrypted part is read in the same way, in more pieces
+/// than it needs.
 #[derive(Debug)]
 pub(super) struct LineStream(TcpStream);
 

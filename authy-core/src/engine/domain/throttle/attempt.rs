@@ -27,8 +27,8 @@ pub(in crate::engine) struct Attempt {
     record: Option<Box<Record>>,
     key: String,
     is_admitted: bool,
-    /// Whether it counts as failed when it is dropped. `None` is yes.
-    counts_dropped: Option<Arc<AtomicBool>>,
+    /// Whether it counts as failed when it is dropped.
+    counts_dropped: Arc<AtomicBool>,
     // None when the guess is not verified: it does not delay others.
     place: Option<Place>,
     // An attempt may be dropped outside of it.
@@ -43,7 +43,7 @@ impl Attempt {
             record: Some(Box::new(record)),
             key,
             is_admitted: false,
-            counts_dropped: None,
+            counts_dropped: Arc::new(AtomicBool::new(true)),
             place: Some(place),
             runtime,
         }
@@ -115,16 +115,17 @@ impl Attempt {
         self.begin(None).await
     }
 
-    /// Notes that the guess will wait to be verified. Returns what must be called when that begins.
-    pub(in crate::engine) fn queued(&mut self) -> impl FnOnce() + Send + use<> {
-        let counts_dropped = Arc::new(AtomicBool::new(false));
-        self.counts_dropped = Some(counts_dropped.clone());
+    /// Notes that the guess will wait to be verified, and whether it counts meanwhile. Returns what must be called when the
+    /// verification begins.
+    pub(in crate::engine) fn queued(&self, counts: bool) -> impl FnOnce() + Send + use<> {
+        self.counts_dropped.store(counts, Ordering::Relaxed);
+        let counts_dropped = self.counts_dropped.clone();
         move || counts_dropped.store(true, Ordering::Relaxed)
     }
 
     /// Notes that the guess is correct: it has not failed when its caller leaves.
-    pub(in crate::engine) fn passed(&mut self) {
-        self.counts_dropped = Some(Arc::default());
+    pub(in crate::engine) fn passed(&self) {
+        self.counts_dropped.store(false, Ordering::Relaxed);
     }
 
     /// Ends a correct guess, after a statement has deleted the count.
@@ -187,7 +188,7 @@ impl Drop for Attempt {
         if record.admission == Admission::Waiting {
             return;
         }
-        let counts = self.counts_dropped.as_ref().is_none_or(|counts| counts.load(Ordering::Relaxed));
+        let counts = self.counts_dropped.load(Ordering::Relaxed);
         let work = async move {
             if !counts {
                 take_back(record).await;
